@@ -1,0 +1,265 @@
+// The only reader of the environment. `.env.example` explains the same variables to whoever runs this.
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { type EncryptionKey, type KeyRing, randomToken } from './crypto.ts'
+
+/** An OAuth provider's addresses and our app's credentials there. */
+export type ProviderConfig<Secret extends string | null> = {
+  clientId: string
+  clientSecret: Secret
+  /** Base URL of the pages a person visits, without a slash at the end. */
+  url: string
+  /** Base URL of the API, without a slash at the end. */
+  apiUrl: string
+}
+
+/** All that the process is told from outside: typed, checked, frozen. */
+export type Config = Readonly<{
+  production: boolean
+  host: string
+  port: number
+  /** Our own origin as browsers see it, without a slash at the end. Callback URLs are made from it and from nothing else. */
+  publicUrl: string
+  dataDir: string
+  database: Readonly<{ kind: 'postgres'; url: string } | { kind: 'pglite'; directory: string }>
+  encryptionKeys: KeyRing
+  /** Where the keys were read from, for the line printed at start. */
+  encryptionKeysSource: string
+  github: Readonly<ProviderConfig<string>>
+  x: Readonly<ProviderConfig<string | null>>
+  /** Set when the simulated GitHub and X are to be started beside the gateway. */
+  sandbox: Readonly<{ port: number }> | null
+  /** Origins of front ends other than our own that may call the API with cookies and be returned to. */
+  allowedOrigins: readonly string[]
+  /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
+  trustedProxies: readonly string[]
+  graphiql: boolean
+  logLevel: string
+}>
+
+/** Configuration that the process can't start with; the message names everything that is wrong. */
+export class ConfigError extends Error {
+  constructor(problems: readonly string[]) {
+    super(`The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`)
+    this.name = 'ConfigError'
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+const KEY_BYTES = 32
+// 32 random bytes have about 30 distinct values; a key typed by hand or of all zeros has few.
+const KEY_MIN_DISTINCT_BYTES = 6
+
+/** Credentials of our app at the sandbox, which is started with the same ones. */
+export const sandboxCredentials = {
+  github: { clientId: 'sandbox-github-app', clientSecret: 'sandbox-github-secret' },
+  x: { clientId: 'sandbox-x-app', clientSecret: 'sandbox-x-secret' },
+} as const
+
+/** Adds the variables of a `.env` file in the working directory, if there is one; what is set already wins. */
+export function loadEnvironment(): Environment {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+  return process.env
+}
+
+/**
+ * Reads and checks the whole configuration.
+ *
+ * Outside production it makes what is missing: an encryption key in a file of ours, and the sandbox for credentials.
+ * @throws ConfigError naming every problem at once.
+ */
+export function readConfig(env: Environment): Config {
+  const problems: string[] = []
+  const get = (name: string): string | null => readVariable(env, name, problems)
+  const production = get('NODE_ENV') === 'production'
+  const port = readPort(get('PORT'), 'PORT', 3000, problems)
+  const publicUrl = readOrigin(get('PUBLIC_URL'), 'PUBLIC_URL', `http://127.0.0.1:${port}`, problems)
+  if (production && get('PUBLIC_URL') === null) problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
+  const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
+  const databaseUrl = get('DATABASE_URL')
+  if (databaseUrl !== null && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
+    problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
+  }
+  if (production && databaseUrl === null && get('DATA_DIR') === null) {
+    problems.push('DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)')
+  }
+  const providers = readProviders(get, { production, port }, problems)
+  const keys = readEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
+  const logLevel = get('LOG_LEVEL') ?? 'info'
+  if (!LOG_LEVELS.includes(logLevel)) problems.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
+  const config: Omit<Config, 'encryptionKeys'> = {
+    production,
+    host: get('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    port,
+    publicUrl,
+    dataDir,
+    database: databaseUrl === null ? { kind: 'pglite', directory: path.join(dataDir, 'pglite') } : { kind: 'postgres', url: databaseUrl },
+    encryptionKeysSource: keys.source,
+    ...providers,
+    allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
+    trustedProxies: readList(get('TRUSTED_PROXIES')),
+    graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
+    logLevel,
+  }
+  const [first, ...others] = keys.ring
+  if (problems.length > 0 || first === undefined) throw new ConfigError(problems)
+  return Object.freeze({ ...config, encryptionKeys: [first, ...others] as const })
+}
+
+/** The configuration with both providers' addresses at a sandbox that has just been started. */
+export function withSandboxUrl(config: Config, url: string): Config {
+  return Object.freeze({
+    ...config,
+    github: { ...config.github, url, apiUrl: url },
+    x: { ...config.x, url, apiUrl: url },
+  })
+}
+
+function readVariable(env: Environment, name: string, problems: string[]): string | null {
+  const value = env[name]?.trim()
+  const file = env[`${name}_FILE`]?.trim()
+  // ENCRYPTION_KEYS_FILE is read where its permissions are checked.
+  if (file && name !== 'ENCRYPTION_KEYS') {
+    if (value) problems.push(`${name} and ${name}_FILE are both set: keep one.`)
+    try {
+      return readFileSync(file, 'utf8').trim() || null
+    } catch {
+      problems.push(`${name}_FILE names ${file}, which cannot be read.`)
+    }
+  }
+  return value || null
+}
+
+function readProviders(
+  get: (name: string) => string | null,
+  { production, port }: { production: boolean; port: number },
+  problems: string[],
+): Pick<Config, 'github' | 'x' | 'sandbox'> {
+  const needed = ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']
+  const missing = needed.filter((name) => get(name) === null)
+  const choice = get('SANDBOX') ?? 'auto'
+  if (!['auto', 'on', 'off'].includes(choice)) problems.push('SANDBOX must be auto, on or off.')
+  if (production && choice === 'on') problems.push('SANDBOX=on is refused with NODE_ENV=production.')
+  const noneSet = missing.length === needed.length && get('X_CLIENT_SECRET') === null
+  if (!production && (choice === 'on' || (choice === 'auto' && noneSet))) {
+    const sandboxPort = readPort(get('SANDBOX_PORT'), 'SANDBOX_PORT', port === 0 ? 0 : port + 1, problems)
+    const url = `http://localhost:${sandboxPort}`
+    return {
+      github: { ...sandboxCredentials.github, url, apiUrl: url },
+      x: { ...sandboxCredentials.x, url, apiUrl: url },
+      sandbox: { port: sandboxPort },
+    }
+  }
+  for (const name of missing) problems.push(`${name} is missing: copy it from the app you registered (README, "Running it").`)
+  return {
+    github: {
+      clientId: get('GITHUB_CLIENT_ID') ?? '',
+      clientSecret: get('GITHUB_CLIENT_SECRET') ?? '',
+      url: readProviderUrl(get, 'GITHUB_URL', 'https://github.com', problems),
+      apiUrl: readProviderUrl(get, 'GITHUB_API_URL', 'https://api.github.com', problems),
+    },
+    x: {
+      clientId: get('X_CLIENT_ID') ?? '',
+      clientSecret: get('X_CLIENT_SECRET'),
+      url: readProviderUrl(get, 'X_URL', 'https://x.com', problems),
+      apiUrl: readProviderUrl(get, 'X_API_URL', 'https://api.x.com', problems),
+    },
+    sandbox: null,
+  }
+}
+
+function readEncryptionKeys(
+  get: (name: string) => string | null,
+  { production, dataDir, mayCreate }: { production: boolean; dataDir: string; mayCreate: boolean },
+  problems: string[],
+): { ring: EncryptionKey[]; source: string } {
+  const inline = get('ENCRYPTION_KEYS')
+  if (inline !== null) return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
+  const named = get('ENCRYPTION_KEYS_FILE')
+  if (named === null && production) {
+    problems.push('ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: "k1:" and 32 random bytes in base64 (openssl rand -base64 32).')
+    return { ring: [], source: '' }
+  }
+  const file = named ?? path.join(dataDir, 'encryption-keys')
+  if (named === null && !existsSync(file)) {
+    if (!mayCreate) return { ring: [], source: '' }
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    // wx: of two first starts at once, one makes the key and the other reads it below.
+    try {
+      writeFileSync(file, `k1:${Buffer.from(randomToken(KEY_BYTES), 'base64url').toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+      chmodSync(file, 0o600)
+    } catch (error) {
+      if (!existsSync(file)) throw error
+    }
+  }
+  try {
+    if ((statSync(file).mode & 0o007) !== 0) problems.push(`${file} can be read by everybody on this machine: chmod 600 it.`)
+    return { ring: parseKeys(readFileSync(file, 'utf8').trim(), file, problems), source: file }
+  } catch {
+    problems.push(`The encryption keys' file ${file} cannot be read.`)
+    return { ring: [], source: file }
+  }
+}
+
+function parseKeys(text: string, source: string, problems: string[]): EncryptionKey[] {
+  const keys: EncryptionKey[] = []
+  for (const entry of readList(text)) {
+    const [id = '', encoded = ''] = entry.split(':')
+    const secret = Buffer.from(encoded, 'base64')
+    // The message never repeats the value: it is the most secret one there is.
+    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id)) problems.push(`${source}: each key is written id:base64, with an id of letters, digits, - and _.`)
+    else if (secret.length !== KEY_BYTES) problems.push(`${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`)
+    else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES) problems.push(`${source}: the key "${id}" is not random (openssl rand -base64 32).`)
+    else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
+    else keys.push({ id, secret })
+  }
+  if (keys.length === 0 && problems.length === 0) problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
+  return keys
+}
+
+function readList(text: string | null): string[] {
+  return (text ?? '').split(/[,\s]+/).filter((entry) => entry !== '')
+}
+
+function readPort(text: string | null, name: string, fallback: number, problems: string[]): number {
+  if (text === null) return fallback
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
+  problems.push(`${name} must be a port number from 0 to 65535.`)
+  return fallback
+}
+
+function readSwitch(text: string | null, name: string, fallback: boolean, problems: string[]): boolean {
+  if (text !== null && text !== 'on' && text !== 'off') problems.push(`${name} must be on or off.`)
+  return text === null ? fallback : text === 'on'
+}
+
+function readOrigin(text: string | null, name: string, fallback: string, problems: string[]): string {
+  if (text === null) return fallback
+  const url = parseUrl(text)
+  if (url === null || (url.pathname !== '/' && url.pathname !== '') || url.search !== '' || url.hash !== '' || url.username !== '') {
+    problems.push(`${name}: "${text}" is not an origin such as https://app.example.com.`)
+    return fallback
+  }
+  if (!isSafeTransport(url)) problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
+  return url.origin
+}
+
+function readProviderUrl(get: (name: string) => string | null, name: string, fallback: string, problems: string[]): string {
+  const text = get(name) ?? fallback
+  const url = parseUrl(text)
+  if (url === null || url.search !== '' || url.hash !== '' || url.username !== '') problems.push(`${name}: "${text}" is not a URL such as ${fallback}.`)
+  else if (!isSafeTransport(url)) problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
+  return text.replace(/\/+$/, '')
+}
+
+function parseUrl(text: string): URL | null {
+  const url = URL.parse(text)
+  return url !== null && (url.protocol === 'https:' || url.protocol === 'http:') ? url : null
+}
+
+function isSafeTransport(url: URL): boolean {
+  return url.protocol === 'https:' || ['localhost', '[::1]'].includes(url.hostname) || /^127\.\d+\.\d+\.\d+$/.test(url.hostname)
+}

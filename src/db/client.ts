@@ -1,0 +1,116 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { PGlite } from '@electric-sql/pglite'
+import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
+import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import * as tables from './tables.ts'
+
+/** Drizzle's handle: the pool, or the transaction that shadows it. */
+export type Db = PgDatabase<PgQueryResultHKT, typeof tables>
+
+/** What the process opened, to be closed when it ends. */
+export type Database = {
+  db: Db
+  /** What lies under `db`, for the few who need it: migrations and the job queue. */
+  source: { kind: 'postgres'; url: string } | { kind: 'pglite'; client: PGlite }
+  close(): Promise<void>
+}
+
+/** The embedded database's directory is in use by another process. */
+export class DirectoryInUseError extends Error {
+  constructor(directory: string, holder: string) {
+    super(
+      `The embedded database in ${directory} is in use by process ${holder}. Stop that one, or give this one its own DATA_DIR, or let both share PostgreSQL by DATABASE_URL.`,
+    )
+    this.name = 'DirectoryInUseError'
+  }
+}
+
+// A statement that waits longer than this waits for something that is broken; nothing of ours holds a lock across the network.
+const SESSION_SETTINGS = {
+  application_name: 'xconnect-gateway',
+  statement_timeout: 5_000,
+  lock_timeout: 2_000,
+  idle_in_transaction_session_timeout: 5_000,
+} as const
+
+const POOL_SIZE = 10
+
+/** Opens PostgreSQL through a pool. Nothing is connected before the first query. */
+export function openPostgres(url: string): Database {
+  const client = postgres(url, {
+    max: POOL_SIZE,
+    connect_timeout: 5,
+    idle_timeout: 60,
+    connection: SESSION_SETTINGS,
+    onnotice: () => {},
+  })
+  return {
+    db: drizzlePostgres(client, { schema: tables, casing: 'snake_case' }),
+    source: { kind: 'postgres', url },
+    close: () => client.end({ timeout: 5 }),
+  }
+}
+
+/**
+ * Opens the embedded database, in a directory that this process then holds exclusively, or in memory when `directory` is null.
+ * @throws DirectoryInUseError when another process has it open: two on one directory lose data without a word.
+ */
+export async function openPglite(directory: string | null): Promise<Database> {
+  const release = directory === null ? () => {} : holdDirectory(directory)
+  const client = await createPglite(directory)
+  return {
+    db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),
+    source: { kind: 'pglite', client },
+    close: async () => {
+      await client.close()
+      release()
+    },
+  }
+}
+
+/** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */
+export function openSingleConnection(url: string): postgres.Sql {
+  return postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {}, connection: { application_name: SESSION_SETTINGS.application_name } })
+}
+
+// Unpacking an empty cluster is several times faster than making one. A first start that is killed half-way leaves part of a
+// cluster, which PostgreSQL would take for a damaged one: only a directory with the mark beside it counts as made.
+async function createPglite(directory: string | null): Promise<PGlite> {
+  if (directory === null) return PGlite.create({ loadDataDir: await freshCluster() })
+  const mark = `${directory}.made`
+  if (existsSync(mark)) return PGlite.create({ dataDir: directory })
+  if (existsSync(directory)) renameSync(directory, `${directory}.incomplete-${Date.now()}`)
+  const client = await PGlite.create({ dataDir: directory, loadDataDir: await freshCluster() })
+  writeFileSync(mark, '')
+  return client
+}
+
+// SQLite's exclusive mode is a lock that the operating system drops when the process ends, however it ends. A file with a
+// process id in it would outlive a kill -9 and could not be taken over without a race.
+function holdDirectory(directory: string): () => void {
+  mkdirSync(path.dirname(directory), { recursive: true, mode: 0o700 })
+  const holderFile = `${directory}.pid`
+  const lock = new DatabaseSync(`${directory}.lock`)
+  try {
+    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    if (error instanceof Error && error.message.includes('locked')) throw new DirectoryInUseError(directory, readHolder(holderFile))
+    throw error
+  }
+  writeFileSync(holderFile, `${process.pid}\n`)
+  return () => lock.close()
+}
+
+function readHolder(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch {
+    return '(unknown)'
+  }
+}

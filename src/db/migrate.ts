@@ -1,0 +1,49 @@
+import path from 'node:path'
+import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
+import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
+import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
+import { readMigrationFiles } from 'drizzle-orm/migrator'
+import { type Database, openSingleConnection } from './client.ts'
+
+/** The database was migrated by a newer release than this one. */
+export class DatabaseTooNewError extends Error {
+  constructor() {
+    super('The database was migrated by a newer release. Start that release, or restore a back-up made before it; going back is not supported.')
+    this.name = 'DatabaseTooNewError'
+  }
+}
+
+const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
+
+/**
+ * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
+ * @throws DatabaseTooNewError when the tables are ahead of the code.
+ */
+export async function migrateDatabase({ source }: Pick<Database, 'source'>): Promise<void> {
+  if (source.kind === 'pglite') {
+    const db = drizzlePglite(source.client)
+    await migratePglite(db, { migrationsFolder })
+    const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
+    refuseNewer(rows[0]?.created_at)
+    return
+  }
+  const sql = openSingleConnection(source.url)
+  try {
+    // Held by the session, and so given back even if this process is killed half-way.
+    await sql`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
+    await sql`set lock_timeout = '10s'`
+    await migratePostgres(drizzlePostgres(sql), { migrationsFolder })
+    const rows = await sql.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
+    refuseNewer(rows[0]?.created_at)
+  } finally {
+    await sql.end({ timeout: 5 })
+  }
+}
+
+const LATEST_MIGRATION = 'select created_at from drizzle.__drizzle_migrations order by created_at desc limit 1'
+
+function refuseNewer(latest: string | undefined): void {
+  const known = Math.max(...readMigrationFiles({ migrationsFolder }).map((migration) => migration.folderMillis))
+  if (latest !== undefined && Number(latest) > known) throw new DatabaseTooNewError()
+}

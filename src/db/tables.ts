@@ -1,0 +1,250 @@
+// Every table: what a row means, who writes it, who deletes it. Rules live here as constraints; code handles their violation.
+import { sql } from 'drizzle-orm'
+import {
+  type AnyPgColumn,
+  bigint,
+  boolean,
+  check,
+  index,
+  integer,
+  pgTable,
+  text,
+  timestamp,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+
+// Milliseconds: what a JavaScript Date can hold, so that a cursor made from a row finds that row again.
+const moment = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
+const id = () => uuid().primaryKey().defaultRandom()
+const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
+  sql`${column} in (${sql.raw(values.map((value) => `'${value}'`).join(', '))})`
+
+export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
+export const attemptStatuses = ['PENDING', 'SUCCEEDED', 'FAILED'] as const
+export const accountStatuses = ['ACTIVE', 'LIMITED', 'NEEDS_REAUTH', 'DISCONNECTED'] as const
+export const accountStatusReasons = [
+  'SCOPES_NOT_GRANTED',
+  'GRANT_REVOKED',
+  'ROTATION_LOST',
+  'REFRESH_TOKEN_MISSING',
+  'TOKENS_UNREADABLE',
+  'DISCONNECTED_BY_USER',
+] as const
+export const tokenStates = ['ACTIVE', 'UNCERTAIN', 'DEAD'] as const
+export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED'] as const
+export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
+
+/** A person. Made at the first sign-in, keyed on GitHub's numeric id: logins and addresses change hands. */
+export const users = pgTable('users', {
+  id: id(),
+  githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
+  login: text().notNull(),
+  name: text(),
+  avatarUrl: text(),
+  createdAt: moment().notNull().defaultNow(),
+})
+
+/** One signed-in browser. The id is SHA-256 of the session token, which only the cookie holds. Swept when expired. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    id: text().primaryKey(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /** Slides with use. */
+    expiresAt: moment().notNull(),
+    /** Start of the absolute lifetime. */
+    createdAt: moment().notNull(),
+  },
+  (table) => [index().on(table.userId), index().on(table.expiresAt)],
+)
+
+/**
+ * One OAuth round trip. Taken exactly once, by an UPDATE that also wipes the verifier; the row stays for a day so that its
+ * outcome can be asked for. A link attempt is bound to the user and session that started it, a sign-in to a cookie.
+ */
+export const connectAttempts = pgTable(
+  'connect_attempts',
+  {
+    id: id(),
+    kind: text({ enum: attemptKinds }).notNull(),
+    /** SHA-256 of the state parameter. */
+    stateHash: text().notNull().unique('connect_attempts_state_hash'),
+    /** X_CONNECT: who started it, in which session. No foreign key to sessions: the attempt outlives a sign-out. */
+    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    sessionId: text(),
+    /** GITHUB_SIGN_IN: SHA-256 of the cookie that ties the attempt to one browser. */
+    browserHash: text(),
+    /** Sealed code verifier; null once taken. */
+    verifierSealed: text(),
+    scopes: text().array().notNull(),
+    returnTo: text(),
+    expectedUsername: text(),
+    reconnectAccountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
+    status: text({ enum: attemptStatuses }).notNull().default('PENDING'),
+    errorCode: text(),
+    accountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
+    createdAt: moment().notNull(),
+    expiresAt: moment().notNull(),
+    takenAt: moment(),
+    finishedAt: moment(),
+  },
+  (table) => [
+    index().on(table.expiresAt),
+    check('connect_attempts_kind', oneOf(table.kind, attemptKinds)),
+    check('connect_attempts_status', oneOf(table.status, attemptStatuses)),
+    check(
+      'connect_attempts_bound',
+      sql`(${table.kind} = 'X_CONNECT' and ${table.userId} is not null and ${table.sessionId} is not null) or (${table.kind} = 'GITHUB_SIGN_IN' and ${table.browserHash} is not null)`,
+    ),
+  ],
+)
+
+/** An X account that a user linked. Disconnecting leaves the row as a tombstone; linking again brings the same row back. */
+export const connectedAccounts = pgTable(
+  'connected_accounts',
+  {
+    id: id(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    provider: text({ enum: ['X'] }).notNull(),
+    /** X's 64-bit user id, as the decimal string X sends. */
+    providerAccountId: text().notNull(),
+    username: text().notNull(),
+    displayName: text(),
+    avatarUrl: text(),
+    /** X's subscription_type, which decides how long a tweet may be. */
+    subscriptionType: text(),
+    /** The scopes X granted. */
+    scopes: text().array().notNull(),
+    status: text({ enum: accountStatuses }).notNull(),
+    statusReason: text({ enum: accountStatusReasons }),
+    statusSince: moment().notNull(),
+    connectedAt: moment().notNull(),
+    lastUsedAt: moment(),
+    disconnectedAt: moment(),
+  },
+  (table) => [
+    // One live user per X account, decided by the database when two finish at the same instant.
+    uniqueIndex('connected_accounts_one_live').on(table.provider, table.providerAccountId).where(sql`${table.status} <> 'DISCONNECTED'`),
+    unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
+    index().on(table.userId, table.connectedAt),
+    check('connected_accounts_status', oneOf(table.status, accountStatuses)),
+    check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),
+    check('connected_accounts_disconnected', sql`(${table.status} = 'DISCONNECTED') = (${table.disconnectedAt} is not null)`),
+  ],
+)
+
+/** The tokens of a live account and the state of their rotation. Only the code in src/x writes it. Deleted when unlinked. */
+export const oauthTokens = pgTable(
+  'oauth_tokens',
+  {
+    accountId: uuid()
+      .primaryKey()
+      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    accessTokenSealed: text().notNull(),
+    /** Null when X granted no offline.access. */
+    refreshTokenSealed: text(),
+    accessExpiresAt: moment().notNull(),
+    /** Raised by every new pair; a stale holder's write finds another version and changes nothing. */
+    version: integer().notNull().default(1),
+    /** ACTIVE; UNCERTAIN: the refresh token may have been spent and the answer lost; DEAD: X refused it for good. */
+    state: text({ enum: tokenStates }).notNull().default('ACTIVE'),
+    leaseId: uuid(),
+    leaseUntil: moment(),
+    /** Raised by every claim. */
+    fence: integer().notNull().default(0),
+    /** Durable mark, written before the refresh token is sent: from here on it may be spent. */
+    sentAt: moment(),
+    /** Why the row became UNCERTAIN or DEAD. Its own column: clearing a lease must not clear the cause. */
+    cause: text(),
+    nextTryAt: moment(),
+    failCount: integer().notNull().default(0),
+  },
+  (table) => [
+    index().on(table.accessExpiresAt),
+    check('oauth_tokens_state', oneOf(table.state, tokenStates)),
+    check('oauth_tokens_lease', sql`(${table.leaseId} is null) = (${table.leaseUntil} is null)`),
+  ],
+)
+
+/** A pair that X issued to a holder whose lease had passed to another: never overwrites, adopted by the next claim. */
+export const rotationOrphans = pgTable(
+  'rotation_orphans',
+  {
+    id: id(),
+    accountId: uuid()
+      .notNull()
+      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    fromVersion: integer().notNull(),
+    fence: integer().notNull(),
+    accessTokenSealed: text().notNull(),
+    refreshTokenSealed: text(),
+    accessExpiresAt: moment().notNull(),
+    createdAt: moment().notNull(),
+  },
+  (table) => [index().on(table.accountId)],
+)
+
+/** A grant that is to be revoked at X. Written in the transaction that stops using it; deleted when X has confirmed. */
+export const grantRevocations = pgTable('grant_revocations', {
+  id: id(),
+  /** Associated data of the sealed token, and nothing else: the account may be gone. */
+  accountId: uuid().notNull(),
+  userId: uuid().notNull(),
+  tokenSealed: text().notNull(),
+  tokenTypeHint: text({ enum: ['refresh_token', 'access_token'] }).notNull(),
+  createdAt: moment().notNull(),
+})
+
+/** A tweet, from before X is called to what became of it. Never deleted by us: the idempotency key lives in it. */
+export const tweets = pgTable(
+  'tweets',
+  {
+    id: id(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    accountId: uuid()
+      .notNull()
+      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    /** SHA-256 of the caller's idempotency key; null when none was given. */
+    idempotencyKeyHash: text(),
+    /** SHA-256 of the input, to tell a repetition from a reuse of the key. */
+    requestHash: text().notNull(),
+    text: text().notNull(),
+    replyToXTweetId: text(),
+    replySettings: text({ enum: replySettings }),
+    madeWithAi: boolean().notNull().default(false),
+    status: text({ enum: tweetStatuses }).notNull(),
+    /** Raised each time a refused tweet is tried again under the same key. */
+    attempt: integer().notNull().default(1),
+    /** Whoever sends must be done by then; afterwards a PENDING row belongs to the sweeper. */
+    claimedUntil: moment().notNull(),
+    /** Durable mark, written before X is called: from here on the tweet may exist. */
+    sentAt: moment(),
+    xTweetId: text(),
+    errorCode: text(),
+    retryAt: moment(),
+    createdAt: moment().notNull(),
+    postedAt: moment(),
+  },
+  (table) => [
+    unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
+    index().on(table.userId, table.createdAt, table.id),
+    index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
+    check('tweets_status', oneOf(table.status, tweetStatuses)),
+    check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),
+    check('tweets_failed', sql`(${table.status} in ('FAILED', 'UNKNOWN')) = (${table.errorCode} is not null)`),
+  ],
+)
+
+/** A known text sealed under each key that was ever first: opens at start, or the process refuses to run with other keys. */
+export const encryptionCanaries = pgTable('encryption_canaries', {
+  keyId: text().primaryKey(),
+  sealed: text().notNull(),
+})

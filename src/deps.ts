@@ -1,0 +1,57 @@
+import { type SQL, sql } from 'drizzle-orm'
+import type { Config } from './config.ts'
+import type { Db } from './db/client.ts'
+import type { Log } from './log.ts'
+
+/** The time, in the two places where it is asked for. Tests shift both together. */
+export type Clock = {
+  /** The process's own time, for what is never compared with a stored moment. */
+  now(): Date
+  /** The database's time, which all instances share: every stored moment comes from it. */
+  sqlNow(): SQL<Date>
+}
+
+/** Background work, asked for by name; `jobs.ts` carries it out. */
+export type Jobs = {
+  /** Queues a job in the transaction of `deps`, so that it exists exactly if what asked for it does. */
+  enqueue(deps: Pick<Deps, 'db'>, name: JobName, data: JobData): Promise<void>
+}
+
+export type JobName = 'revoke-grant'
+export type JobData = { id: string }
+
+/** What lives as long as the process, passed first to every function that needs it. */
+export type Deps = {
+  db: Db
+  config: Config
+  clock: Clock
+  log: Log
+  jobs: Jobs
+  /** Refreshes under way in this process, by account id: its callers share one. */
+  refreshes: Map<string, Promise<unknown>>
+}
+
+/** The real clock. */
+export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`clock_timestamp()` }
+
+/** The database's time, `seconds` from now (negative for the past). */
+export function sqlIn(clock: Clock, seconds: number): SQL<Date> {
+  return sql<Date>`(${clock.sqlNow()} + make_interval(secs => ${seconds}))`
+}
+
+/**
+ * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside there is no way to the pool.
+ * Never call a provider inside.
+ */
+export function transaction<T>(deps: Deps, work: (deps: Deps) => Promise<T>): Promise<T> {
+  return deps.db.transaction((db) => work({ ...deps, db }))
+}
+
+/** True when `error` is the violation of the named unique constraint or index. */
+export function violates(error: unknown, constraint: string): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const named = 'constraint_name' in cause ? cause.constraint_name : 'constraint' in cause ? cause.constraint : undefined
+    if (named === constraint) return true
+  }
+  return false
+}

@@ -1,0 +1,56 @@
+import pino, { type DestinationStream, type Logger } from 'pino'
+
+/** The process's logger: one JSON object a line. */
+export type Log = Logger
+
+// A second fence: secrets are not handed to the logger in the first place.
+const SECRET_KEYS = [
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'code',
+  'state',
+  'code_verifier',
+  'codeVerifier',
+  'access_token',
+  'accessToken',
+  'refresh_token',
+  'refreshToken',
+  'client_secret',
+  'clientSecret',
+  'token',
+  'password',
+]
+
+/**
+ * Makes the logger. Errors are logged with their code, message, stack and causes; secrets under well-known names are blanked.
+ * @param destination where lines go; standard output unless told otherwise.
+ */
+export function createLog(level: string, destination?: DestinationStream): Log {
+  const options = {
+    level,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: SECRET_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]), censor: '[secret]' },
+    serializers: { error: describeError },
+  }
+  return destination === undefined ? pino(options) : pino(options, destination)
+}
+
+// Only these fields: an error from a driver or an HTTP client may carry the query's parameters or a request's body.
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return {
+    name: error.name,
+    // Drizzle puts the query and its parameters into the message.
+    message: error.message.startsWith('Failed query') ? 'Failed query' : error.message,
+    code,
+    stack: error.stack
+      ?.split('\n')
+      .filter((line) => line.trimStart().startsWith('at '))
+      .slice(0, 8),
+    cause: error.cause === undefined || depth > 4 ? undefined : describeError(error.cause, depth + 1),
+  }
+}
