@@ -1,0 +1,64 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const reportFile = process.env.VITEST_REPORT
+
+/** Sandbox, contract and rule tests need no database: they run once. */
+const withoutDatabase = ['test/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts']
+
+/** Every story runs on both databases, so that neither is the one that "should work too". */
+const stories = ['test/stories/**/*.test.ts']
+
+const config = defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
+  // graphql refuses two copies of itself. Vite picks its ESM build, Node (for our dependencies) its CommonJS build: both get the latter.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
+  test: {
+    pool: 'forks',
+    // Two cores: two files at a time, each in a process of its own, because a PGlite takes some 500 MB and is not shared.
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    // .ci/run counts from this file; without the variable nothing is written.
+    reporters: reportFile ? ['default', 'json'] : ['default'],
+    outputFile: reportFile ? { json: reportFile } : {},
+    projects: [
+      { extends: true, test: { name: 'unit', include: withoutDatabase } },
+      {
+        extends: true,
+        test: {
+          name: 'pglite',
+          include: stories,
+          provide: { databaseKind: 'pglite' },
+          globalSetup: 'test/pglite-setup.ts',
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'postgres',
+          include: stories,
+          provide: { databaseKind: 'postgres' },
+          globalSetup: 'test/postgres-setup.ts',
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'process',
+          include: ['test/browser/**/*.test.ts', 'test/process/**/*.test.ts'],
+          provide: { databaseKind: 'postgres' },
+          globalSetup: ['test/postgres-setup.ts', 'test/pglite-setup.ts'],
+          // A browser or a second gateway wants the machine for itself: one file at a time, after everything else.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+})
+
+// biome-ignore lint/style/noDefaultExport: where vitest looks for it.
+export default config
