@@ -1,0 +1,21 @@
+/** The sandbox's own time: every expiry, window, created_at and Date header follows it, so that a test never has to wait. */
+export type Clock = {
+  now(): number
+  advance(seconds: number): void
+  setOffset(seconds: number): void
+  offsetSeconds(): number
+}
+
+export function createClock(initialOffsetSeconds: number): Clock {
+  let offsetSeconds = initialOffsetSeconds
+  return {
+    now: () => Date.now() + offsetSeconds * 1000,
+    advance: (seconds) => {
+      offsetSeconds += seconds
+    },
+    setOffset: (seconds) => {
+      offsetSeconds = seconds
+    },
+    offsetSeconds: () => offsetSeconds,
+  }
+}

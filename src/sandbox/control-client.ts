@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import type { SandboxControl } from './control.ts'
+
+const answerSchema = z.object({ result: z.unknown().optional(), error: z.string().optional() })
+
+/** The same methods as `SandboxControl`, each answering with a promise. */
+export type RemoteSandboxControl = {
+  [Method in keyof SandboxControl]: (
+    ...args: Parameters<SandboxControl[Method]>
+  ) => Promise<ReturnType<SandboxControl[Method]>>
+}
+
+/** Holds a sandbox of another process, one started with `control: true`, by its URL. */
+export function connectSandboxControl(url: string): RemoteSandboxControl {
+  const call = async (method: string, args: unknown[]): Promise<unknown> => {
+    const response = await fetch(new URL('/_control', url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ method, args }),
+    })
+    const { result, error } = answerSchema.parse(await response.json())
+    if (error !== undefined) throw new Error(`The sandbox refused ${method}: ${error}`)
+    return result
+  }
+  const proxy: unknown = new Proxy(
+    {},
+    {
+      get:
+        (_, method) =>
+        (...args: unknown[]) =>
+          call(String(method), args),
+    },
+  )
+  // The route calls the very object this type is made from.
+  return proxy as RemoteSandboxControl
+}

@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Answer } from './answer.ts'
+import { deliver, deliverWithFault, readAnswer } from './answer.ts'
+import type { Faults } from './faults.ts'
+import type { Recorder } from './recorder.ts'
+import type { World } from './world.ts'
+
+export type Application = { fetch(request: Request): Response | Promise<Response> }
+
+// X's largest body is a media chunk of 5 MB; nothing else comes near.
+const BODY_MAXIMUM = 6 * 1024 * 1024
+
+/**
+ * From the socket to the providers and back: reads the request, records it, lets faults have their way, and answers.
+ * Written on node:http because faults cut sockets and send half answers, which a framework's adapter hides.
+ */
+export async function handleRequest(
+  deps: { world: World; application: Application; recorder: Recorder; faults: Faults; afterActing: () => void },
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { world, recorder } = deps
+  const body = await readBody(incoming)
+  const url = readUrl(world, incoming.url ?? '/')
+  const method = incoming.method ?? 'GET'
+  const refusal = body === null ? 413 : url === null ? 400 : ['CONNECT', 'TRACE', 'TRACK'].includes(method) ? 405 : null
+  if (body === null || url === null || refusal !== null) {
+    await deliver(world, outgoing, { status: refusal ?? 400, headers: [], body: Buffer.alloc(0) })
+    return
+  }
+
+  const headers = plainHeaders(incoming)
+  const arrival = recorder.arrive({ method, url, headers, text: body.toString('utf8'), at: world.clock.now() })
+  const { received, parameters } = arrival
+  const act = async (): Promise<Answer> => {
+    received.acted = true
+    const answer = await readAnswer(await deps.application.fetch(buildRequest(method, url, headers, body)))
+    deps.afterActing()
+    return answer
+  }
+  try {
+    const faults = deps.faults.take({ method, path: url.pathname, parameters })
+    received.status = await deliverWithFault(world, outgoing, faults, act)
+  } finally {
+    arrival.leave()
+  }
+}
+
+// A client that goes away while it sends ends the request here, as it would at X.
+async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of incoming) {
+    size += chunk.length
+    if (size <= BODY_MAXIMUM) chunks.push(chunk)
+  }
+  return size > BODY_MAXIMUM ? null : Buffer.concat(chunks)
+}
+
+// Only a path is taken: an absolute-form target would let the client choose the origin.
+function readUrl(world: World, target: string): URL | null {
+  if (!target.startsWith('/') || target.startsWith('//')) return null
+  return URL.canParse(world.url + target) ? new URL(world.url + target) : null
+}
+
+function plainHeaders(incoming: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(incoming.headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+    ),
+  )
+}
+
+function buildRequest(method: string, url: URL, headers: Record<string, string>, body: Buffer): Request {
+  const hasBody = method !== 'GET' && method !== 'HEAD' && body.length > 0
+  return new Request(url, { method, headers, ...(hasBody ? { body: new Uint8Array(body) } : {}) })
+}

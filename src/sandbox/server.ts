@@ -1,0 +1,104 @@
+import { createServer } from 'node:http'
+import { Hono } from 'hono'
+import { createControl, type SandboxControl } from './control.ts'
+import { addControlRoute } from './control-route.ts'
+import { createFaults } from './faults.ts'
+import { addGithubOAuth } from './github.ts'
+import { addGithubUser } from './github-user.ts'
+import { handleRequest } from './listener.ts'
+import { addPages } from './pages.ts'
+import { createRecorder } from './recorder.ts'
+import { loadState, saveState } from './state-file.ts'
+import { createWorld, type GithubClient, type ReplayMode, type World, type XClient } from './world.ts'
+import { addXAuthorize } from './x-authorize.ts'
+import { addXPosting } from './x-posting.ts'
+import { addXReading } from './x-reading.ts'
+import { addXToken } from './x-token.ts'
+import { addXUsers } from './x-users.ts'
+
+/**
+ * A GitHub and an X in one process, on one origin, each at its real paths: to try the gateway with no credentials, and for
+ * tests. The gateway reaches it by URL only and shares no code with it, so that a mistake of one is not repeated by the other.
+ */
+export type SandboxOptions = {
+  /** 0 or absent: any free port. Always on loopback. */
+  port?: number
+  /** The name used in `url`; cookies of a gateway on 127.0.0.1 and a sandbox on localhost stay apart. */
+  hostname?: string
+  /** Where state survives a restart; null or absent: memory only. */
+  stateFile?: string | null
+  /** A null secret makes a public client. */
+  xClient: XClient
+  githubClient: GithubClient
+  /** What a replayed refresh token does: X's documents leave it open. */
+  replay?: ReplayMode
+  /** Opens `POST /_control` for tests in other processes. */
+  control?: boolean
+}
+
+export type Sandbox = { url: string; control: SandboxControl; close(): Promise<void> }
+
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  if (process.env.NODE_ENV === 'production') {
+    throw new Error('The sandbox never starts with NODE_ENV=production: anybody can sign in as anybody in it.')
+  }
+  const stateFile = options.stateFile ?? null
+  const world = createWorld(
+    loadState(stateFile),
+    options.xClient,
+    options.githubClient,
+    options.replay ?? 'kill-family',
+  )
+  const recorder = createRecorder()
+  const faults = createFaults()
+  const save = () => {
+    world.state.clockOffsetSeconds = world.clock.offsetSeconds()
+    saveState(stateFile, world.state)
+  }
+  const control = createControl(world, recorder, faults, save)
+  const application = createApplication(world)
+  const controlApplication = new Hono()
+  if (options.control === true) addControlRoute(controlApplication, control)
+
+  const server = createServer((incoming, outgoing) => {
+    // The control stays outside what is recorded and what faults can hit.
+    const isControl = options.control === true && incoming.url === '/_control'
+    const afterActing = incoming.method === 'GET' || incoming.method === 'HEAD' || isControl ? () => {} : save
+    const deps = isControl
+      ? { world, application: controlApplication, recorder: createRecorder(), faults: createFaults(), afterActing }
+      : { world, application, recorder, faults, afterActing }
+    handleRequest(deps, incoming, outgoing).catch(() => outgoing.destroy())
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port ?? 0, '127.0.0.1', resolve)
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('Bug: the sandbox listens on no port')
+  world.url = `http://${options.hostname ?? '127.0.0.1'}:${address.port}`
+
+  return {
+    url: world.url,
+    control,
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+      save()
+    },
+  }
+}
+
+function createApplication(world: World): Hono {
+  const app = new Hono()
+  addGithubOAuth(app, world)
+  addGithubUser(app, world)
+  addXAuthorize(app, world)
+  addXToken(app, world)
+  addXUsers(app, world)
+  addXPosting(app, world)
+  addXReading(app, world)
+  addPages(app, world)
+  app.all('/2/*', (c) => c.json({ title: 'Not Found', detail: 'Not Found', type: 'about:blank', status: 404 }, 404))
+  return app
+}

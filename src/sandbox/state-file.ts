@@ -1,0 +1,29 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { createState, type State, stateSchema } from './state.ts'
+
+/** What the last run left, or a fresh world. A file that does not parse is an error: silently starting afresh would unlink everybody. */
+export function loadState(path: string | null): State {
+  if (path === null) return createState()
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return createState()
+    throw cause
+  }
+  try {
+    return stateSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    throw new Error(`The sandbox cannot read ${path}. Delete the file to start with a fresh sandbox.`, { cause })
+  }
+}
+
+/** Writes beside the file and renames, so that a crash leaves the old state or the new one; 0600, because tokens are inside. */
+export function saveState(path: string | null, state: State): void {
+  if (path === null) return
+  mkdirSync(dirname(path), { recursive: true })
+  const temporary = `${path}.${process.pid}.tmp`
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 })
+  renameSync(temporary, path)
+}

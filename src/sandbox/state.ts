@@ -1,0 +1,112 @@
+import { z } from 'zod'
+import { GITHUB_PEOPLE, X_ACCOUNTS } from './people.ts'
+
+/** All that both providers remember. One plain JSON value, so that it can be kept in a file and read back as parsed data. */
+const githubPersonSchema = z.object({
+  id: z.number().int(),
+  login: z.string(),
+  name: z.string().nullable(),
+  email: z.string().nullable(),
+  bio: z.string().nullable(),
+})
+
+const githubCodeSchema = z.object({
+  value: z.string(),
+  personId: z.number().int(),
+  redirectUri: z.string(),
+  redirectUriWasSent: z.boolean(),
+  scopes: z.array(z.string()),
+  codeChallenge: z.string().nullable(),
+  expiresAt: z.number(),
+})
+
+const githubTokenSchema = z.object({ value: z.string(), personId: z.number().int(), scopes: z.array(z.string()) })
+
+const accountSchema = z.object({
+  id: z.string(),
+  username: z.string(),
+  name: z.string(),
+  description: z.string(),
+  protected: z.boolean(),
+  suspended: z.boolean(),
+  locked: z.boolean(),
+  subscriptionType: z.enum(['None', 'Basic', 'Premium', 'PremiumPlus']),
+  verifiedType: z.enum(['none', 'blue', 'business', 'government']),
+  createdAt: z.string(),
+})
+
+const codeSchema = z.object({
+  value: z.string(),
+  accountId: z.string(),
+  clientId: z.string(),
+  redirectUri: z.string(),
+  scopes: z.array(z.string()),
+  requestedScopes: z.array(z.string()),
+  codeChallenge: z.string(),
+  expiresAt: z.number(),
+})
+
+const issuedTokenSchema = z.object({ value: z.string(), expiresAt: z.number() })
+
+const grantSchema = z.object({
+  family: z.string(),
+  accountId: z.string(),
+  clientId: z.string(),
+  scopes: z.array(z.string()),
+  requestedScopes: z.array(z.string()),
+  grantedAt: z.number(),
+  accessTokens: z.array(issuedTokenSchema),
+  refreshToken: issuedTokenSchema.nullable(),
+  spentRefreshTokens: z.array(z.string()),
+  rotations: z.number().int(),
+  replays: z.number().int(),
+  ended: z.enum(['superseded', 'revoked-by-app', 'revoked-by-user', 'replay']).nullable(),
+})
+
+const tweetSchema = z.object({
+  id: z.string(),
+  accountId: z.string(),
+  sentText: z.string(),
+  text: z.string(),
+  urls: z.array(z.object({ start: z.number(), end: z.number(), url: z.string(), expandedUrl: z.string() })),
+  createdAt: z.number(),
+  inReplyToTweetId: z.string().nullable(),
+  replySettings: z.string(),
+  madeWithAi: z.boolean(),
+  poll: z.object({ options: z.array(z.string()), durationMinutes: z.number() }).nullable(),
+  deleted: z.boolean(),
+})
+
+export const stateSchema = z.object({
+  clockOffsetSeconds: z.number(),
+  lastTweetId: z.string(),
+  github: z.object({
+    people: z.array(githubPersonSchema),
+    codes: z.array(githubCodeSchema),
+    tokens: z.array(githubTokenSchema),
+  }),
+  accounts: z.array(accountSchema),
+  codes: z.array(codeSchema),
+  grants: z.array(grantSchema),
+  tweets: z.array(tweetSchema),
+})
+
+export type GithubPerson = z.infer<typeof githubPersonSchema>
+export type GithubCode = z.infer<typeof githubCodeSchema>
+export type XAccount = z.infer<typeof accountSchema>
+export type AuthorizationCode = z.infer<typeof codeSchema>
+export type Grant = z.infer<typeof grantSchema>
+export type StoredTweet = z.infer<typeof tweetSchema>
+export type State = z.infer<typeof stateSchema>
+
+export function createState(): State {
+  return {
+    clockOffsetSeconds: 0,
+    lastTweetId: '0',
+    github: { people: structuredClone(GITHUB_PEOPLE), codes: [], tokens: [] },
+    accounts: structuredClone(X_ACCOUNTS),
+    codes: [],
+    grants: [],
+    tweets: [],
+  }
+}

@@ -1,0 +1,92 @@
+import { randomInt } from 'node:crypto'
+import type { State, StoredTweet, XAccount } from './state.ts'
+import { countWeighted, encodeText } from './tweet-text.ts'
+import type { World } from './world.ts'
+
+export type TweetIndex = { byId: Map<string, StoredTweet>; newestByText: Map<string, StoredTweet> }
+
+export type NewTweet = {
+  text: string
+  inReplyToTweetId: string | null
+  replySettings: string
+  madeWithAi: boolean
+  poll: StoredTweet['poll']
+}
+
+// X documents no window for "duplicate content"; 24 hours is the shortest that makes a blind resend after any outage of ours
+// visible, and lets the same good-morning go out every day. A deleted tweet stops counting.
+const DUPLICATE_WINDOW_MILLISECONDS = 24 * 60 * 60 * 1000
+
+const TWITTER_EPOCH = 1_288_834_974_657n
+
+export function createTweetIndex(state: State): TweetIndex {
+  const index: TweetIndex = { byId: new Map(), newestByText: new Map() }
+  for (const tweet of state.tweets) indexTweet(index, tweet)
+  return index
+}
+
+export function storeTweet(world: World, account: XAccount, fresh: NewTweet): StoredTweet {
+  const id = nextTweetId(world)
+  const { text, urls } = encodeText(fresh.text, id)
+  const tweet: StoredTweet = {
+    id,
+    accountId: account.id,
+    sentText: fresh.text,
+    text,
+    urls,
+    createdAt: world.clock.now(),
+    inReplyToTweetId: fresh.inReplyToTweetId,
+    replySettings: fresh.replySettings,
+    madeWithAi: fresh.madeWithAi,
+    poll: fresh.poll,
+    deleted: false,
+  }
+  world.state.tweets.push(tweet)
+  indexTweet(world.tweets, tweet)
+  return tweet
+}
+
+export function isDuplicate(world: World, account: XAccount, text: string): boolean {
+  const earlier = world.tweets.newestByText.get(textKey(account.id, text))
+  if (earlier === undefined || earlier.deleted) return false
+  return world.clock.now() < earlier.createdAt + DUPLICATE_WINDOW_MILLISECONDS
+}
+
+/** A tweet that the reader may see: protected accounts show theirs to themselves only, suspended accounts show none. */
+export function findVisibleTweet(world: World, id: string, readerAccountId: string): StoredTweet | null {
+  const tweet = world.tweets.byId.get(id)
+  if (tweet === undefined || tweet.deleted) return null
+  const author = world.state.accounts.find((account) => account.id === tweet.accountId)
+  if (author === undefined || author.suspended) return null
+  return author.protected && author.id !== readerAccountId ? null : tweet
+}
+
+/** Newest first; ids grow with time. */
+export function tweetsOf(world: World, accountId: string): StoredTweet[] {
+  return world.state.tweets.filter((tweet) => tweet.accountId === accountId && !tweet.deleted).reverse()
+}
+
+/** 280 weighted, or 25,000 for subscribers (fact sheet, section 4; Basic has no long posts). */
+export function fitsLength(account: XAccount, text: string): boolean {
+  const long = account.subscriptionType === 'Premium' || account.subscriptionType === 'PremiumPlus'
+  return countWeighted(text) <= (long ? 25_000 : 280)
+}
+
+// A snowflake: milliseconds since Twitter's epoch, then 22 bits, which are odd here: a client that reads ids as numbers
+// rounds them, and must be seen to. Never below the one before, even when a test turns the clock back.
+function nextTweetId(world: World): string {
+  const byTime = ((BigInt(Math.floor(world.clock.now())) - TWITTER_EPOCH) << 22n) | BigInt(randomInt(2 ** 21) * 2 + 1)
+  const last = BigInt(world.state.lastTweetId)
+  const id = byTime > last ? byTime : last + 1n
+  world.state.lastTweetId = String(id)
+  return String(id)
+}
+
+function indexTweet(index: TweetIndex, tweet: StoredTweet): void {
+  index.byId.set(tweet.id, tweet)
+  index.newestByText.set(textKey(tweet.accountId, tweet.sentText), tweet)
+}
+
+function textKey(accountId: string, text: string): string {
+  return `${accountId} ${text.normalize('NFC').trim()}`
+}

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto'
+import tlds from 'tlds' with { type: 'json' }
+
+/**
+ * X's counting and rewriting of text (fact sheet, section 4; docs.x.com, "Counting characters", configuration v3), written
+ * apart from the gateway's, so that the two can disagree.
+ */
+const URL_WEIGHT = 23
+const EMOJI_WEIGHT = 2
+
+const TOP_LEVEL_DOMAINS = new Set<string>(tlds)
+const URL_CANDIDATE =
+  /(?<![\p{L}\p{N}@.$#_/-])(https?:\/\/)?((?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]*[\p{L}\p{N}])?\.)+(?:xn--[a-z0-9-]+|[\p{L}]{2,}))(?![\p{L}\p{N}@-])(:\d{1,5})?((?:[/?#][^\s<>"]*)?)/giu
+
+type FoundUrl = { start: number; end: number; written: string; expanded: string }
+
+/** Weighted length; 280 is the limit of an ordinary account. */
+export function countWeighted(written: string): number {
+  const text = written.normalize('NFC')
+  let weight = 0
+  let position = 0
+  for (const url of findUrls(text)) {
+    weight += countPlain(text.slice(position, url.start)) + URL_WEIGHT
+    position = url.end
+  }
+  return weight + countPlain(text.slice(position))
+}
+
+/** U+FFFE, U+FEFF and U+FFFF are refused; so is half a surrogate pair, which is no text at all. */
+export function hasForbiddenCharacters(text: string): boolean {
+  return /[\uFFFE\uFEFF\uFFFF]/.test(text) || !text.isWellFormed()
+}
+
+/** `$ABC` symbols: a self-serve app may post one. */
+export function countCashtags(text: string): number {
+  return [...text.matchAll(/(?<![\p{L}\p{N}_$])\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?![\p{L}\p{N}_$])/gu)].length
+}
+
+/** Handles mentioned, in lower case. */
+export function mentionsIn(text: string): string[] {
+  const found = text.matchAll(/(?<![\p{L}\p{N}_@/])@([A-Za-z0-9_]{1,15})(?![A-Za-z0-9_@])/gu)
+  return [...found].flatMap((match) => (match[1] === undefined ? [] : [match[1].toLowerCase()]))
+}
+
+/** What X stores and gives back: every URL as a t.co link, and & < > as HTML entities. */
+export function encodeText(
+  text: string,
+  tweetId: string,
+): { text: string; urls: { start: number; end: number; url: string; expandedUrl: string }[] } {
+  let encoded = ''
+  let position = 0
+  const urls = []
+  for (const found of findUrls(text)) {
+    encoded += encodeEntities(text.slice(position, found.start))
+    const url = shortLink(found.expanded, tweetId, urls.length)
+    const start = [...encoded].length
+    urls.push({ start, end: start + url.length, url, expandedUrl: found.expanded })
+    encoded += url
+    position = found.end
+  }
+  return { text: encoded + encodeEntities(text.slice(position)), urls }
+}
+
+function findUrls(text: string): FoundUrl[] {
+  const found: FoundUrl[] = []
+  for (const match of text.matchAll(URL_CANDIDATE)) {
+    const [, scheme = '', host = '', port = '', rest = ''] = match
+    const top = host.slice(host.lastIndexOf('.') + 1).toLowerCase()
+    if (!TOP_LEVEL_DOMAINS.has(top) && !top.startsWith('xn--')) continue
+    const written = `${scheme}${host}${port}${trimPunctuation(rest)}`
+    const expanded = scheme === '' ? `http://${written}` : written
+    found.push({ start: match.index, end: match.index + written.length, written, expanded })
+  }
+  return found
+}
+
+// A full stop or a closing bracket after a link ends the sentence, not the address; a balanced bracket belongs to it.
+function trimPunctuation(path: string): string {
+  let kept = path
+  while (/[.,:;!?'"’”»)\]}*_~]$/u.test(kept)) {
+    if (kept.endsWith(')') && kept.split('(').length === kept.split(')').length) break
+    if (/^[/?#]_*$/.test(kept)) break
+    kept = kept.slice(0, -1)
+  }
+  return kept
+}
+
+function countPlain(text: string): number {
+  let weight = 0
+  for (const { segment } of new Intl.Segmenter('en', { granularity: 'grapheme' }).segment(text)) {
+    weight += isEmoji(segment) ? EMOJI_WEIGHT : [...segment].reduce((sum, character) => sum + weigh(character), 0)
+  }
+  return weight
+}
+
+// ©, ™ and digits are "emoji" only with a variation selector; alone they are text.
+function isEmoji(segment: string): boolean {
+  return /^\p{RGI_Emoji}$/v.test(segment) || /^\p{Emoji_Presentation}\uFE0F?$/u.test(segment)
+}
+
+function weigh(character: string): number {
+  const point = character.codePointAt(0) ?? 0
+  const light =
+    point <= 4351 ||
+    (point >= 8192 && point <= 8205) ||
+    (point >= 8208 && point <= 8223) ||
+    (point >= 8242 && point <= 8247)
+  return light ? 1 : 2
+}
+
+function shortLink(target: string, tweetId: string, index: number): string {
+  const digest = createHash('sha256').update(`${tweetId} ${index} ${target}`).digest('base64')
+  return `https://t.co/${digest.replace(/[^A-Za-z0-9]/g, '').slice(0, 10)}`
+}
+
+function encodeEntities(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+}

@@ -1,0 +1,54 @@
+import { type Clock, createClock } from './clock.ts'
+import { createGrantIndex, type GrantIndex } from './grants.ts'
+import { createRateLimits, type RateLimits } from './rate-limits.ts'
+import type { State, XAccount } from './state.ts'
+import { createTweetIndex, type TweetIndex } from './tweet-store.ts'
+
+export type ReplayMode = 'kill-family' | 'invalid-request'
+
+/** One registered app of each provider, as its developer portal knows it. */
+export type XClient = { id: string; secret: string | null; redirectUris: string[] }
+export type GithubClient = { id: string; secret: string; redirectUris: string[] }
+
+/** What both providers share for as long as the sandbox lives; the first argument of everything. */
+export type World = {
+  url: string
+  clock: Clock
+  state: State
+  xClient: XClient
+  githubClient: GithubClient
+  grants: GrantIndex
+  tweets: TweetIndex
+  rateLimits: RateLimits
+  switches: {
+    replay: ReplayMode
+    /** Whether a rotation also kills the access token before it; X's documents do not say, see `grants.ts`. */
+    rotationKillsAccessToken: boolean
+    /** Scopes that the next consents of an account are cut down to, by account id. */
+    scopeLimits: Map<string, string[]>
+  }
+}
+
+export function createWorld(state: State, xClient: XClient, githubClient: GithubClient, replay: ReplayMode): World {
+  return {
+    url: '',
+    clock: createClock(state.clockOffsetSeconds),
+    state,
+    xClient: { ...xClient, redirectUris: [...xClient.redirectUris] },
+    githubClient: { ...githubClient, redirectUris: [...githubClient.redirectUris] },
+    grants: createGrantIndex(state),
+    tweets: createTweetIndex(state),
+    rateLimits: createRateLimits(),
+    switches: { replay, rotationKillsAccessToken: false, scopeLimits: new Map() },
+  }
+}
+
+/** Handles are unique whatever their case. */
+export function findAccount(world: World, username: string): XAccount | null {
+  const wanted = username.replace(/^@/, '').toLowerCase()
+  return world.state.accounts.find((account) => account.username.toLowerCase() === wanted) ?? null
+}
+
+export function findAccountById(world: World, id: string): XAccount | null {
+  return world.state.accounts.find((account) => account.id === id) ?? null
+}
