@@ -3,11 +3,26 @@ import { html } from 'hono/html'
 
 export type PageContent = ReturnType<typeof html>
 
+type Provider = 'x' | 'github' | 'sandbox'
+
+const RIBBON: Record<Provider, string> = {
+  x: 'This is a simulated X, running on your machine. Nothing here reaches x.com.',
+  github: 'This is a simulated GitHub, running on your machine. Nothing here reaches github.com.',
+  sandbox: 'A simulated GitHub and X, running on your machine. Nothing here reaches either.',
+}
+
 /** The frame of every page. No scripts and nothing from elsewhere: the policy says so to the browser. */
 export function answerPage(
   c: Context,
-  page: { title: string; provider: 'x' | 'github' | 'sandbox'; body: PageContent; status?: 200 | 400 | 404 },
+  page: {
+    title: string
+    provider: Provider
+    layout?: 'consent' | 'home'
+    body: PageContent
+    status?: 200 | 400 | 404
+  },
 ) {
+  // No form-action: Chromium applies it to the redirect that follows, which leads to the app.
   c.header(
     'content-security-policy',
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -20,14 +35,24 @@ export function answerPage(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>${page.title}</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/assets/sandbox.css">
 </head>
 <body class="${page.provider}">
+<header class="ribbon"><p><strong>Sandbox</strong> <span>${RIBBON[page.provider]}</span></p></header>
+<main class="${page.layout ?? ''}">
 ${page.body}
+</main>
 </body>
 </html>`,
     page.status ?? 200,
   )
+}
+
+/** `23 Nov 2026, 18:04 UTC` */
+export function showTime(milliseconds: number): PageContent {
+  const date = new Date(milliseconds)
+  const words = date.toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
+  return html`<time datetime="${date.toISOString()}">${words} UTC</time>`
 }
