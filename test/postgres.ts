@@ -11,11 +11,11 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chmod, chown, cp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
+import { findFreePort } from './free-port.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 const run = promisify(execFile)
@@ -263,16 +263,6 @@ async function startOnFreePort(
       if (attempt === 3) throw error
     }
   }
-}
-
-async function findFreePort(): Promise<number> {
-  const listener = createServer().listen(0, '127.0.0.1')
-  await once(listener, 'listening')
-  const address = listener.address()
-  listener.close()
-  await once(listener, 'close')
-  if (address === null || typeof address === 'string') throw new Error('Bug: a TCP listener has no port.')
-  return address.port
 }
 
 async function startServer(

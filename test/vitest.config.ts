@@ -3,11 +3,15 @@ import { defineConfig } from 'vitest/config'
 
 const reportFile = process.env.VITEST_REPORT
 
-/** Sandbox, contract and rule tests need no database: they run once. */
-const withoutDatabase = ['test/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts']
-
-/** Every story runs on both databases, so that neither is the one that "should work too". */
-const stories = ['test/stories/**/*.test.ts']
+/** Which test files run where. */
+export const testFiles = {
+  /** The sandbox, contracts and rules need no database: they run once. */
+  unit: ['test/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts'],
+  /** Every story runs on both databases, so that neither is the one that should work too. */
+  stories: ['test/stories/**/*.test.ts'],
+  /** A browser or a second gateway wants the machine for itself. */
+  process: ['test/browser/**/*.test.ts', 'test/process/**/*.test.ts'],
+}
 
 const config = defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -23,12 +27,12 @@ const config = defineConfig({
     reporters: reportFile ? ['default', 'json'] : ['default'],
     outputFile: reportFile ? { json: reportFile } : {},
     projects: [
-      { extends: true, test: { name: 'unit', include: withoutDatabase } },
+      { extends: true, test: { name: 'unit', include: testFiles.unit } },
       {
         extends: true,
         test: {
           name: 'pglite',
-          include: stories,
+          include: testFiles.stories,
           provide: { databaseKind: 'pglite' },
           globalSetup: 'test/pglite-setup.ts',
         },
@@ -37,7 +41,7 @@ const config = defineConfig({
         extends: true,
         test: {
           name: 'postgres',
-          include: stories,
+          include: testFiles.stories,
           provide: { databaseKind: 'postgres' },
           globalSetup: 'test/postgres-setup.ts',
         },
@@ -46,10 +50,10 @@ const config = defineConfig({
         extends: true,
         test: {
           name: 'process',
-          include: ['test/browser/**/*.test.ts', 'test/process/**/*.test.ts'],
+          include: testFiles.process,
           provide: { databaseKind: 'postgres' },
           globalSetup: ['test/postgres-setup.ts', 'test/pglite-setup.ts'],
-          // A browser or a second gateway wants the machine for itself: one file at a time, after everything else.
+          // One file at a time, after everything else.
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
