@@ -64,6 +64,7 @@ CREATE TABLE "oauth_tokens" (
 	"access_token_sealed" text NOT NULL,
 	"refresh_token_sealed" text,
 	"access_expires_at" timestamp (3) with time zone NOT NULL,
+	"grant_id" uuid NOT NULL,
 	"version" integer DEFAULT 1 NOT NULL,
 	"state" text DEFAULT 'ACTIVE' NOT NULL,
 	"lease_id" uuid,

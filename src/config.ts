@@ -40,7 +40,9 @@ export type Config = Readonly<{
 /** Configuration that the process can't start with; the message names everything that is wrong. */
 export class ConfigError extends Error {
   constructor(problems: readonly string[]) {
-    super(`The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`)
+    super(
+      `The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`,
+    )
     this.name = 'ConfigError'
   }
 }
@@ -76,14 +78,17 @@ export function readConfig(env: Environment): Config {
   const production = get('NODE_ENV') === 'production'
   const port = readPort(get('PORT'), 'PORT', 3000, problems)
   const publicUrl = readOrigin(get('PUBLIC_URL'), 'PUBLIC_URL', `http://127.0.0.1:${port}`, problems)
-  if (production && get('PUBLIC_URL') === null) problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
+  if (production && get('PUBLIC_URL') === null)
+    problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
   const databaseUrl = get('DATABASE_URL')
   if (databaseUrl !== null && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
     problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
   }
   if (production && databaseUrl === null && get('DATA_DIR') === null) {
-    problems.push('DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)')
+    problems.push(
+      'DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)',
+    )
   }
   const providers = readProviders(get, { production, port }, problems)
   const keys = readEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
@@ -95,7 +100,10 @@ export function readConfig(env: Environment): Config {
     port,
     publicUrl,
     dataDir,
-    database: databaseUrl === null ? { kind: 'pglite', directory: path.join(dataDir, 'pglite') } : { kind: 'postgres', url: databaseUrl },
+    database:
+      databaseUrl === null
+        ? { kind: 'pglite', directory: path.join(dataDir, 'pglite') }
+        : { kind: 'postgres', url: databaseUrl },
     encryptionKeysSource: keys.source,
     ...providers,
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
@@ -152,7 +160,8 @@ function readProviders(
       sandbox: { port: sandboxPort },
     }
   }
-  for (const name of missing) problems.push(`${name} is missing: copy it from the app you registered (README, "Running it").`)
+  for (const name of missing)
+    problems.push(`${name} is missing: copy it from the app you registered (README, "Running it").`)
   return {
     github: {
       clientId: get('GITHUB_CLIENT_ID') ?? '',
@@ -179,7 +188,9 @@ function readEncryptionKeys(
   if (inline !== null) return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
   const named = get('ENCRYPTION_KEYS_FILE')
   if (named === null && production) {
-    problems.push('ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: "k1:" and 32 random bytes in base64 (openssl rand -base64 32).')
+    problems.push(
+      'ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: "k1:" and 32 random bytes in base64 (openssl rand -base64 32).',
+    )
     return { ring: [], source: '' }
   }
   const file = named ?? path.join(dataDir, 'encryption-keys')
@@ -188,14 +199,18 @@ function readEncryptionKeys(
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     // wx: of two first starts at once, one makes the key and the other reads it below.
     try {
-      writeFileSync(file, `k1:${Buffer.from(randomToken(KEY_BYTES), 'base64url').toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+      writeFileSync(file, `k1:${Buffer.from(randomToken(KEY_BYTES), 'base64url').toString('base64')}\n`, {
+        mode: 0o600,
+        flag: 'wx',
+      })
       chmodSync(file, 0o600)
     } catch (error) {
       if (!existsSync(file)) throw error
     }
   }
   try {
-    if ((statSync(file).mode & 0o007) !== 0) problems.push(`${file} can be read by everybody on this machine: chmod 600 it.`)
+    if ((statSync(file).mode & 0o007) !== 0)
+      problems.push(`${file} can be read by everybody on this machine: chmod 600 it.`)
     return { ring: parseKeys(readFileSync(file, 'utf8').trim(), file, problems), source: file }
   } catch {
     problems.push(`The encryption keys' file ${file} cannot be read.`)
@@ -209,13 +224,19 @@ function parseKeys(text: string, source: string, problems: string[]): Encryption
     const [id = '', encoded = ''] = entry.split(':')
     const secret = Buffer.from(encoded, 'base64')
     // The message never repeats the value: it is the most secret one there is.
-    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id)) problems.push(`${source}: each key is written id:base64, with an id of letters, digits, - and _.`)
-    else if (secret.length !== KEY_BYTES) problems.push(`${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`)
-    else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES) problems.push(`${source}: the key "${id}" is not random (openssl rand -base64 32).`)
+    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id))
+      problems.push(`${source}: each key is written id:base64, with an id of letters, digits, - and _.`)
+    else if (secret.length !== KEY_BYTES)
+      problems.push(
+        `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`,
+      )
+    else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES)
+      problems.push(`${source}: the key "${id}" is not random (openssl rand -base64 32).`)
     else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
     else keys.push({ id, secret })
   }
-  if (keys.length === 0 && problems.length === 0) problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
+  if (keys.length === 0 && problems.length === 0)
+    problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
   return keys
 }
 
@@ -239,19 +260,33 @@ function readSwitch(text: string | null, name: string, fallback: boolean, proble
 function readOrigin(text: string | null, name: string, fallback: string, problems: string[]): string {
   if (text === null) return fallback
   const url = parseUrl(text)
-  if (url === null || (url.pathname !== '/' && url.pathname !== '') || url.search !== '' || url.hash !== '' || url.username !== '') {
+  if (
+    url === null ||
+    (url.pathname !== '/' && url.pathname !== '') ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    url.username !== ''
+  ) {
     problems.push(`${name}: "${text}" is not an origin such as https://app.example.com.`)
     return fallback
   }
-  if (!isSafeTransport(url)) problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
+  if (!isSafeTransport(url))
+    problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
   return url.origin
 }
 
-function readProviderUrl(get: (name: string) => string | null, name: string, fallback: string, problems: string[]): string {
+function readProviderUrl(
+  get: (name: string) => string | null,
+  name: string,
+  fallback: string,
+  problems: string[],
+): string {
   const text = get(name) ?? fallback
   const url = parseUrl(text)
-  if (url === null || url.search !== '' || url.hash !== '' || url.username !== '') problems.push(`${name}: "${text}" is not a URL such as ${fallback}.`)
-  else if (!isSafeTransport(url)) problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
+  if (url === null || url.search !== '' || url.hash !== '' || url.username !== '')
+    problems.push(`${name}: "${text}" is not a URL such as ${fallback}.`)
+  else if (!isSafeTransport(url))
+    problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
   return text.replace(/\/+$/, '')
 }
 
@@ -261,5 +296,9 @@ function parseUrl(text: string): URL | null {
 }
 
 function isSafeTransport(url: URL): boolean {
-  return url.protocol === 'https:' || ['localhost', '[::1]'].includes(url.hostname) || /^127\.\d+\.\d+\.\d+$/.test(url.hostname)
+  return (
+    url.protocol === 'https:' ||
+    ['localhost', '[::1]'].includes(url.hostname) ||
+    /^127\.\d+\.\d+\.\d+$/.test(url.hostname)
+  )
 }

@@ -18,11 +18,15 @@ export type KeyRing = readonly [EncryptionKey, ...EncryptionKey[]]
 /** Where a sealed value lives. It opens only there. */
 export type SealedPlace = { table: string; column: string; accountId: string; userId: string }
 
-/** A sealed value that does not open: altered, moved, or sealed under a key that is no longer configured. */
+/** A sealed value that does not open. */
 export class UnsealError extends Error {
-  constructor(reason: string) {
-    super(reason)
+  /** KEY_MISSING: the operator took its key away, and may bring it back. ALTERED: it was changed, or belongs elsewhere. */
+  readonly reason: 'KEY_MISSING' | 'ALTERED'
+
+  constructor(reason: UnsealError['reason'], detail: string) {
+    super(detail)
     this.name = 'UnsealError'
+    this.reason = reason
   }
 }
 
@@ -56,7 +60,9 @@ export function seal(keys: KeyRing, place: SealedPlace, secret: string): string 
   cipher.setAAD(data)
   const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
   const id = Buffer.from(key.id, 'utf8')
-  return Buffer.concat([Buffer.from([VERSION, id.length]), id, salt, nonce, sealed, cipher.getAuthTag()]).toString('base64url')
+  return Buffer.concat([Buffer.from([VERSION, id.length]), id, salt, nonce, sealed, cipher.getAuthTag()]).toString(
+    'base64url',
+  )
 }
 
 /**
@@ -66,12 +72,16 @@ export function seal(keys: KeyRing, place: SealedPlace, secret: string): string 
 export function unseal(keys: KeyRing, place: SealedPlace, sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
   // Buffer skips what is not base64url; only the one canonical spelling of the bytes is accepted.
-  if (bytes.toString('base64url') !== sealed) throw new UnsealError('A sealed value is not canonical base64url.')
+  if (bytes.toString('base64url') !== sealed)
+    throw new UnsealError('ALTERED', 'A sealed value is not canonical base64url.')
   const id = sealedKeyId(sealed)
   const key = keys.find((candidate) => candidate.id === id)
-  if (key === undefined) throw new UnsealError(`A sealed value needs the encryption key "${id}", which is not configured.`)
+  if (key === undefined) {
+    throw new UnsealError('KEY_MISSING', `A sealed value needs the encryption key "${id}", which is not configured.`)
+  }
   const start = 2 + Buffer.byteLength(id)
-  if (bytes.length < start + SALT_BYTES + NONCE_BYTES + TAG_BYTES) throw new UnsealError('A sealed value is truncated.')
+  if (bytes.length < start + SALT_BYTES + NONCE_BYTES + TAG_BYTES)
+    throw new UnsealError('ALTERED', 'A sealed value is truncated.')
   const salt = bytes.subarray(start, start + SALT_BYTES)
   const nonce = bytes.subarray(start + SALT_BYTES, start + SALT_BYTES + NONCE_BYTES)
   const data = associatedData(place)
@@ -82,7 +92,10 @@ export function unseal(keys: KeyRing, place: SealedPlace, sealed: string): strin
     const opened = decipher.update(bytes.subarray(start + SALT_BYTES + NONCE_BYTES, -TAG_BYTES))
     return Buffer.concat([opened, decipher.final()]).toString('utf8')
   } catch {
-    throw new UnsealError(`A sealed value of ${place.table}.${place.column} was altered, or belongs to another row.`)
+    throw new UnsealError(
+      'ALTERED',
+      `A sealed value of ${place.table}.${place.column} was altered, or belongs to another row.`,
+    )
   }
 }
 
@@ -91,7 +104,7 @@ export function sealedKeyId(sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
   const length = bytes[1]
   if (bytes[0] !== VERSION || length === undefined || bytes.length < 2 + length) {
-    throw new UnsealError('A sealed value has no readable key id.')
+    throw new UnsealError('ALTERED', 'A sealed value has no readable key id.')
   }
   return bytes.subarray(2, 2 + length).toString('utf8')
 }

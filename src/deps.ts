@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
+import type { AppError } from './errors.ts'
 import type { Log } from './log.ts'
 
 /** The time, in the two places where it is asked for. Tests shift both together. */
@@ -27,9 +28,18 @@ export type Deps = {
   clock: Clock
   log: Log
   jobs: Jobs
-  /** Refreshes under way in this process, by account id: its callers share one. */
-  refreshes: Map<string, Promise<unknown>>
+  /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
+  rotations: Map<string, Promise<RotationOutcome>>
 }
+
+/** How an attempt at rotating an account's tokens ended for whoever asked for it. */
+export type RotationOutcome =
+  /** There is a newer pair, or the account's state has changed: read the row again. */
+  | { kind: 'moved' }
+  /** Someone else holds the lease. */
+  | { kind: 'held' }
+  /** No new pair now, for a reason that is not the account's. */
+  | { kind: 'failed'; error: AppError }
 
 /** The real clock. */
 export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`clock_timestamp()` }
@@ -50,7 +60,8 @@ export function transaction<T>(deps: Deps, work: (deps: Deps) => Promise<T>): Pr
 /** True when `error` is the violation of the named unique constraint or index. */
 export function violates(error: unknown, constraint: string): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const named = 'constraint_name' in cause ? cause.constraint_name : 'constraint' in cause ? cause.constraint : undefined
+    const named =
+      'constraint_name' in cause ? cause.constraint_name : 'constraint' in cause ? cause.constraint : undefined
     if (named === constraint) return true
   }
   return false

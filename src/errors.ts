@@ -10,19 +10,35 @@ export const errorCodes = {
   FORBIDDEN: { retry: 'never', sentence: 'You may not do this.' },
   BAD_USER_INPUT: { retry: 'never', sentence: 'Correct the input and send it again.' },
   RATE_LIMITED: { retry: 'later', sentence: 'X allows no more calls for this account just now. Try again at retryAt.' },
-  INTERNAL: { retry: 'later', sentence: 'Something broke on our side. Try again; if it persists, report the request id.' },
+  INTERNAL: {
+    retry: 'later',
+    sentence: 'Something broke on our side. Try again; if it persists, report the request id.',
+  },
 
   // Signing in and linking.
   ATTEMPT_UNKNOWN: { retry: 'action', sentence: 'This sign-in or link attempt is not known here. Start again.' },
   ATTEMPT_EXPIRED: { retry: 'action', sentence: 'This attempt took longer than ten minutes. Start again.' },
-  ATTEMPT_ALREADY_USED: { retry: 'action', sentence: 'This attempt is already finished. Look at its outcome, or start again.' },
-  CALLBACK_INVALID: { retry: 'action', sentence: 'The provider sent back something we do not understand. Start again.' },
-  SESSION_MISSING: { retry: 'action', sentence: 'You are not signed in in this browser. Sign in, then start linking again.' },
+  ATTEMPT_ALREADY_USED: {
+    retry: 'action',
+    sentence: 'This attempt is already finished. Look at its outcome, or start again.',
+  },
+  CALLBACK_INVALID: {
+    retry: 'action',
+    sentence: 'The provider sent back something we do not understand. Start again.',
+  },
+  SESSION_MISSING: {
+    retry: 'action',
+    sentence: 'You are not signed in in this browser. Sign in, then start linking again.',
+  },
   SESSION_MISMATCH: {
     retry: 'action',
-    sentence: 'This link attempt was started by another session. Nothing was linked. Start again from your own session.',
+    sentence:
+      'This link attempt was started by another session. Nothing was linked. Start again from your own session.',
   },
-  ACCESS_DENIED: { retry: 'action', sentence: 'The request was declined at the provider. Start again if that was a mistake.' },
+  ACCESS_DENIED: {
+    retry: 'action',
+    sentence: 'The request was declined at the provider. Start again if that was a mistake.',
+  },
   CODE_REJECTED: { retry: 'action', sentence: 'The provider did not accept the authorization code. Start again.' },
   WRONG_ACCOUNT: {
     retry: 'action',
@@ -34,7 +50,8 @@ export const errorCodes = {
   },
   SCOPES_MISSING: {
     retry: 'action',
-    sentence: 'X did not grant the scopes needed to read the profile (tweet.read, users.read). Start again and approve them.',
+    sentence:
+      'X did not grant the scopes needed to read the profile (tweet.read, users.read). Start again and approve them.',
   },
   RETURN_TO_NOT_ALLOWED: {
     retry: 'never',
@@ -42,52 +59,90 @@ export const errorCodes = {
   },
   X_CREDENTIALS_REJECTED: {
     retry: 'later',
-    sentence: "X rejected this gateway's own app credentials. Nothing is wrong with the account; the operator has to check X_CLIENT_ID and X_CLIENT_SECRET.",
+    sentence:
+      "X rejected this gateway's own app credentials. Nothing is wrong with the account; the operator has to check X_CLIENT_ID and X_CLIENT_SECRET.",
   },
-  X_UNAVAILABLE: { retry: 'later', sentence: 'X could not be reached or answered with an error of its own. Try again shortly.' },
+  X_UNAVAILABLE: {
+    retry: 'later',
+    sentence: 'X could not be reached or answered with an error of its own. Try again shortly.',
+  },
   GITHUB_CREDENTIALS_REJECTED: {
     retry: 'later',
-    sentence: "GitHub rejected this gateway's own app credentials. The operator has to check GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET.",
+    sentence:
+      "GitHub rejected this gateway's own app credentials. The operator has to check GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET.",
   },
   GITHUB_UNAVAILABLE: { retry: 'later', sentence: 'GitHub could not be reached. Try again shortly.' },
 
   // Accounts.
-  ACCOUNT_NOT_FOUND: { retry: 'never', sentence: 'You have no connected account with this id. List yours with connectedAccounts.' },
+  ACCOUNT_NOT_FOUND: {
+    retry: 'never',
+    sentence: 'You have no connected account with this id. List yours with connectedAccounts.',
+  },
   NO_ACTIVE_ACCOUNT: { retry: 'action', sentence: 'You have no active X account. Link one with startXConnect.' },
   ACCOUNT_AMBIGUOUS: { retry: 'action', sentence: 'You have several active X accounts. Say which one with accountId.' },
-  ACCOUNT_DISCONNECTED: { retry: 'action', sentence: 'This account is disconnected. Link it again with startXConnect.' },
+  ACCOUNT_DISCONNECTED: {
+    retry: 'action',
+    sentence: 'This account is disconnected. Link it again with startXConnect.',
+  },
   ACCOUNT_NEEDS_REAUTH: {
     retry: 'action',
-    sentence: 'X no longer accepts our grant for this account. Link it again with startXConnect(input: {reconnectAccountId}).',
+    sentence:
+      'X no longer accepts our grant for this account. Link it again with startXConnect(input: {reconnectAccountId}).',
   },
   ACCOUNT_SUSPENDED: { retry: 'action', sentence: 'X has suspended or locked this account. Resolve that at x.com.' },
   SCOPE_MISSING: {
     retry: 'action',
-    sentence: 'The user did not grant the scope this needs (see missingScopes). Link the account again with startXConnect.',
+    sentence:
+      'The user did not grant the scope this needs (see missingScopes). Link the account again with startXConnect.',
   },
-  REFRESH_IN_PROGRESS: { retry: 'later', sentence: "The account's access token is being renewed. Try again in a few seconds." },
+  REFRESH_IN_PROGRESS: {
+    retry: 'later',
+    sentence: "The account's access token is being renewed. Try again in a few seconds.",
+  },
 
   // Tweets.
   TEXT_EMPTY: { retry: 'never', sentence: 'A tweet needs text.' },
   TEXT_TOO_LONG: { retry: 'never', sentence: 'The text is longer than X allows. Shorten it.' },
-  TEXT_INVALID_CHARACTERS: { retry: 'never', sentence: 'The text holds characters that X does not accept (U+FFFE, U+FEFF, U+FFFF, lone surrogates).' },
+  TEXT_INVALID_CHARACTERS: {
+    retry: 'never',
+    sentence: 'The text holds characters that X does not accept (U+FFFE, U+FEFF, U+FFFF, lone surrogates).',
+  },
   IDEMPOTENCY_KEY_INVALID: { retry: 'never', sentence: 'An idempotency key is 1 to 255 characters.' },
-  IDEMPOTENCY_KEY_REUSED: { retry: 'never', sentence: 'This idempotency key was used with other input. Use a new key for a new tweet.' },
+  IDEMPOTENCY_KEY_REUSED: {
+    retry: 'never',
+    sentence: 'This idempotency key was used with other input. Use a new key for a new tweet.',
+  },
   REPLY_TARGET_INVALID: { retry: 'never', sentence: 'replyToXTweetId is the decimal id of a tweet at X.' },
   TWEET_NOT_FOUND: { retry: 'never', sentence: 'You have no tweet with this id. List yours with tweets.' },
   TWEET_NOT_POSTED: { retry: 'never', sentence: 'Only a tweet that is POSTED can be deleted.' },
   DUPLICATE_TWEET: { retry: 'never', sentence: 'X refuses the same text twice in a short time. Change the text.' },
-  TWEET_REFUSED: { retry: 'never', sentence: 'X does not permit this account to post this. Its rules on length, cashtags or content may apply.' },
-  REPLY_NOT_ALLOWED: { retry: 'never', sentence: 'X allows a reply only where the author mentioned or quoted this account.' },
+  TWEET_REFUSED: {
+    retry: 'never',
+    sentence: 'X does not permit this account to post this. Its rules on length, cashtags or content may apply.',
+  },
+  REPLY_NOT_ALLOWED: {
+    retry: 'never',
+    sentence: 'X allows a reply only where the author mentioned or quoted this account.',
+  },
   REPLY_TARGET_GONE: { retry: 'never', sentence: 'The tweet to reply to is deleted or not visible to this account.' },
   X_REJECTED_REQUEST: { retry: 'never', sentence: 'X found a parameter of the request invalid.' },
-  X_APP_NOT_ENROLLED: { retry: 'action', sentence: "This gateway's X app is not enrolled for posting. The operator has to attach it to a project at X." },
-  X_CREDITS_EXHAUSTED: { retry: 'action', sentence: "This gateway's X credits are used up. The operator has to add credits at X." },
+  X_APP_NOT_ENROLLED: {
+    retry: 'action',
+    sentence: "This gateway's X app is not enrolled for posting. The operator has to attach it to a project at X.",
+  },
+  X_CREDITS_EXHAUSTED: {
+    retry: 'action',
+    sentence: "This gateway's X credits are used up. The operator has to add credits at X.",
+  },
   X_USAGE_CAPPED: { retry: 'later', sentence: "This gateway's monthly usage cap at X is reached." },
-  POST_INTERRUPTED: { retry: 'later', sentence: 'The gateway stopped before the tweet was sent. Nothing was posted; send it again.' },
+  POST_INTERRUPTED: {
+    retry: 'later',
+    sentence: 'The gateway stopped before the tweet was sent. Nothing was posted; send it again.',
+  },
   OUTCOME_UNKNOWN: {
     retry: 'never',
-    sentence: 'X did not tell whether it posted this. It will not be sent again by itself; look at the timeline before you send it again.',
+    sentence:
+      'X did not tell whether it posted this. It will not be sent again by itself; look at the timeline before you send it again.',
   },
 } as const satisfies Record<string, { retry: 'later' | 'action' | 'never'; sentence: string }>
 
@@ -112,7 +167,10 @@ export class AppError extends Error {
     code: ErrorCode,
     options: { detail?: string; field?: string[]; retryAt?: Date | null; cause?: unknown } = {},
   ) {
-    super(options.detail ?? errorCodes[code].sentence, options.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      options.detail ?? errorCodes[code].sentence,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.name = 'AppError'
     this.code = code
     this.field = options.field ?? null

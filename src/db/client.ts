@@ -75,7 +75,12 @@ export async function openPglite(directory: string | null): Promise<Database> {
 
 /** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */
 export function openSingleConnection(url: string): postgres.Sql {
-  return postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {}, connection: { application_name: SESSION_SETTINGS.application_name } })
+  return postgres(url, {
+    max: 1,
+    connect_timeout: 5,
+    onnotice: () => {},
+    connection: { application_name: SESSION_SETTINGS.application_name },
+  })
 }
 
 // Unpacking an empty cluster is several times faster than making one. A first start that is killed half-way leaves part of a
@@ -100,7 +105,8 @@ function holdDirectory(directory: string): () => void {
     lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    if (error instanceof Error && error.message.includes('locked')) throw new DirectoryInUseError(directory, readHolder(holderFile))
+    if (error instanceof Error && error.message.includes('locked'))
+      throw new DirectoryInUseError(directory, readHolder(holderFile))
     throw error
   }
   writeFileSync(holderFile, `${process.pid}\n`)

@@ -130,12 +130,17 @@ export const connectedAccounts = pgTable(
   },
   (table) => [
     // One live user per X account, decided by the database when two finish at the same instant.
-    uniqueIndex('connected_accounts_one_live').on(table.provider, table.providerAccountId).where(sql`${table.status} <> 'DISCONNECTED'`),
+    uniqueIndex('connected_accounts_one_live')
+      .on(table.provider, table.providerAccountId)
+      .where(sql`${table.status} <> 'DISCONNECTED'`),
     unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
     index().on(table.userId, table.connectedAt),
     check('connected_accounts_status', oneOf(table.status, accountStatuses)),
     check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),
-    check('connected_accounts_disconnected', sql`(${table.status} = 'DISCONNECTED') = (${table.disconnectedAt} is not null)`),
+    check(
+      'connected_accounts_disconnected',
+      sql`(${table.status} = 'DISCONNECTED') = (${table.disconnectedAt} is not null)`,
+    ),
   ],
 )
 
@@ -150,6 +155,8 @@ export const oauthTokens = pgTable(
     /** Null when X granted no offline.access. */
     refreshTokenSealed: text(),
     accessExpiresAt: moment().notNull(),
+    /** One authorization by the user. Linking again makes another, and what a refresh of the old one brings is revoked. */
+    grantId: uuid().notNull(),
     /** Raised by every new pair; a stale holder's write finds another version and changes nothing. */
     version: integer().notNull().default(1),
     /** ACTIVE; UNCERTAIN: the refresh token may have been spent and the answer lost; DEAD: X refused it for good. */

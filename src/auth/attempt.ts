@@ -1,0 +1,111 @@
+// One OAuth round trip, of either provider: begun, taken exactly once, finished. Nothing of it lives in memory, so a restart in
+// the middle loses nothing, and the callback may arrive at any instance.
+import { and, eq, gt, isNull, lt } from 'drizzle-orm'
+import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal } from '../crypto.ts'
+import { connectAttempts } from '../db/tables.ts'
+import { type Deps, sqlIn } from '../deps.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
+
+/** One unfinished or finished OAuth round trip. */
+export type ConnectAttempt = typeof connectAttempts.$inferSelect
+
+/** What a provider's redirect carried. A parameter that came twice is `repeated`: it is never guessed which one counts. */
+export type CallbackParameters = { state: string | null; code: string | null; error: string | null } | 'repeated'
+
+/** How long a person may take at a provider. */
+const ATTEMPT_LIFETIME_SECONDS = 600
+// Kept that long for whoever asks what became of it.
+const ATTEMPT_KEPT_SECONDS = 86_400
+
+type NewAttempt = Pick<
+  typeof connectAttempts.$inferInsert,
+  'kind' | 'userId' | 'sessionId' | 'browserHash' | 'returnTo'
+> & {
+  scopes: readonly string[]
+  expectedUsername?: string | null
+  reconnectAccountId?: string | null
+}
+
+/** Writes an attempt down, and returns it with the state and the code verifier that only this call ever sees in the clear. */
+export async function startAttempt(
+  deps: Deps,
+  input: NewAttempt,
+): Promise<{ attempt: ConnectAttempt; state: string; codeVerifier: string }> {
+  const state = randomToken()
+  const codeVerifier = createCodeVerifier()
+  const id = crypto.randomUUID()
+  const [attempt] = await deps.db
+    .insert(connectAttempts)
+    .values({
+      ...input,
+      id,
+      scopes: [...input.scopes],
+      stateHash: sha256(state),
+      verifierSealed: seal(deps.config.encryptionKeys, verifierPlace(id, input.userId ?? ''), codeVerifier),
+      createdAt: deps.clock.sqlNow(),
+      expiresAt: sqlIn(deps.clock, ATTEMPT_LIFETIME_SECONDS),
+    })
+    .returning()
+  if (attempt === undefined) throw new Error('Bug: an insert returned no row')
+  return { attempt, state, codeVerifier }
+}
+
+/** The attempt that a state parameter belongs to. @throws AppError ATTEMPT_UNKNOWN */
+export async function getAttemptByState(
+  deps: Deps,
+  kind: ConnectAttempt['kind'],
+  state: string | null,
+): Promise<ConnectAttempt> {
+  // Bound to the kind: a state of one provider is nothing at the other's callback (RFC 9700 section 4.4, mix-up).
+  const [attempt] = await deps.db
+    .select()
+    .from(connectAttempts)
+    .where(and(eq(connectAttempts.stateHash, sha256(state ?? '')), eq(connectAttempts.kind, kind)))
+  if (attempt === undefined) throw new AppError('ATTEMPT_UNKNOWN')
+  return attempt
+}
+
+/**
+ * Takes an attempt for good, and returns its code verifier. Of any number of callers one succeeds.
+ * @throws AppError ATTEMPT_ALREADY_USED, ATTEMPT_EXPIRED
+ */
+export async function takeAttempt(deps: Deps, attempt: ConnectAttempt): Promise<string> {
+  if (attempt.takenAt !== null || attempt.verifierSealed === null) throw new AppError('ATTEMPT_ALREADY_USED')
+  const [taken] = await deps.db
+    .update(connectAttempts)
+    .set({ takenAt: deps.clock.sqlNow(), verifierSealed: null })
+    .where(
+      and(
+        eq(connectAttempts.id, attempt.id),
+        isNull(connectAttempts.takenAt),
+        gt(connectAttempts.expiresAt, deps.clock.sqlNow()),
+      ),
+    )
+    .returning({ id: connectAttempts.id })
+  if (taken !== undefined) {
+    return unseal(deps.config.encryptionKeys, verifierPlace(attempt.id, attempt.userId ?? ''), attempt.verifierSealed)
+  }
+  const [now] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attempt.id))
+  throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')
+}
+
+/** Writes down how an attempt ended, for whoever asks. An attempt that has ended already keeps its first outcome. */
+export async function finishAttempt(
+  deps: Deps,
+  attemptId: string,
+  outcome: { status: 'SUCCEEDED'; accountId: string | null } | { status: 'FAILED'; errorCode: ErrorCode },
+): Promise<void> {
+  await deps.db
+    .update(connectAttempts)
+    .set({ ...outcome, verifierSealed: null, takenAt: deps.clock.sqlNow(), finishedAt: deps.clock.sqlNow() })
+    .where(and(eq(connectAttempts.id, attemptId), eq(connectAttempts.status, 'PENDING')))
+}
+
+/** Deletes attempts that nobody will ask for any more. */
+export async function sweepAttempts(deps: Deps): Promise<void> {
+  await deps.db.delete(connectAttempts).where(lt(connectAttempts.expiresAt, sqlIn(deps.clock, -ATTEMPT_KEPT_SECONDS)))
+}
+
+function verifierPlace(attemptId: string, userId: string): SealedPlace {
+  return { table: 'connect_attempts', column: 'verifier_sealed', accountId: attemptId, userId }
+}

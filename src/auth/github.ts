@@ -1,0 +1,135 @@
+import { z } from 'zod'
+import { randomToken, sha256 } from '../crypto.ts'
+import { users } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { callProvider } from '../outbound.ts'
+import { type CallbackParameters, finishAttempt, getAttemptByState, startAttempt, takeAttempt } from './attempt.ts'
+import { createAuthorizationUrl, exchangeCode, type OAuthApp } from './oauth.ts'
+import type { User } from './viewer.ts'
+
+const profileShape = z.object({
+  id: z.int().positive(),
+  login: z.string().min(1),
+  name: z.string().nullish(),
+  avatar_url: z.string().nullish(),
+})
+
+// Errors of GitHub's token endpoint that are about our app, not about the person's code.
+const APP_ERRORS = ['incorrect_client_credentials', 'redirect_uri_mismatch', 'application_suspended']
+
+/**
+ * Starts a sign-in. The caller sets `browserToken` as a cookie: only the browser that started can finish
+ * (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as himself).
+ */
+export async function startGithubSignIn(
+  deps: Deps,
+  returnTo: string | null,
+): Promise<{ authorizationUrl: string; browserToken: string }> {
+  const browserToken = randomToken()
+  const { state, codeVerifier } = await startAttempt(deps, {
+    kind: 'GITHUB_SIGN_IN',
+    browserHash: sha256(browserToken),
+    // The public profile needs none.
+    scopes: [],
+    returnTo,
+  })
+  const endpoint = `${deps.config.github.url}/login/oauth/authorize`
+  return {
+    authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes: [] }),
+    browserToken,
+  }
+}
+
+/**
+ * Finishes a sign-in: takes the attempt, exchanges the code, and finds or makes the user by GitHub's numeric id.
+ * @throws AppError for everything a person may do something about.
+ */
+export async function finishGithubSignIn(
+  deps: Deps,
+  browserToken: string | null,
+  parameters: CallbackParameters,
+): Promise<{ user: User; returnTo: string | null }> {
+  if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
+  const attempt = await getAttemptByState(deps, 'GITHUB_SIGN_IN', parameters.state)
+  if (browserToken === null || attempt.browserHash !== sha256(browserToken)) throw new AppError('ATTEMPT_UNKNOWN')
+  const codeVerifier = await takeAttempt(deps, attempt)
+  try {
+    const user = await signIn(deps, parameters, codeVerifier)
+    await finishAttempt(deps, attempt.id, { status: 'SUCCEEDED', accountId: null })
+    return { user, returnTo: attempt.returnTo }
+  } catch (error) {
+    await finishAttempt(deps, attempt.id, {
+      status: 'FAILED',
+      errorCode: error instanceof AppError ? error.code : 'INTERNAL',
+    })
+    throw error
+  }
+}
+
+async function signIn(
+  deps: Deps,
+  parameters: Exclude<CallbackParameters, 'repeated'>,
+  codeVerifier: string,
+): Promise<User> {
+  if (parameters.error !== null)
+    throw new AppError(parameters.error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
+  if (parameters.code === null) throw new AppError('CALLBACK_INVALID')
+  const profile = await fetchProfile(deps, await exchange(deps, parameters.code, codeVerifier))
+  const values = { login: profile.login, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
+  const [user] = await deps.db
+    .insert(users)
+    .values({ githubId: profile.id, ...values, createdAt: deps.clock.sqlNow() })
+    .onConflictDoUpdate({ target: users.githubId, set: values })
+    .returning()
+  if (user === undefined) throw new Error('Bug: an upsert returned no row')
+  return user
+}
+
+async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {
+  const answer = await exchangeCode(
+    githubApp(deps),
+    `${deps.config.github.url}/login/oauth/access_token`,
+    code,
+    codeVerifier,
+  )
+  if (answer.kind === 'unanswered') throw new AppError('GITHUB_UNAVAILABLE', { cause: answer.cause })
+  // GitHub tells its errors with status 200, so that they arrive where tokens do.
+  const error = answer.kind === 'refused' ? answer.error : answer.body.error
+  if (typeof error === 'string' && APP_ERRORS.includes(error)) {
+    deps.log.error(
+      { error },
+      'GitHub rejected our app: check GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and the registered callback URL',
+    )
+    throw new AppError('GITHUB_CREDENTIALS_REJECTED')
+  }
+  if (error !== undefined) throw new AppError('CODE_REJECTED')
+  if (answer.kind === 'refused' || typeof answer.body.access_token !== 'string')
+    throw new AppError('GITHUB_UNAVAILABLE')
+  return answer.body.access_token
+}
+
+async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
+  const result = await callProvider(async (): Promise<unknown> => {
+    const response = await fetch(`${deps.config.github.apiUrl}/user`, {
+      headers: {
+        authorization: `Bearer ${accessToken}`,
+        accept: 'application/vnd.github+json',
+        'x-github-api-version': '2022-11-28',
+        'user-agent': 'xconnect-gateway',
+      },
+    })
+    return response.json()
+  })
+  const profile = profileShape.safeParse(result.ok ? result.value : null)
+  if (!profile.success) throw new AppError('GITHUB_UNAVAILABLE', { cause: result.ok ? profile.error : result.error })
+  return profile.data
+}
+
+function githubApp({ config }: Deps): OAuthApp {
+  return {
+    clientId: config.github.clientId,
+    clientSecret: config.github.clientSecret,
+    redirectUri: `${config.publicUrl}/auth/github/callback`,
+  }
+}

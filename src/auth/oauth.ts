@@ -1,0 +1,116 @@
+// The only file that imports arctic, which gets no more releases. To replace it, write these functions anew.
+import {
+  ArcticFetchError,
+  CodeChallengeMethod,
+  OAuth2Client,
+  OAuth2RequestError,
+  type OAuth2Tokens,
+  UnexpectedErrorResponseBodyError,
+  UnexpectedResponseError,
+} from 'arctic'
+import { type CallReport, callProvider } from '../outbound.ts'
+
+/** Our app at a provider. */
+export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
+
+/** What came of a call to a token endpoint. */
+export type TokenAnswer =
+  /** 200 with a JSON object. Nothing in it has been judged. */
+  | { kind: 'issued'; body: Record<string, unknown> }
+  /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
+  | { kind: 'refused'; status: number; error: string; description: string | null; report: CallReport }
+  /** No usable answer. `sent` tells whether the provider may have acted. */
+  | { kind: 'unanswered'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
+
+/** The URL that starts an authorization code flow with an S256 challenge (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
+export function createAuthorizationUrl(
+  app: OAuthApp,
+  endpoint: string,
+  request: { state: string; codeVerifier: string; scopes: readonly string[] },
+): string {
+  const url = new OAuth2Client(app.clientId, null, app.redirectUri).createAuthorizationURLWithPKCE(
+    endpoint,
+    request.state,
+    CodeChallengeMethod.S256,
+    request.codeVerifier,
+    [...request.scopes],
+  )
+  // X wants the scopes separated by %20; URLSearchParams writes a plus.
+  return url.toString().replaceAll('+', '%20')
+}
+
+/** Exchanges an authorization code (RFC 6749 section 4.1.3). */
+export function exchangeCode(
+  app: OAuthApp,
+  endpoint: string,
+  code: string,
+  codeVerifier: string,
+): Promise<TokenAnswer> {
+  return askForTokens(() => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+}
+
+/** Asks for a new pair (RFC 6749 section 6). Sends once; whether to send again is the caller's to judge. */
+export function refreshTokens(app: OAuthApp, endpoint: string, refreshToken: string): Promise<TokenAnswer> {
+  return askForTokens(() => client(app).refreshAccessToken(endpoint, refreshToken, []))
+}
+
+/**
+ * Revokes a grant (RFC 7009). Not by arctic, which cannot send the token_type_hint that X insists on.
+ * @returns true when the provider has confirmed that the token is good for nothing any more.
+ */
+export async function revokeToken(
+  app: OAuthApp,
+  endpoint: string,
+  token: string,
+  tokenTypeHint: 'access_token' | 'refresh_token',
+): Promise<boolean> {
+  const body = new URLSearchParams({ token, token_type_hint: tokenTypeHint })
+  const headers = new Headers({ accept: 'application/json' })
+  if (app.clientSecret === null) body.set('client_id', app.clientId)
+  else headers.set('authorization', `Basic ${Buffer.from(basicCredentials(app).join(':')).toString('base64')}`)
+  const result = await callProvider(async () => {
+    const response = await fetch(endpoint, { method: 'POST', headers, body })
+    return { status: response.status, text: await response.text() }
+  })
+  if (!result.ok) return false
+  // 400 for a token that the provider does not know any more; but not for what is wrong with our app or with the request.
+  return (
+    result.value.status === 200 ||
+    (result.value.status === 400 && /token was invalid|invalid_grant/i.test(result.value.text))
+  )
+}
+
+function client(app: OAuthApp): OAuth2Client {
+  if (app.clientSecret === null) return new OAuth2Client(app.clientId, null, app.redirectUri)
+  const [id, secret] = basicCredentials(app)
+  return new OAuth2Client(id, secret, app.redirectUri)
+}
+
+// RFC 6749 section 2.3.1: both are form-encoded before they become Basic credentials.
+function basicCredentials(app: OAuthApp): [id: string, secret: string] {
+  const encode = (text: string) => new URLSearchParams({ text }).toString().slice('text='.length)
+  return [encode(app.clientId), encode(app.clientSecret ?? '')]
+}
+
+async function askForTokens(send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+  const result = await callProvider(send)
+  const { report } = result
+  if (result.ok) return { kind: 'issued', body: { ...result.value.data } }
+  const { error } = result
+  if (error instanceof OAuth2RequestError) {
+    return { kind: 'refused', status: report.status ?? 400, error: error.code, description: error.description, report }
+  }
+  // The body of an unexpected answer may hold tokens: it goes no further.
+  if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError) {
+    return {
+      kind: 'unanswered',
+      sent: true,
+      status: error.status,
+      report,
+      cause: new Error(`Unexpected answer with status ${error.status}`),
+    }
+  }
+  if (error instanceof ArcticFetchError)
+    return { kind: 'unanswered', sent: report.sent, status: report.status, report, cause: error.cause }
+  throw error
+}

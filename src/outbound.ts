@@ -1,0 +1,141 @@
+// Every call that leaves the process passes here: this dispatcher is set as the global one, so that calls made inside Arctic are
+// held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Agent, DecoratorHandler, type Dispatcher, setGlobalDispatcher } from 'undici'
+
+/** What is known of a call, however it ended. */
+export type CallReport = {
+  /** True once the request may have reached the provider: a failure before this is certain to have changed nothing there. */
+  sent: boolean
+  /** The answer's status; null when none came. */
+  status: number | null
+  /** The answer's headers by lower-case name. */
+  headers: Readonly<Record<string, string | string[] | undefined>>
+}
+
+/** A call's end: its value, or the error, and in either case the report. */
+export type CallResult<T> =
+  | { ok: true; value: T; report: CallReport }
+  | { ok: false; error: unknown; report: CallReport }
+
+/** The dispatcher cut a call off. */
+export class OutboundError extends Error {
+  readonly reason: 'DEADLINE' | 'TOO_LARGE' | 'REDIRECT' | 'ENCODED'
+
+  constructor(reason: OutboundError['reason'], detail: string) {
+    super(detail)
+    this.name = 'OutboundError'
+    this.reason = reason
+  }
+}
+
+/** How long one call may take from start to the last byte of the answer. */
+export const CALL_DEADLINE_SECONDS = 10
+
+const CONNECT_TIMEOUT_MILLISECONDS = 5_000
+// The largest honest answer is a page of a timeline, a few kilobytes.
+const MAX_ANSWER_BYTES = 64 * 1024
+// After the process was stopped for a while Node runs due timers before it reads sockets, so that a deadline would discard an
+// answer that already lies in the kernel's buffer. A timer this late is taken for such a stall, and waits once more.
+const STALL_MILLISECONDS = 100
+const STALL_GRACE_MILLISECONDS = 500
+
+const reports = new AsyncLocalStorage<CallReport>()
+
+/**
+ * Runs `call`, which makes one HTTP request by the global `fetch`, and tells beside its outcome what is known of the request.
+ * Never throws for what `call` throws.
+ */
+export async function callProvider<T>(call: () => Promise<T>): Promise<CallResult<T>> {
+  const report: CallReport = { sent: false, status: null, headers: {} }
+  try {
+    return { ok: true, value: await reports.run(report, call), report }
+  } catch (error) {
+    return { ok: false, error, report }
+  }
+}
+
+/** Sets the dispatcher for the whole process. Call it once, before anything is fetched. */
+export function installOutbound({ deadlineSeconds = CALL_DEADLINE_SECONDS } = {}): { close(): Promise<void> } {
+  const agent = new Agent({
+    connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
+    // Ours is the one deadline. undici's own would count a stall of this process as the provider's silence.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // A fresh connection for each call: on a kept one, a provider closing it at that moment makes a POST's fate uncertain.
+    pipelining: 0,
+  })
+  setGlobalDispatcher(agent.compose(guard(deadlineSeconds * 1000)))
+  return { close: () => agent.close() }
+}
+
+function guard(deadlineMilliseconds: number): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) => {
+    const report = reports.getStore()
+    // Node's fetch speaks the older handler interface; the decorator translates.
+    const inner: Dispatcher.DispatchHandler = new DecoratorHandler(handler)
+    let timer: NodeJS.Timeout | undefined
+    let received = 0
+    let cutOff = false
+
+    const cut = (controller: Dispatcher.DispatchController, error: OutboundError) => {
+      cutOff = true
+      clearTimeout(timer)
+      controller.abort(error)
+    }
+    const arm = (controller: Dispatcher.DispatchController, milliseconds: number) => {
+      const dueAt = performance.now() + milliseconds
+      timer = setTimeout(() => {
+        if (performance.now() - dueAt > STALL_MILLISECONDS) arm(controller, STALL_GRACE_MILLISECONDS)
+        else
+          cut(controller, new OutboundError('DEADLINE', `No complete answer within ${deadlineMilliseconds / 1000} s.`))
+      }, milliseconds)
+    }
+
+    return dispatch(
+      { ...options, headers: withoutCompression(options.headers) },
+      {
+        onRequestStart(controller, context) {
+          if (report) report.sent = true
+          arm(controller, deadlineMilliseconds)
+          inner.onRequestStart?.(controller, context)
+        },
+        onResponseStart(controller, status, headers, statusMessage) {
+          if (report) Object.assign(report, { status, headers })
+          if (status >= 300 && status < 400) {
+            cut(
+              controller,
+              new OutboundError('REDIRECT', `Answered with a redirect (${status}), which is never followed.`),
+            )
+          } else if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+            cut(controller, new OutboundError('ENCODED', 'Answered with a compressed body, which was not asked for.'))
+          } else {
+            inner.onResponseStart?.(controller, status, headers, statusMessage)
+          }
+        },
+        onResponseData(controller, chunk) {
+          if (cutOff) return
+          received += chunk.length
+          if (received > MAX_ANSWER_BYTES)
+            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${MAX_ANSWER_BYTES} bytes.`))
+          else inner.onResponseData?.(controller, chunk)
+        },
+        onResponseEnd(controller, trailers) {
+          clearTimeout(timer)
+          if (!cutOff) inner.onResponseEnd?.(controller, trailers)
+        },
+        onResponseError(controller, error) {
+          clearTimeout(timer)
+          inner.onResponseError?.(controller, error)
+        },
+      },
+    )
+  }
+}
+
+// A compressed answer could unpack to any size behind the byte limit. fetch hands its headers over as a plain object.
+function withoutCompression(headers: Dispatcher.DispatchOptions['headers']): Dispatcher.DispatchOptions['headers'] {
+  if (headers && !Array.isArray(headers) && !(Symbol.iterator in headers))
+    return { ...headers, 'accept-encoding': 'identity' }
+  return headers
+}

@@ -1,0 +1,17 @@
+import type { Config } from './config.ts'
+import { AppError } from './errors.ts'
+
+/**
+ * Where to send a browser after a round trip, made absolute; null when nothing was asked for. RFC 9700 section 4.11: a client must not
+ * be an open redirector, so only our own origin and the listed ones are allowed, judged as a browser would resolve the text.
+ * @throws AppError RETURN_TO_NOT_ALLOWED
+ */
+export function readReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
+  if (returnTo === null || returnTo === '') return null
+  const url = URL.parse(returnTo, config.publicUrl)
+  const allowed = [config.publicUrl, ...config.allowedOrigins]
+  if (url === null || !allowed.includes(url.origin) || url.username !== '' || url.password !== '') {
+    throw new AppError('RETURN_TO_NOT_ALLOWED', { field })
+  }
+  return url.href
+}

@@ -1,0 +1,150 @@
+import { and, desc, eq, exists, inArray, ne, sql } from 'drizzle-orm'
+import { UnsealError } from '../crypto.ts'
+import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { requestRevocation } from './revocation.ts'
+import { openToken } from './sealed-tokens.ts'
+
+/** A linked X account, with when its access token ends (null when it holds no tokens). */
+export type ConnectedAccount = typeof connectedAccounts.$inferSelect & { accessTokenExpiresAt: Date | null }
+
+/** The scopes a link needs to do all that the gateway offers; the default of `startXConnect`. */
+export const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
+
+/** The user's accounts, newest first. */
+export function listConnectedAccounts(
+  deps: Deps,
+  userId: string,
+  { includeDisconnected }: { includeDisconnected: boolean },
+): Promise<ConnectedAccount[]> {
+  return selectAccounts(deps)
+    .where(
+      and(
+        eq(connectedAccounts.userId, userId),
+        includeDisconnected ? undefined : ne(connectedAccounts.status, 'DISCONNECTED'),
+      ),
+    )
+    .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+}
+
+/** The user's account with this id, or null. */
+export async function findConnectedAccount(
+  deps: Deps,
+  userId: string,
+  accountId: string,
+): Promise<ConnectedAccount | null> {
+  const [account] = await selectAccounts(deps).where(
+    // Compared as text: an id is whatever a client sends.
+    and(eq(connectedAccounts.userId, userId), sql`${connectedAccounts.id}::text = ${accountId}`),
+  )
+  return account ?? null
+}
+
+/** Accounts by id, for whoever holds rows that point to them. */
+export function listAccountsByIds(deps: Deps, accountIds: readonly string[]): Promise<ConnectedAccount[]> {
+  return selectAccounts(deps).where(inArray(connectedAccounts.id, [...accountIds]))
+}
+
+/** The requested scopes that X did not grant. */
+export function missingScopes(account: Pick<ConnectedAccount, 'scopes'>): string[] {
+  return defaultScopes.filter((scope) => !account.scopes.includes(scope))
+}
+
+/**
+ * Unlinks an account: its tokens are gone from here at once, and a job revokes the grant at X, for as long as that takes.
+ * An account that is disconnected already stays so.
+ * @throws AppError ACCOUNT_NOT_FOUND
+ */
+export async function disconnectAccount(deps: Deps, userId: string, accountId: string): Promise<ConnectedAccount> {
+  const account = await findConnectedAccount(deps, userId, accountId)
+  if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })
+  await transaction(deps, async (deps) => {
+    // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
+    const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
+    if (tokens !== undefined) await requestRevocationOf(deps, account, tokens)
+    await deps.db
+      .update(connectedAccounts)
+      .set({
+        status: 'DISCONNECTED',
+        statusReason: 'DISCONNECTED_BY_USER',
+        statusSince: deps.clock.sqlNow(),
+        disconnectedAt: deps.clock.sqlNow(),
+      })
+      .where(and(eq(connectedAccounts.id, account.id), ne(connectedAccounts.status, 'DISCONNECTED')))
+  })
+  const disconnected = await findConnectedAccount(deps, userId, accountId)
+  if (disconnected === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })
+  return disconnected
+}
+
+/** Says that only the user can help an account; unless its tokens were replaced after `seen`. */
+export async function markNeedsReauth(
+  deps: Deps,
+  accountId: string,
+  seen: { version: number; grantId: string },
+  reason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
+): Promise<void> {
+  const unchanged = deps.db
+    .select({ accountId: oauthTokens.accountId })
+    .from(oauthTokens)
+    .where(
+      and(
+        eq(oauthTokens.accountId, accountId),
+        eq(oauthTokens.version, seen.version),
+        eq(oauthTokens.grantId, seen.grantId),
+      ),
+    )
+  await deps.db
+    .update(connectedAccounts)
+    .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
+    .where(and(eq(connectedAccounts.id, accountId), exists(unchanged)))
+}
+
+async function requestRevocationOf(
+  deps: Deps,
+  account: ConnectedAccount,
+  tokens: typeof oauthTokens.$inferSelect,
+): Promise<void> {
+  const owner = { accountId: account.id, userId: account.userId }
+  try {
+    const refreshToken = openToken(deps, owner, 'refreshTokenSealed', tokens)
+    if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
+    // A refresh token that may be spent may not lead X to the grant any more; the access token still does.
+    const accessToken =
+      refreshToken === null || tokens.sentAt !== null ? openToken(deps, owner, 'accessTokenSealed', tokens) : null
+    if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
+  } catch (error) {
+    // Unlinking must not fail for tokens that nobody can read any more.
+    if (!(error instanceof UnsealError)) throw error
+    deps.log.error(
+      { error, accountId: account.id },
+      'The tokens of a disconnected account could not be read, so X keeps the grant',
+    )
+  }
+}
+
+function selectAccounts(deps: Deps) {
+  return deps.db
+    .select({
+      id: connectedAccounts.id,
+      userId: connectedAccounts.userId,
+      provider: connectedAccounts.provider,
+      providerAccountId: connectedAccounts.providerAccountId,
+      username: connectedAccounts.username,
+      displayName: connectedAccounts.displayName,
+      avatarUrl: connectedAccounts.avatarUrl,
+      subscriptionType: connectedAccounts.subscriptionType,
+      scopes: connectedAccounts.scopes,
+      status: connectedAccounts.status,
+      statusReason: connectedAccounts.statusReason,
+      statusSince: connectedAccounts.statusSince,
+      connectedAt: connectedAccounts.connectedAt,
+      lastUsedAt: connectedAccounts.lastUsedAt,
+      disconnectedAt: connectedAccounts.disconnectedAt,
+      accessTokenExpiresAt: oauthTokens.accessExpiresAt,
+    })
+    .from(connectedAccounts)
+    .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))
+    .$dynamic()
+}

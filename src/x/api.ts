@@ -1,0 +1,163 @@
+// Calls to X's API, each in two steps: one that asks, one that judges the answer.
+import { z } from 'zod'
+import type { OAuthApp } from '../auth/oauth.ts'
+import type { Deps } from '../deps.ts'
+import type { ErrorCode } from '../errors.ts'
+import { type CallReport, callProvider } from '../outbound.ts'
+import { readRetryAt } from './rate-limits.ts'
+
+/** What came of a call to X's API. */
+export type XAnswer<T> =
+  | { kind: 'done'; value: T }
+  /** 401: this access token is not accepted. Nothing was done. */
+  | { kind: 'unauthorized' }
+  /** X said no, and certainly did nothing. */
+  | { kind: 'refused'; code: ErrorCode; retryAt: Date | null }
+  /** X may or may not have done it. */
+  | { kind: 'unknown'; cause: unknown }
+
+/** The profile that X shows of an account. */
+export type XProfile = {
+  providerAccountId: string
+  username: string
+  displayName: string | null
+  avatarUrl: string | null
+  subscriptionType: string | null
+}
+
+/** What is sent to X for one tweet. */
+export type XTweetRequest = {
+  text: string
+  replyToXTweetId: string | null
+  replySettings: 'FOLLOWING' | 'MENTIONED_USERS' | 'SUBSCRIBERS' | 'VERIFIED' | null
+  madeWithAi: boolean
+}
+
+const REPLY_SETTINGS = {
+  FOLLOWING: 'following',
+  MENTIONED_USERS: 'mentionedUsers',
+  SUBSCRIBERS: 'subscribers',
+  VERIFIED: 'verified',
+} as const
+
+// X's ids are 64-bit: decimal strings, which a JavaScript number would round.
+const xId = z.string().regex(/^\d{1,19}$/)
+const meShape = z.object({
+  data: z.object({
+    id: xId,
+    username: z.string().min(1),
+    name: z.string().nullish(),
+    profile_image_url: z.string().nullish(),
+    subscription_type: z.string().nullish(),
+  }),
+})
+const tweetShape = z.object({ data: z.object({ id: xId }) })
+// X answers for what is missing with 200, `errors` and no `data`.
+const deletedShape = z.union([
+  z.object({ data: z.object({ deleted: z.boolean() }) }),
+  z.object({ errors: z.array(z.unknown()).min(1) }),
+])
+const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
+
+/** Our app at X. */
+export function xApp({ config }: Deps): OAuthApp {
+  return {
+    clientId: config.x.clientId,
+    clientSecret: config.x.clientSecret,
+    redirectUri: `${config.publicUrl}/auth/x/callback`,
+  }
+}
+
+/** Whose access token this is. Billed: asked once, at linking. */
+export async function fetchMe(deps: Deps, accessToken: string): Promise<XAnswer<XProfile>> {
+  const answer = await ask(
+    deps,
+    'GET',
+    '/2/users/me?user.fields=profile_image_url,verified,verified_type,subscription_type',
+    accessToken,
+  )
+  return judge(deps, answer, meShape, ({ data }) => ({
+    providerAccountId: data.id,
+    username: data.username,
+    displayName: data.name ?? null,
+    avatarUrl: data.profile_image_url ?? null,
+    subscriptionType: data.subscription_type ?? null,
+  }))
+}
+
+/** Posts a tweet, once. Yields its id. X has no idempotency key: after `unknown` the tweet may exist. */
+export async function createTweet(deps: Deps, accessToken: string, tweet: XTweetRequest): Promise<XAnswer<string>> {
+  const body = {
+    text: tweet.text,
+    ...(tweet.replyToXTweetId !== null && { reply: { in_reply_to_tweet_id: tweet.replyToXTweetId } }),
+    ...(tweet.replySettings !== null && { reply_settings: REPLY_SETTINGS[tweet.replySettings] }),
+    // X wants a flag only when it is true.
+    ...(tweet.madeWithAi && { made_with_ai: true }),
+  }
+  return judge(deps, await ask(deps, 'POST', '/2/tweets', accessToken, body), tweetShape, ({ data }) => data.id)
+}
+
+/** Deletes a tweet. One that is gone already counts as deleted. */
+export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: string): Promise<XAnswer<true>> {
+  const answer = await ask(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
+  if (answer.report.status === 404) return { kind: 'done', value: true }
+  return judge(deps, answer, deletedShape, () => true as const)
+}
+
+type RawAnswer = { report: CallReport; body: unknown; error: unknown }
+
+async function ask(deps: Deps, method: string, path: string, accessToken: string, json?: object): Promise<RawAnswer> {
+  const result = await callProvider(async (): Promise<unknown> => {
+    const response = await fetch(`${deps.config.x.apiUrl}${path}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${accessToken}`,
+        accept: 'application/json',
+        'user-agent': 'xconnect-gateway',
+        ...(json && { 'content-type': 'application/json' }),
+      },
+      ...(json && { body: JSON.stringify(json) }),
+    })
+    return response.json()
+  })
+  return { report: result.report, body: result.ok ? result.value : null, error: result.ok ? null : result.error }
+}
+
+function judge<Shape, T>(deps: Deps, answer: RawAnswer, shape: z.ZodType<Shape>, read: (body: Shape) => T): XAnswer<T> {
+  const { status, sent } = answer.report
+  if (status === null)
+    return sent ? { kind: 'unknown', cause: answer.error } : { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null }
+  if (status >= 200 && status < 300) {
+    const parsed = shape.safeParse(answer.body)
+    // A 2xx with an empty id has been seen.
+    return parsed.success
+      ? { kind: 'done', value: read(parsed.data) }
+      : { kind: 'unknown', cause: answer.error ?? new Error(`Status ${status} without the promised body`) }
+  }
+  if (status < 400 || status >= 500)
+    return { kind: 'unknown', cause: answer.error ?? new Error(`X answered ${status}`) }
+  return judgeProblem(deps, answer, status)
+}
+
+// By status, by the last segment of the problem's type (its host changed from api.twitter.com to api.x.com in 2026), and by the
+// sentences that X has used for years where the type says only about:blank.
+function judgeProblem(deps: Deps, answer: RawAnswer, status: number): XAnswer<never> {
+  const problem = problemShape.safeParse(answer.body).data ?? {}
+  const type = problem.type?.split('/').at(-1) ?? ''
+  const detail = problem.detail ?? ''
+  const refused = (code: ErrorCode, retryAt: Date | null = null): XAnswer<never> => ({ kind: 'refused', code, retryAt })
+  const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
+  if ((status === 401 || status === 403) && /suspended|temporarily locked/i.test(`${problem.title} ${detail}`))
+    return refused('ACCOUNT_SUSPENDED')
+  if (status === 401) return { kind: 'unauthorized' }
+  if (status === 402) return refused('X_CREDITS_EXHAUSTED')
+  if (status === 429)
+    return type === 'usage-capped' ? refused('X_USAGE_CAPPED', retryAt) : refused('RATE_LIMITED', retryAt)
+  if (status !== 403) return refused('X_REJECTED_REQUEST')
+  if (type === 'client-forbidden') return refused('X_APP_NOT_ENROLLED')
+  if (/duplicate content/i.test(detail)) return refused('DUPLICATE_TWEET')
+  if (/attempted to reply to a Tweet that is deleted/i.test(detail)) return refused('REPLY_TARGET_GONE')
+  if (/only reply to or quote/i.test(detail)) return refused('REPLY_NOT_ALLOWED')
+  if (detail === 'Forbidden') return refused('SCOPE_MISSING')
+  return refused('TWEET_REFUSED')
+}

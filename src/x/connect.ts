@@ -1,0 +1,254 @@
+// Linking an X account. The trap to close: an attacker starts an attempt and has the victim finish it, or finishes with the victim's
+// code. So an attempt belongs to one user in one session, and the callback must come from that very session.
+import { sql } from 'drizzle-orm'
+import {
+  type CallbackParameters,
+  type ConnectAttempt,
+  finishAttempt,
+  getAttemptByState,
+  startAttempt,
+  takeAttempt,
+} from '../auth/attempt.ts'
+import { createAuthorizationUrl, exchangeCode } from '../auth/oauth.ts'
+import type { Viewer } from '../auth/viewer.ts'
+import { connectAttempts } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { readReturnTo } from '../return-to.ts'
+import { type ConnectedAccount, defaultScopes, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
+import { fetchMe, type XProfile, xApp } from './api.ts'
+import { type FreshTokens, storeLink } from './link.ts'
+import { requestRevocation } from './revocation.ts'
+import { judgeRefusal, readIssuedTokens } from './token-answer.ts'
+
+/** What a caller may ask of a new link; all of it optional. */
+export type StartXConnectInput = {
+  returnTo: string | null
+  scopes: readonly string[] | null
+  expectedUsername: string | null
+  reconnectAccountId: string | null
+}
+
+/** How a round trip ended. A null attempt is one that does not belong to this browser: nothing of it is told. */
+export type FinishedXConnect =
+  | { status: 'connected'; attempt: ConnectAttempt; account: ConnectedAccount }
+  | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError }
+
+// What users/me needs: without them we cannot tell whose account it is.
+const REQUIRED_SCOPES = ['tweet.read', 'users.read']
+// X shows its own error page for a scope it does not know, and never comes back; so the vocabulary is checked here.
+const KNOWN_SCOPES = [
+  ...defaultScopes,
+  'tweet.moderate.write',
+  'users.email',
+  'follows.read',
+  'follows.write',
+  'space.read',
+  'mute.read',
+  'mute.write',
+  'like.read',
+  'like.write',
+  'list.read',
+  'list.write',
+  'block.read',
+  'block.write',
+  'bookmark.read',
+  'bookmark.write',
+  'dm.read',
+  'dm.write',
+  'media.write',
+]
+
+/**
+ * Starts linking an X account to the viewer.
+ * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND
+ */
+export async function startXConnect(
+  deps: Deps,
+  viewer: Viewer,
+  input: StartXConnectInput,
+): Promise<{ authorizationUrl: string; attempt: ConnectAttempt }> {
+  const scopes = readScopes(input.scopes)
+  const returnTo = readReturnTo(deps.config, input.returnTo, ['input', 'returnTo'])
+  const reconnect =
+    input.reconnectAccountId === null
+      ? null
+      : await findConnectedAccount(deps, viewer.user.id, input.reconnectAccountId)
+  if (input.reconnectAccountId !== null && reconnect === null) {
+    throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'reconnectAccountId'] })
+  }
+  const { attempt, state, codeVerifier } = await startAttempt(deps, {
+    kind: 'X_CONNECT',
+    userId: viewer.user.id,
+    sessionId: viewer.session.id,
+    scopes,
+    returnTo,
+    expectedUsername: readUsername(input.expectedUsername),
+    reconnectAccountId: reconnect?.id ?? null,
+  })
+  const authorizationUrl = createAuthorizationUrl(xApp(deps), `${deps.config.x.url}/i/oauth2/authorize`, {
+    state,
+    codeVerifier,
+    scopes,
+  })
+  return { authorizationUrl, attempt }
+}
+
+/** The viewer's own attempt, or null. */
+export async function findConnectAttempt(
+  deps: Deps,
+  userId: string,
+  attemptId: string,
+): Promise<ConnectAttempt | null> {
+  const [attempt] = await deps.db
+    .select()
+    .from(connectAttempts)
+    .where(
+      sql`${connectAttempts.id}::text = ${attemptId} and ${connectAttempts.userId} = ${userId} and ${connectAttempts.kind} = 'X_CONNECT'`,
+    )
+  return attempt ?? null
+}
+
+/**
+ * Finishes linking, with what X's redirect brought to this browser. Never throws for what a person, X or an attacker did: every such
+ * end is an outcome, written down with the attempt.
+ */
+export async function finishXConnect(
+  deps: Deps,
+  viewer: Viewer | null,
+  parameters: CallbackParameters,
+): Promise<FinishedXConnect> {
+  let attempt: ConnectAttempt | null = null
+  try {
+    if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
+    const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
+    if (viewer === null || found.userId !== viewer.user.id || found.sessionId !== viewer.session.id) {
+      const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
+      // Whoever holds the state now is not who started: the attempt is over.
+      await finishAttempt(deps, found.id, { status: 'FAILED', errorCode: error.code })
+      throw error
+    }
+    attempt = found
+    const account = await link(deps, found, viewer.user.id, await takeAttempt(deps, found), parameters)
+    await finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId: account.id })
+    return { status: 'connected', attempt: found, account }
+  } catch (error) {
+    const isOutcome = error instanceof AppError
+    if (attempt !== null)
+      await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode: isOutcome ? error.code : 'INTERNAL' })
+    if (!isOutcome) throw error
+    return { status: 'failed', attempt, error }
+  }
+}
+
+async function link(
+  deps: Deps,
+  attempt: ConnectAttempt,
+  userId: string,
+  codeVerifier: string,
+  parameters: Exclude<CallbackParameters, 'repeated'>,
+): Promise<ConnectedAccount> {
+  if (parameters.error !== null)
+    throw new AppError(parameters.error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
+  if (parameters.code === null) throw new AppError('CALLBACK_INVALID')
+  // The code lives 30 seconds: nothing slow comes before this.
+  const issued = await exchange(deps, parameters.code, codeVerifier)
+  let stored = false
+  try {
+    const scopes = issued.scopes ?? attempt.scopes
+    if (!REQUIRED_SCOPES.every((scope) => scopes.includes(scope))) throw new AppError('SCOPES_MISSING')
+    const profile = await getProfile(deps, issued.accessToken)
+    const mismatch = await findMismatch(deps, attempt, userId, profile)
+    // X has killed the earlier pair of this account by now. Where that pair is the user's own link, the fresh one keeps it alive.
+    if (mismatch !== null && !(await isOwnLink(deps, userId, profile))) throw mismatch
+    const account = await storeLink(deps, userId, profile, scopes, issued)
+    stored = true
+    if (mismatch !== null) throw mismatch
+    return account
+  } catch (error) {
+    if (!stored) await discard(deps, attempt, userId, issued)
+    throw error
+  }
+}
+
+async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<FreshTokens> {
+  const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
+  if (answer.kind !== 'issued') {
+    const meaning = judgeRefusal(answer)
+    if (meaning === 'APP_REJECTED') {
+      deps.log.error(
+        { status: answer.report.status },
+        "X rejected this gateway's own credentials: check X_CLIENT_ID and X_CLIENT_SECRET",
+      )
+      throw new AppError('X_CREDENTIALS_REJECTED')
+    }
+    if (answer.kind === 'refused' && answer.status === 400) throw new AppError('CODE_REJECTED')
+    throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unanswered' ? answer.cause : undefined })
+  }
+  const issued = readIssuedTokens(answer.body)
+  if (issued === null || issued.accessToken === null) throw new AppError('X_UNAVAILABLE')
+  return { ...issued, accessToken: issued.accessToken }
+}
+
+async function getProfile(deps: Deps, accessToken: string): Promise<XProfile> {
+  const answer = await fetchMe(deps, accessToken)
+  if (answer.kind === 'done') return answer.value
+  if (answer.kind === 'refused')
+    throw new AppError(answer.code === 'SCOPE_MISSING' ? 'SCOPES_MISSING' : answer.code, { retryAt: answer.retryAt })
+  throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unknown' ? answer.cause : undefined })
+}
+
+async function findMismatch(
+  deps: Deps,
+  attempt: ConnectAttempt,
+  userId: string,
+  profile: XProfile,
+): Promise<AppError | null> {
+  const wanted = attempt.expectedUsername
+  if (wanted !== null && wanted.toLowerCase() !== profile.username.toLowerCase()) {
+    return new AppError('WRONG_ACCOUNT', {
+      detail: `X is signed in as @${profile.username}, not as @${wanted}. Switch accounts at x.com, then start again.`,
+    })
+  }
+  if (attempt.reconnectAccountId === null) return null
+  const account = await findConnectedAccount(deps, userId, attempt.reconnectAccountId)
+  return account?.providerAccountId === profile.providerAccountId ? null : new AppError('WRONG_ACCOUNT')
+}
+
+async function isOwnLink(deps: Deps, userId: string, profile: XProfile): Promise<boolean> {
+  const accounts = await listConnectedAccounts(deps, userId, { includeDisconnected: false })
+  return accounts.some((account) => account.providerAccountId === profile.providerAccountId)
+}
+
+// The attempt stands for an account that does not exist.
+async function discard(deps: Deps, attempt: ConnectAttempt, userId: string, issued: FreshTokens): Promise<void> {
+  const [token, hint] =
+    issued.refreshToken === null
+      ? [issued.accessToken, 'access_token' as const]
+      : [issued.refreshToken, 'refresh_token' as const]
+  await transaction(deps, (deps) => requestRevocation(deps, { accountId: attempt.id, userId }, token, hint))
+}
+
+function readScopes(requested: readonly string[] | null): string[] {
+  if (requested === null) return [...defaultScopes]
+  const unknown = requested.filter((scope) => !KNOWN_SCOPES.includes(scope))
+  if (unknown.length > 0) {
+    throw new AppError('BAD_USER_INPUT', {
+      field: ['input', 'scopes'],
+      detail: `X knows no scope ${unknown.map((scope) => JSON.stringify(scope.slice(0, 40))).join(', ')}. It knows ${KNOWN_SCOPES.join(', ')}.`,
+    })
+  }
+  return [...new Set([...REQUIRED_SCOPES, ...requested])]
+}
+
+function readUsername(text: string | null): string | null {
+  if (text === null || text.trim() === '') return null
+  const username = text.trim().replace(/^@/, '')
+  // X: 1 to 15 letters, digits and underscores; older ones may be longer.
+  if (!/^\w{1,50}$/.test(username))
+    throw new AppError('BAD_USER_INPUT', {
+      field: ['input', 'expectedUsername'],
+      detail: 'A username is letters, digits and underscores, as in @jack.',
+    })
+  return username
+}

@@ -1,0 +1,35 @@
+import type { Deps } from '../deps.ts'
+
+// As long as an operator may need to bring a database back; the process is not ended under it (see the drain in main.ts).
+const GIVE_UP_AFTER_SECONDS = 600
+const MAX_PAUSE_MILLISECONDS = 1_000
+
+/**
+ * Does `write` again and again until the database takes it: what X has done cannot be asked for twice.
+ * @throws what `write` throws when it is refused for what it says (SQLSTATE classes 22, 23 and 42), and after `giveUpAfterSeconds` (ten minutes).
+ */
+export async function persistently<T>(
+  deps: Deps,
+  purpose: string,
+  write: () => Promise<T>,
+  giveUpAfterSeconds = GIVE_UP_AFTER_SECONDS,
+): Promise<T> {
+  const startedAt = performance.now()
+  for (let tries = 1; ; tries++) {
+    try {
+      return await write()
+    } catch (error) {
+      if (isRefusal(error) || (performance.now() - startedAt) / 1000 > giveUpAfterSeconds) throw error
+      if (tries === 1) deps.log.error({ error }, `The database did not take it; trying on to ${purpose}`)
+      const pause = Math.min(50 * 2 ** tries, MAX_PAUSE_MILLISECONDS)
+      await new Promise((resolve) => setTimeout(resolve, pause / 2 + (Math.random() * pause) / 2))
+    }
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'string' && /^(22|23|42)[0-9A-Z]{3}$/.test(cause.code)) return true
+  }
+  return false
+}

@@ -1,0 +1,346 @@
+// One rotation of a single-use refresh token, across any number of processes: claim, guard, send once, commit.
+// A refresh token is spent by being sent, and an answer that is lost takes the grant with it. So: one holder at a time by a lease
+// with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
+import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { refreshTokens, type TokenAnswer } from '../auth/oauth.ts'
+import { UnsealError } from '../crypto.ts'
+import { oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { CALL_DEADLINE_SECONDS } from '../outbound.ts'
+import { markNeedsReauth } from './accounts.ts'
+import { xApp } from './api.ts'
+import { persistently } from './persistently.ts'
+import { readRetryAt } from './rate-limits.ts'
+import { requestRevocation } from './revocation.ts'
+import { openToken, sealToken } from './sealed-tokens.ts'
+import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
+
+/** The row of `oauth_tokens`, as one holder claimed it. */
+type Claim = {
+  accountId: string
+  userId: string
+  leaseId: string
+  fence: number
+  version: number
+  grantId: string
+  accessTokenSealed: string
+  refreshTokenSealed: string | null
+  /** Why the token may already be spent; null in an ordinary refresh. */
+  cause: string | null
+  claimedAt: number
+}
+
+// Long enough for a whole call with its commit, short enough that a killed holder's link is not stuck for long.
+const LEASE_SECONDS = 60
+// A lapsed lease is left alone for this long: clocks and schedulers are not exact.
+const LAPSE_MARGIN_SECONDS = 10
+// What must be left of the lease when the socket is written to, beyond the call itself.
+const SEND_MARGIN_SECONDS = 10
+// A token that may be spent is tried only when the access token ends: X answers a replay by killing the family, and with it an
+// access token that is good for up to two hours.
+const PROBE_BEFORE_END_SECONDS = 30
+const MAX_BACKOFF_SECONDS = 300
+
+/**
+ * Tries to replace the pair that has `version` by a new one.
+ * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
+ */
+export async function rotateTokens(
+  deps: Deps,
+  account: { id: string; userId: string },
+  version: number,
+  accessTokenRejected: boolean,
+): Promise<RotationOutcome> {
+  const claim = await claimRotation(deps, account, version, accessTokenRejected)
+  if (claim === null) return { kind: 'held' }
+  if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
+  // A process that was stopped between the claim and here may find its lease taken over: it gives up without sending.
+  if (secondsSince(claim.claimedAt) > LEASE_SECONDS - CALL_DEADLINE_SECONDS - SEND_MARGIN_SECONDS) {
+    await releaseClaim(deps, claim, { retryInSeconds: 0 })
+    return { kind: 'held' }
+  }
+  const refreshToken = await openRefreshToken(deps, claim)
+  const answer = await refreshTokens(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, refreshToken)
+  const receivedAt = performance.now()
+  const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body) : null
+  if (issued !== null) {
+    await commitTokens(deps, claim, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
+    return { kind: 'moved' }
+  }
+  return settleWithoutTokens(deps, claim, answer)
+}
+
+async function claimRotation(
+  deps: Deps,
+  account: { id: string; userId: string },
+  version: number,
+  accessTokenRejected: boolean,
+): Promise<Claim | null> {
+  const leaseId = crypto.randomUUID()
+  const now = deps.clock.sqlNow()
+  const due = or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, now))
+  const untouched = and(eq(oauthTokens.state, 'ACTIVE'), isNull(oauthTokens.leaseId), due)
+  const maybeSpent = and(
+    or(
+      and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
+      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -LAPSE_MARGIN_SECONDS)),
+    ),
+    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, PROBE_BEFORE_END_SECONDS)),
+  )
+  const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
+    const claimedAt = performance.now()
+    const [row] = await deps.db
+      .update(oauthTokens)
+      .set({
+        leaseId,
+        leaseUntil: sqlIn(deps.clock, LEASE_SECONDS),
+        fence: sql`${oauthTokens.fence} + 1`,
+        sentAt: now,
+        ...(cause && { cause }),
+      })
+      .where(
+        and(
+          eq(oauthTokens.accountId, account.id),
+          eq(oauthTokens.version, version),
+          sql`${oauthTokens.refreshTokenSealed} is not null`,
+          condition,
+        ),
+      )
+      .returning()
+    return row && { row, claimedAt }
+  }
+  const taken =
+    (await take(untouched, undefined)) ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+  if (taken === undefined) return null
+  const { row, claimedAt } = taken
+  return {
+    accountId: account.id,
+    userId: account.userId,
+    leaseId,
+    fence: row.fence,
+    version,
+    grantId: row.grantId,
+    accessTokenSealed: row.accessTokenSealed,
+    refreshTokenSealed: row.refreshTokenSealed,
+    cause: row.cause,
+    claimedAt,
+  }
+}
+
+async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
+  try {
+    const refreshToken = openToken(deps, claim, 'refreshTokenSealed', claim)
+    if (refreshToken === null) throw new Error('Bug: a row without a refresh token was claimed')
+    return refreshToken
+  } catch (error) {
+    await releaseClaim(deps, claim, { retryInSeconds: null })
+    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    deps.log.error(
+      { error, accountId: claim.accountId },
+      'The stored tokens of an account were altered outside this program',
+    )
+    await markNeedsReauth(deps, claim.accountId, claim, 'TOKENS_UNREADABLE')
+    throw new AppError('ACCOUNT_NEEDS_REAUTH', { cause: error })
+  }
+}
+
+type RotatedTokens = IssuedTokens & { refreshToken: string }
+type SealedPair = { accessTokenSealed: string; refreshTokenSealed: string; secondsLeft: () => number }
+
+async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, receivedAt: number): Promise<void> {
+  // Sealed once: a retry recognises what an earlier try has written by its bytes.
+  const pair: SealedPair = {
+    accessTokenSealed: sealToken(deps, claim, 'accessTokenSealed', issued.accessToken ?? ''),
+    refreshTokenSealed: sealToken(deps, claim, 'refreshTokenSealed', issued.refreshToken),
+    // Counted from the receipt: the write may come much later.
+    secondsLeft: () => issued.expiresInSeconds - secondsSince(receivedAt),
+  }
+  const written = await persistently(deps, 'write a rotated pair of tokens', () => writePair(deps, claim, pair))
+  if (!written)
+    await persistently(deps, 'keep a pair of tokens that came too late', () =>
+      keepLatePair(deps, claim, pair, issued.refreshToken),
+    )
+}
+
+async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<boolean> {
+  const [written] = await deps.db
+    .update(oauthTokens)
+    .set({
+      accessTokenSealed: pair.accessTokenSealed,
+      refreshTokenSealed: pair.refreshTokenSealed,
+      accessExpiresAt: sqlIn(deps.clock, pair.secondsLeft()),
+      version: claim.version + 1,
+      state: 'ACTIVE',
+      leaseId: null,
+      leaseUntil: null,
+      sentAt: null,
+      cause: null,
+      nextTryAt: null,
+      failCount: 0,
+    })
+    .where(heldBy(claim))
+    .returning({ version: oauthTokens.version })
+  if (written !== undefined) return true
+  // The connection may have broken after an earlier try was committed.
+  const [row] = await deps.db.select().from(oauthTokens).where(eq(oauthTokens.accountId, claim.accountId))
+  return row?.accessTokenSealed === pair.accessTokenSealed
+}
+
+// Someone else has the row now. A pair of a grant that is no longer ours is revoked, never stored; a pair of the same grant is put
+// where the next holder finds it, and never overwrites.
+async function keepLatePair(deps: Deps, claim: Claim, pair: SealedPair, refreshToken: string): Promise<void> {
+  await transaction(deps, async (deps) => {
+    const [row] = await deps.db
+      .select()
+      .from(oauthTokens)
+      .where(eq(oauthTokens.accountId, claim.accountId))
+      .for('update')
+    if (row === undefined || row.grantId !== claim.grantId) {
+      await requestRevocation(deps, claim, refreshToken, 'refresh_token')
+      return
+    }
+    await deps.db.insert(rotationOrphans).values({
+      accountId: claim.accountId,
+      fromVersion: claim.version,
+      fence: claim.fence,
+      accessTokenSealed: pair.accessTokenSealed,
+      refreshTokenSealed: pair.refreshTokenSealed,
+      accessExpiresAt: sqlIn(deps.clock, pair.secondsLeft()),
+      createdAt: deps.clock.sqlNow(),
+    })
+  })
+}
+
+async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
+  return transaction(deps, async (deps) => {
+    const [orphan] = await deps.db
+      .delete(rotationOrphans)
+      .where(and(eq(rotationOrphans.accountId, claim.accountId), eq(rotationOrphans.fromVersion, claim.version)))
+      .returning()
+    if (orphan === undefined) return false
+    const [adopted] = await deps.db
+      .update(oauthTokens)
+      .set({
+        accessTokenSealed: orphan.accessTokenSealed,
+        refreshTokenSealed: orphan.refreshTokenSealed,
+        accessExpiresAt: orphan.accessExpiresAt,
+        version: claim.version + 1,
+        state: 'ACTIVE',
+        leaseId: null,
+        leaseUntil: null,
+        sentAt: null,
+        cause: null,
+        nextTryAt: null,
+        failCount: 0,
+      })
+      .where(heldBy(claim))
+      .returning({ version: oauthTokens.version })
+    // Lost the lease meanwhile: the transaction rolls back, and the orphan stays for its new holder.
+    if (adopted === undefined) throw new AppError('REFRESH_IN_PROGRESS')
+    return true
+  })
+}
+
+async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer): Promise<RotationOutcome> {
+  if (answer.kind === 'issued') {
+    // A 200 with no token in it: X says that it rotated.
+    await markUncertain(deps, claim)
+    return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
+  }
+  const meaning = judgeRefusal(answer)
+  const evidence = {
+    accountId: claim.accountId,
+    status: answer.report.status,
+    error: answer.kind === 'refused' ? answer.error : undefined,
+  }
+  if (meaning === 'GRANT_DEAD') {
+    deps.log.warn(evidence, 'X no longer accepts the refresh token of an account')
+    await markDead(deps, claim)
+    return { kind: 'moved' }
+  }
+  if (meaning === 'AMBIGUOUS') {
+    deps.log.warn(evidence, 'The answer to a refresh was lost; the token may be spent')
+    await markUncertain(deps, claim)
+    return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
+  }
+  const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
+  const retryInSeconds = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
+  await releaseClaim(deps, claim, { retryInSeconds })
+  if (meaning === 'APP_REJECTED') {
+    deps.log.error(
+      evidence,
+      "X rejected this gateway's own credentials: check X_CLIENT_ID and X_CLIENT_SECRET. No account was touched",
+    )
+    return { kind: 'failed', error: new AppError('X_CREDENTIALS_REJECTED') }
+  }
+  deps.log.warn(evidence, 'X did not refresh a token just now')
+  return { kind: 'failed', error: new AppError('X_UNAVAILABLE', { retryAt }) }
+}
+
+// The token is certainly unspent. A row that was in doubt before stays in doubt, with its cause.
+async function releaseClaim(
+  deps: Deps,
+  claim: Claim,
+  { retryInSeconds }: { retryInSeconds: number | null },
+): Promise<void> {
+  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${MAX_BACKOFF_SECONDS}, power(2, least(${oauthTokens.failCount}, 10)))))`
+  await persistently(deps, 'give a lease back', () =>
+    deps.db
+      .update(oauthTokens)
+      .set({
+        leaseId: null,
+        leaseUntil: null,
+        sentAt: null,
+        state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
+        failCount: sql`${oauthTokens.failCount} + 1`,
+        nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
+      })
+      .where(heldBy(claim)),
+  )
+}
+
+async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
+  await persistently(deps, 'mark a refresh token as possibly spent', () =>
+    deps.db
+      .update(oauthTokens)
+      .set({
+        leaseId: null,
+        leaseUntil: null,
+        state: 'UNCERTAIN',
+        cause: claim.cause ?? 'ANSWER_LOST',
+        failCount: sql`${oauthTokens.failCount} + 1`,
+        // X may still be acting on what was sent.
+        nextTryAt: sqlIn(deps.clock, LAPSE_MARGIN_SECONDS),
+      })
+      .where(heldBy(claim)),
+  )
+}
+
+async function markDead(deps: Deps, claim: Claim): Promise<void> {
+  await persistently(deps, 'mark a grant as dead', () =>
+    transaction(deps, async (deps) => {
+      const [row] = await deps.db
+        .update(oauthTokens)
+        .set({ state: 'DEAD', leaseId: null, leaseUntil: null, sentAt: null, cause: claim.cause ?? 'REFUSED' })
+        .where(heldBy(claim))
+        .returning({ accountId: oauthTokens.accountId })
+      // Another holder has the row: whether the grant is dead is for it to find out.
+      if (row === undefined) return
+      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'ROTATION_LOST')
+    }),
+  )
+}
+
+function heldBy(claim: Claim): SQL | undefined {
+  return and(
+    eq(oauthTokens.accountId, claim.accountId),
+    eq(oauthTokens.leaseId, claim.leaseId),
+    eq(oauthTokens.fence, claim.fence),
+    eq(oauthTokens.version, claim.version),
+  )
+}
+
+function secondsSince(moment: number): number {
+  return (performance.now() - moment) / 1000
+}

@@ -1,0 +1,148 @@
+// Access to an account's access token. The one way for anything to act for a linked account.
+import { eq, sql } from 'drizzle-orm'
+import { UnsealError } from '../crypto.ts'
+import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import type { Deps, RotationOutcome } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { markNeedsReauth } from './accounts.ts'
+import type { XAnswer } from './api.ts'
+import { rotateTokens } from './rotation.ts'
+import { openToken } from './sealed-tokens.ts'
+
+// Not early and often: every rotation is a risk. Jittered, so that accounts linked in one minute do not refresh in one second.
+const REFRESH_BEFORE_END_SECONDS = 300
+const REFRESH_JITTER_SECONDS = 30
+// A token that ends sooner than a call takes is as good as ended.
+const USABLE_BEFORE_END_SECONDS = 15
+const WAIT_FOR_OTHERS_MILLISECONDS = 8_000
+const POLL_MIN_MILLISECONDS = 50
+const POLL_MAX_MILLISECONDS = 400
+
+type Usable = { accessToken: string; version: number }
+
+/**
+ * Runs `use` with an access token that is fresh: refreshed before it ends, and once more if X answers 401, with one retry and
+ * never a loop. Of any number of callers, in any number of processes, one refreshes and the others wait for its result.
+ *
+ * @param use makes one call. It is made a second time only after `unauthorized`, by which X promises to have done nothing.
+ * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE, X_CREDENTIALS_REJECTED: then
+ *   `use` has not run, or was refused by X.
+ */
+export async function withAccessToken<T>(
+  deps: Deps,
+  account: { id: string; userId: string },
+  use: (accessToken: string) => Promise<XAnswer<T>>,
+): Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>> {
+  const first = await getUsableToken(deps, account, null)
+  const answer = await use(first.accessToken)
+  if (answer.kind !== 'unauthorized') return answer
+  const second = await getUsableToken(deps, account, first.version)
+  const again = await use(second.accessToken)
+  if (again.kind !== 'unauthorized') return again
+  deps.log.warn({ accountId: account.id }, 'X refused an access token that it had just issued')
+  return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null }
+}
+
+/** @param rejectedVersion the version whose access token X has just refused, or null. */
+async function getUsableToken(
+  deps: Deps,
+  account: { id: string; userId: string },
+  rejectedVersion: number | null,
+): Promise<Usable> {
+  const giveUpAt = performance.now() + WAIT_FOR_OTHERS_MILLISECONDS
+  const margin = REFRESH_BEFORE_END_SECONDS + (Math.random() * 2 - 1) * REFRESH_JITTER_SECONDS
+  let pause = POLL_MIN_MILLISECONDS
+  let outcome: RotationOutcome | null = null
+  for (;;) {
+    const row = await getTokenRow(deps, account.id)
+    const rejected = row.version === rejectedVersion
+    if (!rejected && row.secondsLeft > margin) return open(deps, account, row)
+    // Once somebody has tried to refresh, a token that still lives is good enough.
+    const isFallback = !rejected && row.secondsLeft > USABLE_BEFORE_END_SECONDS
+    if (outcome !== null && outcome.kind !== 'moved' && isFallback) return open(deps, account, row)
+    if (outcome?.kind === 'failed') throw outcome.error
+    if (row.refreshTokenSealed === null) {
+      if (isFallback) return open(deps, account, row)
+      // X granted no offline.access, and the two hours are over.
+      await markNeedsReauth(deps, account.id, row, 'REFRESH_TOKEN_MISSING')
+      throw new AppError('ACCOUNT_NEEDS_REAUTH')
+    }
+    if (row.waitSeconds > 0 && row.leaseId === null) {
+      // X was asked a moment ago and could not; it is left alone until then.
+      if (isFallback) return open(deps, account, row)
+      throw new AppError('X_UNAVAILABLE', { retryAt: new Date(deps.clock.now().getTime() + row.waitSeconds * 1000) })
+    }
+    if (performance.now() > giveUpAt) throw new AppError('REFRESH_IN_PROGRESS')
+    outcome = await rotateOnce(deps, account, row.version, rejected || !isFallback, giveUpAt)
+    if (outcome.kind === 'held' && !isFallback) {
+      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
+      pause = Math.min(pause * 2, POLL_MAX_MILLISECONDS)
+    }
+  }
+}
+
+// In one process all callers of an account share one rotation. It goes on when a caller stops waiting.
+async function rotateOnce(
+  deps: Deps,
+  account: { id: string; userId: string },
+  version: number,
+  accessTokenEnded: boolean,
+  giveUpAt: number,
+): Promise<RotationOutcome> {
+  const running = deps.rotations.get(account.id) ?? startRotation(deps, account, version, accessTokenEnded)
+  const { promise: timeUp, resolve } = Promise.withResolvers<RotationOutcome>()
+  const timer = setTimeout(() => resolve({ kind: 'held' }), Math.max(giveUpAt - performance.now(), 0))
+  try {
+    return await Promise.race([running, timeUp])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function startRotation(
+  deps: Deps,
+  account: { id: string; userId: string },
+  version: number,
+  accessTokenEnded: boolean,
+): Promise<RotationOutcome> {
+  const rotation = rotateTokens(deps, account, version, accessTokenEnded).finally(() =>
+    deps.rotations.delete(account.id),
+  )
+  deps.rotations.set(account.id, rotation)
+  return rotation
+}
+
+type TokenRow = typeof oauthTokens.$inferSelect & { secondsLeft: number; waitSeconds: number }
+
+async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
+  const now = deps.clock.sqlNow()
+  const [found] = await deps.db
+    .select({
+      status: connectedAccounts.status,
+      tokens: oauthTokens,
+      secondsLeft: sql<number>`extract(epoch from ${oauthTokens.accessExpiresAt} - ${now})::float8`,
+      waitSeconds: sql<number>`coalesce(extract(epoch from ${oauthTokens.nextTryAt} - ${now}), 0)::float8`,
+    })
+    .from(connectedAccounts)
+    .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))
+    .where(eq(connectedAccounts.id, accountId))
+  if (found === undefined || found.status === 'DISCONNECTED' || found.tokens === null)
+    throw new AppError('ACCOUNT_DISCONNECTED')
+  if (found.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH')
+  return { ...found.tokens, secondsLeft: Number(found.secondsLeft), waitSeconds: Number(found.waitSeconds) }
+}
+
+async function open(deps: Deps, account: { id: string; userId: string }, row: TokenRow): Promise<Usable> {
+  try {
+    const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
+    return { accessToken: accessToken ?? '', version: row.version }
+  } catch (error) {
+    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    deps.log.error(
+      { error, accountId: account.id },
+      'The stored tokens of an account were altered outside this program',
+    )
+    await markNeedsReauth(deps, account.id, row, 'TOKENS_UNREADABLE')
+    throw new AppError('ACCOUNT_NEEDS_REAUTH', { cause: error })
+  }
+}
