@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest'
+import type { Sandbox } from '../../src/sandbox/server.ts'
+import { at, decide, GITHUB_CALLBACK, newPkce, openSandbox, read } from './client.ts'
+
+function authorizeUrl(sandbox: Sandbox, changes: Record<string, string | null> = {}): URL {
+  const url = new URL('/login/oauth/authorize', sandbox.url)
+  const all = { client_id: 'github-client', redirect_uri: GITHUB_CALLBACK, state: 'state-1', ...changes }
+  for (const [name, value] of Object.entries(all)) if (value !== null) url.searchParams.set(name, value)
+  return url
+}
+
+async function approve(sandbox: Sandbox, changes: Record<string, string | null> = {}, account = 'mara-holt') {
+  const answer = await decide(authorizeUrl(sandbox, changes), { account, decision: 'approve' })
+  return answer.get('code') ?? ''
+}
+
+async function exchange(sandbox: Sandbox, fields: Record<string, string>, headers: Record<string, string> = {}) {
+  const all = { client_id: 'github-client', client_secret: 'github-secret', redirect_uri: GITHUB_CALLBACK, ...fields }
+  const init = { method: 'POST', headers: { accept: 'application/json', ...headers }, body: new URLSearchParams(all) }
+  return read(await fetch(`${sandbox.url}/login/oauth/access_token`, init))
+}
+
+describe('GitHub’s sign-in', () => {
+  it('leads to the public profile, by a code with PKCE', async () => {
+    const sandbox = await openSandbox()
+    const { verifier, challenge } = newPkce()
+    const pkce = { code_challenge: challenge, code_challenge_method: 'S256' }
+    const code = await approve(sandbox, { ...pkce, scope: 'read:user user:email' })
+    const { status, body } = await exchange(sandbox, { code, code_verifier: verifier })
+    expect([status, body.token_type, body.scope]).toEqual([200, 'bearer', 'read:user,user:email'])
+    const headers = { authorization: `Bearer ${body.access_token}`, 'x-github-api-version': '2022-11-28' }
+    const user = await read(await fetch(`${sandbox.url}/user`, { headers }))
+    expect(user.body).toMatchObject({ login: 'mara-holt', id: 58320114, name: 'Mara Holt' })
+    expect((await fetch(String(user.body.avatar_url))).headers.get('content-type')).toBe('image/svg+xml')
+    sandbox.control.renameGithubPerson('mara-holt', 'mara-new')
+    const renamed = await read(await fetch(`${sandbox.url}/user`, { headers }))
+    expect(renamed.body).toMatchObject({ login: 'mara-new', id: 58320114 })
+  })
+
+  it('has people with neither name nor e-mail', async () => {
+    const sandbox = await openSandbox()
+    const { body } = await exchange(sandbox, { code: await approve(sandbox, {}, 'yuki-ito') })
+    const user = await fetch(`${sandbox.url}/user`, { headers: { authorization: `token ${body.access_token}` } })
+    expect(await user.json()).toMatchObject({ name: null, email: null })
+  })
+
+  it('answers errors with HTTP 200', async () => {
+    const sandbox = await openSandbox()
+    const code = await approve(sandbox)
+    const wrongSecret = await exchange(sandbox, { code, client_secret: 'wrong' })
+    expect([wrongSecret.status, wrongSecret.body.error]).toEqual([200, 'incorrect_client_credentials'])
+    expect(Object.keys(wrongSecret.body)).toEqual(['error', 'error_description', 'error_uri'])
+    const wrongRedirect = await exchange(sandbox, { code, redirect_uri: `${GITHUB_CALLBACK}/2` })
+    expect([wrongRedirect.status, wrongRedirect.body.error]).toEqual([200, 'redirect_uri_mismatch'])
+    const garbage = await exchange(sandbox, { code: 'garbage' })
+    expect([garbage.status, garbage.body.error]).toEqual([200, 'bad_verification_code'])
+  })
+
+  it('takes a code once, within ten minutes, with its own verifier', async () => {
+    const sandbox = await openSandbox()
+    const once = await approve(sandbox)
+    expect((await exchange(sandbox, { code: once })).body).toHaveProperty('access_token')
+    expect((await exchange(sandbox, { code: once })).body.error).toBe('bad_verification_code')
+    const late = await approve(sandbox)
+    sandbox.control.advance(600)
+    expect((await exchange(sandbox, { code: late })).body.error).toBe('bad_verification_code')
+    const pkce = { code_challenge: newPkce().challenge, code_challenge_method: 'S256' }
+    const stolen = await approve(sandbox, pkce)
+    expect((await exchange(sandbox, { code: stolen })).body.error).toBe('bad_verification_code')
+    const guessed = await approve(sandbox, pkce)
+    const answer = await exchange(sandbox, { code: guessed, code_verifier: newPkce().verifier })
+    expect(answer.body.error).toBe('bad_verification_code')
+  })
+
+  it('answers in form encoding unless asked for JSON, and takes Basic credentials', async () => {
+    const sandbox = await openSandbox()
+    const text = await exchange(sandbox, { code: await approve(sandbox) }, { accept: '*/*' })
+    expect(new URLSearchParams(text.text).get('token_type')).toBe('bearer')
+    const basic = `Basic ${Buffer.from('github-client:github-secret').toString('base64')}`
+    const fields = { code: await approve(sandbox), client_id: '', client_secret: '' }
+    expect((await exchange(sandbox, fields, { authorization: basic })).body).toHaveProperty('access_token')
+  })
+
+  it('sends a refusal back with its reason and the state', async () => {
+    const sandbox = await openSandbox()
+    const answer = await decide(authorizeUrl(sandbox), { decision: 'deny' })
+    expect([...answer.keys()]).toEqual(['error', 'error_description', 'error_uri', 'state'])
+    expect(answer.get('error')).toBe('access_denied')
+  })
+
+  it.each([
+    ['a wrong client id', { client_id: 'nobody' }],
+    ['a foreign redirect', { redirect_uri: 'http://127.0.0.1:3001/auth/github/callback' }],
+    ['a redirect that is no URL', { redirect_uri: '//' }],
+    ['the plain method', { code_challenge: 'x', code_challenge_method: 'plain' }],
+  ])('shows its own page for %s', async (_title, changes) => {
+    const sandbox = await openSandbox()
+    const response = await fetch(authorizeUrl(sandbox, changes), { redirect: 'manual' })
+    expect(response.status).toBe(400)
+  })
+})
+
+describe('GitHub’s API', () => {
+  it('wants a User-Agent before anything else', async () => {
+    const sandbox = await openSandbox()
+    const response = await fetch(`${sandbox.url}/user`, { headers: { 'user-agent': '' } })
+    expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('User-Agent')])
+  })
+
+  it('answers 401 with a message without a good token', async () => {
+    const sandbox = await openSandbox()
+    const bad = await read(await fetch(`${sandbox.url}/user`, { headers: { authorization: 'Bearer no' } }))
+    expect([bad.status, at(bad.body, 'message')]).toEqual([401, 'Bad credentials'])
+    expect((await fetch(`${sandbox.url}/user`)).status).toBe(401)
+  })
+})

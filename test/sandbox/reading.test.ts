@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest'
+import { at, call, link, openSandbox } from './client.ts'
+
+describe('GET /2/users/me', () => {
+  it('answers id, name and username, and the fields that are asked for', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox, 'tomasz_k')
+    const plain = await call(sandbox, access, 'GET', '/2/users/me')
+    expect(plain.body).toEqual({ data: { id: '244991042', name: 'Tomasz Kowal', username: 'tomasz_k' } })
+    const fields = 'profile_image_url,verified,verified_type,subscription_type'
+    const { body } = await call(sandbox, access, 'GET', `/2/users/me?user.fields=${fields}`)
+    expect(body.data).toMatchObject({ verified: true, verified_type: 'blue', subscription_type: 'Premium' })
+    const picture = await fetch(String(at(body, 'data', 'profile_image_url')))
+    expect(picture.headers.get('content-type')).toBe('image/svg+xml')
+  })
+
+  it('refuses fields that do not exist', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const answer = await call(sandbox, access, 'GET', '/2/users/me?user.fields=name,shoe_size')
+    expect([answer.status, answer.body.title]).toEqual([400, 'Invalid Request'])
+  })
+
+  it('shows the new name after a rename, under the same id', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const before = await call(sandbox, access, 'GET', '/2/users/me')
+    sandbox.control.renameAccount('maraholt', 'mara_h')
+    const after = await call(sandbox, access, 'GET', '/2/users/me')
+    expect(after.body).toEqual({ data: { ...Object(before.body.data), username: 'mara_h' } })
+  })
+
+  it('is limited to 75 in 15 minutes', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    for (let count = 1; count <= 75; count += 1) {
+      expect((await call(sandbox, access, 'GET', '/2/users/me')).headers.get('x-rate-limit-remaining')).toBe(
+        `${75 - count}`,
+      )
+    }
+    expect((await call(sandbox, access, 'GET', '/2/users/me')).status).toBe(429)
+  })
+})
+
+describe('a user’s tweets', () => {
+  it('come newest first, a page at a time', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const ids = Array.from({ length: 12 }, (_, index) => sandbox.control.postAs('maraholt', `tweet ${index}`)).reverse()
+    const path = '/2/users/1849302774156890113/tweets?max_results=5&tweet.fields=created_at'
+    const seen: unknown[] = []
+    let token: unknown = null
+    for (const expected of [5, 5, 2]) {
+      const { body } = await call(sandbox, access, 'GET', token === null ? path : `${path}&pagination_token=${token}`)
+      const data = Array.isArray(body.data) ? body.data : []
+      expect(body.meta).toMatchObject({ result_count: expected, newest_id: data[0].id, oldest_id: data.at(-1).id })
+      expect(data[0].created_at).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/)
+      seen.push(...data.map((tweet) => tweet.id))
+      token = at(body, 'meta', 'next_token') ?? null
+    }
+    expect(token).toBeNull()
+    expect(seen).toEqual(ids)
+  })
+
+  it('begin at start_time', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.postAs('maraholt', 'before')
+    sandbox.control.advance(60)
+    const startTime = new Date(sandbox.control.now()).toISOString()
+    sandbox.control.advance(60)
+    const after = sandbox.control.postAs('maraholt', 'after')
+    const { access } = await link(sandbox)
+    const { body } = await call(sandbox, access, 'GET', `/2/users/1849302774156890113/tweets?start_time=${startTime}`)
+    expect(body).toMatchObject({ data: [{ id: after }], meta: { result_count: 1 } })
+  })
+
+  it('are a bare count when there are none', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const { body } = await call(sandbox, access, 'GET', '/2/users/1849302774156890113/tweets')
+    expect(body).toEqual({ meta: { result_count: 0 } })
+  })
+
+  it('of a protected or unknown account are errors without data', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    for (const id of ['1390114982207721473', '12']) {
+      const { status, body } = await call(sandbox, access, 'GET', `/2/users/${id}/tweets`)
+      expect([status, Object.keys(body)]).toEqual([200, ['errors']])
+    }
+  })
+
+  it.each([
+    'max_results=4',
+    'max_results=101',
+    'max_results=ten',
+    'start_time=yesterday',
+    'pagination_token=1',
+    'since_id=x',
+    'tweet.fields=mood',
+  ])('refuse %s', async (query) => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const answer = await call(sandbox, access, 'GET', `/2/users/1849302774156890113/tweets?${query}`)
+    expect([answer.status, answer.body.title]).toEqual([400, 'Invalid Request'])
+  })
+})
+
+describe('one tweet', () => {
+  it('is deleted by its author, once', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const id = sandbox.control.postAs('maraholt', 'a slip')
+    const page = `${sandbox.url}/maraholt/status/${id}`
+    expect(await (await fetch(page)).text()).toContain('a slip')
+    const answer = await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)
+    expect([answer.status, answer.body]).toEqual([200, { data: { deleted: true } }])
+    expect(answer.headers.get('x-rate-limit-limit')).toBe('50')
+    expect(Object.keys((await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)).body)).toEqual(['errors'])
+    expect((await fetch(page)).status).toBe(404)
+  })
+
+  it('is not deleted by somebody else', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const id = sandbox.control.postAs('tomasz_k', 'mine')
+    expect((await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)).status).toBe(403)
+    expect(sandbox.control.tweets('tomasz_k')).toHaveLength(1)
+  })
+
+  it('that is missing is 200 with errors and no data', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const { status, body } = await call(sandbox, access, 'GET', '/2/tweets/123')
+    expect([status, Object.keys(body)]).toEqual([200, ['errors']])
+    expect(at(body, 'errors', 0, 'type')).toMatch(/\/resource-not-found$/)
+    const id = sandbox.control.postAs('tomasz_k', 'there')
+    const both = await call(sandbox, access, 'GET', `/2/tweets?ids=${id},123`)
+    expect(both.body).toMatchObject({ data: [{ id, text: 'there' }], errors: [{ resource_id: '123' }] })
+    expect((await call(sandbox, access, 'GET', '/2/tweets/abc')).status).toBe(400)
+  })
+})
