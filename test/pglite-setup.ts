@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { openPglite } from '../src/db/client.ts'
-import { migrateDatabase } from '../src/db/migrate.ts'
+import { fillTemplate } from './template.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 /**
@@ -12,7 +12,7 @@ export async function setup(project: TestProject): Promise<(() => Promise<void>)
   if (project.getProvidedContext().pgliteTemplate) return undefined
   const directory = await makeTemporaryDirectory('pglite-template')
   const database = await openPglite(join(directory.path, 'pglite'))
-  await migrateDatabase(database)
+  await fillTemplate(database)
   await database.close()
   project.vitest.getRootProject().provide('pgliteTemplate', directory.path)
   return () => directory.remove()

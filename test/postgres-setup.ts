@@ -1,12 +1,12 @@
 import type { TestProject } from 'vitest/node'
-import { migrateDatabase } from '../src/db/migrate.ts'
 import { startPostgresServer } from './postgres.ts'
+import { fillTemplate } from './template.ts'
 
 /** One cluster for the whole run: the first project that needs it starts it, the others find its address. */
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (project.getProvidedContext().postgres) return undefined
   const server = await startPostgresServer({
-    prepareTemplate: (url) => migrateDatabase({ source: { kind: 'postgres', url } }),
+    prepareTemplate: (url) => fillTemplate({ source: { kind: 'postgres', url } }),
   })
   project.vitest.getRootProject().provide('postgres', { adminUrl: server.adminUrl, template: server.template })
   return () => server.remove()
