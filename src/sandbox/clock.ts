@@ -4,12 +4,15 @@ export type Clock = {
   advance(seconds: number): void
   setOffset(seconds: number): void
   offsetSeconds(): number
+  /** Stands still, moved only by `advance` and `setOffset`, or runs again. */
+  freeze(frozen: boolean): void
 }
 
 export function createClock(initialOffsetSeconds: number): Clock {
   let offsetSeconds = initialOffsetSeconds
+  let frozenAt: number | null = null
   return {
-    now: () => Date.now() + offsetSeconds * 1000,
+    now: () => (frozenAt ?? Date.now()) + offsetSeconds * 1000,
     advance: (seconds) => {
       offsetSeconds += seconds
     },
@@ -17,5 +20,8 @@ export function createClock(initialOffsetSeconds: number): Clock {
       offsetSeconds = seconds
     },
     offsetSeconds: () => offsetSeconds,
+    freeze: (frozen) => {
+      frozenAt = frozen ? Date.now() : null
+    },
   }
 }

@@ -61,6 +61,10 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       world.clock.setOffset(seconds)
       save()
     },
+    /** Stops the clock, so that only `advance` moves it, or lets it run again. */
+    freezeClock(frozen: boolean): void {
+      world.clock.freeze(frozen)
+    },
     /** Milliseconds of the sandbox's clock. */
     now: (): number => world.clock.now(),
 

@@ -34,7 +34,7 @@ export function addGithubUser(app: Hono, world: World): void {
         avatar_url: `${world.url}/assets/avatars/github/${id}.svg`,
         gravatar_id: '',
         url: `${world.url}/users/${login}`,
-        html_url: `https://github.com/${login}`,
+        html_url: `${world.url}/${login}`,
         type: 'User',
         user_view_type: 'public',
         site_admin: false,

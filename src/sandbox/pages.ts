@@ -46,7 +46,10 @@ export function addPages(app: Hono, world: World): void {
     return answerTweetPage(c, world, author, tweet)
   })
   app.get('/:username', (c) => {
-    const account = findAccount(world, c.req.param('username'))
+    const name = c.req.param('username')
+    // A GitHub profile's address has the same shape; the front page is all there is of it.
+    if (world.state.github.people.some(({ login }) => login === name)) return c.redirect('/#on-github', 302)
+    const account = findAccount(world, name)
     return account === null ? answerMissingPage(c) : answerTimelinePage(c, world, account)
   })
 }

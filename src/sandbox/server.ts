@@ -91,6 +91,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 function createApplication(world: World): Hono {
   const app = new Hono()
+  // Hono would print the error; nothing of a request may reach a log.
+  app.onError((error, c) => c.text(`A bug in the sandbox: ${error.message}`, 500))
   addGithubOAuth(app, world)
   addGithubUser(app, world)
   addXAuthorize(app, world)

@@ -32,6 +32,7 @@ export function addXUsers(app: Hono, world: World): void {
 }
 
 function optionalFields(world: World, caller: XAccount): Record<string, unknown> {
+  const tweets = tweetsOf(world, caller.id).length
   return {
     created_at: caller.createdAt,
     description: caller.description,
@@ -43,7 +44,9 @@ function optionalFields(world: World, caller: XAccount): Record<string, unknown>
     public_metrics: {
       followers_count: 128,
       following_count: 97,
-      tweet_count: tweetsOf(world, caller.id).length,
+      // The newer and the older vocabulary: 2.167 and 2.166 each require their own.
+      post_count: tweets,
+      tweet_count: tweets,
       listed_count: 3,
       like_count: 0,
       media_count: 0,

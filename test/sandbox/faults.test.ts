@@ -1,0 +1,255 @@
+import { createServer } from 'node:http'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { connectSandboxControl } from '../../src/sandbox/control-client.ts'
+import type { Fault } from '../../src/sandbox/faults.ts'
+import { at, call, link, openSandbox, post, refresh, tokensOf } from './client.ts'
+
+/** A linked account and one fault on its way to post. */
+async function postThrough(fault: Fault) {
+  const sandbox = await openSandbox()
+  const { access } = await link(sandbox)
+  sandbox.control.clearReceived()
+  sandbox.control.inject(fault)
+  return { sandbox, send: () => post(sandbox, access, 'hello'), sent: () => sandbox.control.tweets().length }
+}
+
+describe('faults', () => {
+  it('delay before acting, and after it', async () => {
+    // Only lower bounds, so that a slow machine passes too; a timer may fire a millisecond early by another clock.
+    const before = await postThrough({ kind: 'delay', milliseconds: 100 })
+    expect((await before.send()).status).toBe(201)
+    const arrivedAt = before.sandbox.control.received()[0]?.at ?? Infinity
+    expect((before.sandbox.control.tweets()[0]?.createdAt ?? 0) - arrivedAt).toBeGreaterThanOrEqual(99)
+
+    const after = await postThrough({ kind: 'delayAfter', milliseconds: 100 })
+    expect((await after.send()).status).toBe(201)
+    const actedAt = after.sandbox.control.tweets()[0]?.createdAt ?? Infinity
+    expect(after.sandbox.control.now() - actedAt).toBeGreaterThanOrEqual(99)
+  })
+
+  it('answer another status, without acting or after it', async () => {
+    for (const [kind, tweets] of [
+      ['status', 0],
+      ['statusAfter', 1],
+    ] as const) {
+      const { send, sent } = await postThrough({
+        kind,
+        status: 503,
+        body: { title: 'x' },
+        headers: { 'retry-after': '5' },
+      })
+      const { status, body, headers } = await send()
+      expect([status, body, headers.get('retry-after')]).toEqual([503, { title: 'x' }, '5'])
+      expect(sent()).toBe(tweets)
+    }
+  })
+
+  it('answer every problem of the fact sheet by name', async () => {
+    const sandbox = await openSandbox()
+    const names = [
+      ['credits-depleted', 402, /\/credits-depleted$/],
+      ['credits-depleted-older', 402, /\/credits$/],
+      ['usage-capped', 429, /\/usage-capped$/],
+      ['client-not-enrolled', 403, /\/client-forbidden$/],
+      ['too-many-requests', 429, /^about:blank$/],
+      ['service-unavailable', 503, /^about:blank$/],
+      ['suspended', 403, /^about:blank$/],
+      ['locked', 403, /^about:blank$/],
+    ] as const
+    for (const [name, status, type] of names) {
+      sandbox.control.inject({ kind: 'problem', name, match: { path: '/2/tweets' } })
+      const answer = await post(sandbox, 'any', 'hello')
+      expect([answer.status, answer.body.type]).toEqual([status, expect.stringMatching(type)])
+      expect(answer.headers.has('x-rate-limit-reset')).toBe(name === 'too-many-requests')
+    }
+    sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path: '/2/oauth2/token' } })
+    expect((await refresh(sandbox, 'any')).body.error).toBe('temporarily_unavailable')
+    expect(() => sandbox.control.inject(JSON.parse('{"kind":"problem","name":"nothing"}'))).toThrow(
+      'There is no problem',
+    )
+  })
+
+  it('answer a problem after acting: refused, and yet posted', async () => {
+    const { send, sent } = await postThrough({ kind: 'problemAfter', name: 'bad-gateway' })
+    expect([(await send()).status, sent()]).toEqual([502, 1])
+  })
+
+  it('drop the connection before acting, after it, and halfway through the answer', async () => {
+    for (const [kind, tweets] of [
+      ['dropBefore', 0],
+      ['dropAfter', 1],
+      ['cutHalfway', 1],
+    ] as const) {
+      const { sandbox, send, sent } = await postThrough({ kind })
+      await expect(send()).rejects.toThrow()
+      expect(sent()).toBe(tweets)
+      expect(sandbox.control.received()).toMatchObject([{ status: null, acted: tweets === 1 }])
+    }
+  })
+
+  it('redirect elsewhere', async () => {
+    let reached = 0
+    const elsewhere = createServer((_request, response) => {
+      reached += 1
+      response.end()
+    })
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void elsewhere.close())
+    const address = elsewhere.address()
+    const location = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/`
+    const { sandbox, sent } = await postThrough({ kind: 'redirect', location, status: 307 })
+    const init = { method: 'POST', redirect: 'manual', body: '{}' } as const
+    const response = await fetch(`${sandbox.url}/2/tweets`, init)
+    expect([response.status, response.headers.get('location')]).toEqual([307, location])
+    expect([sent(), reached]).toEqual([0, 0])
+  })
+
+  it('answer far too much, plain or as a gzip bomb', async () => {
+    for (const gzip of [false, true]) {
+      const { sandbox } = await postThrough({ kind: 'oversized', bytes: 3_000_000, gzip })
+      const response = await fetch(`${sandbox.url}/2/users/me`)
+      expect(response.headers.get('content-encoding')).toBe(gzip ? 'gzip' : null)
+      expect((await response.arrayBuffer()).byteLength).toBe(3_000_000)
+    }
+  })
+
+  it('answer what is no JSON, or no JSON type', async () => {
+    const cut = await postThrough({ kind: 'malformed', act: true })
+    await expect(cut.send()).rejects.toThrow(SyntaxError)
+    expect(cut.sent()).toBe(1)
+    const page = await postThrough({ kind: 'malformed', body: '<html>', contentType: 'text/html' })
+    expect(await page.send()).toMatchObject({ status: 200, text: '<html>' })
+    expect(page.sent()).toBe(0)
+  })
+
+  it('never answer', async () => {
+    const { sandbox, sent } = await postThrough({ kind: 'hang' })
+    const signal = AbortSignal.timeout(100)
+    await expect(fetch(`${sandbox.url}/2/tweets`, { method: 'POST', body: '{}', signal })).rejects.toThrow()
+    expect(sent()).toBe(0)
+  })
+
+  it('drip the real answer', async () => {
+    const { send, sent } = await postThrough({ kind: 'drip', bytesPerSecond: 1000 })
+    expect((await send()).status).toBe(201)
+    const slow = await postThrough({ kind: 'drip' })
+    const response = await fetch(`${slow.sandbox.url}/2/users/me`)
+    expect(response.status).toBe(401)
+    const reader = response.body?.getReader()
+    expect((await reader?.read())?.value?.length).toBe(1)
+    await reader?.cancel()
+    expect(sent()).toBe(1)
+  })
+
+  it('shape the real answer', async () => {
+    const { sandbox, send, sent } = await postThrough({ kind: 'answer', body: { data: { id: '', text: '' } } })
+    expect(await send()).toMatchObject({ status: 201, body: { data: { id: '' } } })
+    expect(sent()).toBe(1)
+    const { refresh: token } = await link(sandbox)
+    const fields = { refresh_token: undefined, expires_in: '7200' }
+    sandbox.control.inject({ kind: 'answer', body: fields, omit: ['scope'], headers: { 'x-more': '1' } })
+    const answer = await refresh(sandbox, token)
+    expect(Object.keys(answer.body).sort()).toEqual(['access_token', 'expires_in', 'token_type'])
+    expect([answer.body.expires_in, answer.headers.get('x-more')]).toEqual(['7200', '1'])
+    expect(at(sandbox.control.grants('maraholt'), 1, 'rotations')).toBe(1)
+  })
+
+  it('match by method, path and parameters, skip and repeat as told, and count their hits', async () => {
+    const sandbox = await openSandbox()
+    const { access, refresh: token } = await link(sandbox)
+    const everywhere = { kind: 'status', status: 500 } as const
+    const onRefresh = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } }
+    sandbox.control.inject({ ...everywhere, match: onRefresh, after: 1, times: 2 })
+    sandbox.control.inject({ ...everywhere, match: { method: 'DELETE', path: '/2/tweets/\\d+' }, times: null })
+    const statuses: number[] = []
+    let newest = token
+    for (let round = 0; round < 4; round += 1) {
+      const answer = await refresh(sandbox, newest)
+      statuses.push(answer.status)
+      if (answer.status === 200) newest = tokensOf(answer).refresh
+    }
+    expect(statuses).toEqual([200, 500, 500, 200])
+    expect((await call(sandbox, access, 'GET', '/2/tweets/1')).status).toBe(200)
+    for (let round = 0; round < 3; round += 1) {
+      expect((await call(sandbox, access, 'DELETE', '/2/tweets/1')).status).toBe(500)
+    }
+    expect(sandbox.control.faults().map((fault) => fault.hits)).toEqual([2, 3])
+    sandbox.control.inject({ ...everywhere, probability: 0 })
+    expect((await call(sandbox, access, 'GET', '/2/users/me')).status).toBe(200)
+    sandbox.control.clearFaults()
+    expect((await call(sandbox, access, 'DELETE', '/2/tweets/1')).status).toBe(200)
+  })
+
+  it('let delays add up with another fault', async () => {
+    const { sandbox, send } = await postThrough({ kind: 'delay', milliseconds: 50 })
+    sandbox.control.inject({ kind: 'delayAfter', milliseconds: 50 })
+    sandbox.control.inject({ kind: 'answer', status: 200 })
+    const started = performance.now()
+    expect((await send()).status).toBe(200)
+    expect(performance.now() - started).toBeGreaterThan(95)
+    expect(sandbox.control.faults().map((fault) => fault.hits)).toEqual([1, 1, 1])
+  })
+})
+
+describe('what was received', () => {
+  it('is kept with method, path, query, headers, parsed body, status and time', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    sandbox.control.clearReceived()
+    await post(sandbox, access, 'hello')
+    await call(sandbox, access, 'GET', '/2/users/me?user.fields=verified')
+    const [first, second] = sandbox.control.received()
+    expect(first).toMatchObject({
+      method: 'POST',
+      path: '/2/tweets',
+      body: { text: 'hello' },
+      status: 201,
+      acted: true,
+    })
+    expect(second).toMatchObject({ query: { 'user.fields': 'verified' }, body: null, status: 200 })
+    expect(second?.headers.authorization).toBe(`Bearer ${access}`)
+    expect(second?.at).toBeGreaterThanOrEqual(first?.at ?? Infinity)
+    expect(sandbox.control.countReceived({ method: 'GET', path: '/2/users/.*' })).toBe(1)
+  })
+
+  it('counts token calls, and how many were in flight with one refresh token', async () => {
+    const sandbox = await openSandbox()
+    const tokens = await link(sandbox)
+    expect([sandbox.control.countTokenCalls('authorization_code'), sandbox.control.concurrentSends()]).toEqual([1, 0])
+    sandbox.control.inject({ kind: 'hang', act: true, times: 3 })
+    for (const _ of [1, 2, 3]) refresh(sandbox, tokens.refresh).catch(() => {})
+    await vi.waitFor(() => expect(sandbox.control.concurrentSends()).toBe(3))
+    await vi.waitFor(() => expect(sandbox.control.replays()).toBe(2))
+    expect(sandbox.control.countTokenCalls('refresh_token')).toBe(3)
+  })
+})
+
+describe('the control over HTTP', () => {
+  it('is the same control, when opened', async () => {
+    const sandbox = await openSandbox({ control: true })
+    const remote = connectSandboxControl(sandbox.url)
+    await remote.inject({ kind: 'status', status: 500, times: null })
+    expect((await fetch(`${sandbox.url}/user`)).status).toBe(500)
+    expect(await remote.faults()).toMatchObject([{ hits: 1, times: null }])
+    await remote.clearFaults()
+    const id = await remote.addAccount('remote_friend', 'Remote Friend')
+    expect((await remote.accounts()).find((account) => account.id === id)?.name).toBe('Remote Friend')
+    expect(await remote.received({ path: '/_control' })).toEqual([])
+    await expect(remote.revokeGrant('nobody')).rejects.toThrow('no X account @nobody')
+  })
+
+  it('takes no form from a web page, and no method that is none', async () => {
+    const sandbox = await openSandbox({ control: true })
+    const url = `${sandbox.url}/_control`
+    expect((await fetch(url, { method: 'POST', body: '{"method":"grants"}' })).status).toBe(415)
+    const headers = { 'content-type': 'application/json' }
+    expect((await fetch(url, { method: 'POST', headers, body: '{"method":"constructor"}' })).status).toBe(400)
+    expect((await fetch(url, { method: 'POST', headers, body: '[' })).status).toBe(400)
+  })
+
+  it('is closed otherwise', async () => {
+    const sandbox = await openSandbox()
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"method":"grants"}' }
+    expect((await fetch(`${sandbox.url}/_control`, init)).status).toBe(404)
+  })
+})

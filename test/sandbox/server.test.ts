@@ -1,0 +1,151 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { basic, call, consent, exchange, link, OPTIONS, openSandbox, post, refresh, tokensOf } from './client.ts'
+
+async function temporaryFile(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'sandbox-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  return join(directory, 'inside', 'sandbox.json')
+}
+
+describe('the sandbox as a process', () => {
+  it('never starts in production', async () => {
+    vi.stubEnv('NODE_ENV', 'production')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    await expect(startSandbox(OPTIONS)).rejects.toThrow('NODE_ENV=production')
+  })
+
+  it('listens on loopback by the name it is given', async () => {
+    const sandbox = await openSandbox({ hostname: 'localhost' })
+    expect(sandbox.url).toMatch(/^http:\/\/localhost:\d+$/)
+    expect((await fetch(sandbox.url)).status).toBe(200)
+  })
+
+  it('keeps grants, tweets, new accounts, unused codes and its clock across a restart', async () => {
+    const stateFile = await temporaryFile()
+    const first = await startSandbox({ ...OPTIONS, stateFile })
+    const linked = tokensOf(await refresh(first, (await link(first)).refresh))
+    await post(first, linked.access, 'before the restart')
+    first.control.addAccount('newcomer')
+    first.control.advance(3600)
+    const { code, verifier } = await consent(first, 'newcomer')
+    // Not closed: what a request changed is on disk when it is answered, so a kill loses nothing.
+    const second = await openSandbox({ stateFile })
+    onTestFinished(() => first.close())
+    expect(second.control.tweets('maraholt').map((tweet) => tweet.text)).toEqual(['before the restart'])
+    expect((await call(second, linked.access, 'GET', '/2/users/me')).status).toBe(200)
+    expect((await post(second, linked.access, 'before the restart')).status).toBe(403)
+    expect((await refresh(second, linked.refresh)).status).toBe(200)
+    expect((await refresh(second, linked.refresh)).status).toBe(400)
+    expect((await exchange(second, code, verifier)).status).toBe(200)
+    expect(second.control.now() - Date.now()).toBeGreaterThan(3_599_000)
+    expect(statSync(stateFile).mode & 0o777).toBe(0o600)
+    expect(await readdir(join(stateFile, '..'))).toEqual(['sandbox.json'])
+  })
+
+  it('refuses a state file that it cannot read, and leaves it alone', async () => {
+    const stateFile = await temporaryFile()
+    await (await startSandbox({ ...OPTIONS, stateFile })).close()
+    writeFileSync(stateFile, '{"half":')
+    await expect(startSandbox({ ...OPTIONS, stateFile })).rejects.toThrow('Delete the file')
+    expect(readFileSync(stateFile, 'utf8')).toBe('{"half":')
+  })
+
+  it('writes nothing to the console, whatever it is sent', async () => {
+    const spies = (['log', 'info', 'warn', 'error', 'debug'] as const).map((name) => vi.spyOn(console, name))
+    const written = [vi.spyOn(process.stdout, 'write'), vi.spyOn(process.stderr, 'write')]
+    onTestFinished(() => void vi.restoreAllMocks())
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    await post(sandbox, access, 'hello')
+    await post(sandbox, 'garbage', 'hello')
+    for (const spy of [...spies, ...written]) expect(spy).not.toHaveBeenCalled()
+  })
+
+  it('dates its answers by its own clock', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.advance(86_400)
+    const { headers } = await fetch(sandbox.url)
+    expect(Date.parse(headers.get('date') ?? '') - Date.now()).toBeGreaterThan(86_390_000)
+  })
+})
+
+describe('junk of any kind', () => {
+  const paths = [
+    '/2/oauth2/token',
+    '/2/oauth2/revoke',
+    '/2/tweets',
+    '/2/tweets/1',
+    '/2/users/me',
+    '/2/users/1/tweets',
+    '/user',
+  ]
+  const more = [
+    '/i/oauth2/authorize',
+    '/login/oauth/authorize',
+    '/login/oauth/access_token',
+    '/settings/connected_apps',
+    '/a/b',
+  ]
+  const types = [
+    'application/json',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'text/plain',
+    '',
+    'a;b=c;;',
+  ]
+
+  it('never gets a 5xx', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const request = fc.record({
+      path: fc.constantFrom(...paths, ...more),
+      query: fc.oneof(fc.string({ unit: 'binary' }), fc.webQueryParameters()),
+      method: fc.constantFrom('GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS'),
+      type: fc.constantFrom(...types),
+      body: fc.oneof(fc.json(), fc.string({ unit: 'binary' }), fc.webQueryParameters()),
+      authorization: fc.constantFrom(`Bearer ${access}`, basic(), 'Basic', 'Bearer', 'Basic =%', 'OAuth x'),
+    })
+    await fc.assert(
+      fc.asyncProperty(request, async ({ path, query, method, type, body, authorization }) => {
+        const headers = { authorization, 'content-type': type }
+        const init =
+          method === 'GET' || method === 'HEAD' ? { method, headers } : { method, headers, body: body.toWellFormed() }
+        const url = `${sandbox.url}${path}?${query.toWellFormed().replaceAll('#', '')}`
+        const response = await fetch(url, { ...init, redirect: 'manual' })
+        await response.arrayBuffer()
+        expect(response.status).toBeLessThan(500)
+      }),
+      { numRuns: 400, seed: 20_261_123 },
+    )
+  })
+
+  it.each([
+    ['a path of slashes', 'GET //// HTTP/1.1'],
+    ['another origin as target', 'GET http://evil.example/2/users/me HTTP/1.1'],
+    ['broken percent signs', 'GET /%E0%A4%A/status/%zz HTTP/1.1'],
+    ['a star', 'OPTIONS * HTTP/1.1'],
+    ['TRACE', 'TRACE / HTTP/1.1'],
+    ['an unknown method', 'BREW / HTTP/1.1'],
+  ])('as raw bytes is refused: %s', async (_title, line) => {
+    const sandbox = await openSandbox()
+    const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1')
+    socket.end(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /)
+  })
+
+  it('that is too large is 413', async () => {
+    const sandbox = await openSandbox()
+    const response = await fetch(`${sandbox.url}/2/tweets`, { method: 'POST', body: 'a'.repeat(7_000_000) })
+    expect(response.status).toBe(413)
+  })
+})
