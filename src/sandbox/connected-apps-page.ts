@@ -27,10 +27,10 @@ ${
 function grantRow(world: World, grant: Grant) {
   const account = findAccountById(world, grant.accountId)
   if (account === null) throw new Error('Bug: a grant of nobody')
-  const refreshed = grant.rotations === 1 ? 'refreshed once' : `refreshed ${grant.rotations} times`
+  const refreshed = ['not refreshed yet', 'refreshed once'][grant.rotations] ?? `refreshed ${grant.rotations} times`
   return html`<li>
 <img class="avatar" src="/assets/avatars/x/${account.id}.svg" alt="" width="40" height="40">
-<span class="who"><a class="name" href="/${account.username}">${account.name}</a><span class="soft small">@${account.username} · ${grant.scopes.join(', ')}</span><span class="soft small">Since ${showTime(grant.grantedAt)}, ${refreshed}</span></span>
+<span class="who"><a class="name" href="/${account.username}">${account.name}</a><span class="soft small">@${account.username}</span><span class="soft small">${grant.scopes.join(', ')}</span><span class="soft small">Since ${showTime(grant.grantedAt)}, ${refreshed}</span></span>
 <form class="end" method="post"><input type="hidden" name="account" value="${account.username}"><button class="button small danger" aria-label="Revoke access to @${account.username}">Revoke</button></form>
 </li>`
 }

@@ -6,7 +6,19 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startSandbox } from '../../src/sandbox/server.ts'
-import { basic, call, consent, exchange, link, OPTIONS, openSandbox, post, refresh, tokensOf } from './client.ts'
+import {
+  basic,
+  call,
+  callToken,
+  consent,
+  exchange,
+  link,
+  OPTIONS,
+  openSandbox,
+  post,
+  refresh,
+  tokensOf,
+} from './client.ts'
 
 async function temporaryFile(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'sandbox-'))
@@ -30,7 +42,8 @@ describe('the sandbox as a process', () => {
   it('keeps grants, tweets, new accounts, unused codes and its clock across a restart', async () => {
     const stateFile = await temporaryFile()
     const first = await startSandbox({ ...OPTIONS, stateFile })
-    const linked = tokensOf(await refresh(first, (await link(first)).refresh))
+    const spent = await link(first)
+    const linked = tokensOf(await refresh(first, spent.refresh))
     await post(first, linked.access, 'before the restart')
     first.control.addAccount('newcomer')
     first.control.advance(3600)
@@ -43,10 +56,29 @@ describe('the sandbox as a process', () => {
     expect((await post(second, linked.access, 'before the restart')).status).toBe(403)
     expect((await refresh(second, linked.refresh)).status).toBe(200)
     expect((await refresh(second, linked.refresh)).status).toBe(400)
+    expect((await refresh(second, spent.refresh)).status).toBe(400)
+    expect(second.control.replays()).toBe(2)
     expect((await exchange(second, code, verifier)).status).toBe(200)
     expect(second.control.now() - Date.now()).toBeGreaterThan(3_599_000)
     expect(statSync(stateFile).mode & 0o777).toBe(0o600)
     expect(await readdir(join(stateFile, '..'))).toEqual(['sandbox.json'])
+  })
+
+  it('keeps one app’s refresh tokens from another app, after a restart as that app', async () => {
+    const stateFile = await temporaryFile()
+    const first = await startSandbox({ ...OPTIONS, stateFile })
+    const tokens = await link(first)
+    await first.close()
+    const second = await openSandbox({ stateFile, xClient: { ...OPTIONS.xClient, id: 'another', secret: null } })
+    const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh, client_id: 'another' }
+    expect((await callToken(second, fields, {})).body.error_description).toBe('Value passed for the token was invalid.')
+    const revocation = new URLSearchParams({
+      token: tokens.access,
+      token_type_hint: 'access_token',
+      client_id: 'another',
+    })
+    await fetch(`${second.url}/2/oauth2/revoke`, { method: 'POST', body: revocation })
+    expect(second.control.grants()).toMatchObject([{ live: true, rotations: 0 }])
   })
 
   it('refuses a state file that it cannot read, and leaves it alone', async () => {
