@@ -2,22 +2,18 @@ import { describe, expect, it } from 'vitest'
 import {
   ALL_SCOPES,
   basic,
-  call,
   callToken,
   consent,
   exchange,
   link,
   oauthError,
   openSandbox,
-  read,
   refresh,
-  tokensOf,
   X_CALLBACK,
   X_SECRET,
 } from './client.ts'
 
 const INVALID_CODE = [400, 'invalid_request', 'Value passed for the authorization code was invalid.']
-const INVALID_TOKEN = [400, 'invalid_request', 'Value passed for the token was invalid.']
 const INVALID_CLIENT = [400, 'invalid_client', 'Value passed for the client id was invalid.']
 const UNAUTHORIZED_CLIENT = [401, 'unauthorized_client', 'Missing valid authorization header']
 
@@ -141,128 +137,5 @@ describe('proving the app to X', () => {
     expect(oauthError(await refresh(sandbox, tokens.refresh))).toEqual(UNAUTHORIZED_CLIENT)
     const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh }
     expect((await callToken(sandbox, fields, { authorization: basic('x-client', 'new') })).status).toBe(200)
-  })
-})
-
-describe('refreshing at X', () => {
-  it('spends the token and gives another pair', async () => {
-    const sandbox = await openSandbox()
-    const first = await link(sandbox)
-    const second = tokensOf(await refresh(sandbox, first.refresh))
-    expect(second.refresh).not.toBe(first.refresh)
-    expect((await call(sandbox, second.access, 'GET', '/2/users/me')).status).toBe(200)
-    expect((await refresh(sandbox, second.refresh)).status).toBe(200)
-    expect(sandbox.control.grants('maraholt')).toMatchObject([{ live: true, rotations: 2, replays: 0 }])
-  })
-
-  it('lets the earlier access token live out its two hours, unless switched', async () => {
-    const sandbox = await openSandbox()
-    const first = await link(sandbox)
-    const second = tokensOf(await refresh(sandbox, first.refresh))
-    expect((await call(sandbox, first.access, 'GET', '/2/users/me')).status).toBe(200)
-    sandbox.control.setRotationKillsAccessToken(true)
-    await refresh(sandbox, second.refresh)
-    expect((await call(sandbox, first.access, 'GET', '/2/users/me')).status).toBe(401)
-    expect((await call(sandbox, second.access, 'GET', '/2/users/me')).status).toBe(401)
-  })
-
-  it('kills the whole family when a spent token comes again', async () => {
-    const sandbox = await openSandbox()
-    const first = await link(sandbox)
-    const second = tokensOf(await refresh(sandbox, first.refresh))
-    expect(oauthError(await refresh(sandbox, first.refresh))).toEqual(INVALID_TOKEN)
-    expect(oauthError(await refresh(sandbox, second.refresh))).toEqual(INVALID_TOKEN)
-    expect((await call(sandbox, second.access, 'GET', '/2/users/me')).status).toBe(401)
-    expect(sandbox.control.replays()).toBe(1)
-    expect(sandbox.control.grants()).toMatchObject([{ live: false, ended: 'replay' }])
-  })
-
-  it('or only refuses the spent token, by switch', async () => {
-    const sandbox = await openSandbox({ replay: 'invalid-request' })
-    const first = await link(sandbox)
-    const second = tokensOf(await refresh(sandbox, first.refresh))
-    expect(oauthError(await refresh(sandbox, first.refresh))).toEqual(INVALID_TOKEN)
-    const third = tokensOf(await refresh(sandbox, second.refresh))
-    expect(sandbox.control.replays()).toBe(1)
-    sandbox.control.setReplay('kill-family')
-    await refresh(sandbox, second.refresh)
-    expect(oauthError(await refresh(sandbox, third.refresh))).toEqual(INVALID_TOKEN)
-  })
-
-  it('ends access after two hours and refresh after six months', async () => {
-    const sandbox = await openSandbox()
-    sandbox.control.freezeClock(true)
-    const tokens = await link(sandbox)
-    sandbox.control.advance(7199)
-    expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(200)
-    sandbox.control.advance(1)
-    expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(401)
-    const second = tokensOf(await refresh(sandbox, tokens.refresh))
-    sandbox.control.advance(184 * 86_400)
-    expect(oauthError(await refresh(sandbox, second.refresh))).toEqual(INVALID_TOKEN)
-  })
-
-  it('refuses garbage and names a missing token', async () => {
-    const sandbox = await openSandbox()
-    expect(oauthError(await refresh(sandbox, 'garbage'))).toEqual(INVALID_TOKEN)
-    const missing = await callToken(sandbox, { grant_type: 'refresh_token' })
-    expect(oauthError(missing)).toEqual([400, 'invalid_request', 'Missing required parameter [refresh_token].'])
-  })
-
-  it('keeps one live pair per account and app: a new authorization kills the earlier', async () => {
-    const sandbox = await openSandbox()
-    const earlier = await link(sandbox)
-    const other = await link(sandbox, 'tomasz_k')
-    const later = await link(sandbox)
-    expect((await call(sandbox, earlier.access, 'GET', '/2/users/me')).status).toBe(401)
-    expect(oauthError(await refresh(sandbox, earlier.refresh))).toEqual(INVALID_TOKEN)
-    expect((await call(sandbox, later.access, 'GET', '/2/users/me')).status).toBe(200)
-    expect((await call(sandbox, other.access, 'GET', '/2/users/me')).status).toBe(200)
-    expect(sandbox.control.grants('maraholt').map((grant) => grant.ended)).toEqual(['superseded', null])
-  })
-})
-
-describe('revoking at X', () => {
-  const revoke = async (url: string, fields: Record<string, string>) =>
-    read(
-      await fetch(`${url}/2/oauth2/revoke`, {
-        method: 'POST',
-        headers: { authorization: basic() },
-        body: new URLSearchParams(fields),
-      }),
-    )
-
-  it.each(['refresh_token', 'access_token'] as const)('ends both tokens by either: %s', async (hint) => {
-    const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
-    const token = hint === 'refresh_token' ? tokens.refresh : tokens.access
-    const { status, body } = await revoke(sandbox.url, { token, token_type_hint: hint })
-    expect([status, body]).toEqual([200, { revoked: true }])
-    expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(401)
-    expect(oauthError(await refresh(sandbox, tokens.refresh))).toEqual(INVALID_TOKEN)
-    expect(sandbox.control.grants()).toMatchObject([{ ended: 'revoked-by-app' }])
-  })
-
-  it('demands the token type hint', async () => {
-    const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
-    const answer = await revoke(sandbox.url, { token: tokens.access })
-    expect(oauthError(answer)).toEqual([400, 'invalid_request', 'Missing required parameter [token_type_hint].'])
-    expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(200)
-  })
-
-  it('answers 200 for a token that is nobody’s (RFC 7009)', async () => {
-    const sandbox = await openSandbox()
-    expect((await revoke(sandbox.url, { token: 'garbage', token_type_hint: 'access_token' })).status).toBe(200)
-  })
-
-  it('lets the person revoke at the connected-apps page', async () => {
-    const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
-    const page = `${sandbox.url}/settings/connected_apps`
-    expect(await (await fetch(page)).text()).toContain('Revoke access to @maraholt')
-    await fetch(page, { method: 'POST', body: new URLSearchParams({ account: 'maraholt' }) })
-    expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(401)
-    expect(oauthError(await refresh(sandbox, tokens.refresh))).toEqual(INVALID_TOKEN)
   })
 })
