@@ -1,5 +1,6 @@
 // The only reader of the environment. `.env.example` explains the same variables to whoever runs this.
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import path from 'node:path'
 import { type EncryptionKey, type KeyRing, randomToken } from './crypto.ts'
 
@@ -107,7 +108,7 @@ export function readConfig(env: Environment): Config {
     encryptionKeysSource: keys.source,
     ...providers,
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
-    trustedProxies: readList(get('TRUSTED_PROXIES')),
+    trustedProxies: readProxies(get('TRUSTED_PROXIES'), problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
   }
@@ -242,6 +243,19 @@ function parseKeys(text: string, source: string, problems: string[]): Encryption
 
 function readList(text: string | null): string[] {
   return (text ?? '').split(/[,\s]+/).filter((entry) => entry !== '')
+}
+
+function readProxies(text: string | null, problems: string[]): string[] {
+  return readList(text).filter((entry) => {
+    const [address = '', prefix, ...rest] = entry.split('/')
+    const bits = isIP(address) === 6 ? 128 : 32
+    const valid =
+      isIP(address) !== 0 &&
+      rest.length === 0 &&
+      (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+    if (!valid) problems.push(`TRUSTED_PROXIES: "${entry}" is not an address or a range such as 10.0.0.0/8.`)
+    return valid
+  })
 }
 
 function readPort(text: string | null, name: string, fallback: number, problems: string[]): number {

@@ -78,6 +78,14 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
   return disconnected
 }
 
+/** Notes that an account has just been used successfully. */
+export async function markUsed(deps: Deps, accountId: string): Promise<void> {
+  await deps.db
+    .update(connectedAccounts)
+    .set({ lastUsedAt: deps.clock.sqlNow() })
+    .where(eq(connectedAccounts.id, accountId))
+}
+
 /** Says that only the user can help an account; unless its tokens were replaced after `seen`. */
 export async function markNeedsReauth(
   deps: Deps,

@@ -1,0 +1,39 @@
+import { type KeyRing, type SealedPlace, seal, unseal } from '../crypto.ts'
+import type { Db } from './client.ts'
+import { encryptionCanaries } from './tables.ts'
+
+/** The configured keys are not those that this database was written with. */
+export class WrongKeysError extends Error {
+  constructor(keyId: string) {
+    super(
+      `The database holds values sealed under the encryption key "${keyId}", and the configured keys do not open them. Configure that key again (it may stand behind a new one, as in k2:…,k1:…). Nothing was changed.`,
+    )
+    this.name = 'WrongKeysError'
+  }
+}
+
+const TEXT = 'xconnect'
+
+/**
+ * Makes sure that the configured keys open what was sealed before, and leaves a canary for the key that writes now. Running on with
+ * other keys would look as if every link were dead.
+ * @throws WrongKeysError
+ */
+export async function checkEncryptionKeys(db: Db, keys: KeyRing): Promise<void> {
+  for (const canary of await db.select().from(encryptionCanaries)) {
+    try {
+      if (unseal(keys, place(canary.keyId), canary.sealed) !== TEXT) throw new Error('Bug: another text was sealed')
+    } catch {
+      throw new WrongKeysError(canary.keyId)
+    }
+  }
+  const keyId = keys[0].id
+  await db
+    .insert(encryptionCanaries)
+    .values({ keyId, sealed: seal(keys, place(keyId), TEXT) })
+    .onConflictDoNothing()
+}
+
+function place(keyId: string): SealedPlace {
+  return { table: 'encryption_canaries', column: 'sealed', accountId: keyId, userId: '' }
+}

@@ -1,0 +1,109 @@
+import { type ServerType, serve } from '@hono/node-server'
+import { type App, createApp } from './app.ts'
+import type { Config } from './config.ts'
+import { checkEncryptionKeys } from './db/canary.ts'
+import { type Database, openPglite, openPostgres } from './db/client.ts'
+import { migrateDatabase } from './db/migrate.ts'
+import { type Clock, type Deps, systemClock } from './deps.ts'
+import { createJobQueue, type JobQueue } from './jobs.ts'
+import type { Log } from './log.ts'
+import { installOutbound } from './outbound.ts'
+
+/** A gateway that listens. */
+export type Gateway = {
+  /** The port it got, which differs from the configured one only where that is 0. */
+  port: number
+  /** Stops taking requests, finishes what is under way, and closes everything. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/** What tests replace. */
+export type GatewayParts = { clock?: Clock; database?: Database; deadlineSeconds?: number }
+
+// A load balancer needs a moment to see that /readyz says no.
+const LOAD_BALANCER_SECONDS = 5
+// One call to X with its commit, and then some.
+const DRAIN_SECONDS = 25
+
+/** Opens the database, migrates it, and listens. */
+export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
+  const outbound = installOutbound(
+    parts.deadlineSeconds === undefined ? {} : { deadlineSeconds: parts.deadlineSeconds },
+  )
+  const database = parts.database ?? (await openDatabase(config))
+  try {
+    await migrateDatabase(database)
+    await checkEncryptionKeys(database.db, config.encryptionKeys)
+    const queue = createJobQueue(database, log)
+    const deps: Deps = {
+      db: database.db,
+      config,
+      clock: parts.clock ?? systemClock,
+      log,
+      jobs: queue.jobs,
+      rotations: new Map(),
+    }
+    await queue.start(deps)
+    const app = createApp(deps)
+    const { server, port } = await listen(app, config)
+    let stopping: Promise<void> | null = null
+    const stop = async () => {
+      await drain(app, server, deps, queue)
+      await database.close()
+      await outbound.close()
+    }
+    return {
+      port,
+      stop: () => {
+        stopping ??= stop()
+        return stopping
+      },
+    }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+function openDatabase(config: Config): Promise<Database> | Database {
+  return config.database.kind === 'postgres' ? openPostgres(config.database.url) : openPglite(config.database.directory)
+}
+
+function listen(app: App, config: Config): Promise<{ server: ServerType; port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = serve(
+      {
+        fetch: app.fetch,
+        hostname: config.host,
+        port: config.port,
+        // Bounds for slow and greedy clients; Node's own are 60 s, 300 s and none.
+        serverOptions: {
+          headersTimeout: 10_000,
+          requestTimeout: 15_000,
+          maxHeaderSize: 16_384,
+          maxRequestsPerSocket: 1_000,
+        },
+      },
+      ({ port }) => resolve({ server, port }),
+    )
+    server.once('error', reject)
+  })
+}
+
+async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue): Promise<void> {
+  app.drain()
+  if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  if ('closeIdleConnections' in server) server.closeIdleConnections()
+  await Promise.race([closed, pause(DRAIN_SECONDS)])
+  await queue.stop(DRAIN_SECONDS)
+  // A rotation may have outlived the request that asked for it; what it brings must still be written.
+  await Promise.race([Promise.allSettled(deps.rotations.values()), pause(DRAIN_SECONDS)])
+  if ('closeAllConnections' in server) server.closeAllConnections()
+}
+
+function pause(seconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000).unref()
+  })
+}

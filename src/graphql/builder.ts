@@ -1,0 +1,59 @@
+// The builder, without any type of the schema: those are one file each, beside the queries and mutations that return them.
+import SchemaBuilder from '@pothos/core'
+import ComplexityPlugin from '@pothos/plugin-complexity'
+import RelayPlugin from '@pothos/plugin-relay'
+import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
+import { GraphQLError } from 'graphql'
+import { AppError } from '../errors.ts'
+import type { GraphqlContext } from './context.ts'
+
+// A page of 100 tweets with their accounts is the dearest honest document.
+const MAX_COMPLEXITY = 5_000
+const MAX_DEPTH = 10
+const MAX_BREADTH = 100
+
+export const builder = new SchemaBuilder<{
+  Context: GraphqlContext
+  DefaultFieldNullability: false
+  DefaultInputFieldRequiredness: false
+  AuthScopes: { signedIn: boolean }
+  Scalars: {
+    ID: { Input: string; Output: string }
+    DateTime: { Input: Date; Output: Date }
+  }
+}>({
+  // Complexity first: what is refused for its size must not run anything, authorization included.
+  plugins: [ComplexityPlugin, ScopeAuthPlugin, RelayPlugin],
+  defaultFieldNullability: false,
+  complexity: {
+    defaultComplexity: 1,
+    defaultListMultiplier: 10,
+    complexityError: (_kind, { complexity, depth, breadth }) =>
+      new AppError('BAD_USER_INPUT', {
+        detail: `The document asks for too much at once (complexity ${complexity} of ${MAX_COMPLEXITY}, depth ${depth} of ${MAX_DEPTH}, breadth ${breadth} of ${MAX_BREADTH}). Ask for smaller pages, or split it.`,
+      }),
+    limit: { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH, breadth: MAX_BREADTH },
+  },
+  scopeAuth: {
+    authScopes: ({ viewer }) => ({ signedIn: viewer !== null }),
+    unauthorizedError: () => new AppError('UNAUTHENTICATED'),
+  },
+  relay: { cursorType: 'String', clientMutationId: 'omit' },
+})
+
+builder.queryType({ description: 'What can be read.' })
+builder.mutationType({
+  description:
+    'What can be done. Every mutation answers with a payload whose `userErrors` say what a person can act on.',
+})
+
+builder.scalarType('DateTime', {
+  description: 'A moment, as RFC 3339 in UTC: `2026-11-23T17:57:00.000Z`.',
+  serialize: (value) => value.toISOString(),
+  parseValue: (value) => {
+    const moment = typeof value === 'string' ? new Date(value) : null
+    if (moment === null || Number.isNaN(moment.getTime()))
+      throw new GraphQLError('A DateTime is written 2026-11-23T17:57:00.000Z.')
+    return moment
+  },
+})

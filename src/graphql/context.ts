@@ -1,0 +1,37 @@
+import DataLoader from 'dataloader'
+import type { Viewer } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { type ConnectedAccount, listAccountsByIds } from '../x/accounts.ts'
+
+/** What a resolver knows of the request it answers. */
+export type GraphqlContext = {
+  deps: Deps
+  /** Null when nobody is signed in. */
+  viewer: Viewer | null
+  requestId: string
+  /** Adds a Set-Cookie header to the answer. */
+  setCookie(header: string): void
+  /** Accounts by id, in one query for all rows of an answer. */
+  accounts: DataLoader<string, ConnectedAccount>
+}
+
+/** Makes the context of one request. */
+export function createContext(
+  deps: Deps,
+  viewer: Viewer | null,
+  requestId: string,
+  setCookie: (header: string) => void,
+): GraphqlContext {
+  const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
+    const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
+    return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
+  })
+  return { deps, viewer, requestId, setCookie, accounts }
+}
+
+/** The viewer of a request that needs one. @throws AppError UNAUTHENTICATED */
+export function getViewer(context: GraphqlContext): Viewer {
+  if (context.viewer === null) throw new AppError('UNAUTHENTICATED')
+  return context.viewer
+}

@@ -1,0 +1,15 @@
+import { lexicographicSortSchema, printSchema } from 'graphql'
+import { builder } from './builder.ts'
+import './connect-attempt.ts'
+import './connected-account.ts'
+import './tweet.ts'
+import './user.ts'
+import './user-error.ts'
+
+/** The executable schema. */
+export const schema = builder.toSchema()
+
+/** The SDL as it is published in schema/schema.graphql. */
+export function printSdl(): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`
+}

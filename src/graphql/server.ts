@@ -1,0 +1,83 @@
+import { GraphQLError, parse } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Viewer } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { createContext, type GraphqlContext } from './context.ts'
+import { schema } from './schema.ts'
+
+/** What the HTTP edge knows of a request before GraphQL reads it. */
+export type GraphqlRequest = { viewer: Viewer | null; requestId: string; setCookie(header: string): void }
+
+// The largest honest request is a Premium account's 25,000 characters.
+const MAX_BODY_BYTES = 100_000
+// The introspection query of GraphiQL has about 250 tokens.
+const MAX_DOCUMENT_TOKENS = 1_000
+
+/** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
+export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
+  const yoga = createYoga<GraphqlRequest, GraphqlContext>({
+    schema,
+    context: ({ viewer, requestId, setCookie }) => createContext(deps, viewer, requestId, setCookie),
+    plugins: [limitTokens, withCodes],
+    maskedErrors: { maskError: (error) => describe(deps, error) },
+    maxRequestBodySize: MAX_BODY_BYTES,
+    batching: false,
+    multipart: false,
+    // The HTTP edge sees to these.
+    cors: false,
+    graphiql: false,
+    landingPage: false,
+    healthCheckEndpoint: '/graphql/never',
+    logging: false,
+    fetchAPI: globalThis,
+  })
+  return async (request, about) => yoga.fetch(request, about)
+}
+
+// Counted by the parser, so that a document of brackets alone cannot exhaust the stack.
+const limitTokens: Plugin = {
+  onParse: ({ setParseFn }) => {
+    setParseFn((source) => parse(source, { maxTokens: MAX_DOCUMENT_TOKENS }))
+  },
+}
+
+// What the client got wrong in the document itself has a code too.
+const withCodes: Plugin = {
+  onParse:
+    () =>
+    ({ result, replaceParseResult }) => {
+      if (result instanceof GraphQLError) replaceParseResult(coded(result))
+    },
+  onValidate:
+    () =>
+    ({ valid, result, setResult }) => {
+      if (!valid) setResult(result.map((error: Error) => (error instanceof GraphQLError ? coded(error) : error)))
+    },
+}
+
+function coded({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
+  return new GraphQLError(message, {
+    nodes,
+    source,
+    positions,
+    path,
+    extensions: { code: 'BAD_USER_INPUT', ...extensions },
+  })
+}
+
+function describe(deps: Deps, error: unknown): Error {
+  const original = error instanceof GraphQLError ? error.originalError : error
+  const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
+  if (original instanceof AppError) {
+    const { code, field, retryAt } = original
+    return new GraphQLError(original.message, {
+      ...place,
+      extensions: { code, ...(field && { field }), ...(retryAt && { retryAt }) },
+    })
+  }
+  if (error instanceof GraphQLError && (original === undefined || original instanceof GraphQLError)) return coded(error)
+  deps.log.error({ error: original }, 'A request failed for a reason of ours')
+  const code: ErrorCode = 'INTERNAL'
+  return new GraphQLError(errorCodes[code].sentence, { ...place, extensions: { code } })
+}

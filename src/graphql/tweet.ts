@@ -1,0 +1,241 @@
+import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
+import { replySettings, tweetStatuses } from '../db/tables.ts'
+import { AppError } from '../errors.ts'
+import { deleteTweet, findTweet, listTweets, postTweet, type Tweet, type TweetCursor, tweetError } from '../tweets.ts'
+import { builder } from './builder.ts'
+import { ConnectedAccountRef } from './connected-account.ts'
+import { getViewer } from './context.ts'
+import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+
+const MAX_PAGE = 100
+const DEFAULT_PAGE = 20
+
+const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
+  PENDING: 'On its way to X.',
+  POSTED: 'X has it: see `xTweetId`.',
+  FAILED: 'X does not have it: see `error`.',
+  UNKNOWN: 'X did not tell whether it posted it. It is not sent again by itself.',
+  DELETED: 'Was posted, and deleted through this API.',
+}
+
+const TweetStatusRef = builder.enumType('TweetStatus', {
+  description: 'What became of a tweet.',
+  values: Object.fromEntries(
+    tweetStatuses.map((status) => [status, { description: statusDescriptions[status], value: status }]),
+  ),
+})
+
+const replyDescriptions: Record<(typeof replySettings)[number], string> = {
+  FOLLOWING: 'Accounts that the author follows.',
+  MENTIONED_USERS: 'Only accounts mentioned in the tweet.',
+  SUBSCRIBERS: "The author's subscribers.",
+  VERIFIED: 'Verified accounts.',
+}
+
+const ReplySettingsRef = builder.enumType('ReplySettings', {
+  description: 'Who may reply. Without it: everybody.',
+  values: Object.fromEntries(
+    replySettings.map((setting) => [setting, { description: replyDescriptions[setting], value: setting }]),
+  ),
+})
+
+const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
+  description: 'A tweet that was posted, or was to be posted, through this API.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id. It exists before X has one.' }),
+    xTweetId: t.exposeID('xTweetId', {
+      nullable: true,
+      description: "X's id, a decimal string; null unless X has posted it.",
+    }),
+    url: t.string({
+      nullable: true,
+      description: 'The address at X; null unless POSTED.',
+      resolve: async ({ status, xTweetId, accountId }, _args, { deps, accounts }) =>
+        status === 'POSTED'
+          ? `${deps.config.x.url}/${(await accounts.load(accountId)).username}/status/${xTweetId}`
+          : null,
+    }),
+    text: t.exposeString('text', { description: 'As it was given. X shortens URLs and may escape characters.' }),
+    status: t.expose('status', { type: TweetStatusRef, description: 'What became of it.' }),
+    error: t.field({
+      type: UserErrorRef,
+      nullable: true,
+      description: 'Why it is FAILED or UNKNOWN; null otherwise.',
+      resolve: tweetError,
+    }),
+    account: t.field({
+      type: ConnectedAccountRef,
+      description: 'The account it was posted with.',
+      resolve: ({ accountId }, _args, { accounts }) => accounts.load(accountId),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first asked for.' }),
+    postedAt: t.expose('postedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When X took it; null unless it did.',
+    }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  tweet: t.field({
+    type: TweetRef,
+    nullable: true,
+    authScopes: { signedIn: true },
+    description: "One of the viewer's tweets; null when there is none with this id.",
+    args: { id: t.arg.id({ required: true, description: 'Tweet.id' }) },
+    resolve: (_, { id }, context) => findTweet(context.deps, getViewer(context).user.id, id),
+  }),
+  tweets: t.connection(
+    {
+      type: TweetRef,
+      authScopes: { signedIn: true },
+      description:
+        "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
+      args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
+      complexity: ({ first, last }) => ({ field: 1, multiplier: Math.min(first ?? last ?? DEFAULT_PAGE, MAX_PAGE) }),
+      resolve: (_, args, context) => {
+        refuseOddPage(args)
+        return resolveCursorConnection(
+          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (tweet: Tweet) => writeCursor(tweet) },
+          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
+            listTweets(context.deps, getViewer(context).user.id, {
+              accountId: args.accountId ?? null,
+              // Newest first: what comes after a cursor is older.
+              olderThan: after === undefined ? null : readCursor(after, 'after'),
+              newerThan: before === undefined ? null : readCursor(before, 'before'),
+              limit,
+              inverted,
+            }),
+        )
+      },
+    },
+    { description: 'A page of tweets.' },
+    { description: 'A tweet and its place in the list.' },
+  ),
+}))
+
+const PostTweetInput = builder.inputType('PostTweetInput', {
+  description: 'A tweet to post.',
+  fields: (t) => ({
+    text: t.string({
+      required: true,
+      description: 'Up to 280 characters as X counts them (every URL 23, most emoji and CJK 2), more with X Premium.',
+    }),
+    accountId: t.id({ description: "ConnectedAccount.id. Default: the viewer's only ACTIVE account." }),
+    idempotencyKey: t.string({
+      description:
+        'A name of your own for this tweet, 1 to 255 characters. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry.',
+    }),
+    replyToXTweetId: t.id({
+      description:
+        "X's id of the tweet to reply to. X allows that only where its author mentioned or quoted the account.",
+    }),
+    replySettings: t.field({ type: ReplySettingsRef, description: 'Who may reply. Default: everybody.' }),
+    madeWithAi: t.boolean({ description: 'Labels the tweet as made with AI. Default: false.' }),
+  }),
+})
+
+const PostTweetPayloadRef = builder.objectRef<Payload<Tweet>>('PostTweetPayload').implement({
+  description: 'The answer to `postTweet`.',
+  fields: (t) => ({
+    tweet: t.field({
+      type: TweetRef,
+      nullable: true,
+      description: 'The tweet and what became of it; null when the input was refused before anything was kept.',
+      resolve: ({ thing }) => thing,
+    }),
+    userErrors: t.field({
+      type: [UserErrorRef],
+      description: 'Why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
+      resolve: ({ userErrors }) => userErrors,
+    }),
+  }),
+})
+
+const DeleteTweetInput = builder.inputType('DeleteTweetInput', {
+  description: 'What to delete.',
+  fields: (t) => ({ tweetId: t.id({ required: true, description: 'Tweet.id' }) }),
+})
+
+const DeleteTweetPayloadRef = builder.objectRef<Payload<Tweet>>('DeleteTweetPayload').implement({
+  description: 'The answer to `deleteTweet`.',
+  fields: (t) => ({
+    tweet: t.field({
+      type: TweetRef,
+      nullable: true,
+      description: 'The tweet, now DELETED; null when there are userErrors.',
+      resolve: ({ thing }) => thing,
+    }),
+    userErrors: t.field({
+      type: [UserErrorRef],
+      description: 'Empty when it worked.',
+      resolve: ({ userErrors }) => userErrors,
+    }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  postTweet: t.field({
+    type: PostTweetPayloadRef,
+    authScopes: { signedIn: true },
+    description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
+    args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet.' }) },
+    resolve: async (_, { input }, context) => {
+      const payload = await toPayload(() =>
+        postTweet(context.deps, getViewer(context).user.id, {
+          text: input.text,
+          accountId: input.accountId ?? null,
+          idempotencyKey: input.idempotencyKey ?? null,
+          replyToXTweetId: input.replyToXTweetId ?? null,
+          replySettings: input.replySettings ?? null,
+          madeWithAi: input.madeWithAi ?? false,
+        }),
+      )
+      const error = payload.thing && tweetError(payload.thing)
+      return error === null ? payload : { ...payload, userErrors: [error] }
+    },
+  }),
+  deleteTweet: t.field({
+    type: DeleteTweetPayloadRef,
+    authScopes: { signedIn: true },
+    description: 'Deletes a posted tweet at X.',
+    args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'What to delete.' }) },
+    resolve: (_, { input }, context) =>
+      toPayload(() => deleteTweet(context.deps, getViewer(context).user.id, input.tweetId)),
+  }),
+}))
+
+function writeCursor(tweet: Tweet): string {
+  return Buffer.from(`${tweet.createdAt.getTime()}:${tweet.id}`).toString('base64url')
+}
+
+function readCursor(cursor: string, argument: string): TweetCursor {
+  const match = /^(\d{1,15}):([0-9a-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString())
+  const createdAt = new Date(Number(match?.[1]))
+  if (
+    match?.[2] === undefined ||
+    !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(match[2]) ||
+    Number.isNaN(createdAt.getTime())
+  ) {
+    throw new AppError('BAD_USER_INPUT', {
+      field: [argument],
+      detail: `"${argument}" is not a cursor of this list. Take one from pageInfo or an edge.`,
+    })
+  }
+  return { createdAt, id: match[2] }
+}
+
+function refuseOddPage({ first, last }: { first?: number | null; last?: number | null }): void {
+  for (const [argument, size] of Object.entries({ first, last })) {
+    if (typeof size === 'number' && (size < 1 || size > MAX_PAGE)) {
+      throw new AppError('BAD_USER_INPUT', {
+        field: [argument],
+        detail: `"${argument}" must be from 1 to ${MAX_PAGE}.`,
+      })
+    }
+  }
+  if (typeof first === 'number' && typeof last === 'number') {
+    throw new AppError('BAD_USER_INPUT', { field: ['first'], detail: 'Give "first" or "last", not both.' })
+  }
+}

@@ -1,0 +1,53 @@
+import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { builder } from './builder.ts'
+
+/** The enum of all codes, with each code's sentence as its description. */
+export const ErrorCodeRef = builder.enumType('ErrorCode', {
+  description: 'The closed list of what can go wrong.',
+  values: Object.fromEntries(
+    Object.entries(errorCodes).map(([code, { sentence }]) => [
+      code,
+      { description: sentence, value: code as ErrorCode },
+    ]),
+  ),
+})
+
+/** Something a person or a program can act on. */
+export const UserErrorRef = builder.objectRef<AppError>('UserError').implement({
+  description: 'What went wrong, in words for a person and a code for a program.',
+  fields: (t) => ({
+    code: t.field({ type: ErrorCodeRef, description: 'For programs: branch on this.', resolve: ({ code }) => code }),
+    message: t.exposeString('message', { description: 'For people: says what to do next. Its wording may change.' }),
+    field: t.exposeStringList('field', {
+      nullable: true,
+      description: 'Path of the input at fault, as in ["input", "text"]; null when none is.',
+    }),
+    retryable: t.boolean({
+      description:
+        'True when time alone may cure it, so that the same request may be sent again; not before `retryAt` if that is given.',
+      resolve: ({ code }) => errorCodes[code].retry === 'later',
+    }),
+    retryAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When to try again; null when unknown.',
+      resolve: ({ retryAt }) => retryAt,
+    }),
+  }),
+})
+
+/** What every mutation answers with: its thing, or why there is none. */
+export type Payload<Thing> = { thing: Thing | null; userErrors: AppError[] }
+
+// These are about the request as a whole, and go to the top-level errors.
+const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL']
+
+/** Runs a mutation's feature, and turns what a caller can act on into `userErrors`. */
+export async function toPayload<Thing>(work: () => Promise<Thing>): Promise<Payload<Thing>> {
+  try {
+    return { thing: await work(), userErrors: [] }
+  } catch (error) {
+    if (!(error instanceof AppError) || REQUEST_CODES.includes(error.code)) throw error
+    return { thing: null, userErrors: [error] }
+  }
+}

@@ -1,0 +1,53 @@
+import { endSession } from '../auth/session.ts'
+import type { User } from '../auth/viewer.ts'
+import { builder } from './builder.ts'
+import { getViewer } from './context.ts'
+
+const UserRef = builder.objectRef<User>('User').implement({
+  description: 'A person who signed in with GitHub.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id of this user. It never changes.' }),
+    githubId: t.id({
+      description: "GitHub's numeric id of the person, which never changes.",
+      resolve: ({ githubId }) => String(githubId),
+    }),
+    login: t.exposeString('login', {
+      description: "The person's GitHub login as of the last sign-in. It can change hands: do not key on it.",
+    }),
+    name: t.exposeString('name', {
+      nullable: true,
+      description: 'The display name at GitHub; null when there is none.',
+    }),
+    avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'The picture at GitHub.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'The first sign-in.' }),
+  }),
+})
+
+builder.queryField('viewer', (t) =>
+  t.field({
+    type: UserRef,
+    nullable: true,
+    description: 'Who is asking; null when signed out. Sign in by opening /auth/github in the browser.',
+    resolve: (_, _args, { viewer }) => viewer?.user ?? null,
+  }),
+)
+
+const SignOutPayloadRef = builder.objectRef<{ signedOut: boolean }>('SignOutPayload').implement({
+  description: 'The answer to `signOut`.',
+  fields: (t) => ({
+    signedOut: t.exposeBoolean('signedOut', { description: 'True: the session is gone, here and in the browser.' }),
+  }),
+})
+
+builder.mutationField('signOut', (t) =>
+  t.field({
+    type: SignOutPayloadRef,
+    authScopes: { signedIn: true },
+    description: 'Ends this session. Linked accounts stay linked.',
+    resolve: async (_, _args, context) => {
+      const { setCookie } = await endSession(context.deps, getViewer(context).session.id)
+      context.setCookie(setCookie)
+      return { signedOut: true }
+    },
+  }),
+)

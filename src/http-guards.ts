@@ -1,0 +1,134 @@
+// What every request passes: its id and its line in the log, the headers of every answer, and who may send cookies along.
+import type { MiddlewareHandler } from 'hono'
+import { secureHeaders } from 'hono/secure-headers'
+import type { Viewer } from './auth/viewer.ts'
+import { createAddressReader } from './client-address.ts'
+import type { Deps } from './deps.ts'
+
+/** What the middlewares hand on. */
+export type HttpEnv = {
+  Bindings: { incoming?: { socket: { remoteAddress?: string } } }
+  Variables: { requestId: string; viewer: Viewer | null }
+}
+
+const HEALTH_PATHS = ['/healthz', '/readyz']
+
+/** Gives each request an id, and logs it without its query, which may hold a code or a state. */
+export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
+  const readAddress = createAddressReader(deps.config.trustedProxies)
+  return async (c, next) => {
+    const given = c.req.header('x-request-id')
+    const requestId = given !== undefined && /^[\w.-]{8,64}$/.test(given) ? given : crypto.randomUUID()
+    c.set('requestId', requestId)
+    c.set('viewer', null)
+    const startedAt = performance.now()
+    await next()
+    c.header('x-request-id', requestId)
+    deps.log[HEALTH_PATHS.includes(c.req.path) ? 'debug' : 'info'](
+      {
+        requestId,
+        method: c.req.method,
+        path: c.req.path,
+        status: c.res.status,
+        milliseconds: Math.round(performance.now() - startedAt),
+        address: readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')),
+        userId: c.var.viewer?.user.id,
+      },
+      'request',
+    )
+  }
+}
+
+/** The security headers of every answer. Pages load nothing from elsewhere but pictures. */
+export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
+  const { publicUrl, x, github } = deps.config
+  const headers = secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      scriptSrc: ["'self'"],
+      // GraphiQL's editor sets style attributes.
+      styleSrc: ["'self'", "'unsafe-inline'"],
+      fontSrc: ["'self'", 'data:'],
+      imgSrc: ["'self'", 'data:', 'https:', new URL(x.url).origin, new URL(github.url).origin],
+      connectSrc: ["'self'"],
+      workerSrc: ["'self'", 'blob:'],
+      formAction: ["'self'"],
+      frameAncestors: ["'none'"],
+      baseUri: ["'none'"],
+    },
+    strictTransportSecurity: publicUrl.startsWith('https:') ? 'max-age=31536000; includeSubDomains' : false,
+    referrerPolicy: 'no-referrer',
+    xFrameOptions: 'DENY',
+    crossOriginResourcePolicy: 'same-origin',
+    permissionsPolicy: { camera: [], microphone: [], geolocation: [] },
+  })
+  return async (c, next) => {
+    await headers(c, next)
+    if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store')
+    c.header('vary', 'Cookie, Authorization, Origin')
+  }
+}
+
+/**
+ * Refuses what a browser sends with our cookie on behalf of another site (OWASP CSRF, Fetch Metadata), and answers the front ends of
+ * the listed origins with the CORS headers they need. A request that names no site comes from no browser.
+ */
+export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
+  const { publicUrl, allowedOrigins } = deps.config
+  return async (c, next) => {
+    const origin = c.req.header('origin')
+    const site = c.req.header('sec-fetch-site')
+    const isListed = origin !== undefined && allowedOrigins.includes(origin)
+    if (isListed) {
+      c.header('access-control-allow-origin', origin)
+      c.header('access-control-allow-credentials', 'true')
+      if (c.req.method === 'OPTIONS') {
+        c.header('access-control-allow-methods', 'POST')
+        c.header('access-control-allow-headers', 'content-type, authorization')
+        c.header('access-control-max-age', '600')
+        return c.body(null, 204)
+      }
+    }
+    const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
+    const isOwn = site === undefined ? origin === undefined || origin === publicUrl : site === 'same-origin'
+    if (!isRead && !isOwn && !isListed) {
+      return c.json(
+        { error: 'This request comes from another site. Its origin must be listed in ALLOWED_ORIGINS.' },
+        403,
+      )
+    }
+    return next()
+  }
+}
+
+/** For a GET that starts something: only from our own pages, a listed origin's, or the address bar. */
+export function refuseCrossSiteNavigation(deps: Deps): MiddlewareHandler<HttpEnv> {
+  const trusted = [deps.config.publicUrl, ...deps.config.allowedOrigins]
+  return async (c, next) => {
+    const site = c.req.header('sec-fetch-site')
+    const referrer = URL.parse(c.req.header('referer') ?? '')
+    const isOwn = site === undefined || site === 'same-origin' || site === 'none'
+    if (!isOwn && (referrer === null || !trusted.includes(referrer.origin))) {
+      return c.json(
+        { error: 'Linking an account starts on a page of this gateway, or of an origin in ALLOWED_ORIGINS.' },
+        403,
+      )
+    }
+    return next()
+  }
+}
+
+/** Cookies set at 127.0.0.1 are not there at localhost: a person who opens the other name is sent to the one that is configured. */
+export function sendToPublicUrl(deps: Deps): MiddlewareHandler<HttpEnv> {
+  const isLoopback = (hostname: string) =>
+    hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
+  const own = new URL(deps.config.publicUrl)
+  return async (c, next) => {
+    const asked = new URL(c.req.url)
+    const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html')
+    if (isPage && asked.hostname !== own.hostname && isLoopback(asked.hostname) && isLoopback(own.hostname)) {
+      return c.redirect(`${own.origin}${asked.pathname}${asked.search}`, 302)
+    }
+    return next()
+  }
+}

@@ -1,0 +1,179 @@
+// The edge that is not GraphQL: the legs of both OAuth trips, signing out, health. A route does three things: who is asking, one call
+// of a feature, the shape of the answer.
+import { type Context, Hono } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import type { CallbackParameters } from './auth/attempt.ts'
+import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
+import { endSession, startSession } from './auth/session.ts'
+import { findViewer } from './auth/viewer.ts'
+import { consoleRoutes } from './console/routes.ts'
+import type { Deps } from './deps.ts'
+import { AppError } from './errors.ts'
+import { createGraphqlServer } from './graphql/server.ts'
+import type { HttpEnv } from './http-guards.ts'
+import {
+  guardCookies,
+  observeRequests,
+  refuseCrossSiteNavigation,
+  securityHeaders,
+  sendToPublicUrl,
+} from './http-guards.ts'
+import { readReturnTo } from './return-to.ts'
+import { finishXConnect, startXConnect } from './x/connect.ts'
+
+const SIGN_IN_COOKIE = 'xconnect_sign_in'
+const SIGN_IN_COOKIE_SECONDS = 600
+
+/** What of the process's life the edge must know. */
+export type Readiness = {
+  /** Rejects while the gateway should get no requests. */
+  check(): Promise<void>
+}
+
+/** All routes. */
+export function createRoutes(deps: Deps, readiness: Readiness): Hono<HttpEnv> {
+  const app = new Hono<HttpEnv>()
+  app.use(observeRequests(deps), securityHeaders(deps))
+  app.get('/healthz', (c) => c.text('ok'))
+  app.get('/readyz', async (c) => {
+    try {
+      await readiness.check()
+      return c.text('ready')
+    } catch (error) {
+      deps.log.warn({ error }, 'Not ready')
+      return c.text('not ready', 503)
+    }
+  })
+  app.use(sendToPublicUrl(deps), guardCookies(deps), identify(deps))
+  addSignIn(app, deps)
+  addXConnect(app, deps)
+  addGraphql(app, deps)
+  app.route('/', consoleRoutes(deps))
+  app.notFound((c) => c.json({ error: 'There is nothing here. The API is POST /graphql; the console is /.' }, 404))
+  app.onError((error, c) => {
+    if (error instanceof AppError) return c.json({ error: error.message, code: error.code }, 400)
+    deps.log.error({ error, requestId: c.var.requestId }, 'A request failed for a reason of ours')
+    return c.json({ error: 'Something broke on our side.', requestId: c.var.requestId }, 500)
+  })
+  return app
+}
+
+function identify(deps: Deps) {
+  return async (c: Context<HttpEnv>, next: () => Promise<void>) => {
+    const { viewer, setCookie: renewed } = await findViewer(deps, c.req.header('cookie') ?? null)
+    c.set('viewer', viewer)
+    await next()
+    if (renewed !== null) c.header('set-cookie', renewed, { append: true })
+  }
+}
+
+function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
+  const secure = deps.config.publicUrl.startsWith('https:')
+  const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
+
+  app.get('/auth/github', async (c) => {
+    const { authorizationUrl, browserToken } = await startGithubSignIn(
+      deps,
+      readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo']),
+    )
+    // Lax, not Strict: GitHub's redirect back must bring it along.
+    setCookie(c, SIGN_IN_COOKIE, browserToken, {
+      ...cookie,
+      httpOnly: true,
+      sameSite: 'Lax',
+      path: '/',
+      maxAge: SIGN_IN_COOKIE_SECONDS,
+    })
+    return c.redirect(authorizationUrl, 303)
+  })
+
+  app.get('/auth/github/callback', async (c) => {
+    const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
+    deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
+    try {
+      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
+      // A session that an attacker may have planted is not taken over: every sign-in gets its own.
+      if (c.var.viewer !== null) await endSession(deps, c.var.viewer.session.id)
+      const { setCookie: session } = await startSession(deps, user.id)
+      c.header('set-cookie', session, { append: true })
+      return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+    }
+  })
+
+  app.post('/auth/sign-out', async (c) => {
+    const { setCookie: blank } = await endSession(deps, c.var.viewer?.session.id ?? null)
+    c.header('set-cookie', blank, { append: true })
+    return c.redirect('/', 303)
+  })
+}
+
+function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
+  app.get('/auth/x', refuseCrossSiteNavigation(deps), async (c) => {
+    if (c.var.viewer === null)
+      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
+    try {
+      const { authorizationUrl } = await startXConnect(deps, c.var.viewer, {
+        returnTo: c.req.query('returnTo') ?? null,
+        scopes: c.req.query('scopes')?.split(/[\s,]+/) ?? null,
+        expectedUsername: c.req.query('expectedUsername') ?? null,
+        reconnectAccountId: c.req.query('reconnectAccountId') ?? null,
+      })
+      return c.redirect(authorizationUrl, 303)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+    }
+  })
+
+  app.get('/auth/x/callback', async (c) => {
+    const finished = await finishXConnect(deps, c.var.viewer, readCallback(c))
+    const code = finished.status === 'failed' ? finished.error.code : null
+    const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
+    return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)
+  })
+}
+
+function addGraphql(app: Hono<HttpEnv>, deps: Deps): void {
+  const answer = createGraphqlServer(deps)
+  app.post('/graphql', async (c) => {
+    const contentType = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+    // Of a browser's forms none can send this, so that a cookie never rides on one.
+    if (contentType !== 'application/json') {
+      return c.json(
+        { errors: [{ message: 'Send the query as application/json.', extensions: { code: 'BAD_USER_INPUT' } }] },
+        415,
+      )
+    }
+    const cookies: string[] = []
+    const response = await answer(c.req.raw, {
+      viewer: c.var.viewer,
+      requestId: c.var.requestId,
+      setCookie: (header) => cookies.push(header),
+    })
+    const own = new Response(response.body, response)
+    for (const header of cookies) own.headers.append('set-cookie', header)
+    return own
+  })
+  app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', (c) =>
+    c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' }),
+  )
+}
+
+// A repeated parameter is refused: two readers of one URL may each see another one.
+function readCallback(c: Context): CallbackParameters {
+  const { searchParams } = new URL(c.req.url)
+  const [state, code, error] = ['state', 'code', 'error'].map((name) => searchParams.getAll(name))
+  if (state === undefined || code === undefined || error === undefined)
+    throw new Error('Bug: three names give three lists')
+  if ([state, code, error].some((values) => values.length > 1)) return 'repeated'
+  return { state: state[0] || null, code: code[0] || null, error: error[0] || null }
+}
+
+function outcomeUrl(deps: Deps, returnTo: string | null, outcome: Record<string, string | null>): string {
+  const url = new URL(returnTo ?? '/', deps.config.publicUrl)
+  for (const [name, value] of Object.entries(outcome)) if (value !== null) url.searchParams.set(name, value)
+  return url.href
+}

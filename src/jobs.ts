@@ -1,0 +1,91 @@
+// Background work, on pg-boss: the only file that imports it. Jobs live in our own database, so that they survive a restart and any
+// instance can do them.
+import { type SQL, sql } from 'drizzle-orm'
+import { fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
+import { sweepAttempts } from './auth/attempt.ts'
+import { sweepSessions } from './auth/session.ts'
+import type { Database } from './db/client.ts'
+import type { Deps, JobData, JobName, Jobs } from './deps.ts'
+import type { Log } from './log.ts'
+import { sweepTweets } from './tweets.ts'
+import { revokeGrant } from './x/revocation.ts'
+
+/** The job queue: what features ask through, and its life. */
+export type JobQueue = {
+  jobs: Jobs
+  /** Creates its own tables if need be, and starts working. */
+  start(deps: Deps): Promise<void>
+  /** Waits for the jobs under way, for up to `withinSeconds`. */
+  stop(withinSeconds: number): Promise<void>
+}
+
+const POLL_SECONDS = 1
+const DAY_SECONDS = 86_400
+// A refresh token lives about six months; after that there is nothing left to revoke.
+const REVOCATION_WORTH_SECONDS = 183 * DAY_SECONDS
+const MAX_RETRY_DELAY_SECONDS = 3_600
+
+/** Makes the queue on the process's database. Nothing happens before `start`. */
+export function createJobQueue(database: Database, log: Log): JobQueue {
+  const { source } = database
+  const boss = new PgBoss({
+    ...(source.kind === 'pglite'
+      ? { backend: 'pglite' as const, db: fromPglite(source.client) }
+      : { connectionString: source.url, max: 2, application_name: 'xconnect-gateway-jobs' }),
+    schema: 'pgboss',
+  })
+  // Without a listener an outage of the database would end the process.
+  boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))
+  return {
+    jobs: {
+      enqueue: async (deps, name, data) => {
+        // postgres.js gives the rows, PGlite an object with rows: pg-boss reads both, which drizzle's common type can't say.
+        const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
+        const db = fromDrizzle({ execute }, sql)
+        await boss.send(name, data, { db })
+      },
+    },
+    start: async (deps) => {
+      await boss.start()
+      await boss.createQueue('revoke-grant' satisfies JobName, {
+        retryLimit: 10_000,
+        retryDelay: 5,
+        retryBackoff: true,
+        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
+        retentionSeconds: REVOCATION_WORTH_SECONDS,
+        deleteAfterSeconds: DAY_SECONDS,
+        expireInSeconds: 60,
+      })
+      await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
+      await boss.work<JobData>(
+        'revoke-grant' satisfies JobName,
+        { pollingIntervalSeconds: POLL_SECONDS },
+        async ([job]) => {
+          if (job !== undefined) await attempt(deps, 'revoke-grant', () => revokeGrant(deps, job.data.id))
+        },
+      )
+      await boss.work('sweep', { pollingIntervalSeconds: POLL_SECONDS }, () =>
+        attempt(deps, 'sweep', () => sweep(deps)),
+      )
+      await boss.schedule('sweep', '* * * * *')
+    },
+    stop: (withinSeconds) => boss.stop({ graceful: true, timeout: withinSeconds * 1000 }),
+  }
+}
+
+async function sweep(deps: Deps): Promise<void> {
+  await sweepTweets(deps)
+  await sweepAttempts(deps)
+  await sweepSessions(deps)
+}
+
+// pg-boss tries again; the log says why.
+async function attempt(deps: Deps, job: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    deps.log.warn({ error, job }, 'A background job failed and will be tried again')
+    // What pg-boss stores of an error is readable by whoever reads its tables: the name will do.
+    throw new Error(error instanceof Error ? error.name : 'failed')
+  }
+}

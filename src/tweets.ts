@@ -1,0 +1,318 @@
+// A tweet is a row that moves: PENDING → POSTED | FAILED | UNKNOWN. It is written before X is called, and marked as sent before
+// the request leaves, so that after any crash the row tells whether the tweet may exist. One that may exist is never sent again.
+import { and, asc, desc, eq, gt, inArray, lt, or, sql } from 'drizzle-orm'
+import { sha256 } from './crypto.ts'
+import { tweets } from './db/tables.ts'
+import { type Deps, sqlIn } from './deps.ts'
+import { AppError, errorCodes, isErrorCode } from './errors.ts'
+import { CALL_DEADLINE_SECONDS } from './outbound.ts'
+import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts, markUsed } from './x/accounts.ts'
+import { createTweet, deleteXTweet, type XAnswer, type XTweetRequest } from './x/api.ts'
+import { persistently } from './x/persistently.ts'
+import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './x/text.ts'
+import { withAccessToken } from './x/tokens.ts'
+
+/** A tweet's row. */
+export type Tweet = typeof tweets.$inferSelect
+
+/** What a caller asks to be posted. Null leaves a choice to us, or to X. */
+export type PostTweetInput = XTweetRequest & { accountId: string | null; idempotencyKey: string | null }
+
+/** A place in the list of tweets, newest first. */
+export type TweetCursor = { createdAt: Date; id: string }
+
+// How long a sender may take for everything; afterwards the row belongs to the sweeper.
+const CLAIM_SECONDS = 60
+const SEND_MARGIN_SECONDS = 10
+const WAIT_FOR_OUTCOME_SECONDS = 15
+const WAIT_POLL_MILLISECONDS = 100
+const MAX_KEY_LENGTH = 255
+// subscription_type of accounts that may post long.
+const PREMIUM = ['Basic', 'Premium', 'PremiumPlus']
+
+/** How long a tweet of this account may be, as `weightedLength` counts. */
+export function maxTweetLength(account: Pick<ConnectedAccount, 'subscriptionType'>): number {
+  return PREMIUM.includes(account.subscriptionType ?? '') ? MAX_PREMIUM_WEIGHTED_LENGTH : MAX_WEIGHTED_LENGTH
+}
+
+/** Why a tweet failed or is unknown; null for one that did not. */
+export function tweetError(tweet: Tweet): AppError | null {
+  if (tweet.errorCode === null) return null
+  return isErrorCode(tweet.errorCode)
+    ? new AppError(tweet.errorCode, { retryAt: tweet.retryAt })
+    : new AppError('INTERNAL')
+}
+
+/**
+ * Posts a tweet: at most once for each idempotency key, whatever happens. The same key with the same input gives the first outcome,
+ * to any number of callers, also while it is under way; except that a refusal which time or a person can cure is tried again.
+ *
+ * @returns the row as it stands: POSTED, FAILED or UNKNOWN, or still PENDING when another caller of the same key is slow.
+ * @throws AppError for what keeps a row from being written at all; the key is then free.
+ */
+export async function postTweet(deps: Deps, userId: string, input: PostTweetInput): Promise<Tweet> {
+  refuseText(input.text, MAX_PREMIUM_WEIGHTED_LENGTH)
+  if (input.replyToXTweetId !== null && !/^\d{1,19}$/.test(input.replyToXTweetId)) {
+    throw new AppError('REPLY_TARGET_INVALID', { field: ['input', 'replyToXTweetId'] })
+  }
+  const keyHash = readKey(input.idempotencyKey)
+  const requestHash = sha256(
+    JSON.stringify([input.text, input.accountId, input.replyToXTweetId, input.replySettings, input.madeWithAi]),
+  )
+  const earlier = await findByKey(deps, userId, keyHash)
+  if (earlier !== null) return repeat(deps, userId, earlier, requestHash)
+  const account = await chooseAccount(deps, userId, input.accountId)
+  refuseText(input.text, maxTweetLength(account))
+  const claimedAt = performance.now()
+  const [tweet] = await deps.db
+    .insert(tweets)
+    .values({
+      userId,
+      accountId: account.id,
+      idempotencyKeyHash: keyHash,
+      requestHash,
+      text: input.text,
+      replyToXTweetId: input.replyToXTweetId,
+      replySettings: input.replySettings,
+      madeWithAi: input.madeWithAi,
+      status: 'PENDING',
+      claimedUntil: sqlIn(deps.clock, CLAIM_SECONDS),
+      createdAt: deps.clock.sqlNow(),
+    })
+    .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
+    .returning()
+  if (tweet !== undefined) return send(deps, tweet, claimedAt)
+  // Another caller of the same key was quicker.
+  const winner = await findByKey(deps, userId, keyHash)
+  if (winner === null) throw new Error('Bug: a tweet is neither inserted nor found')
+  return repeat(deps, userId, winner, requestHash)
+}
+
+/** The user's tweet with this id, or null. */
+export async function findTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet | null> {
+  const [tweet] = await deps.db
+    .select()
+    .from(tweets)
+    .where(and(eq(tweets.userId, userId), sql`${tweets.id}::text = ${tweetId}`))
+  return tweet ?? null
+}
+
+/** Up to `limit` of the user's tweets between two cursors, newest first; oldest first when `inverted`. */
+export function listTweets(
+  deps: Deps,
+  userId: string,
+  page: {
+    accountId: string | null
+    newerThan: TweetCursor | null
+    olderThan: TweetCursor | null
+    limit: number
+    inverted: boolean
+  },
+): Promise<Tweet[]> {
+  const { accountId, newerThan, olderThan } = page
+  const order = page.inverted ? asc : desc
+  return deps.db
+    .select()
+    .from(tweets)
+    .where(
+      and(
+        eq(tweets.userId, userId),
+        accountId === null ? undefined : sql`${tweets.accountId}::text = ${accountId}`,
+        newerThan === null
+          ? undefined
+          : or(
+              gt(tweets.createdAt, newerThan.createdAt),
+              and(eq(tweets.createdAt, newerThan.createdAt), gt(tweets.id, newerThan.id)),
+            ),
+        olderThan === null
+          ? undefined
+          : or(
+              lt(tweets.createdAt, olderThan.createdAt),
+              and(eq(tweets.createdAt, olderThan.createdAt), lt(tweets.id, olderThan.id)),
+            ),
+      ),
+    )
+    .orderBy(order(tweets.createdAt), order(tweets.id))
+    .limit(page.limit)
+}
+
+/**
+ * Deletes a posted tweet at X. Deleting it again changes nothing.
+ * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_POSTED, and whatever keeps us from X; then the tweet stays POSTED.
+ */
+export async function deleteTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet> {
+  const tweet = await findTweet(deps, userId, tweetId)
+  if (tweet === null) throw new AppError('TWEET_NOT_FOUND', { field: ['input', 'tweetId'] })
+  if (tweet.status === 'DELETED') return tweet
+  const { xTweetId } = tweet
+  if (tweet.status !== 'POSTED' || xTweetId === null)
+    throw new AppError('TWEET_NOT_POSTED', { field: ['input', 'tweetId'] })
+  const answer = await withAccessToken(deps, { id: tweet.accountId, userId }, (accessToken) =>
+    deleteXTweet(deps, accessToken, xTweetId),
+  )
+  if (answer.kind === 'refused') throw new AppError(answer.code, { retryAt: answer.retryAt })
+  // Deleting twice does no harm, so an unknown outcome is simply to be tried again.
+  if (answer.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: answer.cause })
+  const [deleted] = await deps.db.update(tweets).set({ status: 'DELETED' }).where(eq(tweets.id, tweet.id)).returning()
+  return deleted ?? tweet
+}
+
+/** Settles what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
+export async function sweepTweets(deps: Deps): Promise<void> {
+  const sent = sql`${tweets.sentAt} is not null`
+  await deps.db
+    .update(tweets)
+    .set({
+      status: sql`case when ${sent} then 'UNKNOWN' else 'FAILED' end`,
+      errorCode: sql`case when ${sent} then 'OUTCOME_UNKNOWN' else 'POST_INTERRUPTED' end`,
+    })
+    .where(and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -SEND_MARGIN_SECONDS))))
+}
+
+async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {
+  let answer: Exclude<XAnswer<string>, { kind: 'unauthorized' }>
+  try {
+    answer = await withAccessToken(deps, { id: tweet.accountId, userId: tweet.userId }, async (accessToken) => {
+      await markSent(deps, tweet, claimedAt)
+      return createTweet(deps, accessToken, tweet)
+    })
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    // withAccessToken throws only while nothing has been posted.
+    answer = { kind: 'refused', code: error.code, retryAt: error.retryAt }
+  }
+  if (answer.kind === 'unknown')
+    deps.log.warn({ error: answer.cause, tweetId: tweet.id }, 'X did not tell whether it posted a tweet')
+  const settled = await persistently(deps, 'write down what became of a tweet', () => settle(deps, tweet, answer))
+  if (settled.status === 'POSTED') await markUsed(deps, tweet.accountId)
+  return settled
+}
+
+async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {
+  const secondsSpent = (performance.now() - claimedAt) / 1000
+  const [marked] =
+    secondsSpent > CLAIM_SECONDS - CALL_DEADLINE_SECONDS - SEND_MARGIN_SECONDS
+      ? []
+      : await deps.db
+          .update(tweets)
+          .set({ sentAt: deps.clock.sqlNow() })
+          .where(and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), eq(tweets.status, 'PENDING')))
+          .returning({ id: tweets.id })
+  if (marked === undefined) throw new AppError('POST_INTERRUPTED')
+}
+
+async function settle(
+  deps: Deps,
+  tweet: Tweet,
+  answer: Exclude<XAnswer<string>, { kind: 'unauthorized' }>,
+): Promise<Tweet> {
+  const outcome =
+    answer.kind === 'done'
+      ? {
+          status: 'POSTED' as const,
+          xTweetId: answer.value,
+          errorCode: null,
+          retryAt: null,
+          postedAt: deps.clock.sqlNow(),
+        }
+      : answer.kind === 'unknown'
+        ? { status: 'UNKNOWN' as const, errorCode: 'OUTCOME_UNKNOWN' }
+        : { status: 'FAILED' as const, errorCode: answer.code, retryAt: answer.retryAt }
+  const [settled] = await deps.db
+    .update(tweets)
+    .set(outcome)
+    // UNKNOWN too: what the sweeper could only guess, this knows.
+    .where(
+      and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
+    )
+    .returning()
+  if (settled !== undefined) return settled
+  const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
+  if (row === undefined) throw new AppError('ACCOUNT_DISCONNECTED')
+  return row
+}
+
+async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: string): Promise<Tweet> {
+  if (earlier.requestHash !== requestHash)
+    throw new AppError('IDEMPOTENCY_KEY_REUSED', { field: ['input', 'idempotencyKey'] })
+  if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
+  const error = tweetError(earlier)
+  if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'never') return earlier
+  if (error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
+  await chooseAccount(deps, userId, earlier.accountId)
+  const claimedAt = performance.now()
+  const [again] = await deps.db
+    .update(tweets)
+    .set({
+      status: 'PENDING',
+      attempt: earlier.attempt + 1,
+      claimedUntil: sqlIn(deps.clock, CLAIM_SECONDS),
+      sentAt: null,
+      errorCode: null,
+      retryAt: null,
+    })
+    .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
+    .returning()
+  return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt)
+}
+
+async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {
+  const giveUpAt = performance.now() + WAIT_FOR_OUTCOME_SECONDS * 1000
+  let tweet: Tweet | null = pending
+  do {
+    await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))
+    tweet = await findTweet(deps, userId, pending.id)
+  } while (tweet?.status === 'PENDING' && performance.now() < giveUpAt)
+  return tweet ?? pending
+}
+
+async function findByKey(deps: Deps, userId: string, keyHash: string | null): Promise<Tweet | null> {
+  if (keyHash === null) return null
+  const [tweet] = await deps.db
+    .select()
+    .from(tweets)
+    .where(and(eq(tweets.userId, userId), eq(tweets.idempotencyKeyHash, keyHash)))
+  return tweet ?? null
+}
+
+async function chooseAccount(deps: Deps, userId: string, accountId: string | null): Promise<ConnectedAccount> {
+  const field = ['input', 'accountId']
+  if (accountId === null) {
+    const accounts = await listConnectedAccounts(deps, userId, { includeDisconnected: false })
+    const active = accounts.filter((account) => account.status === 'ACTIVE')
+    if (active.length > 1) throw new AppError('ACCOUNT_AMBIGUOUS', { field })
+    if (active[0] === undefined) throw new AppError('NO_ACTIVE_ACCOUNT', { field })
+    return active[0]
+  }
+  const account = await findConnectedAccount(deps, userId, accountId)
+  if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field })
+  if (account.status === 'DISCONNECTED') throw new AppError('ACCOUNT_DISCONNECTED', { field })
+  if (account.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH', { field })
+  if (!account.scopes.includes('tweet.write')) throw new AppError('SCOPE_MISSING', { field })
+  return account
+}
+
+function refuseText(text: string, maxWeightedLength: number): void {
+  const problem = checkTweetText(text, maxWeightedLength)
+  const field = ['input', 'text']
+  if (problem === null) return
+  if (problem.code === 'EMPTY') throw new AppError('TEXT_EMPTY', { field })
+  if (problem.code === 'INVALID_CHARACTERS') {
+    throw new AppError('TEXT_INVALID_CHARACTERS', {
+      field,
+      detail: `The character at position ${problem.index} (${problem.character}) cannot be posted. Remove it.`,
+    })
+  }
+  throw new AppError('TEXT_TOO_LONG', {
+    field,
+    detail: `The text counts ${problem.weightedLength} of at most ${problem.maxWeightedLength}. Shorten it.`,
+  })
+}
+
+function readKey(idempotencyKey: string | null): string | null {
+  if (idempotencyKey === null) return null
+  if (idempotencyKey === '' || idempotencyKey.length > MAX_KEY_LENGTH) {
+    throw new AppError('IDEMPOTENCY_KEY_INVALID', { field: ['input', 'idempotencyKey'] })
+  }
+  return sha256(idempotencyKey)
+}
