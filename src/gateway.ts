@@ -77,12 +77,7 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
         hostname: config.host,
         port: config.port,
         // Bounds for slow and greedy clients; Node's own are 60 s, 300 s and none.
-        serverOptions: {
-          headersTimeout: 10_000,
-          requestTimeout: 15_000,
-          maxHeaderSize: 16_384,
-          maxRequestsPerSocket: 1_000,
-        },
+        serverOptions: { headersTimeout: 10_000, requestTimeout: 15_000, maxHeaderSize: 16_384 },
       },
       ({ port }) => resolve({ server, port }),
     )

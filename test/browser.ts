@@ -1,0 +1,99 @@
+// A person's browser without a screen: cookies, redirects one at a time, and the API through graphql-request.
+import { GraphQLClient } from 'graphql-request'
+// Its own fetch and dispatcher: the gateway under test sets the global ones, which cut every redirect off.
+import { Agent, fetch, type RequestInit, type Response } from 'undici'
+import { readOperation } from './operations.ts'
+
+export type Browser = ReturnType<typeof openBrowser>
+
+export type UserError = {
+  code: string
+  message: string
+  field: string[] | null
+  retryable: boolean
+  retryAt: string | null
+}
+
+/** What `finish` came to: where the browser was sent, and the outcome in that URL. */
+export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
+
+export function openBrowser(gatewayUrl: string) {
+  const agent = new Agent()
+  const cookies = new Map<string, string>()
+  const isOurs = (url: string) => new URL(url).origin === new URL(gatewayUrl).origin
+
+  async function request(target: string, init: RequestInit = {}): Promise<Response> {
+    const url = new URL(target, gatewayUrl).href
+    const headers = new Headers(init.headers as HeadersInit)
+    if (isOurs(url) && cookies.size > 0 && !headers.has('cookie')) {
+      headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
+    }
+    const response = await fetch(url, { ...init, headers: [...headers], redirect: 'manual', dispatcher: agent })
+    if (isOurs(url)) for (const header of response.headers.getSetCookie()) keep(header)
+    return response
+  }
+
+  function keep(header: string): void {
+    const [pair = '', ...attributes] = header.split(';')
+    const [name = '', value = ''] = pair.split('=')
+    const isGone = attributes.some((attribute) => /^\s*max-age=0$/i.test(attribute)) || value === ''
+    if (isGone) cookies.delete(name)
+    else cookies.set(name, value)
+  }
+
+  async function api<T>(name: string, variables: Record<string, unknown> = {}): Promise<T> {
+    return query<T>(readOperation(name), variables)
+  }
+
+  const client = new GraphQLClient(new URL('/graphql', gatewayUrl).href, {
+    fetch: ((url: string, init: RequestInit) => request(url, init)) as unknown as typeof globalThis.fetch,
+  })
+  async function query<T>(document: string, variables: Record<string, unknown> = {}): Promise<T> {
+    return client.request<T>(document, variables)
+  }
+
+  /** Goes to a provider's consent page and decides there; returns the URL it is sent back to, not yet visited. */
+  async function consent(
+    authorizationUrl: string,
+    account: string,
+    decision: 'approve' | 'deny' = 'approve',
+  ): Promise<string> {
+    const answer = await request(authorizationUrl, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ account, decision }).toString(),
+    })
+    const location = answer.headers.get('location')
+    if (location === null)
+      throw new Error(`The provider did not send the browser back: ${answer.status} ${await answer.text()}`)
+    return location
+  }
+
+  async function finish(callbackUrl: string): Promise<Arrival> {
+    const answer = await request(callbackUrl)
+    const url = new URL(answer.headers.get('location') ?? '', gatewayUrl)
+    if (answer.status !== 303) throw new Error(`The callback answered ${answer.status}`)
+    const get = (name: string) => url.searchParams.get(name)
+    return { url, outcome: get('xConnect') ?? get('signIn'), code: get('code'), attempt: get('attempt') }
+  }
+
+  async function signIn(login: string): Promise<Arrival> {
+    const start = await request('/auth/github')
+    return finish(await consent(start.headers.get('location') ?? '', login))
+  }
+
+  async function startXConnect(input?: Record<string, unknown>) {
+    const { startXConnect } = await api<{
+      startXConnect: { authorizationUrl: string | null; attempt: { id: string } | null; userErrors: UserError[] }
+    }>('start-x-connect', input === undefined ? {} : { input })
+    return startXConnect
+  }
+
+  async function connect(username: string, input?: Record<string, unknown>): Promise<Arrival> {
+    const { authorizationUrl, userErrors } = await startXConnect(input)
+    if (authorizationUrl === null) throw new Error(`startXConnect refused: ${userErrors[0]?.code}`)
+    return finish(await consent(authorizationUrl, username))
+  }
+
+  return { cookies, request, api, query, consent, finish, signIn, startXConnect, connect, close: () => agent.close() }
+}

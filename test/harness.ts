@@ -1,0 +1,118 @@
+// A whole world for a story: a sandbox, a database of its own, a gateway in front of both, a clock in our hands, and browsers.
+import { sql } from 'drizzle-orm'
+import { type Config, readConfig, withSandboxUrl } from '../src/config.ts'
+import { randomToken } from '../src/crypto.ts'
+import { type Database, type Db, openPglite, openPostgres } from '../src/db/client.ts'
+import type { Clock } from '../src/deps.ts'
+import { type Gateway, startGateway } from '../src/gateway.ts'
+import { createLog } from '../src/log.ts'
+import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
+import { type Browser, openBrowser } from './browser.ts'
+import { createTestDatabase } from './database.ts'
+import { findFreePort } from './free-port.ts'
+
+export type World = {
+  url: string
+  config: Config
+  sandbox: Sandbox
+  /** The tables, for looking at rows and for seeding a state directly. */
+  db(): Db
+  /** All that the gateway has logged. */
+  logs(): string
+  /** Moves the gateway's time and the sandbox's together. */
+  advance(seconds: number): void
+  /** A browser that nobody is signed in with. */
+  browser(): Browser
+  /** A browser that this GitHub person has signed in with. */
+  signedIn(login?: string): Promise<Browser>
+  /** The same person, with this X account linked. */
+  connected(username: string, login?: string): Promise<Browser>
+  /** Ends the gateway and starts another on the same database. */
+  restart(): Promise<void>
+  close(): Promise<void>
+}
+
+export const DEADLINE_SECONDS = 2
+
+/** Starts a world. @param environment overrides of the gateway's environment. */
+export async function startWorld(environment: Record<string, string> = {}): Promise<World> {
+  const database = await createTestDatabase()
+  const port = await findFreePort()
+  const url = `http://127.0.0.1:${port}`
+  const asked = readConfig({
+    PORT: String(port),
+    SANDBOX: 'on',
+    ENCRYPTION_KEYS: `test:${Buffer.from(randomToken(32), 'base64url').toString('base64')}`,
+    ...database.environment,
+    ...environment,
+  })
+  const sandbox = await startSandbox({
+    hostname: 'localhost',
+    control: true,
+    githubClient: {
+      id: asked.github.clientId,
+      secret: asked.github.clientSecret,
+      redirectUris: [`${url}/auth/github/callback`],
+    },
+    xClient: { id: asked.x.clientId, secret: asked.x.clientSecret, redirectUris: [`${url}/auth/x/callback`] },
+  })
+  const config = withSandboxUrl(asked, sandbox.url)
+  const lines: string[] = []
+  const log = createLog('debug', { write: (line) => lines.push(line) })
+  let offsetSeconds = 0
+  const clock: Clock = {
+    now: () => new Date(Date.now() + offsetSeconds * 1000),
+    sqlNow: () => sql<Date>`(clock_timestamp() + make_interval(secs => ${offsetSeconds}))`,
+  }
+  let opened: Database
+  let gateway: Gateway
+  const start = async () => {
+    opened = await open(config)
+    gateway = await startGateway(config, log, { clock, database: opened, deadlineSeconds: DEADLINE_SECONDS })
+  }
+  await start()
+  const browsers: Browser[] = []
+  const browser = () => {
+    const opened = openBrowser(url)
+    browsers.push(opened)
+    return opened
+  }
+  const signedIn = async (login = 'mara-holt') => {
+    const person = browser()
+    await person.signIn(login)
+    return person
+  }
+  return {
+    url,
+    config,
+    sandbox,
+    db: () => opened.db,
+    logs: () => lines.join(''),
+    advance: (seconds) => {
+      offsetSeconds += seconds
+      sandbox.control.advance(seconds)
+    },
+    browser,
+    signedIn,
+    connected: async (username, login) => {
+      const person = await signedIn(login)
+      const { outcome, code } = await person.connect(username)
+      if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
+      return person
+    },
+    restart: async () => {
+      await gateway.stop()
+      await start()
+    },
+    close: async () => {
+      for (const person of browsers) await person.close()
+      await gateway.stop()
+      await sandbox.close()
+      await database.remove()
+    },
+  }
+}
+
+function open({ database }: Config): Database | Promise<Database> {
+  return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
+}
