@@ -1,6 +1,7 @@
-import { sql } from 'drizzle-orm'
 import type { Hono } from 'hono'
+import { ping } from './db/client.ts'
 import type { Deps } from './deps.ts'
+import { createGraphqlServer } from './graphql/server.ts'
 import { createRoutes } from './http.ts'
 import type { HttpEnv } from './http-guards.ts'
 
@@ -16,11 +17,11 @@ const READY_WITHIN_MILLISECONDS = 2_000
 /** Wires the edges to `deps`. */
 export function createApp(deps: Deps): App {
   let draining = false
-  const check = async () => {
+  const checkReadiness = async () => {
     if (draining) throw new Error('The process is shutting down')
-    await within(READY_WITHIN_MILLISECONDS, deps.db.execute(sql`select 1`))
+    await within(READY_WITHIN_MILLISECONDS, ping(deps.db))
   }
-  const routes = createRoutes(deps, { check })
+  const routes = createRoutes(deps, { checkReadiness, answerGraphql: createGraphqlServer(deps) })
   return {
     fetch: routes.fetch,
     drain: () => {

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync
 import { isIP } from 'node:net'
 import path from 'node:path'
 import { type EncryptionKey, type KeyRing, randomToken } from './crypto.ts'
+import { StartError } from './errors.ts'
 
 /** An OAuth provider's addresses and our app's credentials there. */
 export type ProviderConfig<Secret extends string | null> = {
@@ -39,10 +40,11 @@ export type Config = Readonly<{
 }>
 
 /** Configuration that the process can't start with; the message names everything that is wrong. */
-export class ConfigError extends Error {
+export class ConfigError extends StartError {
   constructor(problems: readonly string[]) {
     super(
       `The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`,
+      78,
     )
     this.name = 'ConfigError'
   }

@@ -154,6 +154,18 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(errorCodes, text)
 }
 
+/** What keeps the process from starting, and an operator can do something about. The message says what. */
+export class StartError extends Error {
+  /** 78 (EX_CONFIG of sysexits.h) where starting again is in vain until somebody has changed something. */
+  readonly exitCode: 1 | 78
+
+  constructor(message: string, exitCode: StartError['exitCode']) {
+    super(message)
+    this.name = 'StartError'
+    this.exitCode = exitCode
+  }
+}
+
 /** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */
 export class AppError extends Error {
   readonly code: ErrorCode

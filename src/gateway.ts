@@ -2,9 +2,10 @@ import { type ServerType, serve } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
-import { type Database, openPglite, openPostgres } from './db/client.ts'
+import { type Database, openDatabase } from './db/client.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { type Clock, type Deps, systemClock } from './deps.ts'
+import { StartError } from './errors.ts'
 import { createJobQueue, type JobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
@@ -30,7 +31,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const outbound = installOutbound(
     parts.deadlineSeconds === undefined ? {} : { deadlineSeconds: parts.deadlineSeconds },
   )
-  const database = parts.database ?? (await openDatabase(config))
+  const database = parts.database ?? (await openDatabase(config.database))
   try {
     await migrateDatabase(database)
     await checkEncryptionKeys(database.db, config.encryptionKeys)
@@ -65,10 +66,6 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   }
 }
 
-function openDatabase(config: Config): Promise<Database> | Database {
-  return config.database.kind === 'postgres' ? openPostgres(config.database.url) : openPglite(config.database.directory)
-}
-
 function listen(app: App, config: Config): Promise<{ server: ServerType; port: number }> {
   return new Promise((resolve, reject) => {
     const server = serve(
@@ -81,7 +78,14 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
       },
       ({ port }) => resolve({ server, port }),
     )
-    server.once('error', reject)
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === 'EADDRINUSE'
+      reject(
+        isTaken
+          ? new StartError(`Port ${config.port} is in use by another program. Set PORT to a free one.`, 1)
+          : error,
+      )
+    })
   })
 }
 

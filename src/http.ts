@@ -5,11 +5,10 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { CallbackParameters } from './auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
-import { findViewer } from './auth/viewer.ts'
+import { findViewer, type Viewer } from './auth/viewer.ts'
 import { consoleRoutes } from './console/routes.ts'
 import type { Deps } from './deps.ts'
 import { AppError } from './errors.ts'
-import { createGraphqlServer } from './graphql/server.ts'
 import type { HttpEnv } from './http-guards.ts'
 import {
   guardCookies,
@@ -24,20 +23,25 @@ import { finishXConnect, startXConnect } from './x/connect.ts'
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const SIGN_IN_COOKIE_SECONDS = 600
 
-/** What of the process's life the edge must know. */
-export type Readiness = {
+/** What the routes hand on to. */
+export type Handlers = {
   /** Rejects while the gateway should get no requests. */
-  check(): Promise<void>
+  checkReadiness(): Promise<void>
+  /** Answers a POST with a JSON body. */
+  answerGraphql(
+    request: Request,
+    about: { viewer: Viewer | null; requestId: string; setCookie(header: string): void },
+  ): Promise<Response>
 }
 
 /** All routes. */
-export function createRoutes(deps: Deps, readiness: Readiness): Hono<HttpEnv> {
+export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
   app.use(observeRequests(deps), securityHeaders(deps))
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     try {
-      await readiness.check()
+      await handlers.checkReadiness()
       return c.text('ready')
     } catch (error) {
       deps.log.warn({ error }, 'Not ready')
@@ -47,7 +51,7 @@ export function createRoutes(deps: Deps, readiness: Readiness): Hono<HttpEnv> {
   app.use(sendToPublicUrl(deps), guardCookies(deps), identify(deps))
   addSignIn(app, deps)
   addXConnect(app, deps)
-  addGraphql(app, deps)
+  addGraphql(app, handlers)
   app.route('/', consoleRoutes(deps))
   app.notFound((c) => c.json({ error: 'There is nothing here. The API is POST /graphql; the console is /.' }, 404))
   app.onError((error, c) => {
@@ -136,8 +140,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
   })
 }
 
-function addGraphql(app: Hono<HttpEnv>, deps: Deps): void {
-  const answer = createGraphqlServer(deps)
+function addGraphql(app: Hono<HttpEnv>, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
     const contentType = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
     // Of a browser's forms none can send this, so that a cookie never rides on one.
@@ -148,7 +151,7 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps): void {
       )
     }
     const cookies: string[] = []
-    const response = await answer(c.req.raw, {
+    const response = await handlers.answerGraphql(c.req.raw, {
       viewer: c.var.viewer,
       requestId: c.var.requestId,
       setCookie: (header) => cookies.push(header),

@@ -1,13 +1,8 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
-import { type Config, ConfigError, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
-import { WrongKeysError } from './db/canary.ts'
-import { DirectoryInUseError } from './db/client.ts'
-import { DatabaseTooNewError } from './db/migrate.ts'
+import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
+import { StartError } from './errors.ts'
 import { startGateway } from './gateway.ts'
 import { createLog } from './log.ts'
-
-// sysexits.h: EX_CONFIG. A supervisor need not try again.
-const EXIT_CONFIG = 78
 
 async function main(): Promise<void> {
   const asked = readConfig(loadEnvironment())
@@ -84,24 +79,8 @@ function announce(config: Config, sandboxUrl: string | null): void {
   )
 }
 
-function explain(error: unknown): string | null {
-  if (
-    error instanceof ConfigError ||
-    error instanceof WrongKeysError ||
-    error instanceof DirectoryInUseError ||
-    error instanceof DatabaseTooNewError
-  ) {
-    return error.message
-  }
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE' && 'port' in error) {
-    return `Port ${error.port} is in use by another program. Set PORT (and SANDBOX_PORT) to free ones.`
-  }
-  return null
-}
-
 main().catch((error) => {
-  const explanation = explain(error)
-  if (explanation === null) createLog('error').fatal({ error }, 'The gateway could not start')
-  else console.error(explanation)
-  process.exit(explanation === null ? 1 : EXIT_CONFIG)
+  if (error instanceof StartError) console.error(error.message)
+  else createLog('error').fatal({ error }, 'The gateway could not start')
+  process.exit(error instanceof StartError ? error.exitCode : 1)
 })

@@ -1,12 +1,14 @@
 import { type KeyRing, type SealedPlace, seal, unseal } from '../crypto.ts'
+import { StartError } from '../errors.ts'
 import type { Db } from './client.ts'
 import { encryptionCanaries } from './tables.ts'
 
 /** The configured keys are not those that this database was written with. */
-export class WrongKeysError extends Error {
+export class WrongKeysError extends StartError {
   constructor(keyId: string) {
     super(
       `The database holds values sealed under the encryption key "${keyId}", and the configured keys do not open them. Configure that key again (it may stand behind a new one, as in k2:…,k1:…). Nothing was changed.`,
+      78,
     )
     this.name = 'WrongKeysError'
   }

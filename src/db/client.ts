@@ -3,10 +3,13 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PGlite } from '@electric-sql/pglite'
 import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
+import { sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import type { Config } from '../config.ts'
+import { StartError } from '../errors.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -21,10 +24,11 @@ export type Database = {
 }
 
 /** The embedded database's directory is in use by another process. */
-export class DirectoryInUseError extends Error {
+export class DirectoryInUseError extends StartError {
   constructor(directory: string, holder: string) {
     super(
       `The embedded database in ${directory} is in use by process ${holder}. Stop that one, or give this one its own DATA_DIR, or let both share PostgreSQL by DATABASE_URL.`,
+      1,
     )
     this.name = 'DirectoryInUseError'
   }
@@ -39,6 +43,11 @@ const SESSION_SETTINGS = {
 } as const
 
 const POOL_SIZE = 10
+
+/** Opens the database that is configured. @throws DirectoryInUseError */
+export async function openDatabase(database: Config['database']): Promise<Database> {
+  return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
+}
 
 /** Opens PostgreSQL through a pool. Nothing is connected before the first query. */
 export function openPostgres(url: string): Database {
@@ -71,6 +80,11 @@ export async function openPglite(directory: string | null): Promise<Database> {
       release()
     },
   }
+}
+
+/** Resolves if the database answers. */
+export async function ping(db: Db): Promise<void> {
+  await db.execute(sql`select 1`)
 }
 
 /** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */

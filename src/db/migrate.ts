@@ -4,13 +4,15 @@ import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
+import { StartError } from '../errors.ts'
 import { type Database, openSingleConnection } from './client.ts'
 
 /** The database was migrated by a newer release than this one. */
-export class DatabaseTooNewError extends Error {
+export class DatabaseTooNewError extends StartError {
   constructor() {
     super(
       'The database was migrated by a newer release. Start that release, or restore a back-up made before it; going back is not supported.',
+      78,
     )
     this.name = 'DatabaseTooNewError'
   }

@@ -40,6 +40,7 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
   await deps.db.delete(grantRevocations).where(eq(grantRevocations.id, revocationId))
 }
 
-function revocationPlace(accountId: string, userId: string): SealedPlace {
+/** Where the token of a request is sealed, for whoever re-seals it under another key. */
+export function revocationPlace(accountId: string, userId: string): SealedPlace {
   return { table: 'grant_revocations', column: 'token_sealed', accountId, userId }
 }

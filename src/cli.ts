@@ -1,0 +1,89 @@
+#!/usr/bin/env node
+// xconnect: what an operator does from a shell. The same configuration as the gateway's.
+import { randomBytes } from 'node:crypto'
+import { type Config, loadEnvironment, readConfig } from './config.ts'
+import { checkEncryptionKeys } from './db/canary.ts'
+import { type Database, openDatabase } from './db/client.ts'
+import { migrateDatabase } from './db/migrate.ts'
+import { examine } from './doctor.ts'
+import { StartError } from './errors.ts'
+import { createLog } from './log.ts'
+import { installOutbound } from './outbound.ts'
+import { resealAll } from './x/resealing.ts'
+
+const USAGE = `xconnect: commands for whoever runs the gateway
+
+  xconnect doctor          look at the configuration, the database, the keys and both providers
+  xconnect migrate         bring the database's tables up to this release
+  xconnect keys generate   print a fresh encryption key
+  xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving
+
+They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
+
+async function run(words: string[]): Promise<number> {
+  switch (words.join(' ')) {
+    case 'doctor':
+      return withDatabase(doctor)
+    case 'migrate':
+      return withDatabase(async (_config, database) => {
+        await migrateDatabase(database)
+        console.log('The tables are up to date.')
+        return 0
+      })
+    case 'keys generate':
+      console.log(`k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}:${randomBytes(32).toString('base64')}`)
+      return 0
+    case 'keys rotate':
+      return withDatabase(rotateKeys)
+    case '':
+    case 'help':
+    case '--help':
+      console.log(USAGE)
+      return 0
+    default:
+      console.error(`There is no command "${words.join(' ')}".\n\n${USAGE}`)
+      return 2
+  }
+}
+
+async function doctor(config: Config, database: Database): Promise<number> {
+  await migrateDatabase(database)
+  const findings = await examine(config, database)
+  for (const { name, ok, detail } of findings) console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}`)
+  return findings.every(({ ok }) => ok) ? 0 : 1
+}
+
+async function rotateKeys(config: Config, database: Database): Promise<number> {
+  await migrateDatabase(database)
+  await checkEncryptionKeys(database.db, config.encryptionKeys)
+  const { resealed, waiting, retired } = await resealAll(database.db, config.encryptionKeys)
+  console.log(`${resealed} values are now sealed under "${config.encryptionKeys[0].id}".`)
+  if (waiting > 0)
+    console.log(`${waiting} are in use just now. Run this again in ten minutes; keep all keys configured until then.`)
+  else if (retired.length > 0)
+    console.log(
+      `Nothing needs ${retired.map((id) => `"${id}"`).join(', ')} any more: take them out of the configuration.`,
+    )
+  return 0
+}
+
+async function withDatabase(work: (config: Config, database: Database) => Promise<number>): Promise<number> {
+  const config = readConfig(loadEnvironment())
+  const outbound = installOutbound()
+  const database = await openDatabase(config.database)
+  try {
+    return await work(config, database)
+  } finally {
+    await database.close()
+    await outbound.close()
+  }
+}
+
+run(process.argv.slice(2)).then(
+  (exitCode) => process.exit(exitCode),
+  (error) => {
+    if (error instanceof StartError) console.error(error.message)
+    else createLog('error').fatal({ error }, 'The command failed')
+    process.exit(error instanceof StartError ? error.exitCode : 1)
+  },
+)

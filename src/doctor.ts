@@ -1,0 +1,72 @@
+import { sql } from 'drizzle-orm'
+import type { Config } from './config.ts'
+import { checkEncryptionKeys } from './db/canary.ts'
+import type { Database } from './db/client.ts'
+import { callProvider } from './outbound.ts'
+
+/** One thing that was looked at, and what to do where it is not well. */
+export type Finding = { name: string; ok: boolean; detail: string }
+
+// Expiry is counted by the database's clock, and X counts by its own.
+const MAX_CLOCK_DIFFERENCE_SECONDS = 60
+
+/** Looks at everything a gateway needs from outside. Changes nothing but the canary of a key that has none. */
+export async function examine(config: Config, database: Database): Promise<Finding[]> {
+  const findings: Finding[] = [
+    {
+      name: 'Public address',
+      ok: true,
+      detail: `${config.publicUrl}; register ${config.publicUrl}/auth/github/callback and ${config.publicUrl}/auth/x/callback`,
+    },
+    await look('Database', async () => {
+      const seconds = await readDatabaseClock(database)
+      return describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`)
+    }),
+    await look('Encryption keys', async () => {
+      await checkEncryptionKeys(database.db, config.encryptionKeys)
+      return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" writes`
+    }),
+  ]
+  if (config.sandbox !== null) return [...findings, { name: 'Providers', ok: true, detail: 'the sandbox' }]
+  for (const [name, url] of [
+    ['GitHub', config.github.apiUrl],
+    ['X', config.x.apiUrl],
+  ] as const) {
+    findings.push(await look(name, () => reach(url)))
+  }
+  return findings
+}
+
+async function look(name: string, work: () => Promise<string>): Promise<Finding> {
+  try {
+    return { name, ok: true, detail: await work() }
+  } catch (error) {
+    return { name, ok: false, detail: error instanceof Error ? error.message : 'failed' }
+  }
+}
+
+async function readDatabaseClock({ db }: Database): Promise<number> {
+  const result: unknown = await db.execute(sql`select extract(epoch from clock_timestamp())::float8 as seconds`)
+  const rows = Array.isArray(result) ? result : (result as { rows: unknown[] }).rows
+  return Number((rows[0] as { seconds: number }).seconds)
+}
+
+async function reach(url: string): Promise<string> {
+  const result = await callProvider(async () => {
+    const response = await fetch(url, { method: 'HEAD' })
+    await response.arrayBuffer()
+    return response.headers.get('date')
+  })
+  // Any answer will do, a redirect or a 404 included.
+  if (result.report.status === null)
+    throw new Error(`${url} cannot be reached from here. Check the network and the proxy.`)
+  const date = result.ok ? result.value : null
+  return describeClock(date === null ? null : Date.parse(date) / 1000, `${url} answers`)
+}
+
+function describeClock(seconds: number | null, detail: string): string {
+  if (seconds === null) return detail
+  const difference = Math.round(seconds - Date.now() / 1000)
+  if (Math.abs(difference) <= MAX_CLOCK_DIFFERENCE_SECONDS) return detail
+  throw new Error(`${detail}, but its clock differs by ${difference} s from this machine's. Set the clocks (NTP).`)
+}

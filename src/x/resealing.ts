@@ -1,0 +1,151 @@
+import { and, asc, eq, gt, isNull, ne } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { type KeyRing, seal, sealedKeyId, unseal } from '../crypto.ts'
+import type { Db } from '../db/client.ts'
+import {
+  connectAttempts,
+  connectedAccounts,
+  encryptionCanaries,
+  grantRevocations,
+  oauthTokens,
+  rotationOrphans,
+} from '../db/tables.ts'
+import { revocationPlace } from './revocation.ts'
+import { tokenPlace } from './sealed-tokens.ts'
+
+/** What a pass over all sealed values did. */
+export type Resealed = {
+  /** Values now sealed under the first key. */
+  resealed: number
+  /** Values that still need another key: refreshes in flight and attempts under way. Pass again in ten minutes. */
+  waiting: number
+  /** Ids of keys that nothing is sealed under any more: they can be taken out of the configuration. */
+  retired: string[]
+}
+
+const BATCH = 200
+
+/**
+ * Seals everything anew under the ring's first key, in small steps while gateways serve: a row is written only if nobody has
+ * changed it since it was read, and one that is being refreshed is left for the next pass.
+ * @throws UnsealError when a value does not open under any configured key.
+ */
+export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
+  const counts = { resealed: 0, waiting: 0 }
+  await resealTokens(db, keys, counts)
+  await resealOrphans(db, keys, counts)
+  await resealRevocations(db, keys, counts)
+  counts.waiting += await countAttempts(db, keys)
+  return { ...counts, retired: counts.waiting === 0 ? await retireKeys(db, keys) : [] }
+}
+
+type Counts = { resealed: number; waiting: number }
+
+async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+  await eachRow(
+    (after) =>
+      db
+        .select({ id: oauthTokens.accountId, tokens: oauthTokens, userId: connectedAccounts.userId })
+        .from(oauthTokens)
+        .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
+        .where(afterId(oauthTokens.accountId, after))
+        .orderBy(asc(oauthTokens.accountId))
+        .limit(BATCH),
+    async ({ tokens, userId }) => {
+      const pair = resealPair(keys, { accountId: tokens.accountId, userId }, tokens)
+      if (pair === null) return
+      const unchanged = and(
+        eq(oauthTokens.accountId, tokens.accountId),
+        eq(oauthTokens.version, tokens.version),
+        eq(oauthTokens.accessTokenSealed, tokens.accessTokenSealed),
+        isNull(oauthTokens.leaseId),
+      )
+      const written = await db.update(oauthTokens).set(pair).where(unchanged).returning({ id: oauthTokens.accountId })
+      counts[written.length > 0 ? 'resealed' : 'waiting'] += 1
+    },
+  )
+}
+
+async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+  await eachRow(
+    (after) =>
+      db
+        .select({ id: rotationOrphans.id, orphan: rotationOrphans, userId: connectedAccounts.userId })
+        .from(rotationOrphans)
+        .innerJoin(connectedAccounts, eq(connectedAccounts.id, rotationOrphans.accountId))
+        .where(afterId(rotationOrphans.id, after))
+        .orderBy(asc(rotationOrphans.id))
+        .limit(BATCH),
+    async ({ orphan, userId }) => {
+      const pair = resealPair(keys, { accountId: orphan.accountId, userId }, orphan)
+      if (pair === null) return
+      await db.update(rotationOrphans).set(pair).where(eq(rotationOrphans.id, orphan.id))
+      counts.resealed += 1
+    },
+  )
+}
+
+async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+  await eachRow(
+    (after) =>
+      db
+        .select()
+        .from(grantRevocations)
+        .where(afterId(grantRevocations.id, after))
+        .orderBy(asc(grantRevocations.id))
+        .limit(BATCH),
+    async (request) => {
+      if (sealedKeyId(request.tokenSealed) === keys[0].id) return
+      const place = revocationPlace(request.accountId, request.userId)
+      const tokenSealed = seal(keys, place, unseal(keys, place, request.tokenSealed))
+      await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
+      counts.resealed += 1
+    },
+  )
+}
+
+// A verifier lives ten minutes: waiting is simpler than re-sealing.
+async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
+  const open = await db
+    .select({ sealed: connectAttempts.verifierSealed })
+    .from(connectAttempts)
+    .where(eq(connectAttempts.status, 'PENDING'))
+  return open.filter(({ sealed }) => sealed !== null && sealedKeyId(sealed) !== keys[0].id).length
+}
+
+async function retireKeys(db: Db, keys: KeyRing): Promise<string[]> {
+  const gone = await db.delete(encryptionCanaries).where(ne(encryptionCanaries.keyId, keys[0].id)).returning()
+  return gone.map(({ keyId }) => keyId)
+}
+
+type Pair = { accessTokenSealed: string; refreshTokenSealed: string | null }
+
+// Null when both are under the first key already.
+function resealPair(keys: KeyRing, owner: { accountId: string; userId: string }, row: Pair): Pair | null {
+  const isCurrent = (sealed: string | null) => sealed === null || sealedKeyId(sealed) === keys[0].id
+  if (isCurrent(row.accessTokenSealed) && isCurrent(row.refreshTokenSealed)) return null
+  const again = (column: keyof Pair, sealed: string) => {
+    const place = tokenPlace(owner, column)
+    return seal(keys, place, unseal(keys, place, sealed))
+  }
+  return {
+    accessTokenSealed: again('accessTokenSealed', row.accessTokenSealed),
+    refreshTokenSealed: row.refreshTokenSealed === null ? null : again('refreshTokenSealed', row.refreshTokenSealed),
+  }
+}
+
+async function eachRow<Row extends { id: string }>(
+  read: (after: string | null) => PromiseLike<Row[]>,
+  visit: (row: Row) => Promise<void>,
+): Promise<void> {
+  let after: string | null = null
+  do {
+    const rows: Row[] = await read(after)
+    for (const row of rows) await visit(row)
+    after = rows.at(-1)?.id ?? null
+  } while (after !== null)
+}
+
+function afterId(column: PgColumn, after: string | null) {
+  return after === null ? undefined : gt(column, after)
+}
