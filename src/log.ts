@@ -41,12 +41,13 @@ export function createLog(level: string, destination?: DestinationStream): Log {
 // Only these fields: an error from a driver or an HTTP client may carry the query's parameters or a request's body.
 function describeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  const errorCode = 'code' in error && typeof error.code === 'string' ? error.code : undefined
   return {
     name: error.name,
     // Drizzle puts the query and its parameters into the message.
     message: error.message.startsWith('Failed query') ? 'Failed query' : error.message,
-    code,
+    // Not `code`: under that name an authorization code would be blanked.
+    errorCode,
     stack: error.stack
       ?.split('\n')
       .filter((line) => line.trimStart().startsWith('at '))

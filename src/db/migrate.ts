@@ -18,10 +18,25 @@ export class DatabaseTooNewError extends StartError {
   }
 }
 
+/** The first query did not get through. */
+export class DatabaseUnreachableError extends StartError {
+  constructor(url: string, error: unknown) {
+    const address = URL.parse(url)?.host ?? 'the address in DATABASE_URL'
+    const reason = error instanceof Error ? error.message : 'no answer'
+    super(
+      `PostgreSQL at ${address} cannot be used: ${reason}. Check DATABASE_URL, and that the server runs and lets this user in.`,
+      1,
+    )
+    this.name = 'DatabaseUnreachableError'
+    this.cause = error
+  }
+}
+
 const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 
 /**
  * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
+ * @throws DatabaseUnreachableError
  * @throws DatabaseTooNewError when the tables are ahead of the code.
  */
 export async function migrateDatabase({ source }: Pick<Database, 'source'>): Promise<void> {
@@ -34,6 +49,9 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>): Pro
   }
   const sql = openSingleConnection(source.url)
   try {
+    await sql`select 1`.catch((error) => {
+      throw new DatabaseUnreachableError(source.url, error)
+    })
     // Held by the session, and so given back even if this process is killed half-way.
     await sql`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
     await sql`set lock_timeout = '10s'`
