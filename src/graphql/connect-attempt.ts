@@ -4,7 +4,7 @@ import { findConnectAttempt, startXConnect } from '../x/connect.ts'
 import { builder } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getViewer } from './context.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   description: 'How far an attempt has come.',
@@ -31,7 +31,7 @@ const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').im
       nullable: true,
       description: 'Why it failed; null unless FAILED.',
       resolve: ({ errorCode }) =>
-        errorCode === null ? null : new AppError(isErrorCode(errorCode) ? errorCode : 'INTERNAL'),
+        errorCode === null ? null : toUserError(new AppError(isErrorCode(errorCode) ? errorCode : 'INTERNAL')),
     }),
     account: t.field({
       type: ConnectedAccountRef,

@@ -5,7 +5,7 @@ import { deleteTweet, findTweet, listTweets, postTweet, type Tweet, type TweetCu
 import { builder } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getViewer } from './context.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const MAX_PAGE = 100
 const DEFAULT_PAGE = 20
@@ -61,7 +61,10 @@ const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
       type: UserErrorRef,
       nullable: true,
       description: 'Why it is FAILED or UNKNOWN; null otherwise.',
-      resolve: tweetError,
+      resolve: (tweet) => {
+        const error = tweetError(tweet)
+        return error && toUserError(error)
+      },
     }),
     account: t.field({
       type: ConnectedAccountRef,
@@ -193,7 +196,7 @@ builder.mutationFields((t) => ({
         }),
       )
       const error = payload.thing && tweetError(payload.thing)
-      return error === null ? payload : { ...payload, userErrors: [error] }
+      return error === null ? payload : { ...payload, userErrors: [toUserError(error)] }
     },
   }),
   deleteTweet: t.field({

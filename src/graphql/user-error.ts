@@ -12,8 +12,11 @@ export const ErrorCodeRef = builder.enumType('ErrorCode', {
   ),
 })
 
+/** What the API tells of an `AppError`. Not the error itself: GraphQL takes an Error that a resolver returns for one it has thrown. */
+export type UserError = { code: ErrorCode; message: string; field: string[] | null; retryAt: Date | null }
+
 /** Something a person or a program can act on. */
-export const UserErrorRef = builder.objectRef<AppError>('UserError').implement({
+export const UserErrorRef = builder.objectRef<UserError>('UserError').implement({
   description: 'What went wrong, in words for a person and a code for a program.',
   fields: (t) => ({
     code: t.field({ type: ErrorCodeRef, description: 'For programs: branch on this.', resolve: ({ code }) => code }),
@@ -37,10 +40,15 @@ export const UserErrorRef = builder.objectRef<AppError>('UserError').implement({
 })
 
 /** What every mutation answers with: its thing, or why there is none. */
-export type Payload<Thing> = { thing: Thing | null; userErrors: AppError[] }
+export type Payload<Thing> = { thing: Thing | null; userErrors: UserError[] }
 
 // These are about the request as a whole, and go to the top-level errors.
 const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL']
+
+/** What the API tells of an error. */
+export function toUserError({ code, message, field, retryAt }: AppError): UserError {
+  return { code, message, field, retryAt }
+}
 
 /** Runs a mutation's feature, and turns what a caller can act on into `userErrors`. */
 export async function toPayload<Thing>(work: () => Promise<Thing>): Promise<Payload<Thing>> {
@@ -48,6 +56,6 @@ export async function toPayload<Thing>(work: () => Promise<Thing>): Promise<Payl
     return { thing: await work(), userErrors: [] }
   } catch (error) {
     if (!(error instanceof AppError) || REQUEST_CODES.includes(error.code)) throw error
-    return { thing: null, userErrors: [error] }
+    return { thing: null, userErrors: [toUserError(error)] }
   }
 }

@@ -1,0 +1,127 @@
+// An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
+import { eq } from 'drizzle-orm'
+import { connectedAccounts, oauthTokens, tweets } from '../src/db/tables.ts'
+import type { Fault } from '../src/sandbox/faults.ts'
+import type { Browser, UserError } from './browser.ts'
+import type { World } from './harness.ts'
+
+export type LinkedAccount = Awaited<ReturnType<typeof linkAccount>>
+
+export type PostedTweet = {
+  tweet: { id: string; status: string; xTweetId: string | null; url: string | null; text: string } | null
+  userErrors: UserError[]
+}
+
+export type AccountView = {
+  id: string
+  status: string
+  statusReason: string | null
+  nextAction: string | null
+  scopes: string[]
+  missingScopes: string[]
+  accessTokenExpiresAt: string | null
+}
+
+/** How long an access token of X lives. */
+export const ACCESS_TOKEN_SECONDS = 7200
+/** So long after linking the token is due for its refresh, and still good for 200 seconds. */
+export const UNTIL_DUE_SECONDS = 7000
+/** So long after linking the token has ended. */
+export const UNTIL_ENDED_SECONDS = 7300
+
+let lastNumber = 0
+
+/** Links a fresh X account. @param options.person who links it; a new browser of mara-holt unless given. */
+export async function linkAccount(world: World, options: { person?: Browser; scopes?: string[] } = {}) {
+  lastNumber += 1
+  const username = `account_${lastNumber}`
+  const providerAccountId = world.sandbox.control.addAccount(username)
+  const person = options.person ?? (await world.signedIn())
+  const { outcome, code } = await person.connect(username, options.scopes && { scopes: options.scopes })
+  if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
+  const [row] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
+  if (row === undefined) throw new Error(`There is no row of @${username}`)
+  const { id, userId } = row
+  let posted = 0
+
+  return {
+    person,
+    username,
+    providerAccountId,
+    id,
+    userId,
+    /** Posts with this account; a text of its own unless one is given. */
+    async post(text?: string, more: Record<string, unknown> = {}): Promise<PostedTweet> {
+      posted += 1
+      const input = { text: text ?? `Tweet ${posted} of ${username}`, accountId: id, ...more }
+      const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
+      return postTweet
+    },
+    async disconnect(): Promise<{ account: { status: string } | null; userErrors: UserError[] }> {
+      const answer = await person.api<{
+        disconnectAccount: { account: { status: string } | null; userErrors: UserError[] }
+      }>('disconnect-account', { input: { accountId: id } })
+      return answer.disconnectAccount
+    },
+    /** The account as the API shows it. */
+    async show(): Promise<AccountView> {
+      const { connectedAccounts } = await person.api<{ connectedAccounts: AccountView[] }>('connected-accounts', {
+        includeDisconnected: true,
+      })
+      const found = connectedAccounts.find((account) => account.id === id)
+      if (found === undefined) throw new Error(`@${username} is not listed`)
+      return found
+    },
+    /** The row of its tokens; null when there is none. */
+    async tokens(): Promise<typeof oauthTokens.$inferSelect | null> {
+      const [tokens] = await world.db().select().from(oauthTokens).where(eq(oauthTokens.accountId, id))
+      return tokens ?? null
+    },
+    /** Seeds a state of its tokens. */
+    async setTokens(values: Partial<typeof oauthTokens.$inferInsert>): Promise<void> {
+      await world.db().update(oauthTokens).set(values).where(eq(oauthTokens.accountId, id))
+    },
+    /** Its tweets' rows, oldest first. */
+    tweets: (): Promise<(typeof tweets.$inferSelect)[]> =>
+      world.db().select().from(tweets).where(eq(tweets.accountId, id)).orderBy(tweets.createdAt),
+    /** Its newest authorization as X sees it. */
+    grant() {
+      const grant = world.sandbox.control.grants(username).at(-1)
+      if (grant === undefined) throw new Error(`X has no grant of @${username}`)
+      return grant
+    },
+  }
+}
+
+/** The world's time, `seconds` from now. */
+export function momentIn(world: World, seconds: number): Date {
+  return new Date(world.sandbox.control.now() + seconds * 1000)
+}
+
+/** What was asked of X, counted from when this is called. */
+export function watchX(world: World) {
+  const { control } = world.sandbox
+  const refreshes = control.countTokenCalls('refresh_token')
+  const posts = control.countReceived({ method: 'POST', path: '/2/tweets' })
+  return {
+    refreshes: () => control.countTokenCalls('refresh_token') - refreshes,
+    posts: () => control.countReceived({ method: 'POST', path: '/2/tweets' }) - posts,
+  }
+}
+
+/** The next refresh meets this fault. */
+export function refreshFault(fault: Fault): Fault {
+  return { ...fault, match: { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } } }
+}
+
+/** The next post meets this fault. */
+export function postFault(fault: Fault): Fault {
+  return { ...fault, match: { method: 'POST', path: '/2/tweets' } }
+}
+
+/** Removes all planted faults. @throws Error when one of them was never met: the story did not go where it says. */
+export function endFaults(world: World): void {
+  const unused = world.sandbox.control.faults().filter((fault) => fault.hits === 0)
+  world.sandbox.control.clearFaults()
+  if (unused.length > 0) throw new Error(`Nothing met the fault ${unused.map(({ kind }) => kind).join(', ')}`)
+}
