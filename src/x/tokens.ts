@@ -63,8 +63,9 @@ async function getUsableToken(
     if (outcome?.kind === 'failed') throw outcome.error
     if (row.refreshTokenSealed === null) {
       if (isFallback) return open(deps, account, row)
-      // X granted no offline.access, and the two hours are over.
-      await markNeedsReauth(deps, account.id, row, 'REFRESH_TOKEN_MISSING')
+      // X granted no offline.access. A token that it refuses before the two hours are over was revoked.
+      const isOver = row.secondsLeft <= USABLE_BEFORE_END_SECONDS
+      await markNeedsReauth(deps, account.id, row, isOver ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
       throw new AppError('ACCOUNT_NEEDS_REAUTH')
     }
     if (row.waitSeconds > 0 && row.leaseId === null) {
