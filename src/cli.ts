@@ -9,6 +9,7 @@ import { examine } from './doctor.ts'
 import { StartError } from './errors.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { productionTiming } from './timing.ts'
 import { resealAll } from './x/resealing.ts'
 
 const USAGE = `xconnect: commands for whoever runs the gateway
@@ -69,7 +70,7 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
 
 async function withDatabase(work: (config: Config, database: Database) => Promise<number>): Promise<number> {
   const config = readConfig(loadEnvironment())
-  const outbound = installOutbound()
+  const outbound = installOutbound(productionTiming.callDeadline)
   const database = await openDatabase(config.database)
   try {
     return await work(config, database)

@@ -3,6 +3,7 @@ import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { AppError } from './errors.ts'
 import type { Log } from './log.ts'
+import type { Timing } from './timing.ts'
 
 /** The time, in the two places where it is asked for. Tests shift both together. */
 export type Clock = {
@@ -27,6 +28,7 @@ export type Deps = {
   config: Config
   clock: Clock
   log: Log
+  timing: Timing
   jobs: Jobs
   /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
   rotations: Map<string, Promise<RotationOutcome>>
@@ -55,6 +57,11 @@ export function sqlIn(clock: Clock, seconds: number): SQL<Date> {
  */
 export function transaction<T>(deps: Deps, work: (deps: Deps) => Promise<T>): Promise<T> {
   return deps.db.transaction((db) => work({ ...deps, db }))
+}
+
+/** True for a text that can be a row's id. Another one is nobody's, and need not reach the database, which takes no NUL. */
+export function isRowId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 }
 
 /** True when `error` is the violation of the named unique constraint or index. */

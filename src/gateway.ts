@@ -9,6 +9,7 @@ import { StartError } from './errors.ts'
 import { createJobQueue, type JobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { productionTiming, type Timing } from './timing.ts'
 
 /** A gateway that listens. */
 export type Gateway = {
@@ -19,7 +20,7 @@ export type Gateway = {
 }
 
 /** What tests replace. */
-export type GatewayParts = { clock?: Clock; database?: Database; deadlineSeconds?: number }
+export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing }
 
 // A load balancer needs a moment to see that /readyz says no.
 const LOAD_BALANCER_SECONDS = 5
@@ -28,9 +29,8 @@ const DRAIN_SECONDS = 25
 
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
-  const outbound = installOutbound(
-    parts.deadlineSeconds === undefined ? {} : { deadlineSeconds: parts.deadlineSeconds },
-  )
+  const timing = parts.timing ?? productionTiming
+  const outbound = installOutbound(timing.callDeadline)
   const database = parts.database ?? (await openDatabase(config.database))
   try {
     await migrateDatabase(database)
@@ -41,6 +41,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       config,
       clock: parts.clock ?? systemClock,
       log,
+      timing,
       jobs: queue.jobs,
       rotations: new Map(),
     }

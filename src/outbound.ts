@@ -29,9 +29,6 @@ export class OutboundError extends Error {
   }
 }
 
-/** How long one call may take from start to the last byte of the answer. */
-export const CALL_DEADLINE_SECONDS = 10
-
 const CONNECT_TIMEOUT_MILLISECONDS = 5_000
 // The largest honest answer is a page of a timeline, a few kilobytes.
 const MAX_ANSWER_BYTES = 64 * 1024
@@ -55,8 +52,11 @@ export async function callProvider<T>(call: () => Promise<T>): Promise<CallResul
   }
 }
 
-/** Sets the dispatcher for the whole process. Call it once, before anything is fetched. */
-export function installOutbound({ deadlineSeconds = CALL_DEADLINE_SECONDS } = {}): { close(): Promise<void> } {
+/**
+ * Sets the dispatcher for the whole process. Call it once, before anything is fetched.
+ * @param deadlineSeconds how long one call may take from start to the last byte of the answer.
+ */
+export function installOutbound(deadlineSeconds: number): { close(): Promise<void> } {
   const agent = new Agent({
     connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
     // Ours is the one deadline. undici's own would count a stall of this process as the provider's silence.

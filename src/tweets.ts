@@ -3,9 +3,8 @@
 import { and, asc, desc, eq, gt, inArray, lt, or, sql } from 'drizzle-orm'
 import { sha256 } from './crypto.ts'
 import { tweets } from './db/tables.ts'
-import { type Deps, sqlIn } from './deps.ts'
+import { type Deps, isRowId, sqlIn } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
-import { CALL_DEADLINE_SECONDS } from './outbound.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts, markUsed } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XAnswer, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
@@ -21,10 +20,6 @@ export type PostTweetInput = XTweetRequest & { accountId: string | null; idempot
 /** A place in the list of tweets, newest first. */
 export type TweetCursor = { createdAt: Date; id: string }
 
-// How long a sender may take for everything; afterwards the row belongs to the sweeper.
-const CLAIM_SECONDS = 60
-const SEND_MARGIN_SECONDS = 10
-const WAIT_FOR_OUTCOME_SECONDS = 15
 const WAIT_POLL_MILLISECONDS = 100
 const MAX_KEY_LENGTH = 255
 // subscription_type of accounts that may post long.
@@ -76,7 +71,7 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
       replySettings: input.replySettings,
       madeWithAi: input.madeWithAi,
       status: 'PENDING',
-      claimedUntil: sqlIn(deps.clock, CLAIM_SECONDS),
+      claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
       createdAt: deps.clock.sqlNow(),
     })
     .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
@@ -90,15 +85,16 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
 
 /** The user's tweet with this id, or null. */
 export async function findTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet | null> {
+  if (!isRowId(tweetId)) return null
   const [tweet] = await deps.db
     .select()
     .from(tweets)
-    .where(and(eq(tweets.userId, userId), sql`${tweets.id}::text = ${tweetId}`))
+    .where(and(eq(tweets.userId, userId), eq(tweets.id, tweetId)))
   return tweet ?? null
 }
 
 /** Up to `limit` of the user's tweets between two cursors, newest first; oldest first when `inverted`. */
-export function listTweets(
+export async function listTweets(
   deps: Deps,
   userId: string,
   page: {
@@ -111,13 +107,14 @@ export function listTweets(
 ): Promise<Tweet[]> {
   const { accountId, newerThan, olderThan } = page
   const order = page.inverted ? asc : desc
+  if (accountId !== null && !isRowId(accountId)) return []
   return deps.db
     .select()
     .from(tweets)
     .where(
       and(
         eq(tweets.userId, userId),
-        accountId === null ? undefined : sql`${tweets.accountId}::text = ${accountId}`,
+        accountId === null ? undefined : eq(tweets.accountId, accountId),
         newerThan === null
           ? undefined
           : or(
@@ -166,7 +163,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       status: sql`case when ${sent} then 'UNKNOWN' else 'FAILED' end`,
       errorCode: sql`case when ${sent} then 'OUTCOME_UNKNOWN' else 'POST_INTERRUPTED' end`,
     })
-    .where(and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -SEND_MARGIN_SECONDS))))
+    .where(and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMargin))))
 }
 
 async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {
@@ -189,9 +186,10 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
 }
 
 async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {
+  const { timing } = deps
   const secondsSpent = (performance.now() - claimedAt) / 1000
   const [marked] =
-    secondsSpent > CLAIM_SECONDS - CALL_DEADLINE_SECONDS - SEND_MARGIN_SECONDS
+    secondsSpent > timing.tweetClaim - timing.callDeadline - timing.sendMargin
       ? []
       : await deps.db
           .update(tweets)
@@ -246,7 +244,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
     .set({
       status: 'PENDING',
       attempt: earlier.attempt + 1,
-      claimedUntil: sqlIn(deps.clock, CLAIM_SECONDS),
+      claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
       sentAt: null,
       errorCode: null,
       retryAt: null,
@@ -257,7 +255,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
 }
 
 async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {
-  const giveUpAt = performance.now() + WAIT_FOR_OUTCOME_SECONDS * 1000
+  const giveUpAt = performance.now() + deps.timing.waitForTweet * 1000
   let tweet: Tweet | null = pending
   do {
     await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))

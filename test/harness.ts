@@ -7,6 +7,7 @@ import type { Clock } from '../src/deps.ts'
 import { type Gateway, startGateway } from '../src/gateway.ts'
 import { createLog } from '../src/log.ts'
 import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
+import { productionTiming } from '../src/timing.ts'
 import { type Browser, openBrowser } from './browser.ts'
 import { createTestDatabase } from './database.ts'
 import { findFreePort } from './free-port.ts'
@@ -68,7 +69,11 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
   let gateway: Gateway
   const start = async () => {
     opened = await open(config)
-    gateway = await startGateway(config, log, { clock, database: opened, deadlineSeconds: DEADLINE_SECONDS })
+    gateway = await startGateway(config, log, {
+      clock,
+      database: opened,
+      timing: { ...productionTiming, callDeadline: DEADLINE_SECONDS },
+    })
   }
   await start()
   const browsers: Browser[] = []

@@ -1,7 +1,8 @@
 // Linking an X account. The trap to close: an attacker starts an attempt and has the victim finish it, or finishes with the victim's
 // code. So an attempt belongs to one user in one session, and the callback must come from that very session.
-import { sql } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import {
+  abandonAttempt,
   type CallbackParameters,
   type ConnectAttempt,
   finishAttempt,
@@ -12,7 +13,7 @@ import {
 import { createAuthorizationUrl, exchangeCode } from '../auth/oauth.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
-import { type Deps, transaction } from '../deps.ts'
+import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { readReturnTo } from '../return-to.ts'
 import { type ConnectedAccount, defaultScopes, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
@@ -100,11 +101,12 @@ export async function findConnectAttempt(
   userId: string,
   attemptId: string,
 ): Promise<ConnectAttempt | null> {
+  if (!isRowId(attemptId)) return null
   const [attempt] = await deps.db
     .select()
     .from(connectAttempts)
     .where(
-      sql`${connectAttempts.id}::text = ${attemptId} and ${connectAttempts.userId} = ${userId} and ${connectAttempts.kind} = 'X_CONNECT'`,
+      and(eq(connectAttempts.id, attemptId), eq(connectAttempts.userId, userId), eq(connectAttempts.kind, 'X_CONNECT')),
     )
   return attempt ?? null
 }
@@ -119,22 +121,26 @@ export async function finishXConnect(
   parameters: CallbackParameters,
 ): Promise<FinishedXConnect> {
   let attempt: ConnectAttempt | null = null
+  let taken = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
     const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
     if (viewer === null || found.userId !== viewer.user.id || found.sessionId !== viewer.session.id) {
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
       // Whoever holds the state now is not who started: the attempt is over.
-      await finishAttempt(deps, found.id, { status: 'FAILED', errorCode: error.code })
+      await abandonAttempt(deps, found.id, error.code)
       throw error
     }
     attempt = found
-    const account = await link(deps, found, viewer.user.id, await takeAttempt(deps, found), parameters)
+    const codeVerifier = await takeAttempt(deps, found)
+    taken = true
+    const account = await link(deps, found, viewer.user.id, codeVerifier, parameters)
     await finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId: account.id })
     return { status: 'connected', attempt: found, account }
   } catch (error) {
     const isOutcome = error instanceof AppError
-    if (attempt !== null)
+    // A callback that came too late, or beside the one that took the attempt, has no say in how that ends.
+    if (attempt !== null && taken)
       await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode: isOutcome ? error.code : 'INTERNAL' })
     if (!isOutcome) throw error
     return { status: 'failed', attempt, error }
@@ -185,7 +191,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
     if (answer.kind === 'refused' && answer.status === 400) throw new AppError('CODE_REJECTED')
     throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unanswered' ? answer.cause : undefined })
   }
-  const issued = readIssuedTokens(answer.body)
+  const issued = readIssuedTokens(answer.body, deps.timing)
   if (issued === null || issued.accessToken === null) throw new AppError('X_UNAVAILABLE')
   return { ...issued, accessToken: issued.accessToken }
 }

@@ -7,7 +7,6 @@ import { UnsealError } from '../crypto.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { CALL_DEADLINE_SECONDS } from '../outbound.ts'
 import { markNeedsReauth } from './accounts.ts'
 import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
@@ -31,17 +30,6 @@ type Claim = {
   claimedAt: number
 }
 
-// Long enough for a whole call with its commit, short enough that a killed holder's link is not stuck for long.
-const LEASE_SECONDS = 60
-// A lapsed lease is left alone for this long: clocks and schedulers are not exact.
-const LAPSE_MARGIN_SECONDS = 10
-// What must be left of the lease when the socket is written to, beyond the call itself.
-const SEND_MARGIN_SECONDS = 10
-// A token that may be spent is tried only when the access token ends: X answers a replay by killing the family, and with it an
-// access token that is good for up to two hours.
-const PROBE_BEFORE_END_SECONDS = 30
-const MAX_BACKOFF_SECONDS = 300
-
 /**
  * Tries to replace the pair that has `version` by a new one.
  * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
@@ -52,18 +40,19 @@ export async function rotateTokens(
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RotationOutcome> {
+  const { timing } = deps
   const claim = await claimRotation(deps, account, version, accessTokenRejected)
   if (claim === null) return { kind: 'held' }
   if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
   // A process that was stopped between the claim and here may find its lease taken over: it gives up without sending.
-  if (secondsSince(claim.claimedAt) > LEASE_SECONDS - CALL_DEADLINE_SECONDS - SEND_MARGIN_SECONDS) {
+  if (secondsSince(claim.claimedAt) > timing.lease - timing.callDeadline - timing.sendMargin) {
     await releaseClaim(deps, claim, { retryInSeconds: 0 })
     return { kind: 'held' }
   }
   const refreshToken = await openRefreshToken(deps, claim)
   const answer = await refreshTokens(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, refreshToken)
   const receivedAt = performance.now()
-  const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body) : null
+  const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null
   if (issued !== null) {
     await commitTokens(deps, claim, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
     return { kind: 'moved' }
@@ -84,9 +73,9 @@ async function claimRotation(
   const maybeSpent = and(
     or(
       and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
-      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -LAPSE_MARGIN_SECONDS)),
+      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)),
     ),
-    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, PROBE_BEFORE_END_SECONDS)),
+    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEnd)),
   )
   const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
     const claimedAt = performance.now()
@@ -94,7 +83,7 @@ async function claimRotation(
       .update(oauthTokens)
       .set({
         leaseId,
-        leaseUntil: sqlIn(deps.clock, LEASE_SECONDS),
+        leaseUntil: sqlIn(deps.clock, deps.timing.lease),
         fence: sql`${oauthTokens.fence} + 1`,
         sentAt: now,
         ...(cause && { cause }),
@@ -284,7 +273,7 @@ async function releaseClaim(
   claim: Claim,
   { retryInSeconds }: { retryInSeconds: number | null },
 ): Promise<void> {
-  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${MAX_BACKOFF_SECONDS}, power(2, least(${oauthTokens.failCount}, 10)))))`
+  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
   await persistently(deps, 'give a lease back', () =>
     deps.db
       .update(oauthTokens)
@@ -311,7 +300,7 @@ async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
         cause: claim.cause ?? 'ANSWER_LOST',
         failCount: sql`${oauthTokens.failCount} + 1`,
         // X may still be acting on what was sent.
-        nextTryAt: sqlIn(deps.clock, LAPSE_MARGIN_SECONDS),
+        nextTryAt: sqlIn(deps.clock, deps.timing.lapseMargin),
       })
       .where(heldBy(claim)),
   )

@@ -1,6 +1,7 @@
 // What X's token endpoint sends, from `unknown` to a type. A rotation has happened by the time this reads: whatever else is odd in
 // the answer, a new refresh token in it must not be lost.
 import type { TokenAnswer } from '../auth/oauth.ts'
+import type { Timing } from '../timing.ts'
 
 /** A pair of tokens just issued. */
 export type IssuedTokens = {
@@ -13,21 +14,22 @@ export type IssuedTokens = {
   scopes: string[] | null
 }
 
-// X's access tokens live two hours; what the answer says is believed within these bounds.
 const DEFAULT_EXPIRES_IN_SECONDS = 7_200
-const MIN_EXPIRES_IN_SECONDS = 60
-const MAX_EXPIRES_IN_SECONDS = 86_400
+
+type LifeBounds = Pick<Timing, 'minTokenLife' | 'maxTokenLife'>
 
 /** Reads a 200 answer. Null when it holds neither token. */
-export function readIssuedTokens(body: Record<string, unknown>): IssuedTokens | null {
+export function readIssuedTokens(body: Record<string, unknown>, bounds: LifeBounds): IssuedTokens | null {
   const accessToken = nonEmpty(body.access_token)
   const refreshToken = nonEmpty(body.refresh_token)
   if (accessToken === null && refreshToken === null) return null
   return {
     accessToken,
     refreshToken,
-    expiresInSeconds: accessToken === null ? 0 : readExpiresIn(body.expires_in),
-    scopes: typeof body.scope === 'string' ? body.scope.split(/[\s,]+/).filter((scope) => scope !== '') : null,
+    expiresInSeconds: accessToken === null ? 0 : readExpiresIn(body.expires_in, bounds),
+    // RFC 6749 section 3.3 has only printable ASCII in a scope; the database would not take all of the rest.
+    scopes:
+      typeof body.scope === 'string' ? body.scope.split(/[\s,]+/).filter((scope) => /^[!-~]+$/.test(scope)) : null,
   }
 }
 
@@ -64,11 +66,11 @@ function nonEmpty(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }
 
-function readExpiresIn(value: unknown): number {
+function readExpiresIn(value: unknown, { minTokenLife, maxTokenLife }: LifeBounds): number {
   const seconds =
     typeof value === 'number' || (typeof value === 'string' && value.trim() !== '') ? Number(value) : Number.NaN
   if (Number.isNaN(seconds)) return DEFAULT_EXPIRES_IN_SECONDS
-  return Math.min(Math.max(seconds, MIN_EXPIRES_IN_SECONDS), MAX_EXPIRES_IN_SECONDS)
+  return Math.min(Math.max(seconds, minTokenLife), maxTokenLife)
 }
 
 function isJson(contentType: string | string[] | undefined): boolean {

@@ -9,12 +9,6 @@ import type { XAnswer } from './api.ts'
 import { rotateTokens } from './rotation.ts'
 import { openToken } from './sealed-tokens.ts'
 
-// Not early and often: every rotation is a risk. Jittered, so that accounts linked in one minute do not refresh in one second.
-const REFRESH_BEFORE_END_SECONDS = 300
-const REFRESH_JITTER_SECONDS = 30
-// A token that ends sooner than a call takes is as good as ended.
-const USABLE_BEFORE_END_SECONDS = 15
-const WAIT_FOR_OTHERS_MILLISECONDS = 8_000
 const POLL_MIN_MILLISECONDS = 50
 const POLL_MAX_MILLISECONDS = 400
 
@@ -49,8 +43,9 @@ async function getUsableToken(
   account: { id: string; userId: string },
   rejectedVersion: number | null,
 ): Promise<Usable> {
-  const giveUpAt = performance.now() + WAIT_FOR_OTHERS_MILLISECONDS
-  const margin = REFRESH_BEFORE_END_SECONDS + (Math.random() * 2 - 1) * REFRESH_JITTER_SECONDS
+  const { timing } = deps
+  const giveUpAt = performance.now() + timing.waitForRotation * 1000
+  const margin = timing.refreshBeforeEnd + (Math.random() * 2 - 1) * timing.refreshJitter
   let pause = POLL_MIN_MILLISECONDS
   let outcome: RotationOutcome | null = null
   for (;;) {
@@ -58,13 +53,13 @@ async function getUsableToken(
     const rejected = row.version === rejectedVersion
     if (!rejected && row.secondsLeft > margin) return open(deps, account, row)
     // Once somebody has tried to refresh, a token that still lives is good enough.
-    const isFallback = !rejected && row.secondsLeft > USABLE_BEFORE_END_SECONDS
+    const isFallback = !rejected && row.secondsLeft > timing.usableBeforeEnd
     if (outcome !== null && outcome.kind !== 'moved' && isFallback) return open(deps, account, row)
     if (outcome?.kind === 'failed') throw outcome.error
     if (row.refreshTokenSealed === null) {
       if (isFallback) return open(deps, account, row)
       // X granted no offline.access. A token that it refuses before the two hours are over was revoked.
-      const isOver = row.secondsLeft <= USABLE_BEFORE_END_SECONDS
+      const isOver = row.secondsLeft <= timing.usableBeforeEnd
       await markNeedsReauth(deps, account.id, row, isOver ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
       throw new AppError('ACCOUNT_NEEDS_REAUTH')
     }

@@ -1,0 +1,51 @@
+/** How long things take and wait, in seconds. One object, so that tests can run the same machine with a faster clock. */
+export type Timing = {
+  /** An access token is refreshed when it has less than this left. Not early and often: every rotation is a risk. */
+  refreshBeforeEnd: number
+  /** Spread of the above, so that accounts linked in one minute do not refresh in one second. */
+  refreshJitter: number
+  /** A token that ends sooner than a call takes is as good as ended. */
+  usableBeforeEnd: number
+  /** How long a rotation's holder has the row to itself: a whole call with its commit, and no more, so that a killed holder's link is not stuck for long. */
+  lease: number
+  /** A lapsed lease is left alone for this long: clocks and schedulers are not exact. */
+  lapseMargin: number
+  /** What must be left of a lease or claim when the socket is written to, beyond the call itself. */
+  sendMargin: number
+  /**
+   * A refresh token that may be spent is tried only when the access token has less than this left: X answers a replay by killing the
+   * family, and with it an access token that is good for up to two hours.
+   */
+  probeBeforeEnd: number
+  /** The longest pause between tries at X. */
+  maxBackoff: number
+  /** Bounds on what X says of an access token's life; X's own is two hours. */
+  minTokenLife: number
+  maxTokenLife: number
+  /** How long a caller waits for somebody else's rotation. */
+  waitForRotation: number
+  /** One outgoing call, from start to the last byte of the answer. */
+  callDeadline: number
+  /** How long a tweet's sender has for everything; afterwards the row belongs to the sweeper. */
+  tweetClaim: number
+  /** How long a caller waits for the outcome of a tweet that another call is sending. */
+  waitForTweet: number
+}
+
+/** What production runs with. */
+export const productionTiming: Timing = Object.freeze({
+  refreshBeforeEnd: 300,
+  refreshJitter: 30,
+  usableBeforeEnd: 15,
+  lease: 60,
+  lapseMargin: 10,
+  sendMargin: 10,
+  probeBeforeEnd: 30,
+  maxBackoff: 300,
+  minTokenLife: 60,
+  maxTokenLife: 86_400,
+  waitForRotation: 8,
+  callDeadline: 10,
+  tweetClaim: 60,
+  waitForTweet: 15,
+})
