@@ -175,6 +175,19 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       world.xClient.redirectUris.push(redirectUri)
       world.githubClient.redirectUris.push(redirectUri)
     },
+    /** The app's developer changes the secret at GitHub. */
+    rotateGithubClientSecret(secret: string): void {
+      world.githubClient.secret = secret
+    },
+    /** Somebody new, or who takes over a login that was given up. Returns the person's numeric id. */
+    addGithubPerson(login: string): number {
+      const { people } = world.state.github
+      if (people.some((known) => known.login === login)) throw new Error(`The GitHub login ${login} is taken.`)
+      const id = Math.max(...people.map((known) => known.id)) + 1
+      people.push({ id, login, name: null, email: null, bio: null })
+      save()
+      return id
+    },
     renameGithubPerson(login: string, newLogin: string): void {
       const person = world.state.github.people.find((known) => known.login === login)
       if (person === undefined) throw new Error(`The sandbox has no GitHub person ${login}.`)

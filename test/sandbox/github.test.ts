@@ -37,6 +37,24 @@ describe('GitHub’s sign-in', () => {
     expect(renamed.body).toMatchObject({ login: 'mara-new', id: 58320114 })
   })
 
+  it('keeps people apart by id, whatever their logins: one may take over another’s', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.renameGithubPerson('mara-holt', 'mara-new')
+    const id = sandbox.control.addGithubPerson('mara-holt')
+    expect(() => sandbox.control.addGithubPerson('mara-holt')).toThrow('taken')
+    const { body } = await exchange(sandbox, { code: await approve(sandbox) })
+    const user = await fetch(`${sandbox.url}/user`, { headers: { authorization: `token ${body.access_token}` } })
+    expect(await user.json()).toMatchObject({ id, login: 'mara-holt', name: null })
+    expect(id).not.toBe(58320114)
+  })
+
+  it('refuses the old secret after it was changed', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.rotateGithubClientSecret('another')
+    const { status, body } = await exchange(sandbox, { code: await approve(sandbox) })
+    expect([status, body.error]).toEqual([200, 'incorrect_client_credentials'])
+  })
+
   it('has people with neither name nor e-mail', async () => {
     const sandbox = await openSandbox()
     const { body } = await exchange(sandbox, { code: await approve(sandbox, {}, 'yuki-ito') })
