@@ -89,7 +89,16 @@ export async function takeAttempt(deps: Deps, attempt: ConnectAttempt): Promise<
   throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')
 }
 
-/** Writes down how an attempt ended, for whoever asks. An attempt that has ended already keeps its first outcome. */
+/** Ends an attempt that nobody has taken yet. One that was taken is for whoever took it to finish. */
+export async function abandonAttempt(deps: Deps, attemptId: string, errorCode: ErrorCode): Promise<void> {
+  const now = deps.clock.sqlNow()
+  await deps.db
+    .update(connectAttempts)
+    .set({ status: 'FAILED', errorCode, verifierSealed: null, takenAt: now, finishedAt: now })
+    .where(and(eq(connectAttempts.id, attemptId), isNull(connectAttempts.takenAt)))
+}
+
+/** Writes down how an attempt that was taken has ended, for whoever asks. */
 export async function finishAttempt(
   deps: Deps,
   attemptId: string,
@@ -97,8 +106,8 @@ export async function finishAttempt(
 ): Promise<void> {
   await deps.db
     .update(connectAttempts)
-    .set({ ...outcome, verifierSealed: null, takenAt: deps.clock.sqlNow(), finishedAt: deps.clock.sqlNow() })
-    .where(and(eq(connectAttempts.id, attemptId), eq(connectAttempts.status, 'PENDING')))
+    .set({ ...outcome, finishedAt: deps.clock.sqlNow() })
+    .where(eq(connectAttempts.id, attemptId))
 }
 
 /** Deletes attempts that nobody will ask for any more. */
