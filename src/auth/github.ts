@@ -8,11 +8,13 @@ import { type CallbackParameters, finishAttempt, getAttemptByState, startAttempt
 import { createAuthorizationUrl, exchangeCode, type OAuthApp } from './oauth.ts'
 import type { User } from './viewer.ts'
 
+// PostgreSQL's text holds every character but NUL.
+const text = z.string().refine((text) => !text.includes('\0'))
 const profileShape = z.object({
   id: z.int().positive(),
-  login: z.string().min(1),
-  name: z.string().nullish(),
-  avatar_url: z.string().nullish(),
+  login: text.min(1),
+  name: text.nullish(),
+  avatar_url: text.nullish(),
 })
 
 // Errors of GitHub's token endpoint that are about our app, not about the person's code.

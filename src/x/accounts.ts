@@ -1,7 +1,7 @@
-import { and, desc, eq, exists, inArray, ne, sql } from 'drizzle-orm'
+import { and, desc, eq, exists, inArray, ne } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
-import { type Deps, transaction } from '../deps.ts'
+import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { requestRevocation } from './revocation.ts'
 import { openToken } from './sealed-tokens.ts'
@@ -34,9 +34,9 @@ export async function findConnectedAccount(
   userId: string,
   accountId: string,
 ): Promise<ConnectedAccount | null> {
+  if (!isRowId(accountId)) return null
   const [account] = await selectAccounts(deps).where(
-    // Compared as text: an id is whatever a client sends.
-    and(eq(connectedAccounts.userId, userId), sql`${connectedAccounts.id}::text = ${accountId}`),
+    and(eq(connectedAccounts.userId, userId), eq(connectedAccounts.id, accountId)),
   )
   return account ?? null
 }

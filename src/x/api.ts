@@ -42,13 +42,15 @@ const REPLY_SETTINGS = {
 
 // X's ids are 64-bit: decimal strings, which a JavaScript number would round.
 const xId = z.string().regex(/^\d{1,19}$/)
+// PostgreSQL's text holds every character but NUL.
+const text = z.string().refine((text) => !text.includes('\0'))
 const meShape = z.object({
   data: z.object({
     id: xId,
-    username: z.string().min(1),
-    name: z.string().nullish(),
-    profile_image_url: z.string().nullish(),
-    subscription_type: z.string().nullish(),
+    username: text.min(1),
+    name: text.nullish(),
+    profile_image_url: text.nullish(),
+    subscription_type: text.nullish(),
   }),
 })
 const tweetShape = z.object({ data: z.object({ id: xId }) })
