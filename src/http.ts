@@ -67,7 +67,11 @@ function identify(deps: Deps) {
     const { viewer, setCookie: renewed } = await findViewer(deps, c.req.header('cookie') ?? null)
     c.set('viewer', viewer)
     await next()
-    if (renewed !== null) c.header('set-cookie', renewed, { append: true })
+    if (renewed === null) return
+    // What the route did with the session stands: after signing in or out, the renewed cookie would bring the dead session back.
+    const name = renewed.slice(0, renewed.indexOf('=') + 1)
+    if (!c.res.headers.getSetCookie().some((header) => header.startsWith(name)))
+      c.header('set-cookie', renewed, { append: true })
   }
 }
 
