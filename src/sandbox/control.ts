@@ -163,6 +163,14 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setRotationKillsAccessToken(on: boolean): void {
       world.switches.rotationKillsAccessToken = on
     },
+    /** How long the access tokens live that are issued from now on: short, it makes rotations as dense as a test likes. */
+    setAccessTokenSeconds(seconds: number): void {
+      world.switches.accessTokenSeconds = seconds
+    },
+    /** Whether a text is refused a second time; without that rule a tweet that is sent twice is there twice, for a test to see. */
+    setRefusesDuplicates(on: boolean): void {
+      world.switches.refusesDuplicates = on
+    },
     setRateLimit(name: LimitName, limit: number): void {
       world.rateLimits.setLimit(name, limit)
     },

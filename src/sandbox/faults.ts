@@ -55,7 +55,8 @@ export type Faults = {
   take(request: RequestShape): PlantedFault[]
 }
 
-export function createFaults(): Faults {
+/** @param random decides about faults that have a probability. */
+export function createFaults(random: () => number = Math.random): Faults {
   let planted: PlantedFault[] = []
   let lastId = 0
   return {
@@ -77,7 +78,7 @@ export function createFaults(): Faults {
           fault.passed += 1
           continue
         }
-        if (Math.random() >= (fault.probability ?? 1)) continue
+        if (random() >= (fault.probability ?? 1)) continue
         fault.hits += 1
         taken.push(fault)
         if (fault.kind !== 'delay' && fault.kind !== 'delayAfter') break

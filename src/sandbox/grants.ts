@@ -108,7 +108,7 @@ function issueTokens(world: World, grant: Grant): void {
       world.grants.byAccessToken.delete(token.value)
   }
   grant.accessTokens = grant.accessTokens.filter((token) => world.grants.byAccessToken.has(token.value))
-  const accessToken = { value: newXSecret('at', now), expiresAt: now + ACCESS_TOKEN_SECONDS * 1000 }
+  const accessToken = { value: newXSecret('at', now), expiresAt: now + world.switches.accessTokenSeconds * 1000 }
   grant.accessTokens.push(accessToken)
   world.grants.byAccessToken.set(accessToken.value, grant)
   if (!grant.scopes.includes('offline.access')) return

@@ -2,10 +2,11 @@
  * X's limits per user (fact sheet, section 2; X API rate limits page): fixed windows that begin with the first request.
  * Not kept across restarts: a window is 15 minutes at most, and a developer who restarts wants to go on.
  */
-export type LimitName = 'post-tweet' | 'delete-tweet' | 'users-me' | 'user-tweets' | 'read-tweets'
+export type LimitName = 'posts-per-day' | EndpointLimit
+export type EndpointLimit = 'post-tweet' | 'delete-tweet' | 'users-me' | 'user-tweets' | 'read-tweets'
 
 export type RateLimits = {
-  take(name: LimitName, accountId: string, now: number): { allowed: boolean; headers: Record<string, string> }
+  take(name: EndpointLimit, accountId: string, now: number): { allowed: boolean; headers: Record<string, string> }
   setLimit(name: LimitName, limit: number): void
 }
 
@@ -14,9 +15,6 @@ type Window = { startedAt: number; count: number }
 const WINDOW_MILLISECONDS = 15 * 60 * 1000
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
-// Counted for the whole app; X reports it beside a figure for the user, which nothing documents for paid plans: the same one is sent.
-const POSTS_PER_DAY = 10_000
-
 export function createRateLimits(): RateLimits {
   const limits: Record<LimitName, number> = {
     'post-tweet': 100,
@@ -24,6 +22,8 @@ export function createRateLimits(): RateLimits {
     'users-me': 75,
     'user-tweets': 900,
     'read-tweets': 900,
+    // Counted for the whole app; X reports it beside a figure for the user, which nothing documents for paid plans: the same one is sent.
+    'posts-per-day': 10_000,
   }
   const windows = new Map<string, Window>()
 
@@ -32,13 +32,13 @@ export function createRateLimits(): RateLimits {
       const window = currentWindow(windows, `${name} ${accountId}`, WINDOW_MILLISECONDS, now)
       const day = currentWindow(windows, name, DAY_MILLISECONDS, now)
       const userDay = currentWindow(windows, `${name} day ${accountId}`, DAY_MILLISECONDS, now)
-      const dayIsFull = name === 'post-tweet' && day.count >= POSTS_PER_DAY
+      const dayIsFull = name === 'post-tweet' && day.count >= limits['posts-per-day']
       const allowed = window.count < limits[name] && !dayIsFull
       if (allowed) for (const counted of [window, day, userDay]) counted.count += 1
       const headers = limitHeaders('x-rate-limit', limits[name], window, WINDOW_MILLISECONDS)
       if (name === 'post-tweet') {
-        Object.assign(headers, limitHeaders('x-user-limit-24hour', POSTS_PER_DAY, userDay, DAY_MILLISECONDS))
-        Object.assign(headers, limitHeaders('x-app-limit-24hour', POSTS_PER_DAY, day, DAY_MILLISECONDS))
+        Object.assign(headers, limitHeaders('x-user-limit-24hour', limits['posts-per-day'], userDay, DAY_MILLISECONDS))
+        Object.assign(headers, limitHeaders('x-app-limit-24hour', limits['posts-per-day'], day, DAY_MILLISECONDS))
       }
       return { allowed, headers }
     },

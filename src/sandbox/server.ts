@@ -34,6 +34,8 @@ export type SandboxOptions = {
   replay?: ReplayMode
   /** Opens `POST /_control` for tests in other processes. */
   control?: boolean
+  /** Decides about faults that have a probability: a seeded one makes them the same each time. */
+  random?: () => number
 }
 
 export type Sandbox = { url: string; control: SandboxControl; close(): Promise<void> }
@@ -50,7 +52,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     options.replay ?? 'kill-family',
   )
   const recorder = createRecorder()
-  const faults = createFaults()
+  const faults = createFaults(options.random)
   const save = () => {
     world.state.clockOffsetSeconds = world.clock.offsetSeconds()
     saveState(stateFile, world.state)

@@ -47,6 +47,7 @@ export function storeTweet(world: World, account: XAccount, fresh: NewTweet): St
 }
 
 export function isDuplicate(world: World, account: XAccount, text: string): boolean {
+  if (!world.switches.refusesDuplicates) return false
   const earlier = world.tweets.newestByText.get(textKey(account.id, text))
   if (earlier === undefined || earlier.deleted) return false
   return world.clock.now() < earlier.createdAt + DUPLICATE_WINDOW_MILLISECONDS

@@ -1,5 +1,5 @@
 import { type Clock, createClock } from './clock.ts'
-import { createGrantIndex, type GrantIndex } from './grants.ts'
+import { ACCESS_TOKEN_SECONDS, createGrantIndex, type GrantIndex } from './grants.ts'
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import type { State, XAccount } from './state.ts'
 import { createTweetIndex, type TweetIndex } from './tweet-store.ts'
@@ -24,6 +24,10 @@ export type World = {
     replay: ReplayMode
     /** Whether a rotation also kills the access token before it; X's documents do not say, see `grants.ts`. */
     rotationKillsAccessToken: boolean
+    /** How long the access tokens live that are issued from now on. */
+    accessTokenSeconds: number
+    /** Whether the same text is refused a second time. */
+    refusesDuplicates: boolean
     /** Scopes that the next consents of an account are cut down to, by account id. */
     scopeLimits: Map<string, string[]>
   }
@@ -39,7 +43,13 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
     grants: createGrantIndex(state),
     tweets: createTweetIndex(state),
     rateLimits: createRateLimits(),
-    switches: { replay, rotationKillsAccessToken: false, scopeLimits: new Map() },
+    switches: {
+      replay,
+      rotationKillsAccessToken: false,
+      accessTokenSeconds: ACCESS_TOKEN_SECONDS,
+      refusesDuplicates: true,
+      scopeLimits: new Map(),
+    },
   }
 }
 

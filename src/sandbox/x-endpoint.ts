@@ -1,7 +1,7 @@
 import type { Context, Handler } from 'hono'
 import { findGrantByAccessToken } from './grants.ts'
 import { API_PROBLEMS, answerProblem, type Problem } from './problems.ts'
-import type { LimitName } from './rate-limits.ts'
+import type { EndpointLimit } from './rate-limits.ts'
 import type { XAccount } from './state.ts'
 import { findAccountById, type World } from './world.ts'
 
@@ -14,7 +14,7 @@ export const WRITE_SCOPES = ['tweet.read', 'tweet.write', 'users.read']
  */
 export function xEndpoint(
   world: World,
-  rule: { limit: LimitName; scopes: string[] },
+  rule: { limit: EndpointLimit; scopes: string[] },
   act: (c: Context, caller: XAccount) => Response | Promise<Response>,
 ): Handler {
   return async (c) => {

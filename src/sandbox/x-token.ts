@@ -1,5 +1,5 @@
 import type { Hono } from 'hono'
-import { ACCESS_TOKEN_SECONDS, revokeToken, rotateGrant, scopeInXOrder, startGrant } from './grants.ts'
+import { revokeToken, rotateGrant, scopeInXOrder, startGrant } from './grants.ts'
 import { type Parameters, readParameters } from './parameters.ts'
 import { answerProblem, invalidParameter, missingParameter, OAUTH_PROBLEMS, type Problem } from './problems.ts'
 import { sameSecret, verifierMatches } from './secrets.ts'
@@ -13,7 +13,7 @@ export function addXToken(app: Hono, world: World): void {
     const refusal = checkClient(world, c.req.raw.headers.get('authorization'), parameters)
     if (refusal !== null) return answerProblem(refusal)
     const result = exchange(world, parameters)
-    return 'body' in result ? answerProblem(result) : answerTokens(result)
+    return 'body' in result ? answerProblem(result) : answerTokens(world, result)
   })
 
   app.post('/2/oauth2/revoke', async (c) => {
@@ -93,12 +93,12 @@ function formDecode(text: string): string {
   return decodeURIComponent(text.replaceAll('+', ' '))
 }
 
-function answerTokens(grant: Grant): Response {
+function answerTokens(world: World, grant: Grant): Response {
   const accessToken = grant.accessTokens.at(-1)
   if (accessToken === undefined) throw new Error('Bug: a grant without an access token')
   return answerJson({
     token_type: 'bearer',
-    expires_in: ACCESS_TOKEN_SECONDS,
+    expires_in: world.switches.accessTokenSeconds,
     access_token: accessToken.value,
     scope: scopeInXOrder(grant),
     ...(grant.refreshToken === null ? {} : { refresh_token: grant.refreshToken.value }),

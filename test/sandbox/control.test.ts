@@ -64,3 +64,43 @@ describe('the control over HTTP', () => {
     expect((await fetch(`${sandbox.url}/_control`, init)).status).toBe(404)
   })
 })
+
+describe('what a test under load needs', () => {
+  it('access tokens can be as short-lived as it likes', async () => {
+    const sandbox = await openSandbox()
+    const tokens = await link(sandbox)
+    sandbox.control.setAccessTokenSeconds(0.5)
+    const { body } = await refresh(sandbox, tokens.refresh)
+    expect(body.expires_in).toBe(0.5)
+    expect((await post(sandbox, String(body.access_token), 'in time')).status).toBe(201)
+    sandbox.control.advance(1)
+    expect((await post(sandbox, String(body.access_token), 'too late')).status).toBe(401)
+    expect((await post(sandbox, tokens.access, 'of the two hours')).status).toBe(201)
+  })
+
+  it('a tweet that is sent twice can be there twice', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    sandbox.control.setRefusesDuplicates(false)
+    for (const _ of [1, 2]) expect((await post(sandbox, access, 'again')).status).toBe(201)
+    expect(sandbox.control.tweets('maraholt')).toHaveLength(2)
+  })
+
+  it('the posts of a day can be more, or fewer', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    sandbox.control.setRateLimit('posts-per-day', 1)
+    const first = await post(sandbox, access, 'one')
+    expect([first.status, first.headers.get('x-app-limit-24hour-remaining')]).toEqual([201, '0'])
+    expect((await post(sandbox, access, 'two')).status).toBe(429)
+  })
+
+  it('faults of chance can be the same each time', async () => {
+    const chances = [0.1, 0.9, 0.4]
+    const sandbox = await openSandbox({ random: () => chances.shift() ?? 1 })
+    sandbox.control.inject({ kind: 'status', status: 500, times: null, probability: 0.5 })
+    const statuses: number[] = []
+    for (const _ of [1, 2, 3, 4]) statuses.push((await fetch(`${sandbox.url}/user`)).status)
+    expect(statuses).toEqual([500, 401, 500, 401])
+  })
+})
