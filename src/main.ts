@@ -3,6 +3,7 @@ import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './conf
 import { StartError } from './errors.ts'
 import { startGateway } from './gateway.ts'
 import { createLog } from './log.ts'
+import { endOnSignals } from './signals.ts'
 
 async function main(): Promise<void> {
   const asked = readConfig(loadEnvironment())
@@ -11,28 +12,7 @@ async function main(): Promise<void> {
   const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
   const gateway = await startGateway(config, log)
   announce(config, sandbox?.url ?? null)
-
-  let signals = 0
-  const end = (reason: string, exitCode: number) => {
-    signals += 1
-    if (signals > 1) process.exit(1)
-    log.info({ reason }, 'Stopping: finishing what is under way')
-    Promise.all([gateway.stop(), sandbox?.close()]).then(
-      () => process.exit(exitCode),
-      (error) => {
-        log.error({ error }, 'Could not stop cleanly')
-        process.exit(1)
-      },
-    )
-  }
-  process.on('SIGTERM', () => end('SIGTERM', 0))
-  process.on('SIGINT', () => end('SIGINT', 0))
-  const crash = (error: unknown) => {
-    log.fatal({ error }, 'A bug: nothing was there to handle this error')
-    end('error', 1)
-  }
-  process.on('uncaughtException', crash)
-  process.on('unhandledRejection', crash)
+  endOnSignals(log, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
 
 // Imported only when wanted: in production none of it is loaded.

@@ -17,7 +17,10 @@ const rule: ImportRule = {
     { places: ['client-address.ts'], together: false },
     { places: features, together: true },
     { places: ['deps.ts'], together: false },
-    { places: ['db/', 'config.ts', 'crypto.ts', 'errors.ts', 'log.ts', 'outbound.ts', 'timing.ts'], together: true },
+    {
+      places: ['db/', 'config.ts', 'crypto.ts', 'errors.ts', 'log.ts', 'outbound.ts', 'signals.ts', 'timing.ts'],
+      together: true,
+    },
   ],
   apart: ['sandbox/'],
   exceptions: [['main.ts', 'sandbox/server.ts']],
