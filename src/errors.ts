@@ -55,7 +55,8 @@ export const errorCodes = {
   },
   RETURN_TO_NOT_ALLOWED: {
     retry: 'never',
-    sentence: 'returnTo must be a path of this gateway, or a URL of an origin listed in ALLOWED_ORIGINS.',
+    sentence:
+      'returnTo must be a path of this gateway, or a URL of an origin listed in ALLOWED_ORIGINS, of up to 2,000 characters.',
   },
   X_CREDENTIALS_REJECTED: {
     retry: 'later',

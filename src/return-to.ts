@@ -1,6 +1,9 @@
 import type { Config } from './config.ts'
 import { AppError } from './errors.ts'
 
+// It comes back in a Location header; proxies and browsers take some kilobytes of those.
+const MAX_LENGTH = 2_000
+
 /**
  * Where to send a browser after a round trip, made absolute; null when nothing was asked for. RFC 9700 section 4.11: a client must not
  * be an open redirector, so only our own origin and the listed ones are allowed, judged as a browser would resolve the text.
@@ -10,7 +13,15 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
   if (returnTo === null || returnTo === '') return null
   const url = URL.parse(returnTo, config.publicUrl)
   const allowed = [config.publicUrl, ...config.allowedOrigins]
-  if (url === null || !allowed.includes(url.origin) || url.username !== '' || url.password !== '') {
+  if (
+    url === null ||
+    // blob:http://… has the origin of what stands behind it.
+    !['https:', 'http:'].includes(url.protocol) ||
+    !allowed.includes(url.origin) ||
+    url.username !== '' ||
+    url.password !== '' ||
+    url.href.length > MAX_LENGTH
+  ) {
     throw new AppError('RETURN_TO_NOT_ALLOWED', { field })
   }
   return url.href

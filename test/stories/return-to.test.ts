@@ -1,0 +1,223 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connectAttempts } from '../../src/db/tables.ts'
+import type { Browser } from '../browser.ts'
+import { startWorld, type World } from '../harness.ts'
+
+const FRONT_END = 'https://app.example'
+
+let world: World
+let person: Browser
+beforeAll(async () => {
+  world = await startWorld({ ALLOWED_ORIGINS: FRONT_END })
+  person = await world.signedIn()
+})
+afterAll(() => world.close())
+
+/** Where a link that the user denied sends the browser; null when the returnTo was refused, and nothing was kept of it. */
+async function landAfterX(returnTo: string): Promise<string | null> {
+  const before = await world.db().$count(connectAttempts)
+  const { authorizationUrl, userErrors } = await person.startXConnect({ returnTo })
+  if (authorizationUrl === null) {
+    expect(userErrors).toMatchObject([{ code: 'RETURN_TO_NOT_ALLOWED', field: ['input', 'returnTo'] }])
+    expect(await world.db().$count(connectAttempts)).toBe(before)
+    return null
+  }
+  const state = new URL(authorizationUrl).searchParams.get('state')
+  const answer = await person.request(`/auth/x/callback?error=access_denied&state=${state}`)
+  expect([answer.status, answer.headers.getSetCookie()]).toEqual([303, []])
+  return answer.headers.get('location')
+}
+
+/** The same by a sign-in. */
+async function landAfterGithub(returnTo: string): Promise<string | null> {
+  const browser = world.browser()
+  const start = await browser.request(`/auth/github?${new URLSearchParams({ returnTo })}`)
+  if (start.status === 400) {
+    expect(await start.json()).toMatchObject({ code: 'RETURN_TO_NOT_ALLOWED' })
+    return null
+  }
+  const callback = await browser.consent(start.headers.get('location') ?? '', 'mara-holt')
+  return (await browser.request(callback)).headers.get('location')
+}
+
+describe('a path here and a URL of a listed origin are returned to, with the outcome added', () => {
+  test.each([
+    ['/settings', () => `${world.url}/settings?xConnect=failed&code=ACCESS_DENIED`],
+    ['settings?tab=x#links', () => `${world.url}/settings?tab=x&xConnect=failed&code=ACCESS_DENIED`],
+    [`${FRONT_END}/done?a=1`, () => `${FRONT_END}/done?a=1&xConnect=failed&code=ACCESS_DENIED`],
+    [`${FRONT_END}/done?code=mine&xConnect=connected`, () => `${FRONT_END}/done?code=ACCESS_DENIED&xConnect=failed`],
+  ])('%s', async (returnTo, expected) => {
+    const location = await landAfterX(returnTo)
+    expect(location?.replace(/&attempt=[0-9a-f-]{36}/, '').replace(/#.*/, '')).toBe(expected())
+  })
+
+  test('after a sign-in too', async () => {
+    expect(await landAfterGithub(`${FRONT_END}/done`)).toBe(`${FRONT_END}/done?signIn=succeeded`)
+    expect(await landAfterGithub('/settings')).toBe(`${world.url}/settings?signIn=succeeded`)
+    expect(await landAfterGithub('')).toBe(`${world.url}/?signIn=succeeded`)
+  })
+
+  test('but not for a browser that the attempt does not belong to', async () => {
+    const { authorizationUrl } = await person.startXConnect({ returnTo: `${FRONT_END}/done` })
+    const callback = await person.consent(authorizationUrl ?? '', 'maraholt')
+    expect((await world.browser().finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISSING`)
+  })
+})
+
+test.each([
+  ['of 2,000 characters is taken', 2_000, true],
+  ['of one more is refused: it has to fit into a header', 2_001, false],
+])('a returnTo %s', async (_what, length, isTaken) => {
+  const location = await landAfterX(`/${'a'.repeat(length - world.url.length - 1)}`)
+  expect(location !== null).toBe(isTaken)
+})
+
+// RFC 9700 section 4.11: clients must not expose open redirectors.
+const corpus = (): string[] => {
+  const own = world.url
+  const { host, port } = new URL(own)
+  const elsewhere = [
+    ...['//evil.example', '///evil.example', '////evil.example', '//evil.example:80/', '//evil.example%2f..', '//evil'],
+    ...[
+      '/\\evil.example',
+      '\\\\evil.example',
+      '\\/evil.example',
+      '/\\/evil.example',
+      '\\evil.example',
+      '/\t/evil.example',
+    ],
+    ...[
+      'https:evil.example',
+      'https:/evil.example',
+      'https:\\evil.example',
+      'http:evil.example',
+      'http:\\\\evil.example',
+    ],
+    ...[
+      'https://evil.example',
+      'HTTPS://EVIL.EXAMPLE/',
+      'http://evil.example',
+      'hTtPs://evil%2eexample',
+      'https://evil。example',
+    ],
+    ...[
+      `${own}@evil.example`,
+      `${own}:x@evil.example/`,
+      `${own}.evil.example`,
+      `//${host}@evil.example`,
+      `https://${host}`,
+    ],
+    ...[
+      `http://localhost:${port}`,
+      `http://127.0.0.2:${port}`,
+      'http://127.0.0.1:1',
+      `http://user@${host}`,
+      `http://u:p@${host}/`,
+    ],
+    ...[
+      `${FRONT_END}.evil.example`,
+      `${FRONT_END}@evil.example`,
+      `${FRONT_END}:8443`,
+      'http://app.example',
+      `https://u:p@app.example`,
+    ],
+    ...['https://sub.app.example', 'https://app.example.', 'https://xapp.example', `${FRONT_END}\\@evil.example`],
+    ...[
+      'javascript:alert(1)',
+      'JaVaScRiPt:alert(1)//',
+      'java\tscript:alert(1)',
+      'data:text/html,<script>1</script>',
+      'vbscript:x',
+    ],
+    ...[
+      `blob:${own}/x`,
+      `blob:${FRONT_END}/x`,
+      `filesystem:${own}/x`,
+      `view-source:${own}`,
+      `ws://${host}`,
+      `ftp://${host}`,
+    ],
+    ...[
+      'file:///etc/passwd',
+      'about:blank',
+      'mailto:a@evil.example',
+      'intent://evil.example',
+      'x:y',
+      'http://',
+      'http://[::1',
+      '//',
+    ],
+    ...[
+      '/..//evil.example',
+      '/.//evil.example',
+      '/x/../..//evil.example',
+      '/%2f/evil.example',
+      '/%5cevil.example',
+      '/%09/evil.example',
+    ],
+    ...[
+      '/%0d%0aSet-Cookie:%20x=1',
+      '/\r\nSet-Cookie: x=1',
+      '/\r\nLocation: https://evil.example',
+      '/\n\n<script>alert(1)</script>',
+    ],
+    ...[
+      '/%00//evil.example',
+      '/\0//evil.example',
+      '/\ud800//evil.example',
+      '/💥//evil.example',
+      '?//evil.example',
+      '#//evil.example',
+    ],
+    ...[
+      '..//evil.example',
+      './/evil.example',
+      '%',
+      '%%',
+      '/%zz',
+      'evil.example',
+      '@evil.example',
+      ':evil.example',
+      '/:@evil.example',
+    ],
+  ]
+  const before = ['', ' ', '\t', '\r\n', '\0', '\u00a0']
+  return before.flatMap((space) => elsewhere.map((text) => `${space}${text}`))
+}
+
+test('nothing else is ever redirected to, however it is written: hundreds of spellings', {
+  timeout: 60_000,
+}, async () => {
+  const spellings = corpus()
+  expect(spellings.length).toBeGreaterThan(400)
+  let refused = 0
+  for (const [index, returnTo] of spellings.entries()) {
+    // A sign-in takes several requests: every seventh spelling will do there, since the check is the same.
+    for (const land of index % 7 === 0 ? [landAfterX, landAfterGithub] : [landAfterX]) {
+      const location = await land(returnTo)
+      if (location === null) refused += 1
+      else expectSafe(location, returnTo)
+    }
+  }
+  expect(refused).toBeGreaterThan(200)
+})
+
+test.each(['returnTo=/&returnTo=//evil.example', 'returnTo=//evil.example&returnTo=/', 'returnTo[]=//evil.example'])(
+  'nor with %s',
+  async (query) => {
+    for (const path of ['/auth/github', '/auth/x']) {
+      const answer = await person.request(`${path}?${query}`)
+      if (answer.status !== 303) expect(answer.status).toBe(400)
+      const rows = await world.db().select({ returnTo: connectAttempts.returnTo }).from(connectAttempts)
+      for (const { returnTo } of rows) if (returnTo !== null) expectSafe(returnTo, query)
+    }
+  },
+)
+
+function expectSafe(location: string, given: string): void {
+  const url = new URL(location)
+  expect([new URL(world.url).origin, FRONT_END], JSON.stringify(given)).toContain(url.origin)
+  expect(url.protocol, JSON.stringify(given)).toMatch(/^https?:$/)
+  expect([url.username, url.password], JSON.stringify(given)).toEqual(['', ''])
+  expect(location, JSON.stringify(given)).toMatch(/^[\x21-\x7e]+$/)
+}
