@@ -55,7 +55,8 @@ export async function rotateTokens(
   const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null
   if (issued !== null) {
     await commitTokens(deps, claim, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
-    return { kind: 'moved' }
+    // The refresh token that came is kept, but for this caller there is nothing to use.
+    return issued.accessToken === null ? { kind: 'failed', error: new AppError('X_UNAVAILABLE') } : { kind: 'moved' }
   }
   return settleWithoutTokens(deps, claim, answer)
 }

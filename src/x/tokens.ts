@@ -52,9 +52,9 @@ async function getUsableToken(
     const row = await getTokenRow(deps, account.id)
     const rejected = row.version === rejectedVersion
     if (!rejected && row.secondsLeft > margin) return open(deps, account, row)
-    // Once somebody has tried to refresh, a token that still lives is good enough.
+    // Once a refresh was tried, a token that lives is good enough, be it the old one or a new one that X gave a short life.
     const isFallback = !rejected && row.secondsLeft > timing.usableBeforeEnd
-    if (outcome !== null && outcome.kind !== 'moved' && isFallback) return open(deps, account, row)
+    if (outcome !== null && isFallback) return open(deps, account, row)
     if (outcome?.kind === 'failed') throw outcome.error
     if (row.refreshTokenSealed === null) {
       if (isFallback) return open(deps, account, row)
