@@ -74,6 +74,10 @@ CREATE TABLE "oauth_tokens" (
 	"cause" text,
 	"next_try_at" timestamp (3) with time zone,
 	"fail_count" integer DEFAULT 0 NOT NULL,
+	"refresh_issued_at" timestamp (3) with time zone NOT NULL,
+	"last_event" text NOT NULL,
+	"last_event_at" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "oauth_tokens_last_event" CHECK ("oauth_tokens"."last_event" in ('ISSUED', 'REFRESHED', 'RECOVERED', 'X_UNAVAILABLE', 'X_CREDENTIALS_REJECTED', 'ANSWER_LOST', 'REFUSED')),
 	CONSTRAINT "oauth_tokens_state" CHECK ("oauth_tokens"."state" in ('ACTIVE', 'UNCERTAIN', 'DEAD')),
 	CONSTRAINT "oauth_tokens_lease" CHECK (("oauth_tokens"."lease_id" is null) = ("oauth_tokens"."lease_until" is null))
 );
@@ -110,6 +114,8 @@ CREATE TABLE "tweets" (
 	"attempt" integer DEFAULT 1 NOT NULL,
 	"claimed_until" timestamp (3) with time zone NOT NULL,
 	"sent_at" timestamp (3) with time zone,
+	"doubt_since" timestamp (3) with time zone,
+	"settle_reads" integer DEFAULT 0 NOT NULL,
 	"x_tweet_id" text,
 	"error_code" text,
 	"retry_at" timestamp (3) with time zone,
@@ -131,6 +137,15 @@ CREATE TABLE "users" (
 	CONSTRAINT "users_github_id" UNIQUE("github_id")
 );
 --> statement-breakpoint
+CREATE TABLE "x_blocks" (
+	"subject" text NOT NULL,
+	"endpoint" text NOT NULL,
+	"error_code" text NOT NULL,
+	"until" timestamp (3) with time zone NOT NULL,
+	CONSTRAINT "x_blocks_subject_endpoint_pk" PRIMARY KEY("subject","endpoint"),
+	CONSTRAINT "x_blocks_endpoint" CHECK ("x_blocks"."endpoint" in ('POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE'))
+);
+--> statement-breakpoint
 ALTER TABLE "connect_attempts" ADD CONSTRAINT "connect_attempts_user_id_users_id_fk" FOREIGN KEY ("user_id") REFERENCES "public"."users"("id") ON DELETE cascade ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "connect_attempts" ADD CONSTRAINT "connect_attempts_reconnect_account_id_connected_accounts_id_fk" FOREIGN KEY ("reconnect_account_id") REFERENCES "public"."connected_accounts"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "connect_attempts" ADD CONSTRAINT "connect_attempts_account_id_connected_accounts_id_fk" FOREIGN KEY ("account_id") REFERENCES "public"."connected_accounts"("id") ON DELETE set null ON UPDATE no action;--> statement-breakpoint
@@ -143,7 +158,7 @@ ALTER TABLE "tweets" ADD CONSTRAINT "tweets_account_id_connected_accounts_id_fk"
 CREATE INDEX "connect_attempts_expires_at_index" ON "connect_attempts" USING btree ("expires_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "connected_accounts_one_live" ON "connected_accounts" USING btree ("provider","provider_account_id") WHERE "connected_accounts"."status" <> 'DISCONNECTED';--> statement-breakpoint
 CREATE INDEX "connected_accounts_user_id_connected_at_index" ON "connected_accounts" USING btree ("user_id","connected_at");--> statement-breakpoint
-CREATE INDEX "oauth_tokens_access_expires_at_index" ON "oauth_tokens" USING btree ("access_expires_at");--> statement-breakpoint
+CREATE INDEX "oauth_tokens_refresh_issued_at_index" ON "oauth_tokens" USING btree ("refresh_issued_at");--> statement-breakpoint
 CREATE INDEX "rotation_orphans_account_id_index" ON "rotation_orphans" USING btree ("account_id");--> statement-breakpoint
 CREATE INDEX "sessions_user_id_index" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "sessions_expires_at_index" ON "sessions" USING btree ("expires_at");--> statement-breakpoint

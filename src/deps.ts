@@ -16,10 +16,10 @@ export type Clock = {
 /** Background work, asked for by name; `jobs.ts` carries it out. */
 export type Jobs = {
   /** Queues a job in the transaction of `deps`, so that it exists exactly if what asked for it does. */
-  enqueue(deps: Pick<Deps, 'db'>, name: JobName, data: JobData): Promise<void>
+  enqueue(deps: Pick<Deps, 'db'>, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
 }
 
-export type JobName = 'revoke-grant'
+export type JobName = 'revoke-grant' | 'settle-tweet'
 export type JobData = { id: string }
 
 /** What lives as long as the process, passed first to every function that needs it. */

@@ -140,10 +140,15 @@ export const errorCodes = {
     retry: 'later',
     sentence: 'The gateway stopped before the tweet was sent. Nothing was posted; send it again.',
   },
+  NOT_POSTED: {
+    retry: 'action',
+    sentence:
+      'X took the request but never posted it. Send it again if it is still wanted; the same idempotency key will do.',
+  },
   OUTCOME_UNKNOWN: {
     retry: 'never',
     sentence:
-      'X did not tell whether it posted this. It will not be sent again by itself; look at the timeline before you send it again.',
+      'X did not tell whether it posted this. It is being looked for in the timeline; ask again in a minute or two. It is never sent twice.',
   },
 } as const satisfies Record<string, { retry: 'later' | 'action' | 'never'; sentence: string }>
 

@@ -7,8 +7,9 @@ import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import type { Log } from './log.ts'
-import { sweepTweets } from './tweets.ts'
+import { settleTweet, sweepTweets } from './tweet-outcome.ts'
 import { revokeGrant } from './x/revocation.ts'
+import { refreshIdle } from './x/tokens.ts'
 
 /** The job queue: what features ask through, and its life. */
 export type JobQueue = {
@@ -38,11 +39,11 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))
   return {
     jobs: {
-      enqueue: async (deps, name, data) => {
+      enqueue: async (deps, name, { id }, afterSeconds = 0) => {
         // postgres.js gives the rows, PGlite an object with rows: pg-boss reads both, which drizzle's common type can't say.
         const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
         const db = fromDrizzle({ execute }, sql)
-        await boss.send(name, data, { db })
+        await boss.send(name, { id }, { db, startAfter: afterSeconds })
       },
     },
     start: async (deps) => {
@@ -56,12 +57,27 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         deleteAfterSeconds: DAY_SECONDS,
         expireInSeconds: 60,
       })
+      await boss.createQueue('settle-tweet' satisfies JobName, {
+        retryLimit: 1_000,
+        retryDelay: 15,
+        retryBackoff: true,
+        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
+        deleteAfterSeconds: DAY_SECONDS,
+        expireInSeconds: 60,
+      })
       await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
       await boss.work<JobData>(
         'revoke-grant' satisfies JobName,
         { pollingIntervalSeconds: POLL_SECONDS },
         async ([job]) => {
           if (job !== undefined) await attempt(deps, 'revoke-grant', () => revokeGrant(deps, job.data.id))
+        },
+      )
+      await boss.work<JobData>(
+        'settle-tweet' satisfies JobName,
+        { pollingIntervalSeconds: POLL_SECONDS, localConcurrency: 4 },
+        async ([job]) => {
+          if (job !== undefined) await attempt(deps, 'settle-tweet', () => settleTweet(deps, job.data.id))
         },
       )
       await boss.work('sweep', { pollingIntervalSeconds: POLL_SECONDS }, () =>
@@ -77,6 +93,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepTweets(deps)
   await sweepAttempts(deps)
   await sweepSessions(deps)
+  await refreshIdle(deps)
 }
 
 // pg-boss tries again; the log says why.

@@ -28,6 +28,11 @@ export type Timing = {
   callDeadline: number
   /** How long a tweet's sender has for everything; afterwards the row belongs to the sweeper. */
   tweetClaim: number
+  /** When a tweet in doubt is first looked for in the timeline, and when again if it was not there. */
+  settleAfter: number
+  settleAgainAfter: number
+  /** A refresh token that was issued this long ago, and not used since, is rotated before its six months are over. */
+  idleRefresh: number
   /** How long a caller waits for the outcome of a tweet that another call is sending. */
   waitForTweet: number
 }
@@ -47,5 +52,8 @@ export const productionTiming: Timing = Object.freeze({
   waitForRotation: 8,
   callDeadline: 10,
   tweetClaim: 60,
+  settleAfter: 15,
+  settleAgainAfter: 60,
+  idleRefresh: 150 * 86_400,
   waitForTweet: 15,
 })

@@ -1,18 +1,16 @@
 // A tweet is a row that moves: PENDING → POSTED | FAILED | UNKNOWN. It is written before X is called, and marked as sent before
 // the request leaves, so that after any crash the row tells whether the tweet may exist. One that may exist is never sent again.
-import { and, asc, desc, eq, gt, inArray, lt, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
 import { sha256 } from './crypto.ts'
 import { tweets } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
+import { type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts, markUsed } from './x/accounts.ts'
-import { createTweet, deleteXTweet, type XAnswer, type XTweetRequest } from './x/api.ts'
+import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
 import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './x/text.ts'
 import { withAccessToken } from './x/tokens.ts'
-
-/** A tweet's row. */
-export type Tweet = typeof tweets.$inferSelect
 
 /** What a caller asks to be posted. Null leaves a choice to us, or to X. */
 export type PostTweetInput = XTweetRequest & { accountId: string | null; idempotencyKey: string | null }
@@ -144,7 +142,7 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   const { xTweetId } = tweet
   if (tweet.status !== 'POSTED' || xTweetId === null)
     throw new AppError('TWEET_NOT_POSTED', { field: ['input', 'tweetId'] })
-  const answer = await withAccessToken(deps, { id: tweet.accountId, userId }, (accessToken) =>
+  const answer = await withAccessToken(deps, { id: tweet.accountId, userId }, 'DELETE_TWEET', (accessToken) =>
     deleteXTweet(deps, accessToken, xTweetId),
   )
   if (answer.kind === 'refused') throw new AppError(answer.code, { retryAt: answer.retryAt })
@@ -154,25 +152,18 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   return deleted ?? tweet
 }
 
-/** Settles what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
-export async function sweepTweets(deps: Deps): Promise<void> {
-  const sent = sql`${tweets.sentAt} is not null`
-  await deps.db
-    .update(tweets)
-    .set({
-      status: sql`case when ${sent} then 'UNKNOWN' else 'FAILED' end`,
-      errorCode: sql`case when ${sent} then 'OUTCOME_UNKNOWN' else 'POST_INTERRUPTED' end`,
-    })
-    .where(and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMargin))))
-}
-
 async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {
-  let answer: Exclude<XAnswer<string>, { kind: 'unauthorized' }>
+  let answer: PostAnswer
   try {
-    answer = await withAccessToken(deps, { id: tweet.accountId, userId: tweet.userId }, async (accessToken) => {
-      await markSent(deps, tweet, claimedAt)
-      return createTweet(deps, accessToken, tweet)
-    })
+    answer = await withAccessToken(
+      deps,
+      { id: tweet.accountId, userId: tweet.userId },
+      'POST_TWEET',
+      async (accessToken) => {
+        await markSent(deps, tweet, claimedAt)
+        return createTweet(deps, accessToken, tweet)
+      },
+    )
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     // withAccessToken throws only while nothing has been posted.
@@ -180,7 +171,7 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
   }
   if (answer.kind === 'unknown')
     deps.log.warn({ error: answer.cause, tweetId: tweet.id }, 'X did not tell whether it posted a tweet')
-  const settled = await persistently(deps, 'write down what became of a tweet', () => settle(deps, tweet, answer))
+  const settled = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
   if (settled.status === 'POSTED') await markUsed(deps, tweet.accountId)
   return settled
 }
@@ -197,37 +188,6 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
           .where(and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), eq(tweets.status, 'PENDING')))
           .returning({ id: tweets.id })
   if (marked === undefined) throw new AppError('POST_INTERRUPTED')
-}
-
-async function settle(
-  deps: Deps,
-  tweet: Tweet,
-  answer: Exclude<XAnswer<string>, { kind: 'unauthorized' }>,
-): Promise<Tweet> {
-  const outcome =
-    answer.kind === 'done'
-      ? {
-          status: 'POSTED' as const,
-          xTweetId: answer.value,
-          errorCode: null,
-          retryAt: null,
-          postedAt: deps.clock.sqlNow(),
-        }
-      : answer.kind === 'unknown'
-        ? { status: 'UNKNOWN' as const, errorCode: 'OUTCOME_UNKNOWN' }
-        : { status: 'FAILED' as const, errorCode: answer.code, retryAt: answer.retryAt }
-  const [settled] = await deps.db
-    .update(tweets)
-    .set(outcome)
-    // UNKNOWN too: what the sweeper could only guess, this knows.
-    .where(
-      and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
-    )
-    .returning()
-  if (settled !== undefined) return settled
-  const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
-  if (row === undefined) throw new AppError('ACCOUNT_DISCONNECTED')
-  return row
 }
 
 async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: string): Promise<Tweet> {

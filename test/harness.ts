@@ -72,7 +72,7 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
     gateway = await startGateway(config, log, {
       clock,
       database: opened,
-      timing: { ...productionTiming, callDeadline: DEADLINE_SECONDS },
+      timing: { ...productionTiming, callDeadline: DEADLINE_SECONDS, settleAfter: 1, settleAgainAfter: 1 },
     })
   }
   await start()

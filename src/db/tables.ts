@@ -8,6 +8,7 @@ import {
   index,
   integer,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   unique,
@@ -33,6 +34,16 @@ export const accountStatusReasons = [
   'DISCONNECTED_BY_USER',
 ] as const
 export const tokenStates = ['ACTIVE', 'UNCERTAIN', 'DEAD'] as const
+export const tokenEvents = [
+  'ISSUED',
+  'REFRESHED',
+  'RECOVERED',
+  'X_UNAVAILABLE',
+  'X_CREDENTIALS_REJECTED',
+  'ANSWER_LOST',
+  'REFUSED',
+] as const
+export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE'] as const
 export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED'] as const
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
@@ -171,9 +182,15 @@ export const oauthTokens = pgTable(
     cause: text(),
     nextTryAt: moment(),
     failCount: integer().notNull().default(0),
+    /** When X issued the refresh token, which lives about six months. */
+    refreshIssuedAt: moment().notNull(),
+    /** What last happened to the tokens, for people: never decides anything. */
+    lastEvent: text({ enum: tokenEvents }).notNull(),
+    lastEventAt: moment().notNull(),
   },
   (table) => [
-    index().on(table.accessExpiresAt),
+    index().on(table.refreshIssuedAt),
+    check('oauth_tokens_last_event', oneOf(table.lastEvent, tokenEvents)),
     check('oauth_tokens_state', oneOf(table.state, tokenStates)),
     check('oauth_tokens_lease', sql`(${table.leaseId} is null) = (${table.leaseUntil} is null)`),
   ],
@@ -234,6 +251,10 @@ export const tweets = pgTable(
     claimedUntil: moment().notNull(),
     /** Durable mark, written before X is called: from here on the tweet may exist. */
     sentAt: moment(),
+    /** The earliest sending whose outcome was unknown: the account's timeline is read from there. Kept when tried again. */
+    doubtSince: moment(),
+    /** Billed reads of the timeline spent on this tweet. */
+    settleReads: integer().notNull().default(0),
     xTweetId: text(),
     errorCode: text(),
     retryAt: moment(),
@@ -247,6 +268,25 @@ export const tweets = pgTable(
     check('tweets_status', oneOf(table.status, tweetStatuses)),
     check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),
     check('tweets_failed', sql`(${table.status} in ('FAILED', 'UNKNOWN')) = (${table.errorCode} is not null)`),
+  ],
+)
+
+/**
+ * A call to X that is known to be in vain for a while: a rate limit used up, or the app's credits. Read before each call, by all
+ * instances. A row whose time is over lets one caller through, who removes it or renews it.
+ */
+export const xBlocks = pgTable(
+  'x_blocks',
+  {
+    /** An account's id, or APP for the whole app. */
+    subject: text().notNull(),
+    endpoint: text({ enum: xEndpoints }).notNull(),
+    errorCode: text().notNull(),
+    until: moment().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.subject, table.endpoint] }),
+    check('x_blocks_endpoint', oneOf(table.endpoint, xEndpoints)),
   ],
 )
 

@@ -120,7 +120,9 @@ async function requestRevocationOf(
     if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
     // A refresh token that may be spent may not lead X to the grant any more; the access token still does.
     const accessToken =
-      refreshToken === null || tokens.sentAt !== null ? openToken(deps, owner, 'accessTokenSealed', tokens) : null
+      refreshToken === null || tokens.sentAt !== null || tokens.state !== 'ACTIVE'
+        ? openToken(deps, owner, 'accessTokenSealed', tokens)
+        : null
     if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
   } catch (error) {
     // Unlinking must not fail for tokens that nobody can read any more.

@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type CallReport, callProvider } from '../outbound.ts'
 import { readRetryAt } from './rate-limits.ts'
+import type { ShownText } from './same-text.ts'
 
 /** What came of a call to X's API. */
 export type XAnswer<T> =
@@ -25,6 +26,9 @@ export type XProfile = {
   subscriptionType: string | null
 }
 
+/** A post of an account's timeline. */
+export type TimelinePost = ShownText & { xTweetId: string; createdAt: Date }
+
 /** What is sent to X for one tweet. */
 export type XTweetRequest = {
   text: string
@@ -32,6 +36,9 @@ export type XTweetRequest = {
   replySettings: 'FOLLOWING' | 'MENTIONED_USERS' | 'SUBSCRIBERS' | 'VERIFIED' | null
   madeWithAi: boolean
 }
+
+// Within the size limit of an answer even where every character is escaped.
+const TIMELINE_PAGE = 25
 
 const REPLY_SETTINGS = {
   FOLLOWING: 'following',
@@ -59,6 +66,22 @@ const deletedShape = z.union([
   z.object({ data: z.object({ deleted: z.boolean() }) }),
   z.object({ errors: z.array(z.unknown()).min(1) }),
 ])
+const entitiesShape = z.object({ urls: z.array(z.object({ expanded_url: z.string().optional() })).default([]) })
+const timelineShape = z.object({
+  data: z
+    .array(
+      z.object({
+        id: xId,
+        text: z.string(),
+        created_at: z.string(),
+        entities: entitiesShape.optional(),
+        note_tweet: z.object({ text: z.string(), entities: entitiesShape.optional() }).optional(),
+      }),
+    )
+    // Left out when there are none.
+    .default([]),
+  meta: z.object({ next_token: z.string().optional() }),
+})
 const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
 
 /** Our app at X. */
@@ -104,6 +127,31 @@ export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: st
   const answer = await ask(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
   if (answer.report.status === 404) return { kind: 'done', value: true }
   return judge(deps, answer, deletedShape, () => true as const)
+}
+
+/** The account's newest posts since a moment, newest first; `isWhole` is false when there are more than fit one page. Billed by the post. */
+export async function fetchTimeline(
+  deps: Deps,
+  accessToken: string,
+  providerAccountId: string,
+  since: Date,
+): Promise<XAnswer<{ posts: TimelinePost[]; isWhole: boolean }>> {
+  const query = new URLSearchParams({
+    max_results: String(TIMELINE_PAGE),
+    // X takes whole seconds.
+    start_time: new Date(Math.floor(since.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z'),
+    'tweet.fields': 'created_at,entities,note_tweet',
+  })
+  const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
+  return judge(deps, answer, timelineShape, ({ data, meta }) => ({
+    posts: data.map((post) => ({
+      xTweetId: post.id,
+      text: post.note_tweet?.text ?? post.text,
+      expandedUrls: (post.note_tweet?.entities ?? post.entities)?.urls.map((url) => url.expanded_url ?? '') ?? [],
+      createdAt: new Date(post.created_at),
+    })),
+    isWhole: meta.next_token === undefined,
+  }))
 }
 
 type RawAnswer = { report: CallReport; body: unknown; error: unknown }

@@ -85,6 +85,9 @@ async function upsert(
     cause: null,
     nextTryAt: null,
     failCount: 0,
+    refreshIssuedAt: now,
+    lastEvent: 'ISSUED' as const,
+    lastEventAt: now,
   }
   await deps.db
     .insert(oauthTokens)

@@ -46,7 +46,7 @@ export async function rotateTokens(
   if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
   // A process that was stopped between the claim and here may find its lease taken over: it gives up without sending.
   if (secondsSince(claim.claimedAt) > timing.lease - timing.callDeadline - timing.sendMargin) {
-    await releaseClaim(deps, claim, { retryInSeconds: 0 })
+    await releaseClaim(deps, claim, { event: null, retryInSeconds: 0 })
     return { kind: 'held' }
   }
   const refreshToken = await openRefreshToken(deps, claim)
@@ -124,7 +124,7 @@ async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
     if (refreshToken === null) throw new Error('Bug: a row without a refresh token was claimed')
     return refreshToken
   } catch (error) {
-    await releaseClaim(deps, claim, { retryInSeconds: null })
+    await releaseClaim(deps, claim, { event: null, retryInSeconds: null })
     if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
     deps.log.error(
       { error, accountId: claim.accountId },
@@ -136,7 +136,12 @@ async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
 }
 
 type RotatedTokens = IssuedTokens & { refreshToken: string }
-type SealedPair = { accessTokenSealed: string; refreshTokenSealed: string; secondsLeft: () => number }
+type SealedPair = {
+  accessTokenSealed: string
+  refreshTokenSealed: string
+  secondsLeft: () => number
+  secondsSinceIssue: () => number
+}
 
 async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, receivedAt: number): Promise<void> {
   // Sealed once: a retry recognises what an earlier try has written by its bytes.
@@ -145,6 +150,7 @@ async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, rec
     refreshTokenSealed: sealToken(deps, claim, 'refreshTokenSealed', issued.refreshToken),
     // Counted from the receipt: the write may come much later.
     secondsLeft: () => issued.expiresInSeconds - secondsSince(receivedAt),
+    secondsSinceIssue: () => secondsSince(receivedAt),
   }
   const written = await persistently(deps, 'write a rotated pair of tokens', () => writePair(deps, claim, pair))
   if (!written)
@@ -168,6 +174,9 @@ async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<bo
       cause: null,
       nextTryAt: null,
       failCount: 0,
+      refreshIssuedAt: sqlIn(deps.clock, -pair.secondsSinceIssue()),
+      lastEvent: claim.cause === null ? 'REFRESHED' : 'RECOVERED',
+      lastEventAt: deps.clock.sqlNow(),
     })
     .where(heldBy(claim))
     .returning({ version: oauthTokens.version })
@@ -223,6 +232,9 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
         cause: null,
         nextTryAt: null,
         failCount: 0,
+        refreshIssuedAt: orphan.createdAt,
+        lastEvent: 'RECOVERED',
+        lastEventAt: deps.clock.sqlNow(),
       })
       .where(heldBy(claim))
       .returning({ version: oauthTokens.version })
@@ -256,7 +268,8 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   }
   const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
   const retryInSeconds = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
-  await releaseClaim(deps, claim, { retryInSeconds })
+  const event = meaning === 'APP_REJECTED' ? 'X_CREDENTIALS_REJECTED' : 'X_UNAVAILABLE'
+  await releaseClaim(deps, claim, { event, retryInSeconds })
   if (meaning === 'APP_REJECTED') {
     deps.log.error(
       evidence,
@@ -272,7 +285,10 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
 async function releaseClaim(
   deps: Deps,
   claim: Claim,
-  { retryInSeconds }: { retryInSeconds: number | null },
+  {
+    event,
+    retryInSeconds,
+  }: { event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null; retryInSeconds: number | null },
 ): Promise<void> {
   const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
   await persistently(deps, 'give a lease back', () =>
@@ -284,6 +300,7 @@ async function releaseClaim(
         sentAt: null,
         state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
         failCount: sql`${oauthTokens.failCount} + 1`,
+        ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
         nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
       })
       .where(heldBy(claim)),
@@ -300,6 +317,8 @@ async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
         state: 'UNCERTAIN',
         cause: claim.cause ?? 'ANSWER_LOST',
         failCount: sql`${oauthTokens.failCount} + 1`,
+        lastEvent: 'ANSWER_LOST',
+        lastEventAt: deps.clock.sqlNow(),
         // X may still be acting on what was sent.
         nextTryAt: sqlIn(deps.clock, deps.timing.lapseMargin),
       })
@@ -312,7 +331,15 @@ async function markDead(deps: Deps, claim: Claim): Promise<void> {
     transaction(deps, async (deps) => {
       const [row] = await deps.db
         .update(oauthTokens)
-        .set({ state: 'DEAD', leaseId: null, leaseUntil: null, sentAt: null, cause: claim.cause ?? 'REFUSED' })
+        .set({
+          state: 'DEAD',
+          leaseId: null,
+          leaseUntil: null,
+          sentAt: null,
+          cause: claim.cause ?? 'REFUSED',
+          lastEvent: 'REFUSED',
+          lastEventAt: deps.clock.sqlNow(),
+        })
         .where(heldBy(claim))
         .returning({ accountId: oauthTokens.accountId })
       // Another holder has the row: whether the grant is dead is for it to find out.

@@ -1,16 +1,20 @@
 // Access to an account's access token. The one way for anything to act for a linked account.
-import { eq, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNotNull, lt, ne, sql } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
-import type { Deps, RotationOutcome } from '../deps.ts'
+import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { markNeedsReauth } from './accounts.ts'
 import type { XAnswer } from './api.ts'
+import { findBlock, rememberAnswer, type XEndpoint } from './limits.ts'
 import { rotateTokens } from './rotation.ts'
 import { openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50
 const POLL_MAX_MILLISECONDS = 400
+
+// Each minute: enough for a million links in half a year, and no burst at X.
+const IDLE_BATCH = 20
 
 type Usable = { accessToken: string; version: number }
 
@@ -18,11 +22,27 @@ type Usable = { accessToken: string; version: number }
  * Runs `use` with an access token that is fresh: refreshed before it ends, and once more if X answers 401, with one retry and
  * never a loop. Of any number of callers, in any number of processes, one refreshes and the others wait for its result.
  *
+ * A call that X is known to refuse for a while is not made at all.
+ *
+ * @param endpoint what kind of call `use` makes.
  * @param use makes one call. It is made a second time only after `unauthorized`, by which X promises to have done nothing.
  * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE, X_CREDENTIALS_REJECTED: then
  *   `use` has not run, or was refused by X.
  */
 export async function withAccessToken<T>(
+  deps: Deps,
+  account: { id: string; userId: string },
+  endpoint: XEndpoint,
+  use: (accessToken: string) => Promise<XAnswer<T>>,
+): Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>> {
+  const block = await findBlock(deps, account.id, endpoint)
+  if (block !== null) return block
+  const answer = await callWithToken(deps, account, use)
+  await rememberAnswer(deps, account.id, endpoint, answer)
+  return answer
+}
+
+async function callWithToken<T>(
   deps: Deps,
   account: { id: string; userId: string },
   use: (accessToken: string) => Promise<XAnswer<T>>,
@@ -35,6 +55,29 @@ export async function withAccessToken<T>(
   if (again.kind !== 'unauthorized') return again
   deps.log.warn({ accountId: account.id }, 'X refused an access token that it had just issued')
   return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null }
+}
+
+/**
+ * Rotates the tokens of links that nobody has used for months, a few at a time, before their refresh tokens die of age. A link that
+ * is used is refreshed by its use, and never here.
+ */
+export async function refreshIdle(deps: Deps): Promise<void> {
+  const idle = await deps.db
+    .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
+    .from(oauthTokens)
+    .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
+    .where(
+      and(
+        lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefresh)),
+        ne(oauthTokens.state, 'DEAD'),
+        isNotNull(oauthTokens.refreshTokenSealed),
+        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+      ),
+    )
+    .orderBy(asc(oauthTokens.refreshIssuedAt))
+    .limit(IDLE_BATCH)
+  for (const account of idle)
+    await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, false))
 }
 
 /** @param rejectedVersion the version whose access token X has just refused, or null. */

@@ -1,0 +1,154 @@
+// What became of a tweet, and finding it out where X did not say. A tweet in doubt is looked for in the account's timeline, which is
+// billed: at most three times, and never is it sent again on a guess.
+import { and, eq, inArray, isNotNull, lt, sql } from 'drizzle-orm'
+import { tweets } from './db/tables.ts'
+import { type Deps, sqlIn, transaction } from './deps.ts'
+import { AppError } from './errors.ts'
+import { findConnectedAccount } from './x/accounts.ts'
+import { fetchTimeline, type TimelinePost, type XAnswer } from './x/api.ts'
+import { isSameText } from './x/same-text.ts'
+import { withAccessToken } from './x/tokens.ts'
+
+/** A tweet's row. */
+export type Tweet = typeof tweets.$inferSelect
+
+/** What X answered to a tweet, once its access token was accepted. */
+export type PostAnswer = Exclude<XAnswer<string>, { kind: 'unauthorized' }>
+
+const MAX_READS = 3
+// Two looks a minute apart: X's timeline may lag behind its own answer.
+const READS_TO_BE_SURE = 2
+// X's clock and ours may differ.
+const CLOCK_MARGIN_MILLISECONDS = 60_000
+
+/** Writes down what X answered. A doubt is handed to `settleTweet` in the same transaction. */
+export function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+  return transaction(deps, async (deps) => {
+    const outcome = readOutcome(deps, tweet, answer)
+    const [written] = await deps.db
+      .update(tweets)
+      .set(outcome)
+      // UNKNOWN too: what the sweeper could only guess, this knows.
+      .where(
+        and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
+      )
+      .returning()
+    if (written?.status === 'UNKNOWN') await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAfter)
+    if (written !== undefined) return written
+    const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
+    if (row === undefined) throw new AppError('TWEET_NOT_FOUND')
+    return row
+  })
+}
+
+/** Takes over what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
+export async function sweepTweets(deps: Deps): Promise<void> {
+  const left = and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)))
+  await transaction(deps, async (deps) => {
+    const inDoubt = await deps.db
+      .update(tweets)
+      .set({
+        status: 'UNKNOWN',
+        errorCode: 'OUTCOME_UNKNOWN',
+        doubtSince: sql`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
+      })
+      .where(and(left, isNotNull(tweets.sentAt)))
+      .returning({ id: tweets.id })
+    for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'settle-tweet', tweet, 0)
+    await deps.db.update(tweets).set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }).where(left)
+  })
+}
+
+/**
+ * Looks for a tweet in doubt in its account's timeline: POSTED with its id where it is there, FAILED where it is not after two looks.
+ * @throws Error when X could not be read: the job is then tried again.
+ */
+export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
+  // Counted before it is read, so that a crash in between cannot make it four.
+  const [tweet] = await deps.db
+    .update(tweets)
+    .set({ settleReads: sql`${tweets.settleReads} + 1` })
+    .where(and(eq(tweets.id, tweetId), eq(tweets.status, 'UNKNOWN'), lt(tweets.settleReads, MAX_READS)))
+    .returning()
+  if (tweet === undefined) return
+  const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
+  if (account === null || account.status === 'DISCONNECTED') return
+  const since = new Date((tweet.doubtSince ?? tweet.createdAt).getTime() - CLOCK_MARGIN_MILLISECONDS)
+  const page = await readTimeline(deps, tweet, account, since)
+  const post = await findPost(deps, tweet, page.posts)
+  if (post !== null) {
+    const found = {
+      status: 'POSTED' as const,
+      xTweetId: post.xTweetId,
+      postedAt: post.createdAt,
+      errorCode: null,
+      retryAt: null,
+    }
+    await close(deps, tweet, found)
+  } else if (tweet.errorCode === 'DUPLICATE_TWEET' && tweet.settleReads >= READS_TO_BE_SURE) {
+    await close(deps, tweet, { status: 'FAILED', errorCode: 'DUPLICATE_TWEET' })
+  } else if (page.isWhole && tweet.settleReads >= READS_TO_BE_SURE) {
+    await close(deps, tweet, { status: 'FAILED', errorCode: 'NOT_POSTED' })
+  } else {
+    await transaction(deps, (deps) => deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAgainAfter))
+  }
+}
+
+function readOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer) {
+  const doubt = { status: 'UNKNOWN' as const, doubtSince: sql<Date>`coalesce(${tweets.doubtSince}, ${tweets.sentAt})` }
+  if (answer.kind === 'done') {
+    return {
+      status: 'POSTED' as const,
+      xTweetId: answer.value,
+      errorCode: null,
+      retryAt: null,
+      postedAt: deps.clock.sqlNow(),
+    }
+  }
+  if (answer.kind === 'unknown') return { ...doubt, errorCode: 'OUTCOME_UNKNOWN' }
+  // That X has this text already is evidence that the earlier try of the same tweet arrived.
+  if (answer.code === 'DUPLICATE_TWEET' && tweet.doubtSince !== null) return { ...doubt, errorCode: answer.code }
+  return { status: 'FAILED' as const, errorCode: answer.code, retryAt: answer.retryAt }
+}
+
+async function readTimeline(
+  deps: Deps,
+  tweet: Tweet,
+  account: { id: string; userId: string; providerAccountId: string },
+  since: Date,
+) {
+  try {
+    const answer = await withAccessToken(deps, account, 'READ_TIMELINE', (accessToken) =>
+      fetchTimeline(deps, accessToken, account.providerAccountId, since),
+    )
+    if (answer.kind === 'done') return answer.value
+    if (answer.kind === 'refused') throw new AppError(answer.code)
+  } catch (error) {
+    // A read that was refused, or not even made, is not billed.
+    await deps.db
+      .update(tweets)
+      .set({ settleReads: sql`${tweets.settleReads} - 1` })
+      .where(eq(tweets.id, tweet.id))
+    throw error
+  }
+  throw new AppError('X_UNAVAILABLE')
+}
+
+// The oldest with this text that is not another tweet of ours.
+async function findPost(deps: Deps, tweet: Tweet, posts: TimelinePost[]): Promise<TimelinePost | null> {
+  const same = posts.filter((post) => isSameText(tweet.text, post))
+  if (same.length === 0) return null
+  const ids = same.map((post) => post.xTweetId)
+  const known = await deps.db
+    .select({ xTweetId: tweets.xTweetId })
+    .from(tweets)
+    .where(and(eq(tweets.accountId, tweet.accountId), inArray(tweets.xTweetId, ids)))
+  return same.findLast((post) => !known.some(({ xTweetId }) => xTweetId === post.xTweetId)) ?? null
+}
+
+async function close(deps: Deps, tweet: Tweet, outcome: Partial<typeof tweets.$inferInsert>): Promise<void> {
+  await deps.db
+    .update(tweets)
+    .set(outcome)
+    .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'UNKNOWN'), eq(tweets.attempt, tweet.attempt)))
+}
