@@ -79,15 +79,17 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
     const origin = c.req.header('origin')
     const site = c.req.header('sec-fetch-site')
     const isListed = origin !== undefined && allowedOrigins.includes(origin)
-    if (isListed) {
+    const allow = () => {
+      if (!isListed) return
       c.header('access-control-allow-origin', origin)
       c.header('access-control-allow-credentials', 'true')
-      if (c.req.method === 'OPTIONS') {
-        c.header('access-control-allow-methods', 'POST')
-        c.header('access-control-allow-headers', 'content-type, authorization')
-        c.header('access-control-max-age', '600')
-        return c.body(null, 204)
-      }
+    }
+    if (isListed && c.req.method === 'OPTIONS') {
+      allow()
+      c.header('access-control-allow-methods', 'POST')
+      c.header('access-control-allow-headers', 'content-type, authorization')
+      c.header('access-control-max-age', '600')
+      return c.body(null, 204)
     }
     const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
     const isOwn = site === undefined ? origin === undefined || origin === publicUrl : site === 'same-origin'
@@ -97,7 +99,9 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
         403,
       )
     }
-    return next()
+    await next()
+    // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.
+    allow()
   }
 }
 
