@@ -1,6 +1,6 @@
 import { and, desc, eq, exists, inArray, ne } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
-import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { connectedAccounts, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { requestRevocation } from './revocation.ts'
@@ -62,7 +62,11 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
   await transaction(deps, async (deps) => {
     // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
     const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
-    if (tokens !== undefined) await requestRevocationOf(deps, account, tokens)
+    if (tokens !== undefined)
+      await requestRevocationOf(deps, account, tokens, tokens.sentAt !== null || tokens.state !== 'ACTIVE')
+    // Newer than those, and with nobody to adopt them any more.
+    const orphans = await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, account.id)).returning()
+    for (const orphan of orphans) await requestRevocationOf(deps, account, orphan, false)
     await deps.db
       .update(connectedAccounts)
       .set({
@@ -112,17 +116,15 @@ export async function markNeedsReauth(
 async function requestRevocationOf(
   deps: Deps,
   account: ConnectedAccount,
-  tokens: typeof oauthTokens.$inferSelect,
+  tokens: Pick<typeof oauthTokens.$inferSelect, 'accessTokenSealed' | 'refreshTokenSealed'>,
+  maybeSpent: boolean,
 ): Promise<void> {
   const owner = { accountId: account.id, userId: account.userId }
   try {
     const refreshToken = openToken(deps, owner, 'refreshTokenSealed', tokens)
     if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
     // A refresh token that may be spent may not lead X to the grant any more; the access token still does.
-    const accessToken =
-      refreshToken === null || tokens.sentAt !== null || tokens.state !== 'ACTIVE'
-        ? openToken(deps, owner, 'accessTokenSealed', tokens)
-        : null
+    const accessToken = refreshToken === null || maybeSpent ? openToken(deps, owner, 'accessTokenSealed', tokens) : null
     if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
   } catch (error) {
     // Unlinking must not fail for tokens that nobody can read any more.

@@ -281,7 +281,7 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   return { kind: 'failed', error: new AppError('X_UNAVAILABLE', { retryAt }) }
 }
 
-// The token is certainly unspent. A row that was in doubt before stays in doubt, with its cause.
+// The token was not spent by this claim. A row that was in doubt before stays in doubt, with its mark and its cause.
 async function releaseClaim(
   deps: Deps,
   claim: Claim,
@@ -297,7 +297,7 @@ async function releaseClaim(
       .set({
         leaseId: null,
         leaseUntil: null,
-        sentAt: null,
+        ...(claim.cause === null && { sentAt: null }),
         state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
         failCount: sql`${oauthTokens.failCount} + 1`,
         ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),

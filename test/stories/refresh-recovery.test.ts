@@ -1,0 +1,228 @@
+// What a killed or stalled process leaves behind, and how the next one takes over. Seeded where nobody can be killed in a story.
+import { eq } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { grantRevocations, rotationOrphans } from '../../src/db/tables.ts'
+import { startWorld, type World } from '../harness.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  momentIn,
+  refreshFault,
+  UNTIL_DUE_SECONDS,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => {
+  world.sandbox.control.setReplay('kill-family')
+  endFaults(world)
+})
+afterAll(() => world.close())
+
+/** As a process leaves it that is killed between its claim and its commit. */
+async function seedKilledHolder(account: LinkedAccount, leaseEndsInSeconds: number): Promise<void> {
+  await account.setTokens({
+    leaseId: crypto.randomUUID(),
+    leaseUntil: momentIn(world, leaseEndsInSeconds),
+    sentAt: momentIn(world, leaseEndsInSeconds - 60),
+    fence: 1,
+  })
+}
+
+/** As X stands when the killed process had its refresh answered. */
+async function spendAtX(account: LinkedAccount): Promise<void> {
+  const { clientId, clientSecret } = world.config.x
+  const answer = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    body: new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: account.grant().refreshToken ?? '',
+    }).toString(),
+  })
+  expect(answer.status).toBe(200)
+}
+
+function orphansOf(account: LinkedAccount) {
+  return world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))
+}
+
+describe('a refresh token whose holder was killed', () => {
+  test('is left alone while the access token lives, which stays in use', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_DUE_SECONDS)
+    await seedKilledHolder(account, -30)
+    const x = watchX(world)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect([x.refreshes(), x.posts()]).toEqual([0, 1])
+  })
+
+  test('is taken over ten seconds after the lease, and not before', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    // Over, but not by ten seconds before the caller has waited its eight.
+    await seedKilledHolder(account, 5)
+    const x = watchX(world)
+    expect(await account.post('Too early')).toMatchObject({
+      tweet: { status: 'FAILED' },
+      userErrors: [{ code: 'REFRESH_IN_PROGRESS', retryable: true }],
+    })
+    expect([x.refreshes(), x.posts()]).toEqual([0, 0])
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
+
+    world.advance(20)
+    expect((await account.post('In time')).tweet).toMatchObject({ status: 'POSTED' })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, fence: 2, cause: null, leaseId: null })
+  })
+
+  test('after X had answered, is lost, and said to be lost, not revoked', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    await spendAtX(account)
+    await seedKilledHolder(account, -11)
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(await account.show()).toMatchObject({
+      status: 'NEEDS_REAUTH',
+      statusReason: 'ROTATION_LOST',
+      nextAction: 'RECONNECT',
+    })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'HOLDER_LOST' })
+  })
+
+  test('keeps its cause through a take-over that X puts off', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    await spendAtX(account)
+    await seedKilledHolder(account, -11)
+    world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
+    expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
+    expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', cause: 'HOLDER_LOST', leaseId: null })
+    // Still: it may have been spent.
+    expect((await account.tokens())?.sentAt).not.toBeNull()
+    world.advance(5)
+    expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(await account.show()).toMatchObject({ statusReason: 'ROTATION_LOST' })
+  })
+
+  test('is taken over by one of 20 callers', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    await seedKilledHolder(account, -11)
+    const x = watchX(world)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => account.post()))
+    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(20).fill('POSTED'))
+    expect(x.refreshes()).toBe(1)
+  })
+})
+
+describe('a pair that comes to a holder whose lease has passed on', () => {
+  // The holder waits for X; meanwhile its lease is another's, and that other has been killed too.
+  async function stallWhileTheLeasePassesOn(account: LinkedAccount): Promise<void> {
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
+    const x = watchX(world)
+    const posting = account.post('By the stalled holder')
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await account.setTokens({
+      leaseId: crypto.randomUUID(),
+      leaseUntil: momentIn(world, -3),
+      fence: 2,
+      cause: 'HOLDER_LOST',
+    })
+    await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 10_000 })
+    // From here on the lease is lapsed.
+    world.advance(20)
+    expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
+  }
+
+  test('never overwrites; the next holder adopts it instead of asking X', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    const x = watchX(world)
+    await stallWhileTheLeasePassesOn(account)
+    expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+    expect(await orphansOf(account)).toEqual([])
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, fence: 3, cause: null, leaseId: null })
+    expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
+
+    // The adopted refresh token is the right one.
+    world.advance(UNTIL_ENDED_SECONDS)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect(account.grant()).toMatchObject({ live: true, rotations: 2, replays: 0 })
+  })
+
+  test('is revoked and forgotten when the account is unlinked before anybody adopts it', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_DUE_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
+    const x = watchX(world)
+    const posting = account.post()
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })
+    await posting
+    await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1))
+    const orphaned = account.grant().refreshToken
+
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await orphansOf(account)).toEqual([])
+    await vi.waitFor(
+      () =>
+        expect(
+          world.sandbox.control
+            .received({ path: '/2/oauth2/revoke', acted: true })
+            .map(({ body }) => (body as { token: string }).token),
+        ).toContain(orphaned),
+      { timeout: 15_000 },
+    )
+    await vi.waitFor(async () => expect(await world.db().select().from(grantRevocations)).toEqual([]))
+  })
+})
+
+describe('in doubt', () => {
+  test('a refresh token is not probed while the access token lives, in either mode of X', async () => {
+    for (const mode of ['kill-family', 'invalid-request'] as const) {
+      world.sandbox.control.setReplay(mode)
+      const account = await linkAccount(world)
+      await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
+      world.advance(UNTIL_DUE_SECONDS)
+      const x = watchX(world)
+      expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+      expect(x.refreshes()).toBe(0)
+    }
+  })
+
+  test('a refresh token is probed at once when X refuses the access token', async () => {
+    const account = await linkAccount(world)
+    await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
+    world.sandbox.control.expireAccessToken(account.username)
+    const x = watchX(world)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 2])
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, sentAt: null })
+  })
+
+  test('an account that X refuses is lost for good, and linking it again brings it back', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_DUE_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'dropAfter' }))
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect(account.grant()).toMatchObject({ live: true, replays: 0 })
+    world.advance(300)
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(account.grant()).toMatchObject({ live: false, ended: 'replay', replays: 1 })
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+
+    const { outcome } = await account.person.connect(account.username)
+    expect(outcome).toBe('connected')
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, sentAt: null, leaseId: null })
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  })
+})
