@@ -159,6 +159,7 @@ CREATE INDEX "connect_attempts_expires_at_index" ON "connect_attempts" USING btr
 CREATE UNIQUE INDEX "connected_accounts_one_live" ON "connected_accounts" USING btree ("provider","provider_account_id") WHERE "connected_accounts"."status" <> 'DISCONNECTED';--> statement-breakpoint
 CREATE INDEX "connected_accounts_user_id_connected_at_index" ON "connected_accounts" USING btree ("user_id","connected_at");--> statement-breakpoint
 CREATE INDEX "oauth_tokens_refresh_issued_at_index" ON "oauth_tokens" USING btree ("refresh_issued_at");--> statement-breakpoint
+CREATE INDEX "oauth_tokens_last_event_at_index" ON "oauth_tokens" USING btree ("last_event_at");--> statement-breakpoint
 CREATE INDEX "rotation_orphans_account_id_index" ON "rotation_orphans" USING btree ("account_id");--> statement-breakpoint
 CREATE INDEX "sessions_user_id_index" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "sessions_expires_at_index" ON "sessions" USING btree ("expires_at");--> statement-breakpoint

@@ -1,9 +1,9 @@
 import type { Hono } from 'hono'
-import { ping } from './db/client.ts'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
 import { createRoutes } from './http.ts'
 import type { HttpEnv } from './http-guards.ts'
+import { listProblems } from './x/problems.ts'
 
 /** The gateway without a port: everything it answers, given what it needs. */
 export type App = {
@@ -19,7 +19,7 @@ export function createApp(deps: Deps): App {
   let draining = false
   const checkReadiness = async () => {
     if (draining) throw new Error('The process is shutting down')
-    await within(READY_WITHIN_MILLISECONDS, ping(deps.db))
+    return within(READY_WITHIN_MILLISECONDS, listProblems(deps))
   }
   const routes = createRoutes(deps, { checkReadiness, answerGraphql: createGraphqlServer(deps) })
   return {
@@ -30,11 +30,11 @@ export function createApp(deps: Deps): App {
   }
 }
 
-async function within(milliseconds: number, work: PromiseLike<unknown>): Promise<void> {
+async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(() => reject(new Error('The database does not answer')), milliseconds)
   try {
-    await Promise.race([work, late])
+    return await Promise.race([work, late])
   } finally {
     clearTimeout(timer)
   }

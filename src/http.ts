@@ -19,14 +19,15 @@ import {
 } from './http-guards.ts'
 import { readReturnTo } from './return-to.ts'
 import { finishXConnect, startXConnect } from './x/connect.ts'
+import type { Problem } from './x/problems.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const SIGN_IN_COOKIE_SECONDS = 600
 
 /** What the routes hand on to. */
 export type Handlers = {
-  /** Rejects while the gateway should get no requests. */
-  checkReadiness(): Promise<void>
+  /** What an operator should know; rejects while the gateway should get no requests. */
+  checkReadiness(): Promise<Problem[]>
   /** Answers a POST with a JSON body. */
   answerGraphql(
     request: Request,
@@ -41,18 +42,20 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     try {
-      await handlers.checkReadiness()
-      return c.text('ready')
+      // Ready all the same: another instance would have the same trouble.
+      return c.json({ status: 'ready', problems: await handlers.checkReadiness() })
     } catch (error) {
       deps.log.warn({ error }, 'Not ready')
-      return c.text('not ready', 503)
+      return c.json({ status: 'not ready' }, 503)
     }
   })
-  app.use(sendToPublicUrl(deps), guardCookies(deps), identify(deps))
+  app.use(sendToPublicUrl(deps))
+  // Before anybody is identified: the pages and their files are the same for all, and no cookie may ride on what caches keep.
+  app.route('/', consoleRoutes(deps))
+  app.use(guardCookies(deps), identify(deps))
   addSignIn(app, deps)
   addXConnect(app, deps)
   addGraphql(app, handlers)
-  app.route('/', consoleRoutes(deps))
   app.notFound((c) => c.json({ error: 'There is nothing here. The API is POST /graphql; the console is /.' }, 404))
   app.onError((error, c) => {
     if (error instanceof AppError) return c.json({ error: error.message, code: error.code }, 400)

@@ -3,7 +3,6 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { PGlite } from '@electric-sql/pglite'
 import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
-import { sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
@@ -80,11 +79,6 @@ export async function openPglite(directory: string | null): Promise<Database> {
       release()
     },
   }
-}
-
-/** Resolves if the database answers. */
-export async function ping(db: Db): Promise<void> {
-  await db.execute(sql`select 1`)
 }
 
 /** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */

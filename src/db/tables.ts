@@ -190,6 +190,7 @@ export const oauthTokens = pgTable(
   },
   (table) => [
     index().on(table.refreshIssuedAt),
+    index().on(table.lastEventAt),
     check('oauth_tokens_last_event', oneOf(table.lastEvent, tokenEvents)),
     check('oauth_tokens_state', oneOf(table.state, tokenStates)),
     check('oauth_tokens_lease', sql`(${table.leaseId} is null) = (${table.leaseUntil} is null)`),

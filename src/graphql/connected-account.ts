@@ -1,4 +1,4 @@
-import type { accountStatuses, accountStatusReasons } from '../db/tables.ts'
+import type { accountStatuses, accountStatusReasons, tokenEvents } from '../db/tables.ts'
 import { maxTweetLength } from '../tweets.ts'
 import {
   type ConnectedAccount,
@@ -6,6 +6,7 @@ import {
   findConnectedAccount,
   listConnectedAccounts,
   missingScopes,
+  type TokenHealth,
 } from '../x/accounts.ts'
 import { builder } from './builder.ts'
 import { getViewer } from './context.ts'
@@ -49,6 +50,35 @@ const AccountActionRef = builder.enumType('AccountAction', {
     RECONNECT: { description: 'Link again: startXConnect(input: {reconnectAccountId}).' },
     GRANT_SCOPES: { description: 'Link again and approve all scopes: startXConnect(input: {reconnectAccountId}).' },
   },
+})
+
+const tokenEventDescriptions: Record<(typeof tokenEvents)[number], string> = {
+  ISSUED: 'The user linked the account.',
+  REFRESHED: 'X issued a new pair of tokens.',
+  RECOVERED: 'A pair that seemed lost was found, or replaced.',
+  X_UNAVAILABLE: 'X was down or busy when asked for a new pair. It is tried again by itself.',
+  X_CREDENTIALS_REJECTED: "X rejected the gateway's own credentials. The operator has to act, not the user.",
+  ANSWER_LOST: 'X was asked for a new pair, and its answer was lost. It is tried again when the current token ends.',
+  REFUSED: 'X refused the refresh token for good.',
+}
+
+const TokenEventRef = builder.enumType('TokenEvent', {
+  description: "What can happen to an account's tokens.",
+  values: describe(tokenEventDescriptions),
+})
+
+const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
+  description:
+    'What last happened to the tokens of an account, so that a front end can say "X was down at 10:02, retrying".',
+  fields: (t) => ({
+    lastEvent: t.expose('lastEvent', { type: TokenEventRef, description: 'What happened last.' }),
+    lastEventAt: t.expose('lastEventAt', { type: 'DateTime', description: 'When.' }),
+    nextTryAt: t.expose('nextTryAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'X is not asked for a new pair before this moment; null when it may be asked at any time.',
+    }),
+  }),
 })
 
 /** A linked X account, as the API shows it. */
@@ -101,6 +131,11 @@ export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('Connecte
       type: 'DateTime',
       nullable: true,
       description: 'When the current access token ends. It is refreshed before that by itself; null when disconnected.',
+    }),
+    tokenHealth: t.expose('tokenHealth', {
+      type: TokenHealthRef,
+      nullable: true,
+      description: 'What last happened to its tokens; null when disconnected.',
     }),
     disconnectedAt: t.expose('disconnectedAt', {
       type: 'DateTime',

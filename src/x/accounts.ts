@@ -6,8 +6,14 @@ import { AppError } from '../errors.ts'
 import { requestRevocation } from './revocation.ts'
 import { openToken } from './sealed-tokens.ts'
 
-/** A linked X account, with when its access token ends (null when it holds no tokens). */
-export type ConnectedAccount = typeof connectedAccounts.$inferSelect & { accessTokenExpiresAt: Date | null }
+/** A linked X account, with when its access token ends and what last happened to its tokens (null when it holds none). */
+export type ConnectedAccount = typeof connectedAccounts.$inferSelect & {
+  accessTokenExpiresAt: Date | null
+  tokenHealth: TokenHealth | null
+}
+
+/** What last happened to an account's tokens: for people and monitors, it decides nothing. */
+export type TokenHealth = Pick<typeof oauthTokens.$inferSelect, 'lastEvent' | 'lastEventAt' | 'nextTryAt'>
 
 /** The scopes a link needs to do all that the gateway offers; the default of `startXConnect`. */
 export const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
@@ -155,6 +161,11 @@ function selectAccounts(deps: Deps) {
       lastUsedAt: connectedAccounts.lastUsedAt,
       disconnectedAt: connectedAccounts.disconnectedAt,
       accessTokenExpiresAt: oauthTokens.accessExpiresAt,
+      tokenHealth: {
+        lastEvent: oauthTokens.lastEvent,
+        lastEventAt: oauthTokens.lastEventAt,
+        nextTryAt: oauthTokens.nextTryAt,
+      },
     })
     .from(connectedAccounts)
     .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))

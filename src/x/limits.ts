@@ -11,8 +11,8 @@ export type XEndpoint = (typeof xEndpoints)[number]
 
 type Refusal = { kind: 'refused'; code: ErrorCode; retryAt: Date | null }
 
-/** Stands for all accounts of our app. */
-const APP = 'APP'
+/** The subject of a block that stands for all accounts of our app. */
+export const APP = 'APP'
 // Whoever is let through after a block's end has this long to come back with news.
 const PROBE_SECONDS = 15
 // A 429 that does not say until when; X's windows are a quarter of an hour.
