@@ -39,19 +39,16 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
   }
 }
 
-/** The security headers of every answer. Pages load nothing from elsewhere but pictures. */
+/** The security headers of every answer. Pages load nothing from elsewhere but pictures; one that needs another policy sets its own. */
 export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
   const { publicUrl, x, github } = deps.config
   const headers = secureHeaders({
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
       scriptSrc: ["'self'"],
-      // GraphiQL's editor sets style attributes.
-      styleSrc: ["'self'", "'unsafe-inline'"],
-      fontSrc: ["'self'", 'data:'],
-      imgSrc: ["'self'", 'data:', 'https:', new URL(x.url).origin, new URL(github.url).origin],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'https:', new URL(x.url).origin, new URL(github.url).origin],
       connectSrc: ["'self'"],
-      workerSrc: ["'self'", 'blob:'],
       formAction: ["'self'"],
       frameAncestors: ["'none'"],
       baseUri: ["'none'"],
@@ -63,8 +60,15 @@ export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
     permissionsPolicy: { camera: [], microphone: [], geolocation: [] },
   })
   return async (c, next) => {
-    await headers(c, next)
-    if (c.res.headers.get('cache-control') === null) c.header('cache-control', 'no-store')
+    let own: string | null = null
+    await headers(c, async () => {
+      await next()
+      own = c.res.headers.get('content-security-policy')
+    })
+    if (own !== null) c.header('content-security-policy', own)
+    // What caches may keep is the same for everybody.
+    if (c.res.headers.get('cache-control') !== null) return
+    c.header('cache-control', 'no-store')
     c.header('vary', 'Cookie, Authorization, Origin')
   }
 }

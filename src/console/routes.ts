@@ -1,7 +1,75 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { Hono } from 'hono'
-import type { Deps } from '../deps.ts'
+import { compress } from 'hono/compress'
+import type { Config } from '../config.ts'
+import { randomToken } from '../crypto.ts'
+import { type Assets, loadAssets } from './assets.ts'
+
+const ONE_YEAR_SECONDS = 31_536_000
 
 /** The pages for people: the console at / and GraphiQL at /graphql, with everything they load. */
-export function consoleRoutes(_deps: Deps): Hono {
-  return new Hono()
+export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }): Hono {
+  const { assets, consolePage, graphiqlPage } = loadSite(config)
+  const app = new Hono()
+
+  app.get('/', (c) => c.html(consolePage))
+
+  app.get('/graphql', (c) => {
+    const isPage = (c.req.header('accept') ?? '').includes('text/html')
+    if (!isPage) return c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'POST' })
+    if (!config.graphiql) return c.json({ error: 'GraphiQL is off here. Send queries to /graphql by POST.' }, 404)
+    const nonce = randomToken()
+    c.header('content-security-policy', graphiqlPolicy(nonce))
+    return c.html(graphiqlPage.replace('%nonce%', nonce))
+  })
+
+  app.use('/assets/*', compress())
+  app.get('/assets/:version/:name{.+}', (c) => {
+    const { version, name } = c.req.param()
+    const asset = assets.files.get(name)
+    if (asset === undefined) return c.notFound()
+    c.header('etag', asset.etag)
+    // While instances of two versions run side by side, either may be asked for the other's files.
+    c.header(
+      'cache-control',
+      version === assets.version ? `public, max-age=${ONE_YEAR_SECONDS}, immutable` : 'no-cache',
+    )
+    if (c.req.header('if-none-match')?.includes(asset.etag)) return c.body(null, 304)
+    return c.body(asset.body, 200, { 'content-type': asset.contentType })
+  })
+  return app
+}
+
+// GraphiQL's stylesheet holds its fonts, and its dialogs write one style element, to which they give this nonce. Everything else is
+// as on our other pages, without the pictures from elsewhere.
+function graphiqlPolicy(nonce: string): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' 'nonce-${nonce}'`,
+    'font-src data:',
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join('; ')
+}
+
+type Site = { assets: Assets; consolePage: string; graphiqlPage: string }
+
+function loadSite(config: Pick<Config, 'graphiql'>): Site {
+  const assets = loadAssets()
+  const root = `/assets/${assets.version}`
+  // The console's modules import each other four deep; without this each level would cost a round trip.
+  const preloads = [...assets.files.keys()]
+    .filter((name) => /^(console|x|errors).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
+    .map((name) => `<link rel="modulepreload" href="${root}/${name}">`)
+  const read = (file: string) =>
+    readFileSync(path.join(import.meta.dirname, 'page', file), 'utf8')
+      .replaceAll('%assets%', root)
+      .replace('%preloads%', preloads.join('\n'))
+      .replaceAll('%graphiql%', config.graphiql ? '' : 'hidden')
+  return { assets, consolePage: read('index.html'), graphiqlPage: read('graphiql.html') }
 }

@@ -1,0 +1,92 @@
+/**
+ * Everything the pages load, from a fixed list: no request ever names a file. The browser's modules are our TypeScript with the
+ * types blanked out, laid out as in src, so that their imports lead to each other; what needs Node is replaced by its values.
+ */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire, stripTypeScriptTypes } from 'node:module'
+import path from 'node:path'
+import * as textData from '../x/text-data.ts'
+import * as operations from './operations.ts'
+
+export type Asset = { contentType: string; body: Uint8Array<ArrayBuffer>; etag: string }
+
+export type Assets = {
+  /** Hash of all of them. It stands in their addresses, so that they can be kept forever. */
+  version: string
+  /** By path below /assets/<version>/. */
+  files: ReadonlyMap<string, Asset>
+}
+
+const sources = path.join(import.meta.dirname, '..')
+const page = path.join(import.meta.dirname, 'page')
+
+// What the page's own modules import from outside their folder.
+const SHARED_MODULES = ['errors.ts', 'x/text.ts']
+
+// Development builds of React would warn about GraphiQL's own code.
+const LIBRARIES = [
+  ['react', 'umd/react.production.min.js'],
+  ['react-dom', 'umd/react-dom.production.min.js'],
+  ['graphiql', 'graphiql.min.js'],
+  ['graphiql', 'graphiql.min.css'],
+] as const
+
+const CONTENT_TYPES: Record<string, string> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+
+/** Reads and prepares all files. */
+export function loadAssets(): Assets {
+  const files = new Map<string, Asset>()
+  const add = (name: string, content: string) => {
+    const body = new TextEncoder().encode(content)
+    const contentType = CONTENT_TYPES[path.extname(name)]
+    if (contentType === undefined) throw new Error(`Bug: ${name} has no content type`)
+    files.set(name, { contentType, body, etag: `"${hash(body)}"` })
+  }
+  for (const file of readdirSync(page)) {
+    const name = `console/page/${file}`
+    if (file.endsWith('.ts')) add(toScriptName(name), readModule(name))
+    else if (path.extname(file) in CONTENT_TYPES) add(name, readFileSync(path.join(page, file), 'utf8'))
+  }
+  for (const name of SHARED_MODULES) add(toScriptName(name), readModule(name))
+  add('console/operations.js', writeModule(operations))
+  add('x/text-data.js', writeModule(textData))
+  for (const [library, file] of LIBRARIES) add(`${library}/${path.basename(file)}`, readLibrary(library, file))
+  const version = hash(new TextEncoder().encode([...files].map(([name, { etag }]) => name + etag).join()))
+  return { version, files }
+}
+
+// Blanks keep every line and column where it is in the source, so that no source map is needed.
+function readModule(name: string): string {
+  const source = stripTypeScriptTypes(readFileSync(path.join(sources, name), 'utf8'))
+  return source.replace(/^(import|\} from|export .* from)(.*['"]\.[^'"]*)\.ts(['"])/gm, '$1$2.js$3')
+}
+
+function toScriptName(name: string): string {
+  return name.replace(/\.ts$/, '.js')
+}
+
+/** A module with the same exports, for values that are JSON or regular expressions. */
+function writeModule(exports: Readonly<Record<string, unknown>>): string {
+  return Object.entries(exports)
+    .map(([name, value]) => {
+      const json = JSON.stringify(value)
+      const { source, flags } = value instanceof RegExp ? value : { source: null, flags: '' }
+      return `export const ${name} = ${source === null ? json : `new RegExp(${JSON.stringify(source)}, '${flags}')`}\n`
+    })
+    .join('')
+}
+
+// Their script builds are not among the paths that the packages export, except for the manifest beside them.
+function readLibrary(library: string, file: string): string {
+  const manifest = createRequire(import.meta.url).resolve(`${library}/package.json`)
+  return readFileSync(path.join(path.dirname(manifest), file), 'utf8')
+}
+
+function hash(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64url').slice(0, 16)
+}

@@ -1,0 +1,80 @@
+import { type Account, request } from './api.ts'
+import { confirm } from './confirmation.ts'
+import { copyTemplate, find, onClick, setAvatar, setText } from './elements.ts'
+import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from './wording.ts'
+
+/** Shows the list. */
+export type AccountList = { setAccounts(accounts: readonly Account[]): void }
+
+/** Makes the list of accounts work. `changed` is called when the accounts are to be asked for again. */
+export function createAccountList(on: { changed(): Promise<void>; error(error: unknown): void }): AccountList {
+  const list = find(document, '#accounts', HTMLElement)
+  const problem = find(document, '#accounts-problem', HTMLElement)
+
+  async function guarded(work: () => Promise<void>): Promise<void> {
+    setText(problem, null)
+    await work().catch(on.error)
+  }
+
+  async function connect(reconnectAccountId: string | null): Promise<void> {
+    const { startXConnect } = await request(
+      'StartXConnect',
+      reconnectAccountId === null ? {} : { input: { reconnectAccountId } },
+    )
+    setText(problem, startXConnect.userErrors[0]?.message ?? null)
+    if (startXConnect.authorizationUrl !== null) await leaveTo(startXConnect.authorizationUrl)
+  }
+
+  async function disconnect({ id, username }: Account): Promise<void> {
+    const isSure = await confirm({
+      title: `Disconnect @${username}?`,
+      text: 'The gateway forgets its tokens and withdraws its access at X. You can connect it again at any time.',
+      action: 'Disconnect',
+    })
+    if (!isSure) return
+    const { disconnectAccount } = await request('DisconnectAccount', { input: { accountId: id } })
+    setText(problem, disconnectAccount.userErrors[0]?.message ?? null)
+    await on.changed()
+    // The button that had the focus is gone.
+    find(document, '#accounts-title', HTMLElement).focus()
+  }
+
+  function createItem(account: Account): HTMLElement {
+    const item = copyTemplate('#account-template')
+    const { username, displayName, status, nextAction, connectedAt, lastUsedAt } = account
+    setAvatar(find(item, '.avatar', HTMLElement), username, account.avatarUrl)
+    find(item, '.name', HTMLElement).textContent = displayName ?? username
+    find(item, '.username', HTMLElement).textContent = `@${username}`
+    const badge = find(item, '.badge', HTMLElement)
+    badge.textContent = accountBadges[status].word
+    badge.dataset.tone = accountBadges[status].tone
+    setText(find(item, '.reason', HTMLElement), explainAccount(account))
+    const facts = find(item, '.facts', HTMLElement)
+    facts.textContent = lastUsedAt === null ? `Connected ${sayWhen(connectedAt)}` : `Last post ${sayWhen(lastUsedAt)}`
+    facts.title = `Connected ${sayMoment(connectedAt)}`
+    const next = find(item, '.next', HTMLButtonElement)
+    setText(next, nextAction === null ? null : actionWords[nextAction])
+    next.setAttribute('aria-description', `@${username}`)
+    onClick(next, () => guarded(() => connect(account.id)))
+    const leave = find(item, '.disconnect', HTMLButtonElement)
+    leave.setAttribute('aria-description', `@${username}`)
+    onClick(leave, () => guarded(() => disconnect(account)))
+    return item
+  }
+
+  onClick(find(document, '#connect', HTMLButtonElement), () => guarded(() => connect(null)))
+  return {
+    setAccounts: (accounts) => {
+      list.replaceChildren(...accounts.map(createItem))
+      find(document, '#no-accounts', HTMLElement).hidden = accounts.length > 0
+      find(document, '#connect', HTMLElement).classList.toggle('primary', accounts.length === 0)
+      find(document, '#signed-in', HTMLElement).classList.toggle('first', accounts.length === 0)
+    },
+  }
+}
+
+// Stays pending, so that the button cannot be pressed twice; unless the person comes back to this very page.
+function leaveTo(url: string): Promise<void> {
+  location.assign(url)
+  return new Promise((resolve) => window.addEventListener('pageshow', () => resolve(), { once: true }))
+}

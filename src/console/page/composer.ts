@@ -1,0 +1,140 @@
+import { checkTweetText } from '../../x/text.ts'
+import { type Account, request, UnreachableError, type UserError } from './api.ts'
+import { createCounter } from './counter.ts'
+import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'
+import { find, setAvatar, setText } from './elements.ts'
+import { clearNotices } from './notices.ts'
+
+/** Shows the form for these accounts; hides it when none of them can post. */
+export type Composer = { setAccounts(accounts: readonly Account[]): void }
+
+/** Makes the form work. `onSettled` is called when a tweet exists that the list should show; `onError` with what the form cannot say. */
+export function createComposer(on: { settled(): Promise<void>; error(error: unknown): void }): Composer {
+  const form = find(document, '#composer', HTMLFormElement)
+  const author = find(form, '#author', HTMLSelectElement)
+  const field = find(form, '#text', HTMLTextAreaElement)
+  const button = find(form, '#post', HTMLButtonElement)
+  const problems = {
+    text: find(form, '#text-problem', HTMLElement),
+    accountId: find(form, '#author-problem', HTMLElement),
+    other: find(form, '#composer-problem', HTMLElement),
+  }
+  const posted = find(form, '#posted', HTMLElement)
+  const count = createCounter()
+  const draft = loadDraft()
+  let accounts: readonly Account[] = []
+  const chosen = () => accounts.find(({ id }) => id === author.value)
+
+  function show(): void {
+    const account = chosen()
+    if (account === undefined) return
+    setAvatar(find(form, '#author-avatar', HTMLElement), account.username, account.avatarUrl)
+    count(field.value, account.maxTweetLength)
+  }
+
+  function clearProblems(): void {
+    posted.textContent = ''
+    for (const problem of Object.values(problems)) setText(problem, null)
+    for (const input of [field, author]) input.removeAttribute('aria-invalid')
+  }
+
+  function complain({ field: path, message }: Pick<UserError, 'field' | 'message'>): void {
+    const name = path?.at(-1)
+    if (name === 'text' || name === 'accountId') {
+      const input = name === 'text' ? field : author
+      setText(problems[name], message)
+      input.setAttribute('aria-invalid', 'true')
+      input.focus()
+    } else setText(problems.other, message)
+  }
+
+  async function post(): Promise<void> {
+    const account = chosen()
+    const text = field.value
+    clearProblems()
+    clearNotices()
+    if (account === undefined) return
+    const complaint = describeProblem(text, account)
+    if (complaint !== null) return complain({ field: ['text'], message: complaint })
+    const idempotencyKey = keyOf(draft, account.id, text)
+    const { postTweet } = await request('PostTweet', { input: { text, accountId: account.id, idempotencyKey } })
+    const { tweet, userErrors } = postTweet
+    const isCertain = tweet?.status === 'POSTED' || (tweet?.status === 'FAILED' && !userErrors.some((e) => e.retryable))
+    if (isCertain) forgetKey(draft, account.id, text)
+    // Somebody may have written on while it was under way.
+    if (tweet?.status === 'POSTED' && field.value === text) {
+      field.value = ''
+      draft.text = ''
+      saveDraft(draft)
+      show()
+      field.focus()
+      posted.textContent = `Posted as @${account.username}`
+    }
+    for (const error of userErrors) complain(error)
+    if (tweet !== null) await on.settled().catch(on.error)
+  }
+
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault()
+    if (button.ariaDisabled === 'true') return
+    button.ariaDisabled = 'true'
+    button.textContent = 'Posting…'
+    try {
+      await post()
+    } catch (error) {
+      if (error instanceof UnreachableError)
+        complain({
+          field: null,
+          message: `The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.`,
+        })
+      else on.error(error)
+    } finally {
+      button.ariaDisabled = null
+      button.textContent = 'Post'
+    }
+  })
+  field.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit()
+  })
+  field.addEventListener('input', () => {
+    draft.text = field.value
+    saveDraft(draft)
+    clearProblems()
+    show()
+  })
+  author.addEventListener('change', () => {
+    draft.accountId = author.value
+    saveDraft(draft)
+    clearProblems()
+    show()
+  })
+  field.value = draft.text
+
+  return {
+    setAccounts: (all) => {
+      accounts = all.filter(canPost)
+      form.hidden = accounts.length === 0
+      const options = accounts.map(({ id, username, displayName }) => {
+        return new Option(displayName === null ? `@${username}` : `${displayName} (@${username})`, id)
+      })
+      const wanted = author.value || draft.accountId
+      author.replaceChildren(...options)
+      if (accounts.some(({ id }) => id === wanted)) author.value = wanted ?? ''
+      show()
+    },
+  }
+}
+
+function canPost({ status, missingScopes }: Account): boolean {
+  return status === 'ACTIVE' || (status === 'LIMITED' && !missingScopes.includes('tweet.write'))
+}
+
+function describeProblem(text: string, account: Account): string | null {
+  const problem = checkTweetText(text, account.maxTweetLength)
+  if (problem === null) return null
+  if (problem.code === 'EMPTY') return 'Write something first.'
+  if (problem.code === 'INVALID_CHARACTERS')
+    return `X does not accept the invisible character ${problem.character} in it.`
+  const excess = problem.weightedLength - problem.maxWeightedLength
+  return `That is ${excess} ${excess === 1 ? 'character' : 'characters'} too long.`
+}

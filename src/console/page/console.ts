@@ -1,0 +1,73 @@
+// The console: finds out who is here, and puts its parts together. It knows nothing that any other client of the API does not.
+import { createAccountList } from './accounts.ts'
+import { request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
+import { createComposer } from './composer.ts'
+import { forgetDraft } from './draft.ts'
+import { find, onClick, setAvatar } from './elements.ts'
+import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
+import { createTweetList } from './tweets.ts'
+
+const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
+
+const accountList = createAccountList({ changed: loadAccounts, error: explain })
+const composer = createComposer({ settled: showOutcome, error: explain })
+const tweetList = createTweetList({ error: explain })
+const outcome = takeOutcome()
+
+onClick(find(document, '#try-again', HTMLButtonElement), start)
+await start()
+
+async function start(): Promise<void> {
+  show('loading')
+  try {
+    const { viewer } = await request('Viewer', {})
+    if (viewer === null) showSignedOut()
+    else await showSignedIn(viewer)
+    if (outcome !== null) await announceOutcome(outcome)
+  } catch (error) {
+    if (error instanceof SignedOutError) return showSignedOut()
+    find(document, '#unreachable-title', HTMLElement).textContent =
+      error instanceof UnreachableError ? 'The gateway does not answer' : 'Something went wrong'
+    find(document, '#unreachable-reason', HTMLElement).textContent =
+      error instanceof Error ? error.message : String(error)
+    show('unreachable')
+  }
+}
+
+async function showSignedIn(viewer: Viewer): Promise<void> {
+  const person = find(document, '#person', HTMLElement)
+  setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
+  find(person, '.login', HTMLElement).textContent = viewer.login
+  await Promise.all([loadAccounts(), tweetList.refresh()])
+  show('signed-in')
+}
+
+function showSignedOut(): void {
+  forgetDraft()
+  show('signed-out')
+}
+
+async function loadAccounts(): Promise<void> {
+  const { connectedAccounts } = await request('ConnectedAccounts', {})
+  accountList.setAccounts(connectedAccounts)
+  composer.setAccounts(connectedAccounts)
+}
+
+// A post also moves the account: when it was last used, and whether X still accepts us.
+async function showOutcome(): Promise<void> {
+  await Promise.all([loadAccounts(), tweetList.refresh()])
+}
+
+function show(state: (typeof STATES)[number]): void {
+  for (const id of STATES) find(document, `#${id}`, HTMLElement).hidden = id !== state
+  find(document, '#person', HTMLElement).hidden = state !== 'signed-in'
+}
+
+/** For what no field or list can say itself. */
+function explain(error: unknown): void {
+  if (error instanceof SignedOutError) {
+    showSignedOut()
+    showNotice('bad', 'Your session has ended. Sign in again to go on.')
+  } else if (error instanceof UnreachableError) showNotice('bad', `The gateway does not answer. ${error.message}`)
+  else showNotice('bad', error instanceof Error ? error.message : String(error))
+}

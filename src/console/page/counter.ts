@@ -1,0 +1,30 @@
+import { weightedLength } from '../../x/text.ts'
+import { find } from './elements.ts'
+
+// From here on the rest is worth saying aloud.
+const WARN_BELOW = 20
+// A screen reader is not to be interrupted at each key.
+const PAUSE_MILLISECONDS = 800
+
+/** The live count: a number and a ring for the eye, a sentence on the field and a spoken warning near the limit. */
+export function createCounter(): (text: string, limit: number) => void {
+  const frame = find(document, '.count', HTMLElement)
+  const number = find(document, '#count', HTMLElement)
+  const words = find(document, '#count-words', HTMLElement)
+  const warning = find(document, '#count-warning', HTMLElement)
+  const ring = find(document, '.count .used', SVGElement)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  return (text, limit) => {
+    const length = weightedLength(text)
+    const left = limit - length
+    number.textContent = `${length.toLocaleString('en')} / ${limit.toLocaleString('en')}`
+    words.textContent = `${length} of ${limit} characters used`
+    ring.style.strokeDashoffset = String(100 - Math.min(100, (length / limit) * 100))
+    frame.dataset.tone = left < 0 ? 'bad' : left <= WARN_BELOW ? 'fair' : 'plain'
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      const sentence = left < 0 ? `${-left} characters too many` : left <= WARN_BELOW ? `${left} characters left` : ''
+      if (warning.textContent !== sentence) warning.textContent = sentence
+    }, PAUSE_MILLISECONDS)
+  }
+}

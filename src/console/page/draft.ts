@@ -1,0 +1,46 @@
+/**
+ * The tweet being written, kept for this tab: it survives a trip to X, a reload and a cut connection.
+ *
+ * Each text for an account has an idempotency key of its own, which stays until its outcome is certain. Whoever posts again
+ * after a cut connection, even after changing the text and back, asks about the same tweet and posts nothing twice.
+ */
+export type Draft = { text: string; accountId: string | null; keys: Record<string, string> }
+
+const STORAGE_KEY = 'xconnect-draft'
+
+export function loadDraft(): Draft {
+  const empty: Draft = { text: '', accountId: null, keys: {} }
+  try {
+    return { ...empty, ...JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '{}') }
+  } catch {
+    return empty
+  }
+}
+
+export function saveDraft(draft: Draft): void {
+  try {
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(draft))
+  } catch {
+    // Storage may be full or forbidden; the draft then lives as long as the page.
+  }
+}
+
+/** For when nobody is signed in: the next person must not find it. */
+export function forgetDraft(): void {
+  saveDraft({ text: '', accountId: null, keys: {} })
+}
+
+/** The key of this text for this account. */
+export function keyOf(draft: Draft, accountId: string, text: string): string {
+  const input = JSON.stringify([accountId, text])
+  const key = draft.keys[input] ?? crypto.randomUUID()
+  draft.keys[input] = key
+  saveDraft(draft)
+  return key
+}
+
+/** To be called when the outcome is certain: the same text is a new tweet from now on. */
+export function forgetKey(draft: Draft, accountId: string, text: string): void {
+  delete draft.keys[JSON.stringify([accountId, text])]
+  saveDraft(draft)
+}

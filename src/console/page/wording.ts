@@ -1,0 +1,71 @@
+// What the page says for the API's codes and moments.
+import { errorCodes, isErrorCode } from '../../errors.ts'
+import type { Account, TweetStatus } from './api.ts'
+
+/** A word, and how it is coloured. */
+export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
+
+export const accountBadges: Record<Account['status'], Badge> = {
+  ACTIVE: { word: 'Active', tone: 'good' },
+  LIMITED: { word: 'Limited', tone: 'fair' },
+  NEEDS_REAUTH: { word: 'Needs reconnecting', tone: 'bad' },
+  DISCONNECTED: { word: 'Disconnected', tone: 'plain' },
+}
+
+export const tweetBadges: Record<TweetStatus, Badge> = {
+  PENDING: { word: 'Sending', tone: 'fair' },
+  POSTED: { word: 'Posted', tone: 'good' },
+  FAILED: { word: 'Not posted', tone: 'bad' },
+  UNKNOWN: { word: 'Unconfirmed', tone: 'fair' },
+  DELETED: { word: 'Deleted', tone: 'plain' },
+}
+
+export const actionWords: Record<NonNullable<Account['nextAction']>, string> = {
+  RECONNECT: 'Reconnect',
+  GRANT_SCOPES: 'Allow the rest',
+}
+
+const reasons: Record<string, string> = {
+  GRANT_REVOKED: 'X no longer accepts our access: it was revoked there, or the account was connected elsewhere.',
+  ROTATION_LOST: 'Our renewed access was lost on its way from X.',
+  REFRESH_TOKEN_MISSING: 'Its two hours are over, because staying connected was not allowed at X.',
+  TOKENS_UNREADABLE: 'The stored access was altered outside the gateway.',
+}
+
+const abilities: Record<string, string> = {
+  'tweet.write': 'posting',
+  'offline.access': 'staying connected for more than two hours',
+}
+
+/** Why an account is not simply active; null when it is. */
+export function explainAccount({ status, statusReason, missingScopes }: Account): string | null {
+  if (status === 'ACTIVE') return null
+  if (status === 'LIMITED')
+    return `Not allowed at X: ${missingScopes.map((scope) => abilities[scope] ?? scope).join(', ')}.`
+  return reasons[statusReason ?? ''] ?? null
+}
+
+/** The sentence for a code in the address that a provider's answer led to. */
+export function explainCode(code: string | null): string {
+  if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
+  return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
+}
+
+const relativeTime = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
+const absoluteTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
+const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' })
+
+/** `just now`, `5 min ago`, `3 hr ago`; the date after a week. */
+export function sayWhen(moment: string): string {
+  const minutes = Math.round((Date.now() - Date.parse(moment)) / 60_000)
+  if (minutes < 1) return 'just now'
+  if (minutes < 60) return relativeTime.format(-minutes, 'minute')
+  if (minutes < 24 * 60) return relativeTime.format(-Math.round(minutes / 60), 'hour')
+  if (minutes < 7 * 24 * 60) return relativeTime.format(-Math.round(minutes / (24 * 60)), 'day')
+  return date.format(new Date(moment))
+}
+
+/** `23 Nov 2026, 18:04` */
+export function sayMoment(moment: string): string {
+  return absoluteTime.format(new Date(moment))
+}
