@@ -1,0 +1,133 @@
+// People and programs that post, each with an idempotency key, and try again elsewhere when they get no answer.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import { z } from 'zod'
+import { readOperation } from '../operations.ts'
+import type { Arena } from './arena.ts'
+import type { Link } from './links.ts'
+
+/** One tweet that somebody wanted, and what they were told in the end. */
+export type Post = { key: string; text: string; link: Link; tries: number; answer: PostAnswer }
+
+export type PostAnswer =
+  /** There is a row. */
+  | { kind: 'tweet'; status: string; error: string | null }
+  /** Refused before there was one. */
+  | { kind: 'refused'; error: string }
+  /** Nobody answered, or with an error of the request as a whole. */
+  | { kind: 'none'; why: string }
+
+export type Callers = {
+  posts: Post[]
+  /** Lets what is under way end, and returns when it has. */
+  stop(): Promise<void>
+}
+
+const DOCUMENT = readOperation('post-tweet')
+const ANSWER_LIMIT_MS = 30_000
+const MAX_TRIES = 12
+const MAX_PAUSE_MS = 1_000
+// A few links get half of the calls, so that processes meet on them.
+const HOT_SHARE = 0.5
+const HOT_LINKS = 0.1
+
+const payloadSchema = z.object({
+  data: z
+    .object({
+      postTweet: z.object({
+        tweet: z.object({ status: z.string() }).nullable(),
+        userErrors: z.array(z.object({ code: z.string(), retryable: z.boolean() })),
+      }),
+    })
+    .nullish(),
+  errors: z.array(z.object({ extensions: z.object({ code: z.string() }).partial().optional() })).optional(),
+})
+
+/** Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for. */
+export function startCallers(arena: Arena, links: readonly Link[], count: number, limit = Infinity): Callers {
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  const posts: Post[] = []
+  let stopped = false
+  const call = async () => {
+    while (!stopped && posts.length < limit) {
+      const post = newPost(pickLink(arena, links), posts.length)
+      posts.push(post)
+      await postUntilSettled(arena, agent, post)
+    }
+  }
+  const all = Promise.all(Array.from({ length: count }, call)).finally(() => agent.close())
+  return {
+    posts,
+    async stop() {
+      stopped = limit === Infinity
+      await all
+    },
+  }
+}
+
+/** Posts once with each link, at processes of chance, all at the same moment. */
+export async function postWithEach(arena: Arena, links: readonly Link[], purpose: string): Promise<Post[]> {
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  try {
+    return await Promise.all(
+      links.map(async (link, index) => {
+        const post = newPost(link, `${purpose}-${index}`)
+        const slot = arena.fleet.slots[index % arena.fleet.slots.length]
+        await tryOnce(slot?.url ?? '', agent, post)
+        return post
+      }),
+    )
+  } finally {
+    await agent.close()
+  }
+}
+
+function newPost(link: Link, name: string | number): Post {
+  const key = `post-${name}-${crypto.randomUUID()}`
+  return { key, text: `Tweet ${key} of ${link.username}`, link, tries: 0, answer: { kind: 'none', why: 'never asked' } }
+}
+
+function pickLink(arena: Arena, links: readonly Link[]): Link {
+  const hot = links.slice(0, Math.max(1, Math.round(links.length * HOT_LINKS)))
+  return arena.random.pick(arena.random.next() < HOT_SHARE ? hot : links)
+}
+
+async function postUntilSettled(arena: Arena, agent: Agent, post: Post): Promise<void> {
+  for (let pause = 50; post.tries < MAX_TRIES; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+    const again = await tryOnce(arena.random.pick(arena.fleet.slots).url, agent, post)
+    if (!again) return
+    await sleep(pause * arena.random.between(0.5, 1.5))
+  }
+}
+
+/** Returns whether another try may change the answer. */
+async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> {
+  post.tries += 1
+  try {
+    const response = await request(`${url}/graphql`, {
+      method: 'POST',
+      dispatcher: agent,
+      headers: { 'content-type': 'application/json', cookie: post.link.cookie },
+      body: JSON.stringify({
+        query: DOCUMENT,
+        variables: { input: { text: post.text, accountId: post.link.accountId, idempotencyKey: post.key } },
+      }),
+    })
+    const { data, errors } = payloadSchema.parse(await response.body.json())
+    if (!data) {
+      post.answer = { kind: 'none', why: errors?.[0]?.extensions?.code ?? `status ${response.statusCode}` }
+      return true
+    }
+    const { tweet, userErrors } = data.postTweet
+    const error = userErrors[0] ?? null
+    post.answer =
+      tweet === null
+        ? { kind: 'refused', error: error?.code ?? '' }
+        : { kind: 'tweet', status: tweet.status, error: error?.code ?? null }
+    return tweet?.status === 'PENDING' || error?.retryable === true
+  } catch (error) {
+    // Refused, cut off or silent: the process may be dead, and the tweet may be posted.
+    post.answer = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
+    return true
+  }
+}

@@ -1,0 +1,23 @@
+// One gateway as src/main.ts runs it, but with another timing, which production has no way to be told.
+import { readConfig } from '../../src/config.ts'
+import { StartError } from '../../src/errors.ts'
+import { startGateway } from '../../src/gateway.ts'
+import { createLog } from '../../src/log.ts'
+import { endOnSignals } from '../../src/signals.ts'
+import type { Timing } from '../../src/timing.ts'
+
+// Whoever started this is gone, perhaps killed: nothing may stay behind.
+process.on('disconnect', () => process.exit(1))
+process.channel?.unref()
+
+const timing: Timing = JSON.parse(process.argv[2] ?? '')
+try {
+  const config = readConfig(process.env)
+  const log = createLog(config.logLevel)
+  const gateway = await startGateway(config, log, { timing })
+  endOnSignals(log, () => gateway.stop())
+  process.send?.('ready')
+} catch (error) {
+  console.error(error instanceof StartError ? error.message : error)
+  process.exit(1)
+}

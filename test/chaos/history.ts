@@ -1,0 +1,118 @@
+// The judge: holds what happened against the invariants of reliability.md, section 4.
+import type { Arena } from './arena.ts'
+import type { Post } from './callers.ts'
+import type { LinkView } from './snapshot.ts'
+
+/** The figures of one scenario, and a sentence for each invariant that broke. */
+export type Verdict = {
+  rotations: number
+  concurrentSends: number
+  replays: number
+  silentlyDead: number
+  lost: number
+  lostAndDetected: number
+  posts: number
+  tweets: number
+  tweetsPerKey: number
+  statuses: Record<string, number>
+  broken: string[]
+}
+
+type TweetRow = { text: string; status: string; errorCode: string | null; xTweetId: string | null }
+
+/** Judges the time between two snapshots, both taken while nothing was under way. */
+export async function judge(
+  arena: Arena,
+  before: readonly LinkView[],
+  after: readonly LinkView[],
+  posts: readonly Post[],
+): Promise<Verdict> {
+  const broken: string[] = []
+  const { control } = arena.sandbox
+  if (control.concurrentSends() > 1)
+    broken.push(`(a) One refresh token was in flight ${control.concurrentSends()} times at once.`)
+  const links = judgeLinks(before, after, broken)
+  const tweets = await judgePosts(arena, posts, broken)
+  judgeLogs(arena, broken)
+  const { crashes, uncleanEnds } = arena.fleet.counts
+  if (crashes > 0) broken.push(`${crashes} processes ended by themselves.`)
+  if (uncleanEnds > 0) broken.push(`${uncleanEnds} processes did not end cleanly on SIGTERM.`)
+  return { ...links, ...tweets, concurrentSends: control.concurrentSends(), posts: posts.length, broken }
+}
+
+function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], broken: string[]) {
+  const sums = { rotations: 0, replays: 0, silentlyDead: 0, lost: 0, lostAndDetected: 0 }
+  for (const now of after) {
+    const then = before.find(({ link }) => link.accountId === now.link.accountId)
+    if (then === undefined) throw new Error('Bug: a link without a past')
+    const name = `@${now.link.username}`
+    const rotations = now.x.rotations - then.x.rotations
+    const lost = rotations - (now.version - then.version) - now.orphans
+    sums.rotations += rotations
+    sums.replays += now.x.replays - then.x.replays
+    sums.lost += lost
+    const isTold = now.status === 'NEEDS_REAUTH' && now.statusReason === 'ROTATION_LOST'
+    if (lost < 0) broken.push(`(c) ${name} has more versions than X has rotations.`)
+    if (lost > 0 && (isTold || now.state === 'UNCERTAIN')) sums.lostAndDetected += lost
+    if (lost > 0 && !isTold && now.state !== 'UNCERTAIN')
+      broken.push(`(d) ${name} lost a rotation, and nobody knows: ${describe(now)}`)
+    if (lost === 0 && now.status === 'NEEDS_REAUTH')
+      broken.push(`(d) ${name} lost nothing, and needs its user: ${describe(now)}`)
+    if (now.status === 'NEEDS_REAUTH' && !isTold) broken.push(`(d) ${name} is mislabelled: ${describe(now)}`)
+    if (
+      now.status !== 'NEEDS_REAUTH' &&
+      now.state === 'ACTIVE' &&
+      !now.leased &&
+      now.refreshToken !== now.x.refreshToken
+    ) {
+      sums.silentlyDead += 1
+      broken.push(`(b) ${name} is silently dead: ${describe(now)}`)
+    }
+  }
+  return sums
+}
+
+function describe({ status, statusReason, state, version, x }: LinkView): string {
+  return JSON.stringify({ status, statusReason, state, version, rotations: x.rotations, ended: x.ended })
+}
+
+async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]) {
+  const rows = await arena.sql<TweetRow[]>`
+    select text, status, error_code as "errorCode", x_tweet_id as "xTweetId" from tweets`
+  const byText = new Map(rows.map((row) => [row.text, row]))
+  const atX = Map.groupBy(arena.sandbox.control.tweets(), (tweet) => tweet.sentText)
+  const statuses: Record<string, number> = {}
+  let tweets = 0
+  let tweetsPerKey = 0
+  for (const { key, text, answer } of posts) {
+    const row = byText.get(text)
+    const sent = atX.get(text) ?? []
+    const status = row === undefined ? 'no row' : row.status === 'FAILED' ? `FAILED ${row.errorCode}` : row.status
+    statuses[status] = (statuses[status] ?? 0) + 1
+    tweets += sent.length
+    tweetsPerKey = Math.max(tweetsPerKey, sent.length)
+    if (sent.length > 1) broken.push(`(f) ${key} was posted ${sent.length} times.`)
+    if (row?.status === 'POSTED' && sent[0]?.id !== row.xTweetId)
+      broken.push(`${key} is POSTED, and X has no such tweet.`)
+    if (row?.status === 'FAILED' && sent.length > 0) broken.push(`${key} is FAILED (${row.errorCode}), and X has it.`)
+    if (row === undefined && sent.length > 0) broken.push(`${key} has no row, and X has it.`)
+    if (answer.kind === 'tweet' && answer.status === 'POSTED' && row?.status !== 'POSTED')
+      broken.push(`${key} was answered as POSTED, and is ${row?.status ?? 'gone'}.`)
+  }
+  return { tweets, tweetsPerKey, statuses }
+}
+
+// Every token and code of the sandbox's X ends in its kind, whose base64 is the same in all of them.
+const TOKEN_TAILS = ['at', 'rt', 'ac'].map((kind) => Buffer.from(`:1:0:${kind}:1`).toString('base64url'))
+
+function judgeLogs(arena: Arena, broken: string[]): void {
+  const logs = arena.fleet.readLogs()
+  const known = arena.sandbox.control.grants().find((grant) => grant.refreshToken !== null)?.refreshToken ?? null
+  if (known !== null && !TOKEN_TAILS.some((tail) => known.endsWith(tail)))
+    throw new Error('Bug: tokens look otherwise now')
+  if (logs === '') throw new Error('Bug: the gateways logged nothing')
+  for (const secret of [...TOKEN_TAILS, ...arena.secrets]) {
+    const at = logs.indexOf(secret)
+    if (at !== -1) broken.push(`(e) A log holds a secret, in: ${logs.slice(Math.max(0, at - 200), at)}…`)
+  }
+}
