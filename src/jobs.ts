@@ -68,7 +68,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
       await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
       await boss.work<JobData>(
         'revoke-grant' satisfies JobName,
-        { pollingIntervalSeconds: POLL_SECONDS },
+        { pollingIntervalSeconds: POLL_SECONDS, localConcurrency: 4 },
         async ([job]) => {
           if (job !== undefined) await attempt(deps, 'revoke-grant', () => revokeGrant(deps, job.data.id))
         },

@@ -126,20 +126,21 @@ async function requestRevocationOf(
   maybeSpent: boolean,
 ): Promise<void> {
   const owner = { accountId: account.id, userId: account.userId }
-  try {
-    const refreshToken = openToken(deps, owner, 'refreshTokenSealed', tokens)
-    if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
-    // A refresh token that may be spent may not lead X to the grant any more; the access token still does.
-    const accessToken = refreshToken === null || maybeSpent ? openToken(deps, owner, 'accessTokenSealed', tokens) : null
-    if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
-  } catch (error) {
-    // Unlinking must not fail for tokens that nobody can read any more.
-    if (!(error instanceof UnsealError)) throw error
-    deps.log.error(
-      { error, accountId: account.id },
-      'The tokens of a disconnected account could not be read, so X keeps the grant',
-    )
+  const open = (column: 'refreshTokenSealed' | 'accessTokenSealed') => {
+    try {
+      return openToken(deps, owner, column, tokens)
+    } catch (error) {
+      // Unlinking must not fail for a token that nobody can read any more.
+      if (!(error instanceof UnsealError)) throw error
+      deps.log.error({ error, accountId: account.id }, 'A token of a disconnected account could not be read')
+      return null
+    }
   }
+  const refreshToken = open('refreshTokenSealed')
+  if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
+  // A refresh token that may be spent may not lead X to the grant any more; the access token still does.
+  const accessToken = refreshToken === null || maybeSpent ? open('accessTokenSealed') : null
+  if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
 }
 
 function selectAccounts(deps: Deps) {
