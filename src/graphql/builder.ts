@@ -38,7 +38,12 @@ export const builder = new SchemaBuilder<{
     authScopes: ({ viewer }) => ({ signedIn: viewer !== null }),
     unauthorizedError: () => new AppError('UNAUTHENTICATED'),
   },
-  relay: { cursorType: 'String', clientMutationId: 'omit' },
+  relay: {
+    cursorType: 'String',
+    clientMutationId: 'omit',
+    // A connection's own field multiplies by the size of its page already.
+    edgesFieldOptions: { complexity: { field: 1, multiplier: 1 } },
+  },
 })
 
 builder.queryType({ description: 'What can be read.' })

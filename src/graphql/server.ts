@@ -2,7 +2,7 @@ import { GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { schema } from './schema.ts'
 
@@ -62,8 +62,17 @@ function coded({ message, nodes, source, positions, path, extensions }: GraphQLE
     source,
     positions,
     path,
-    extensions: { code: 'BAD_USER_INPUT', ...extensions },
+    extensions: {
+      code: isListed(extensions.code) ? extensions.code : 'BAD_USER_INPUT',
+      // Of a request that is none GraphQL over HTTP allows 200; a client that sent one is better told.
+      http: extensions.code === 'BAD_REQUEST' ? { status: 400 } : extensions.http,
+    },
   })
+}
+
+// Yoga has names of its own for what is wrong with a request; the list that we publish is closed.
+function isListed(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && isErrorCode(code)
 }
 
 function describe(deps: Deps, error: unknown): Error {

@@ -1,0 +1,285 @@
+import { request } from 'node:http'
+import { getIntrospectionQuery } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { errorCodes } from '../../src/errors.ts'
+import type { Browser } from '../browser.ts'
+import { startWorld, type World } from '../harness.ts'
+
+let world: World
+let person: Browser
+beforeAll(async () => {
+  world = await startWorld()
+  person = await world.signedIn()
+})
+afterAll(() => world.close())
+
+type Answer = { data?: unknown; errors?: { message: string; extensions?: { code?: string } }[] }
+
+async function send(body: string, headers: Record<string, string> = {}) {
+  const answer = await person.request('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+  })
+  const text = await answer.text()
+  return { status: answer.status, text, answer: JSON.parse(text) as Answer }
+}
+
+/** Sends what must be refused: never a 5xx, and every error has a sentence and a code of the published list. */
+async function expectRefusal(body: string, code = 'BAD_USER_INPUT', headers: Record<string, string> = {}) {
+  const { status, text, answer } = await send(body, headers)
+  const seen = `${body.slice(0, 200)} → ${text.slice(0, 500)}`
+  expect(status, seen).toBeLessThan(500)
+  expect(answer.errors?.length, seen).toBeGreaterThan(0)
+  for (const error of answer.errors ?? []) {
+    expect(error.extensions?.code, seen).toBe(code)
+    expect(Object.keys(errorCodes)).toContain(code)
+    expect(error.message.length, seen).toBeGreaterThan(10)
+  }
+  expect(text, seen).not.toMatch(/stack|node_modules|\.ts:|SyntaxError|Failed query|select /i)
+  return { status, answer }
+}
+
+const ask = (query: string, variables?: unknown) =>
+  JSON.stringify({ query, ...(variables !== undefined && { variables }) })
+
+describe('a request that is none', () => {
+  test.each([
+    '',
+    ' ',
+    'null',
+    '1',
+    '"x"',
+    'true',
+    '[]',
+    '{',
+    '{"query"',
+    '{"query":"{viewer{id}}"',
+    "{'query':'{viewer{id}}'}",
+    '\0',
+    '\ufeff',
+    '<xml/>',
+    '{}',
+    '{"query":null}',
+    '{"query":1}',
+    '{"query":{}}',
+    '{"query":[]}',
+    '{"query":""}',
+    '{"query":" "}',
+    '{"query":"#"}',
+    '{"Query":"{viewer{id}}"}',
+    '{"query":"{viewer{id}}","variables":"x"}',
+    '{"query":"{viewer{id}}","variables":[1]}',
+    '{"query":"{viewer{id}}","variables":1}',
+    '{"query":"{viewer{id}}","operationName":"nope"}',
+    '{"query":"{viewer{id}}","operationName":7}',
+    '{"query":"{viewer{id}}","operationName":{}}',
+    '{"query":"query a{viewer{id}} query b{viewer{id}}"}',
+    '{"query":"{viewer{id}}","extensions":"x"}',
+    '{"query":"{viewer{id}}","more":1}',
+    `${'['.repeat(90_000)}`,
+    `{"query":${'{"a":'.repeat(15_000)}1${'}'.repeat(15_000)}}`,
+  ])('gets a 4xx that says why: %s', async (body) => {
+    const { status } = await expectRefusal(body)
+    expect([200, 400]).toContain(status)
+    // Where there is no document at all, there is no reason for a 200.
+    if (!/"query":"[{q]/.test(body) && !/"query":"[ #]?"/.test(body)) expect(status).toBe(400)
+  })
+
+  test('is a batch too', async () => {
+    expect((await expectRefusal('[{"query":"{viewer{id}}"},{"query":"{viewer{id}}"}]')).status).toBe(400)
+  })
+
+  test('may name __proto__ and constructor, and changes no prototype', async () => {
+    const evil = '{"polluted":"yes","prototype":{"polluted":"yes"}}'
+    for (const key of ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']) {
+      await expectRefusal(`{"query":"{viewer{id}}","${key}":${evil}}`)
+      expect((await send(`{"query":"{viewer{id}}","variables":{"${key}":${evil}}}`)).status).toBe(200)
+      await expectRefusal(
+        `{"query":"mutation($input:StartXConnectInput){startXConnect(input:$input){authorizationUrl}}","variables":{"input":{"${key}":${evil}}}}`,
+      )
+      await expectRefusal(ask(`{ ${key} }`))
+    }
+    expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false)
+  })
+})
+
+describe('a document that is too much', () => {
+  const aliases = (count: number, field: string) =>
+    `{${Array.from({ length: count }, (_, index) => `a${index}:${field}`).join(' ')}}`
+  const chain = Array.from(
+    { length: 80 },
+    (_, index) => `fragment f${index} on Query{...f${index + 1} ...f${index + 1}}`,
+  ).join(' ')
+  test.each<[string, string]>([
+    ['20,000 brackets', '['.repeat(20_000)],
+    ['20,000 brackets in an argument', `{connectAttempt(id:${'['.repeat(20_000)}`],
+    ['20,000 braces', '{a'.repeat(20_000)],
+    ['20,000 braces of an object', `{connectAttempt(id:${'{a:'.repeat(20_000)}`],
+    ['30,000 directives', `{viewer ${'@include(if:true)'.repeat(4_000)}{id}}`],
+    ['a hundred times the same', aliases(120, 'viewer{id}')],
+    ['twenty full pages', aliases(20, 'tweets(first:100){edges{node{id}}}')],
+    [
+      'twenty full pages beside one that costs nothing',
+      aliases(20, 'tweets(first:100){edges{node{id}}}').replace(
+        '}}}}}',
+        '}}}} b:tweets(first:-99999999){edges{node{id}}}}',
+      ),
+    ],
+    ['fragments that double eighty times', `{...f0} ${chain} fragment f80 on Query{viewer{id} ...f79}`],
+    ['a fragment in itself', '{...f} fragment f on Query{...f}'],
+    ['an introspection that goes round', `{__schema{${'types{fields{type{'.repeat(5)}name${'}}}'.repeat(5)}}}`],
+    ['a thousand variables', `query(${Array.from({ length: 400 }, (_, index) => `$v${index}:ID`).join()}){viewer{id}}`],
+    ['a list of lists', `{connectAttempt(id:[[[[[[[[[[[["x"]]]]]]]]]]]]){id}}`],
+  ])('is refused: %s', async (_what, query) => {
+    await expectRefusal(ask(query))
+  })
+
+  test('is a single one of them; what honest clients send is not', async () => {
+    const { answer } = await send(ask(getIntrospectionQuery({ descriptions: true, inputValueDeprecation: true })))
+    expect(answer).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
+    const page =
+      '{tweets(first:100){edges{cursor node{id xTweetId url text status createdAt postedAt error{code message} account{id username status}}} pageInfo{endCursor hasNextPage}}}'
+    expect((await send(ask(page))).answer).toMatchObject({ data: { tweets: { edges: [] } } })
+  })
+
+  test.each<[string, Record<string, string>, number]>([
+    ['with its length told before', { 'content-length': '100001' }, 100_001],
+    ['in chunks', { 'transfer-encoding': 'chunked' }, 100_001],
+    ['of ten megabytes in chunks', { 'transfer-encoding': 'chunked' }, 10_000_000],
+  ])('is one of more than 100,000 bytes, %s', async (_how, headers, bytes) => {
+    expect(await sendBytes(headers, bytes)).toBe(413)
+  })
+
+  test('is not one of 100,000 bytes', async () => {
+    expect(await sendBytes({ 'content-length': '100000' }, 100_000)).toBe(200)
+    expect(await sendBytes({ 'transfer-encoding': 'chunked' }, 100_000)).toBe(200)
+  })
+})
+
+/** Posts a query padded to so many bytes, and returns the answer's status. The gateway may hang up before it has read all. */
+function sendBytes(headers: Record<string, string>, bytes: number): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  const outgoing = request(
+    `${world.url}/graphql`,
+    { method: 'POST', headers: { 'content-type': 'application/json', ...headers } },
+    (incoming) => {
+      resolve(incoming.statusCode ?? 0)
+      incoming.resume()
+    },
+  )
+  outgoing.once('error', reject)
+  outgoing.end(ask('{viewer{id}}').padEnd(bytes, ' '))
+  return promise
+}
+
+describe('an operation with the wrong values', () => {
+  test.each<[string, unknown]>([
+    ['query($id:ID!){connectAttempt(id:$id){id}}', {}],
+    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: null }],
+    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: {} }],
+    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: [[]] }],
+    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: 1.5 }],
+    ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 'ten' }],
+    ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 2 ** 31 }],
+    ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 0 }],
+    ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: -1 }],
+    ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 101 }],
+    ['query($n:Int){tweets(last:$n first:$n){edges{node{id}}}}', { n: 1 }],
+    ['query($c:String){tweets(after:$c){edges{node{id}}}}', { c: 'x' }],
+    ['query($c:String){tweets(before:$c){edges{node{id}}}}', { c: '\0' }],
+    [
+      'query($c:String){tweets(before:$c){edges{node{id}}}}',
+      { c: Buffer.from('999999999999999:x').toString('base64url') },
+    ],
+    ['query($b:Boolean){connectedAccounts(includeDisconnected:$b){id}}', { b: 'true' }],
+    ['mutation($i:StartXConnectInput){startXConnect(input:$i){authorizationUrl}}', { i: { scopes: [null] } }],
+    ['mutation($i:StartXConnectInput){startXConnect(input:$i){authorizationUrl}}', { i: { scopes: { a: 1 } } }],
+    ['mutation($i:StartXConnectInput){startXConnect(input:$i){authorizationUrl}}', { i: { accessToken: 'x' } }],
+    ['mutation($i:PostTweetInput!){postTweet(input:$i){tweet{id}}}', { i: { text: 'x', replySettings: 'NOBODY' } }],
+    ['{nope}', undefined],
+    ['{viewer}', undefined],
+    ['{viewer{id{x}}}', undefined],
+    ['subscription{viewer{id}}', undefined],
+    ['mutation{viewer{id}}', undefined],
+    ['{viewer{id}', undefined],
+    ['type Query{a:Int}', undefined],
+    ['query($x:Nope){viewer{id}}', undefined],
+    ['{viewer @nope {id}}', undefined],
+  ])('is told what is wrong: %s %j', async (query, variables) => {
+    await expectRefusal(ask(query, variables))
+  })
+
+  // Any text can be sent as an id. All of these are simply nobody's.
+  test.each([
+    '',
+    ' ',
+    '0',
+    '-1',
+    'x',
+    '\0',
+    'a\0b',
+    '\ud800',
+    '💥',
+    "' or 1=1 --",
+    '%',
+    '{}',
+    'null',
+    'x'.repeat(50_000),
+    `${crypto.randomUUID()}\0`,
+    crypto.randomUUID(),
+  ])('finds nothing under the id %j', async (id) => {
+    const { answer } = await send(
+      ask(
+        'query($id:ID!){connectAttempt(id:$id){id} connectedAccount(id:$id){id} tweet(id:$id){id} tweets(accountId:$id){edges{node{id}}}}',
+        { id },
+      ),
+    )
+    expect(answer).toEqual({
+      data: { connectAttempt: null, connectedAccount: null, tweet: null, tweets: { edges: [] } },
+    })
+    const code = async (mutation: string) =>
+      Object.values((await send(ask(`mutation($id:ID!){${mutation}{userErrors{code}}}`, { id }))).answer.data ?? {})
+    expect(await code('disconnectAccount(input:{accountId:$id})')).toEqual([
+      { userErrors: [{ code: 'ACCOUNT_NOT_FOUND' }] },
+    ])
+    expect(await code('startXConnect(input:{reconnectAccountId:$id})')).toEqual([
+      { userErrors: [{ code: 'ACCOUNT_NOT_FOUND' }] },
+    ])
+    expect(await code('postTweet(input:{text:"x",accountId:$id})')).toEqual([
+      { userErrors: [{ code: 'ACCOUNT_NOT_FOUND' }] },
+    ])
+    expect(await code('deleteTweet(input:{tweetId:$id})')).toEqual([{ userErrors: [{ code: 'TWEET_NOT_FOUND' }] }])
+  })
+
+  test.each(['text/event-stream', 'multipart/mixed', 'image/png', 'x', '', '*/*;q=0'])(
+    'is answered whatever is asked for in return: %j',
+    async (accept) => {
+      const answer = await person.request('/graphql', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept },
+        body: ask('{viewer{id}}'),
+      })
+      expect(answer.status).toBeLessThan(500)
+    },
+  )
+})
+
+test('signed out, everything but viewer is UNAUTHENTICATED', async () => {
+  const cookie = 'none=1'
+  expect((await send(ask('{viewer{id}}'), { cookie })).answer).toEqual({ data: { viewer: null } })
+  for (const query of [
+    '{connectedAccounts{id}}',
+    '{connectedAccount(id:1){id}}',
+    '{connectAttempt(id:1){id}}',
+    '{tweet(id:1){id}}',
+    '{tweets{edges{node{id}}}}',
+    'mutation{startXConnect{authorizationUrl}}',
+    'mutation{signOut{signedOut}}',
+    'mutation{disconnectAccount(input:{accountId:1}){account{id}}}',
+    'mutation{postTweet(input:{text:"x"}){tweet{id}}}',
+    'mutation{deleteTweet(input:{tweetId:1}){tweet{id}}}',
+  ]) {
+    await expectRefusal(ask(query), 'UNAUTHENTICATED', { cookie })
+  }
+})
