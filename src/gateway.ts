@@ -26,6 +26,7 @@ export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing
 const LOAD_BALANCER_SECONDS = 5
 // One call to X with its commit, and then some.
 const DRAIN_SECONDS = 25
+const CLOSE_SECONDS = 5
 
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
@@ -51,8 +52,8 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     let stopping: Promise<void> | null = null
     const stop = async () => {
       await drain(app, server, deps, queue)
-      await database.close()
-      await outbound.close()
+      await within(CLOSE_SECONDS, database.close())
+      await within(CLOSE_SECONDS, outbound.close())
     }
     return {
       port,
@@ -95,11 +96,16 @@ async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue):
   if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   if ('closeIdleConnections' in server) server.closeIdleConnections()
-  await Promise.race([closed, pause(DRAIN_SECONDS)])
-  await queue.stop(DRAIN_SECONDS)
+  await within(DRAIN_SECONDS, closed)
+  await within(DRAIN_SECONDS, queue.stop(DRAIN_SECONDS))
   // A rotation may have outlived the request that asked for it; what it brings must still be written.
-  await Promise.race([Promise.allSettled(deps.rotations.values()), pause(DRAIN_SECONDS)])
+  await within(DRAIN_SECONDS, Promise.allSettled(deps.rotations.values()))
   if ('closeAllConnections' in server) server.closeAllConnections()
+}
+
+// A database that is frozen must not keep the process from ending.
+async function within(seconds: number, work: Promise<unknown>): Promise<void> {
+  await Promise.race([work, pause(seconds)])
 }
 
 function pause(seconds: number): Promise<void> {

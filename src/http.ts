@@ -7,6 +7,7 @@ import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
 import { findViewer, type Viewer } from './auth/viewer.ts'
 import { consoleRoutes } from './console/routes.ts'
+import { isDatabaseOutage } from './db/deadline.ts'
 import type { Deps } from './deps.ts'
 import { AppError } from './errors.ts'
 import type { HttpEnv } from './http-guards.ts'
@@ -60,6 +61,11 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   app.onError((error, c) => {
     if (error instanceof AppError) return c.json({ error: error.message, code: error.code }, 400)
     deps.log.error({ error, requestId: c.var.requestId }, 'A request failed for a reason of ours')
+    if (isDatabaseOutage(error)) {
+      return c.json({ error: 'The database does not answer. Try again shortly.', requestId: c.var.requestId }, 503, {
+        'retry-after': '5',
+      })
+    }
     return c.json({ error: 'Something broke on our side.', requestId: c.var.requestId }, 500)
   })
   return app

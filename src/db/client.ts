@@ -9,6 +9,7 @@ import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import type { Config } from '../config.ts'
 import { StartError } from '../errors.ts'
+import { withDeadlines } from './deadline.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -58,7 +59,7 @@ export function openPostgres(url: string): Database {
     onnotice: () => {},
   })
   return {
-    db: drizzlePostgres(client, { schema: tables, casing: 'snake_case' }),
+    db: drizzlePostgres(withDeadlines(client), { schema: tables, casing: 'snake_case' }),
     source: { kind: 'postgres', url },
     close: () => client.end({ timeout: 5 }),
   }

@@ -1,0 +1,85 @@
+// postgres.js fails fast when the server is gone, but waits for ever for one that is frozen, or for a connection of a pool that is
+// stuck in such a server. So each query gets a deadline here, and only so many may wait at once.
+import type postgres from 'postgres'
+
+/** The database did not answer in time, or too many are waiting for it already. What was asked may still happen. */
+export class DatabaseTimeoutError extends Error {
+  constructor(reason: string) {
+    super(reason)
+    this.name = 'DatabaseTimeoutError'
+  }
+}
+
+/** True for an error that says nothing but that the database is away: in itself, or as the cause of what Drizzle throws. */
+export function isDatabaseOutage(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof DatabaseTimeoutError) return true
+    // postgres.js's own, Node's, and classes 08 and 57P of SQLSTATE: connection lost, server shutting down.
+    if ('code' in cause && typeof cause.code === 'string' && /^(CONNECTION_|CONNECT_|ECONN|08|57P)/.test(cause.code))
+      return true
+  }
+  return false
+}
+
+// Above the server's own statement_timeout of 5 s, whose error says more.
+const DEADLINE_SECONDS = 8
+// Beyond this, waiting only makes the queue longer than anybody's patience.
+const MAX_WAITING = 200
+
+/** The same client, with a deadline on every query and transaction that passes through `unsafe` and `begin`, as Drizzle's do. */
+export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_SECONDS): postgres.Sql {
+  let waiting = 0
+  const bound = async <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void): Promise<T> => {
+    if (waiting >= MAX_WAITING) throw new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`)
+    waiting += 1
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const started = work()
+    const timer = setTimeout(() => {
+      cancel(started)
+      reject(new DatabaseTimeoutError(`The database has not answered for ${deadlineSeconds} s`))
+    }, deadlineSeconds * 1000)
+    try {
+      return await Promise.race([started, late])
+    } finally {
+      clearTimeout(timer)
+      waiting -= 1
+    }
+  }
+  return new Proxy(client, {
+    get(target, property) {
+      if (property === 'unsafe') {
+        return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(target.unsafe(...args), bound)
+      }
+      if (property === 'begin') {
+        // What runs inside is bounded by the whole.
+        return (...args: [never]) =>
+          bound(
+            () => target.begin(...args),
+            () => {},
+          )
+      }
+      return Reflect.get(target, property)
+    },
+  })
+}
+
+type Bound = <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void) => Promise<T>
+type Query = postgres.PendingQuery<postgres.Row[]>
+
+// A query starts when it is awaited, and Drizzle may ask for its rows as arrays first.
+function boundQuery(query: Query, bound: Bound): Query {
+  return new Proxy(query, {
+    get(target, property) {
+      if (property === 'then') {
+        const settled = bound(
+          () => target,
+          () => target.cancel(),
+        )
+        return settled.then.bind(settled)
+      }
+      if (property === 'values') return () => boundQuery(target.values() as unknown as Query, bound)
+      const value: unknown = Reflect.get(target, property)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}

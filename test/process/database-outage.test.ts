@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { openBrowser } from '../browser.ts'
+import { findFreePort } from '../free-port.ts'
+import { startPostgresServer } from '../postgres.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
+
+const root = path.join(import.meta.dirname, '../..')
+
+test('a frozen database makes requests fail and not hang, /readyz say no and /healthz yes, and all is well when it is back', async () => {
+  await using server = await startPostgresServer()
+  await using directory = await makeTemporaryDirectory('outage')
+  const { url } = await server.createDatabase()
+  const port = await findFreePort()
+  const gateway = spawn(process.execPath, ['src/main.ts'], {
+    cwd: root,
+    env: {
+      DATABASE_URL: url,
+      DATA_DIR: directory.path,
+      PORT: String(port),
+      SANDBOX_PORT: String(await findFreePort()),
+    },
+    stdio: 'ignore',
+  })
+  const ended = once(gateway, 'exit')
+  const person = openBrowser(`http://127.0.0.1:${port}`)
+  const status = async (target: string) => (await person.request(target)).status
+  try {
+    await vi.waitFor(async () => expect(await status('/readyz')).toBe(200), { timeout: 60_000, interval: 200 })
+    await person.signIn('mara-holt')
+    await server.freeze()
+    expect(await status('/readyz')).toBe(503)
+    expect(await status('/healthz')).toBe(200)
+    const asked = await person.request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query: '{ viewer { login } }' }),
+    })
+    expect(asked.status).toBe(503)
+    expect(asked.headers.get('retry-after')).toBe('5')
+    await server.thaw()
+    await vi.waitFor(async () => expect(await status('/readyz')).toBe(200), { timeout: 60_000, interval: 200 })
+    await vi.waitFor(async () => expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } }), {
+      timeout: 60_000,
+      interval: 200,
+    })
+  } finally {
+    gateway.kill('SIGTERM')
+    const [code] = await ended
+    expect(code).toBe(0)
+    await person.close()
+  }
+})
