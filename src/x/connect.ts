@@ -37,27 +37,30 @@ export type FinishedXConnect =
 
 // What users/me needs: without them we cannot tell whose account it is.
 const REQUIRED_SCOPES = ['tweet.read', 'users.read']
-// X shows its own error page for a scope it does not know, and never comes back; so the vocabulary is checked here.
+// X shows its own error page for a scope it does not know, and never comes back; so the vocabulary is checked here. It is that of X's
+// OpenAPI document 2.167.
 const KNOWN_SCOPES = [
   ...defaultScopes,
-  'tweet.moderate.write',
-  'users.email',
-  'follows.read',
-  'follows.write',
-  'space.read',
-  'mute.read',
-  'mute.write',
-  'like.read',
-  'like.write',
-  'list.read',
-  'list.write',
   'block.read',
   'block.write',
   'bookmark.read',
   'bookmark.write',
+  'broadcast.read',
+  'broadcast.write',
   'dm.read',
   'dm.write',
+  'follows.read',
+  'follows.write',
+  'like.read',
+  'like.write',
+  'list.read',
+  'list.write',
   'media.write',
+  'mute.read',
+  'mute.write',
+  'space.read',
+  'timeline.read',
+  'tweet.moderate.write',
 ]
 
 /**

@@ -1,0 +1,286 @@
+import { and, eq } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { sha256 } from '../../src/crypto.ts'
+import { connectAttempts, connectedAccounts, oauthTokens } from '../../src/db/tables.ts'
+import type { Browser } from '../browser.ts'
+import { startWorld, type World } from '../harness.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => world.sandbox.control.clearFaults())
+afterAll(() => world.close())
+
+type Account = { id: string; username: string; status: string; connectedAt: string }
+const accountsOf = async (person: Browser) =>
+  (await person.api<{ connectedAccounts: Account[] }>('connected-accounts')).connectedAccounts
+const countTokenCalls = () => world.sandbox.control.countTokenCalls('authorization_code')
+
+/** A fresh X account, so that stories do not meet. */
+let lastNumber = 0
+function newAccount(): string {
+  lastNumber += 1
+  const username = `linked_${lastNumber}`
+  world.sandbox.control.addAccount(username)
+  return username
+}
+
+const rowsOf = (username: string) =>
+  world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
+const tokensOf = (accountId: string) =>
+  world.db().query.oauthTokens.findFirst({ where: (table, { eq }) => eq(table.accountId, accountId) })
+
+async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
+  const { authorizationUrl, attempt, userErrors } = await person.startXConnect(input)
+  expect(userErrors).toEqual([])
+  return {
+    url: authorizationUrl ?? '',
+    attempt: attempt?.id ?? '',
+    asked: new URL(authorizationUrl ?? '').searchParams,
+  }
+}
+
+describe('what X is asked', () => {
+  test('each attempt has a state and an S256 challenge of its own, and the scopes of posting', async () => {
+    const person = await world.signedIn()
+    const [first, second] = [await authorizeUrl(person), await authorizeUrl(person)]
+    for (const { url, asked } of [first, second]) {
+      expect(url.startsWith(`${world.sandbox.url}/i/oauth2/authorize?`)).toBe(true)
+      // X wants %20 between scopes.
+      expect(url).toContain('scope=tweet.read%20tweet.write%20users.read%20offline.access')
+      expect(Object.fromEntries(asked)).toMatchObject({
+        response_type: 'code',
+        client_id: world.config.x.clientId,
+        redirect_uri: `${world.url}/auth/x/callback`,
+        code_challenge_method: 'S256',
+      })
+      expect(asked.get('code_challenge')).toMatch(/^[\w-]{43}$/)
+      expect(asked.get('state')).toMatch(/^[\w-]{43}$/)
+    }
+    expect(first.asked.get('code_challenge')).not.toBe(second.asked.get('code_challenge'))
+    expect(first.asked.get('state')).not.toBe(second.asked.get('state'))
+  })
+
+  test('the verifier has 128 characters; state and verifier are nowhere in the table, and the verifier is wiped when used', async () => {
+    const person = await world.signedIn()
+    const { url, asked, attempt } = await authorizeUrl(person)
+    const rowOf = (id: string) =>
+      world.db().query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.id, id) })
+    const before = await rowOf(attempt)
+    expect(before).toMatchObject({ stateHash: sha256(asked.get('state') ?? ''), status: 'PENDING', takenAt: null })
+    expect(await person.finish(await person.consent(url, newAccount()))).toMatchObject({
+      outcome: 'connected',
+      attempt,
+    })
+    const sent = world.sandbox.control.received({ path: '/2/oauth2/token' }).at(-1)
+    const verifier = new Map(Object.entries(sent?.body ?? {})).get('code_verifier')
+    expect(verifier).toMatch(/^[\w-]{128}$/)
+    for (const secret of [verifier, asked.get('state')]) expect(JSON.stringify(before)).not.toContain(secret)
+    expect(await rowOf(attempt)).toMatchObject({ status: 'SUCCEEDED', verifierSealed: null })
+  })
+
+  test('users/me is asked once, with the new token, and never again for looking at accounts', async () => {
+    const person = await world.signedIn()
+    const asked = () => world.sandbox.control.received({ path: '/2/users/me' })
+    const before = asked().length
+    const username = newAccount()
+    await person.connect(username)
+    await accountsOf(person)
+    expect(
+      asked()
+        .slice(before)
+        .map(({ headers }) => headers.authorization),
+    ).toEqual([`Bearer ${world.sandbox.control.grants(username)[0]?.accessToken}`])
+  })
+
+  test('a scope that X does not know is refused before X is visited', async () => {
+    const person = await world.signedIn()
+    const before = await world.db().$count(connectAttempts)
+    for (const scopes of [
+      ['tweet.read', 'tweets.write'],
+      [''],
+      ['tweet.read tweet.write'],
+      ['constructor'],
+      ['TWEET.READ'],
+      ['tweet.read\0'],
+    ]) {
+      const { authorizationUrl, userErrors } = await person.startXConnect({ scopes })
+      expect(authorizationUrl).toBeNull()
+      expect(userErrors).toMatchObject([{ code: 'BAD_USER_INPUT', field: ['input', 'scopes'], retryable: false }])
+    }
+    const byRoute = await person.request('/auth/x?scopes=tweets.write')
+    expect(byRoute.headers.get('location')).toBe(`${world.url}/?xConnect=failed&code=BAD_USER_INPUT`)
+    expect(await world.db().$count(connectAttempts)).toBe(before)
+  })
+
+  test('every scope that we know, X knows', async () => {
+    const person = await world.signedIn()
+    const { userErrors } = await person.startXConnect({ scopes: ['?'] })
+    const known = /It knows (.*)\.$/.exec(userErrors[0]?.message ?? '')?.[1]?.split(', ') ?? []
+    expect(known.length).toBeGreaterThan(15)
+    const { url } = await authorizeUrl(person, { scopes: known })
+    expect((await person.request(url)).status).toBe(200)
+  })
+
+  test('a username or account that cannot be is refused too', async () => {
+    const person = await world.signedIn()
+    for (const expectedUsername of ['a b', '@@x', 'x'.repeat(51), 'jack\0', '<b>', '💥']) {
+      expect((await person.startXConnect({ expectedUsername })).userErrors).toMatchObject([{ code: 'BAD_USER_INPUT' }])
+    }
+    const stranger = await world.connected(newAccount(), 'tomasz-k')
+    const [theirs] = await accountsOf(stranger)
+    const { userErrors } = await person.startXConnect({ reconnectAccountId: theirs?.id })
+    expect(userErrors).toMatchObject([{ code: 'ACCOUNT_NOT_FOUND', field: ['input', 'reconnectAccountId'] }])
+  })
+})
+
+describe('a link', () => {
+  test('can be one of several: all are listed, the last linked first', async () => {
+    const person = await world.signedIn('yuki-ito')
+    const names = [newAccount(), newAccount(), newAccount()]
+    for (const name of names) await person.connect(name)
+    expect((await accountsOf(person)).map(({ username }) => username)).toEqual(names.toReversed())
+  })
+
+  test('made again keeps its id, has new tokens, and comes first', async () => {
+    const username = newAccount()
+    const person = await world.connected(username, 'yuki-ito')
+    const [first] = await accountsOf(person)
+    await person.connect(newAccount())
+    const before = await tokensOf(first?.id ?? '')
+    expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
+    const [again] = await accountsOf(person)
+    expect(again).toMatchObject({ id: first?.id, username, status: 'ACTIVE' })
+    const after = await tokensOf(first?.id ?? '')
+    expect(after?.grantId).not.toBe(before?.grantId)
+    expect(after?.accessTokenSealed).not.toBe(before?.accessTokenSealed)
+    expect(after?.version).toBeGreaterThan(before?.version ?? Infinity)
+    // X has ended the first grant by itself; the second is alive, and nothing of ours revokes it.
+    expect(world.sandbox.control.grants(username).map(({ ended }) => ended)).toEqual(['superseded', null])
+    expect(
+      await person.api('post-tweet', { input: { text: `again ${username}`, accountId: again?.id } }),
+    ).toMatchObject({
+      postTweet: { tweet: { status: 'POSTED' } },
+    })
+  })
+
+  test('made again after it was disconnected is the same one', async () => {
+    const username = newAccount()
+    const person = await world.connected(username)
+    const [first] = (await accountsOf(person)).filter((account) => account.username === username)
+    await person.api('disconnect-account', { input: { accountId: first?.id } })
+    expect(await tokensOf(first?.id ?? '')).toBeUndefined()
+    await expect
+      .poll(() => world.sandbox.control.grants(username)[0]?.ended, { timeout: 15_000 })
+      .toBe('revoked-by-app')
+    await person.connect(username, { reconnectAccountId: first?.id })
+    expect(await rowsOf(username)).toMatchObject([
+      { id: first?.id, status: 'ACTIVE', statusReason: null, disconnectedAt: null },
+    ])
+    expect(world.sandbox.control.grants(username).at(-1)?.ended).toBeNull()
+  })
+
+  test('passes to another user once it is disconnected', async () => {
+    const username = newAccount()
+    const first = await world.connected(username)
+    const [account] = (await accountsOf(first)).filter((account) => account.username === username)
+    await first.api('disconnect-account', { input: { accountId: account?.id } })
+    const second = await world.signedIn('tomasz-k')
+    expect(await second.connect(username)).toMatchObject({ outcome: 'connected' })
+    expect((await rowsOf(username)).map(({ status }) => status).toSorted()).toEqual(['ACTIVE', 'DISCONNECTED'])
+    // The first one's revocation, which may still be under way, does not hit the second one's grant.
+    await expect.poll(() => world.db().query.grantRevocations.findMany(), { timeout: 15_000 }).toEqual([])
+    expect(world.sandbox.control.grants(username).at(-1)?.ended).toBeNull()
+  })
+
+  test('survives a restart in the middle: nothing of an attempt is kept in memory', async () => {
+    const person = await world.signedIn()
+    const username = newAccount()
+    const { url } = await authorizeUrl(person, { expectedUsername: username })
+    const callback = await person.consent(url, username)
+    await world.restart()
+    expect(await person.finish(callback)).toMatchObject({ outcome: 'connected', code: null })
+    expect(await rowsOf(username)).toHaveLength(1)
+  })
+
+  test('is made once by 50 identical callbacks, with one token call, and the attempt says so', async () => {
+    const person = await world.signedIn()
+    const username = newAccount()
+    const { url, attempt } = await authorizeUrl(person)
+    const callback = await person.consent(url, username)
+    const before = countTokenCalls()
+    const arrivals = await Promise.all(Array.from({ length: 50 }, () => person.finish(callback)))
+    expect(arrivals.filter(({ outcome }) => outcome === 'connected')).toHaveLength(1)
+    expect(new Set(arrivals.map(({ code }) => code))).toEqual(new Set([null, 'ATTEMPT_ALREADY_USED']))
+    expect(countTokenCalls()).toBe(before + 1)
+    expect(await rowsOf(username)).toMatchObject([{ status: 'ACTIVE' }])
+    expect(world.sandbox.control.grants(username)).toMatchObject([{ live: true }])
+    expect(await person.api('connect-attempt', { id: attempt })).toMatchObject({
+      connectAttempt: { status: 'SUCCEEDED', error: null, account: { username } },
+    })
+  })
+
+  test('is told of by its attempt afterwards, to its owner only', async () => {
+    const [owner, stranger] = [await world.signedIn(), await world.signedIn('tomasz-k')]
+    const { attempt } = await owner.connect(newAccount())
+    const ask = (who: Browser) => who.api('connect-attempt', { id: attempt })
+    expect(await ask(owner)).toMatchObject({ connectAttempt: { id: attempt, status: 'SUCCEEDED' } })
+    expect(await ask(stranger)).toEqual({ connectAttempt: null })
+    // By any session of the owner.
+    expect(await ask(await world.signedIn())).toMatchObject({ connectAttempt: { id: attempt } })
+    await expect(ask(world.browser())).rejects.toThrow('Sign in first')
+  })
+})
+
+describe('scopes', () => {
+  test('that the user cut down leave the link LIMITED, and say what is missing', async () => {
+    const username = newAccount()
+    world.sandbox.control.grantScopes(username, ['tweet.read', 'users.read', 'offline.access'])
+    const person = await world.connected(username)
+    expect(await accountsOf(person)).toContainEqual(
+      expect.objectContaining({
+        username,
+        status: 'LIMITED',
+        statusReason: 'SCOPES_NOT_GRANTED',
+        missingScopes: ['tweet.write'],
+        nextAction: 'GRANT_SCOPES',
+      }),
+    )
+    world.sandbox.control.grantScopes(username, null)
+    await person.connect(username)
+    expect(await rowsOf(username)).toMatchObject([{ status: 'ACTIVE', statusReason: null }])
+  })
+
+  test.each([['users.read'], ['tweet.read']])(
+    'without %s nothing is linked, and the grant is given back',
+    async (missing) => {
+      const username = newAccount()
+      world.sandbox.control.grantScopes(
+        username,
+        ['tweet.read', 'users.read', 'tweet.write', 'offline.access'].filter((scope) => scope !== missing),
+      )
+      const person = await world.signedIn()
+      expect(await person.connect(username)).toMatchObject({ outcome: 'failed', code: 'SCOPES_MISSING' })
+      expect(await rowsOf(username)).toEqual([])
+      await expect
+        .poll(() => world.sandbox.control.grants(username)[0]?.ended, { timeout: 15_000 })
+        .toBe('revoked-by-app')
+    },
+  )
+
+  test('without offline.access there is a link until the access token ends, and no refresh token', async () => {
+    const username = newAccount()
+    const person = await world.signedIn()
+    expect(await person.connect(username, { scopes: ['tweet.write'] })).toMatchObject({ outcome: 'connected' })
+    const [row] = await rowsOf(username)
+    expect(row).toMatchObject({ status: 'LIMITED' })
+    expect(
+      await world
+        .db()
+        .select()
+        .from(oauthTokens)
+        .where(and(eq(oauthTokens.accountId, row?.id ?? ''))),
+    ).toMatchObject([{ refreshTokenSealed: null }])
+  })
+})
