@@ -1,4 +1,5 @@
 import { type SQL, sql } from 'drizzle-orm'
+import type { Breakers } from './breakers.ts'
 import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { AppError } from './errors.ts'
@@ -29,6 +30,7 @@ export type Deps = {
   clock: Clock
   log: Log
   timing: Timing
+  breakers: Breakers
   jobs: Jobs
   /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
   rotations: Map<string, Promise<RotationOutcome>>

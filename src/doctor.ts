@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import type { Database } from './db/client.ts'
-import { callProvider } from './outbound.ts'
+import { callProvider, noBreaker } from './outbound.ts'
 
 /** One thing that was looked at, and what to do where it is not well. */
 export type Finding = { name: string; ok: boolean; detail: string }
@@ -52,7 +52,7 @@ async function readDatabaseClock({ db }: Database): Promise<number> {
 }
 
 async function reach(url: string): Promise<string> {
-  const result = await callProvider(async () => {
+  const result = await callProvider(noBreaker, async () => {
     const response = await fetch(url, { method: 'HEAD' })
     await response.arrayBuffer()
     return response.headers.get('date')

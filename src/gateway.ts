@@ -1,5 +1,6 @@
 import { type ServerType, serve } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
+import { type Breakers, createBreakers } from './breakers.ts'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import { type Database, openDatabase } from './db/client.ts'
@@ -20,7 +21,7 @@ export type Gateway = {
 }
 
 /** What tests replace. */
-export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing }
+export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing; breakers?: Breakers }
 
 // A load balancer needs a moment to see that /readyz says no.
 const LOAD_BALANCER_SECONDS = 5
@@ -43,6 +44,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       clock: parts.clock ?? systemClock,
       log,
       timing,
+      breakers: parts.breakers ?? createBreakers(log),
       jobs: queue.jobs,
       rotations: new Map(),
     }

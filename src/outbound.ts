@@ -39,17 +39,25 @@ const STALL_GRACE_MILLISECONDS = 500
 
 const reports = new AsyncLocalStorage<CallReport>()
 
+/** Makes a call, or holds it back while its provider is down: then the report says that nothing was sent. */
+export type Breaker = <T>(call: () => Promise<CallResult<T>>) => Promise<CallResult<T>>
+
+/** A breaker that never holds back. */
+export const noBreaker: Breaker = (call) => call()
+
 /**
  * Runs `call`, which makes one HTTP request by the global `fetch`, and tells beside its outcome what is known of the request.
  * Never throws for what `call` throws.
  */
-export async function callProvider<T>(call: () => Promise<T>): Promise<CallResult<T>> {
-  const report: CallReport = { sent: false, status: null, headers: {} }
-  try {
-    return { ok: true, value: await reports.run(report, call), report }
-  } catch (error) {
-    return { ok: false, error, report }
-  }
+export async function callProvider<T>(breaker: Breaker, call: () => Promise<T>): Promise<CallResult<T>> {
+  return breaker(async () => {
+    const report: CallReport = { sent: false, status: null, headers: {} }
+    try {
+      return { ok: true, value: await reports.run(report, call), report }
+    } catch (error) {
+      return { ok: false, error, report }
+    }
+  })
 }
 
 /**

@@ -112,7 +112,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
 }
 
 async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
-  const result = await callProvider(async (): Promise<unknown> => {
+  const result = await callProvider(deps.breakers.GITHUB, async (): Promise<unknown> => {
     const response = await fetch(`${deps.config.github.apiUrl}/user`, {
       headers: {
         authorization: `Bearer ${accessToken}`,
@@ -128,10 +128,11 @@ async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<ty
   return profile.data
 }
 
-function githubApp({ config }: Deps): OAuthApp {
+function githubApp({ config, breakers }: Deps): OAuthApp {
   return {
     clientId: config.github.clientId,
     clientSecret: config.github.clientSecret,
     redirectUri: `${config.publicUrl}/auth/github/callback`,
+    breaker: breakers.GITHUB,
   }
 }

@@ -8,10 +8,10 @@ import {
   UnexpectedErrorResponseBodyError,
   UnexpectedResponseError,
 } from 'arctic'
-import { type CallReport, callProvider } from '../outbound.ts'
+import { type Breaker, type CallReport, callProvider } from '../outbound.ts'
 
 /** Our app at a provider. */
-export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
+export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string; breaker: Breaker }
 
 /** What came of a call to a token endpoint. */
 export type TokenAnswer =
@@ -46,12 +46,12 @@ export function exchangeCode(
   code: string,
   codeVerifier: string,
 ): Promise<TokenAnswer> {
-  return askForTokens(() => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+  return askForTokens(app, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
 }
 
 /** Asks for a new pair (RFC 6749 section 6). Sends once; whether to send again is the caller's to judge. */
 export function refreshTokens(app: OAuthApp, endpoint: string, refreshToken: string): Promise<TokenAnswer> {
-  return askForTokens(() => client(app).refreshAccessToken(endpoint, refreshToken, []))
+  return askForTokens(app, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
 }
 
 /**
@@ -68,7 +68,7 @@ export async function revokeToken(
   const headers = new Headers({ accept: 'application/json' })
   if (app.clientSecret === null) body.set('client_id', app.clientId)
   else headers.set('authorization', `Basic ${Buffer.from(basicCredentials(app).join(':')).toString('base64')}`)
-  const result = await callProvider(async () => {
+  const result = await callProvider(app.breaker, async () => {
     const response = await fetch(endpoint, { method: 'POST', headers, body })
     return { status: response.status, text: await response.text() }
   })
@@ -92,8 +92,8 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
   return [encode(app.clientId), encode(app.clientSecret ?? '')]
 }
 
-async function askForTokens(send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
-  const result = await callProvider(send)
+async function askForTokens(app: OAuthApp, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+  const result = await callProvider(app.breaker, send)
   const { report } = result
   if (result.ok) return { kind: 'issued', body: { ...result.value.data } }
   const { error } = result

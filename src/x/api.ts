@@ -85,11 +85,12 @@ const timelineShape = z.object({
 const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
 
 /** Our app at X. */
-export function xApp({ config }: Deps): OAuthApp {
+export function xApp({ config, breakers }: Deps): OAuthApp {
   return {
     clientId: config.x.clientId,
     clientSecret: config.x.clientSecret,
     redirectUri: `${config.publicUrl}/auth/x/callback`,
+    breaker: breakers.X_TOKEN,
   }
 }
 
@@ -157,19 +158,22 @@ export async function fetchTimeline(
 type RawAnswer = { report: CallReport; body: unknown; error: unknown }
 
 async function ask(deps: Deps, method: string, path: string, accessToken: string, json?: object): Promise<RawAnswer> {
-  const result = await callProvider(async (): Promise<unknown> => {
-    const response = await fetch(`${deps.config.x.apiUrl}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${accessToken}`,
-        accept: 'application/json',
-        'user-agent': 'xconnect-gateway',
-        ...(json && { 'content-type': 'application/json' }),
-      },
-      ...(json && { body: JSON.stringify(json) }),
-    })
-    return response.json()
-  })
+  const result = await callProvider(
+    method === 'POST' ? deps.breakers.X_POST : deps.breakers.X_READ,
+    async (): Promise<unknown> => {
+      const response = await fetch(`${deps.config.x.apiUrl}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${accessToken}`,
+          accept: 'application/json',
+          'user-agent': 'xconnect-gateway',
+          ...(json && { 'content-type': 'application/json' }),
+        },
+        ...(json && { body: JSON.stringify(json) }),
+      })
+      return response.json()
+    },
+  )
   return { report: result.report, body: result.ok ? result.value : null, error: result.ok ? null : result.error }
 }
 
