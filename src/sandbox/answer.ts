@@ -18,6 +18,8 @@ export async function readAnswer(response: Response): Promise<Answer> {
 
 /** Sends the whole answer, dated by the sandbox's clock. */
 export async function deliver(world: World, outgoing: ServerResponse, answer: Answer): Promise<void> {
+  // A client that went away while the answer was made, perhaps killed, is told nothing more, and its close is over already.
+  if (outgoing.destroyed) return
   writeHead(world, outgoing, answer, answer.body.length)
   await new Promise<void>((resolve) => {
     outgoing.once('close', resolve)

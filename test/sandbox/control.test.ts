@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { connectSandboxControl } from '../../src/sandbox/control-client.ts'
-import { call, link, openSandbox, post, refresh } from './client.ts'
+import { basic, call, link, openSandbox, post, refresh } from './client.ts'
 
 describe('what was received', () => {
   it('is kept with method, path, query, headers, parsed body, status and time', async () => {
@@ -32,6 +32,19 @@ describe('what was received', () => {
     await vi.waitFor(() => expect(sandbox.control.concurrentSends()).toBe(3))
     await vi.waitFor(() => expect(sandbox.control.replays()).toBe(2))
     expect(sandbox.control.countTokenCalls('refresh_token')).toBe(3)
+  })
+
+  it('no longer counts as in flight the call of a client that went away before its answer was made', async () => {
+    const sandbox = await openSandbox()
+    const tokens = await link(sandbox)
+    sandbox.control.inject({ kind: 'delay', milliseconds: 100 })
+    const impatient = AbortSignal.timeout(20)
+    const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh }
+    const init = { method: 'POST', headers: { authorization: basic() }, body: new URLSearchParams(fields) }
+    await expect(fetch(`${sandbox.url}/2/oauth2/token`, { ...init, signal: impatient })).rejects.toThrow()
+    await vi.waitFor(() => expect(sandbox.control.grants('maraholt')[0]?.rotations).toBe(1))
+    await refresh(sandbox, tokens.refresh)
+    expect([sandbox.control.replays(), sandbox.control.concurrentSends()]).toEqual([1, 1])
   })
 })
 
