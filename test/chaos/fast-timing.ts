@@ -14,18 +14,20 @@ const SHORT_LIFE = {
   maxBackoff: 1,
 }
 
-/** Tokens of half a second under leases of six: holders are lost, and taken over, many times in a minute. */
+/** Tokens of half a second under leases of ten: long enough for two stalls of three seconds in a row, and a call. */
 export const fastPace: Pace = {
   accessTokenSeconds: 0.5,
   timing: Object.freeze({
     ...productionTiming,
     ...SHORT_LIFE,
-    lease: 6,
+    lease: 10,
     lapseMargin: 0.5,
     sendMargin: 1,
     callDeadline: 2,
     waitForRotation: 3,
-    tweetClaim: 6,
+    tweetClaim: 10,
+    settleAfter: 1,
+    settleAgainAfter: 2,
     waitForTweet: 4,
   }),
 }

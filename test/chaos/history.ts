@@ -30,12 +30,14 @@ export async function judge(
   const broken: string[] = []
   const { control } = arena.sandbox
   if (control.concurrentSends() > 1)
-    broken.push(`(a) One refresh token was in flight ${control.concurrentSends()} times at once.`)
+    broken.push(
+      `(a) One refresh token was in flight ${control.concurrentSends()} times at once. ${describeResends(arena)}`,
+    )
   const links = judgeLinks(before, after, broken)
   const tweets = await judgePosts(arena, posts, broken)
   judgeLogs(arena, broken)
   const { crashes, uncleanEnds } = arena.fleet.counts
-  if (crashes > 0) broken.push(`${crashes} processes ended by themselves.`)
+  if (crashes > 0) broken.push(`${crashes} processes ended by themselves: ${findFatal(arena)}`)
   if (uncleanEnds > 0) broken.push(`${uncleanEnds} processes did not end cleanly on SIGTERM.`)
   return { ...links, ...tweets, concurrentSends: control.concurrentSends(), posts: posts.length, broken }
 }
@@ -47,7 +49,9 @@ function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], bro
     if (then === undefined) throw new Error('Bug: a link without a past')
     const name = `@${now.link.username}`
     const rotations = now.x.rotations - then.x.rotations
-    const lost = rotations - (now.version - then.version) - now.orphans
+    // A pair that came too late helps only where it can still be adopted.
+    const waiting = now.status === 'NEEDS_REAUTH' ? 0 : now.orphans
+    const lost = rotations - (now.version - then.version) - waiting
     sums.rotations += rotations
     sums.replays += now.x.replays - then.x.replays
     sums.lost += lost
@@ -70,6 +74,19 @@ function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], bro
     }
   }
   return sums
+}
+
+function findFatal({ fleet }: Arena): string {
+  const lines = fleet.readLogs().split('\n')
+  return lines.filter((line) => line.includes('"level":"fatal"') || !line.startsWith('{')).join('\n')
+}
+
+/** When tokens that were sent more than once were sent, for comparison with the strikes. */
+function describeResends({ sandbox }: Arena): string {
+  const sends = sandbox.control.received({ method: 'POST', path: '/2/oauth2/token' })
+  const byToken = Map.groupBy(sends, ({ body }) => JSON.stringify(body))
+  const again = [...byToken.values()].filter((same) => same.length > 1)
+  return again.map((same) => same.map(({ at, acted, status }) => `${at} ${acted} ${status}`).join(', ')).join('; ')
 }
 
 function describe({ status, statusReason, state, version, x }: LinkView): string {

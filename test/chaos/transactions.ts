@@ -12,6 +12,7 @@ export function watchTransactions(arena: Arena): { stop(): Promise<number> } {
     pass: pass ?? '',
     database,
     max: 1,
+    onnotice: () => {},
     connection: { application_name: CHAOS_APPLICATION },
   })
   let longest = 0
