@@ -1,8 +1,9 @@
 // The only reader of the environment. `.env.example` explains the same variables to whoever runs this.
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
-import { type EncryptionKey, type KeyRing, randomToken } from './crypto.ts'
+import type { KeyRing } from './crypto.ts'
+import { readEncryptionKeys } from './encryption-keys.ts'
 import { StartError } from './errors.ts'
 
 /** An OAuth provider's addresses and our app's credentials there. */
@@ -53,10 +54,6 @@ export class ConfigError extends StartError {
 type Environment = Readonly<Record<string, string | undefined>>
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-const KEY_BYTES = 32
-// 32 random bytes have about 30 distinct values; a key typed by hand or of all zeros has few.
-const KEY_MIN_DISTINCT_BYTES = 6
-
 /** Credentials of our app at the sandbox, which is started with the same ones. */
 export const sandboxCredentials = {
   github: { clientId: 'sandbox-github-app', clientSecret: 'sandbox-github-secret' },
@@ -180,67 +177,6 @@ function readProviders(
     },
     sandbox: null,
   }
-}
-
-function readEncryptionKeys(
-  get: (name: string) => string | null,
-  { production, dataDir, mayCreate }: { production: boolean; dataDir: string; mayCreate: boolean },
-  problems: string[],
-): { ring: EncryptionKey[]; source: string } {
-  const inline = get('ENCRYPTION_KEYS')
-  if (inline !== null) return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
-  const named = get('ENCRYPTION_KEYS_FILE')
-  if (named === null && production) {
-    problems.push(
-      'ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: "k1:" and 32 random bytes in base64 (openssl rand -base64 32).',
-    )
-    return { ring: [], source: '' }
-  }
-  const file = named ?? path.join(dataDir, 'encryption-keys')
-  if (named === null && !existsSync(file)) {
-    if (!mayCreate) return { ring: [], source: '' }
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-    // wx: of two first starts at once, one makes the key and the other reads it below.
-    try {
-      writeFileSync(file, `k1:${Buffer.from(randomToken(KEY_BYTES), 'base64url').toString('base64')}\n`, {
-        mode: 0o600,
-        flag: 'wx',
-      })
-      chmodSync(file, 0o600)
-    } catch (error) {
-      if (!existsSync(file)) throw error
-    }
-  }
-  try {
-    if ((statSync(file).mode & 0o007) !== 0)
-      problems.push(`${file} can be read by everybody on this machine: chmod 600 it.`)
-    return { ring: parseKeys(readFileSync(file, 'utf8').trim(), file, problems), source: file }
-  } catch {
-    problems.push(`The encryption keys' file ${file} cannot be read.`)
-    return { ring: [], source: file }
-  }
-}
-
-function parseKeys(text: string, source: string, problems: string[]): EncryptionKey[] {
-  const keys: EncryptionKey[] = []
-  for (const entry of readList(text)) {
-    const [id = '', encoded = ''] = entry.split(':')
-    const secret = Buffer.from(encoded, 'base64')
-    // The message never repeats the value: it is the most secret one there is.
-    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id))
-      problems.push(`${source}: each key is written id:base64, with an id of letters, digits, - and _.`)
-    else if (secret.length !== KEY_BYTES)
-      problems.push(
-        `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`,
-      )
-    else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES)
-      problems.push(`${source}: the key "${id}" is not random (openssl rand -base64 32).`)
-    else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
-    else keys.push({ id, secret })
-  }
-  if (keys.length === 0 && problems.length === 0)
-    problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
-  return keys
 }
 
 function readList(text: string | null): string[] {

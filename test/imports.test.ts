@@ -23,6 +23,7 @@ const rule: ImportRule = {
         'breakers.ts',
         'config.ts',
         'crypto.ts',
+        'encryption-keys.ts',
         'errors.ts',
         'log.ts',
         'outbound.ts',
