@@ -1,5 +1,5 @@
 // An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
-import { eq } from 'drizzle-orm'
+import { eq, type SQL } from 'drizzle-orm'
 import { connectedAccounts, oauthTokens, tweets } from '../src/db/tables.ts'
 import type { Fault } from '../src/sandbox/faults.ts'
 import type { Browser, UserError } from './browser.ts'
@@ -107,6 +107,13 @@ export function watchX(world: World) {
     refreshes: () => control.countTokenCalls('refresh_token') - refreshes,
     posts: () => control.countReceived({ method: 'POST', path: '/2/tweets' }) - posts,
   }
+}
+
+/** The rows of a query, whichever database answers: postgres.js gives a list, PGlite an object with one. */
+export async function queryRows(world: World, query: SQL): Promise<Record<string, unknown>[]> {
+  const answer: unknown = await world.db().execute(query)
+  const rows: unknown = Array.isArray(answer) ? answer : (answer as { rows: unknown }).rows
+  return rows as Record<string, unknown>[]
 }
 
 /** The next refresh meets this fault. */
