@@ -1,6 +1,7 @@
 import { type ServerType, serve } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
 import { type Breakers, createBreakers } from './breakers.ts'
+import { createClockWatch } from './clock-watch.ts'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import { type Database, openDatabase } from './db/client.ts'
@@ -32,7 +33,7 @@ const CLOSE_SECONDS = 5
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const timing = parts.timing ?? productionTiming
-  const outbound = installOutbound(timing.callDeadline)
+  const outbound = installOutbound(timing.callDeadline, createClockWatch(log))
   const database = parts.database ?? (await openDatabase(config.database))
   try {
     await migrateDatabase(database)

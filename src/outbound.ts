@@ -63,8 +63,12 @@ export async function callProvider<T>(breaker: Breaker, call: () => Promise<T>):
 /**
  * Sets the dispatcher for the whole process. Call it once, before anything is fetched.
  * @param deadlineSeconds how long one call may take from start to the last byte of the answer.
+ * @param onDate is told the Date header of every answer.
  */
-export function installOutbound(deadlineSeconds: number): { close(): Promise<void> } {
+export function installOutbound(
+  deadlineSeconds: number,
+  onDate: (date: string | string[] | undefined) => void = () => {},
+): { close(): Promise<void> } {
   const agent = new Agent({
     connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
     // Ours is the one deadline. undici's own would count a stall of this process as the provider's silence.
@@ -73,11 +77,14 @@ export function installOutbound(deadlineSeconds: number): { close(): Promise<voi
     // A fresh connection for each call: on a kept one, a provider closing it at that moment makes a POST's fate uncertain.
     pipelining: 0,
   })
-  setGlobalDispatcher(agent.compose(guard(deadlineSeconds * 1000)))
+  setGlobalDispatcher(agent.compose(guard(deadlineSeconds * 1000, onDate)))
   return { close: () => agent.close() }
 }
 
-function guard(deadlineMilliseconds: number): Dispatcher.DispatcherComposeInterceptor {
+function guard(
+  deadlineMilliseconds: number,
+  onDate: (date: string | string[] | undefined) => void,
+): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const report = reports.getStore()
     // Node's fetch speaks the older handler interface; the decorator translates.
@@ -110,6 +117,7 @@ function guard(deadlineMilliseconds: number): Dispatcher.DispatcherComposeInterc
         },
         onResponseStart(controller, status, headers, statusMessage) {
           if (report) Object.assign(report, { status, headers })
+          onDate(headers.date)
           if (status >= 300 && status < 400) {
             cut(
               controller,

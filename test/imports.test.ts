@@ -21,6 +21,7 @@ const rule: ImportRule = {
       places: [
         'db/',
         'breakers.ts',
+        'clock-watch.ts',
         'config.ts',
         'crypto.ts',
         'encryption-keys.ts',
