@@ -14,7 +14,7 @@ import { createAuthorizationUrl, exchangeCode } from '../auth/oauth.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import { readReturnTo } from '../return-to.ts'
 import { type ConnectedAccount, defaultScopes, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import { fetchMe, type XProfile, xApp } from './api.ts'
@@ -62,6 +62,12 @@ const KNOWN_SCOPES = [
   'timeline.read',
   'tweet.moderate.write',
 ]
+
+// Refusals are named after what they mean for a tweet; these mean something else of a profile.
+const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
+  SCOPE_MISSING: 'SCOPES_MISSING',
+  TWEET_REFUSED: 'X_UNAVAILABLE',
+}
 
 /**
  * Starts linking an X account to the viewer.
@@ -203,7 +209,7 @@ async function getProfile(deps: Deps, accessToken: string): Promise<XProfile> {
   const answer = await fetchMe(deps, accessToken)
   if (answer.kind === 'done') return answer.value
   if (answer.kind === 'refused')
-    throw new AppError(answer.code === 'SCOPE_MISSING' ? 'SCOPES_MISSING' : answer.code, { retryAt: answer.retryAt })
+    throw new AppError(PROFILE_REFUSALS[answer.code] ?? answer.code, { retryAt: answer.retryAt })
   throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unknown' ? answer.cause : undefined })
 }
 
