@@ -63,7 +63,7 @@ const meShape = z.object({
 const tweetShape = z.object({ data: z.object({ id: xId }) })
 // X answers for what is missing with 200, `errors` and no `data`.
 const deletedShape = z.union([
-  z.object({ data: z.object({ deleted: z.boolean() }) }),
+  z.object({ data: z.object({ deleted: z.literal(true) }) }),
   z.object({ errors: z.array(z.unknown()).min(1) }),
 ])
 const entitiesShape = z.object({ urls: z.array(z.object({ expanded_url: z.string().optional() })).default([]) })
