@@ -1,0 +1,140 @@
+import { and, eq, ne } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens } from '../../src/db/tables.ts'
+import type { Browser } from '../browser.ts'
+import { startWorld, type World } from '../harness.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+const rowsOf = (username: string) =>
+  world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
+const revocationsDone = () => expect.poll(() => world.db().$count(grantRevocations), { timeout: 20_000 }).toBe(0)
+
+async function approved(person: Browser, username: string): Promise<string> {
+  const { authorizationUrl } = await person.startXConnect()
+  return person.consent(authorizationUrl ?? '', username)
+}
+
+test('an X account that is linked to another user is not linked to a second one, whose grant is given back', async () => {
+  world.sandbox.control.addAccount('taken')
+  const first = await world.connected('taken')
+  const before = await rowsOf('taken')
+  const second = await world.signedIn('tomasz-k')
+  const arrival = await second.connect('taken')
+  expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' })
+  expect(await second.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
+    connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null },
+  })
+  expect(await rowsOf('taken')).toEqual(before)
+  expect(await second.api('connected-accounts')).toEqual({ connectedAccounts: [] })
+  await revocationsDone()
+  expect(world.sandbox.control.grants('taken').map(({ ended }) => ended)).toEqual(['superseded', 'revoked-by-app'])
+  // Once it is free, it may.
+  await first.api('disconnect-account', { input: { accountId: before[0]?.id } })
+  expect(await second.connect('taken')).toMatchObject({ outcome: 'connected' })
+})
+
+test('of two users who finish at the same instant one gets the X account, time after time', {
+  timeout: 60_000,
+}, async () => {
+  const people = [await world.signedIn(), await world.signedIn('tomasz-k')]
+  const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
+  const winners: number[] = []
+  for (let round = 0; round < 15; round++) {
+    const username = `raced_${round}`
+    world.sandbox.control.addAccount(username)
+    const callbacks = await Promise.all(people.map((person) => approved(person, username)))
+    const before = countMe()
+    // X tells the first one who it is, and ends that grant when the second one comes; both then want to store a link.
+    world.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 5 + 4 * round, match: { path: '/2/users/me' } })
+    const first = people[0]?.finish(callbacks[0] ?? '')
+    await expect.poll(countMe, { interval: 1, timeout: 15_000 }).toBe(before + 1)
+    const arrivals = await Promise.all([first, people[1]?.finish(callbacks[1] ?? '')])
+    world.sandbox.control.clearFaults()
+    expect(arrivals.map((arrival) => arrival?.outcome).toSorted()).toEqual(['connected', 'failed'])
+    const [winner, loser] = arrivals[0]?.outcome === 'connected' ? [0, 1] : [1, 0]
+    winners.push(winner)
+    expect(arrivals[loser]?.code).toBe('ACCOUNT_LINKED_TO_ANOTHER_USER')
+    const rows = await rowsOf(username)
+    expect(rows).toMatchObject([{ status: 'ACTIVE' }])
+    expect(
+      await world
+        .db()
+        .select()
+        .from(oauthTokens)
+        .where(eq(oauthTokens.accountId, rows[0]?.id ?? '')),
+    ).toHaveLength(1)
+    const outcomes = await Promise.all(
+      [winner, loser].map((index) => people[index]?.api('connect-attempt', { id: arrivals[index]?.attempt })),
+    )
+    expect(outcomes).toMatchObject([
+      { connectAttempt: { status: 'SUCCEEDED', account: { username } } },
+      { connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null } },
+    ])
+  }
+  await revocationsDone()
+  for (const [round, winner] of winners.entries()) {
+    // X itself ended the earlier grant. The later one lives if it is the winner's, and is given back if it is not.
+    expect(world.sandbox.control.grants(`raced_${round}`).map(({ ended }) => ended)).toEqual([
+      'superseded',
+      winner === 1 ? null : 'revoked-by-app',
+    ])
+  }
+})
+
+test('two sessions of one user who link one X account at once come to one link', async () => {
+  world.sandbox.control.addAccount('doubled')
+  const sessions = [await world.signedIn('yuki-ito'), await world.signedIn('yuki-ito')]
+  const callbacks = await Promise.all(sessions.map((session) => approved(session, 'doubled')))
+  const arrivals = await Promise.all(sessions.map((session, index) => session.finish(callbacks[index] ?? '')))
+  // The second exchange ends the first grant: where that was before X was asked whose it is, the first one has nothing to show.
+  for (const { outcome, code } of arrivals)
+    expect([outcome, code]).toEqual(outcome === 'connected' ? ['connected', null] : ['failed', 'X_UNAVAILABLE'])
+  expect(arrivals.some(({ outcome }) => outcome === 'connected')).toBe(true)
+  expect(await rowsOf('doubled')).toHaveLength(1)
+})
+
+test('a stranger who comes with the state while the exchange is under way changes nothing', async () => {
+  world.sandbox.control.addAccount('slow_one')
+  const owner = await world.signedIn('yuki-ito')
+  const callback = await approved(owner, 'slow_one')
+  const before = world.sandbox.control.countTokenCalls()
+  world.sandbox.control.inject({ kind: 'delay', milliseconds: 1_000, match: { path: '/2/oauth2/token' } })
+  const finishing = owner.finish(callback)
+  await expect.poll(() => world.sandbox.control.countTokenCalls(), { timeout: 15_000 }).toBe(before + 1)
+  const stranger = await world.signedIn('tomasz-k')
+  expect(await stranger.finish(callback)).toMatchObject({ outcome: 'failed', code: 'SESSION_MISMATCH' })
+  expect(await owner.finish(callback)).toMatchObject({ outcome: 'failed', code: 'ATTEMPT_ALREADY_USED' })
+  const arrival = await finishing
+  expect(arrival).toMatchObject({ outcome: 'connected' })
+  expect(await owner.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
+    connectAttempt: { status: 'SUCCEEDED', error: null, account: { username: 'slow_one' } },
+  })
+})
+
+test('of a sign-out and a callback at once, either the link is made or the session is missing, and nothing between', async () => {
+  for (let round = 0; round < 5; round++) {
+    const username = `leaving_${round}`
+    world.sandbox.control.addAccount(username)
+    const person = await world.signedIn('yuki-ito')
+    const callback = await approved(person, username)
+    const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const [answer] = await Promise.all([
+      person.request(callback, { headers: { cookie } }),
+      person.request('/auth/sign-out', { method: 'POST', headers: { cookie } }),
+    ])
+    const outcome = new URL(answer.headers.get('location') ?? '').searchParams
+    const linked = outcome.get('xConnect') === 'connected'
+    if (!linked) expect(outcome.get('code')).toBe('SESSION_MISSING')
+    expect(await rowsOf(username)).toHaveLength(linked ? 1 : 0)
+  }
+})
+
+test('no verifier outlives its attempt', async () => {
+  const open = and(ne(connectAttempts.status, 'PENDING'), ne(connectAttempts.verifierSealed, ''))
+  expect(await world.db().select().from(connectAttempts).where(open)).toEqual([])
+})
