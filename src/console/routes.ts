@@ -17,7 +17,7 @@ export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }):
 
   app.get('/graphql', (c) => {
     const isPage = (c.req.header('accept') ?? '').includes('text/html')
-    if (!isPage) return c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'POST' })
+    if (!isPage) return c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' })
     if (!config.graphiql) return c.json({ error: 'GraphiQL is off here. Send queries to /graphql by POST.' }, 404)
     const nonce = randomToken()
     c.header('content-security-policy', graphiqlPolicy(nonce))

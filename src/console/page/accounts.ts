@@ -6,7 +6,7 @@ import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from '
 /** Shows the list. */
 export type AccountList = { setAccounts(accounts: readonly Account[]): void }
 
-/** Makes the list of accounts work. `changed` is called when the accounts are to be asked for again. */
+/** Makes the list of accounts work. `changed` is called when they are to be asked for again. */
 export function createAccountList(on: { changed(): Promise<void>; error(error: unknown): void }): AccountList {
   const list = find(document, '#accounts', HTMLElement)
   const problem = find(document, '#accounts-problem', HTMLElement)
@@ -51,6 +51,7 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
     setText(find(item, '.reason', HTMLElement), explainAccount(account))
     const facts = find(item, '.facts', HTMLElement)
     facts.textContent = lastUsedAt === null ? `Connected ${sayWhen(connectedAt)}` : `Last post ${sayWhen(lastUsedAt)}`
+    facts.hidden = nextAction !== null
     facts.title = `Connected ${sayMoment(connectedAt)}`
     const next = find(item, '.next', HTMLButtonElement)
     setText(next, nextAction === null ? null : actionWords[nextAction])

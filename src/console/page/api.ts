@@ -33,7 +33,7 @@ export type Tweet = {
   url: string | null
   text: string
   status: TweetStatus
-  error: { message: string } | null
+  error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
   account: { id: string; username: string }
   createdAt: string
   postedAt: string | null

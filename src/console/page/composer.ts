@@ -4,11 +4,15 @@ import { createCounter } from './counter.ts'
 import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'
 import { find, setAvatar, setText } from './elements.ts'
 import { clearNotices } from './notices.ts'
+import { explainError } from './wording.ts'
 
-/** Shows the form for these accounts; hides it when none of them can post. */
+const UNREACHABLE =
+  'The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.'
+
+/** Shows the form for these accounts; hides it when there are none. */
 export type Composer = { setAccounts(accounts: readonly Account[]): void }
 
-/** Makes the form work. `onSettled` is called when a tweet exists that the list should show; `onError` with what the form cannot say. */
+/** Makes the form work. `settled` is called when there is a tweet for the list to show, `error` with what the form cannot say itself. */
 export function createComposer(on: { settled(): Promise<void>; error(error: unknown): void }): Composer {
   const form = find(document, '#composer', HTMLFormElement)
   const author = find(form, '#author', HTMLSelectElement)
@@ -38,14 +42,12 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     for (const input of [field, author]) input.removeAttribute('aria-invalid')
   }
 
-  function complain({ field: path, message }: Pick<UserError, 'field' | 'message'>): void {
-    const name = path?.at(-1)
-    if (name === 'text' || name === 'accountId') {
-      const input = name === 'text' ? field : author
-      setText(problems[name], message)
-      input.setAttribute('aria-invalid', 'true')
-      input.focus()
-    } else setText(problems.other, message)
+  function complain(name: keyof typeof problems, sentence: string): void {
+    setText(problems[name], sentence)
+    if (name === 'other') return
+    const input = name === 'text' ? field : author
+    input.setAttribute('aria-invalid', 'true')
+    input.focus()
   }
 
   async function post(): Promise<void> {
@@ -54,8 +56,9 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     clearProblems()
     clearNotices()
     if (account === undefined) return
+    if (!canPost(account)) return complain('accountId', `@${account.username} cannot post now: see X accounts.`)
     const complaint = describeProblem(text, account)
-    if (complaint !== null) return complain({ field: ['text'], message: complaint })
+    if (complaint !== null) return complain('text', complaint)
     const idempotencyKey = keyOf(draft, account.id, text)
     const { postTweet } = await request('PostTweet', { input: { text, accountId: account.id, idempotencyKey } })
     const { tweet, userErrors } = postTweet
@@ -70,7 +73,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       field.focus()
       posted.textContent = `Posted as @${account.username}`
     }
-    for (const error of userErrors) complain(error)
+    for (const error of userErrors) complain(findField(error), explainError(error))
     if (tweet !== null) await on.settled().catch(on.error)
   }
 
@@ -82,11 +85,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     try {
       await post()
     } catch (error) {
-      if (error instanceof UnreachableError)
-        complain({
-          field: null,
-          message: `The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.`,
-        })
+      if (error instanceof UnreachableError) complain('other', UNREACHABLE)
       else on.error(error)
     } finally {
       button.ariaDisabled = null
@@ -112,14 +111,12 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
 
   return {
     setAccounts: (all) => {
-      accounts = all.filter(canPost)
-      form.hidden = accounts.length === 0
-      const options = accounts.map(({ id, username, displayName }) => {
-        return new Option(displayName === null ? `@${username}` : `${displayName} (@${username})`, id)
-      })
+      // Also those that cannot post just now: the choice must never move to another account by itself.
       const wanted = author.value || draft.accountId
-      author.replaceChildren(...options)
-      if (accounts.some(({ id }) => id === wanted)) author.value = wanted ?? ''
+      accounts = all
+      form.hidden = accounts.length === 0
+      author.replaceChildren(...accounts.map((account) => new Option(describeAuthor(account), account.id)))
+      author.value = (all.find(({ id }) => id === wanted) ?? all.find(canPost) ?? all[0])?.id ?? ''
       show()
     },
   }
@@ -127,6 +124,16 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
 
 function canPost({ status, missingScopes }: Account): boolean {
   return status === 'ACTIVE' || (status === 'LIMITED' && !missingScopes.includes('tweet.write'))
+}
+
+function describeAuthor(account: Account): string {
+  const name = account.displayName === null ? '' : `${account.displayName} `
+  return `${name}@${account.username}${canPost(account) ? '' : ' (cannot post now)'}`
+}
+
+function findField({ field }: UserError): 'text' | 'accountId' | 'other' {
+  const name = field?.at(-1)
+  return name === 'text' || name === 'accountId' ? name : 'other'
 }
 
 function describeProblem(text: string, account: Account): string | null {

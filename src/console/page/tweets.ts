@@ -1,7 +1,7 @@
 import { type PageOfTweets, request, type Tweet } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
-import { sayMoment, sayWhen, tweetBadges } from './wording.ts'
+import { explainError, sayMoment, sayWhen, tweetBadges } from './wording.ts'
 
 const PAGE_SIZE = 10
 const ASK_AGAIN_MILLISECONDS = 3_000
@@ -55,7 +55,8 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     if (!isSure) return
     const { deleteTweet } = await request('DeleteTweet', { input: { tweetId: id } })
     await refresh()
-    setText(problem, deleteTweet.userErrors[0]?.message ?? null)
+    const [error] = deleteTweet.userErrors
+    setText(problem, error ? explainError(error) : null)
     find(document, '#tweets-title', HTMLElement).focus()
   }
 
@@ -77,7 +78,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     badge.textContent = tweetBadges[tweet.status].word
     badge.dataset.tone = tweetBadges[tweet.status].tone
     showText(item, tweet.text)
-    setText(find(item, '.reason', HTMLElement), tweet.error?.message ?? null)
+    setText(find(item, '.reason', HTMLElement), tweet.error && explainError(tweet.error))
     find(item, '.actions', HTMLElement).hidden = tweet.status !== 'POSTED'
     if (tweet.url !== null) find(item, '.link', HTMLAnchorElement).href = tweet.url
     onClick(find(item, '.delete', HTMLButtonElement), () => guarded(() => remove(tweet)))

@@ -1,6 +1,6 @@
 // What the page says for the API's codes and moments.
-import { errorCodes, isErrorCode } from '../../errors.ts'
-import type { Account, TweetStatus } from './api.ts'
+import { type ErrorCode, errorCodes, isErrorCode } from '../../errors.ts'
+import type { Account, TweetStatus, UserError } from './api.ts'
 
 /** A word, and how it is coloured. */
 export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
@@ -8,7 +8,7 @@ export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
 export const accountBadges: Record<Account['status'], Badge> = {
   ACTIVE: { word: 'Active', tone: 'good' },
   LIMITED: { word: 'Limited', tone: 'fair' },
-  NEEDS_REAUTH: { word: 'Needs reconnecting', tone: 'bad' },
+  NEEDS_REAUTH: { word: 'Access lost', tone: 'bad' },
   DISCONNECTED: { word: 'Disconnected', tone: 'plain' },
 }
 
@@ -43,6 +43,20 @@ export function explainAccount({ status, statusReason, missingScopes }: Account)
   if (status === 'LIMITED')
     return `Not allowed at X: ${missingScopes.map((scope) => abilities[scope] ?? scope).join(', ')}.`
   return reasons[statusReason ?? ''] ?? null
+}
+
+// Where the API tells a program what to call, the page tells a person where to click.
+const sentences: Partial<Record<ErrorCode, string>> = {
+  ACCOUNT_NEEDS_REAUTH: 'X no longer accepts our access to this account. Reconnect it under X accounts.',
+  ACCOUNT_DISCONNECTED: 'This account is disconnected. Connect it again under X accounts.',
+  SCOPE_MISSING: 'Posting was not allowed at X for this account. Allow it under X accounts.',
+  RATE_LIMITED: 'X allows no more tweets from this account just now.',
+}
+
+/** What the API says about an error, in the page's terms, with the time of the next try if there is one. */
+export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryAt'>): string {
+  const sentence = sentences[error.code] ?? error.message
+  return error.retryAt === null ? sentence : `${sentence} Try again after ${sayMoment(error.retryAt)}.`
 }
 
 /** The sentence for a code in the address that a provider's answer led to. */

@@ -1,0 +1,272 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { describeInChromium, launchChromium } from '../chromium.ts'
+import { startWorld, type World } from '../harness.ts'
+
+describeInChromium('The console', () => {
+  let world: World
+  let browser: Browser
+  beforeAll(async () => {
+    world = await startWorld()
+    browser = await launchChromium()
+  })
+  afterAll(async () => {
+    await browser.close()
+    await world.close()
+  })
+
+  test('a person signs in, connects X, posts, sees the tweet at X, deletes it, disconnects and signs out', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.goto(world.url)
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
+    expect(new URL(page.url()).origin).toBe(world.sandbox.url)
+    await page.getByRole('radio', { name: 'Mara Holt' }).check()
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    await page.getByText('None connected yet').waitFor()
+    expect(page.url()).toBe(`${world.url}/`)
+
+    await connect(page, 'Mara Holt')
+    await page.getByText('@maraholt is connected.').waitFor()
+    expect(page.url()).toBe(`${world.url}/`)
+    const account = page.getByRole('region', { name: 'X accounts' }).getByRole('listitem')
+    expect(await account.textContent()).toMatch(/Mara Holt.*@maraholt.*Active/s)
+    await account.locator('img').waitFor()
+
+    const field = page.getByRole('textbox', { name: 'Text' })
+    await field.fill('Hello from Chromium, see https://example.com/a/long/address/that/counts/twenty-three')
+    expect(await page.locator('#count').textContent()).toBe('48 / 280')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Posted as @maraholt').waitFor()
+    expect(await field.inputValue()).toBe('')
+    const tweet = page.getByRole('region', { name: 'Recent tweets' }).getByRole('listitem')
+    expect(await tweet.textContent()).toMatch(/@maraholt.*Posted.*Hello from Chromium/s)
+
+    const opened = page.context().waitForEvent('page')
+    await tweet.getByRole('link', { name: 'View on X' }).click()
+    const status = await opened
+    await status.getByText('Hello from Chromium').waitFor()
+    await status.close()
+    const timeline = await page.context().newPage()
+    await timeline.goto(`${world.sandbox.url}/maraholt`)
+    await timeline.getByText('Hello from Chromium').waitFor()
+
+    // A page behind another one is slow.
+    await page.bringToFront()
+    await tweet.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await tweet.getByText('Deleted').waitFor()
+    await timeline.reload()
+    await timeline.getByText('Nothing posted yet').waitFor()
+    await timeline.close()
+
+    await account.getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
+    expect(await account.count()).toBe(1)
+    await account.getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByText('None connected yet').waitFor()
+    expect(await page.getByRole('form', { name: 'New tweet' }).isVisible()).toBe(false)
+
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+    expect(visit.complaints).toEqual([])
+    expect(visit.foreignRequests).toEqual([])
+  })
+
+  test('a declined consent is said in words, once, and links nothing', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.goto(world.url)
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByText('You are not signed in. The request was declined at the provider.').waitFor()
+
+    await signIn(page, world, 'Tomasz Kowal')
+    await page.getByRole('button', { name: 'Connect an X account' }).click()
+    await page.getByRole('button', { name: 'Cancel' }).click()
+    await page.getByText('Nothing was connected. The request was declined at the provider.').waitFor()
+    expect(page.url()).toBe(`${world.url}/`)
+    await page.reload()
+    await page.getByText('None connected yet').waitFor()
+    expect(await page.getByText('Nothing was connected').count()).toBe(0)
+    expect(visit.complaints).toEqual([])
+  })
+
+  test('a tweet is composed, corrected and posted with the keyboard alone', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'Tomasz Kowal')
+    await connect(page, 'Harbour Bakery')
+    await page.getByText('@harbourbakery is connected.').waitFor()
+    await page.reload()
+    await page.getByRole('form', { name: 'New tweet' }).waitFor()
+
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    const focused = () => page.evaluate(() => document.activeElement?.id)
+    for (let presses = 0; (await focused()) !== 'text' && presses < 10; presses++) await page.keyboard.press('Tab')
+    expect(await focused()).toBe('text')
+    await page.keyboard.press('Control+Enter')
+    await page.getByText('Write something first.').waitFor()
+    expect(await page.getByRole('textbox', { name: 'Text' }).getAttribute('aria-invalid')).toBe('true')
+    expect(await focused()).toBe('text')
+    await page.keyboard.type('Buns at seven')
+    await page.keyboard.press('Control+Enter')
+    await page.getByText('Posted as @harbourbakery').waitFor()
+    expect(await focused()).toBe('text')
+
+    await page.getByRole('button', { name: 'Disconnect' }).focus()
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'hidden' })
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Disconnect')
+    expect(visit.complaints).toEqual([])
+  })
+
+  test('posting again after a cut connection posts once', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'yuki-ito')
+    await connect(page, 'The Quiet Garden')
+    await page.getByText('@quietgarden is connected.').waitFor()
+    // The gateway gets the request and carries it out; the browser never hears of it.
+    await page.route('**/graphql', async (route) => {
+      await route.fetch()
+      await route.abort('connectionreset')
+    })
+    await page.getByRole('textbox', { name: 'Text' }).fill('Once is enough')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Post again to be sure').waitFor()
+
+    await page.unroute('**/graphql')
+    await page.reload()
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Posted as @quietgarden').waitFor()
+    const timeline = await page.context().newPage()
+    await timeline.goto(`${world.sandbox.url}/quietgarden`)
+    expect(await timeline.getByText('Once is enough').count()).toBe(1)
+  })
+
+  test('a refusal by X stands beside the text, and access that is lost beside the account', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'Mara Holt')
+    await connect(page, 'Mara Holt')
+    await page.getByText('@maraholt is connected.').waitFor()
+    const field = page.getByRole('textbox', { name: 'Text' })
+    for (const outcome of ['Posted as @maraholt', 'X refuses the same text twice in a short time. Change the text.']) {
+      await field.fill('Said before')
+      await page.getByRole('button', { name: 'Post', exact: true }).click()
+      await page.getByRole('form').getByText(outcome).waitFor()
+    }
+    await page.getByRole('listitem').filter({ hasText: 'Not posted' }).waitFor()
+
+    const apps = await page.context().newPage()
+    await apps.goto(`${world.sandbox.url}/settings/connected_apps`)
+    await apps.getByRole('listitem').filter({ hasText: '@maraholt' }).getByRole('button', { name: 'Revoke' }).click()
+    await apps.close()
+    await field.fill('Anybody there?')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Access lost').waitFor()
+    await page.getByRole('button', { name: 'Reconnect' }).click()
+    await page.getByRole('radio', { name: 'Mara Holt' }).check()
+    await page.getByRole('button', { name: 'Authorize app' }).click()
+    await page.getByText('@maraholt is connected.').waitFor()
+    // What was written before the trip is still there.
+    expect(await field.inputValue()).toBe('Anybody there?')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Posted as @maraholt').waitFor()
+  })
+
+  test('says when the gateway does not answer, and goes on when it does', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.route('**/graphql', (route) => route.abort('connectionrefused'))
+    await page.goto(world.url)
+    await page.getByRole('heading', { name: 'The gateway does not answer' }).waitFor()
+    await page.unroute('**/graphql')
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+  })
+
+  test('GraphiQL runs queries as the person who is signed in, and loads nothing from elsewhere', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.goto(`${world.url}/graphql`)
+    await page.locator('#viewer').getByRole('link', { name: 'Sign in with GitHub' }).click()
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    await page.getByText('Signed in as mara-holt').waitFor()
+    expect(page.url()).toBe(`${world.url}/graphql`)
+    const result = page.locator('.result-window')
+    await page.getByRole('button', { name: /Execute/ }).click()
+    await result.getByText('"mara-holt"').waitFor()
+
+    const editor = page.getByRole('region', { name: 'Query Editor' }).getByRole('textbox')
+    await page
+      .getByRole('button', { name: 'New tab' })
+      .or(page.getByRole('button', { name: 'Add tab' }))
+      .click()
+    await editor.focus()
+    await page.keyboard.press('Control+a')
+    await page.keyboard.insertText('mutation { startXConnect { authorizationUrl } }')
+    // GraphiQL notices a moment after the text has changed which operation is in it, and until then runs the earlier one.
+    await vi.waitFor(async () => {
+      await page.keyboard.press('Control+Enter')
+      await result.getByText('/i/oauth2/authorize').waitFor({ timeout: 1_000 })
+    }, 20_000)
+
+    await page.keyboard.press('Control+a')
+    await page.keyboard.type('{ connectedAcc')
+    await page.locator('.CodeMirror-hints').getByText('connectedAccounts').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click()
+    await page.getByRole('link', { name: 'ConnectedAccount', exact: true }).click()
+    await page.getByText('No token of it ever appears in this API.').waitFor()
+    await page.getByRole('button', { name: 'Open settings dialog' }).click()
+    await page.getByRole('dialog').getByText('Theme').waitFor()
+    // The earlier operation's name, sent along with the new text, is refused.
+    expect(visit.complaints.filter((complaint) => !complaint.includes('400 (Bad Request)'))).toEqual([])
+    expect(visit.foreignRequests).toEqual([])
+  })
+})
+
+type Visit = AsyncDisposable & {
+  page: Page
+  /** What the browser complains about: blocked by the content security policy, thrown, not found. */
+  complaints: string[]
+  /** Addresses that are neither the gateway's nor the sandbox's. */
+  foreignRequests: string[]
+}
+
+async function openPage(browser: Browser, world: World): Promise<Visit> {
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  const complaints: string[] = []
+  const foreignRequests: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
+  })
+  page.on('pageerror', (error) => complaints.push(error.message))
+  context.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url())
+    if (protocol !== 'data:' && origin !== world.url && origin !== world.sandbox.url)
+      foreignRequests.push(request.url())
+  })
+  return { page, complaints, foreignRequests, [Symbol.asyncDispose]: () => context.close() }
+}
+
+async function signIn(page: Page, world: World, person: string): Promise<void> {
+  await page.goto(world.url)
+  await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
+  await page.getByRole('radio', { name: person }).check()
+  await page.getByRole('button', { name: 'Authorize' }).click()
+  await page.getByRole('heading', { name: 'X accounts' }).waitFor()
+}
+
+async function connect(page: Page, account: string): Promise<void> {
+  await page.getByRole('button', { name: 'Connect an X account' }).click()
+  await page.getByRole('radio', { name: account }).check()
+  await page.getByRole('button', { name: 'Authorize app' }).click()
+}
