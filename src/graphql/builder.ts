@@ -41,8 +41,27 @@ export const builder = new SchemaBuilder<{
   relay: {
     cursorType: 'String',
     clientMutationId: 'omit',
-    // A connection's own field multiplies by the size of its page already.
-    edgesFieldOptions: { complexity: { field: 1, multiplier: 1 } },
+    edgesFieldOptions: {
+      description: 'What is on this page.',
+      // A connection's own field multiplies by the size of its page already.
+      complexity: { field: 1, multiplier: 1 },
+    },
+    nodeFieldOptions: { description: 'The thing itself.' },
+    cursorFieldOptions: {
+      description: 'Its place in the list, for `after` or `before`. Opaque: do not take it apart.',
+    },
+    pageInfoFieldOptions: { description: 'Where this page begins and ends.' },
+    pageInfoTypeOptions: { description: 'Where a page begins and ends, and what there is beyond it.' },
+    hasNextPageFieldOptions: { description: 'True when there is more after this page.' },
+    hasPreviousPageFieldOptions: { description: 'True when there is more before this page.' },
+    startCursorFieldOptions: { description: 'The place of the first one; null on an empty page.' },
+    endCursorFieldOptions: {
+      description: 'The place of the last one: the next page is `after` it. Null on an empty page.',
+    },
+    firstArgOptions: { description: 'So many from the beginning, or after `after`.' },
+    lastArgOptions: { description: 'So many from the end, or before `before`.' },
+    afterArgOptions: { description: 'A cursor: what comes after it.' },
+    beforeArgOptions: { description: 'A cursor: what comes before it.' },
   },
 })
 

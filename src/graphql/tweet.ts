@@ -114,8 +114,8 @@ builder.queryFields((t) => ({
         )
       },
     },
-    { description: 'A page of tweets.' },
-    { description: 'A tweet and its place in the list.' },
+    { name: 'TweetConnection', description: 'A page of tweets.' },
+    { name: 'TweetEdge', description: 'A tweet and its place in the list.' },
   ),
 }))
 

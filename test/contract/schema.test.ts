@@ -1,0 +1,212 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import {
+  buildSchema,
+  type GraphQLArgument,
+  type GraphQLInputField,
+  type GraphQLNamedType,
+  isEnumType,
+  isInputObjectType,
+  isIntrospectionType,
+  isObjectType,
+  isSpecifiedDirective,
+  isSpecifiedScalarType,
+  Kind,
+  parse,
+  validate,
+} from 'graphql'
+import { describe, expect, test } from 'vitest'
+import { errorCodes } from '../../src/errors.ts'
+import { printSdl, schema } from '../../src/graphql/schema.ts'
+import { listOperations } from '../operations.ts'
+
+const types = Object.values(schema.getTypeMap()).filter(
+  (type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type),
+)
+
+/** Everything that has a name in the schema: types, fields, arguments, input fields and enum values. */
+function* listMembers(): Generator<{ place: string; name: string; description: string | null | undefined }> {
+  for (const type of types) {
+    yield { place: type.name, name: type.name, description: type.description }
+    if (isEnumType(type)) {
+      for (const { name, description } of type.getValues()) yield { place: `${type.name}.${name}`, name, description }
+    }
+    if (!isObjectType(type) && !isInputObjectType(type)) continue
+    for (const field of Object.values(type.getFields())) {
+      yield { place: `${type.name}.${field.name}`, name: field.name, description: field.description }
+      for (const { name, description } of 'args' in field ? field.args : [])
+        yield { place: `${type.name}.${field.name}(${name})`, name, description }
+    }
+  }
+}
+
+describe('the published schema', () => {
+  test('is up to date: npm run schema prints it anew', () => {
+    expect(readFileSync(path.join(import.meta.dirname, '../../schema/schema.graphql'), 'utf8')).toBe(printSdl())
+  })
+
+  test('explains every type, field, argument, input field and enum value: GraphiQL is the manual', () => {
+    const members = [...listMembers()]
+    expect(members.length).toBeGreaterThan(150)
+    expect(
+      members.filter(({ description }) => (description ?? '').trim().length < 5).map(({ place }) => place),
+    ).toEqual([])
+    expect(schema.getDirectives().filter((directive) => !isSpecifiedDirective(directive))).toEqual([])
+  })
+
+  test('has no place for a token, a code or a secret, in either direction', () => {
+    const forbidden = /token|secret|password|verifier|bearer|authorizationcode|refresh|credential|^code$|^state$/i
+    const named = [...listMembers()]
+      .filter(({ name }) => forbidden.test(name.replaceAll('_', '')))
+      .map(({ place }) => place)
+    // Names of errors and events, when a token ends, and how it fares: none of these can hold one.
+    const harmless = named.filter((place) => !/^(ErrorCode|AccountStatusReason|TokenEvent)(\.|$)/.test(place))
+    expect(harmless.toSorted()).toEqual([
+      'ConnectedAccount.accessTokenExpiresAt',
+      'ConnectedAccount.tokenHealth',
+      'TokenHealth',
+      'UserError.code',
+    ])
+    expect(describeMembers(schema.getType('TokenHealth'))).toEqual({
+      lastEvent: expect.stringMatching(/^\(\): TokenEvent!?$/),
+      lastEventAt: expect.stringMatching(/^\(\): DateTime!?$/),
+      nextTryAt: expect.stringMatching(/^\(\): DateTime!?$/),
+    })
+  })
+
+  test('publishes every error code of the closed list, with its sentence', () => {
+    const type = schema.getType('ErrorCode')
+    const published = isEnumType(type) ? type.getValues().map(({ name, description }) => [name, description]) : []
+    expect(published.toSorted()).toEqual(
+      Object.entries(errorCodes)
+        .map(([code, { sentence }]) => [code, sentence])
+        .toSorted(),
+    )
+  })
+
+  test('answers every mutation with a payload that has userErrors, unless nothing can be wrong', () => {
+    const fields = Object.values(schema.getMutationType()?.getFields() ?? {})
+    for (const { name, type } of fields) {
+      expect(String(type), name).toBe(`${name.charAt(0).toUpperCase()}${name.slice(1)}Payload!`)
+      const payload = schema.getType(String(type).slice(0, -1))
+      if (name !== 'signOut')
+        expect(String(isObjectType(payload) && payload.getFields().userErrors?.type)).toBe('[UserError!]!')
+    }
+  })
+})
+
+describe('every published operation', () => {
+  test.each(listOperations())('$file is one named operation, valid against the schema', ({ file, document }) => {
+    const parsed = parse(document)
+    expect(validate(schema, parsed)).toEqual([])
+    const operations = parsed.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
+    expect(operations).toHaveLength(1)
+    const kebab = operations[0]?.name?.value.replace(/(?<!^)[A-Z]/g, (letter) => `-${letter}`).toLowerCase()
+    expect(`${kebab}.graphql`).toBe(file)
+  })
+
+  test('there is one for each query and mutation', () => {
+    const roots = [schema.getQueryType(), schema.getMutationType()].flatMap((type) =>
+      Object.keys(type?.getFields() ?? {}),
+    )
+    const documents = listOperations()
+      .map(({ document }) => document)
+      .join('\n')
+    expect(roots.filter((name) => !new RegExp(`^ {2}${name}\\b`, 'm').test(documents))).toEqual([])
+  })
+})
+
+// The names that were promised before the first line was written. Those who use them need not ask.
+const promised = buildSchema(`
+  scalar DateTime
+  type Query {
+    viewer: User
+    connectedAccounts(includeDisconnected: Boolean = false): [ConnectedAccount!]!
+    connectedAccount(id: ID!): ConnectedAccount
+    connectAttempt(id: ID!): ConnectAttempt
+    tweet(id: ID!): Tweet
+    tweets(first: Int, after: String, last: Int, before: String, accountId: ID): TweetConnection!
+  }
+  type Mutation {
+    startXConnect(input: StartXConnectInput): StartXConnectPayload!
+    disconnectAccount(input: DisconnectAccountInput!): DisconnectAccountPayload!
+    postTweet(input: PostTweetInput!): PostTweetPayload!
+    deleteTweet(input: DeleteTweetInput!): DeleteTweetPayload!
+    signOut: SignOutPayload!
+  }
+  input StartXConnectInput { returnTo: String, scopes: [String!], expectedUsername: String, reconnectAccountId: ID }
+  input DisconnectAccountInput { accountId: ID! }
+  input DeleteTweetInput { tweetId: ID! }
+  input PostTweetInput {
+    text: String!, accountId: ID, idempotencyKey: String, replyToXTweetId: ID, replySettings: ReplySettings, madeWithAi: Boolean
+  }
+  type ConnectedAccount {
+    id: ID!, provider: Provider!, providerAccountId: ID!, username: String!, displayName: String, avatarUrl: String,
+    scopes: [String!]!, missingScopes: [String!]!, status: AccountStatus!, statusReason: AccountStatusReason, statusSince: DateTime!,
+    nextAction: AccountAction, connectedAt: DateTime!, lastUsedAt: DateTime, accessTokenExpiresAt: DateTime
+  }
+  type Tweet {
+    id: ID!, xTweetId: ID, url: String, text: String!, status: TweetStatus!, error: UserError, account: ConnectedAccount!,
+    createdAt: DateTime!, postedAt: DateTime
+  }
+  type UserError { code: ErrorCode!, message: String!, field: [String!], retryable: Boolean!, retryAt: DateTime }
+  type StartXConnectPayload { authorizationUrl: String, attempt: ConnectAttempt, userErrors: [UserError!]! }
+  type DisconnectAccountPayload { account: ConnectedAccount, userErrors: [UserError!]! }
+  type PostTweetPayload { tweet: Tweet, userErrors: [UserError!]! }
+  type DeleteTweetPayload { tweet: Tweet, userErrors: [UserError!]! }
+  type SignOutPayload { signedOut: Boolean! }
+  type User { id: ID! }
+  type ConnectAttempt { id: ID! }
+  type TweetConnection { edges: [TweetEdge!]!, pageInfo: PageInfo! }
+  type TweetEdge { node: Tweet!, cursor: String! }
+  type PageInfo { hasNextPage: Boolean!, hasPreviousPage: Boolean!, startCursor: String, endCursor: String }
+  enum Provider { X }
+  enum AccountStatus { ACTIVE LIMITED NEEDS_REAUTH DISCONNECTED }
+  enum AccountStatusReason { GRANT_REVOKED ROTATION_LOST }
+  enum AccountAction { RECONNECT }
+  enum TweetStatus { PENDING POSTED FAILED UNKNOWN DELETED }
+  enum ReplySettings { FOLLOWING MENTIONED_USERS SUBSCRIBERS VERIFIED }
+  enum ErrorCode {
+    ATTEMPT_EXPIRED ATTEMPT_UNKNOWN ATTEMPT_ALREADY_USED SESSION_MISSING SESSION_MISMATCH ACCESS_DENIED WRONG_ACCOUNT
+    ACCOUNT_LINKED_TO_ANOTHER_USER CODE_REJECTED SCOPES_MISSING X_UNAVAILABLE
+    UNAUTHENTICATED FORBIDDEN BAD_USER_INPUT RATE_LIMITED INTERNAL ACCOUNT_AMBIGUOUS IDEMPOTENCY_KEY_REUSED
+  }
+`)
+
+describe('what was promised is there, with exactly this signature', () => {
+  const promisedTypes = Object.values(promised.getTypeMap()).filter(
+    (type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type),
+  )
+
+  test.each(promisedTypes.map((type) => [type.name, type] as const))('%s', (name, type) => {
+    const actual = describeMembers(schema.getType(name))
+    expect(Object.fromEntries(Object.keys(describeMembers(type)).map((member) => [member, actual[member]]))).toEqual(
+      describeMembers(type),
+    )
+  })
+
+  test('and statuses that a client must handle are no more than those', () => {
+    for (const name of ['AccountStatus', 'TweetStatus', 'Provider', 'ReplySettings'])
+      expect(describeMembers(schema.getType(name))).toEqual(describeMembers(promised.getType(name)))
+  })
+
+  test('a client that gives no input at all can start to link', () => {
+    expect(validate(schema, parse('mutation { startXConnect { authorizationUrl } }'))).toEqual([])
+  })
+})
+
+/** The members of a type by name, each with its signature. */
+function describeMembers(type: GraphQLNamedType | undefined): Record<string, string> {
+  if (isEnumType(type)) return Object.fromEntries(type.getValues().map(({ name }) => [name, 'value']))
+  if (!isObjectType(type) && !isInputObjectType(type)) return { kind: type?.constructor.name ?? 'missing' }
+  return Object.fromEntries(
+    Object.values(type.getFields()).map((field) => {
+      const args = 'args' in field ? field.args.map(signature).toSorted().join(', ') : ''
+      return [field.name, `(${args}): ${'args' in field ? field.type : signature(field)}`]
+    }),
+  )
+}
+
+function signature({ name, type, defaultValue }: GraphQLArgument | GraphQLInputField): string {
+  return `${name}: ${type}${defaultValue === undefined ? '' : ` = ${JSON.stringify(defaultValue)}`}`
+}
