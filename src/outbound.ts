@@ -60,6 +60,16 @@ export async function callProvider<T>(breaker: Breaker, call: () => Promise<T>):
   })
 }
 
+/** The answer's JSON. The parser's own error would quote the beginning of what it could not read, which may be a token. */
+export async function readJson(response: Response): Promise<unknown> {
+  const text = await response.text()
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new Error(`The answer with status ${response.status} is no JSON.`)
+  }
+}
+
 /**
  * Sets the dispatcher for the whole process. Call it once, before anything is fetched.
  * @param deadlineSeconds how long one call may take from start to the last byte of the answer.

@@ -14,12 +14,16 @@ export type UserError = {
   retryAt: string | null
 }
 
+/** What the gateway answered to one request. */
+export type Answer = { headers: [string, string][]; body: string }
+
 /** What `finish` came to: where the browser was sent, and the outcome in that URL. */
 export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
 
 export function openBrowser(gatewayUrl: string) {
   const agent = new Agent()
   const cookies = new Map<string, string>()
+  let answers: Answer[] | null = null
   const isOurs = (url: string) => new URL(url).origin === new URL(gatewayUrl).origin
 
   async function request(target: string, init: RequestInit = {}): Promise<Response> {
@@ -30,6 +34,7 @@ export function openBrowser(gatewayUrl: string) {
     }
     const response = await fetch(url, { ...init, headers: [...headers], redirect: 'manual', dispatcher: agent })
     if (isOurs(url)) for (const header of response.headers.getSetCookie()) keep(header)
+    if (isOurs(url)) answers?.push({ headers: [...response.headers], body: await response.clone().text() })
     return response
   }
 
@@ -39,6 +44,12 @@ export function openBrowser(gatewayUrl: string) {
     const isGone = attributes.some((attribute) => /^\s*max-age=0$/i.test(attribute)) || value === ''
     if (isGone) cookies.delete(name)
     else cookies.set(name, value)
+  }
+
+  /** From now on every answer of the gateway is kept here. */
+  function keepAnswers(): Answer[] {
+    answers ??= []
+    return answers
   }
 
   async function api<T>(name: string, variables: Record<string, unknown> = {}): Promise<T> {
@@ -95,5 +106,17 @@ export function openBrowser(gatewayUrl: string) {
     return finish(await consent(authorizationUrl, username))
   }
 
-  return { cookies, request, api, query, consent, finish, signIn, startXConnect, connect, close: () => agent.close() }
+  return {
+    cookies,
+    keepAnswers,
+    request,
+    api,
+    query,
+    consent,
+    finish,
+    signIn,
+    startXConnect,
+    connect,
+    close: () => agent.close(),
+  }
 }

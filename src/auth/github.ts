@@ -3,7 +3,7 @@ import { randomToken, sha256 } from '../crypto.ts'
 import { users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { callProvider } from '../outbound.ts'
+import { callProvider, readJson } from '../outbound.ts'
 import { type CallbackParameters, finishAttempt, getAttemptByState, startAttempt, takeAttempt } from './attempt.ts'
 import { createAuthorizationUrl, exchangeCode, type OAuthApp } from './oauth.ts'
 import type { User } from './viewer.ts'
@@ -121,7 +121,7 @@ async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<ty
         'user-agent': 'xconnect-gateway',
       },
     })
-    return response.json()
+    return readJson(response)
   })
   const profile = profileShape.safeParse(result.ok ? result.value : null)
   if (!profile.success) throw new AppError('GITHUB_UNAVAILABLE', { cause: result.ok ? profile.error : result.error })

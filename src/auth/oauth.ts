@@ -98,7 +98,9 @@ async function askForTokens(app: OAuthApp, send: () => Promise<OAuth2Tokens>): P
   if (result.ok) return { kind: 'issued', body: { ...result.value.data } }
   const { error } = result
   if (error instanceof OAuth2RequestError) {
-    return { kind: 'refused', status: report.status ?? 400, error: error.code, description: error.description, report }
+    // Codes are written so; what is not may be anything, even what we sent, and would go into the log.
+    const code = /^[a-z_]{1,64}$/.test(error.code) ? error.code : 'unreadable'
+    return { kind: 'refused', status: report.status ?? 400, error: code, description: error.description, report }
   }
   // The body of an unexpected answer may hold tokens: it goes no further.
   if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError) {

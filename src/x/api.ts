@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
-import { type CallReport, callProvider } from '../outbound.ts'
+import { type CallReport, callProvider, readJson } from '../outbound.ts'
 import { readRetryAt } from './rate-limits.ts'
 import type { ShownText } from './same-text.ts'
 
@@ -171,7 +171,7 @@ async function ask(deps: Deps, method: string, path: string, accessToken: string
         },
         ...(json && { body: JSON.stringify(json) }),
       })
-      return response.json()
+      return readJson(response)
     },
   )
   return { report: result.report, body: result.ok ? result.value : null, error: result.ok ? null : result.error }

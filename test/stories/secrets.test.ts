@@ -1,0 +1,215 @@
+// Some hundreds of secrets go through every flow and every failure, and must be found nowhere afterwards: not in a row, not in a
+// file, not in the log, not in an answer.
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { sql } from 'drizzle-orm'
+import { expect, test } from 'vitest'
+import type { Fault } from '../../src/sandbox/faults.ts'
+import type { Answer, Browser } from '../browser.ts'
+import { databaseKind } from '../database.ts'
+import { startWorld, type World } from '../harness.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  postFault,
+  queryRows,
+  refreshFault,
+  UNTIL_DUE_SECONDS,
+  UNTIL_ENDED_SECONDS,
+} from '../linked-account.ts'
+
+test('two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
+  const world = await startWorld()
+  try {
+    const secrets = new Secrets(world)
+    const person = await world.signedIn()
+    const answers = person.keepAnswers()
+    await goThroughEverything(world, person, secrets)
+
+    secrets.collect(person)
+    expect(secrets.values.size).toBeGreaterThan(200)
+    const searched = [...secrets.values]
+    // The test would pass as well if it looked in the wrong place: these are there.
+    const stored = await readEveryRow(world)
+    expect(stored.includes('maraholt')).toBe(true)
+    expect(world.logs().includes('X did not tell whether it posted a tweet')).toBe(true)
+
+    expect(searched.filter((secret) => stored.includes(secret))).toEqual([])
+    // A message may quote the beginning of what it could not read.
+    const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
+    expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
+    expect(findInAnswers(answers, searched, secrets.states)).toEqual([])
+
+    await world.restart()
+    const files = readEveryFile(world.config.dataDir)
+    if (databaseKind() === 'pglite') expect(files.includes('maraholt')).toBe(true)
+    expect(searched.filter((secret) => files.includes(secret))).toEqual([])
+  } finally {
+    await world.close()
+  }
+})
+
+class Secrets {
+  readonly values = new Set<string>()
+  readonly states = new Set<string>()
+  readonly world: World
+
+  constructor(world: World) {
+    this.world = world
+    const { config } = world
+    for (const { secret } of config.encryptionKeys)
+      for (const encoding of ['base64', 'base64url', 'hex'] as const) this.values.add(secret.toString(encoding))
+    this.values.add(config.github.clientSecret)
+    this.values.add(config.x.clientSecret ?? '')
+  }
+
+  /** All that has come by so far. Tokens are seen while they live: call it before each that replaces them. */
+  collect(person: Browser): void {
+    const { control } = this.world.sandbox
+    for (const { accessTokens, refreshToken } of control.grants())
+      for (const token of [...accessTokens, refreshToken]) this.add(token)
+    for (const { headers, body, query } of control.received()) {
+      this.add(headers.authorization?.replace(/^\w+ /, ''))
+      const fields = { ...query, ...(typeof body === 'object' ? body : {}) }
+      for (const [name, value] of Object.entries(fields)) {
+        if (['code', 'code_verifier', 'refresh_token', 'token', 'client_secret'].includes(name)) this.add(value)
+        if (name === 'state') {
+          this.add(value)
+          this.states.add(String(value))
+        }
+      }
+    }
+    for (const value of person.cookies.values()) this.add(value)
+  }
+
+  add(value: unknown): void {
+    if (typeof value === 'string' && value.length >= 16) this.values.add(value)
+  }
+}
+
+async function goThroughEverything(world: World, person: Browser, secrets: Secrets): Promise<void> {
+  const { control } = world.sandbox
+  const meet = (...faults: Fault[]) => faults.map((fault) => control.inject(fault))
+  const echo = (secret: string) => ({ error: secret, error_description: `No ${secret} here`, error_uri: secret })
+  const accounts: LinkedAccount[] = [await linkAccount(world, { person })]
+  await person.connect('maraholt')
+
+  // Linking, with every kind of end.
+  for (const [path, fault] of [
+    ['/2/oauth2/token', { kind: 'problem', name: 'invalid-code' }],
+    ['/2/oauth2/token', { kind: 'status', status: 400, body: echo('client-secret-echo-0123456789abcdef') }],
+    ['/2/oauth2/token', { kind: 'answer', body: { error: 'odd' }, omit: ['access_token', 'refresh_token'] }],
+    ['/2/oauth2/token', { kind: 'cutHalfway' }],
+    ['/2/users/me', { kind: 'dropAfter' }],
+    ['/2/users/me', { kind: 'malformed' }],
+    ['/2/users/me', { kind: 'problem', name: 'missing-scope' }],
+  ] satisfies [string, Fault][]) {
+    meet({ ...fault, match: { path } })
+    expect(await person.connect('tomasz_k')).toMatchObject({ outcome: 'failed' })
+    secrets.collect(person)
+  }
+  const started = await person.startXConnect()
+  const callback = await person.consent(started.authorizationUrl ?? '', 'tomasz_k')
+  secrets.add(new URL(callback).searchParams.get('code'))
+  await world.browser().finish(callback)
+  await person.finish(callback)
+
+  // Refreshing and posting, with an X that repeats in its answers what it was sent.
+  for (let number = 0; number < 30; number++) accounts.push(await linkAccount(world, { person }))
+  secrets.collect(person)
+  world.advance(UNTIL_ENDED_SECONDS)
+  const faults: ((token: string) => Fault)[] = [
+    (token) => refreshFault({ kind: 'status', status: 400, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 401, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 503, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 400, body: { error: token, error_description: [token] } }),
+    (token) => refreshFault({ kind: 'malformed', body: `${token} is no JSON` }),
+    (token) => refreshFault({ kind: 'malformed', status: 400, body: `${token} is no JSON` }),
+    (token) => refreshFault({ kind: 'redirect', location: `http://127.0.0.1:9/?token=${token}` }),
+    () => refreshFault({ kind: 'hang', act: true }),
+    () => refreshFault({ kind: 'dropAfter' }),
+    () => refreshFault({ kind: 'cutHalfway' }),
+    () => refreshFault({ kind: 'problem', name: 'invalid-token' }),
+  ]
+  for (const fault of faults) {
+    const account = accounts.pop()
+    meet(fault(account?.grant().refreshToken ?? ''))
+    await account?.post()
+    secrets.collect(person)
+  }
+  for (const account of accounts.slice(0, 8)) await account.post()
+  secrets.collect(person)
+  const postFaults: ((token: string) => Fault)[] = [
+    (token) => postFault({ kind: 'malformed', act: true, status: 201, body: `${token} is no JSON` }),
+    (token) => postFault({ kind: 'malformed', status: 403, body: `${token} is no JSON` }),
+    (token) => postFault({ kind: 'status', status: 403, body: { title: token, detail: token, type: `x/${token}` } }),
+    (token) => postFault({ kind: 'status', status: 500, body: { title: token } }),
+    (token) => postFault({ kind: 'redirect', location: `http://127.0.0.1:9/?token=${token}` }),
+    (token) => postFault({ kind: 'answer', body: { data: { id: token } } }),
+    () => postFault({ kind: 'dropAfter' }),
+  ]
+  for (const fault of postFaults) {
+    const account = accounts.shift()
+    meet(fault(account?.grant().accessToken ?? ''))
+    await account?.post()
+  }
+
+  // Tokens altered in the database, a refused revocation, and unlinking.
+  const [altered, moved, unlinked, due] = accounts
+  const foreign = await moved?.tokens()
+  await altered?.setTokens({ accessTokenSealed: foreign?.accessTokenSealed ?? '' })
+  await altered?.post()
+  meet({
+    kind: 'status',
+    status: 400,
+    body: echo(unlinked?.grant().refreshToken ?? ''),
+    match: { path: '/2/oauth2/revoke' },
+  })
+  await unlinked?.disconnect()
+  world.advance(UNTIL_DUE_SECONDS)
+  await due?.post()
+  await expect.poll(() => control.faults().every(({ hits }) => hits > 0), { timeout: 15_000 }).toBe(true)
+
+  // Signing in again, with a GitHub that repeats what it was sent.
+  for (const path of ['/login/oauth/access_token', '/user']) {
+    meet({ kind: 'malformed', body: 'client_secret=sandbox-github-secret is no JSON', match: { path } })
+    await person.signIn('mara-holt')
+    secrets.collect(person)
+  }
+  await person.request('/graphql', { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } })
+  await person.api('connected-accounts', { includeDisconnected: true })
+  await person.api('tweets', { first: 100 })
+  endFaults(world)
+}
+
+// The session token belongs in Set-Cookie, and a state in the URL that starts an authorization.
+function findInAnswers(answers: Answer[], searched: string[], states: Set<string>): string[] {
+  const text = answers
+    .map(({ headers, body }) => {
+      const kept = headers.filter(([name]) => name !== 'set-cookie')
+      return `${kept.map((header) => header.join(': ')).join('\n')}\n${body}`
+    })
+    .join('\n')
+  expect(text).toContain('code_challenge=')
+  return searched.filter((secret) => !states.has(secret) && text.includes(secret))
+}
+
+async function readEveryRow(world: World): Promise<string> {
+  const tables = await queryRows(
+    world,
+    sql`select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
+  )
+  expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['public.oauth_tokens', 'pgboss.job']))
+  const rows: string[] = []
+  for (const { name } of tables) {
+    const found = await queryRows(world, sql.raw(`select "row"::text as "text" from ${String(name)} as "row"`))
+    rows.push(...found.map(({ text }) => String(text)))
+  }
+  return rows.join('\n')
+}
+
+function readEveryFile(directory: string): Buffer {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  return Buffer.concat(files.map((entry) => readFileSync(path.join(entry.parentPath, entry.name))))
+}
