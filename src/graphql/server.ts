@@ -19,8 +19,9 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: ({ viewer, requestId, setCookie }) => createContext(deps, viewer, requestId, setCookie),
-    plugins: [limitTokens, withCodes],
-    maskedErrors: { maskError: (error) => describe(deps, error) },
+    plugins: [limitTokens, withCodes, describeErrors(deps)],
+    // What goes wrong outside of resolvers.
+    maskedErrors: { maskError: (error) => describe(deps, error, null) },
     maxRequestBodySize: MAX_BODY_BYTES,
     batching: false,
     multipart: false,
@@ -56,14 +57,31 @@ const withCodes: Plugin = {
     },
 }
 
-function coded({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
+// Here, and not where errors are masked: only here is it known which request it was.
+function describeErrors(deps: Deps): Plugin<GraphqlContext> {
+  return {
+    onExecute: ({ args }) => ({
+      onExecuteDone: ({ result, setResult }) => {
+        if (Symbol.asyncIterator in result || result.errors === undefined) return
+        const { requestId } = args.contextValue
+        setResult({ ...result, errors: result.errors.map((error) => describe(deps, error, requestId)) })
+      },
+    }),
+  }
+}
+
+function coded(error: GraphQLError): GraphQLError {
+  return isListed(error.extensions.code) ? error : withCode(error)
+}
+
+function withCode({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
   return new GraphQLError(message, {
     nodes,
     source,
     positions,
     path,
     extensions: {
-      code: isListed(extensions.code) ? extensions.code : 'BAD_USER_INPUT',
+      code: 'BAD_USER_INPUT' satisfies ErrorCode,
       // Of a request that is none GraphQL over HTTP allows 200; a client that sent one is better told.
       http: extensions.code === 'BAD_REQUEST' ? { status: 400 } : extensions.http,
     },
@@ -71,11 +89,11 @@ function coded({ message, nodes, source, positions, path, extensions }: GraphQLE
 }
 
 // Yoga has names of its own for what is wrong with a request; the list that we publish is closed.
-function isListed(code: unknown): code is ErrorCode {
+function isListed(code: unknown): boolean {
   return typeof code === 'string' && isErrorCode(code)
 }
 
-function describe(deps: Deps, error: unknown): Error {
+function describe(deps: Deps, error: unknown, requestId: string | null): GraphQLError {
   const original = error instanceof GraphQLError ? error.originalError : error
   const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof AppError) {
@@ -86,7 +104,10 @@ function describe(deps: Deps, error: unknown): Error {
     })
   }
   if (error instanceof GraphQLError && (original === undefined || original instanceof GraphQLError)) return coded(error)
-  deps.log.error({ error: original }, 'A request failed for a reason of ours')
+  deps.log.error({ error: original, requestId }, 'A request failed for a reason of ours')
   const code: ErrorCode = 'INTERNAL'
-  return new GraphQLError(errorCodes[code].sentence, { ...place, extensions: { code } })
+  return new GraphQLError(errorCodes[code].sentence, {
+    ...place,
+    extensions: { code, ...(requestId && { requestId }) },
+  })
 }
