@@ -1,93 +1,28 @@
-// Where a scenario takes place: a sandbox in this process, a PostgreSQL of its own, and gateways in processes of theirs.
 import postgres from 'postgres'
-import type { KeyRing } from '../../src/crypto.ts'
-import { randomToken } from '../../src/crypto.ts'
-import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
 import { type PostgresServer, startPostgresServer } from '../postgres.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
-import type { Pace } from './fast-timing.ts'
-import { createFleet, type Fleet } from './fleet.ts'
-import type { Randomness } from './randomness.ts'
+import { openStage, type Stage, type StageOptions } from './stage.ts'
 
-export type Arena = {
-  sandbox: Sandbox
+/** A stage whose gateways share a PostgreSQL that can be hurt too. */
+export type Arena = Stage & {
   server: PostgresServer
   /** For looking at rows; under a name of its own among the server's connections. */
   sql: postgres.Sql
-  fleet: Fleet
-  pace: Pace
-  random: Randomness
-  /** The ring that the gateways seal with. */
-  keys: KeyRing
-  /** What no log may hold. */
-  secrets: string[]
-  publicUrl: string
-  [Symbol.asyncDispose](): Promise<void>
 }
 
-export const CHAOS_APPLICATION = 'chaos'
+const CHAOS_APPLICATION = 'chaos'
 
-// X's own limits are for one app and one day; a scenario posts in a minute what takes days there.
-const NO_LIMIT = 1e9
-const GITHUB_SECRET = 'chaos-github-secret'
-const X_SECRET = 'chaos-x-secret'
-
-/** Opens an arena; its gateways are not started yet. */
-export async function openArena(options: { processes: number; pace: Pace; random: Randomness }): Promise<Arena> {
+/** Opens an arena on an empty database; its gateways are not started yet. */
+export async function openArena(options: StageOptions): Promise<Arena> {
   await using resources = new AsyncDisposableStack()
-  const directory = resources.use(await makeTemporaryDirectory('chaos')).path
   const server = resources.use(await startPostgresServer())
   const { url } = await server.createDatabase()
-  const sql = postgres(url, { max: 2, onnotice: () => {}, connection: { application_name: CHAOS_APPLICATION } })
+  const sql = connect(url)
   resources.defer(() => sql.end({ timeout: 1 }))
-  const key = Buffer.from(randomToken(32), 'base64url')
-  const sandbox = await startSandbox({
-    hostname: 'localhost',
-    replay: 'kill-family',
-    random: options.random.next,
-    githubClient: { id: 'chaos-github', secret: GITHUB_SECRET, redirectUris: [] },
-    xClient: { id: 'chaos-x', secret: X_SECRET, redirectUris: [] },
-  })
-  resources.defer(() => sandbox.close())
-  sandbox.control.setAccessTokenSeconds(options.pace.accessTokenSeconds)
-  sandbox.control.setRefusesDuplicates(false)
-  for (const limit of ['post-tweet', 'posts-per-day', 'user-tweets', 'read-tweets', 'users-me'] as const)
-    sandbox.control.setRateLimit(limit, NO_LIMIT)
-  const fleet = resources.use(
-    await createFleet({
-      processes: options.processes,
-      directory,
-      timing: options.pace.timing,
-      environment: (publicUrl) => ({
-        PUBLIC_URL: publicUrl,
-        DATABASE_URL: url,
-        ENCRYPTION_KEYS: `chaos:${key.toString('base64')}`,
-        SANDBOX: 'off',
-        GITHUB_CLIENT_ID: 'chaos-github',
-        GITHUB_CLIENT_SECRET: GITHUB_SECRET,
-        GITHUB_URL: sandbox.url,
-        GITHUB_API_URL: sandbox.url,
-        X_CLIENT_ID: 'chaos-x',
-        X_CLIENT_SECRET: X_SECRET,
-        X_URL: sandbox.url,
-        X_API_URL: sandbox.url,
-        LOG_LEVEL: 'debug',
-      }),
-    }),
-  )
-  const publicUrl = fleet.slots[0]?.url ?? ''
-  for (const provider of ['github', 'x']) sandbox.control.registerRedirectUri(`${publicUrl}/auth/${provider}/callback`)
+  const stage = resources.use(await openStage(options, { url }))
   const kept = resources.move()
-  return {
-    sandbox,
-    server,
-    sql,
-    fleet,
-    pace: options.pace,
-    random: options.random,
-    keys: [{ id: 'chaos', secret: key }],
-    secrets: [GITHUB_SECRET, X_SECRET, key.toString('base64')],
-    publicUrl,
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  }
+  return { ...stage, server, sql, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+function connect(url: string): postgres.Sql {
+  return postgres(url, { max: 3, onnotice: () => {}, connection: { application_name: CHAOS_APPLICATION } })
 }

@@ -3,15 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { readOperation } from '../operations.ts'
-import type { Arena } from './arena.ts'
+import type { Slot } from './fleet.ts'
 import type { Link } from './links.ts'
+import type { Stage } from './stage.ts'
 
 /** One tweet that somebody wanted, and what they were told in the end. */
 export type Post = { key: string; text: string; link: Link; tries: number; answer: PostAnswer }
 
 export type PostAnswer =
   /** There is a row. */
-  | { kind: 'tweet'; status: string; error: string | null }
+  | { kind: 'tweet'; id: string; status: string; error: string | null }
   /** Refused before there was one. */
   | { kind: 'refused'; error: string }
   /** Nobody answered, or with an error of the request as a whole. */
@@ -35,7 +36,7 @@ const payloadSchema = z.object({
   data: z
     .object({
       postTweet: z.object({
-        tweet: z.object({ status: z.string() }).nullable(),
+        tweet: z.object({ id: z.string(), status: z.string() }).nullable(),
         userErrors: z.array(z.object({ code: z.string(), retryable: z.boolean() })),
       }),
     })
@@ -44,15 +45,15 @@ const payloadSchema = z.object({
 })
 
 /** Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for. */
-export function startCallers(arena: Arena, links: readonly Link[], count: number, limit = Infinity): Callers {
+export function startCallers(stage: Stage, links: readonly Link[], count: number, limit = Infinity): Callers {
   const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
   const posts: Post[] = []
   let stopped = false
   const call = async () => {
     while (!stopped && posts.length < limit) {
-      const post = newPost(pickLink(arena, links), posts.length)
+      const post = newPost(pickLink(stage, links), posts.length)
       posts.push(post)
-      await postUntilSettled(arena, agent, post)
+      await postUntilSettled(stage, agent, post)
     }
   }
   const all = Promise.all(Array.from({ length: count }, call)).finally(() => agent.close())
@@ -66,13 +67,18 @@ export function startCallers(arena: Arena, links: readonly Link[], count: number
 }
 
 /** Posts once with each link, at processes of chance, all at the same moment. */
-export async function postWithEach(arena: Arena, links: readonly Link[], purpose: string): Promise<Post[]> {
+export async function postWithEach(
+  stage: Stage,
+  links: readonly Link[],
+  purpose: string,
+  slots: readonly Slot[] = stage.fleet.slots,
+): Promise<Post[]> {
   const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
   try {
     return await Promise.all(
       links.map(async (link, index) => {
         const post = newPost(link, `${purpose}-${index}`)
-        const slot = arena.fleet.slots[index % arena.fleet.slots.length]
+        const slot = slots[index % slots.length]
         await tryOnce(slot?.url ?? '', agent, post)
         return post
       }),
@@ -87,16 +93,16 @@ function newPost(link: Link, name: string | number): Post {
   return { key, text: `Tweet ${key} of ${link.username}`, link, tries: 0, answer: { kind: 'none', why: 'never asked' } }
 }
 
-function pickLink(arena: Arena, links: readonly Link[]): Link {
+function pickLink(stage: Stage, links: readonly Link[]): Link {
   const hot = links.slice(0, Math.max(1, Math.round(links.length * HOT_LINKS)))
-  return arena.random.pick(arena.random.next() < HOT_SHARE ? hot : links)
+  return stage.random.pick(stage.random.next() < HOT_SHARE ? hot : links)
 }
 
-async function postUntilSettled(arena: Arena, agent: Agent, post: Post): Promise<void> {
+async function postUntilSettled(stage: Stage, agent: Agent, post: Post): Promise<void> {
   for (let pause = 50; post.tries < MAX_TRIES; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
-    const again = await tryOnce(arena.random.pick(arena.fleet.slots).url, agent, post)
+    const again = await tryOnce(stage.random.pick(stage.fleet.slots).url, agent, post)
     if (!again) return
-    await sleep(pause * arena.random.between(0.5, 1.5))
+    await sleep(pause * stage.random.between(0.5, 1.5))
   }
 }
 
@@ -123,7 +129,7 @@ async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> 
     post.answer =
       tweet === null
         ? { kind: 'refused', error: error?.code ?? '' }
-        : { kind: 'tweet', status: tweet.status, error: error?.code ?? null }
+        : { kind: 'tweet', id: tweet.id, status: tweet.status, error: error?.code ?? null }
     return tweet?.status === 'PENDING' || error?.retryable === true
   } catch (error) {
     // Refused, cut off or silent: the process may be dead, and the tweet may be posted.

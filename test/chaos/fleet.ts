@@ -22,6 +22,8 @@ export type Fleet = {
   /** Starts a process and waits until it serves; tries again when it ends instead, as a supervisor does. */
   start(slot: Slot): Promise<void>
   startAll(): Promise<void>
+  /** Starts a process that is not to serve, and waits for its end. */
+  startRefused(slot: Slot): Promise<{ seconds: number; exitCode: number | null }>
   /** kill -9. */
   kill(slot: Slot): Promise<void>
   /** SIGTERM, and the wait for the end. */
@@ -92,6 +94,11 @@ export async function createFleet(options: {
     },
     async startAll() {
       await Promise.all(slots.map((slot) => fleet.start(slot)))
+    },
+    async startRefused(slot) {
+      const startedAt = performance.now()
+      if (await startOnce(slot)) await end(slot, 'SIGKILL')
+      return { seconds: (performance.now() - startedAt) / 1000, exitCode: slot.process?.exitCode ?? null }
     },
     async kill(slot) {
       await end(slot, 'SIGKILL')

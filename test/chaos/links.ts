@@ -1,46 +1,44 @@
 // Links, made as people make them: sign in, start, consent, come back.
 import { type Browser, openBrowser } from '../browser.ts'
-import type { Arena } from './arena.ts'
+import type { Stage } from './stage.ts'
 
 /** A linked X account, and the cookie of its user. */
-export type Link = { username: string; accountId: string; userId: string; cookie: string }
+export type Link = { username: string; accountId: string; cookie: string }
 
 const PEOPLE = ['mara-holt', 'tomasz-k', 'yuki-ito']
 
 /** Links so many fresh X accounts through the front door. */
-export async function linkAccounts(arena: Arena, count: number): Promise<Link[]> {
+export async function linkAccounts(stage: Stage, count: number): Promise<Link[]> {
   const usernames = Array.from({ length: count }, (_, index) => `chaos_${index}`)
-  const shares = PEOPLE.map((login, person) => ({
-    login,
-    usernames: usernames.filter((_, index) => index % PEOPLE.length === person),
-  }))
-  const links = await Promise.all(shares.map((share) => linkAs(arena, share.login, share.usernames)))
-  const rows = await arena.sql<{ id: string; userId: string; username: string }[]>`
-    select id, user_id as "userId", username from connected_accounts where status = 'ACTIVE'`
-  return links.flat().map(({ username, cookie }) => {
-    const row = rows.find((known) => known.username === username)
-    if (row === undefined) throw new Error(`@${username} was not linked.`)
-    return { username, cookie, accountId: row.id, userId: row.userId }
-  })
+  const links = await Promise.all(
+    PEOPLE.map((login, person) =>
+      linkAs(
+        stage,
+        login,
+        usernames.filter((_, index) => index % PEOPLE.length === person),
+      ),
+    ),
+  )
+  return links.flat()
 }
 
-async function linkAs(
-  arena: Arena,
-  login: string,
-  usernames: string[],
-): Promise<{ username: string; cookie: string }[]> {
-  const person = openBrowser(arena.publicUrl)
+async function linkAs(stage: Stage, login: string, usernames: string[]): Promise<Link[]> {
+  if (usernames.length === 0) return []
+  const person = openBrowser(stage.publicUrl)
   try {
     const { outcome } = await person.signIn(login)
     if (outcome !== 'succeeded') throw new Error(`${login} could not sign in.`)
-    const cookie = cookieOf(person)
-    arena.secrets.push(...person.cookies.values())
+    stage.secrets.push(...person.cookies.values())
     for (const username of usernames) {
-      arena.sandbox.control.addAccount(username)
+      stage.sandbox.control.addAccount(username)
       const { outcome, code } = await person.connect(username)
       if (outcome !== 'connected') throw new Error(`@${username} could not be linked: ${code}`)
     }
-    return usernames.map((username) => ({ username, cookie }))
+    const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; username: string }[] }>(
+      'connected-accounts',
+    )
+    const cookie = cookieOf(person)
+    return connectedAccounts.map(({ id, username }) => ({ username, accountId: id, cookie }))
   } finally {
     await person.close()
   }

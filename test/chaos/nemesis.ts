@@ -37,9 +37,7 @@ export async function runNemesis(arena: Arena, kinds: readonly FaultKind[], plan
     if (slot === null) return false
     slot.busy = true
     try {
-      console.error(Date.now(), 'begin', slot.port)
       await act(slot)
-      console.error(Date.now(), 'end', slot.port)
     } finally {
       slot.busy = false
     }

@@ -1,14 +1,13 @@
 // The main scenario: many links in constant use at all processes, while faults strike; then peace, recovery, and judgement.
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Arena } from './arena.ts'
 import { openArena } from './arena.ts'
-import { type Post, postWithEach, startCallers } from './callers.ts'
+import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
 import { judge, type Verdict } from './history.ts'
-import { type Link, linkAccounts } from './links.ts'
+import { linkAccounts } from './links.ts'
 import { type FaultKind, type Plan, plantDistance, runNemesis, type Strikes } from './nemesis.ts'
 import type { Randomness } from './randomness.ts'
-import { isSettled, type LinkView, takeSnapshot } from './snapshot.ts'
+import { recover, waitForDoubts } from './recovery.ts'
+import { takeSnapshot } from './snapshot.ts'
 import { watchTransactions } from './transactions.ts'
 
 export type RotationScenario = {
@@ -18,6 +17,8 @@ export type RotationScenario = {
   faults: readonly FaultKind[]
   plan: Plan
   pace: Pace
+  /** How long to wait for tweets in doubt; not at all when absent. */
+  settleSeconds?: number
 }
 
 export type Outcome = Verdict & {
@@ -26,8 +27,6 @@ export type Outcome = Verdict & {
   recoverySeconds: number
   longestTransactionMs: number
 }
-
-const SETTLE_POLL_MS = 100
 
 /** Runs the scenario in an arena of its own. */
 export async function runRotationScenario(scenario: RotationScenario, random: Randomness): Promise<Outcome> {
@@ -44,34 +43,9 @@ export async function runRotationScenario(scenario: RotationScenario, random: Ra
   await callers.stop()
   const recovery = await recover(arena, links)
   const longestTransactionMs = await transactions.stop()
+  await waitForDoubts(arena, scenario.settleSeconds ?? 0)
   const verdict = await judge(arena, before, recovery.after, [...callers.posts, ...recovery.posts])
   for (const { link } of recovery.late)
     verdict.broken.push(`(g) @${link.username} did not refresh within two lease times after the last fault.`)
   return { ...verdict, seconds, strikes, recoverySeconds: recovery.seconds, longestTransactionMs }
-}
-
-type Recovery = { seconds: number; posts: Post[]; late: LinkView[]; after: LinkView[] }
-
-/** Uses each link until it has refreshed once more or its user has been told, for up to two lease times. */
-export async function recover(arena: Arena, links: readonly Link[]): Promise<Recovery> {
-  const startedAt = performance.now()
-  const limit = arena.pace.timing.lease * 2
-  const then = new Map((await takeSnapshot(arena, links)).map((view) => [view.link, view.version]))
-  const posts: Post[] = []
-  for (;;) {
-    const after = await takeSnapshot(arena, links)
-    const late = after.filter(
-      (view) => !isSettled(view) || (view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.link) ?? 0)),
-    )
-    const seconds = (performance.now() - startedAt) / 1000
-    if (late.length === 0 || seconds > limit) return { seconds, posts, late, after }
-    posts.push(
-      ...(await postWithEach(
-        arena,
-        late.map(({ link }) => link),
-        'recovery',
-      )),
-    )
-    await sleep(SETTLE_POLL_MS)
-  }
 }

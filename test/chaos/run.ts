@@ -1,10 +1,12 @@
-// `npm run chaos`: faults against real gateways, and a table of what came of it. Exits with 1 when an invariant broke.
+// `npm run chaos`: faults against real gateways, and tables of what came of it. Exits with 1 when an invariant broke or a figure was
+// not reached. Either one scenario of your own, by --seconds, --processes and --faults, or --preset with names, or `all`.
 import { parseArgs } from 'node:util'
 import { fastPace } from './fast-timing.ts'
 import { faultKinds } from './nemesis.ts'
+import { type PresetResult, presets } from './presets.ts'
 import { createRandomness } from './randomness.ts'
 import { runRotationScenario } from './rotation-scenario.ts'
-import { renderStatuses, renderTable } from './table.ts'
+import { renderFigures, renderOutcomes, renderStatuses } from './table.ts'
 
 const { values } = parseArgs({
   options: {
@@ -12,24 +14,68 @@ const { values } = parseArgs({
     processes: { type: 'string', default: '4' },
     faults: { type: 'string', default: '' },
     links: { type: 'string', default: '60' },
-    callers: { type: 'string', default: '24' },
+    callers: { type: 'string', default: '16' },
+    preset: { type: 'string', default: '' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
-const faults = faultKinds.filter((kind) => values.faults.split(',').includes(kind))
-console.log(`Seed ${values.seed}: --seed ${values.seed} repeats it.`)
-const outcome = await runRotationScenario(
-  {
-    processes: Number(values.processes),
-    links: Number(values.links),
-    callers: Number(values.callers),
-    faults,
-    plan: { seconds: Number(values.seconds) },
-    pace: fastPace,
-  },
-  createRandomness(Number(values.seed)),
-)
-console.log(renderTable([{ name: faults.join(' + ') || 'lease', outcome }]))
-console.log(`Posts: ${renderStatuses(outcome.statuses)}`)
-for (const sentence of outcome.broken) console.log(`BROKEN ${sentence}`)
-process.exitCode = outcome.broken.length > 0 ? 1 : 0
+console.log(`Seed ${values.seed}: --seed ${values.seed} makes the same choices again.`)
+const names = values.preset === 'all' ? Object.keys(presets) : split(values.preset)
+const results: { name: string; result: PresetResult }[] = []
+if (names.length === 0) {
+  const faults = split(values.faults).map(readFault)
+  const result = await runOwn(faults)
+  report(faults.join(' + ') || 'lease', result)
+}
+for (const name of names) {
+  const preset = presets[name]
+  if (preset === undefined) throw new Error(`There is no preset ${name}, only ${Object.keys(presets).join(', ')}.`)
+  console.log(`\n${name} …`)
+  report(name, await preset(createRandomness(Number(values.seed))))
+}
+if (results.length > 1) console.log(`\n${renderAll()}`)
+process.exitCode = results.some(({ result }) => isBad(result)) ? 1 : 0
+
+async function runOwn(faults: ReturnType<typeof readFault>[]): Promise<PresetResult> {
+  const outcome = await runRotationScenario(
+    {
+      processes: Number(values.processes),
+      links: Number(values.links),
+      callers: Number(values.callers),
+      faults,
+      plan: { seconds: Number(values.seconds) },
+      pace: fastPace,
+      settleSeconds: 120,
+    },
+    createRandomness(Number(values.seed)),
+  )
+  return { outcome, statuses: outcome.statuses, figures: [], broken: outcome.broken }
+}
+
+function report(name: string, result: PresetResult): void {
+  results.push({ name, result })
+  if (result.outcome) console.log(renderOutcomes([{ name, outcome: result.outcome }]))
+  if (result.statuses) console.log(`Posts: ${renderStatuses(result.statuses)}`)
+  if (result.figures.length > 0) console.log(renderFigures(result.figures))
+  for (const sentence of result.broken) console.log(`BROKEN ${sentence}`)
+}
+
+function renderAll(): string {
+  const outcomes = results.flatMap(({ name, result }) => (result.outcome ? [{ name, outcome: result.outcome }] : []))
+  const figures = results.flatMap(({ result }) => result.figures)
+  return `${renderOutcomes(outcomes)}\n\n${renderFigures(figures)}`
+}
+
+function isBad({ broken, figures }: PresetResult): boolean {
+  return broken.length > 0 || figures.some(({ reached }) => !reached)
+}
+
+function readFault(name: string) {
+  const kind = faultKinds.find((known) => known === name)
+  if (kind === undefined) throw new Error(`There is no fault ${name}, only ${faultKinds.join(', ')}.`)
+  return kind
+}
+
+function split(list: string): string[] {
+  return list.split(',').filter((name) => name !== '')
+}

@@ -21,6 +21,7 @@ export type LinkView = {
 
 type Row = {
   id: string
+  userId: string
   status: string
   statusReason: string | null
   version: number
@@ -33,7 +34,7 @@ type Row = {
 /** Reads all links. Only while nothing rotates is the picture of one moment. */
 export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promise<LinkView[]> {
   const rows = await arena.sql<Row[]>`
-    select a.id, a.status, a.status_reason as "statusReason", t.version, t.state, t.lease_id is not null as leased,
+    select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.lease_id is not null as leased,
       t.refresh_token_sealed as "refreshTokenSealed",
       (select count(*)::int from rotation_orphans o where o.account_id = a.id and o.from_version = t.version) as orphans
     from connected_accounts a join oauth_tokens t on t.account_id = a.id`
@@ -44,11 +45,12 @@ export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promis
     const row = byId.get(link.accountId)
     const grant = grants.get(link.username)
     if (row === undefined || grant === undefined) throw new Error(`The link of @${link.username} is gone.`)
-    const { id: _id, refreshTokenSealed: sealed, ...view } = row
+    const { id: accountId, userId, refreshTokenSealed: sealed, ...view } = row
+    const place = tokenPlace({ accountId, userId }, 'refreshTokenSealed')
     return {
       link,
       ...view,
-      refreshToken: sealed === null ? null : unseal(arena.keys, tokenPlace(link, 'refreshTokenSealed'), sealed),
+      refreshToken: sealed === null ? null : unseal(arena.keys, place, sealed),
       x: { rotations: grant.rotations, replays: grant.replays, ended: grant.ended, refreshToken: grant.refreshToken },
     }
   })

@@ -1,3 +1,4 @@
+import type { Figure } from './figures.ts'
 import type { Outcome } from './rotation-scenario.ts'
 
 type Column = { title: string; read(outcome: Outcome): string }
@@ -25,14 +26,20 @@ const COLUMNS: Column[] = [
   { title: 'broken invariants', read: ({ broken }) => count(broken.length) },
 ]
 
-/** The outcomes as a table in Markdown, one line a scenario. */
-export function renderTable(outcomes: readonly { name: string; outcome: Outcome }[]): string {
-  const lines = [
+/** Outcomes as a table in Markdown, one line a scenario. */
+export function renderOutcomes(outcomes: readonly { name: string; outcome: Outcome }[]): string {
+  return render(
     ['scenario', ...COLUMNS.map(({ title }) => title)],
-    ['---', ...COLUMNS.map(() => '---:')],
-    ...outcomes.map(({ name, outcome }) => [name, ...COLUMNS.map(({ read }) => read(outcome))]),
-  ]
-  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+    outcomes.map(({ name, outcome }) => [name, ...COLUMNS.map(({ read }) => read(outcome))]),
+  )
+}
+
+/** Figures as a table in Markdown. */
+export function renderFigures(figures: readonly Figure[]): string {
+  return render(
+    ['figure', 'wanted', 'got', 'reached'],
+    figures.map(({ what, wanted, got, reached }) => [what, wanted, got, reached ? 'yes' : 'NO']),
+  )
 }
 
 /** Statuses of the posts, the most frequent first. */
@@ -41,6 +48,11 @@ export function renderStatuses(statuses: Record<string, number>): string {
     .toSorted(([, left], [, right]) => right - left)
     .map(([status, times]) => `${status} ${count(times)}`)
     .join(', ')
+}
+
+function render(titles: string[], rows: string[][]): string {
+  const rule = titles.map((_, column) => (column === 0 ? '---' : '---:'))
+  return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
 function count(number: number): string {

@@ -1,0 +1,30 @@
+// 500 callers, at all processes at once, on one account whose access token has just ended.
+import { openArena } from './arena.ts'
+import { postWithEach } from './callers.ts'
+import { productionPace } from './fast-timing.ts'
+import { exactly, type Figure } from './figures.ts'
+import { linkAccounts } from './links.ts'
+import { plantDistance } from './nemesis.ts'
+import type { Randomness } from './randomness.ts'
+
+export async function runCrowd(
+  { processes, callers }: { processes: number; callers: number },
+  random: Randomness,
+): Promise<Figure[]> {
+  await using arena = await openArena({ processes, pace: productionPace, random })
+  await arena.fleet.startAll()
+  const [link] = await linkAccounts(arena, 1)
+  if (link === undefined) throw new Error('Bug: there is no link')
+  const { control } = arena.sandbox
+  control.expireAccessToken(link.username)
+  await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp() - interval '1 second'`
+  plantDistance(arena)
+  const posts = await postWithEach(arena, Array<typeof link>(callers).fill(link), 'crowd')
+  const answered = posts.filter(({ answer }) => answer.kind === 'tweet' && answer.status === 'POSTED')
+  const what = `${callers} callers over ${processes} processes on one ended token`
+  return [
+    exactly(`${what}: token calls`, 1, control.countTokenCalls('refresh_token')),
+    exactly(`${what}: answers`, callers, answered.length),
+    exactly(`${what}: tweets`, callers, control.tweets(link.username).length),
+  ]
+}

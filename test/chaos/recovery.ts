@@ -1,0 +1,45 @@
+// After the last fault: everything must come right by itself, as far as it can.
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Arena } from './arena.ts'
+import { type Post, postWithEach } from './callers.ts'
+import type { Link } from './links.ts'
+import { isSettled, type LinkView, takeSnapshot } from './snapshot.ts'
+
+export type Recovery = {
+  seconds: number
+  posts: Post[]
+  /** Links that have neither refreshed nor been given up in time. */
+  late: LinkView[]
+  after: LinkView[]
+}
+
+const POLL_MS = 100
+
+/** Uses each link until it has refreshed once more or its user has been told, for up to two lease times. */
+export async function recover(arena: Arena, links: readonly Link[]): Promise<Recovery> {
+  const startedAt = performance.now()
+  const limit = arena.pace.timing.lease * 2
+  const then = new Map((await takeSnapshot(arena, links)).map((view) => [view.link, view.version]))
+  const posts: Post[] = []
+  for (;;) {
+    const after = await takeSnapshot(arena, links)
+    const late = after.filter(
+      (view) => !isSettled(view) || (view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.link) ?? 0)),
+    )
+    const seconds = (performance.now() - startedAt) / 1000
+    if (late.length === 0 || seconds > limit) return { seconds, posts, late, after }
+    const waiting = late.map(({ link }) => link)
+    posts.push(...(await postWithEach(arena, waiting, 'recovery')))
+    await sleep(POLL_MS)
+  }
+}
+
+/** Waits until no tweet is on its way or in doubt any more. */
+export async function waitForDoubts({ sql }: Arena, limitSeconds: number): Promise<void> {
+  const giveUpAt = performance.now() + limitSeconds * 1000
+  while (performance.now() < giveUpAt) {
+    const [open] = await sql`select 1 from tweets where status in ('PENDING', 'UNKNOWN') limit 1`
+    if (open === undefined) return
+    await sleep(POLL_MS)
+  }
+}
