@@ -167,7 +167,7 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     // withAccessToken throws only while nothing has been posted.
-    answer = { kind: 'refused', code: error.code, retryAt: error.retryAt }
+    answer = { kind: 'refused', code: error.code, retryAt: error.retryAt, to: 'ACCOUNT' }
   }
   if (answer.kind === 'unknown')
     deps.log.warn({ error: answer.cause, tweetId: tweet.id }, 'X did not tell whether it posted a tweet')

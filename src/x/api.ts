@@ -4,7 +4,7 @@ import type { OAuthApp } from '../auth/oauth.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type CallReport, callProvider, readJson } from '../outbound.ts'
-import { readRetryAt } from './rate-limits.ts'
+import { isAppLimitUsedUp, readRetryAt } from './rate-limits.ts'
 import type { ShownText } from './same-text.ts'
 
 /** What came of a call to X's API. */
@@ -13,9 +13,12 @@ export type XAnswer<T> =
   /** 401: this access token is not accepted. Nothing was done. */
   | { kind: 'unauthorized' }
   /** X said no, and certainly did nothing. */
-  | { kind: 'refused'; code: ErrorCode; retryAt: Date | null }
+  | Refusal
   /** X may or may not have done it. */
   | { kind: 'unknown'; cause: unknown }
+
+/** A no of X: to one account, or to all accounts of our app. */
+export type Refusal = { kind: 'refused'; code: ErrorCode; retryAt: Date | null; to: 'ACCOUNT' | 'APP' }
 
 /** The profile that X shows of an account. */
 export type XProfile = {
@@ -179,8 +182,7 @@ async function ask(deps: Deps, method: string, path: string, accessToken: string
 
 function judge<Shape, T>(deps: Deps, answer: RawAnswer, shape: z.ZodType<Shape>, read: (body: Shape) => T): XAnswer<T> {
   const { status, sent } = answer.report
-  if (status === null)
-    return sent ? { kind: 'unknown', cause: answer.error } : { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null }
+  if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refuse('X_UNAVAILABLE')
   if (status >= 200 && status < 300) {
     const parsed = shape.safeParse(answer.body)
     // A 2xx with an empty id has been seen.
@@ -199,19 +201,25 @@ function judgeProblem(deps: Deps, answer: RawAnswer, status: number): XAnswer<ne
   const problem = problemShape.safeParse(answer.body).data ?? {}
   const type = problem.type?.split('/').at(-1) ?? ''
   const detail = problem.detail ?? ''
-  const refused = (code: ErrorCode, retryAt: Date | null = null): XAnswer<never> => ({ kind: 'refused', code, retryAt })
-  const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
+  const { headers } = answer.report
+  const retryAt = readRetryAt(headers, deps.clock.now())
   if ((status === 401 || status === 403) && /suspended|temporarily locked/i.test(`${problem.title} ${detail}`))
-    return refused('ACCOUNT_SUSPENDED')
+    return refuse('ACCOUNT_SUSPENDED')
   if (status === 401) return { kind: 'unauthorized' }
-  if (status === 402) return refused('X_CREDITS_EXHAUSTED')
+  if (status === 402) return refuse('X_CREDITS_EXHAUSTED', 'APP')
   if (status === 429)
-    return type === 'usage-capped' ? refused('X_USAGE_CAPPED', retryAt) : refused('RATE_LIMITED', retryAt)
-  if (status !== 403) return refused('X_REJECTED_REQUEST')
-  if (type === 'client-forbidden') return refused('X_APP_NOT_ENROLLED')
-  if (/duplicate content/i.test(detail)) return refused('DUPLICATE_TWEET')
-  if (/attempted to reply to a Tweet that is deleted/i.test(detail)) return refused('REPLY_TARGET_GONE')
-  if (/only reply to or quote/i.test(detail)) return refused('REPLY_NOT_ALLOWED')
-  if (detail === 'Forbidden') return refused('SCOPE_MISSING')
-  return refused('TWEET_REFUSED')
+    return type === 'usage-capped'
+      ? refuse('X_USAGE_CAPPED', 'APP', retryAt)
+      : refuse('RATE_LIMITED', isAppLimitUsedUp(headers) ? 'APP' : 'ACCOUNT', retryAt)
+  if (status !== 403) return refuse('X_REJECTED_REQUEST')
+  if (type === 'client-forbidden') return refuse('X_APP_NOT_ENROLLED', 'APP')
+  if (/duplicate content/i.test(detail)) return refuse('DUPLICATE_TWEET')
+  if (/attempted to reply to a Tweet that is deleted/i.test(detail)) return refuse('REPLY_TARGET_GONE')
+  if (/only reply to or quote/i.test(detail)) return refuse('REPLY_NOT_ALLOWED')
+  if (detail === 'Forbidden') return refuse('SCOPE_MISSING')
+  return refuse('TWEET_REFUSED')
+}
+
+function refuse(code: ErrorCode, to: Refusal['to'] = 'ACCOUNT', retryAt: Date | null = null): Refusal {
+  return { kind: 'refused', code, retryAt, to }
 }

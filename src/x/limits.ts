@@ -1,15 +1,13 @@
 // What X has told us not to ask for a while: remembered for all instances, so that a limit that is used up, or an app without
 // credits, costs one refused call and not thirty.
-import { and, eq, gt, inArray, lte } from 'drizzle-orm'
+import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
 import { type Deps, sqlIn } from '../deps.ts'
-import { type ErrorCode, isErrorCode } from '../errors.ts'
-import type { XAnswer } from './api.ts'
+import { isErrorCode } from '../errors.ts'
+import type { Refusal, XAnswer } from './api.ts'
 
 /** A class of calls that X limits together. */
 export type XEndpoint = (typeof xEndpoints)[number]
-
-type Refusal = { kind: 'refused'; code: ErrorCode; retryAt: Date | null }
 
 /** The subject of a block that stands for all accounts of our app. */
 export const APP = 'APP'
@@ -22,61 +20,70 @@ const CREDITS_BLOCK_SECONDS = 300
 
 /** The refusal that a call would get for certain, or null. When a block's time is over, one caller is let through to try. */
 export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<Refusal | null> {
-  const concerns = and(inArray(xBlocks.subject, [accountId, APP]), eq(xBlocks.endpoint, endpoint))
+  const now = deps.clock.sqlNow()
+  const concerns = concerning(xBlocks, accountId, endpoint)
   const blocks = await deps.db.select().from(xBlocks).where(concerns)
   if (blocks.length === 0) return null
+  // Only where nothing else stands in the way: a turn to try that is taken and not used keeps the others waiting for nothing.
+  const other = aliasedTable(xBlocks, 'other')
+  const standing = deps.db
+    .select({ subject: other.subject })
+    .from(other)
+    .where(and(concerning(other, accountId, endpoint), gt(other.until, now)))
   const probing = await deps.db
     .update(xBlocks)
     .set({ until: sqlIn(deps.clock, PROBE_SECONDS) })
-    .where(and(concerns, lte(xBlocks.until, deps.clock.sqlNow())))
+    .where(and(concerns, lte(xBlocks.until, now), notExists(standing)))
     .returning()
-  const isOurs = (subject: string) => probing.some((block) => block.subject === subject)
-  const [standing] = await deps.db
+  if (probing.length > 0) return null
+  const [last] = await deps.db
     .select()
     .from(xBlocks)
-    .where(and(concerns, gt(xBlocks.until, deps.clock.sqlNow())))
-    .then((rows) => rows.filter(({ subject }) => !isOurs(subject)))
-  if (standing === undefined) return null
+    .where(and(concerns, gt(xBlocks.until, now)))
+    .orderBy(desc(xBlocks.until))
+    .limit(1)
+  if (last === undefined) return null
   return {
     kind: 'refused',
-    code: isErrorCode(standing.errorCode) ? standing.errorCode : 'RATE_LIMITED',
-    retryAt: standing.until,
+    code: isErrorCode(last.errorCode) ? last.errorCode : 'RATE_LIMITED',
+    retryAt: last.until,
+    to: last.subject === APP ? 'APP' : 'ACCOUNT',
   }
 }
 
-/** Learns from an answer: a refusal that holds for a while is remembered, and any other answer proves that there is none. */
+/** Learns from an answer: a refusal that holds for a while is remembered, and any other answer of X proves that there is none. */
 export async function rememberAnswer(
   deps: Deps,
   accountId: string,
   endpoint: XEndpoint,
   answer: XAnswer<unknown>,
 ): Promise<void> {
-  const block = answer.kind === 'refused' ? readBlock(deps, accountId, answer) : null
-  if (block === null) {
-    // An unknown outcome proves nothing.
-    if (answer.kind !== 'unknown') await forget(deps, accountId, endpoint)
-    return
+  const seconds = answer.kind === 'refused' ? blockSeconds(deps, answer) : null
+  if (answer.kind === 'refused' && seconds !== null) {
+    const row = { errorCode: answer.code, until: sqlIn(deps.clock, seconds) }
+    await deps.db
+      .insert(xBlocks)
+      .values({ subject: answer.to === 'APP' ? APP : accountId, endpoint, ...row })
+      .onConflictDoUpdate({ target: [xBlocks.subject, xBlocks.endpoint], set: row })
+  } else if (isWordOfX(answer)) {
+    // What has longer to go than a probe was learnt from another call while this one was under way.
+    const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
+    await deps.db.delete(xBlocks).where(and(concerning(xBlocks, accountId, endpoint), probed))
   }
-  const { subject, code, seconds } = block
-  const row = { errorCode: code, until: sqlIn(deps.clock, seconds) }
-  await deps.db
-    .insert(xBlocks)
-    .values({ subject, endpoint, ...row })
-    .onConflictDoUpdate({ target: [xBlocks.subject, xBlocks.endpoint], set: row })
 }
 
-async function forget(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<void> {
-  await deps.db.delete(xBlocks).where(and(inArray(xBlocks.subject, [accountId, APP]), eq(xBlocks.endpoint, endpoint)))
+function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, accountId: string, endpoint: XEndpoint) {
+  return and(inArray(table.subject, [accountId, APP]), eq(table.endpoint, endpoint))
 }
 
-function readBlock(
-  deps: Deps,
-  accountId: string,
-  { code, retryAt }: { code: ErrorCode; retryAt: Date | null },
-): { subject: string; code: ErrorCode; seconds: number } | null {
+// Null for a refusal that says nothing of the next call.
+function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
-  if (code === 'RATE_LIMITED') return { subject: accountId, code, seconds: told ?? UNTOLD_BLOCK_SECONDS }
-  if (code === 'X_USAGE_CAPPED') return { subject: APP, code, seconds: told ?? CREDITS_BLOCK_SECONDS }
-  if (code === 'X_CREDITS_EXHAUSTED') return { subject: APP, code, seconds: CREDITS_BLOCK_SECONDS }
-  return null
+  if (code === 'RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
+  if (code === 'X_USAGE_CAPPED') return told ?? CREDITS_BLOCK_SECONDS
+  return code === 'X_CREDITS_EXHAUSTED' ? CREDITS_BLOCK_SECONDS : null
+}
+
+function isWordOfX(answer: XAnswer<unknown>): boolean {
+  return answer.kind !== 'unknown' && !(answer.kind === 'refused' && answer.code === 'X_UNAVAILABLE')
 }

@@ -3,21 +3,33 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 const QUARTER_HOUR_MILLISECONDS = 15 * 60_000
 const DAY_MILLISECONDS = 24 * 3_600_000
 
+// The app's first: while it is used up, whose turn it is does not matter.
+const DAILY_LIMITS = ['x-app-limit-24hour', 'x-user-limit-24hour'] as const
+
 /**
  * When X will take calls again, from the headers of a 429: the later of Retry-After (RFC 9110 section 10.2.3, seconds or a date)
  * and X's x-rate-limit-reset, or the reset of the 24-hour limit when that is the one used up. Null when they say nothing credible.
  */
 export function readRetryAt(headers: Headers, now: Date): Date | null {
-  const daily = ['x-user-limit-24hour', 'x-app-limit-24hour'].filter((name) => headers[`${name}-remaining`] === '0')
+  const daily = DAILY_LIMITS.find((name) => isUsedUp(headers, name))
   const moments =
-    daily.length > 0
-      ? daily.map((name) => readReset(headers[`${name}-reset`], now, DAY_MILLISECONDS))
+    daily !== undefined
+      ? [readReset(headers[`${daily}-reset`], now, DAY_MILLISECONDS)]
       : [
           readReset(headers['x-rate-limit-reset'], now, QUARTER_HOUR_MILLISECONDS),
           readRetryAfter(headers['retry-after'], now),
         ]
   const credible = moments.filter((moment) => moment !== null)
   return credible.length === 0 ? null : new Date(Math.max(...credible))
+}
+
+/** True when the headers of a 429 say that the limit of our whole app is used up, and not one account's. */
+export function isAppLimitUsedUp(headers: Headers): boolean {
+  return isUsedUp(headers, 'x-app-limit-24hour')
+}
+
+function isUsedUp(headers: Headers, name: (typeof DAILY_LIMITS)[number]): boolean {
+  return headers[`${name}-remaining`] === '0'
 }
 
 function readReset(value: string | string[] | undefined, now: Date, window: number): number | null {

@@ -54,7 +54,7 @@ async function callWithToken<T>(
   const again = await use(second.accessToken)
   if (again.kind !== 'unauthorized') return again
   deps.log.warn({ accountId: account.id }, 'X refused an access token that it had just issued')
-  return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null }
+  return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null, to: 'ACCOUNT' }
 }
 
 /**
