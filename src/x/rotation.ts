@@ -1,7 +1,7 @@
 // One rotation of a single-use refresh token, across any number of processes: claim, guard, send once, commit.
 // A refresh token is spent by being sent, and an answer that is lost takes the grant with it. So: one holder at a time by a lease
 // with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
-import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { refreshTokens, type TokenAnswer } from '../auth/oauth.ts'
 import { UnsealError } from '../crypto.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
@@ -12,23 +12,9 @@ import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
 import { requestRevocation } from './revocation.ts'
+import { type Claim, claimRotation, heldBy, markDead, markUncertain, releaseClaim } from './rotation-claim.ts'
 import { openToken, sealToken } from './sealed-tokens.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
-
-/** The row of `oauth_tokens`, as one holder claimed it. */
-type Claim = {
-  accountId: string
-  userId: string
-  leaseId: string
-  fence: number
-  version: number
-  grantId: string
-  accessTokenSealed: string
-  refreshTokenSealed: string | null
-  /** Why the token may already be spent; null in an ordinary refresh. */
-  cause: string | null
-  claimedAt: number
-}
 
 /**
  * Tries to replace the pair that has `version` by a new one.
@@ -59,63 +45,6 @@ export async function rotateTokens(
     return issued.accessToken === null ? { kind: 'failed', error: new AppError('X_UNAVAILABLE') } : { kind: 'moved' }
   }
   return settleWithoutTokens(deps, claim, answer)
-}
-
-async function claimRotation(
-  deps: Deps,
-  account: { id: string; userId: string },
-  version: number,
-  accessTokenRejected: boolean,
-): Promise<Claim | null> {
-  const leaseId = crypto.randomUUID()
-  const now = deps.clock.sqlNow()
-  const due = or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, now))
-  const untouched = and(eq(oauthTokens.state, 'ACTIVE'), isNull(oauthTokens.leaseId), due)
-  const maybeSpent = and(
-    or(
-      and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
-      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)),
-    ),
-    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEnd)),
-  )
-  const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
-    const claimedAt = performance.now()
-    const [row] = await deps.db
-      .update(oauthTokens)
-      .set({
-        leaseId,
-        leaseUntil: sqlIn(deps.clock, deps.timing.lease),
-        fence: sql`${oauthTokens.fence} + 1`,
-        sentAt: now,
-        ...(cause && { cause }),
-      })
-      .where(
-        and(
-          eq(oauthTokens.accountId, account.id),
-          eq(oauthTokens.version, version),
-          sql`${oauthTokens.refreshTokenSealed} is not null`,
-          condition,
-        ),
-      )
-      .returning()
-    return row && { row, claimedAt }
-  }
-  const taken =
-    (await take(untouched, undefined)) ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
-  if (taken === undefined) return null
-  const { row, claimedAt } = taken
-  return {
-    accountId: account.id,
-    userId: account.userId,
-    leaseId,
-    fence: row.fence,
-    version,
-    grantId: row.grantId,
-    accessTokenSealed: row.accessTokenSealed,
-    refreshTokenSealed: row.refreshTokenSealed,
-    cause: row.cause,
-    claimedAt,
-  }
 }
 
 async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
@@ -166,17 +95,8 @@ async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<bo
       accessTokenSealed: pair.accessTokenSealed,
       refreshTokenSealed: pair.refreshTokenSealed,
       accessExpiresAt: sqlIn(deps.clock, pair.secondsLeft()),
-      version: claim.version + 1,
-      state: 'ACTIVE',
-      leaseId: null,
-      leaseUntil: null,
-      sentAt: null,
-      cause: null,
-      nextTryAt: null,
-      failCount: 0,
+      ...settled(deps, claim),
       refreshIssuedAt: sqlIn(deps.clock, -pair.secondsSinceIssue()),
-      lastEvent: claim.cause === null ? 'REFRESHED' : 'RECOVERED',
-      lastEventAt: deps.clock.sqlNow(),
     })
     .where(heldBy(claim))
     .returning({ version: oauthTokens.version })
@@ -224,17 +144,8 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
         accessTokenSealed: orphan.accessTokenSealed,
         refreshTokenSealed: orphan.refreshTokenSealed,
         accessExpiresAt: orphan.accessExpiresAt,
-        version: claim.version + 1,
-        state: 'ACTIVE',
-        leaseId: null,
-        leaseUntil: null,
-        sentAt: null,
-        cause: null,
-        nextTryAt: null,
-        failCount: 0,
+        ...settled(deps, claim),
         refreshIssuedAt: orphan.createdAt,
-        lastEvent: 'RECOVERED',
-        lastEventAt: deps.clock.sqlNow(),
       })
       .where(heldBy(claim))
       .returning({ version: oauthTokens.version })
@@ -281,81 +192,19 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   return { kind: 'failed', error: new AppError('X_UNAVAILABLE', { retryAt }) }
 }
 
-// The token was not spent by this claim. A row that was in doubt before stays in doubt, with its mark and its cause.
-async function releaseClaim(
-  deps: Deps,
-  claim: Claim,
-  {
-    event,
-    retryInSeconds,
-  }: { event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null; retryInSeconds: number | null },
-): Promise<void> {
-  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
-  await persistently(deps, 'give a lease back', () =>
-    deps.db
-      .update(oauthTokens)
-      .set({
-        leaseId: null,
-        leaseUntil: null,
-        ...(claim.cause === null && { sentAt: null }),
-        state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
-        failCount: sql`${oauthTokens.failCount} + 1`,
-        ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
-        nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
-      })
-      .where(heldBy(claim)),
-  )
-}
-
-async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
-  await persistently(deps, 'mark a refresh token as possibly spent', () =>
-    deps.db
-      .update(oauthTokens)
-      .set({
-        leaseId: null,
-        leaseUntil: null,
-        state: 'UNCERTAIN',
-        cause: claim.cause ?? 'ANSWER_LOST',
-        failCount: sql`${oauthTokens.failCount} + 1`,
-        lastEvent: 'ANSWER_LOST',
-        lastEventAt: deps.clock.sqlNow(),
-        // X may still be acting on what was sent.
-        nextTryAt: sqlIn(deps.clock, deps.timing.lapseMargin),
-      })
-      .where(heldBy(claim)),
-  )
-}
-
-async function markDead(deps: Deps, claim: Claim): Promise<void> {
-  await persistently(deps, 'mark a grant as dead', () =>
-    transaction(deps, async (deps) => {
-      const [row] = await deps.db
-        .update(oauthTokens)
-        .set({
-          state: 'DEAD',
-          leaseId: null,
-          leaseUntil: null,
-          sentAt: null,
-          cause: claim.cause ?? 'REFUSED',
-          lastEvent: 'REFUSED',
-          lastEventAt: deps.clock.sqlNow(),
-        })
-        .where(heldBy(claim))
-        .returning({ accountId: oauthTokens.accountId })
-      // Another holder has the row: whether the grant is dead is for it to find out.
-      if (row === undefined) return
-      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'ROTATION_LOST')
-    }),
-  )
-}
-
-function heldBy(claim: Claim): SQL | undefined {
-  return and(
-    eq(oauthTokens.accountId, claim.accountId),
-    eq(oauthTokens.leaseId, claim.leaseId),
-    eq(oauthTokens.fence, claim.fence),
-    eq(oauthTokens.version, claim.version),
-  )
+function settled(deps: Deps, claim: Claim) {
+  return {
+    version: claim.version + 1,
+    state: 'ACTIVE' as const,
+    leaseId: null,
+    leaseUntil: null,
+    sentAt: null,
+    cause: null,
+    nextTryAt: null,
+    failCount: 0,
+    lastEvent: claim.cause === null ? ('REFRESHED' as const) : ('RECOVERED' as const),
+    lastEventAt: deps.clock.sqlNow(),
+  }
 }
 
 function secondsSince(moment: number): number {

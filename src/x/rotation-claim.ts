@@ -1,0 +1,162 @@
+// Who may rotate an account's tokens: a lease with a fence on its row, how it is taken, and the ways of giving it back without a pair.
+import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { oauthTokens } from '../db/tables.ts'
+import { type Deps, sqlIn, transaction } from '../deps.ts'
+import { markNeedsReauth } from './accounts.ts'
+import { persistently } from './persistently.ts'
+
+/** The row of `oauth_tokens`, as one holder claimed it. */
+export type Claim = {
+  accountId: string
+  userId: string
+  leaseId: string
+  fence: number
+  version: number
+  grantId: string
+  accessTokenSealed: string
+  refreshTokenSealed: string | null
+  /** Why the token may already be spent; null in an ordinary refresh. */
+  cause: string | null
+  claimedAt: number
+}
+
+const FREE = { leaseId: null, leaseUntil: null }
+
+/**
+ * Takes the row that has `version`, with the durable mark that its refresh token may be spent from here on. Null when it is held, has
+ * moved on, or is left alone for a while.
+ * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
+ */
+export async function claimRotation(
+  deps: Deps,
+  account: { id: string; userId: string },
+  version: number,
+  accessTokenRejected: boolean,
+): Promise<Claim | null> {
+  const leaseId = crypto.randomUUID()
+  const now = deps.clock.sqlNow()
+  const due = or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, now))
+  const untouched = and(eq(oauthTokens.state, 'ACTIVE'), isNull(oauthTokens.leaseId), due)
+  const maybeSpent = and(
+    or(
+      and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
+      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)),
+    ),
+    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEnd)),
+  )
+  const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
+    const claimedAt = performance.now()
+    const [row] = await deps.db
+      .update(oauthTokens)
+      .set({
+        leaseId,
+        leaseUntil: sqlIn(deps.clock, deps.timing.lease),
+        fence: sql`${oauthTokens.fence} + 1`,
+        sentAt: now,
+        ...(cause && { cause }),
+      })
+      .where(
+        and(
+          eq(oauthTokens.accountId, account.id),
+          eq(oauthTokens.version, version),
+          sql`${oauthTokens.refreshTokenSealed} is not null`,
+          condition,
+        ),
+      )
+      .returning()
+    return row && { row, claimedAt }
+  }
+  const taken =
+    (await take(untouched, undefined)) ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+  if (taken === undefined) return null
+  const { row, claimedAt } = taken
+  return {
+    accountId: account.id,
+    userId: account.userId,
+    leaseId,
+    fence: row.fence,
+    version,
+    grantId: row.grantId,
+    accessTokenSealed: row.accessTokenSealed,
+    refreshTokenSealed: row.refreshTokenSealed,
+    cause: row.cause,
+    claimedAt,
+  }
+}
+
+/** Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause. */
+export async function releaseClaim(
+  deps: Deps,
+  claim: Claim,
+  {
+    event,
+    retryInSeconds,
+  }: { event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null; retryInSeconds: number | null },
+): Promise<void> {
+  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
+  await persistently(deps, 'give a lease back', () =>
+    deps.db
+      .update(oauthTokens)
+      .set({
+        ...FREE,
+        ...(claim.cause === null && { sentAt: null }),
+        state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
+        failCount: sql`${oauthTokens.failCount} + 1`,
+        ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
+        nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
+      })
+      .where(heldBy(claim)),
+  )
+}
+
+/** Gives the row back in doubt: X may have spent the token. */
+export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
+  await persistently(deps, 'mark a refresh token as possibly spent', () =>
+    deps.db
+      .update(oauthTokens)
+      .set({
+        ...FREE,
+        state: 'UNCERTAIN',
+        cause: claim.cause ?? 'ANSWER_LOST',
+        failCount: sql`${oauthTokens.failCount} + 1`,
+        lastEvent: 'ANSWER_LOST',
+        lastEventAt: deps.clock.sqlNow(),
+        // X may still be acting on what was sent.
+        nextTryAt: sqlIn(deps.clock, deps.timing.lapseMargin),
+      })
+      .where(heldBy(claim)),
+  )
+}
+
+/** Gives the row back for good: X refused the token, and only the user can help. */
+export async function markDead(deps: Deps, claim: Claim): Promise<void> {
+  await persistently(deps, 'mark a grant as dead', () =>
+    transaction(deps, async (deps) => {
+      const [row] = await deps.db
+        .update(oauthTokens)
+        .set({
+          state: 'DEAD',
+          ...FREE,
+          sentAt: null,
+          cause: claim.cause ?? 'REFUSED',
+          lastEvent: 'REFUSED',
+          lastEventAt: deps.clock.sqlNow(),
+        })
+        .where(heldBy(claim))
+        .returning({ accountId: oauthTokens.accountId })
+      // Another holder has the row: whether the grant is dead is for it to find out.
+      if (row === undefined) return
+      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'ROTATION_LOST')
+    }),
+  )
+}
+
+/** The row, if it is still held by this claim. */
+export function heldBy(claim: Claim): SQL | undefined {
+  return and(
+    eq(oauthTokens.accountId, claim.accountId),
+    eq(oauthTokens.leaseId, claim.leaseId),
+    eq(oauthTokens.fence, claim.fence),
+    eq(oauthTokens.version, claim.version),
+  )
+}
