@@ -69,7 +69,8 @@ export function tweetsOf(world: World, accountId: string): StoredTweet[] {
 
 /** 280 weighted, or 25,000 for subscribers (fact sheet, section 4; Basic has no long posts). */
 export function fitsLength(account: XAccount, text: string): boolean {
-  const long = account.subscriptionType === 'Premium' || account.subscriptionType === 'PremiumPlus'
+  // Longer posts come with every tier, Basic included (X Help, "About X Premium").
+  const long = account.subscriptionType !== 'None'
   return countWeighted(text) <= (long ? 25_000 : 280)
 }
 
