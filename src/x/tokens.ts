@@ -1,5 +1,5 @@
 // Access to an account's access token. The one way for anything to act for a linked account.
-import { and, asc, eq, inArray, isNotNull, lt, ne, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or, sql } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
@@ -70,14 +70,19 @@ export async function refreshIdle(deps: Deps): Promise<void> {
       and(
         lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefresh)),
         ne(oauthTokens.state, 'DEAD'),
+        // Those that must wait would keep the others from their turn.
+        or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, deps.clock.sqlNow())),
         isNotNull(oauthTokens.refreshTokenSealed),
         inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
       ),
     )
     .orderBy(asc(oauthTokens.refreshIssuedAt))
     .limit(IDLE_BATCH)
-  for (const account of idle)
-    await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, false))
+  for (const account of idle) {
+    const outcome = await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, false))
+    // X is down, or rejects our credentials: the others have weeks left, and need not find that out one after the other.
+    if (outcome.kind === 'failed') return
+  }
 }
 
 /** @param rejectedVersion the version whose access token X has just refused, or null. */

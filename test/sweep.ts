@@ -1,0 +1,16 @@
+import { sql } from 'drizzle-orm'
+import { vi } from 'vitest'
+import type { World } from './harness.ts'
+import { queryRows } from './linked-account.ts'
+
+/** Has the sweep of every minute run now, and waits until it is done. */
+export async function sweepNow(world: World): Promise<void> {
+  const [job] = await queryRows(world, sql`insert into pgboss.job (name) values ('sweep') returning id`)
+  await vi.waitFor(
+    async () => {
+      const [row] = await queryRows(world, sql`select state from pgboss.job where id = ${job?.id}`)
+      if (row?.state !== 'completed') throw new Error(`The sweep is ${row?.state}`)
+    },
+    { timeout: 30_000, interval: 50 },
+  )
+}
