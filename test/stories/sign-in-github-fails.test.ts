@@ -73,7 +73,6 @@ const breakdowns: [string, FaultKind][] = [
   ['hangs up after it has acted', { kind: 'dropAfter' }],
   ['is cut off halfway', { kind: 'cutHalfway' }],
   ['never answers', { kind: 'hang' }],
-  ['answers a byte at a time', { kind: 'drip' }],
   ['answers with JSON cut short', { kind: 'malformed' }],
   ['answers with a page', { kind: 'malformed', body: '<!doctype html><p>Unicorn!', contentType: 'text/html' }],
   ['answers with a megabyte', { kind: 'oversized', bytes: 1_000_000 }],
