@@ -44,7 +44,7 @@ export type Config = Readonly<{
 export class ConfigError extends StartError {
   constructor(problems: readonly string[]) {
     super(
-      `The configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`,
+      `The configuration cannot be used:\n${[...new Set(problems)].map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`,
       78,
     )
     this.name = 'ConfigError'
@@ -217,9 +217,9 @@ function readOrigin(text: string | null, name: string, fallback: string, problem
     (url.pathname !== '/' && url.pathname !== '') ||
     url.search !== '' ||
     url.hash !== '' ||
-    url.username !== ''
+    hasCredentials(url)
   ) {
-    problems.push(`${name}: "${text}" is not an origin such as https://app.example.com.`)
+    problems.push(`${name}: "${withoutPassword(text)}" is not an origin such as https://app.example.com.`)
     return fallback
   }
   if (!isSafeTransport(url))
@@ -235,11 +235,19 @@ function readProviderUrl(
 ): string {
   const text = get(name) ?? fallback
   const url = parseUrl(text)
-  if (url === null || url.search !== '' || url.hash !== '' || url.username !== '')
-    problems.push(`${name}: "${text}" is not a URL such as ${fallback}.`)
+  if (url === null || url.search !== '' || url.hash !== '' || hasCredentials(url))
+    problems.push(`${name}: "${withoutPassword(text)}" is not a URL such as ${fallback}.`)
   else if (!isSafeTransport(url))
     problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
   return text.replace(/\/+$/, '')
+}
+
+function hasCredentials(url: URL): boolean {
+  return url.username !== '' || url.password !== ''
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/?#]*@/, '//…@')
 }
 
 function parseUrl(text: string): URL | null {

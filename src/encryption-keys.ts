@@ -56,11 +56,13 @@ function createKeyFile(file: string): void {
 
 function parseKeys(text: string, source: string, problems: string[]): EncryptionKey[] {
   const keys: EncryptionKey[] = []
+  const problemsBefore = problems.length
   for (const entry of text.split(/[,\s]+/).filter((entry) => entry !== '')) {
-    const [id = '', encoded = ''] = entry.split(':')
-    const secret = Buffer.from(encoded, 'base64')
-    if (!/^[A-Za-z0-9_-]{1,32}$/.test(id))
-      problems.push(`${source}: each key is written id:base64, with an id of letters, digits, - and _.`)
+    // Read strictly: without its id a key would be taken for one and shown, and Buffer skips what is not base64.
+    const [, id, encoded] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_-]+=*)$/.exec(entry) ?? []
+    const secret = Buffer.from(encoded ?? '', 'base64')
+    if (id === undefined)
+      problems.push(`${source}: each key is written id:base64, with an id of 1 to 32 letters, digits, - and _.`)
     else if (secret.length !== KEY_BYTES)
       problems.push(
         `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`,
@@ -70,7 +72,7 @@ function parseKeys(text: string, source: string, problems: string[]): Encryption
     else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
     else keys.push({ id, secret })
   }
-  if (keys.length === 0 && problems.length === 0)
+  if (keys.length === 0 && problems.length === problemsBefore)
     problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
   return keys
 }
