@@ -192,7 +192,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
     const meaning = judgeRefusal(answer)
     if (meaning === 'APP_REJECTED') {
       deps.log.error(
-        { status: answer.report.status },
+        { status: answer.report.status, errorCode: 'X_CREDENTIALS_REJECTED' },
         "X rejected this gateway's own credentials: check X_CLIENT_ID and X_CLIENT_SECRET",
       )
       throw new AppError('X_CREDENTIALS_REJECTED')

@@ -183,7 +183,7 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   await releaseClaim(deps, claim, { event, retryInSeconds })
   if (meaning === 'APP_REJECTED') {
     deps.log.error(
-      evidence,
+      { ...evidence, errorCode: 'X_CREDENTIALS_REJECTED' },
       "X rejected this gateway's own credentials: check X_CLIENT_ID and X_CLIENT_SECRET. No account was touched",
     )
     return { kind: 'failed', error: new AppError('X_CREDENTIALS_REJECTED') }

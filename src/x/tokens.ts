@@ -114,7 +114,8 @@ async function getUsableToken(
     if (row.waitSeconds > 0 && row.leaseId === null) {
       // X was asked a moment ago and could not; it is left alone until then.
       if (isFallback) return open(deps, account, row)
-      throw new AppError('X_UNAVAILABLE', { retryAt: new Date(deps.clock.now().getTime() + row.waitSeconds * 1000) })
+      const code = row.lastEvent === 'X_CREDENTIALS_REJECTED' ? row.lastEvent : 'X_UNAVAILABLE'
+      throw new AppError(code, { retryAt: new Date(deps.clock.now().getTime() + row.waitSeconds * 1000) })
     }
     if (performance.now() > giveUpAt) throw new AppError('REFRESH_IN_PROGRESS')
     outcome = await rotateOnce(deps, account, row.version, rejected || !isFallback, giveUpAt)
