@@ -67,7 +67,7 @@ export function tweetsOf(world: World, accountId: string): StoredTweet[] {
   return world.state.tweets.filter((tweet) => tweet.accountId === accountId && !tweet.deleted).reverse()
 }
 
-/** 280 weighted, or 25,000 for subscribers (fact sheet, section 4; Basic has no long posts). */
+/** 280 weighted, or 25,000 for subscribers (fact sheet, sections 2 and 4). */
 export function fitsLength(account: XAccount, text: string): boolean {
   // Longer posts come with every tier, Basic included (X Help, "About X Premium").
   const long = account.subscriptionType !== 'None'
