@@ -1,4 +1,5 @@
 // X takes requests and says nothing: no transaction of ours may wait with them.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { openArena } from './arena.ts'
 import { postWithEach } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
@@ -8,6 +9,9 @@ import type { Randomness } from './randomness.ts'
 import { watchTransactions } from './transactions.ts'
 
 const MOST_MS = 100
+const MOST_IN_RUSH_MS = 1_000
+// Less than the deadline of a call, after which everybody is answered at once.
+const HANG_MS = 8_000
 
 /** Posts with all accounts at once while X hangs: first at the posts, then, their tokens ended, at the refreshes. */
 export async function runHangingX(
@@ -22,13 +26,22 @@ export async function runHangingX(
   const hangAt = async (path: string, what: string) => {
     control.clearFaults()
     control.inject({ kind: 'hang', match: { method: 'POST', path }, times: null })
-    const transactions = watchTransactions(arena)
-    const posts = await postWithEach(arena, links, 'hang')
-    const longest = await transactions.stop()
+    const received = control.countReceived({ method: 'POST', path })
+    const whole = watchTransactions(arena)
+    const posting = postWithEach(arena, links, 'hang')
+    while (control.countReceived({ method: 'POST', path }) < received + accounts) await sleep(10)
+    // From here on all of them wait for X, and nothing else has a reason to be slow.
+    const waiting = watchTransactions(arena)
+    await sleep(HANG_MS)
+    const longestWaiting = await waiting.stop()
+    const posts = await posting
+    const longest = await whole.stop()
     const unanswered = posts.filter(({ answer }) => answer.kind === 'none').length
+    const where = `X hangs at ${what} of ${accounts} accounts`
     figures.push(
-      atMost(`X hangs at ${what} of ${accounts} accounts: longest transaction`, MOST_MS, longest, ' ms'),
-      exactly(`X hangs at ${what} of ${accounts} accounts: callers left without an answer`, 0, unanswered),
+      atMost(`${where}: longest transaction meanwhile`, MOST_MS, longestWaiting, ' ms'),
+      atMost(`${where}: longest transaction, with the rush before and after`, MOST_IN_RUSH_MS, longest, ' ms'),
+      exactly(`${where}: callers left without an answer`, 0, unanswered),
     )
   }
   await hangAt('/2/tweets', 'posts')
