@@ -38,7 +38,12 @@ export async function withAccessToken<T>(
   const block = await findBlock(deps, account.id, endpoint)
   if (block !== null) return block
   const answer = await callWithToken(deps, account, use)
-  await rememberAnswer(deps, account.id, endpoint, answer)
+  try {
+    await rememberAnswer(deps, account.id, endpoint, answer)
+  } catch (error) {
+    // What X did is the caller's to write down, also when the database is away just now.
+    deps.log.warn({ error, accountId: account.id }, 'Could not remember what X said of its limits')
+  }
   return answer
 }
 
