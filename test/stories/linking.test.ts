@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, oauthTokens } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
+import { whileAttemptIsHeld } from '../held-attempt.ts'
 
 let world: World
 beforeAll(async () => {
@@ -115,7 +116,9 @@ describe('a link', () => {
     const { url, attempt } = await authorizeUrl(person)
     const callback = await person.consent(url, username)
     const before = countTokenCalls()
-    const arrivals = await Promise.all(Array.from({ length: 50 }, () => person.finish(callback)))
+    const arrivals = await whileAttemptIsHeld(world, callback, () =>
+      Promise.all(Array.from({ length: 50 }, () => person.finish(callback))),
+    )
     expect(arrivals.filter(({ outcome }) => outcome === 'connected')).toHaveLength(1)
     expect(new Set(arrivals.map(({ code }) => code))).toEqual(new Set([null, 'ATTEMPT_ALREADY_USED']))
     expect(countTokenCalls()).toBe(before + 1)
