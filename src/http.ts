@@ -155,7 +155,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
 
 function addGraphql(app: Hono<HttpEnv>, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
-    const contentType = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+    const contentType = c.req.header('content-type')?.split(';')[0]?.trim()
     // Of a browser's forms none can send this, so that a cookie never rides on one.
     if (contentType !== 'application/json') {
       return c.json(

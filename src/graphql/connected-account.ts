@@ -5,9 +5,9 @@ import {
   disconnectAccount,
   findConnectedAccount,
   listConnectedAccounts,
-  missingScopes,
   type TokenHealth,
 } from '../x/accounts.ts'
+import { missingScopes } from '../x/scopes.ts'
 import { builder } from './builder.ts'
 import { getViewer } from './context.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'

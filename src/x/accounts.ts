@@ -15,9 +15,6 @@ export type ConnectedAccount = typeof connectedAccounts.$inferSelect & {
 /** What last happened to an account's tokens: for people and monitors, it decides nothing. */
 export type TokenHealth = Pick<typeof oauthTokens.$inferSelect, 'lastEvent' | 'lastEventAt' | 'nextTryAt'>
 
-/** The scopes a link needs to do all that the gateway offers; the default of `startXConnect`. */
-export const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
-
 /** The user's accounts, newest first. */
 export function listConnectedAccounts(
   deps: Deps,
@@ -50,11 +47,6 @@ export async function findConnectedAccount(
 /** Accounts by id, for whoever holds rows that point to them. */
 export function listAccountsByIds(deps: Deps, accountIds: readonly string[]): Promise<ConnectedAccount[]> {
   return selectAccounts(deps).where(inArray(connectedAccounts.id, [...accountIds]))
-}
-
-/** The requested scopes that X did not grant. */
-export function missingScopes(account: Pick<ConnectedAccount, 'scopes'>): string[] {
-  return defaultScopes.filter((scope) => !account.scopes.includes(scope))
 }
 
 /**
@@ -98,7 +90,7 @@ export async function markUsed(deps: Deps, accountId: string): Promise<void> {
 
 /** Says that only the user can help an account; unless its tokens were replaced after `seen`. */
 export async function markNeedsReauth(
-  deps: Deps,
+  deps: Pick<Deps, 'db' | 'clock'>,
   accountId: string,
   seen: { version: number; grantId: string },
   reason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
@@ -116,7 +108,8 @@ export async function markNeedsReauth(
   await deps.db
     .update(connectedAccounts)
     .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
-    .where(and(eq(connectedAccounts.id, accountId), exists(unchanged)))
+    // Who comes later knows no better: the first reason stays, and since when.
+    .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
 }
 
 async function requestRevocationOf(

@@ -16,11 +16,12 @@ import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { readReturnTo } from '../return-to.ts'
-import { type ConnectedAccount, defaultScopes, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
+import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import { fetchMe, type XProfile, xApp } from './api.ts'
-import { type FreshTokens, storeLink } from './link.ts'
+import { storeLink } from './link.ts'
 import { requestRevocation } from './revocation.ts'
-import { judgeRefusal, readIssuedTokens } from './token-answer.ts'
+import { canReadProfile, readScopes } from './scopes.ts'
+import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
 /** What a caller may ask of a new link; all of it optional. */
 export type StartXConnectInput = {
@@ -34,34 +35,6 @@ export type StartXConnectInput = {
 export type FinishedXConnect =
   | { status: 'connected'; attempt: ConnectAttempt; account: ConnectedAccount }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError }
-
-// What users/me needs: without them we cannot tell whose account it is.
-const REQUIRED_SCOPES = ['tweet.read', 'users.read']
-// X shows its own error page for a scope it does not know, and never comes back; so the vocabulary is checked here. It is that of X's
-// OpenAPI document 2.167.
-const KNOWN_SCOPES = [
-  ...defaultScopes,
-  'block.read',
-  'block.write',
-  'bookmark.read',
-  'bookmark.write',
-  'broadcast.read',
-  'broadcast.write',
-  'dm.read',
-  'dm.write',
-  'follows.read',
-  'follows.write',
-  'like.read',
-  'like.write',
-  'list.read',
-  'list.write',
-  'media.write',
-  'mute.read',
-  'mute.write',
-  'space.read',
-  'timeline.read',
-  'tweet.moderate.write',
-]
 
 // Refusals are named after what they mean for a tweet; these mean something else of a profile.
 const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
@@ -171,12 +144,13 @@ async function link(
   let stored = false
   try {
     const scopes = issued.scopes ?? attempt.scopes
-    if (!REQUIRED_SCOPES.every((scope) => scopes.includes(scope))) throw new AppError('SCOPES_MISSING')
+    if (issued.accessToken === null) throw new AppError('X_UNAVAILABLE')
+    if (!canReadProfile(scopes)) throw new AppError('SCOPES_MISSING')
     const profile = await getProfile(deps, issued.accessToken)
     const mismatch = await findMismatch(deps, attempt, userId, profile)
     // X has killed the earlier pair of this account by now. Where that pair is the user's own link, the fresh one keeps it alive.
     if (mismatch !== null && !(await isOwnLink(deps, userId, profile))) throw mismatch
-    const account = await storeLink(deps, userId, profile, scopes, issued)
+    const account = await storeLink(deps, userId, profile, scopes, { ...issued, accessToken: issued.accessToken })
     stored = true
     if (mismatch !== null) throw mismatch
     return account
@@ -186,7 +160,7 @@ async function link(
   }
 }
 
-async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<FreshTokens> {
+async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<IssuedTokens> {
   const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
   if (answer.kind !== 'issued') {
     const meaning = judgeRefusal(answer)
@@ -201,8 +175,8 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
     throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unanswered' ? answer.cause : undefined })
   }
   const issued = readIssuedTokens(answer.body, deps.timing)
-  if (issued === null || issued.accessToken === null) throw new AppError('X_UNAVAILABLE')
-  return { ...issued, accessToken: issued.accessToken }
+  if (issued === null) throw new AppError('X_UNAVAILABLE')
+  return issued
 }
 
 async function getProfile(deps: Deps, accessToken: string): Promise<XProfile> {
@@ -236,24 +210,12 @@ async function isOwnLink(deps: Deps, userId: string, profile: XProfile): Promise
 }
 
 // The attempt stands for an account that does not exist.
-async function discard(deps: Deps, attempt: ConnectAttempt, userId: string, issued: FreshTokens): Promise<void> {
-  const [token, hint] =
-    issued.refreshToken === null
-      ? [issued.accessToken, 'access_token' as const]
-      : [issued.refreshToken, 'refresh_token' as const]
-  await transaction(deps, (deps) => requestRevocation(deps, { accountId: attempt.id, userId }, token, hint))
-}
-
-function readScopes(requested: readonly string[] | null): string[] {
-  if (requested === null) return [...defaultScopes]
-  const unknown = requested.filter((scope) => !KNOWN_SCOPES.includes(scope))
-  if (unknown.length > 0) {
-    throw new AppError('BAD_USER_INPUT', {
-      field: ['input', 'scopes'],
-      detail: `X knows no scope ${unknown.map((scope) => JSON.stringify(scope.slice(0, 40))).join(', ')}. It knows ${KNOWN_SCOPES.join(', ')}.`,
-    })
-  }
-  return [...new Set([...REQUIRED_SCOPES, ...requested])]
+async function discard(deps: Deps, attempt: ConnectAttempt, userId: string, issued: IssuedTokens): Promise<void> {
+  const owner = { accountId: attempt.id, userId }
+  await transaction(deps, async (deps) => {
+    if (issued.refreshToken !== null) await requestRevocation(deps, owner, issued.refreshToken, 'refresh_token')
+    else if (issued.accessToken !== null) await requestRevocation(deps, owner, issued.accessToken, 'access_token')
+  })
 }
 
 function readUsername(text: string | null): string | null {
