@@ -29,8 +29,8 @@ export type World = {
   signedIn(login?: string): Promise<Browser>
   /** The same person, with this X account linked. */
   connected(username: string, login?: string): Promise<Browser>
-  /** Ends the gateway and starts another on the same database. */
-  restart(): Promise<void>
+  /** Ends the gateway and starts another on the same database, with these changes to its configuration. */
+  restart(changes?: Partial<Config>): Promise<void>
   close(): Promise<void>
 }
 
@@ -58,7 +58,7 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
     },
     xClient: { id: asked.x.clientId, secret: asked.x.clientSecret, redirectUris: [`${url}/auth/x/callback`] },
   })
-  const config = withSandboxUrl(asked, sandbox.url)
+  let config = withSandboxUrl(asked, sandbox.url)
   const lines: string[] = []
   const log = createLog('debug', { write: (line) => lines.push(line) })
   let offsetSeconds = 0
@@ -92,7 +92,9 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
   }
   return {
     url,
-    config,
+    get config() {
+      return config
+    },
     sandbox,
     db: () => opened.db,
     logs: () => lines.join(''),
@@ -108,8 +110,9 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
       if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
       return person
     },
-    restart: async () => {
+    restart: async (changes) => {
       await gateway.stop()
+      config = { ...config, ...changes }
       await start()
     },
     close: async () => {

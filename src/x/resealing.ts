@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, isNull, ne } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { type KeyRing, seal, sealedKeyId, unseal } from '../crypto.ts'
+import { type KeyRing, type SealedPlace, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
 import {
   connectAttempts,
@@ -10,6 +10,8 @@ import {
   oauthTokens,
   rotationOrphans,
 } from '../db/tables.ts'
+import { systemClock } from '../deps.ts'
+import { markNeedsReauth } from './accounts.ts'
 import { revocationPlace } from './revocation.ts'
 import { tokenPlace } from './sealed-tokens.ts'
 
@@ -19,6 +21,8 @@ export type Resealed = {
   resealed: number
   /** Values that still need another key: refreshes in flight and attempts under way. Pass again in ten minutes. */
   waiting: number
+  /** Values that no key opens, since somebody altered them. They need none. */
+  unreadable: number
   /** Ids of keys that nothing is sealed under any more: they can be taken out of the configuration. */
   retired: string[]
 }
@@ -28,10 +32,10 @@ const BATCH = 200
 /**
  * Seals everything anew under the ring's first key, in small steps while gateways serve: a row is written only if nobody has
  * changed it since it was read, and one that is being refreshed is left for the next pass.
- * @throws UnsealError when a value does not open under any configured key.
+ * @throws UnsealError when a value needs a key that is not configured.
  */
 export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
-  const counts = { resealed: 0, waiting: 0 }
+  const counts = { resealed: 0, waiting: 0, unreadable: 0 }
   await resealTokens(db, keys, counts)
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
@@ -39,7 +43,7 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   return { ...counts, retired: counts.waiting === 0 ? await retireKeys(db, keys) : [] }
 }
 
-type Counts = { resealed: number; waiting: number }
+type Counts = Omit<Resealed, 'retired'>
 
 async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
   await eachRow(
@@ -52,7 +56,11 @@ async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void
         .orderBy(asc(oauthTokens.accountId))
         .limit(BATCH),
     async ({ tokens, userId }) => {
-      const pair = resealPair(keys, { accountId: tokens.accountId, userId }, tokens)
+      const before = counts.unreadable
+      const pair = resealPair(keys, counts, { accountId: tokens.accountId, userId }, tokens)
+      // Said now: once its key is taken away, nobody can tell that it was altered.
+      if (counts.unreadable > before)
+        await markNeedsReauth({ db, clock: systemClock }, tokens.accountId, tokens, 'TOKENS_UNREADABLE')
       if (pair === null) return
       const unchanged = and(
         eq(oauthTokens.accountId, tokens.accountId),
@@ -77,7 +85,7 @@ async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<voi
         .orderBy(asc(rotationOrphans.id))
         .limit(BATCH),
     async ({ orphan, userId }) => {
-      const pair = resealPair(keys, { accountId: orphan.accountId, userId }, orphan)
+      const pair = resealPair(keys, counts, { accountId: orphan.accountId, userId }, orphan)
       if (pair === null) return
       await db.update(rotationOrphans).set(pair).where(eq(rotationOrphans.id, orphan.id))
       counts.resealed += 1
@@ -95,21 +103,21 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
         .orderBy(asc(grantRevocations.id))
         .limit(BATCH),
     async (request) => {
-      if (sealedKeyId(request.tokenSealed) === keys[0].id) return
       const place = revocationPlace(request.accountId, request.userId)
-      const tokenSealed = seal(keys, place, unseal(keys, place, request.tokenSealed))
+      const tokenSealed = resealOne(keys, counts, place, request.tokenSealed)
+      if (tokenSealed === null) return
       await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
       counts.resealed += 1
     },
   )
 }
 
-// A verifier lives ten minutes: waiting is simpler than re-sealing.
+// A verifier lives ten minutes: waiting is simpler than re-sealing. One that nobody came back with is not waited for.
 async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
   const open = await db
     .select({ sealed: connectAttempts.verifierSealed })
     .from(connectAttempts)
-    .where(eq(connectAttempts.status, 'PENDING'))
+    .where(and(eq(connectAttempts.status, 'PENDING'), gt(connectAttempts.expiresAt, systemClock.sqlNow())))
   return open.filter(({ sealed }) => sealed !== null && sealedKeyId(sealed) !== keys[0].id).length
 }
 
@@ -120,17 +128,34 @@ async function retireKeys(db: Db, keys: KeyRing): Promise<string[]> {
 
 type Pair = { accessTokenSealed: string; refreshTokenSealed: string | null }
 
-// Null when both are under the first key already.
-function resealPair(keys: KeyRing, owner: { accountId: string; userId: string }, row: Pair): Pair | null {
-  const isCurrent = (sealed: string | null) => sealed === null || sealedKeyId(sealed) === keys[0].id
-  if (isCurrent(row.accessTokenSealed) && isCurrent(row.refreshTokenSealed)) return null
-  const again = (column: keyof Pair, sealed: string) => {
-    const place = tokenPlace(owner, column)
-    return seal(keys, place, unseal(keys, place, sealed))
+// Null when there is nothing to write.
+function resealPair(
+  keys: KeyRing,
+  counts: Counts,
+  owner: { accountId: string; userId: string },
+  row: Pair,
+): Pair | null {
+  const again = (column: keyof Pair) => {
+    const sealed = row[column]
+    return sealed === null ? null : resealOne(keys, counts, tokenPlace(owner, column), sealed)
   }
+  const accessTokenSealed = again('accessTokenSealed')
+  const refreshTokenSealed = again('refreshTokenSealed')
+  if (accessTokenSealed === null && refreshTokenSealed === null) return null
   return {
-    accessTokenSealed: again('accessTokenSealed', row.accessTokenSealed),
-    refreshTokenSealed: row.refreshTokenSealed === null ? null : again('refreshTokenSealed', row.refreshTokenSealed),
+    accessTokenSealed: accessTokenSealed ?? row.accessTokenSealed,
+    refreshTokenSealed: refreshTokenSealed ?? row.refreshTokenSealed,
+  }
+}
+
+// Null when it is under the first key already, or under none: one value that somebody altered must not hold up all others for ever.
+function resealOne(keys: KeyRing, counts: Counts, place: SealedPlace, sealed: string): string | null {
+  try {
+    return sealedKeyId(sealed) === keys[0].id ? null : seal(keys, place, unseal(keys, place, sealed))
+  } catch (error) {
+    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    counts.unreadable += 1
+    return null
   }
 }
 
