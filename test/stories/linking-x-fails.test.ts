@@ -59,6 +59,7 @@ describe('nothing is linked', () => {
     ['is rate limiting', { kind: 'problem', name: 'oauth-rate-limited' }, 'X_UNAVAILABLE'],
     ['is unavailable', { kind: 'problem', name: 'temporarily-unavailable' }, 'X_UNAVAILABLE'],
     ['sends no token', { kind: 'malformed', body: '{"token_type":"bearer"}' }, 'X_UNAVAILABLE'],
+    ['sends only a refresh token', { kind: 'answer', omit: ['access_token'] }, 'X_UNAVAILABLE'],
     ['does not take the code', { kind: 'problem', name: 'invalid-code' }, 'CODE_REJECTED'],
     ['does not take the verifier', { kind: 'problem', name: 'wrong-verifier' }, 'CODE_REJECTED'],
     ['does not take the redirect', { kind: 'problem', name: 'wrong-redirect' }, 'CODE_REJECTED'],
