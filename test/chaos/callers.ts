@@ -20,7 +20,7 @@ export type PostAnswer =
 
 export type Callers = {
   posts: Post[]
-  /** Lets what is under way end, and returns when it has. */
+  /** Nobody tries again; returns when what is under way has been answered. */
   stop(): Promise<void>
 }
 
@@ -45,7 +45,12 @@ const payloadSchema = z.object({
 })
 
 /** Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for. */
-export function startCallers(stage: Stage, links: readonly Link[], count: number, limit = Infinity): Callers {
+export function startCallers(
+  stage: Stage,
+  links: readonly Link[],
+  count: number,
+  { limit = Infinity, slots = stage.fleet.slots }: { limit?: number; slots?: readonly Slot[] } = {},
+): Callers {
   const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
   const posts: Post[] = []
   let stopped = false
@@ -53,7 +58,7 @@ export function startCallers(stage: Stage, links: readonly Link[], count: number
     while (!stopped && posts.length < limit) {
       const post = newPost(pickLink(stage, links), posts.length)
       posts.push(post)
-      await postUntilSettled(stage, agent, post)
+      await postUntilAnswered(stage, slots, agent, post, () => stopped)
     }
   }
   const all = Promise.all(Array.from({ length: count }, call)).finally(() => agent.close())
@@ -98,15 +103,21 @@ function pickLink(stage: Stage, links: readonly Link[]): Link {
   return stage.random.pick(stage.random.next() < HOT_SHARE ? hot : links)
 }
 
-async function postUntilSettled(stage: Stage, agent: Agent, post: Post): Promise<void> {
-  for (let pause = 50; post.tries < MAX_TRIES; pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
-    const again = await tryOnce(stage.random.pick(stage.fleet.slots).url, agent, post)
+async function postUntilAnswered(
+  stage: Stage,
+  slots: readonly Slot[],
+  agent: Agent,
+  post: Post,
+  isOver: () => boolean,
+): Promise<void> {
+  for (let pause = 50; post.tries < MAX_TRIES && !isOver(); pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+    const again = await tryOnce(stage.random.pick(slots).url, agent, post)
     if (!again) return
     await sleep(pause * stage.random.between(0.5, 1.5))
   }
 }
 
-/** Returns whether another try may change the answer. */
+/** Returns whether the caller has reason to try again. PENDING is an answer: the gateway knows of the tweet, and will see to it. */
 async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> {
   post.tries += 1
   try {
@@ -130,7 +141,7 @@ async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> 
       tweet === null
         ? { kind: 'refused', error: error?.code ?? '' }
         : { kind: 'tweet', id: tweet.id, status: tweet.status, error: error?.code ?? null }
-    return tweet?.status === 'PENDING' || error?.retryable === true
+    return error?.retryable === true
   } catch (error) {
     // Refused, cut off or silent: the process may be dead, and the tweet may be posted.
     post.answer = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }

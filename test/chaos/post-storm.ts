@@ -46,7 +46,7 @@ export async function runPostStorm(
       probability: SHARE,
       times: null,
     })
-  const callers = startCallers(arena, links, storm.callers, storm.posts)
+  const callers = startCallers(arena, links, storm.callers, { limit: storm.posts })
   const over = new AbortController()
   const killing = killUntil(arena, over.signal)
   await callers.stop()
