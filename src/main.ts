@@ -1,13 +1,16 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
 import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
+import { holdDirectory } from './db/directory.ts'
 import { StartError } from './errors.ts'
-import { startGateway } from './gateway.ts'
 import { createLog } from './log.ts'
 import { endOnSignals } from './signals.ts'
 
 async function main(): Promise<void> {
   const asked = readConfig(loadEnvironment())
   const log = createLog(asked.logLevel)
+  // Taken for a moment only; what opens the database takes it for good. Loading all the rest takes longer than being refused should.
+  if (asked.database.kind === 'pglite') holdDirectory(asked.database.directory)()
+  const { startGateway } = await import('./gateway.ts')
   const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked)
   const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
   const gateway = await startGateway(config, log)

@@ -1,6 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
@@ -8,8 +6,8 @@ import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import type { Config } from '../config.ts'
-import { StartError } from '../errors.ts'
 import { withDeadlines } from './deadline.ts'
+import { holdDirectory } from './directory.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -21,17 +19,6 @@ export type Database = {
   /** What lies under `db`, for the few who need it: migrations and the job queue. */
   source: { kind: 'postgres'; url: string } | { kind: 'pglite'; client: PGlite }
   close(): Promise<void>
-}
-
-/** The embedded database's directory is in use by another process. */
-export class DirectoryInUseError extends StartError {
-  constructor(directory: string, holder: string) {
-    super(
-      `The embedded database in ${directory} is in use by process ${holder}. Stop that one, or give this one its own DATA_DIR, or let both share PostgreSQL by DATABASE_URL.`,
-      1,
-    )
-    this.name = 'DirectoryInUseError'
-  }
 }
 
 // A statement that waits longer than this waits for something that is broken; nothing of ours holds a lock across the network.
@@ -102,30 +89,4 @@ async function createPglite(directory: string | null): Promise<PGlite> {
   const client = await PGlite.create({ dataDir: directory, loadDataDir: await freshCluster() })
   writeFileSync(mark, '')
   return client
-}
-
-// SQLite's exclusive mode is a lock that the operating system drops when the process ends, however it ends. A file with a
-// process id in it would outlive a kill -9 and could not be taken over without a race.
-function holdDirectory(directory: string): () => void {
-  mkdirSync(path.dirname(directory), { recursive: true, mode: 0o700 })
-  const holderFile = `${directory}.pid`
-  const lock = new DatabaseSync(`${directory}.lock`)
-  try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
-  } catch (error) {
-    lock.close()
-    if (error instanceof Error && error.message.includes('locked'))
-      throw new DirectoryInUseError(directory, readHolder(holderFile))
-    throw error
-  }
-  writeFileSync(holderFile, `${process.pid}\n`)
-  return () => lock.close()
-}
-
-function readHolder(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim()
-  } catch {
-    return '(unknown)'
-  }
 }

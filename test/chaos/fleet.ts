@@ -22,7 +22,7 @@ export type Fleet = {
   /** Starts a process and waits until it serves; tries again when it ends instead, as a supervisor does. */
   start(slot: Slot): Promise<void>
   startAll(): Promise<void>
-  /** Starts a process that is not to serve, and waits for its end. */
+  /** Starts the real main program where it is not to serve, and waits for its end. */
   startRefused(slot: Slot): Promise<{ seconds: number; exitCode: number | null }>
   /** kill -9. */
   kill(slot: Slot): Promise<void>
@@ -37,8 +37,10 @@ export type Fleet = {
 }
 
 const SCRIPT = join(import.meta.dirname, 'gateway-process.ts')
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
 const MAX_START_TRIES = 60
 const START_PAUSE_MS = 250
+const REFUSAL_LIMIT_MS = 30_000
 
 /** @param environment of all processes; each adds its own port. */
 export async function createFleet(options: {
@@ -57,15 +59,19 @@ export async function createFleet(options: {
   const counts = { starts: 0, failedStarts: 0, crashes: 0, uncleanEnds: 0 }
   const wanted = new WeakSet<ChildProcess>()
 
-  const startOnce = async (slot: Slot): Promise<boolean> => {
+  const spawnIn = (slot: Slot, script: string): ChildProcess => {
     const log = openSync(slot.logFile, 'a')
-    const child = spawn(process.execPath, [SCRIPT, JSON.stringify(options.timing)], {
+    const child = spawn(process.execPath, [script, JSON.stringify(options.timing)], {
       cwd: options.directory,
       env: { ...environment, PORT: String(slot.port), NODE_COMPILE_CACHE: join(options.directory, 'compiled') },
       stdio: ['ignore', log, log, 'ipc'],
     })
     closeSync(log)
     slot.process = child
+    return child
+  }
+  const startOnce = async (slot: Slot): Promise<boolean> => {
+    const child = spawnIn(slot, SCRIPT)
     const isReady = await Promise.race([once(child, 'message').then(() => true), once(child, 'exit').then(() => false)])
     if (isReady) child.once('exit', () => wanted.has(child) || counts.crashes++)
     return isReady
@@ -97,8 +103,11 @@ export async function createFleet(options: {
     },
     async startRefused(slot) {
       const startedAt = performance.now()
-      if (await startOnce(slot)) await end(slot, 'SIGKILL')
-      return { seconds: (performance.now() - startedAt) / 1000, exitCode: slot.process?.exitCode ?? null }
+      const child = spawnIn(slot, MAIN)
+      const timer = setTimeout(() => child.kill('SIGKILL'), REFUSAL_LIMIT_MS)
+      await once(child, 'exit')
+      clearTimeout(timer)
+      return { seconds: (performance.now() - startedAt) / 1000, exitCode: child.exitCode }
     },
     async kill(slot) {
       await end(slot, 'SIGKILL')
