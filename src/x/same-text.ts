@@ -1,4 +1,5 @@
-import { findUrls } from './text.ts'
+// Whether a post of a timeline is a tweet of ours. Which parts of a text X makes links of is not guessed here, but read from what
+// it shows: our rules and its own may differ by a top-level domain of this year, and a tweet that is not recognised is sent again.
 
 /** A post of a timeline, as far as it tells which tweet of ours it is. */
 export type ShownText = {
@@ -8,37 +9,56 @@ export type ShownText = {
   expandedUrls: readonly string[]
 }
 
-const LINK = '\u0000'
+type Link = { shown: string; expanded: string | null }
+
+const SHORT_LINK = /https?:\/\/t\.co\/[A-Za-z0-9]+/g
 
 /** True when X shows `sent` as `shown`: after t.co rewriting, entities, Unicode normalisation and white space. */
-export function isSameText(sent: string, shown: ShownText): boolean {
-  const ours = maskUrls(sent.normalize('NFC'))
-  const theirs = shown.text.normalize('NFC').replaceAll(/https?:\/\/t\.co\/[A-Za-z0-9]+/g, LINK)
-  if (squeeze(ours.text) !== squeeze(decodeEntities(theirs))) return false
-  // Two posts of one template differ in the link alone.
-  return (
-    shown.expandedUrls.length === 0 ||
-    (ours.urls.length === shown.expandedUrls.length &&
-      ours.urls.every((url, i) => isSameUrl(url, shown.expandedUrls[i] ?? '')))
-  )
+export function isSameText(sent: string, { text, expandedUrls }: ShownText): boolean {
+  const shortLinks = text.match(SHORT_LINK) ?? []
+  if (expandedUrls.length > 0 && expandedUrls.length !== shortLinks.length) return false
+  const [start = '', ...pieces] = squeeze(text).split(SHORT_LINK).map(decodeEntities).map(decompose)
+  let rest = decompose(squeeze(sent))
+  if (!rest.startsWith(start)) return false
+  rest = rest.slice(start.length)
+  for (const [i, piece] of pieces.entries()) {
+    const link = { shown: shortLinks[i] ?? '', expanded: decompose(expandedUrls[i] ?? '') || null }
+    const length = linkLength(rest, link, piece, i === pieces.length - 1)
+    if (length === null) return false
+    rest = rest.slice(length + piece.length)
+  }
+  return rest === ''
 }
 
-function maskUrls(text: string): { text: string; urls: string[] } {
-  const urls: string[] = []
-  let masked = ''
-  let position = 0
-  for (const [start, length] of [...findUrls(text)].sort(([a], [b]) => a - b)) {
-    masked += text.slice(position, start) + LINK
-    urls.push(text.slice(start, start + length))
-    position = start + length
+// How much of what was sent is the link, so that the piece behind it follows. The first that fits: a later one would leave less
+// for all others.
+function linkLength(sent: string, link: Link, piece: string, isLast: boolean): number | null {
+  const run = /^\S*/.exec(sent)?.[0].length ?? 0
+  // What was written is at most a slash longer than what X made of it.
+  const longest = link.expanded === null ? run : Math.min(run, Math.max(link.expanded.length, link.shown.length) + 1)
+  for (let length = 1; length <= longest; length++) {
+    const follows = isLast
+      ? sent.length === length + piece.length && sent.endsWith(piece)
+      : sent.startsWith(piece, length)
+    if (follows && standsFor(link, sent.slice(0, length))) return length
   }
-  return { text: masked + text.slice(position), urls }
+  return null
+}
+
+// Two posts of one template differ in the link alone.
+function standsFor({ shown, expanded }: Link, written: string): boolean {
+  return expanded === null || written === shown || canonical(written) === canonical(expanded)
 }
 
 // X adds http:// where there was no protocol, and may lower the host's case.
-function isSameUrl(sent: string, expanded: string): boolean {
-  const canonical = (url: string) => URL.parse(/^https?:/i.test(url) ? url : `http://${url}`)?.href ?? url
-  return canonical(sent) === canonical(expanded)
+function canonical(url: string): string {
+  const whole = /^https?:/i.test(url) ? url : `http://${url}`
+  return URL.parse(whole)?.href ?? whole
+}
+
+// Not composed: what stands apart on one side, by an entity or by the end of a link, must not have become one on the other.
+function decompose(text: string): string {
+  return text.normalize('NFD')
 }
 
 function decodeEntities(text: string): string {

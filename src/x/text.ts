@@ -116,7 +116,7 @@ function normalize(text: string): string {
 }
 
 /** What X makes links of in a text that is NFC-normalised already: where each begins, and how many UTF-16 units it has. */
-export function findUrls(text: string): ReadonlyMap<number, number> {
+function findUrls(text: string): ReadonlyMap<number, number> {
   const urls = new Map<number, number>()
   let position = 0
   for (const label of text.includes('.') ? findLabels(text) : []) {
