@@ -4,7 +4,7 @@ import { and, eq, inArray, isNotNull, lt, sql } from 'drizzle-orm'
 import { tweets } from './db/tables.ts'
 import { type Deps, sqlIn, transaction } from './deps.ts'
 import { AppError } from './errors.ts'
-import { findConnectedAccount } from './x/accounts.ts'
+import { findConnectedAccount, markUsed } from './x/accounts.ts'
 import { fetchTimeline, type TimelinePost, type XAnswer } from './x/api.ts'
 import { isSameText } from './x/same-text.ts'
 import { withAccessToken } from './x/tokens.ts'
@@ -21,7 +21,11 @@ const READS_TO_BE_SURE = 2
 // X's clock and ours may differ.
 const CLOCK_MARGIN_MILLISECONDS = 60_000
 
-/** Writes down what X answered. A doubt is handed to `settleTweet` in the same transaction. */
+/**
+ * Writes down what X answered. A doubt is handed to `settleTweet` in the same transaction.
+ * @returns the row as it stands.
+ * @throws AppError TWEET_NOT_FOUND when it is gone, together with its user.
+ */
 export function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
   return transaction(deps, async (deps) => {
     const outcome = readOutcome(deps, tweet, answer)
@@ -33,6 +37,7 @@ export function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Prom
         and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
       )
       .returning()
+    if (written?.status === 'POSTED') await markUsed(deps, tweet.accountId)
     if (written?.status === 'UNKNOWN') await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAfter)
     if (written !== undefined) return written
     const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))

@@ -6,7 +6,7 @@ import { tweets } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
 import { type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
-import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts, markUsed } from './x/accounts.ts'
+import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
 import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './x/text.ts'
@@ -171,9 +171,7 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
   }
   if (answer.kind === 'unknown')
     deps.log.warn({ error: answer.cause, tweetId: tweet.id }, 'X did not tell whether it posted a tweet')
-  const settled = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
-  if (settled.status === 'POSTED') await markUsed(deps, tweet.accountId)
-  return settled
+  return persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
 }
 
 async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {

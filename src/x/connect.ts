@@ -16,9 +16,10 @@ import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { readReturnTo } from '../return-to.ts'
-import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './accounts.ts'
+import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import { fetchMe, type XProfile, xApp } from './api.ts'
 import { storeLink } from './link.ts'
+import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { requestRevocation } from './revocation.ts'
 import { canReadProfile, readScopes } from './scopes.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
@@ -33,7 +34,7 @@ export type StartXConnectInput = {
 
 /** How a round trip ended. A null attempt is one that does not belong to this browser: nothing of it is told. */
 export type FinishedXConnect =
-  | { status: 'connected'; attempt: ConnectAttempt; account: ConnectedAccount }
+  | { status: 'connected'; attempt: ConnectAttempt }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError }
 
 // Refusals are named after what they mean for a tweet; these mean something else of a profile.
@@ -116,9 +117,15 @@ export async function finishXConnect(
     attempt = found
     const codeVerifier = await takeAttempt(deps, found)
     taken = true
-    const account = await link(deps, found, viewer.user.id, codeVerifier, parameters)
-    await finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId: account.id })
-    return { status: 'connected', attempt: found, account }
+    const accountId = await link(deps, found, viewer.user.id, codeVerifier, parameters)
+    // It is linked by now: an attempt that says otherwise would have the person link it again for nothing.
+    await persistently(
+      deps,
+      'write down that an account was linked',
+      () => finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId }),
+      PERSON_WAITS_SECONDS,
+    )
+    return { status: 'connected', attempt: found }
   } catch (error) {
     const isOutcome = error instanceof AppError
     // A callback that came too late, or beside the one that took the attempt, has no say in how that ends.
@@ -135,7 +142,7 @@ async function link(
   userId: string,
   codeVerifier: string,
   parameters: Exclude<CallbackParameters, 'repeated'>,
-): Promise<ConnectedAccount> {
+): Promise<string> {
   if (parameters.error !== null)
     throw new AppError(parameters.error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
   if (parameters.code === null) throw new AppError('CALLBACK_INVALID')
@@ -150,10 +157,10 @@ async function link(
     const mismatch = await findMismatch(deps, attempt, userId, profile)
     // X has killed the earlier pair of this account by now. Where that pair is the user's own link, the fresh one keeps it alive.
     if (mismatch !== null && !(await isOwnLink(deps, userId, profile))) throw mismatch
-    const account = await storeLink(deps, userId, profile, scopes, { ...issued, accessToken: issued.accessToken })
+    const accountId = await storeLink(deps, userId, profile, scopes, { ...issued, accessToken: issued.accessToken })
     stored = true
     if (mismatch !== null) throw mismatch
-    return account
+    return accountId
   } catch (error) {
     if (!stored) await discard(deps, attempt, userId, issued)
     throw error

@@ -2,9 +2,8 @@ import { eq, inArray, sql } from 'drizzle-orm'
 import { connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, sqlIn, transaction, violates } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { type ConnectedAccount, findConnectedAccount } from './accounts.ts'
 import type { XProfile } from './api.ts'
-import { persistently } from './persistently.ts'
+import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { missingScopes } from './scopes.ts'
 import { sealToken } from './sealed-tokens.ts'
 import type { IssuedTokens } from './token-answer.ts'
@@ -12,11 +11,9 @@ import type { IssuedTokens } from './token-answer.ts'
 /** What an authorization code was exchanged for. */
 export type FreshTokens = IssuedTokens & { accessToken: string }
 
-// The person is waiting at the callback.
-const STORE_WITHIN_SECONDS = 30
-
 /**
  * Stores a link with its tokens: a new account, or the user's own one with its tokens replaced.
+ * @returns the account's id. Nothing that can fail comes after the row is written: whoever sees this throw may discard the grant.
  * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant.
  */
 export async function storeLink(
@@ -25,18 +22,15 @@ export async function storeLink(
   profile: XProfile,
   scopes: string[],
   issued: FreshTokens,
-): Promise<ConnectedAccount> {
+): Promise<string> {
   const receivedAt = performance.now()
   try {
-    const accountId = await persistently(
+    return await persistently(
       deps,
       'store a linked account',
       () => transaction(deps, (deps) => upsert(deps, userId, profile, scopes, issued, receivedAt)),
-      STORE_WITHIN_SECONDS,
+      PERSON_WAITS_SECONDS,
     )
-    const account = await findConnectedAccount(deps, userId, accountId)
-    if (account === null) throw new Error('Bug: an account is gone just after it was stored')
-    return account
   } catch (error) {
     if (violates(error, 'connected_accounts_one_live'))
       throw new AppError('ACCOUNT_LINKED_TO_ANOTHER_USER', { cause: error })
