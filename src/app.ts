@@ -10,6 +10,8 @@ export type App = {
   fetch: Hono<HttpEnv>['fetch']
   /** From now on /readyz says no, so that a load balancer sends nobody here any more. */
   drain(): void
+  /** Resolves when no request is worked on any more, be its client still there to hear of it or not. */
+  settled(): Promise<void>
 }
 
 const READY_WITHIN_MILLISECONDS = 2_000
@@ -22,10 +24,18 @@ export function createApp(deps: Deps): App {
     return within(READY_WITHIN_MILLISECONDS, listProblems(deps))
   }
   const routes = createRoutes(deps, { checkReadiness, answerGraphql: createGraphqlServer(deps) })
+  const underWay = new Set<Promise<Response>>()
   return {
-    fetch: routes.fetch,
+    fetch: (...request) => {
+      const answer = Promise.resolve(routes.fetch(...request)).finally(() => underWay.delete(answer))
+      underWay.add(answer)
+      return answer
+    },
     drain: () => {
       draining = true
+    },
+    settled: async () => {
+      while (underWay.size > 0) await Promise.allSettled(underWay)
     },
   }
 }

@@ -97,7 +97,8 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
 async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue): Promise<void> {
   app.drain()
   if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => app.settled())
   if ('closeIdleConnections' in server) server.closeIdleConnections()
   await within(DRAIN_SECONDS, closed)
   await within(DRAIN_SECONDS, queue.stop(DRAIN_SECONDS))

@@ -33,7 +33,8 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     logging: false,
     fetchAPI: globalThis,
   })
-  return async (request, about) => yoga.fetch(request, about)
+  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
+  return async (request, about) => yoga.fetch(new Request(request, { signal: null }), about)
 }
 
 // Counted by the parser, so that a document of brackets alone cannot exhaust the stack.
