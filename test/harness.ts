@@ -8,7 +8,7 @@ import { type Gateway, startGateway } from '../src/gateway.ts'
 import { createLog } from '../src/log.ts'
 import { noBreaker } from '../src/outbound.ts'
 import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
-import { productionTiming } from '../src/timing.ts'
+import { productionTiming, type Timing } from '../src/timing.ts'
 import { type Browser, openBrowser } from './browser.ts'
 import { createTestDatabase } from './database.ts'
 import { findFreePort } from './free-port.ts'
@@ -34,10 +34,24 @@ export type World = {
   close(): Promise<void>
 }
 
-export const DEADLINE_SECONDS = 2
+/** For stories in which somebody never answers: nobody waits for him for long. */
+export const impatient: Partial<Timing> = { callDeadline: 2, waitForRotation: 8, waitForTweet: 15 }
 
-/** Starts a world. @param environment overrides of the gateway's environment. */
-export async function startWorld(environment: Record<string, string> = {}): Promise<World> {
+// All others wait longer than any machine takes, so that what they see does not depend on how fast it is.
+const patient: Timing = {
+  ...productionTiming,
+  callDeadline: 20,
+  waitForRotation: 45,
+  waitForTweet: 45,
+  settleAfter: 1,
+  settleAgainAfter: 1,
+}
+
+/** Starts a world. @param environment overrides of the gateway's environment. @param timing overrides of its waits. */
+export async function startWorld(
+  environment: Record<string, string> = {},
+  timing: Partial<Timing> = {},
+): Promise<World> {
   const database = await createTestDatabase()
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
@@ -75,7 +89,7 @@ export async function startWorld(environment: Record<string, string> = {}): Prom
       database: opened,
       // Stories make a provider fail more often than a breaker would look on.
       breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
-      timing: { ...productionTiming, callDeadline: DEADLINE_SECONDS, settleAfter: 1, settleAgainAfter: 1 },
+      timing: { ...patient, ...timing },
     })
   }
   await start()

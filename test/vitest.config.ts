@@ -21,8 +21,9 @@ const config = defineConfig({
     pool: 'forks',
     // Two cores: two files at a time, each in a process of its own, because a PGlite takes some 500 MB and is not shared.
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // As long as a machine that is busy with other things may need; a test that hangs is found all the same.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // .ci/run counts from this file; without the variable nothing is written.
     reporters: reportFile ? ['default', 'json'] : ['default'],
     outputFile: reportFile ? { json: reportFile } : {},

@@ -3,12 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, grantRevocations, oauthTokens } from '../../src/db/tables.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
 import type { Browser } from '../browser.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 
 let world: World
 let person: Browser
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
   person = await world.signedIn()
 })
 afterEach(() => world.sandbox.control.clearFaults())

@@ -2,12 +2,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
 import type { ProblemName } from '../../src/sandbox/problems.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../linked-account.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
 })
 afterEach(() => {
   endFaults(world)

@@ -1,7 +1,7 @@
 // Whatever goes wrong with a refresh, nobody is disconnected for it. What differs is whether the refresh token may be spent now.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -14,7 +14,7 @@ import {
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
 })
 afterEach(() => endFaults(world))
 afterAll(() => world.close())

@@ -2,13 +2,14 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { grantRevocations, rotationOrphans } from '../../src/db/tables.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
   type LinkedAccount,
   linkAccount,
   momentIn,
   refreshFault,
+  spendAtX,
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
   watchX,
@@ -16,7 +17,7 @@ import {
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
 })
 afterEach(() => {
   world.sandbox.control.setReplay('kill-family')
@@ -32,23 +33,6 @@ async function seedKilledHolder(account: LinkedAccount, leaseEndsInSeconds: numb
     sentAt: momentIn(world, leaseEndsInSeconds - 60),
     fence: 1,
   })
-}
-
-/** As X stands when the killed process had its refresh answered. */
-async function spendAtX(account: LinkedAccount): Promise<void> {
-  const { clientId, clientSecret } = world.config.x
-  const answer = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
-    method: 'POST',
-    headers: {
-      authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
-      'content-type': 'application/x-www-form-urlencoded',
-    },
-    body: new URLSearchParams({
-      grant_type: 'refresh_token',
-      refresh_token: account.grant().refreshToken ?? '',
-    }).toString(),
-  })
-  expect(answer.status).toBe(200)
 }
 
 function orphansOf(account: LinkedAccount) {
@@ -87,7 +71,7 @@ describe('a refresh token whose holder was killed', () => {
   test('after X had answered, is lost, and said to be lost, not revoked', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
-    await spendAtX(account)
+    await spendAtX(world, account)
     await seedKilledHolder(account, -11)
     expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
     expect(await account.show()).toMatchObject({
@@ -101,7 +85,7 @@ describe('a refresh token whose holder was killed', () => {
   test('keeps its cause through a take-over that X puts off', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
-    await spendAtX(account)
+    await spendAtX(world, account)
     await seedKilledHolder(account, -11)
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])

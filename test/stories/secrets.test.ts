@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import type { Fault } from '../../src/sandbox/faults.ts'
 import type { Answer, Browser } from '../browser.ts'
 import { databaseKind } from '../database.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -20,7 +20,7 @@ import {
 } from '../linked-account.ts'
 
 test('two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
-  const world = await startWorld()
+  const world = await startWorld({}, impatient)
   try {
     const secrets = new Secrets(world)
     const person = await world.signedIn()

@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { sessions, users } from '../../src/db/tables.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
-import { startWorld, type World } from '../harness.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
 })
 afterEach(() => world.sandbox.control.clearFaults())
 afterAll(() => world.close())
