@@ -58,13 +58,7 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
   const account = await findConnectedAccount(deps, userId, accountId)
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })
   await transaction(deps, async (deps) => {
-    // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
-    const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
-    if (tokens !== undefined)
-      await requestRevocationOf(deps, account, tokens, tokens.sentAt !== null || tokens.state !== 'ACTIVE')
-    // Newer than those, and with nobody to adopt them any more.
-    const orphans = await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, account.id)).returning()
-    for (const orphan of orphans) await requestRevocationOf(deps, account, orphan, false)
+    // The account before its tokens, as linking does: the other way round the two could wait for each other.
     await deps.db
       .update(connectedAccounts)
       .set({
@@ -74,6 +68,13 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
         disconnectedAt: deps.clock.sqlNow(),
       })
       .where(and(eq(connectedAccounts.id, account.id), ne(connectedAccounts.status, 'DISCONNECTED')))
+    // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
+    const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
+    if (tokens !== undefined)
+      await requestRevocationOf(deps, account, tokens, tokens.sentAt !== null || tokens.state !== 'ACTIVE')
+    // Newer than those, and with nobody to adopt them any more.
+    const orphans = await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, account.id)).returning()
+    for (const orphan of orphans) await requestRevocationOf(deps, account, orphan, false)
   })
   const disconnected = await findConnectedAccount(deps, userId, accountId)
   if (disconnected === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })

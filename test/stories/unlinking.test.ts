@@ -1,11 +1,13 @@
-import { eq } from 'drizzle-orm'
+import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { grantRevocations } from '../../src/db/tables.ts'
-import { startWorld, type World } from '../harness.ts'
+import { databaseKind } from '../database.ts'
+import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
   type LinkedAccount,
   linkAccount,
+  queryRows,
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
@@ -13,7 +15,7 @@ import {
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld()
+  world = await startWorld({}, impatient)
 })
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
@@ -260,4 +262,27 @@ test('an unlinked account that is linked again is the same account, with its twe
   expect(await account.show()).toMatchObject({ id: account.id, status: 'ACTIVE', statusReason: null })
   expect((await account.tweets()).map(({ id }) => id)).toEqual([tweet?.id])
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+})
+
+test('unlinking waits for a link that is being stored, and not each for the other', async () => {
+  const account = await linkAccount(world)
+  const execute = (statement: SQL) => world.db().execute(statement)
+  await execute(
+    sql`create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1); return null; end $$`,
+  )
+  await execute(
+    sql`create trigger dawdle after update on connected_accounts for each row when (new.status = 'ACTIVE') execute function dawdle()`,
+  )
+  try {
+    const linking = account.person.connect(account.username)
+    const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+    // PGlite has one connection: there, nobody sees another's transaction.
+    if (databaseKind() === 'postgres')
+      await vi.waitFor(async () => expect(await queryRows(world, dawdling)).toHaveLength(1), { interval: 10 })
+    const [linked, unlinked] = await Promise.all([linking, account.disconnect()])
+    expect(linked).toMatchObject({ outcome: 'connected' })
+    expect(unlinked).toMatchObject({ userErrors: [] })
+  } finally {
+    await execute(sql`drop function dawdle cascade`)
+  }
 })
