@@ -158,10 +158,12 @@ ALTER TABLE "tweets" ADD CONSTRAINT "tweets_account_id_connected_accounts_id_fk"
 CREATE INDEX "connect_attempts_expires_at_index" ON "connect_attempts" USING btree ("expires_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "connected_accounts_one_live" ON "connected_accounts" USING btree ("provider","provider_account_id") WHERE "connected_accounts"."status" <> 'DISCONNECTED';--> statement-breakpoint
 CREATE INDEX "connected_accounts_user_id_connected_at_index" ON "connected_accounts" USING btree ("user_id","connected_at");--> statement-breakpoint
+CREATE INDEX "connected_accounts_provider_account_id_index" ON "connected_accounts" USING btree ("provider_account_id");--> statement-breakpoint
 CREATE INDEX "oauth_tokens_refresh_issued_at_index" ON "oauth_tokens" USING btree ("refresh_issued_at");--> statement-breakpoint
 CREATE INDEX "oauth_tokens_last_event_at_index" ON "oauth_tokens" USING btree ("last_event_at");--> statement-breakpoint
 CREATE INDEX "rotation_orphans_account_id_index" ON "rotation_orphans" USING btree ("account_id");--> statement-breakpoint
 CREATE INDEX "sessions_user_id_index" ON "sessions" USING btree ("user_id");--> statement-breakpoint
 CREATE INDEX "sessions_expires_at_index" ON "sessions" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "tweets_user_id_created_at_id_index" ON "tweets" USING btree ("user_id","created_at","id");--> statement-breakpoint
+CREATE INDEX "tweets_account_id_x_tweet_id_index" ON "tweets" USING btree ("account_id","x_tweet_id");--> statement-breakpoint
 CREATE INDEX "tweets_open" ON "tweets" USING btree ("claimed_until") WHERE "tweets"."status" = 'PENDING';

@@ -146,6 +146,8 @@ export const connectedAccounts = pgTable(
       .where(sql`${table.status} <> 'DISCONNECTED'`),
     unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
     index().on(table.userId, table.connectedAt),
+    // The same X account under whichever users: looked for at each link.
+    index().on(table.providerAccountId),
     check('connected_accounts_status', oneOf(table.status, accountStatuses)),
     check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),
     check(
@@ -265,6 +267,7 @@ export const tweets = pgTable(
   (table) => [
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
+    index().on(table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
     check('tweets_status', oneOf(table.status, tweetStatuses)),
     check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),
