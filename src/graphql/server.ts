@@ -23,6 +23,9 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     // What goes wrong outside of resolvers.
     maskedErrors: { maskError: (error) => describe(deps, error, null) },
     maxRequestBodySize: MAX_BODY_BYTES,
+    // It would keep 1,024 documents, and as many that do not parse, for an hour: at our largest size hundreds of megabytes, for whoever
+    // cares to send them. Parsing so few tokens again is cheaper.
+    parserAndValidationCache: false,
     batching: false,
     multipart: false,
     // The HTTP edge sees to these.
