@@ -1,7 +1,7 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
 import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
 import { holdDirectory } from './db/directory.ts'
-import { StartError } from './errors.ts'
+import { explainListenError, StartError } from './errors.ts'
 import { createLog } from './log.ts'
 import { endOnSignals } from './signals.ts'
 
@@ -14,16 +14,19 @@ async function main(): Promise<void> {
   const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked)
   const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
   const gateway = await startGateway(config, log)
-  announce(config, sandbox?.url ?? null)
+  // Whoever collects the log of a production expects one JSON object a line.
+  if (config.production) log.info({ publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
+  else announce(config, sandbox?.url ?? null)
   endOnSignals(log, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
 
 // Imported only when wanted: in production none of it is loaded.
 async function startSandboxFor(config: Config) {
   const { startSandbox } = await import('./sandbox/server.ts')
+  const port = config.sandbox?.port ?? 0
   return startSandbox({
     hostname: 'localhost',
-    port: config.sandbox?.port ?? 0,
+    port,
     stateFile: `${config.dataDir}/sandbox.json`,
     githubClient: {
       id: config.github.clientId,
@@ -35,6 +38,8 @@ async function startSandboxFor(config: Config) {
       secret: config.x.clientSecret,
       redirectUris: [`${config.publicUrl}/auth/x/callback`],
     },
+  }).catch((error) => {
+    throw explainListenError(error, 'SANDBOX_PORT', port)
   })
 }
 

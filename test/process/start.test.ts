@@ -1,0 +1,48 @@
+// What an operator reads when a gateway starts, or does not.
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { expect, test } from 'vitest'
+import { createTestDatabase } from '../database.ts'
+import { findFreePort } from '../free-port.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
+
+test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has the %s', async (variable) => {
+  await using database = await createTestDatabase('pglite')
+  const port = await findFreePort()
+  const other = createServer().listen(port, '127.0.0.1')
+  await once(other, 'listening')
+  try {
+    const ports = { PORT: '0', SANDBOX_PORT: '0', [variable]: String(port) }
+    const gateway = startGatewayProcess({ ...database.environment, ...ports })
+    expect(await gateway.ended).toBe(1)
+    expect(gateway.output()).toContain(`Port ${port} is in use by another program. Set ${variable} to a free one.\n`)
+    expect(gateway.output()).not.toContain('EADDRINUSE')
+  } finally {
+    other.close()
+  }
+})
+
+test('in production prints nothing but one JSON object a line', async () => {
+  await using database = await createTestDatabase('pglite')
+  const port = await findFreePort()
+  const gateway = startGatewayProcess({
+    ...database.environment,
+    NODE_ENV: 'production',
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    PUBLIC_URL: 'https://gateway.example.com',
+    ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
+    GITHUB_CLIENT_ID: 'id',
+    GITHUB_CLIENT_SECRET: 'secret',
+    X_CLIENT_ID: 'id',
+  })
+  await gateway.ready(`http://127.0.0.1:${port}`)
+  expect(await gateway.stop()).toBe(0)
+  const lines = gateway
+    .output()
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('ExperimentalWarning') && !line.includes('--trace-warnings'))
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(['Ready']))
+})
