@@ -10,8 +10,8 @@ export type FaultKind = (typeof faultKinds)[number]
 /** How often each fault struck. */
 export type Strikes = Record<FaultKind, number>
 
-/** When a fault strikes: so many times, or until the time is up; with a pause between. */
-export type Plan = { seconds: number; times?: number; pauseSeconds?: number }
+/** When each fault strikes: so many times, or until the time is up. */
+export type Plan = { seconds: number; times?: number }
 
 // As in the prototype's runs, to be compared with them.
 const STALL_SECONDS = 3
@@ -26,9 +26,8 @@ export async function runNemesis(arena: Arena, kinds: readonly FaultKind[], plan
   const strikes: Strikes = { kill: 0, stop: 0, term: 0, db: 0, drop: 0, '503': 0 }
   const endsAt = performance.now() + plan.seconds * 1000
   const strike = async (kind: 'kill' | 'stop' | 'term' | 'db', act: () => Promise<boolean>) => {
-    const pauseSeconds = plan.pauseSeconds ?? PAUSE_SECONDS[kind]
     while (performance.now() < endsAt && strikes[kind] < (plan.times ?? Infinity)) {
-      await sleep(pauseSeconds * arena.random.between(500, 1_500))
+      await sleep(PAUSE_SECONDS[kind] * arena.random.between(500, 1_500))
       if (await act()) strikes[kind] += 1
     }
   }
