@@ -8,7 +8,7 @@ import { listProblems } from './x/problems.ts'
 /** The gateway without a port: everything it answers, given what it needs. */
 export type App = {
   fetch: Hono<HttpEnv>['fetch']
-  /** From now on /readyz says no, so that a load balancer sends nobody here any more. */
+  /** From now on /readyz says no, so that a load balancer sends nobody here any more, and each answer is the last of its connection. */
   drain(): void
   /** Resolves when no request is worked on any more, be its client still there to hear of it or not. */
   settled(): Promise<void>
@@ -27,7 +27,9 @@ export function createApp(deps: Deps): App {
   const underWay = new Set<Promise<Response>>()
   return {
     fetch: (...request) => {
-      const answer = Promise.resolve(routes.fetch(...request)).finally(() => underWay.delete(answer))
+      const answer = Promise.resolve(routes.fetch(...request))
+        .then((response) => (draining ? lastOfConnection(response) : response))
+        .finally(() => underWay.delete(answer))
       underWay.add(answer)
       return answer
     },
@@ -38,6 +40,13 @@ export function createApp(deps: Deps): App {
       while (underWay.size > 0) await Promise.allSettled(underWay)
     },
   }
+}
+
+// A connection that is kept open would bring one request after another to a process that is to end.
+function lastOfConnection(response: Response): Response {
+  const last = new Response(response.body, response)
+  last.headers.set('connection', 'close')
+  return last
 }
 
 async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {

@@ -1,11 +1,15 @@
 import { expect, test, vi } from 'vitest'
 import { openArena } from '../chaos/arena.ts'
+import { startCallers } from '../chaos/callers.ts'
 import { productionPace } from '../chaos/fast-timing.ts'
 import { linkAccounts } from '../chaos/links.ts'
+import { plantDistance } from '../chaos/nemesis.ts'
 import { createRandomness } from '../chaos/randomness.ts'
 import { readOperation } from '../operations.ts'
 
 const ANSWER_AFTER_MS = 1_500
+// Far less than the time that requests are given to end.
+const MOMENT_MS = 10_000
 
 test('SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
@@ -33,4 +37,25 @@ test('SIGTERM waits for a tweet that X has been asked for, also when its caller 
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
   const [row] = await arena.sql`select status, x_tweet_id as "xTweetId" from tweets`
   expect(row).toEqual({ status: 'POSTED', xTweetId: control.tweets()[0]?.id })
+})
+
+test('SIGTERM ends the process in a moment, although clients go on asking on the connections that they keep', async () => {
+  await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
+  await arena.fleet.startAll()
+  const links = await linkAccounts(arena, 6)
+  const [slot] = arena.fleet.slots
+  if (slot === undefined) throw new Error('Bug: one process was asked for')
+  plantDistance(arena)
+  const callers = startCallers(arena, links, 6)
+  await vi.waitFor(() => expect(callers.posts.length).toBeGreaterThan(20), { timeout: 20_000 })
+  const startedAt = performance.now()
+  await arena.fleet.terminate(slot)
+  const milliseconds = performance.now() - startedAt
+  await callers.stop()
+  expect(milliseconds).toBeLessThan(MOMENT_MS)
+  expect(arena.fleet.counts.uncleanEnds).toBe(0)
+  // Nobody was cut off half-way.
+  expect(await arena.sql`select status, count(*)::int from tweets group by status`).toEqual([
+    { status: 'POSTED', count: arena.sandbox.control.tweets().length },
+  ])
 })
