@@ -17,12 +17,13 @@ export function readEncryptionKeys(
   problems: string[],
 ): { ring: EncryptionKey[]; source: string } {
   const inline = get('ENCRYPTION_KEYS')
-  if (inline !== null) return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
   const named = get('ENCRYPTION_KEYS_FILE')
+  if (inline !== null) {
+    if (named !== null) problems.push('ENCRYPTION_KEYS and ENCRYPTION_KEYS_FILE are both set: keep one.')
+    return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
+  }
   if (named === null && production) {
-    problems.push(
-      'ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: "k1:" and 32 random bytes in base64 (openssl rand -base64 32).',
-    )
+    problems.push('ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: make one by npx xconnect keys generate.')
     return { ring: [], source: '' }
   }
   const file = named ?? path.join(dataDir, 'encryption-keys')
@@ -65,10 +66,10 @@ function parseKeys(text: string, source: string, problems: string[]): Encryption
       problems.push(`${source}: each key is written id:base64, with an id of 1 to 32 letters, digits, - and _.`)
     else if (secret.length !== KEY_BYTES)
       problems.push(
-        `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (openssl rand -base64 32).`,
+        `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (make one: npx xconnect keys generate).`,
       )
     else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES)
-      problems.push(`${source}: the key "${id}" is not random (openssl rand -base64 32).`)
+      problems.push(`${source}: the key "${id}" is not random (make one: npx xconnect keys generate).`)
     else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
     else keys.push({ id, secret })
   }

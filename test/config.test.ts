@@ -235,6 +235,9 @@ describe('encryption keys', () => {
     expect(problemsOf({ ENCRYPTION_KEYS_FILE: join(directory.path, 'nowhere') })).toEqual([
       expect.stringContaining('cannot be read'),
     ])
+    expect(problemsOf({ ...environment, ENCRYPTION_KEYS: newKey('k3') })).toEqual([
+      expect.stringMatching(/^ENCRYPTION_KEYS and ENCRYPTION_KEYS_FILE are both set/),
+    ])
   })
 })
 
