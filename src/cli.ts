@@ -58,14 +58,14 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
   await migrateDatabase(database)
   await checkEncryptionKeys(database.db, config.encryptionKeys)
   const { resealed, waiting, unreadable, retired } = await resealAll(database.db, config.encryptionKeys)
-  console.log(`${resealed} values are now sealed under "${config.encryptionKeys[0].id}".`)
+  console.log(`Sealed anew under "${config.encryptionKeys[0].id}": ${resealed}.`)
   if (unreadable > 0)
     console.log(`${unreadable} open under no key, since they were altered: their accounts have to be linked again.`)
   if (waiting > 0)
     console.log(`${waiting} are in use just now. Run this again in ten minutes; keep all keys configured until then.`)
   else if (retired.length > 0)
     console.log(
-      `Nothing needs ${retired.map((id) => `"${id}"`).join(', ')} any more: take them out of the configuration.`,
+      `No longer needed, and to be taken out of the configuration: ${retired.map((id) => `"${id}"`).join(', ')}.`,
     )
   return 0
 }

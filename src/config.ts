@@ -161,7 +161,7 @@ function readProviders(
     }
   }
   for (const name of missing)
-    problems.push(`${name} is missing: copy it from the app you registered (README, "Running it").`)
+    problems.push(`${name} is missing: copy it from the app you registered (README, "Run it").`)
   return {
     github: {
       clientId: get('GITHUB_CLIENT_ID') ?? '',
