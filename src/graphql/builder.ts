@@ -58,8 +58,8 @@ export const builder = new SchemaBuilder<{
     endCursorFieldOptions: {
       description: 'The place of the last one: the next page is `after` it. Null on an empty page.',
     },
-    firstArgOptions: { description: 'So many from the beginning, or after `after`.' },
-    lastArgOptions: { description: 'So many from the end, or before `before`.' },
+    firstArgOptions: { description: 'How many, from the beginning or after `after`.' },
+    lastArgOptions: { description: 'How many, from the end or before `before`.' },
     afterArgOptions: { description: 'A cursor: what comes after it.' },
     beforeArgOptions: { description: 'A cursor: what comes before it.' },
   },
