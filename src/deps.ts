@@ -8,9 +8,9 @@ import type { Timing } from './timing.ts'
 
 /** The time, in the two places where it is asked for. Tests shift both together. */
 export type Clock = {
-  /** The process's own time, for what is never compared with a stored moment. */
+  /** The process's own time, where being off by a few seconds does no harm: what is shown, and the waits that providers name. */
   now(): Date
-  /** The database's time, which all instances share: every stored moment comes from it. */
+  /** The database's time, which all instances share: leases, claims and expiries are made and judged by it. */
   sqlNow(): SQL<Date>
 }
 

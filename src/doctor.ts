@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm'
+import { z } from 'zod'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import type { Database } from './db/client.ts'
@@ -7,6 +8,11 @@ import { callProvider, noBreaker } from './outbound.ts'
 /** One thing that was looked at, and what to do where it is not well. */
 export type Finding = { name: string; ok: boolean; detail: string }
 
+// postgres.js gives the rows, PGlite an object with rows.
+const clockRows = z.preprocess(
+  (answer) => (typeof answer === 'object' && answer !== null && 'rows' in answer ? answer.rows : answer),
+  z.tuple([z.object({ seconds: z.number() })]),
+)
 // Expiry is counted by the database's clock, and X counts by its own.
 const MAX_CLOCK_DIFFERENCE_SECONDS = 60
 
@@ -46,9 +52,8 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
 }
 
 async function readDatabaseClock({ db }: Database): Promise<number> {
-  const result: unknown = await db.execute(sql`select extract(epoch from clock_timestamp())::float8 as seconds`)
-  const rows = Array.isArray(result) ? result : (result as { rows: unknown[] }).rows
-  return Number((rows[0] as { seconds: number }).seconds)
+  const [row] = clockRows.parse(await db.execute(sql`select extract(epoch from clock_timestamp())::float8 as seconds`))
+  return row.seconds
 }
 
 async function reach(url: string): Promise<string> {

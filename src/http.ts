@@ -2,7 +2,7 @@
 // of a feature, the shape of the answer.
 import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import type { CallbackParameters } from './auth/attempt.ts'
+import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from './auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
 import { findViewer, type Viewer } from './auth/viewer.ts'
@@ -23,7 +23,6 @@ import { finishXConnect, startXConnect } from './x/connect.ts'
 import type { Problem } from './x/problems.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
-const SIGN_IN_COOKIE_SECONDS = 600
 
 /** What the routes hand on to. */
 export type Handlers = {
@@ -99,7 +98,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       httpOnly: true,
       sameSite: 'Lax',
       path: '/',
-      maxAge: SIGN_IN_COOKIE_SECONDS,
+      maxAge: ATTEMPT_LIFETIME_SECONDS,
     })
     return c.redirect(authorizationUrl, 303)
   })

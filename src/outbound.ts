@@ -2,6 +2,7 @@
 // held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent, DecoratorHandler, type Dispatcher, setGlobalDispatcher } from 'undici'
+import { z } from 'zod'
 
 /** What is known of a call, however it ended. */
 export type CallReport = {
@@ -69,6 +70,9 @@ export async function readJson(response: Response): Promise<unknown> {
     throw new Error(`The answer with status ${response.status} is no JSON.`)
   }
 }
+
+/** A text of an answer that is to be stored: PostgreSQL's text holds every character but NUL. */
+export const storableText = z.string().refine((text) => !text.includes('\0'))
 
 /**
  * Sets the dispatcher for the whole process. Call it once, before anything is fetched.

@@ -13,7 +13,7 @@ export type ConnectAttempt = typeof connectAttempts.$inferSelect
 export type CallbackParameters = { state: string | null; code: string | null; error: string | null } | 'repeated'
 
 /** How long a person may take at a provider. */
-const ATTEMPT_LIFETIME_SECONDS = 600
+export const ATTEMPT_LIFETIME_SECONDS = 600
 // Kept that long for whoever asks what became of it.
 const ATTEMPT_KEPT_SECONDS = 86_400
 
@@ -87,6 +87,16 @@ export async function takeAttempt(deps: Deps, attempt: ConnectAttempt): Promise<
   }
   const [now] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attempt.id))
   throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')
+}
+
+/**
+ * The authorization code of a redirect.
+ * @throws AppError ACCESS_DENIED, CALLBACK_INVALID where it brought none.
+ */
+export function readCode({ code, error }: Exclude<CallbackParameters, 'repeated'>): string {
+  if (error !== null) throw new AppError(error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
+  if (code === null) throw new AppError('CALLBACK_INVALID')
+  return code
 }
 
 /** Ends an attempt that nobody has taken yet. One that was taken is for whoever took it to finish. */

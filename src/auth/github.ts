@@ -3,18 +3,23 @@ import { randomToken, sha256 } from '../crypto.ts'
 import { users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { callProvider, readJson } from '../outbound.ts'
-import { type CallbackParameters, finishAttempt, getAttemptByState, startAttempt, takeAttempt } from './attempt.ts'
+import { callProvider, readJson, storableText } from '../outbound.ts'
+import {
+  type CallbackParameters,
+  finishAttempt,
+  getAttemptByState,
+  readCode,
+  startAttempt,
+  takeAttempt,
+} from './attempt.ts'
 import { createAuthorizationUrl, exchangeCode, type OAuthApp } from './oauth.ts'
 import type { User } from './viewer.ts'
 
-// PostgreSQL's text holds every character but NUL.
-const text = z.string().refine((text) => !text.includes('\0'))
 const profileShape = z.object({
   id: z.int().positive(),
-  login: text.min(1),
-  name: text.nullish(),
-  avatar_url: text.nullish(),
+  login: storableText.min(1),
+  name: storableText.nullish(),
+  avatar_url: storableText.nullish(),
 })
 
 // Errors of GitHub's token endpoint that are about our app, not about the person's code.
@@ -74,10 +79,7 @@ async function signIn(
   parameters: Exclude<CallbackParameters, 'repeated'>,
   codeVerifier: string,
 ): Promise<User> {
-  if (parameters.error !== null)
-    throw new AppError(parameters.error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
-  if (parameters.code === null) throw new AppError('CALLBACK_INVALID')
-  const profile = await fetchProfile(deps, await exchange(deps, parameters.code, codeVerifier))
+  const profile = await fetchProfile(deps, await exchange(deps, readCode(parameters), codeVerifier))
   const values = { login: profile.login, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
   const [user] = await deps.db
     .insert(users)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
-import { type CallReport, callProvider, readJson } from '../outbound.ts'
+import { type CallReport, callProvider, readJson, storableText } from '../outbound.ts'
 import { isAppLimitUsedUp, readRetryAt } from './rate-limits.ts'
 import type { ShownText } from './same-text.ts'
 
@@ -52,15 +52,13 @@ const REPLY_SETTINGS = {
 
 // X's ids are 64-bit: decimal strings, which a JavaScript number would round.
 const xId = z.string().regex(/^\d{1,19}$/)
-// PostgreSQL's text holds every character but NUL.
-const text = z.string().refine((text) => !text.includes('\0'))
 const meShape = z.object({
   data: z.object({
     id: xId,
-    username: text.min(1),
-    name: text.nullish(),
-    profile_image_url: text.nullish(),
-    subscription_type: text.nullish(),
+    username: storableText.min(1),
+    name: storableText.nullish(),
+    profile_image_url: storableText.nullish(),
+    subscription_type: storableText.nullish(),
   }),
 })
 const tweetShape = z.object({ data: z.object({ id: xId }) })

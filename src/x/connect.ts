@@ -7,6 +7,7 @@ import {
   type ConnectAttempt,
   finishAttempt,
   getAttemptByState,
+  readCode,
   startAttempt,
   takeAttempt,
 } from '../auth/attempt.ts'
@@ -143,11 +144,8 @@ async function link(
   codeVerifier: string,
   parameters: Exclude<CallbackParameters, 'repeated'>,
 ): Promise<string> {
-  if (parameters.error !== null)
-    throw new AppError(parameters.error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
-  if (parameters.code === null) throw new AppError('CALLBACK_INVALID')
   // The code lives 30 seconds: nothing slow comes before this.
-  const issued = await exchange(deps, parameters.code, codeVerifier)
+  const issued = await exchange(deps, readCode(parameters), codeVerifier)
   let stored = false
   try {
     const scopes = issued.scopes ?? attempt.scopes

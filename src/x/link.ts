@@ -4,6 +4,7 @@ import { type Deps, sqlIn, transaction, violates } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { XProfile } from './api.ts'
 import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
+import { FRESH } from './rotation-claim.ts'
 import { missingScopes } from './scopes.ts'
 import { sealToken } from './sealed-tokens.ts'
 import type { IssuedTokens } from './token-answer.ts'
@@ -73,13 +74,7 @@ async function upsert(
       issued.refreshToken === null ? null : sealToken(deps, owner, 'refreshTokenSealed', issued.refreshToken),
     accessExpiresAt: sqlIn(deps.clock, issued.expiresInSeconds - (performance.now() - receivedAt) / 1000),
     grantId: crypto.randomUUID(),
-    state: 'ACTIVE' as const,
-    leaseId: null,
-    leaseUntil: null,
-    sentAt: null,
-    cause: null,
-    nextTryAt: null,
-    failCount: 0,
+    ...FRESH,
     refreshIssuedAt: now,
     lastEvent: 'ISSUED' as const,
     lastEventAt: now,

@@ -12,7 +12,7 @@ import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
 import { requestRevocation } from './revocation.ts'
-import { type Claim, claimRotation, heldBy, markDead, markUncertain, releaseClaim } from './rotation-claim.ts'
+import { type Claim, claimRotation, FRESH, heldBy, markDead, markUncertain, releaseClaim } from './rotation-claim.ts'
 import { openToken, sealToken } from './sealed-tokens.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
@@ -194,14 +194,8 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
 
 function settled(deps: Deps, claim: Claim) {
   return {
+    ...FRESH,
     version: claim.version + 1,
-    state: 'ACTIVE' as const,
-    leaseId: null,
-    leaseUntil: null,
-    sentAt: null,
-    cause: null,
-    nextTryAt: null,
-    failCount: 0,
     lastEvent: claim.cause === null ? ('REFRESHED' as const) : ('RECOVERED' as const),
     lastEventAt: deps.clock.sqlNow(),
   }

@@ -23,7 +23,7 @@ export function openToken(
   return sealed === null ? null : unseal(deps.config.encryptionKeys, tokenPlace(owner, column), sealed)
 }
 
-/** Where a token is sealed, for whoever re-seals it under another key. */
+/** Where a token is sealed, for whoever re-seals it under another key. An orphan's too, so that it can be adopted as it is. */
 export function tokenPlace(owner: TokenOwner, column: Column): SealedPlace {
   const columnName = column === 'accessTokenSealed' ? 'access_token_sealed' : 'refresh_token_sealed'
   return { table: 'oauth_tokens', column: columnName, ...owner }
