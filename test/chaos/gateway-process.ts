@@ -1,4 +1,5 @@
 // One gateway as src/main.ts runs it, but with another timing, which production has no way to be told.
+import { flushCompileCache } from 'node:module'
 import { readConfig } from '../../src/config.ts'
 import { StartError } from '../../src/errors.ts'
 import { startGateway } from '../../src/gateway.ts'
@@ -6,8 +7,8 @@ import { createLog } from '../../src/log.ts'
 import { endOnSignals } from '../../src/signals.ts'
 import type { Timing } from '../../src/timing.ts'
 
-// Whoever started this is gone, perhaps killed: nothing may stay behind.
-process.on('disconnect', () => process.exit(1))
+// Whoever started this is gone, perhaps killed: nothing may stay behind, nor be written into a directory that is being removed.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.channel?.unref()
 
 const timing: Timing = JSON.parse(process.argv[2] ?? '')
@@ -17,6 +18,8 @@ try {
   const gateway = await startGateway(config, log, { timing })
   endOnSignals(log, () => gateway.stop())
   process.send?.('ready')
+  // Most of these processes never end by themselves, when it would be written.
+  flushCompileCache()
 } catch (error) {
   console.error(error instanceof StartError ? error.message : error)
   process.exit(1)
