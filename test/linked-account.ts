@@ -109,6 +109,23 @@ export function watchX(world: World) {
   }
 }
 
+/** As X stands when a process that was killed had its refresh answered. */
+export async function spendAtX(world: World, account: LinkedAccount): Promise<void> {
+  const { clientId, clientSecret } = world.config.x
+  const answer = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    body: new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: account.grant().refreshToken ?? '',
+    }).toString(),
+  })
+  if (answer.status !== 200) throw new Error(`X answered ${answer.status}`)
+}
+
 /** The rows of a query, whichever database answers: postgres.js gives a list, PGlite an object with one. */
 export async function queryRows(world: World, query: SQL): Promise<Record<string, unknown>[]> {
   const answer: unknown = await world.db().execute(query)

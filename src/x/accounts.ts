@@ -58,7 +58,14 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
   const account = await findConnectedAccount(deps, userId, accountId)
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })
   await transaction(deps, async (deps) => {
-    // The account before its tokens, as linking does: the other way round the two could wait for each other.
+    // The account before its tokens, as linking does: the other way round the two could wait for each other. Held even when it is
+    // disconnected already: linking again may be about to bring it back, with tokens that must not go while it stays.
+    const [held] = await deps.db
+      .select({ status: connectedAccounts.status })
+      .from(connectedAccounts)
+      .where(eq(connectedAccounts.id, account.id))
+      .for('no key update')
+    if (held?.status === 'DISCONNECTED') return
     await deps.db
       .update(connectedAccounts)
       .set({
@@ -67,7 +74,7 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
         statusSince: deps.clock.sqlNow(),
         disconnectedAt: deps.clock.sqlNow(),
       })
-      .where(and(eq(connectedAccounts.id, account.id), ne(connectedAccounts.status, 'DISCONNECTED')))
+      .where(eq(connectedAccounts.id, account.id))
     // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
     const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
     if (tokens !== undefined)

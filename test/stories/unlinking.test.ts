@@ -264,15 +264,18 @@ test('an unlinked account that is linked again is the same account, with its twe
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('unlinking waits for a link that is being stored, and not each for the other', async () => {
+test.each([
+  ['unlinking', false],
+  ['unlinking a second time', true],
+])('%s waits for a link that is being stored, and not each for the other', async (_, again) => {
   const account = await linkAccount(world)
+  if (again) await account.disconnect()
   const execute = (statement: SQL) => world.db().execute(statement)
   await execute(
     sql`create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1); return null; end $$`,
   )
-  await execute(
-    sql`create trigger dawdle after update on connected_accounts for each row when (new.status = 'ACTIVE') execute function dawdle()`,
-  )
+  // Each statement, also one that finds nothing to update.
+  await execute(sql`create trigger dawdle after update on connected_accounts execute function dawdle()`)
   try {
     const linking = account.person.connect(account.username)
     const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
@@ -282,6 +285,8 @@ test('unlinking waits for a link that is being stored, and not each for the othe
     const [linked, unlinked] = await Promise.all([linking, account.disconnect()])
     expect(linked).toMatchObject({ outcome: 'connected' })
     expect(unlinked).toMatchObject({ userErrors: [] })
+    // Whichever won: an account without tokens is not linked, and tokens without an account are not kept.
+    expect((await account.tokens()) === null).toBe((await account.show()).status === 'DISCONNECTED')
   } finally {
     await execute(sql`drop function dawdle cascade`)
   }

@@ -1,0 +1,89 @@
+// What should become of a link: the oracle of the property tests. It knows nothing of leases, rows and retries, only of what the
+// gateway may know and of what is true at X.
+
+/** What happens to a refresh, should there be one. */
+export const refreshFates = ['works', '503', '429', 'lost before X acted', 'lost after X acted'] as const
+export type RefreshFate = (typeof refreshFates)[number]
+
+export type Model = {
+  status: 'ACTIVE' | 'NEEDS_REAUTH' | 'DISCONNECTED'
+  statusReason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'DISCONNECTED_BY_USER' | null
+  /** What the gateway believes of the access token's age. */
+  accessToken: 'FRESH' | 'DUE' | 'ENDED'
+  /** The gateway must reckon with having spent the refresh token. */
+  inDoubt: boolean
+  /** At X. */
+  grantLives: boolean
+  accessTokenRejected: boolean
+  refreshTokenSpent: boolean
+  replays: number
+  tweets: number
+}
+
+export type PostOutcome = 'POSTED' | 'X_UNAVAILABLE' | 'ACCOUNT_NEEDS_REAUTH' | 'ACCOUNT_DISCONNECTED'
+
+/** A link as it is just after linking, the first time or again. */
+export function linked(before?: Model): Model {
+  return {
+    status: 'ACTIVE',
+    statusReason: null,
+    accessToken: 'FRESH',
+    inDoubt: false,
+    grantLives: true,
+    accessTokenRejected: false,
+    refreshTokenSpent: false,
+    // X counts for each grant.
+    replays: 0,
+    tweets: before?.tweets ?? 0,
+  }
+}
+
+export function unlinked(model: Model): Model {
+  return { ...model, status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' }
+}
+
+/** The account posts. */
+export function use(model: Model, fate: RefreshFate): { outcome: PostOutcome; after: Model } {
+  if (model.status === 'DISCONNECTED') return { outcome: 'ACCOUNT_DISCONNECTED', after: model }
+  if (model.status === 'NEEDS_REAUTH') return { outcome: 'ACCOUNT_NEEDS_REAUTH', after: model }
+  let after = model
+  let asked = false
+  const refreshNow = () => {
+    after = refresh(after, fate)
+    asked = true
+  }
+  // In doubt, nothing is risked while the access token is good.
+  if (after.accessToken === 'ENDED' || (after.accessToken === 'DUE' && !after.inDoubt)) refreshNow()
+  if (after.status === 'ACTIVE' && after.accessToken !== 'ENDED' && !worksAtX(after) && !asked) refreshNow()
+  if (after.status === 'NEEDS_REAUTH') return { outcome: 'ACCOUNT_NEEDS_REAUTH', after }
+  if (!worksAtX(after)) return { outcome: 'X_UNAVAILABLE', after }
+  return { outcome: 'POSTED', after: { ...after, tweets: after.tweets + 1 } }
+}
+
+function worksAtX({ accessToken, grantLives, accessTokenRejected }: Model): boolean {
+  return accessToken !== 'ENDED' && grantLives && !accessTokenRejected
+}
+
+function refresh(model: Model, fate: RefreshFate): Model {
+  switch (fate) {
+    case '503':
+    case '429':
+      return model
+    case 'lost before X acted':
+      return { ...model, inDoubt: true }
+    case 'lost after X acted':
+      return { ...actAtX(model), inDoubt: true }
+    case 'works': {
+      const acted = actAtX(model)
+      if (!model.refreshTokenSpent && model.grantLives)
+        return { ...acted, accessToken: 'FRESH', accessTokenRejected: false, refreshTokenSpent: false, inDoubt: false }
+      return { ...acted, status: 'NEEDS_REAUTH', statusReason: model.inDoubt ? 'ROTATION_LOST' : 'GRANT_REVOKED' }
+    }
+  }
+}
+
+/** The stored refresh token arrives at X. */
+export function actAtX(model: Model): Model {
+  if (model.refreshTokenSpent) return { ...model, replays: model.replays + 1, grantLives: false }
+  return model.grantLives ? { ...model, refreshTokenSpent: true } : model
+}
