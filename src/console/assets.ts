@@ -22,7 +22,7 @@ const sources = path.join(import.meta.dirname, '..')
 const page = path.join(import.meta.dirname, 'page')
 
 // What the page's own modules import from outside their folder.
-const SHARED_MODULES = ['errors.ts', 'x/text.ts']
+const SHARED_MODULES = ['errors.ts', 'x/text.ts', 'x/urls.ts', 'x/punycode.ts']
 
 // Development builds of React would warn about GraphiQL's own code.
 const LIBRARIES = [

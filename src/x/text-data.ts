@@ -1,5 +1,5 @@
 /**
- * What src/x/text.ts must know about the world: which names are top-level domains and which sequences are emoji.
+ * What src/x/text.ts and src/x/urls.ts must know about the world: which names are top-level domains and which sequences are emoji.
  * Plain values only, because the server writes them into the module that the browser loads in place of this one
  * (a pattern as its `source` and `flags`).
  *
