@@ -45,11 +45,6 @@ export function createCodeVerifier(): string {
   return randomToken(96)
 }
 
-/** The S256 code challenge of a verifier, RFC 7636 section 4.2. */
-export function codeChallenge(verifier: string): string {
-  return createHash('sha256').update(verifier, 'ascii').digest('base64url')
-}
-
 /** Seals a secret for one place under the ring's first key. */
 export function seal(keys: KeyRing, place: SealedPlace, secret: string): string {
   const key = keys[0]

@@ -2,7 +2,7 @@
 import { AppError } from '../errors.ts'
 
 /** The scopes a link needs to do all that the gateway offers; the default of `startXConnect`. */
-export const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
+const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
 
 // What users/me needs: without them we cannot tell whose account it is.
 const requiredScopes = ['tweet.read', 'users.read']
