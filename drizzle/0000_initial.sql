@@ -45,6 +45,12 @@ CREATE TABLE "connected_accounts" (
 	CONSTRAINT "connected_accounts_disconnected" CHECK (("connected_accounts"."status" = 'DISCONNECTED') = ("connected_accounts"."disconnected_at" is not null))
 );
 --> statement-breakpoint
+CREATE TABLE "deployment" (
+	"only_row" boolean PRIMARY KEY DEFAULT true NOT NULL,
+	"providers" text NOT NULL,
+	CONSTRAINT "deployment_only_row" CHECK ("deployment"."only_row")
+);
+--> statement-breakpoint
 CREATE TABLE "encryption_canaries" (
 	"key_id" text PRIMARY KEY NOT NULL,
 	"sealed" text NOT NULL

@@ -48,7 +48,6 @@ async function run(words: string[]): Promise<number> {
 }
 
 async function doctor(config: Config, database: Database): Promise<number> {
-  await migrateDatabase(database)
   const findings = await examine(config, database)
   for (const { name, ok, detail } of findings) console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}`)
   return findings.every(({ ok }) => ok) ? 0 : 1

@@ -1,18 +1,13 @@
 import { sql } from 'drizzle-orm'
-import { z } from 'zod'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
-import type { Database } from './db/client.ts'
+import { type Database, queryRows } from './db/client.ts'
+import { countPendingMigrations } from './db/migrate.ts'
 import { callProvider, noBreaker } from './outbound.ts'
 
 /** One thing that was looked at, and what to do where it is not well. */
 export type Finding = { name: string; ok: boolean; detail: string }
 
-// postgres.js gives the rows, PGlite an object with rows.
-const clockRows = z.preprocess(
-  (answer) => (typeof answer === 'object' && answer !== null && 'rows' in answer ? answer.rows : answer),
-  z.tuple([z.object({ seconds: z.number() })]),
-)
 // Expiry is counted by the database's clock, and X counts by its own.
 const MAX_CLOCK_DIFFERENCE_SECONDS = 60
 
@@ -27,6 +22,12 @@ export async function examine(config: Config, database: Database): Promise<Findi
     await look('Database', async () => {
       const seconds = await readDatabaseClock(database)
       return describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`)
+    }),
+    await look('Tables', async () => {
+      const pending = await countPendingMigrations(database.db)
+      if (pending > 0)
+        throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)
+      return 'up to date'
     }),
     await look('Encryption keys', async () => {
       await checkEncryptionKeys(database.db, config.encryptionKeys)
@@ -47,13 +48,15 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
   try {
     return { name, ok: true, detail: await work() }
   } catch (error) {
-    return { name, ok: false, detail: error instanceof Error ? error.message : 'failed' }
+    // Drizzle's own message is the query; why it failed is the cause.
+    const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error
+    return { name, ok: false, detail: reason instanceof Error ? reason.message : 'failed' }
   }
 }
 
 async function readDatabaseClock({ db }: Database): Promise<number> {
-  const [row] = clockRows.parse(await db.execute(sql`select extract(epoch from clock_timestamp())::float8 as seconds`))
-  return row.seconds
+  const [row] = await queryRows(db, sql`select extract(epoch from clock_timestamp())::float8 as seconds`)
+  return Number(row?.seconds)
 }
 
 async function reach(url: string): Promise<string> {

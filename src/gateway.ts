@@ -3,7 +3,7 @@ import { type App, createApp } from './app.ts'
 import { type Breakers, createBreakers } from './breakers.ts'
 import { createClockWatch } from './clock-watch.ts'
 import type { Config } from './config.ts'
-import { checkEncryptionKeys } from './db/canary.ts'
+import { checkEncryptionKeys, checkProviders } from './db/canary.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { type Clock, type Deps, systemClock } from './deps.ts'
@@ -41,6 +41,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   try {
     await migrateDatabase(database)
     await checkEncryptionKeys(database.db, config.encryptionKeys)
+    await checkProviders(database.db, config)
     const deps: Deps = {
       db: database.db,
       config,

@@ -88,10 +88,14 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
 
   app.get('/auth/github', async (c) => {
-    const { authorizationUrl, browserToken } = await startGithubSignIn(
-      deps,
-      readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo']),
-    )
+    let returnTo: string | null
+    try {
+      returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+    }
+    const { authorizationUrl, browserToken } = await startGithubSignIn(deps, returnTo)
     // Lax, not Strict: GitHub's redirect back must bring it along.
     setCookie(c, SIGN_IN_COOKIE, browserToken, {
       ...cookie,

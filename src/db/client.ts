@@ -1,10 +1,12 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
+import type { SQL } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
+import { z } from 'zod'
 import type { Config } from '../config.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
@@ -68,6 +70,16 @@ export async function openPglite(directory: string | null): Promise<Database> {
     },
   }
 }
+
+/** The rows of a query that Drizzle has no words for: postgres.js gives a list of them, PGlite an object with one. */
+export async function queryRows(db: Db, query: SQL): Promise<Record<string, unknown>[]> {
+  return rowsShape.parse(await db.execute(query))
+}
+
+const rowsShape = z.preprocess(
+  (answer) => (typeof answer === 'object' && answer !== null && 'rows' in answer ? answer.rows : answer),
+  z.array(z.record(z.string(), z.unknown())),
+)
 
 /** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */
 export function openSingleConnection(url: string): postgres.Sql {

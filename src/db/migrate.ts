@@ -1,11 +1,12 @@
 import path from 'node:path'
+import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import { StartError } from '../errors.ts'
-import { type Database, openSingleConnection } from './client.ts'
+import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 
 /** The database was migrated by a newer release than this one. */
 export class DatabaseTooNewError extends StartError {
@@ -47,20 +48,29 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>): Pro
     refuseNewer(rows[0]?.created_at)
     return
   }
-  const sql = openSingleConnection(source.url)
+  const connection = openSingleConnection(source.url)
   try {
-    await sql`select 1`.catch((error) => {
+    await connection`select 1`.catch((error) => {
       throw new DatabaseUnreachableError(source.url, error)
     })
     // Held by the session, and so given back even if this process is killed half-way.
-    await sql`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
-    await sql`set lock_timeout = '10s'`
-    await migratePostgres(drizzlePostgres(sql), { migrationsFolder })
-    const rows = await sql.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
+    await connection`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
+    await connection`set lock_timeout = '10s'`
+    await migratePostgres(drizzlePostgres(connection), { migrationsFolder })
+    const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
   } finally {
-    await sql.end({ timeout: 5 })
+    await connection.end({ timeout: 5 })
   }
+}
+
+/** How many migrations of this release the database still waits for. */
+export async function countPendingMigrations(db: Db): Promise<number> {
+  const known = readMigrationFiles({ migrationsFolder }).length
+  const [present] = await queryRows(db, sql`select to_regclass('drizzle.__drizzle_migrations') is not null as yes`)
+  if (present?.yes !== true) return known
+  const [done] = await queryRows(db, sql`select count(*)::int as count from drizzle.__drizzle_migrations`)
+  return Math.max(known - Number(done?.count), 0)
 }
 
 const LATEST_MIGRATION = 'select created_at from drizzle.__drizzle_migrations order by created_at desc limit 1'
