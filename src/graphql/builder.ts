@@ -81,3 +81,11 @@ builder.scalarType('DateTime', {
     return moment
   },
 })
+
+/** The values of an enum that has a description for each of its names. */
+export function describeValues<Name extends string>(
+  descriptions: Record<Name, string>,
+): Record<Name, { description: string }> {
+  const entries = Object.entries<string>(descriptions).map(([name, description]) => [name, { description }])
+  return Object.fromEntries(entries)
+}

@@ -8,7 +8,7 @@ import {
   type TokenHealth,
 } from '../x/accounts.ts'
 import { missingScopes } from '../x/scopes.ts'
-import { builder } from './builder.ts'
+import { builder, describeValues } from './builder.ts'
 import { getViewer } from './context.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
@@ -37,12 +37,12 @@ const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> 
 
 const AccountStatusRef = builder.enumType('AccountStatus', {
   description: 'How well a link works.',
-  values: describe(statusDescriptions),
+  values: describeValues(statusDescriptions),
 })
 
 const AccountStatusReasonRef = builder.enumType('AccountStatusReason', {
   description: 'Why a link is not ACTIVE.',
-  values: describe(reasonDescriptions),
+  values: describeValues(reasonDescriptions),
 })
 
 const AccountActionRef = builder.enumType('AccountAction', {
@@ -65,7 +65,7 @@ const tokenEventDescriptions: Record<(typeof tokenEvents)[number], string> = {
 
 const TokenEventRef = builder.enumType('TokenEvent', {
   description: "What can happen to an account's tokens.",
-  values: describe(tokenEventDescriptions),
+  values: describeValues(tokenEventDescriptions),
 })
 
 const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
@@ -202,8 +202,3 @@ builder.mutationField('disconnectAccount', (t) =>
       toPayload(() => disconnectAccount(context.deps, getViewer(context).user.id, input.accountId)),
   }),
 )
-
-function describe<Name extends string>(descriptions: Record<Name, string>): Record<Name, { description: string }> {
-  const entries = Object.entries<string>(descriptions).map(([name, description]) => [name, { description }])
-  return Object.fromEntries(entries)
-}

@@ -1,9 +1,9 @@
 import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
-import { replySettings, tweetStatuses } from '../db/tables.ts'
+import type { replySettings, tweetStatuses } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import type { Tweet } from '../tweet-outcome.ts'
 import { deleteTweet, findTweet, listTweets, postTweet, type TweetCursor, tweetError } from '../tweets.ts'
-import { builder } from './builder.ts'
+import { builder, describeValues } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getViewer } from './context.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
@@ -21,9 +21,7 @@ const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
 
 const TweetStatusRef = builder.enumType('TweetStatus', {
   description: 'What became of a tweet.',
-  values: Object.fromEntries(
-    tweetStatuses.map((status) => [status, { description: statusDescriptions[status], value: status }]),
-  ),
+  values: describeValues(statusDescriptions),
 })
 
 const replyDescriptions: Record<(typeof replySettings)[number], string> = {
@@ -35,9 +33,7 @@ const replyDescriptions: Record<(typeof replySettings)[number], string> = {
 
 const ReplySettingsRef = builder.enumType('ReplySettings', {
   description: 'Who may reply. Without it: everybody.',
-  values: Object.fromEntries(
-    replySettings.map((setting) => [setting, { description: replyDescriptions[setting], value: setting }]),
-  ),
+  values: describeValues(replyDescriptions),
 })
 
 const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
