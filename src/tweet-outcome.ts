@@ -1,6 +1,6 @@
 // What became of a tweet, and finding it out where X did not say. A tweet in doubt is looked for in the account's timeline, which is
 // billed: at most three times, and never is it sent again on a guess.
-import { and, eq, inArray, isNotNull, lt, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm'
 import { tweets } from './db/tables.ts'
 import { type Deps, sqlIn, transaction } from './deps.ts'
 import { AppError } from './errors.ts'
@@ -60,7 +60,11 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       .where(and(left, isNotNull(tweets.sentAt)))
       .returning({ id: tweets.id })
     for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'settle-tweet', tweet, 0)
-    await deps.db.update(tweets).set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }).where(left)
+    await deps.db
+      .update(tweets)
+      .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
+      // The mark again: a claim may have lapsed, or a tweet been sent, since the statement before.
+      .where(and(left, isNull(tweets.sentAt)))
   })
 }
 

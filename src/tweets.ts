@@ -183,7 +183,15 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
       : await deps.db
           .update(tweets)
           .set({ sentAt: deps.clock.sqlNow() })
-          .where(and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), eq(tweets.status, 'PENDING')))
+          .where(
+            and(
+              eq(tweets.id, tweet.id),
+              eq(tweets.attempt, tweet.attempt),
+              eq(tweets.status, 'PENDING'),
+              // This very statement may have waited for a database that was slow.
+              gt(tweets.claimedUntil, sqlIn(deps.clock, timing.callDeadline)),
+            ),
+          )
           .returning({ id: tweets.id })
   if (marked === undefined) throw new AppError('POST_INTERRUPTED')
 }

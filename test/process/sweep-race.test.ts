@@ -1,0 +1,67 @@
+/** PostgreSQL only: the embedded database has one connection, and nobody to wait for. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eq, sql } from 'drizzle-orm'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { tweets } from '../../src/db/tables.ts'
+import { productionTiming } from '../../src/timing.ts'
+import { startWorld } from '../harness.ts'
+import { linkAccount, refreshFault, watchX } from '../linked-account.ts'
+import { sweepNow } from '../sweep.ts'
+
+// The job queue looks once a second, and a lock is waited for for two.
+const LAPSES_IN_SECONDS = 1.6
+const LOCKED_FOR_MS = 1_900
+
+test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is never taken for one that was not', async () => {
+  const world = await startWorld()
+  onTestFinished(() => world.close())
+  const { id: accountId, userId } = await linkAccount(world)
+  const seed = async (text: string, secondsToLapse: number) => {
+    const secondsToEnd = secondsToLapse - productionTiming.lapseMargin
+    const [row] = await world
+      .db()
+      .insert(tweets)
+      .values({
+        userId,
+        accountId,
+        requestHash: text,
+        text,
+        status: 'PENDING',
+        sentAt: sql`clock_timestamp() - interval '60 seconds'`,
+        createdAt: sql`clock_timestamp() - interval '60 seconds'`,
+        claimedUntil: sql`clock_timestamp() + make_interval(secs => ${secondsToEnd})`,
+      })
+      .returning()
+    if (row === undefined) throw new Error('Bug: nothing was seeded')
+    return row
+  }
+  // Without its index the sweep reads the rows in the order in which they were written.
+  await world.db().execute(sql`drop index tweets_open`)
+  // It passes the first by, not lapsed yet, and then waits at the second.
+  const first = await seed('Lapses while the sweep waits', LAPSES_IN_SECONDS)
+  const second = await seed('Has lapsed already', -1)
+  const sweep = await world.db().transaction(async (db) => {
+    await db.select().from(tweets).where(eq(tweets.id, second.id)).for('update')
+    const sweeping = sweepNow(world)
+    await sleep(LOCKED_FOR_MS)
+    return { sweeping }
+  })
+  await sweep.sweeping
+  const statuses = await world.db().select({ text: tweets.text, status: tweets.status }).from(tweets)
+  expect(statuses).toContainEqual({ text: second.text, status: 'UNKNOWN' })
+  expect(statuses).not.toContainEqual({ text: first.text, status: 'FAILED' })
+})
+
+test('a tweet is not sent once its claim has ended by the clock of the database, whatever the process thinks', async () => {
+  const world = await startWorld()
+  onTestFinished(() => world.close())
+  const account = await linkAccount(world)
+  await account.setTokens({ accessExpiresAt: new Date(0) })
+  world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
+  const x = watchX(world)
+  const posting = account.post()
+  await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+  await world.db().update(tweets).set({ claimedUntil: sql`clock_timestamp()` })
+  expect(await posting).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'POST_INTERRUPTED' }] })
+  expect(x.posts()).toBe(0)
+})
