@@ -19,8 +19,8 @@ const config = defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     pool: 'forks',
-    // Two cores: two files at a time, each in a process of its own, because a PGlite takes some 500 MB and is not shared.
-    maxWorkers: 2,
+    // Stories wait more than they compute: two files for each of two cores, each in a process with a PGlite of some 500 MB.
+    maxWorkers: 4,
     // As long as a machine that is busy with other things may need; a test that hangs is found all the same.
     testTimeout: 120_000,
     hookTimeout: 120_000,
@@ -34,6 +34,8 @@ const config = defineConfig({
         test: {
           name: 'pglite',
           include: testFiles.stories,
+          // Each story makes a world of its own: the modules need not be loaded anew for each, which takes as long as the stories.
+          isolate: false,
           provide: { databaseKind: 'pglite' },
           globalSetup: 'test/pglite-setup.ts',
         },
@@ -43,6 +45,7 @@ const config = defineConfig({
         test: {
           name: 'postgres',
           include: testFiles.stories,
+          isolate: false,
           provide: { databaseKind: 'postgres' },
           globalSetup: 'test/postgres-setup.ts',
         },
