@@ -59,6 +59,8 @@ const config = defineConfig({
           globalSetup: ['test/postgres-setup.ts', 'test/pglite-setup.ts'],
           // One file at a time, after everything else.
           maxWorkers: 1,
+          // A browser on a machine that is busy with other things loses a click now and then; the report counts what was tried again.
+          retry: 2,
           sequence: { groupOrder: 1 },
           testTimeout: 120_000,
           hookTimeout: 120_000,
