@@ -28,6 +28,9 @@ export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing
 const LOAD_BALANCER_SECONDS = 5
 // One call to X with its commit, and then some. With all that follows it stays below the 60 s that the README asks for.
 const REQUESTS_SECONDS = 25
+// To ask, for a client that has just connected; and for the last answer to leave.
+const QUIET_CONNECTION_SECONDS = 2
+const LAST_ANSWER_SECONDS = 1
 const JOBS_SECONDS = 10
 const ROTATIONS_SECONDS = 10
 const CLOSE_SECONDS = 5
@@ -82,8 +85,13 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
         fetch: app.fetch,
         hostname: config.host,
         port: config.port,
-        // Bounds for slow and greedy clients; Node's own are 60 s, 300 s and none.
-        serverOptions: { headersTimeout: 10_000, requestTimeout: 15_000, maxHeaderSize: 16_384 },
+        // Bounds for slow and greedy clients; Node's own are 60 s, 300 s and none, looked after every 30 s.
+        serverOptions: {
+          headersTimeout: 10_000,
+          requestTimeout: 15_000,
+          connectionsCheckingInterval: 1_000,
+          maxHeaderSize: 16_384,
+        },
       },
       ({ port }) => resolve({ server, port }),
     )
@@ -94,14 +102,21 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
 async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue): Promise<void> {
   app.drain()
   if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
-  // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
-  const closed = new Promise<void>((resolve) => server.close(() => resolve())).then(() => app.settled())
-  if ('closeIdleConnections' in server) server.closeIdleConnections()
-  await within(deps.log, REQUESTS_SECONDS, closed)
+  await within(deps.log, REQUESTS_SECONDS, finishRequests(app, server))
   await within(deps.log, JOBS_SECONDS, queue.stop(JOBS_SECONDS))
   // A rotation may have outlived the request that asked for it; what it brings must still be written.
   await within(deps.log, ROTATIONS_SECONDS, Promise.allSettled(deps.rotations.values()))
   if ('closeAllConnections' in server) server.closeAllConnections()
+}
+
+// Node does not count as idle a connection on which nothing was ever asked, as browsers keep them ready: it would hold up the end.
+async function finishRequests(app: App, server: ServerType): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  if ('closeIdleConnections' in server) server.closeIdleConnections()
+  await Promise.race([closed, pause(QUIET_CONNECTION_SECONDS)])
+  // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
+  await app.settled()
+  await Promise.race([closed, pause(LAST_ANSWER_SECONDS)])
 }
 
 // A database that is frozen must not keep the process from ending, nor one that is gone the rest from being finished.

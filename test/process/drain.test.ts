@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { openArena } from '../chaos/arena.ts'
 import { startCallers } from '../chaos/callers.ts'
@@ -10,6 +13,7 @@ import { readOperation } from '../operations.ts'
 const ANSWER_AFTER_MS = 1_500
 // Far less than the time that requests are given to end.
 const MOMENT_MS = 10_000
+const SEEN_AFTER_MS = 300
 
 test('SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
@@ -58,4 +62,25 @@ test('SIGTERM ends the process in a moment, although clients go on asking on the
   expect(await arena.sql`select status, count(*)::int from tweets group by status`).toEqual([
     { status: 'POSTED', count: arena.sandbox.control.tweets().length },
   ])
+})
+
+test.each([
+  ['has connected and asked nothing yet, as browsers do', ''],
+  ['stops in the middle of its headers', 'POST /graphql HTTP/1.1\r\nhost: gateway\r\n'],
+])('SIGTERM ends the process in a moment, although a client %s', async (_client, sent) => {
+  await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
+  await arena.fleet.startAll()
+  const [slot] = arena.fleet.slots
+  if (slot === undefined) throw new Error('Bug: one process was asked for')
+  const client = connect(slot.port, '127.0.0.1')
+  client.on('error', () => {})
+  await once(client, 'connect')
+  client.write(sent)
+  // For the server to have seen it; without that the test would pass for another reason.
+  await sleep(SEEN_AFTER_MS)
+  const startedAt = performance.now()
+  await arena.fleet.terminate(slot)
+  client.destroy()
+  expect(performance.now() - startedAt).toBeLessThan(MOMENT_MS)
+  expect(arena.fleet.counts.uncleanEnds).toBe(0)
 })
