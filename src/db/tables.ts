@@ -45,6 +45,25 @@ export const tokenEvents = [
 ] as const
 export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE'] as const
 export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED'] as const
+export const eventTypes = [
+  'account.connected',
+  'account.reconnected',
+  'account.recovered',
+  'account.needs_reauth',
+  'account.disconnected',
+  'account.profile_changed',
+  'tweet.posted',
+  'tweet.failed',
+  'tweet.unknown',
+  'tweet.unknown_settled',
+  'tweet.deleted',
+  'session.started',
+  'session.ended',
+  'token.created',
+  'token.revoked',
+  'link_visibility.changed',
+  'webhook.disabled',
+] as const
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
 /** A person. Made at the first sign-in, keyed on GitHub's numeric id: logins and addresses change hands. */
@@ -291,6 +310,37 @@ export const xBlocks = pgTable(
   (table) => [
     primaryKey({ columns: [table.subject, table.endpoint] }),
     check('x_blocks_endpoint', oneOf(table.endpoint, xEndpoints)),
+  ],
+)
+
+/**
+ * What happened to whom. Written in the transaction that makes the change, and never changed afterwards. The ids of what it is about
+ * refer to nothing, since that may be gone; a person who is deleted takes their events along. Swept when old.
+ */
+export const events = pgTable(
+  'events',
+  {
+    id: id(),
+    /**
+     * The place in the order of commits, given by the trigger `events_placed` at the end of the transaction: whoever has read up to a
+     * position never finds an earlier one later. Null only inside the transaction that writes the row.
+     */
+    position: bigint({ mode: 'number' }).unique('events_position'),
+    type: text({ enum: eventTypes }).notNull(),
+    /** Whose event it is; null for one of the operator's own. */
+    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    accountId: uuid(),
+    tweetId: uuid(),
+    apiTokenId: uuid(),
+    webhookEndpointId: uuid(),
+    /** Why, as a code of the list that belongs to the type; never a text of somebody else's. */
+    reason: text(),
+    occurredAt: moment().notNull(),
+  },
+  (table) => [
+    index().on(table.userId, table.position),
+    check('events_type', oneOf(table.type, eventTypes)),
+    check('events_reason', sql`${table.reason} ~ '^[A-Z][A-Z0-9_]*$'`),
   ],
 )
 
