@@ -5,6 +5,7 @@ import path from 'node:path'
 import type { KeyRing } from './crypto.ts'
 import { readEncryptionKeys } from './encryption-keys.ts'
 import { StartError } from './errors.ts'
+import type { TargetPolicy } from './targets.ts'
 
 /** An OAuth provider's addresses and our app's credentials there. */
 export type ProviderConfig<Secret extends string | null> = {
@@ -36,6 +37,8 @@ export type Config = Readonly<{
   allowedOrigins: readonly string[]
   /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[]
+  /** Where webhooks may be sent. */
+  webhookTargets: TargetPolicy
   graphiql: boolean
   logLevel: string
 }>
@@ -108,6 +111,7 @@ export function readConfig(env: Environment): Config {
     ...providers,
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
     trustedProxies: readProxies(get('TRUSTED_PROXIES'), problems),
+    webhookTargets: readTargetPolicy(get('WEBHOOK_TARGETS'), production, problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
   }
@@ -207,6 +211,16 @@ function readPort(text: string | null, name: string, fallback: number, problems:
 function readSwitch(text: string | null, name: string, fallback: boolean, problems: string[]): boolean {
   if (text !== null && text !== 'on' && text !== 'off') problems.push(`${name} must be on or off.`)
   return text === null ? fallback : text === 'on'
+}
+
+function readTargetPolicy(text: string | null, production: boolean, problems: string[]): TargetPolicy {
+  if (text !== null && text !== 'public' && text !== 'loopback')
+    problems.push('WEBHOOK_TARGETS must be public or loopback.')
+  if (text === 'loopback' && production)
+    problems.push(
+      'WEBHOOK_TARGETS=loopback is refused with NODE_ENV=production: users would reach this machine through it.',
+    )
+  return text === 'loopback' ? 'LOOPBACK' : 'PUBLIC'
 }
 
 function readOrigin(text: string | null, name: string, fallback: string, problems: string[]): string {

@@ -1,5 +1,6 @@
 // Every call that leaves the process passes here: this dispatcher is set as the global one, so that calls made inside Arctic are
 // held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
+// targets.ts puts the same rules around calls to addresses that users choose.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Agent, DecoratorHandler, type Dispatcher, setGlobalDispatcher } from 'undici'
 import { z } from 'zod'
@@ -30,7 +31,8 @@ export class OutboundError extends Error {
   }
 }
 
-const CONNECT_TIMEOUT_MILLISECONDS = 5_000
+/** How long a connection may take to come about. */
+export const CONNECT_TIMEOUT_MILLISECONDS = 5_000
 // The largest honest answer is a page of a timeline, a few kilobytes.
 const MAX_ANSWER_BYTES = 64 * 1024
 // After the process was stopped for a while Node runs due timers before it reads sockets, so that a deadline would discard an
@@ -91,14 +93,20 @@ export function installOutbound(
     // A fresh connection for each call: on a kept one, a provider closing it at that moment makes a POST's fate uncertain.
     pipelining: 0,
   })
-  setGlobalDispatcher(agent.compose(guard(deadlineSeconds * 1000, onDate)))
+  setGlobalDispatcher(agent.compose(guard({ deadlineSeconds, maxAnswerBytes: MAX_ANSWER_BYTES, onDate })))
   return { close: () => agent.close() }
 }
 
-function guard(
-  deadlineMilliseconds: number,
-  onDate: (date: string | string[] | undefined) => void,
-): Dispatcher.DispatcherComposeInterceptor {
+/** The rules for one call, as undici composes them into a dispatcher: a deadline, a bounded answer, no redirects, no compression. */
+export function guard({
+  deadlineSeconds,
+  maxAnswerBytes,
+  onDate,
+}: {
+  deadlineSeconds: number
+  maxAnswerBytes: number
+  onDate: (date: string | string[] | undefined) => void
+}): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const report = reports.getStore()
     // Node's fetch speaks the older handler interface; the decorator translates.
@@ -116,8 +124,7 @@ function guard(
       const dueAt = performance.now() + milliseconds
       timer = setTimeout(() => {
         if (performance.now() - dueAt > STALL_MILLISECONDS) arm(controller, STALL_GRACE_MILLISECONDS)
-        else
-          cut(controller, new OutboundError('DEADLINE', `No complete answer within ${deadlineMilliseconds / 1000} s.`))
+        else cut(controller, new OutboundError('DEADLINE', `No complete answer within ${deadlineSeconds} s.`))
       }, milliseconds)
     }
 
@@ -126,7 +133,7 @@ function guard(
       {
         onRequestStart(controller, context) {
           if (report) report.sent = true
-          arm(controller, deadlineMilliseconds)
+          arm(controller, deadlineSeconds * 1000)
           inner.onRequestStart?.(controller, context)
         },
         onResponseStart(controller, status, headers, statusMessage) {
@@ -146,8 +153,8 @@ function guard(
         onResponseData(controller, chunk) {
           if (cutOff) return
           received += chunk.length
-          if (received > MAX_ANSWER_BYTES)
-            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${MAX_ANSWER_BYTES} bytes.`))
+          if (received > maxAnswerBytes)
+            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${maxAnswerBytes} bytes.`))
           else inner.onResponseData?.(controller, chunk)
         },
         onResponseEnd(controller, trailers) {

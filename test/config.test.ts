@@ -58,6 +58,7 @@ describe('with nothing configured', () => {
       publicUrl: 'http://127.0.0.1:3000',
       database: { kind: 'pglite', directory: join(dataDir, 'pglite') },
       sandbox: { port: 3001 },
+      webhookTargets: 'PUBLIC',
       graphiql: true,
       logLevel: 'info',
       allowedOrigins: [],
@@ -139,6 +140,14 @@ describe('production', () => {
     expect(problemsOf(without)).toHaveLength(3)
   })
 
+  test('sends webhooks to public addresses only; elsewhere this machine may be asked for', () => {
+    expect(readConfig(production()).webhookTargets).toBe('PUBLIC')
+    expect(problemsOf({ ...production(), WEBHOOK_TARGETS: 'loopback' })).toEqual([
+      expect.stringContaining('WEBHOOK_TARGETS=loopback'),
+    ])
+    expect(readConfig({ DATA_DIR: newDirectory(), WEBHOOK_TARGETS: 'loopback' }).webhookTargets).toBe('LOOPBACK')
+  })
+
   test('takes a public X client, and the embedded database when DATA_DIR says where', () => {
     expect(readConfig({ ...production(), X_CLIENT_SECRET: '' }).x.clientSecret).toBeNull()
     const dataDir = newDirectory()
@@ -158,6 +167,7 @@ test('every problem is named in one message', () => {
     GITHUB_URL: 'ftp://github.com',
     ALLOWED_ORIGINS: 'https://good.example.com,http://bad.example.com',
     TRUSTED_PROXIES: '10.0.0.0/8 not-an-address 10.0.0.0/99',
+    WEBHOOK_TARGETS: 'any',
     GRAPHIQL: 'yes',
     LOG_LEVEL: 'loud',
   })
@@ -171,6 +181,7 @@ test('every problem is named in one message', () => {
     'X_CLIENT_ID',
     'GITHUB_URL',
     'ALLOWED_ORIGINS',
+    'WEBHOOK_TARGETS',
     'GRAPHIQL',
     'LOG_LEVEL',
   ]
