@@ -1,8 +1,8 @@
 // What became of a tweet, and finding it out where X did not say. A tweet in doubt is looked for in the account's timeline, which is
 // billed: at most three times, and never is it sent again on a guess.
-import { and, eq, inArray, isNotNull, isNull, lt, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm'
 import { tweets } from './db/tables.ts'
-import { type Deps, sqlIn, transaction } from './deps.ts'
+import { type Deps, sqlIn, transaction, violates } from './deps.ts'
 import { AppError } from './errors.ts'
 import { findConnectedAccount, markUsed } from './x/accounts.ts'
 import { fetchTimeline, type TimelinePost, type XAnswer } from './x/api.ts'
@@ -15,6 +15,7 @@ export type Tweet = typeof tweets.$inferSelect
 /** What X answered to a tweet, once its access token was accepted. */
 export type PostAnswer = Exclude<XAnswer<string>, { kind: 'unauthorized' }>
 
+const ONE_PER_POST = 'tweets_one_per_post'
 const MAX_READS = 3
 // Two looks a minute apart: X's timeline may lag behind its own answer.
 const READS_TO_BE_SURE = 2
@@ -26,7 +27,19 @@ const CLOCK_MARGIN_MILLISECONDS = 60_000
  * @returns the row as it stands.
  * @throws AppError TWEET_NOT_FOUND when it is gone, together with its user.
  */
-export function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+  for (;;) {
+    try {
+      return await write(deps, tweet, answer)
+    } catch (error) {
+      if (answer.kind !== 'done' || !violates(error, ONE_PER_POST)) throw error
+      // X says that this is its post: whoever else has it, took it for its own by the text.
+      if (!(await withdrawGuess(deps, tweet, answer.value))) throw error
+    }
+  }
+}
+
+function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
   return transaction(deps, async (deps) => {
     const outcome = readOutcome(deps, tweet, answer)
     const [written] = await deps.db
@@ -84,17 +97,8 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
   if (account === null || account.status === 'DISCONNECTED') return
   const since = new Date((tweet.doubtSince ?? tweet.createdAt).getTime() - CLOCK_MARGIN_MILLISECONDS)
   const page = await readTimeline(deps, tweet, account, since)
-  const post = await findPost(deps, tweet, page.posts)
-  if (post !== null) {
-    const found = {
-      status: 'POSTED' as const,
-      xTweetId: post.xTweetId,
-      postedAt: post.createdAt,
-      errorCode: null,
-      retryAt: null,
-    }
-    await close(deps, tweet, found)
-  } else if (tweet.errorCode === 'DUPLICATE_TWEET' && tweet.settleReads >= READS_TO_BE_SURE) {
+  if (await claimPost(deps, tweet, page.posts)) return
+  if (tweet.errorCode === 'DUPLICATE_TWEET' && tweet.settleReads >= READS_TO_BE_SURE) {
     await close(deps, tweet, { status: 'FAILED', errorCode: 'DUPLICATE_TWEET' })
   } else if (page.isWhole && tweet.settleReads >= READS_TO_BE_SURE) {
     await close(deps, tweet, { status: 'FAILED', errorCode: 'NOT_POSTED' })
@@ -143,16 +147,46 @@ async function readTimeline(
   throw new AppError('X_UNAVAILABLE')
 }
 
-// The oldest with this text that is not another tweet of ours.
-async function findPost(deps: Deps, tweet: Tweet, posts: TimelinePost[]): Promise<TimelinePost | null> {
+// The oldest with this text that is not another tweet of ours. False when there is none.
+async function claimPost(deps: Deps, tweet: Tweet, posts: TimelinePost[]): Promise<boolean> {
   const same = posts.filter((post) => isSameText(tweet.text, post))
-  if (same.length === 0) return null
+  if (same.length === 0) return false
   const ids = same.map((post) => post.xTweetId)
   const known = await deps.db
     .select({ xTweetId: tweets.xTweetId })
     .from(tweets)
     .where(and(eq(tweets.accountId, tweet.accountId), inArray(tweets.xTweetId, ids)))
-  return same.findLast((post) => !known.some(({ xTweetId }) => xTweetId === post.xTweetId)) ?? null
+  const free = same.filter((post) => !known.some(({ xTweetId }) => xTweetId === post.xTweetId))
+  for (const { xTweetId, createdAt } of free.toReversed()) {
+    try {
+      await close(deps, tweet, { status: 'POSTED', xTweetId, postedAt: createdAt, errorCode: null, retryAt: null })
+      return true
+    } catch (error) {
+      // Another tweet of this text was quicker.
+      if (!violates(error, ONE_PER_POST)) throw error
+    }
+  }
+  return false
+}
+
+// Back in doubt, to be looked for again if its reads are not used up. False when nobody has guessed at this post.
+function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<boolean> {
+  return transaction(deps, async (deps) => {
+    const withdrawn = await deps.db
+      .update(tweets)
+      .set({ status: 'UNKNOWN', errorCode: 'OUTCOME_UNKNOWN', xTweetId: null, postedAt: null })
+      .where(
+        and(
+          eq(tweets.accountId, tweet.accountId),
+          eq(tweets.xTweetId, xTweetId),
+          ne(tweets.id, tweet.id),
+          isNotNull(tweets.doubtSince),
+        ),
+      )
+      .returning({ id: tweets.id })
+    for (const other of withdrawn) await deps.jobs.enqueue(deps, 'settle-tweet', other, deps.timing.settleAfter)
+    return withdrawn.length > 0
+  })
 }
 
 async function close(deps: Deps, tweet: Tweet, outcome: Partial<typeof tweets.$inferInsert>): Promise<void> {

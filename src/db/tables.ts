@@ -286,7 +286,8 @@ export const tweets = pgTable(
   (table) => [
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
-    index().on(table.accountId, table.xTweetId),
+    // A post at X is one tweet of ours, decided by the database when two in doubt are found in one timeline.
+    uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId).where(sql`${table.xTweetId} is not null`),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
     check('tweets_status', oneOf(table.status, tweetStatuses)),
     check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { tweets, xBlocks } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
+import { untilTwoWriteTweets } from '../held-attempt.ts'
 
 type Posted = {
   postTweet: { tweet: { id: string; status: string; xTweetId: string | null } | null; userErrors: UserError[] }
@@ -95,6 +96,54 @@ test('X calling it a duplicate is evidence that the first try arrived', async ()
   expect(timelineReads()).toBe(3)
 })
 
+test('of two tweets in doubt with one text, looked for at one moment, one gets the post that is there', async () => {
+  const { control } = world.sandbox
+  const text = 'Said twice, there once'
+  // Longer than it takes until the other is looked for too.
+  control.inject({ kind: 'delayAfter', milliseconds: 6_000, times: 2, match: { path: '/2/users/\\d+/tweets' } })
+  control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
+  const arrived = await post(text, 'arrived')
+  control.inject({ kind: 'dropBefore', match: { method: 'POST', path: '/2/tweets' } })
+  const lost = await post(text, 'lost')
+  await vi.waitFor(() => expect(timelineReads()).toBe(2), { timeout: 20_000 })
+  await untilTwoWriteTweets(world)
+  const rows = await Promise.all([arrived, lost].map(({ tweet }) => untilSettled(tweet?.id ?? '')))
+  expect(rows.map(({ status }) => status).toSorted()).toEqual(['FAILED', 'POSTED'])
+  const [shown] = control.tweets('maraholt').filter((shown) => shown.text === text)
+  expect(rows.find(({ status }) => status === 'POSTED')?.xTweetId).toBe(shown?.id)
+})
+
+test('a post that a tweet in doubt was taken for goes to the tweet that X names, and the other is in doubt again', async () => {
+  const { control } = world.sandbox
+  const text = 'Guessed, then answered'
+  control.inject({ kind: 'dropBefore', match: { method: 'POST', path: '/2/tweets' } })
+  const guessed = await post(text, 'guessed')
+  // X has acted, and its answer is slow: until then the post looks like nobody's.
+  control.inject({ kind: 'delayAfter', milliseconds: 9_000, match: { method: 'POST', path: '/2/tweets' } })
+  const answering = post(text, 'answered')
+  const wrong = await vi.waitFor(
+    async () => {
+      const [row] = await world
+        .db()
+        .select()
+        .from(tweets)
+        .where(eq(tweets.id, guessed.tweet?.id ?? ''))
+      expect(row?.status).toBe('POSTED')
+      return row
+    },
+    { timeout: 8_000, interval: 20 },
+  )
+  const { tweet } = await answering
+  expect(tweet).toMatchObject({ status: 'POSTED', xTweetId: wrong?.xTweetId })
+  expect(await untilSettled(guessed.tweet?.id ?? '')).toMatchObject({
+    status: 'FAILED',
+    errorCode: 'NOT_POSTED',
+    xTweetId: null,
+    postedAt: null,
+  })
+})
+
+// The last: it leaves the timeline refused.
 test('a read that X refuses is not counted, and not asked for again before its time', async () => {
   const { control } = world.sandbox
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })

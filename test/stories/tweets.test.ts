@@ -8,6 +8,7 @@ import { startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, momentIn } from '../linked-account.ts'
 
 let world: World
+let nextXTweetId = 1
 let account: LinkedAccount
 beforeAll(async () => {
   world = await startWorld()
@@ -37,7 +38,7 @@ async function seed(owner: LinkedAccount, values: Partial<typeof tweets.$inferIn
       requestHash: randomUUID(),
       text: 'Seeded',
       status: 'POSTED',
-      xTweetId: '1',
+      xTweetId: String(nextXTweetId++),
       claimedUntil: momentIn(world, 0),
       createdAt: momentIn(world, 0),
       ...values,
