@@ -2,7 +2,14 @@
 // gateway may know and of what is true at X.
 
 /** What happens to a refresh, should there be one. */
-export const refreshFates = ['works', '503', '429', 'lost before X acted', 'lost after X acted'] as const
+export const refreshFates = [
+  'works',
+  '503',
+  '503 after X acted',
+  '429',
+  'lost before X acted',
+  'lost after X acted',
+] as const
 export type RefreshFate = (typeof refreshFates)[number]
 
 export type Model = {
@@ -12,6 +19,8 @@ export type Model = {
   accessToken: 'FRESH' | 'DUE' | 'ENDED'
   /** The gateway must reckon with having spent the refresh token. */
   inDoubt: boolean
+  /** Something has gone wrong since the last pair came that may have cost the refresh token. */
+  maybeLost: boolean
   /** At X. */
   grantLives: boolean
   accessTokenRejected: boolean
@@ -29,6 +38,7 @@ export function linked(before?: Model): Model {
     statusReason: null,
     accessToken: 'FRESH',
     inDoubt: false,
+    maybeLost: false,
     grantLives: true,
     accessTokenRejected: false,
     refreshTokenSpent: false,
@@ -66,20 +76,30 @@ function worksAtX({ accessToken, grantLives, accessTokenRejected }: Model): bool
 
 function refresh(model: Model, fate: RefreshFate): Model {
   switch (fate) {
-    case '503':
     case '429':
       return model
+    case '503':
+      return { ...model, maybeLost: true }
+    case '503 after X acted':
+      return { ...actAtX(model), maybeLost: true }
     case 'lost before X acted':
-      return { ...model, inDoubt: true }
+      return inDoubt(model)
     case 'lost after X acted':
-      return { ...actAtX(model), inDoubt: true }
+      return inDoubt(actAtX(model))
     case 'works': {
       const acted = actAtX(model)
-      if (!model.refreshTokenSpent && model.grantLives)
-        return { ...acted, accessToken: 'FRESH', accessTokenRejected: false, refreshTokenSpent: false, inDoubt: false }
-      return { ...acted, status: 'NEEDS_REAUTH', statusReason: model.inDoubt ? 'ROTATION_LOST' : 'GRANT_REVOKED' }
+      if (!model.refreshTokenSpent && model.grantLives) {
+        const settled = { refreshTokenSpent: false, inDoubt: false, maybeLost: false }
+        return { ...acted, ...settled, accessToken: 'FRESH', accessTokenRejected: false }
+      }
+      return { ...acted, status: 'NEEDS_REAUTH', statusReason: model.maybeLost ? 'ROTATION_LOST' : 'GRANT_REVOKED' }
     }
   }
+}
+
+/** As after a refresh that brought no answer, whoever sent it. */
+export function inDoubt(model: Model): Model {
+  return { ...model, inDoubt: true, maybeLost: true }
 }
 
 /** The stored refresh token arrives at X. */

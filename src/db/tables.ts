@@ -199,7 +199,10 @@ export const oauthTokens = pgTable(
     fence: integer().notNull().default(0),
     /** Durable mark, written before the refresh token is sent: from here on it may be spent. */
     sentAt: moment(),
-    /** Why the row became UNCERTAIN or DEAD. Its own column: clearing a lease must not clear the cause. */
+    /**
+     * What first went wrong since the last pair came, and so why the row is UNCERTAIN or DEAD. Its own column: clearing a lease must not
+     * clear the cause.
+     */
     cause: text(),
     nextTryAt: moment(),
     failCount: integer().notNull().default(0),

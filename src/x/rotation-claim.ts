@@ -15,7 +15,9 @@ export type Claim = {
   grantId: string
   accessTokenSealed: string
   refreshTokenSealed: string | null
-  /** Why the token may already be spent; null in an ordinary refresh. */
+  /** The token may already be spent: its last holder was killed, or had no answer. */
+  inDoubt: boolean
+  /** What has gone wrong since the last pair came; null in an ordinary refresh. Of a token in doubt it says why. */
   cause: string | null
   claimedAt: number
 }
@@ -69,8 +71,8 @@ export async function claimRotation(
       .returning()
     return row && { row, claimedAt }
   }
-  const taken =
-    (await take(untouched, undefined)) ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+  const clean = await take(untouched, undefined)
+  const taken = clean ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
   if (taken === undefined) return null
   const { row, claimedAt } = taken
   return {
@@ -82,19 +84,28 @@ export async function claimRotation(
     grantId: row.grantId,
     accessTokenSealed: row.accessTokenSealed,
     refreshTokenSealed: row.refreshTokenSealed,
+    inDoubt: clean === undefined,
     cause: row.cause,
     claimedAt,
   }
 }
 
-/** Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause. */
+/**
+ * Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause.
+ * @param cause what speaks against that, if anything: should X refuse the token later on, it was lost then.
+ */
 export async function releaseClaim(
   deps: Deps,
   claim: Claim,
   {
     event,
     retryInSeconds,
-  }: { event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null; retryInSeconds: number | null },
+    cause = null,
+  }: {
+    event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null
+    retryInSeconds: number | null
+    cause?: 'SERVER_ERROR' | null
+  },
 ): Promise<void> {
   const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
   await persistently(deps, 'give a lease back', () =>
@@ -102,8 +113,9 @@ export async function releaseClaim(
       .update(oauthTokens)
       .set({
         ...FREE,
-        ...(claim.cause === null && { sentAt: null }),
-        state: claim.cause === null ? 'ACTIVE' : 'UNCERTAIN',
+        ...(!claim.inDoubt && { sentAt: null }),
+        state: claim.inDoubt ? 'UNCERTAIN' : 'ACTIVE',
+        cause: claim.cause ?? cause,
         failCount: sql`${oauthTokens.failCount} + 1`,
         ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
         nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),

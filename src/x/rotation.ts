@@ -145,6 +145,7 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
         refreshTokenSealed: orphan.refreshTokenSealed,
         accessExpiresAt: orphan.accessExpiresAt,
         ...settled(deps, claim),
+        lastEvent: 'RECOVERED',
         refreshIssuedAt: orphan.createdAt,
       })
       .where(heldBy(claim))
@@ -180,7 +181,9 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
   const retryInSeconds = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
   const event = meaning === 'APP_REJECTED' ? 'X_CREDENTIALS_REJECTED' : 'X_UNAVAILABLE'
-  await releaseClaim(deps, claim, { event, retryInSeconds })
+  // X says that it failed, not that it did nothing: the next try is not put off for that, but it tells what became of the token.
+  const cause = answer.status !== null && answer.status >= 500 ? 'SERVER_ERROR' : null
+  await releaseClaim(deps, claim, { event, retryInSeconds, cause })
   if (meaning === 'APP_REJECTED') {
     deps.log.error(
       { ...evidence, errorCode: 'X_CREDENTIALS_REJECTED' },
@@ -196,7 +199,7 @@ function settled(deps: Deps, claim: Claim) {
   return {
     ...FRESH,
     version: claim.version + 1,
-    lastEvent: claim.cause === null ? ('REFRESHED' as const) : ('RECOVERED' as const),
+    lastEvent: claim.inDoubt ? ('RECOVERED' as const) : ('REFRESHED' as const),
     lastEventAt: deps.clock.sqlNow(),
   }
 }

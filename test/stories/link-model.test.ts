@@ -5,7 +5,7 @@ import { unseal } from '../../src/crypto.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
 import { tokenPlace } from '../../src/x/sealed-tokens.ts'
 import { startWorld, type World } from '../harness.ts'
-import { actAtX, linked, type Model, type RefreshFate, refreshFates, unlinked, use } from '../link-model.ts'
+import { actAtX, inDoubt, linked, type Model, type RefreshFate, refreshFates, unlinked, use } from '../link-model.ts'
 import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../linked-account.ts'
 
 let world: World
@@ -37,6 +37,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 const faults: Record<RefreshFate, FaultKind | null> = {
   works: null,
   '503': { kind: 'problem', name: 'temporarily-unavailable' },
+  '503 after X acted': { kind: 'problemAfter', name: 'temporarily-unavailable' },
   '429': { kind: 'problem', name: 'oauth-rate-limited' },
   'lost before X acted': { kind: 'dropBefore' },
   'lost after X acted': { kind: 'dropAfter' },
@@ -72,7 +73,7 @@ async function carryOut(account: LinkedAccount, model: Model, command: Command):
       const spends = command.spent && model.grantLives
       if (spends) await spendAtX(world, account)
       await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, -30), sentAt: new Date() })
-      return { ...(spends ? actAtX(model) : model), inDoubt: true }
+      return inDoubt(spends ? actAtX(model) : model)
     }
   }
 }

@@ -19,13 +19,13 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-type Case = [title: string, fault: FaultKind, code?: string]
+type Case = [title: string, fault: FaultKind, code?: string, cause?: string]
 
 // X said no and did nothing: the token is unspent, and is tried again after a while.
 const refusals: Case[] = [
   ['429', { kind: 'problem', name: 'oauth-rate-limited' }],
-  ['503 in its own words', { kind: 'problem', name: 'temporarily-unavailable' }],
-  ['500 in its own words', { kind: 'problem', name: 'internal-server-error' }],
+  ['503 in its own words', { kind: 'problem', name: 'temporarily-unavailable' }, 'X_UNAVAILABLE', 'SERVER_ERROR'],
+  ['500 in its own words', { kind: 'problem', name: 'internal-server-error' }, 'X_UNAVAILABLE', 'SERVER_ERROR'],
   ['400 with an error of no known meaning', { kind: 'status', status: 400, body: { error: 'server_is_sad' } }],
   ['400 naming a missing parameter', { kind: 'problem', name: 'missing-code-verifier' }],
   ['400 without JSON', { kind: 'malformed', status: 400, body: '<h1>Bad Request</h1>', contentType: 'text/html' }],
@@ -79,7 +79,7 @@ const spentDoubts: Case[] = [
   ['504 after it acted', { kind: 'problemAfter', name: 'gateway-timeout' }],
 ]
 
-describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE') => {
+describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
   test('leaves the refresh token as it was, and a living access token in use', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
@@ -93,7 +93,7 @@ describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABL
       leaseId: null,
       leaseUntil: null,
       sentAt: null,
-      cause: null,
+      cause: cause ?? null,
       failCount: 1,
       nextTryAt: expect.any(Date),
     })
@@ -115,7 +115,7 @@ describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABL
     world.advance(2)
     expect(await account.post('Later')).toMatchObject({ tweet: { status: 'POSTED' } })
     expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
-    expect(await account.tokens()).toMatchObject({ version: 2, failCount: 0, nextTryAt: null })
+    expect(await account.tokens()).toMatchObject({ version: 2, failCount: 0, nextTryAt: null, cause: null })
   })
 })
 
@@ -170,6 +170,41 @@ describe.each([
       expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, sentAt: null, version: 2 })
     }
   })
+})
+
+test.each([
+  ['503', 'temporarily-unavailable'],
+  ['500', 'internal-server-error'],
+] as const)(
+  'a refresh that X answers by %s in its own words, after it acted, is lost and not revoked',
+  async (_, name) => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name }))
+    const x = watchX(world)
+    expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE', retryable: true }])
+    // What X says in between says nothing of it.
+    world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'oauth-rate-limited' }))
+    world.advance(2)
+    expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
+    world.advance(3600)
+    expect((await account.post('Third')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(x.refreshes()).toBe(3)
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'SERVER_ERROR' })
+  },
+)
+
+test('a grant that the user revokes long after X had failed once is revoked and not lost', async () => {
+  const account = await linkAccount(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
+  await account.post('First')
+  world.advance(2)
+  expect((await account.post('Second')).tweet).toMatchObject({ status: 'POSTED' })
+  world.sandbox.control.revokeGrant(account.username)
+  expect((await account.post('Third')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
 })
 
 test('while X is known to be unable, it is not asked again before the moment it named', async () => {
