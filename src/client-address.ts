@@ -23,3 +23,19 @@ export function createAddressReader(trustedProxies: readonly string[]) {
     return hops.findLast((hop) => !isTrusted(hop)) ?? hops[0] ?? null
   }
 }
+
+/**
+ * What an address is counted as: itself, or of an IPv6 one its network of 64 bits, since that is what one customer gets and can choose
+ * addresses from.
+ */
+export function addressBlock(address: string | null): string {
+  if (address === null) return 'unknown'
+  // A URL writes every address in one way only.
+  const written = isIP(address) === 6 ? URL.parse(`http://[${address.replace(/%.*/, '')}]/`)?.hostname : undefined
+  if (written === undefined) return address
+  const [head = '', tail] = written.slice(1, -1).split('::')
+  const groups = head.split(':').filter((group) => group !== '')
+  const last = tail?.split(':').filter((group) => group !== '') ?? []
+  const zeros = Array(8 - groups.length - last.length).fill('0')
+  return `${[...groups, ...zeros, ...last].slice(0, 4).join(':')}::/64`
+}

@@ -5,6 +5,7 @@ import path from 'node:path'
 import type { KeyRing } from './crypto.ts'
 import { readEncryptionKeys } from './encryption-keys.ts'
 import { StartError } from './errors.ts'
+import { type RateLimits, readRateLimits } from './rate-limit-policies.ts'
 import type { TargetPolicy } from './targets.ts'
 
 /** An OAuth provider's addresses and our app's credentials there. */
@@ -39,6 +40,8 @@ export type Config = Readonly<{
   trustedProxies: readonly string[]
   /** Where webhooks may be sent. */
   webhookTargets: TargetPolicy
+  /** What one caller may have of us. */
+  rateLimits: RateLimits
   graphiql: boolean
   logLevel: string
 }>
@@ -112,6 +115,7 @@ export function readConfig(env: Environment): Config {
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
     trustedProxies: readProxies(get('TRUSTED_PROXIES'), problems),
     webhookTargets: readTargetPolicy(get('WEBHOOK_TARGETS'), production, problems),
+    rateLimits: readRateLimits(get('RATE_LIMITS'), problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
   }

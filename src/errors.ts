@@ -9,7 +9,10 @@ export const errorCodes = {
   UNAUTHENTICATED: { retry: 'action', sentence: 'Sign in first: open /auth/github in this browser.' },
   FORBIDDEN: { retry: 'never', sentence: 'You may not do this.' },
   BAD_USER_INPUT: { retry: 'never', sentence: 'Correct the input and send it again.' },
-  RATE_LIMITED: { retry: 'later', sentence: 'X allows no more of these calls just now. Try again at retryAt.' },
+  RATE_LIMITED: {
+    retry: 'later',
+    sentence: 'X, or this gateway, allows no more of these calls just now. Try again at retryAt.',
+  },
   INTERNAL: {
     retry: 'later',
     sentence: 'Something broke on our side. Try again; if it persists, report the request id.',

@@ -4,11 +4,19 @@ import { secureHeaders } from 'hono/secure-headers'
 import type { Viewer } from './auth/viewer.ts'
 import { createAddressReader } from './client-address.ts'
 import type { Deps } from './deps.ts'
+import type { Meter } from './rate-limit.ts'
 
 /** What the middlewares hand on. */
 export type HttpEnv = {
   Bindings: { incoming?: { socket: { remoteAddress?: string } } }
-  Variables: { requestId: string; viewer: Viewer | null }
+  Variables: {
+    requestId: string
+    /** Null where there is no socket, as in a test. */
+    address: string | null
+    viewer: Viewer | null
+    /** What the request is paid from; null where nothing is counted. */
+    meter: Meter | null
+  }
 }
 
 const HEALTH_PATHS = ['/healthz', '/readyz']
@@ -20,7 +28,9 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
     const given = c.req.header('x-request-id')
     const requestId = given !== undefined && /^[\w.-]{8,64}$/.test(given) ? given : crypto.randomUUID()
     c.set('requestId', requestId)
+    c.set('address', readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')))
     c.set('viewer', null)
+    c.set('meter', null)
     const startedAt = performance.now()
     await next()
     c.header('x-request-id', requestId)
@@ -31,7 +41,7 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
         path: c.req.path,
         status: c.res.status,
         milliseconds: Math.round(performance.now() - startedAt),
-        address: readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')),
+        address: c.var.address,
         userId: c.var.viewer?.user.id,
       },
       'request',
@@ -106,6 +116,7 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
     await next()
     // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.
     allow()
+    if (isListed) c.header('access-control-expose-headers', 'RateLimit, RateLimit-Policy, Retry-After, X-Request-Id')
   }
 }
 

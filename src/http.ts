@@ -18,6 +18,8 @@ import {
   securityHeaders,
   sendToPublicUrl,
 } from './http-guards.ts'
+import { limitByAddress, openMeter, tellRateLimit } from './http-limits.ts'
+import type { Meter } from './rate-limit.ts'
 import { readReturnTo } from './return-to.ts'
 import { finishXConnect, startXConnect } from './x/connect.ts'
 import type { Problem } from './x/problems.ts'
@@ -31,14 +33,14 @@ export type Handlers = {
   /** Answers a POST with a JSON body. */
   answerGraphql(
     request: Request,
-    about: { viewer: Viewer | null; requestId: string; setCookie(header: string): void },
+    about: { viewer: Viewer | null; requestId: string; meter: Meter; setCookie(header: string): void },
   ): Promise<Response>
 }
 
 /** All routes. */
 export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
-  app.use(observeRequests(deps), securityHeaders(deps))
+  app.use(observeRequests(deps), securityHeaders(deps), tellRateLimit)
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     try {
@@ -55,10 +57,13 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   app.use(guardCookies(deps), identify(deps))
   addSignIn(app, deps)
   addXConnect(app, deps)
-  addGraphql(app, handlers)
+  addGraphql(app, deps, handlers)
   app.notFound((c) => c.json({ error: 'There is nothing here. The API is POST /graphql; the console is /.' }, 404))
   app.onError((error, c) => {
-    if (error instanceof AppError) return c.json({ error: error.message, code: error.code }, 400)
+    if (error instanceof AppError) {
+      const { code, message } = error
+      return c.json({ error: message, code }, code === 'RATE_LIMITED' ? 429 : 400)
+    }
     deps.log.error({ error, requestId: c.var.requestId }, 'A request failed for a reason of ours')
     if (isDatabaseOutage(error)) {
       return c.json({ error: 'The database does not answer. Try again shortly.', requestId: c.var.requestId }, 503, {
@@ -87,7 +92,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   const secure = deps.config.publicUrl.startsWith('https:')
   const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
 
-  app.get('/auth/github', async (c) => {
+  app.get('/auth/github', limitByAddress(deps, 'sign-in'), async (c) => {
     let returnTo: string | null
     try {
       returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
@@ -107,7 +112,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     return c.redirect(authorizationUrl, 303)
   })
 
-  app.get('/auth/github/callback', async (c) => {
+  app.get('/auth/github/callback', limitByAddress(deps, 'sign-in'), async (c) => {
     const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
     deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
     try {
@@ -148,7 +153,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
     }
   })
 
-  app.get('/auth/x/callback', async (c) => {
+  app.get('/auth/x/callback', limitByAddress(deps, 'sign-in'), async (c) => {
     const finished = await finishXConnect(deps, c.var.viewer, readCallback(c))
     const code = finished.status === 'failed' ? finished.error.code : null
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
@@ -156,7 +161,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
   })
 }
 
-function addGraphql(app: Hono<HttpEnv>, handlers: Handlers): void {
+function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
     const contentType = c.req.header('content-type')?.split(';')[0]?.trim()
     // Of a browser's forms none can send this, so that a cookie never rides on one.
@@ -167,12 +172,15 @@ function addGraphql(app: Hono<HttpEnv>, handlers: Handlers): void {
       )
     }
     const cookies: string[] = []
+    const meter = openMeter(deps, c)
     const response = await handlers.answerGraphql(c.req.raw, {
       viewer: c.var.viewer,
       requestId: c.var.requestId,
+      meter,
       setCookie: (header) => cookies.push(header),
     })
-    const own = new Response(response.body, response)
+    const isRefused = meter.reading()?.retryInSeconds != null
+    const own = new Response(response.body, { status: isRefused ? 429 : response.status, headers: response.headers })
     for (const header of cookies) own.headers.append('set-cookie', header)
     return own
   })

@@ -7,6 +7,7 @@ import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import type { Log } from './log.ts'
+import { sweepRateLimits } from './rate-limit.ts'
 import { settleTweet, sweepTweets } from './tweet-outcome.ts'
 import { revokeGrant } from './x/revocation.ts'
 import { refreshIdle } from './x/tokens.ts'
@@ -93,6 +94,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepTweets(deps)
   await sweepAttempts(deps)
   await sweepSessions(deps)
+  await sweepRateLimits(deps)
   await refreshIdle(deps)
 }
 

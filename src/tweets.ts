@@ -3,8 +3,9 @@
 import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
 import { sha256 } from './crypto.ts'
 import { tweets } from './db/tables.ts'
-import { type Deps, isRowId, sqlIn } from './deps.ts'
+import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
+import { spendPoints } from './rate-limit.ts'
 import { type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
@@ -57,23 +58,28 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
   const account = await chooseAccount(deps, userId, input.accountId)
   refuseText(input.text, maxTweetLength(account))
   const claimedAt = performance.now()
-  const [tweet] = await deps.db
-    .insert(tweets)
-    .values({
-      userId,
-      accountId: account.id,
-      idempotencyKeyHash: keyHash,
-      requestHash,
-      text: input.text,
-      replyToXTweetId: input.replyToXTweetId,
-      replySettings: input.replySettings,
-      madeWithAi: input.madeWithAi,
-      status: 'PENDING',
-      claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
-      createdAt: deps.clock.sqlNow(),
-    })
-    .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
-    .returning()
+  // Of the callers of one key one pays; refused, it leaves no row.
+  const [tweet] = await transaction(deps, async (deps) => {
+    const inserted = await deps.db
+      .insert(tweets)
+      .values({
+        userId,
+        accountId: account.id,
+        idempotencyKeyHash: keyHash,
+        requestHash,
+        text: input.text,
+        replyToXTweetId: input.replyToXTweetId,
+        replySettings: input.replySettings,
+        madeWithAi: input.madeWithAi,
+        status: 'PENDING',
+        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
+        createdAt: deps.clock.sqlNow(),
+      })
+      .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
+      .returning()
+    if (inserted.length > 0) await spendPoints(deps, 'post', userId, 1)
+    return inserted
+  })
   if (tweet !== undefined) return send(deps, tweet, claimedAt)
   // Another caller of the same key was quicker.
   const winner = await findByKey(deps, userId, keyHash)
@@ -205,18 +211,22 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
   if (error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
   await chooseAccount(deps, userId, earlier.accountId)
   const claimedAt = performance.now()
-  const [again] = await deps.db
-    .update(tweets)
-    .set({
-      status: 'PENDING',
-      attempt: earlier.attempt + 1,
-      claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
-      sentAt: null,
-      errorCode: null,
-      retryAt: null,
-    })
-    .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
-    .returning()
+  const [again] = await transaction(deps, async (deps) => {
+    const claimed = await deps.db
+      .update(tweets)
+      .set({
+        status: 'PENDING',
+        attempt: earlier.attempt + 1,
+        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
+        sentAt: null,
+        errorCode: null,
+        retryAt: null,
+      })
+      .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
+      .returning()
+    if (claimed.length > 0) await spendPoints(deps, 'post', userId, 1)
+    return claimed
+  })
   return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt)
 }
 

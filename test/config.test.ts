@@ -3,6 +3,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Config, ConfigError, readConfig } from '../src/config.ts'
+import { defaultRateLimits } from '../src/rate-limit-policies.ts'
 import { makeTemporaryDirectory, type TemporaryDirectory } from './temporary-directory.ts'
 
 let directory: TemporaryDirectory
@@ -63,6 +64,7 @@ describe('with nothing configured', () => {
       logLevel: 'info',
       allowedOrigins: [],
       trustedProxies: [],
+      rateLimits: defaultRateLimits,
     } satisfies Partial<Config>)
     const file = join(dataDir, 'encryption-keys')
     expect(config.encryptionKeysSource).toBe(file)
@@ -201,6 +203,35 @@ test.each([
   [{ SANDBOX: 'off' }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
 ])('some credentials without the others are no sandbox but a mistake: %o', (environment, missing) => {
   expect(problemsOf(environment).map((problem) => problem.split(' ')[0])).toEqual(missing)
+})
+
+describe('RATE_LIMITS', () => {
+  const read = (text: string) => readConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: text }).rateLimits
+
+  test('changes what it names, and nothing else', () => {
+    expect(read('user=1200/60, post=5/3600')).toEqual({
+      ...defaultRateLimits,
+      user: { points: 1200, seconds: 60 },
+      post: { points: 5, seconds: 3600 },
+    })
+    expect(read('off')).toBeNull()
+  })
+
+  test.each([
+    'on',
+    'user',
+    'user=600',
+    'user=0/60',
+    'user=600/0',
+    'user=-1/60',
+    'users=600/60',
+    'toString=1/1',
+    'off,user=1/1',
+  ])('is refused where it says %s', (text) => {
+    expect(problemsOf({ RATE_LIMITS: text })[0]).toMatch(
+      /^RATE_LIMITS: ".+" is not off, nor one of user, token, address, sign-in, link, post with points and seconds/,
+    )
+  })
 })
 
 describe('encryption keys', () => {

@@ -12,6 +12,7 @@ import { productionTiming, type Timing } from '../src/timing.ts'
 import { type Browser, openBrowser } from './browser.ts'
 import { createTestDatabase } from './database.ts'
 import { findFreePort } from './free-port.ts'
+import { generousLimits } from './generous-limits.ts'
 
 export type World = {
   url: string
@@ -58,6 +59,7 @@ export async function startWorld(
   const asked = readConfig({
     PORT: String(port),
     SANDBOX: 'on',
+    RATE_LIMITS: generousLimits,
     ENCRYPTION_KEYS: `test:${Buffer.from(randomToken(32), 'base64url').toString('base64')}`,
     ...database.environment,
     ...environment,

@@ -3,7 +3,16 @@ import { join, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { findImportProblems, type ImportRule, readImports, type SourceFiles } from './import-rule.ts'
 
-const features = ['auth/', 'x/', 'tweets.ts', 'tweet-outcome.ts', 'events.ts', 'jobs.ts', 'return-to.ts']
+const features = [
+  'auth/',
+  'x/',
+  'tweets.ts',
+  'tweet-outcome.ts',
+  'events.ts',
+  'jobs.ts',
+  'rate-limit.ts',
+  'return-to.ts',
+]
 
 /** README › Layout describes the same. A new file or directory of src has no place until it is given one here. */
 const rule: ImportRule = {
@@ -13,6 +22,7 @@ const rule: ImportRule = {
     { places: ['doctor.ts'], together: false },
     { places: ['app.ts'], together: false },
     { places: ['http.ts', 'graphql/'], together: false },
+    { places: ['http-limits.ts'], together: false },
     { places: ['http-guards.ts', 'console/'], together: false },
     { places: ['client-address.ts'], together: false },
     { places: features, together: true },
@@ -28,6 +38,7 @@ const rule: ImportRule = {
         'errors.ts',
         'log.ts',
         'outbound.ts',
+        'rate-limit-policies.ts',
         'signals.ts',
         'targets.ts',
         'timing.ts',
@@ -55,7 +66,10 @@ const rule: ImportRule = {
     { name: 'graphql', importers: ['graphql/'] },
     { name: 'graphql-yoga', importers: ['graphql/'] },
     { name: '@pothos/*', importers: ['graphql/'] },
-    { name: 'hono', importers: ['app.ts', 'http.ts', 'http-guards.ts', 'console/', 'sandbox/', 'auth/session.ts'] },
+    {
+      name: 'hono',
+      importers: ['app.ts', 'http.ts', 'http-guards.ts', 'http-limits.ts', 'console/', 'sandbox/', 'auth/session.ts'],
+    },
     { name: '@hono/*', importers: ['gateway.ts', 'sandbox/'] },
     { name: 'dataloader', importers: ['graphql/'] },
     { name: 'tlds', importers: ['x/', 'sandbox/'] },

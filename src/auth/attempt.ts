@@ -1,6 +1,6 @@
 // One OAuth round trip, of either provider: begun, taken exactly once, finished. Nothing of it lives in memory, so a restart in
 // the middle loses nothing, and the callback may arrive at any instance.
-import { and, eq, gt, isNull, lt } from 'drizzle-orm'
+import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
 import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal } from '../crypto.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, sqlIn } from '../deps.ts'
@@ -14,8 +14,10 @@ export type CallbackParameters = { state: string | null; code: string | null; er
 
 /** How long a person may take at a provider. */
 export const ATTEMPT_LIFETIME_SECONDS = 600
-// Kept that long for whoever asks what became of it.
-const ATTEMPT_KEPT_SECONDS = 86_400
+// Kept that long after its end for whoever asks what became of it.
+const LINK_KEPT_SECONDS = 86_400
+// Only for whoever comes back late; anybody can start one, so that they must not pile up.
+const SIGN_IN_KEPT_SECONDS = 3_600
 
 type NewAttempt = Pick<
   typeof connectAttempts.$inferInsert,
@@ -122,7 +124,15 @@ export async function finishAttempt(
 
 /** Deletes attempts that nobody will ask for any more. */
 export async function sweepAttempts(deps: Deps): Promise<void> {
-  await deps.db.delete(connectAttempts).where(lt(connectAttempts.expiresAt, sqlIn(deps.clock, -ATTEMPT_KEPT_SECONDS)))
+  const endedBefore = (seconds: number) => lt(connectAttempts.expiresAt, sqlIn(deps.clock, -seconds))
+  await deps.db
+    .delete(connectAttempts)
+    .where(
+      or(
+        endedBefore(LINK_KEPT_SECONDS),
+        and(eq(connectAttempts.kind, 'GITHUB_SIGN_IN'), endedBefore(SIGN_IN_KEPT_SECONDS)),
+      ),
+    )
 }
 
 function verifierPlace(attemptId: string, userId: string): SealedPlace {

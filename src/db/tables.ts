@@ -93,8 +93,8 @@ export const sessions = pgTable(
 )
 
 /**
- * One OAuth round trip. Taken exactly once, by an UPDATE that also wipes the verifier; the row stays for a day so that its
- * outcome can be asked for. A link attempt is bound to the user and session that started it, a sign-in to a cookie.
+ * One OAuth round trip. Taken exactly once, by an UPDATE that also wipes the verifier. The row stays so that its outcome can be asked for:
+ * for a day, and for an hour where anybody could start it. A link attempt is bound to the user and session that started it, a sign-in to a cookie.
  */
 export const connectAttempts = pgTable(
   'connect_attempts',
@@ -346,6 +346,23 @@ export const events = pgTable(
     check('events_type', oneOf(table.type, eventTypes)),
     check('events_reason', sql`${table.reason} ~ '^[A-Z][A-Z0-9_]*$'`),
   ],
+)
+
+/**
+ * What a caller has spent of a budget, as the moment at which it is full again. Swept then. No index on that: with it each request would
+ * write to two places, and no more rows are here than callers of the last quarter of an hour.
+ */
+export const rateLimits = pgTable(
+  'rate_limits',
+  {
+    /** The policy's name in RATE_LIMITS. */
+    name: text().notNull(),
+    /** A user's or API token's id, or an address. */
+    subject: text().notNull(),
+    /** To the microsecond: a point of a large budget comes back in less than a millisecond. */
+    fullAt: timestamp({ withTimezone: true }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.name, table.subject] })],
 )
 
 /** A known text sealed under each key that was ever first: opens at start, or the process refuses to run with other keys. */

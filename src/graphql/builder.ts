@@ -7,8 +7,10 @@ import { GraphQLError } from 'graphql'
 import { AppError } from '../errors.ts'
 import type { GraphqlContext } from './context.ts'
 
-// A page of 100 tweets with their accounts is the dearest honest document.
-const MAX_COMPLEXITY = 5_000
+/** A page of 100 tweets with their accounts is the dearest honest document. */
+export const MAX_COMPLEXITY = 5_000
+/** The complexity of a field for which another service is called, and the caller waits. */
+export const NETWORK_COMPLEXITY = 500
 const MAX_DEPTH = 10
 const MAX_BREADTH = 100
 

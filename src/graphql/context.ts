@@ -2,6 +2,7 @@ import DataLoader from 'dataloader'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import type { Meter } from '../rate-limit.ts'
 import { type ConnectedAccount, listAccountsByIds } from '../x/accounts.ts'
 
 /** What a resolver knows of the request it answers. */
@@ -10,6 +11,8 @@ export type GraphqlContext = {
   /** Null when nobody is signed in. */
   viewer: Viewer | null
   requestId: string
+  /** What the document is paid from. */
+  meter: Meter
   /** Adds a Set-Cookie header to the answer. */
   setCookie(header: string): void
   /** Accounts by id, in one query for all rows of an answer. */
@@ -19,15 +22,13 @@ export type GraphqlContext = {
 /** Makes the context of one request. */
 export function createContext(
   deps: Deps,
-  viewer: Viewer | null,
-  requestId: string,
-  setCookie: (header: string) => void,
+  { viewer, requestId, meter, setCookie }: Pick<GraphqlContext, 'viewer' | 'requestId' | 'meter' | 'setCookie'>,
 ): GraphqlContext {
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
     const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  return { deps, viewer, requestId, setCookie, accounts }
+  return { deps, viewer, requestId, meter, setCookie, accounts }
 }
 
 /** The viewer of a request that needs one. @throws AppError UNAUTHENTICATED */

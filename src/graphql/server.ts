@@ -3,11 +3,19 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
+import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
+import { countPoints } from './cost.ts'
 import { schema } from './schema.ts'
 
 /** What the HTTP edge knows of a request before GraphQL reads it. */
-export type GraphqlRequest = { viewer: Viewer | null; requestId: string; setCookie(header: string): void }
+export type GraphqlRequest = {
+  viewer: Viewer | null
+  requestId: string
+  /** What the document is paid from. */
+  meter: Meter
+  setCookie(header: string): void
+}
 
 // The largest honest request is a Premium account's 25,000 characters.
 const MAX_BODY_BYTES = 100_000
@@ -18,8 +26,8 @@ const MAX_DOCUMENT_TOKENS = 1_000
 export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
-    context: ({ viewer, requestId, setCookie }) => createContext(deps, viewer, requestId, setCookie),
-    plugins: [limitTokens, withCodes, describeErrors(deps)],
+    context: (request) => createContext(deps, request),
+    plugins: [limitTokens, withCodes, payBeforehand, describeErrors(deps)],
     // What goes wrong outside of resolvers.
     maskedErrors: { maskError: (error) => describe(deps, error, null) },
     maxRequestBodySize: MAX_BODY_BYTES,
@@ -37,7 +45,18 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     fetchAPI: globalThis,
   })
   // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
-  return async (request, about) => yoga.fetch(new Request(request, { signal: null }), about)
+  return async (request, about) => {
+    const response = await yoga.fetch(new Request(request, { signal: null }), about)
+    if (about.meter.reading() !== null) return response
+    // What was no document to run is paid for afterwards, so that junk is not free.
+    try {
+      await about.meter.spend(1)
+      return response
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return Response.json({ errors: [describe(deps, error, about.requestId)] })
+    }
+  }
 }
 
 // Counted by the parser, so that a document of brackets alone cannot exhaust the stack.
@@ -59,6 +78,12 @@ const withCodes: Plugin = {
     ({ valid, result, setResult }) => {
       if (!valid) setResult(result.map((error: Error) => (error instanceof GraphQLError ? coded(error) : error)))
     },
+}
+
+// Before any of it runs.
+const payBeforehand: Plugin<GraphqlContext> = {
+  onExecute: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
+  onSubscribe: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
 }
 
 // Here, and not where errors are masked: only here is it known which request it was.

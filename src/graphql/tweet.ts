@@ -3,7 +3,7 @@ import type { replySettings, tweetStatuses } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import type { Tweet } from '../tweet-outcome.ts'
 import { deleteTweet, findTweet, listTweets, postTweet, type TweetCursor, tweetError } from '../tweets.ts'
-import { builder, describeValues } from './builder.ts'
+import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getViewer } from './context.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
@@ -179,6 +179,7 @@ builder.mutationFields((t) => ({
   postTweet: t.field({
     type: PostTweetPayloadRef,
     authScopes: { signedIn: true },
+    complexity: NETWORK_COMPLEXITY,
     description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
     args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet.' }) },
     resolve: async (_, { input }, context) => {
@@ -199,6 +200,7 @@ builder.mutationFields((t) => ({
   deleteTweet: t.field({
     type: DeleteTweetPayloadRef,
     authScopes: { signedIn: true },
+    complexity: NETWORK_COMPLEXITY,
     description: 'Deletes a posted tweet at X.',
     args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'What to delete.' }) },
     resolve: (_, { input }, context) =>

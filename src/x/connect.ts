@@ -16,6 +16,7 @@ import type { Viewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
+import { spendPoints } from '../rate-limit.ts'
 import { readReturnTo } from '../return-to.ts'
 import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import { fetchMe, type XProfile, xApp } from './api.ts'
@@ -46,7 +47,7 @@ const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
 
 /**
  * Starts linking an X account to the viewer.
- * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND
+ * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED
  */
 export async function startXConnect(
   deps: Deps,
@@ -62,13 +63,15 @@ export async function startXConnect(
   if (input.reconnectAccountId !== null && reconnect === null) {
     throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'reconnectAccountId'] })
   }
+  const expectedUsername = readUsername(input.expectedUsername)
+  await spendPoints(deps, 'link', viewer.user.id, 1)
   const { attempt, state, codeVerifier } = await startAttempt(deps, {
     kind: 'X_CONNECT',
     userId: viewer.user.id,
     sessionId: viewer.session.id,
     scopes,
     returnTo,
-    expectedUsername: readUsername(input.expectedUsername),
+    expectedUsername,
     reconnectAccountId: reconnect?.id ?? null,
   })
   const authorizationUrl = createAuthorizationUrl(xApp(deps), `${deps.config.x.url}/i/oauth2/authorize`, {

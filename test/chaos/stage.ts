@@ -1,6 +1,7 @@
 // A sandbox in this process and gateways in processes of theirs, on whatever database they are given.
 import { type KeyRing, randomToken } from '../../src/crypto.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
+import { generousLimits } from '../generous-limits.ts'
 import { makeTemporaryDirectory } from '../temporary-directory.ts'
 import type { Pace } from './fast-timing.ts'
 import { createFleet, type Fleet } from './fleet.ts'
@@ -63,6 +64,7 @@ export async function openStage(options: StageOptions, database: { url: string }
         X_URL: sandbox.url,
         X_API_URL: sandbox.url,
         LOG_LEVEL: 'debug',
+        RATE_LIMITS: generousLimits,
       }),
     }),
   )

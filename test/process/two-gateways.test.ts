@@ -8,6 +8,7 @@ import { type Browser, openBrowser } from '../browser.ts'
 import { createTestDatabase } from '../database.ts'
 import { findFreePort } from '../free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from '../gateway-process.ts'
+import { generousLimits } from '../generous-limits.ts'
 import type { PostedTweet } from '../linked-account.ts'
 
 const xClient = { id: 'x-app', secret: 'x-secret' }
@@ -27,6 +28,7 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
   const environment = {
     ...database.environment,
     SANDBOX: 'off',
+    RATE_LIMITS: generousLimits,
     PUBLIC_URL: publicUrl,
     ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
     GITHUB_CLIENT_ID: githubClient.id,

@@ -50,7 +50,7 @@ const sentences: Partial<Record<ErrorCode, string>> = {
   ACCOUNT_NEEDS_REAUTH: 'X no longer accepts our access to this account. Reconnect it under X accounts.',
   ACCOUNT_DISCONNECTED: 'This account is disconnected. Connect it again under X accounts.',
   SCOPE_MISSING: 'Posting was not allowed at X for this account. Allow it under X accounts.',
-  RATE_LIMITED: 'X allows no more tweets from this account just now.',
+  RATE_LIMITED: 'X, or this gateway, allows no more of these just now.',
 }
 
 /** What the API says about an error, in the page's terms, with the time of the next try if there is one. */

@@ -1,0 +1,37 @@
+// Whose budget a request is paid from, and what its answer says of that: draft-ietf-httpapi-ratelimit-headers-11.
+import type { Context, MiddlewareHandler } from 'hono'
+import { addressBlock } from './client-address.ts'
+import type { Deps } from './deps.ts'
+import type { HttpEnv } from './http-guards.ts'
+import { createMeter, type Meter } from './rate-limit.ts'
+import type { RateLimitName } from './rate-limit-policies.ts'
+
+/** The budget of whoever asks the API: a person's, wherever signed in; of nobody's, the address's. */
+export function openMeter(deps: Deps, c: Context<HttpEnv>): Meter {
+  const { viewer, address } = c.var
+  const meter =
+    viewer === null ? createMeter(deps, 'address', addressBlock(address)) : createMeter(deps, 'user', viewer.user.id)
+  c.set('meter', meter)
+  return meter
+}
+
+/** Counts a request against its address, before it is answered. */
+export function limitByAddress(deps: Deps, name: RateLimitName): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    const meter = createMeter(deps, name, addressBlock(c.var.address))
+    c.set('meter', meter)
+    await meter.spend(1)
+    return next()
+  }
+}
+
+/** Tells the caller what is left, where something was spent, in every answer. */
+export const tellRateLimit: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  await next()
+  const reading = c.var.meter?.reading() ?? null
+  if (reading === null) return
+  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = reading
+  c.header('ratelimit-policy', `"${name}";q=${limit};w=${windowSeconds}`)
+  c.header('ratelimit', `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`)
+  if (retryInSeconds !== null) c.header('retry-after', String(Math.max(Math.ceil(retryInSeconds), 1)))
+}
