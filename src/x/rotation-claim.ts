@@ -1,5 +1,5 @@
 // Who may rotate an account's tokens: a lease with a fence on its row, how it is taken, and the ways of giving it back without a pair.
-import { and, eq, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, sqlIn, transaction } from '../deps.ts'
 import { markNeedsReauth } from './accounts.ts'
@@ -88,6 +88,26 @@ export async function claimRotation(
     cause: row.cause,
     claimedAt,
   }
+}
+
+/**
+ * True when the row is still this claim's, by the database's clock, for long enough to send. A process's own clock stands still while
+ * its machine is suspended.
+ */
+export function confirmClaim(deps: Deps, claim: Claim): Promise<boolean> {
+  return persistently(deps, 'confirm a lease', async () => {
+    const [held] = await deps.db
+      .update(oauthTokens)
+      .set({ sentAt: deps.clock.sqlNow() })
+      .where(and(heldBy(claim), gt(oauthTokens.leaseUntil, sqlIn(deps.clock, secondsToSend(deps)))))
+      .returning({ accountId: oauthTokens.accountId })
+    return held !== undefined
+  })
+}
+
+/** What must be left of a lease when the socket is written to. */
+export function secondsToSend({ timing }: Deps): number {
+  return timing.callDeadline + timing.sendMargin
 }
 
 /**

@@ -12,7 +12,17 @@ import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
 import { requestRevocation } from './revocation.ts'
-import { type Claim, claimRotation, FRESH, heldBy, markDead, markUncertain, releaseClaim } from './rotation-claim.ts'
+import {
+  type Claim,
+  claimRotation,
+  confirmClaim,
+  FRESH,
+  heldBy,
+  markDead,
+  markUncertain,
+  releaseClaim,
+  secondsToSend,
+} from './rotation-claim.ts'
 import { openToken, sealToken } from './sealed-tokens.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
@@ -30,12 +40,13 @@ export async function rotateTokens(
   const claim = await claimRotation(deps, account, version, accessTokenRejected)
   if (claim === null) return { kind: 'held' }
   if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
-  // A process that was stopped between the claim and here may find its lease taken over: it gives up without sending.
-  if (secondsSince(claim.claimedAt) > timing.lease - timing.callDeadline - timing.sendMargin) {
+  const refreshToken = await openRefreshToken(deps, claim)
+  const confirmed = await confirmClaim(deps, claim)
+  // A process that was stopped, or its machine, may find its lease taken over: it gives up without sending.
+  if (!confirmed || secondsSince(claim.claimedAt) > timing.lease - secondsToSend(deps)) {
     await releaseClaim(deps, claim, { event: null, retryInSeconds: 0 })
     return { kind: 'held' }
   }
-  const refreshToken = await openRefreshToken(deps, claim)
   const answer = await refreshTokens(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, refreshToken)
   const receivedAt = performance.now()
   const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null

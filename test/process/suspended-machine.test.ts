@@ -1,0 +1,27 @@
+/** PostgreSQL only: the embedded database is suspended together with its one process. */
+import { sql } from 'drizzle-orm'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { startWorld } from '../harness.ts'
+import { linkAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
+
+test('a refresh token is not sent once its lease has passed on, though the process has counted no time', async () => {
+  const world = await startWorld({}, { waitForRotation: 2 })
+  onTestFinished(() => world.close())
+  const account = await linkAccount(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  // Then it looks for a pair that came late, and can be held there, between its claim and the send.
+  await account.setTokens({ cause: 'SERVER_ERROR' })
+  const x = watchX(world)
+  const { posting } = await world.db().transaction(async (held) => {
+    await held.execute(sql`lock table rotation_orphans in access exclusive mode`)
+    const posting = account.post()
+    await vi.waitFor(async () => expect((await account.tokens())?.leaseId).not.toBeNull(), { interval: 5 })
+    // The database's time alone: as after a machine was suspended, whose monotonic clock stood still.
+    world.advance(75)
+    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })
+    return { posting }
+  })
+  expect((await posting).userErrors).toMatchObject([{ code: 'REFRESH_IN_PROGRESS', retryable: true }])
+  expect(x.refreshes()).toBe(0)
+  expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 1, fence: 2 })
+})
