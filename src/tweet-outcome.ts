@@ -95,8 +95,7 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
   if (tweet === undefined) return
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
   if (account === null || account.status === 'DISCONNECTED') return
-  const since = new Date((tweet.doubtSince ?? tweet.createdAt).getTime() - CLOCK_MARGIN_MILLISECONDS)
-  const page = await readTimeline(deps, tweet, account, since)
+  const page = await readTimeline(deps, tweet, account)
   if (await claimPost(deps, tweet, page.posts)) return
   if (tweet.errorCode === 'DUPLICATE_TWEET' && tweet.settleReads >= READS_TO_BE_SURE) {
     await close(deps, tweet, { status: 'FAILED', errorCode: 'DUPLICATE_TWEET' })
@@ -128,11 +127,14 @@ async function readTimeline(
   deps: Deps,
   tweet: Tweet,
   account: { id: string; userId: string; providerAccountId: string },
-  since: Date,
 ) {
+  const since = new Date((tweet.doubtSince ?? tweet.createdAt).getTime() - CLOCK_MARGIN_MILLISECONDS)
+  // After its claim nobody sends any more. What X may not have listed yet is not cut off, nor asked for by a moment to come.
+  const end = new Date(tweet.claimedUntil.getTime() + CLOCK_MARGIN_MILLISECONDS)
+  const until = end.getTime() < deps.clock.now().getTime() - CLOCK_MARGIN_MILLISECONDS ? end : null
   try {
     const answer = await withAccessToken(deps, account, 'READ_TIMELINE', (accessToken) =>
-      fetchTimeline(deps, accessToken, account.providerAccountId, since),
+      fetchTimeline(deps, accessToken, account.providerAccountId, since, until),
     )
     if (answer.kind === 'done') return answer.value
     if (answer.kind === 'refused') throw new AppError(answer.code)

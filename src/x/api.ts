@@ -131,17 +131,21 @@ export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: st
   return judge(deps, answer, deletedShape, () => true as const)
 }
 
-/** The account's newest posts since a moment, newest first; `isWhole` is false when there are more than fit one page. Billed by the post. */
+/**
+ * The account's posts between two moments, newest first; `isWhole` is false when there are more than fit one page. Billed by the post.
+ * @param until null for all until now.
+ */
 export async function fetchTimeline(
   deps: Deps,
   accessToken: string,
   providerAccountId: string,
   since: Date,
+  until: Date | null,
 ): Promise<XAnswer<{ posts: TimelinePost[]; isWhole: boolean }>> {
   const query = new URLSearchParams({
     max_results: String(TIMELINE_PAGE),
-    // X takes whole seconds.
-    start_time: new Date(Math.floor(since.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z'),
+    start_time: inWholeSeconds(since),
+    ...(until && { end_time: inWholeSeconds(until) }),
     'tweet.fields': 'created_at,entities,note_tweet',
   })
   const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
@@ -154,6 +158,11 @@ export async function fetchTimeline(
     })),
     isWhole: meta.next_token === undefined,
   }))
+}
+
+// X takes no fractions.
+function inWholeSeconds(moment: Date): string {
+  return new Date(Math.floor(moment.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z')
 }
 
 type RawAnswer = { report: CallReport; body: unknown; error: unknown }

@@ -44,19 +44,26 @@ const payloadSchema = z.object({
   errors: z.array(z.object({ extensions: z.object({ code: z.string() }).partial().optional() })).optional(),
 })
 
-/** Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for. */
+/**
+ * Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for.
+ * @param options.hotShare the share of calls that goes to the few hot links.
+ */
 export function startCallers(
   stage: Stage,
   links: readonly Link[],
   count: number,
-  { limit = Infinity, slots = stage.fleet.slots }: { limit?: number; slots?: readonly Slot[] } = {},
+  {
+    limit = Infinity,
+    slots = stage.fleet.slots,
+    hotShare = HOT_SHARE,
+  }: { limit?: number; slots?: readonly Slot[]; hotShare?: number } = {},
 ): Callers {
   const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
   const posts: Post[] = []
   let stopped = false
   const call = async () => {
     while (!stopped && posts.length < limit) {
-      const post = newPost(pickLink(stage, links), posts.length)
+      const post = newPost(pickLink(stage, links, hotShare), posts.length)
       posts.push(post)
       await postUntilAnswered(stage, slots, agent, post, () => stopped)
     }
@@ -98,9 +105,9 @@ function newPost(link: Link, name: string | number): Post {
   return { key, text: `Tweet ${key} of ${link.username}`, link, tries: 0, answer: { kind: 'none', why: 'never asked' } }
 }
 
-function pickLink(stage: Stage, links: readonly Link[]): Link {
+function pickLink(stage: Stage, links: readonly Link[], hotShare: number): Link {
   const hot = links.slice(0, Math.max(1, Math.round(links.length * HOT_LINKS)))
-  return stage.random.pick(stage.random.next() < HOT_SHARE ? hot : links)
+  return stage.random.pick(stage.random.next() < hotShare ? hot : links)
 }
 
 async function postUntilAnswered(

@@ -46,7 +46,8 @@ export async function runPostStorm(
       probability: SHARE,
       times: null,
     })
-  const callers = startCallers(arena, links, storm.callers, { limit: storm.posts })
+  // As many for each link as X would take: 100 in a quarter of an hour.
+  const callers = startCallers(arena, links, storm.callers, { limit: storm.posts, hotShare: 0 })
   const over = new AbortController()
   const killing = killUntil(arena, over.signal)
   await callers.stop()

@@ -33,7 +33,7 @@ export const presets: Record<string, Preset> = {
   stop: rotation({ ...LOAD, pace: productionLeasePace, faults: ['stop'], plan: { seconds: NO_END, times: 50 } }, true),
   crowd: figures((random) => runCrowd({ processes: 8, callers: 500 }, random)),
   posts: async (random) => {
-    const storm = { posts: 5_000, processes: 3, links: 200, callers: 16, pace: productionPace, settleSeconds: 600 }
+    const storm = { posts: 5_000, processes: 3, links: 400, callers: 16, pace: productionPace, settleSeconds: 600 }
     const { verdict, figures } = await runPostStorm(storm, random)
     return { statuses: verdict.statuses, figures, broken: verdict.broken }
   },

@@ -143,6 +143,21 @@ test('a post that a tweet in doubt was taken for goes to the tweet that X names,
   })
 })
 
+test('a tweet in doubt is found however much was posted after it, before X could be asked', async () => {
+  const { control } = world.sandbox
+  control.inject({ kind: 'problem', name: 'service-unavailable', match: { path: '/2/users/\\d+/tweets' } })
+  control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
+  const { tweet } = await post('Before the crowd')
+  // It is tried again after a quarter of a minute at the earliest.
+  await vi.waitFor(() => expect(timelineReads()).toBe(1), { timeout: 20_000 })
+  world.advance(600)
+  // More than fit the page that is read.
+  for (let number = 0; number < 30; number++) await post(`In the crowd, ${number}`)
+  const row = await untilSettled(tweet?.id ?? '')
+  const [shown] = control.tweets('maraholt').filter((shown) => shown.sentText === 'Before the crowd')
+  expect(row).toMatchObject({ status: 'POSTED', xTweetId: shown?.id, settleReads: 2 })
+})
+
 // The last: it leaves the timeline refused.
 test('a read that X refuses is not counted, and not asked for again before its time', async () => {
   const { control } = world.sandbox
