@@ -57,7 +57,10 @@ export function sqlIn(clock: Clock, seconds: number): SQL<Date> {
  * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside there is no way to the pool.
  * Never call a provider inside.
  */
-export function transaction<T>(deps: Deps, work: (deps: Deps) => Promise<T>): Promise<T> {
+export function transaction<T, Some extends Pick<Deps, 'db'>>(
+  deps: Some,
+  work: (deps: Some) => Promise<T>,
+): Promise<T> {
   return deps.db.transaction((db) => work({ ...deps, db }))
 }
 

@@ -104,6 +104,13 @@ export const errorCodes = {
     sentence: "The account's access token is being renewed. Try again in a few seconds.",
   },
 
+  // Events.
+  EVENTS_MISSED: {
+    retry: 'never',
+    sentence:
+      'The events that followed this cursor are not all kept any more. Read connectedAccounts and tweets to see how things stand, then go on without a cursor.',
+  },
+
   // Tweets.
   TEXT_EMPTY: { retry: 'never', sentence: 'A tweet needs text.' },
   TEXT_TOO_LONG: { retry: 'never', sentence: 'The text is longer than X allows. Shorten it.' },

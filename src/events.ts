@@ -1,9 +1,15 @@
 // What happened to whom. One table, in which audit, subscriptions and webhooks read the same thing in the same order.
-import { events, type eventTypes } from './db/tables.ts'
-import type { Deps } from './deps.ts'
+import { and, asc, desc, eq, gt, inArray, isNotNull, lt, max, sql } from 'drizzle-orm'
+import { queryRows } from './db/client.ts'
+import { eventHorizons, events, type eventTypes } from './db/tables.ts'
+import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
+import { AppError } from './errors.ts'
 
 /** What can happen. The same name in the row and in a webhook; the SDL's enum spells it in capitals. */
 export type EventType = (typeof eventTypes)[number]
+
+/** Something that happened, as everybody may read it who may read it at all. */
+export type Event = typeof events.$inferSelect & { position: number }
 
 /** What there is to say of something that happened. What is left out it is not about. */
 export type NewEvent = {
@@ -18,11 +24,113 @@ export type NewEvent = {
   reason?: string | null
 }
 
+/** Whose events somebody may read. */
+export type EventReader = { userId: string }
+
+/** Which of them are asked for; null for all. */
+export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
+
+/** How long events are kept. */
+export const EVENTS_KEPT_SECONDS = 90 * 86_400
+
+// PostgreSQL takes 65,535 parameters in a statement.
+const RECORD_BATCH = 1_000
+const SWEEP_BATCH = 1_000
+
 /**
  * Writes down what has just been changed. Call it inside the transaction that changes it, so that the event exists exactly if the
  * change does. Its place in the order is given when that transaction commits.
  */
 export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened: NewEvent[]): Promise<void> {
-  if (happened.length === 0) return
-  await deps.db.insert(events).values(happened.map((event) => ({ ...event, occurredAt: deps.clock.sqlNow() })))
+  for (let first = 0; first < happened.length; first += RECORD_BATCH) {
+    const batch = happened.slice(first, first + RECORD_BATCH)
+    await deps.db.insert(events).values(batch.map((event) => ({ ...event, occurredAt: deps.clock.sqlNow() })))
+  }
+}
+
+/**
+ * Up to `limit` events between two positions, oldest first; newest first when `inverted`.
+ * @throws AppError EVENTS_MISSED when some that came after `after` are not kept any more.
+ */
+export async function listEvents(
+  deps: Deps,
+  reader: EventReader,
+  { types, accountId }: EventFilter,
+  page: { after: number | null; before: number | null; limit: number; inverted: boolean },
+): Promise<Event[]> {
+  if (accountId !== null && !isRowId(accountId)) return []
+  const order = page.inverted ? desc : asc
+  const found = await deps.db
+    .select()
+    .from(events)
+    .where(
+      and(
+        eq(events.userId, reader.userId),
+        types === null ? undefined : inArray(events.type, [...types]),
+        accountId === null ? undefined : eq(events.accountId, accountId),
+        gt(events.position, page.after ?? 0),
+        page.before === null ? undefined : lt(events.position, page.before),
+      ),
+    )
+    .orderBy(order(events.position))
+    .limit(page.limit)
+  // Only now: what was swept before they were read is known by then.
+  if (page.after !== null) await refuseGap(deps, reader, page.after)
+  return found.map((event) => ({ ...event, position: event.position ?? 0 }))
+}
+
+/** The position of the newest event: what is new comes after it. */
+export async function getLastPosition(deps: Deps): Promise<number> {
+  const [last] = await deps.db.select({ position: max(events.position) }).from(events)
+  return last?.position ?? 0
+}
+
+/** Deletes events that are older than we keep them, and notes up to where. */
+export async function sweepEvents(deps: Deps): Promise<void> {
+  let swept: number
+  do swept = await sweepBatch(deps)
+  while (swept === SWEEP_BATCH)
+}
+
+function sweepBatch(deps: Deps): Promise<number> {
+  return transaction(deps, async (deps) => {
+    // By position, which has an index: the first that are still young enough end the search.
+    const oldest = deps.db
+      .select({ id: events.id, occurredAt: events.occurredAt })
+      .from(events)
+      .where(isNotNull(events.position))
+      .orderBy(asc(events.position))
+      .limit(SWEEP_BATCH)
+      .as('oldest')
+    const old = deps.db
+      .select({ id: oldest.id })
+      .from(oldest)
+      .where(lt(oldest.occurredAt, sqlIn(deps.clock, -EVENTS_KEPT_SECONDS)))
+    const swept = await deps.db
+      .delete(events)
+      .where(inArray(events.id, old))
+      .returning({ userId: events.userId, position: events.position })
+    const horizons = new Map<string | null, number>()
+    for (const { userId, position } of swept) horizons.set(userId, Math.max(horizons.get(userId) ?? 0, position ?? 0))
+    if (horizons.size > 0) {
+      await deps.db
+        .insert(eventHorizons)
+        .values([...horizons].map(([userId, position]) => ({ userId, position })))
+        .onConflictDoUpdate({
+          target: eventHorizons.userId,
+          set: { position: sql`greatest(${eventHorizons.position}, excluded.position)` },
+        })
+    }
+    return swept.length
+  })
+}
+
+async function refuseGap(deps: Deps, { userId }: EventReader, after: number): Promise<void> {
+  const [gap] = await deps.db
+    .select({ position: eventHorizons.position })
+    .from(eventHorizons)
+    .where(and(eq(eventHorizons.userId, userId), gt(eventHorizons.position, after)))
+  const [given] = await queryRows(deps.db, sql`select last_value::float8 as position from events_positions`)
+  // A database that was restored from a back-up knows less than its readers do, and gives the same positions once more.
+  if (gap !== undefined || after > Number(given?.position)) throw new AppError('EVENTS_MISSED', { field: ['after'] })
 }

@@ -118,7 +118,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     try {
       const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
-      if (c.var.viewer !== null) await endSession(deps, c.var.viewer.session.id)
+      if (c.var.viewer !== null) await endSession(deps, c.var.viewer.session.id, 'REPLACED')
       const { setCookie: session } = await startSession(deps, user.id)
       c.header('set-cookie', session, { append: true })
       return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
@@ -129,7 +129,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   })
 
   app.post('/auth/sign-out', async (c) => {
-    const { setCookie: blank } = await endSession(deps, c.var.viewer?.session.id ?? null)
+    const { setCookie: blank } = await endSession(deps, c.var.viewer?.session.id ?? null, 'SIGNED_OUT')
     c.header('set-cookie', blank, { append: true })
     return c.redirect('/', 303)
   })

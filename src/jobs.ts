@@ -6,6 +6,7 @@ import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
+import { sweepEvents } from './events.ts'
 import type { Log } from './log.ts'
 import { sweepRateLimits } from './rate-limit.ts'
 import { settleTweet, sweepTweets } from './tweet-outcome.ts'
@@ -95,6 +96,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepAttempts(deps)
   await sweepSessions(deps)
   await sweepRateLimits(deps)
+  await sweepEvents(deps)
   await refreshIdle(deps)
 }
 

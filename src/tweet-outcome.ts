@@ -4,6 +4,7 @@ import { and, eq, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm'
 import { tweets } from './db/tables.ts'
 import { type Deps, sqlIn, transaction, violates } from './deps.ts'
 import { AppError } from './errors.ts'
+import { type NewEvent, recordEvent } from './events.ts'
 import { findConnectedAccount, markUsed } from './x/accounts.ts'
 import { fetchTimeline, type TimelinePost, type XAnswer } from './x/api.ts'
 import { isSameText } from './x/same-text.ts'
@@ -42,6 +43,11 @@ export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer)
 function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
   return transaction(deps, async (deps) => {
     const outcome = readOutcome(deps, tweet, answer)
+    const [before] = await deps.db
+      .select({ status: tweets.status })
+      .from(tweets)
+      .where(eq(tweets.id, tweet.id))
+      .for('no key update')
     const [written] = await deps.db
       .update(tweets)
       .set(outcome)
@@ -52,7 +58,11 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
       .returning()
     if (written?.status === 'POSTED') await markUsed(deps, tweet.accountId)
     if (written?.status === 'UNKNOWN') await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAfter)
-    if (written !== undefined) return written
+    if (written !== undefined) {
+      if (written.status !== before?.status)
+        await recordEvent(deps, outcomeEvent(written, before?.status === 'UNKNOWN'))
+      return written
+    }
     const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
     if (row === undefined) throw new AppError('TWEET_NOT_FOUND')
     return row
@@ -71,13 +81,15 @@ export async function sweepTweets(deps: Deps): Promise<void> {
         doubtSince: sql`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
       })
       .where(and(left, isNotNull(tweets.sentAt)))
-      .returning({ id: tweets.id })
+      .returning()
     for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'settle-tweet', tweet, 0)
-    await deps.db
+    const notSent = await deps.db
       .update(tweets)
       .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
       // The mark again: a claim may have lapsed, or a tweet been sent, since the statement before.
       .where(and(left, isNull(tweets.sentAt)))
+      .returning()
+    await recordEvent(deps, ...[...inDoubt, ...notSent].map((tweet) => outcomeEvent(tweet, false)))
   })
 }
 
@@ -185,15 +197,33 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
           isNotNull(tweets.doubtSince),
         ),
       )
-      .returning({ id: tweets.id })
+      .returning()
     for (const other of withdrawn) await deps.jobs.enqueue(deps, 'settle-tweet', other, deps.timing.settleAfter)
+    await recordEvent(deps, ...withdrawn.map((other) => outcomeEvent(other, false)))
     return withdrawn.length > 0
   })
 }
 
 async function close(deps: Deps, tweet: Tweet, outcome: Partial<typeof tweets.$inferInsert>): Promise<void> {
-  await deps.db
-    .update(tweets)
-    .set(outcome)
-    .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'UNKNOWN'), eq(tweets.attempt, tweet.attempt)))
+  await transaction(deps, async (deps) => {
+    const [settled] = await deps.db
+      .update(tweets)
+      .set(outcome)
+      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'UNKNOWN'), eq(tweets.attempt, tweet.attempt)))
+      .returning()
+    if (settled !== undefined) await recordEvent(deps, outcomeEvent(settled, true))
+  })
+}
+
+// A doubt that ends is one event, whichever way it ends: POSTED, or why it was not.
+function outcomeEvent(tweet: Tweet, wasUnknown: boolean): NewEvent {
+  const types = { POSTED: 'tweet.posted', FAILED: 'tweet.failed', UNKNOWN: 'tweet.unknown' } as const
+  if (tweet.status === 'PENDING' || tweet.status === 'DELETED') throw new Error('Bug: this is no outcome')
+  return {
+    type: wasUnknown ? 'tweet.unknown_settled' : types[tweet.status],
+    userId: tweet.userId,
+    accountId: tweet.accountId,
+    tweetId: tweet.id,
+    reason: wasUnknown ? (tweet.errorCode ?? tweet.status) : tweet.errorCode,
+  }
 }

@@ -5,6 +5,7 @@ import { sha256 } from './crypto.ts'
 import { tweets } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
+import { recordEvent } from './events.ts'
 import { spendPoints } from './rate-limit.ts'
 import { type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
@@ -154,8 +155,17 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   if (answer.kind === 'refused') throw new AppError(answer.code, { retryAt: answer.retryAt })
   // Deleting twice does no harm, so an unknown outcome is simply to be tried again.
   if (answer.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: answer.cause })
-  const [deleted] = await deps.db.update(tweets).set({ status: 'DELETED' }).where(eq(tweets.id, tweet.id)).returning()
-  return deleted ?? tweet
+  return transaction(deps, async (deps) => {
+    const [deleted] = await deps.db
+      .update(tweets)
+      .set({ status: 'DELETED' })
+      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'POSTED')))
+      .returning()
+    if (deleted !== undefined)
+      await recordEvent(deps, { type: 'tweet.deleted', userId, accountId: tweet.accountId, tweetId: tweet.id })
+    // Another caller who deletes it too was quicker.
+    return deleted ?? { ...tweet, status: 'DELETED' }
+  })
 }
 
 async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {

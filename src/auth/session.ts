@@ -1,10 +1,15 @@
 // The only file that imports lucia, which gets no more releases. To replace it, write these functions anew.
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
+import { eq, inArray, lte, type SQL } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
 import { sessions, users } from '../db/tables.ts'
-import type { Deps } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { recordEvent } from '../events.ts'
+
+/** Why a session has ended. */
+export type SessionEnd = 'SIGNED_OUT' | 'REPLACED' | 'EXPIRED'
 
 /** A signed-in browser. `id` is SHA-256 of the session token. */
 export type Session = { id: string; userId: string; expiresAt: Date }
@@ -13,6 +18,7 @@ export type Session = { id: string; userId: string; expiresAt: Date }
 const IDLE_LIFETIME = new TimeSpan(30, 'd')
 // Does not slide (OWASP Session Management: an absolute timeout bounds what a stolen session is worth).
 const ABSOLUTE_LIFETIME = new TimeSpan(90, 'd')
+const SWEEP_BATCH = 500
 
 declare module 'lucia' {
   interface Register {
@@ -24,7 +30,10 @@ declare module 'lucia' {
 /** Starts a session, and returns it with the Set-Cookie header that hands its token to the browser and to nobody else. */
 export async function startSession(deps: Deps, userId: string): Promise<{ session: Session; setCookie: string }> {
   const token = randomToken()
-  const session = await lucia(deps).createSession(userId, { createdAt: deps.clock.now() }, { sessionId: sha256(token) })
+  const session = await transaction(deps, async (deps) => {
+    await recordEvent(deps, { type: 'session.started', userId })
+    return lucia(deps).createSession(userId, { createdAt: deps.clock.now() }, { sessionId: sha256(token) })
+  })
   return { session, setCookie: lucia(deps).createSessionCookie(token).serialize() }
 }
 
@@ -41,27 +50,51 @@ export async function findSession(
   const { session } = await lucia(deps).validateSession(sha256(token))
   if (session === null) return null
   if (session.createdAt.getTime() + ABSOLUTE_LIFETIME.milliseconds() <= deps.clock.now().getTime()) {
-    await lucia(deps).invalidateSession(session.id)
+    await remove(deps, eq(sessions.id, session.id), 'EXPIRED')
     return null
   }
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
 }
 
 /** Ends a session in the database, and returns the Set-Cookie header that removes the cookie. */
-export async function endSession(deps: Deps, sessionId: string | null): Promise<{ setCookie: string }> {
-  if (sessionId !== null) await lucia(deps).invalidateSession(sessionId)
+export async function endSession(
+  deps: Deps,
+  sessionId: string | null,
+  reason: SessionEnd,
+): Promise<{ setCookie: string }> {
+  if (sessionId !== null) await remove(deps, eq(sessions.id, sessionId), reason)
   return { setCookie: lucia(deps).createBlankSessionCookie().serialize() }
 }
 
 /** Deletes the sessions that have expired. */
 export async function sweepSessions(deps: Deps): Promise<void> {
-  await lucia(deps).deleteExpiredSessions()
+  const expired = deps.db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(lte(sessions.expiresAt, new Date()))
+    .limit(SWEEP_BATCH)
+  let removed: number
+  do removed = await remove(deps, inArray(sessions.id, expired), 'EXPIRED')
+  while (removed === SWEEP_BATCH)
+}
+
+// Of any number of callers, one finds the row and says so.
+function remove(deps: Deps, which: SQL, reason: SessionEnd): Promise<number> {
+  return transaction(deps, async (deps) => {
+    const ended = await deps.db.delete(sessions).where(which).returning({ userId: sessions.userId })
+    await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
+    return ended.length
+  })
 }
 
 function lucia(deps: Deps) {
   const secure = deps.config.publicUrl.startsWith('https:')
   // The adapter's types name one driver's database; it calls only what all of them share.
   const adapter: Adapter = new DrizzlePostgreSQLAdapter(deps.db, sessions, users)
+  // Lucia calls it for a session that it finds expired.
+  adapter.deleteSession = async (sessionId) => {
+    await remove(deps, eq(sessions.id, sessionId), 'EXPIRED')
+  }
   return new Lucia(adapter, {
     sessionExpiresIn: IDLE_LIFETIME,
     sessionCookie: {

@@ -365,6 +365,16 @@ export const rateLimits = pgTable(
   (table) => [primaryKey({ columns: [table.name, table.subject] })],
 )
 
+/** Up to where a person's events have been swept (null: the operator's own): whoever resumes from before has missed some. */
+export const eventHorizons = pgTable(
+  'event_horizons',
+  {
+    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    position: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [unique('event_horizons_user').on(table.userId).nullsNotDistinct()],
+)
+
 /** A known text sealed under each key that was ever first: opens at start, or the process refuses to run with other keys. */
 export const encryptionCanaries = pgTable('encryption_canaries', {
   keyId: text().primaryKey(),

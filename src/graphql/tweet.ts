@@ -1,15 +1,12 @@
 import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import type { replySettings, tweetStatuses } from '../db/tables.ts'
-import { AppError } from '../errors.ts'
 import type { Tweet } from '../tweet-outcome.ts'
 import { deleteTweet, findTweet, listTweets, postTweet, type TweetCursor, tweetError } from '../tweets.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getViewer } from './context.ts'
+import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
-
-const MAX_PAGE = 100
-const DEFAULT_PAGE = 20
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
   PENDING: 'On its way to X.',
@@ -93,7 +90,7 @@ builder.queryFields((t) => ({
       description:
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
       args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
-      complexity: ({ first, last }) => ({ field: 1, multiplier: Math.min(first ?? last ?? DEFAULT_PAGE, MAX_PAGE) }),
+      complexity: pageComplexity,
       resolve: (_, args, context) => {
         refuseOddPage(args)
         return resolveCursorConnection(
@@ -216,25 +213,6 @@ function readCursor(cursor: string, argument: string): TweetCursor {
   // 13 digits reach to the year 2286; PostgreSQL does not read the years beyond 9999 that more of them make.
   const text = Buffer.from(cursor, 'base64url').toString()
   const match = /^(\d{1,13}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
-  if (match?.[1] === undefined || match[2] === undefined) {
-    throw new AppError('BAD_USER_INPUT', {
-      field: [argument],
-      detail: `"${argument}" is not a cursor of this list. Take one from pageInfo or an edge.`,
-    })
-  }
+  if (match?.[1] === undefined || match[2] === undefined) return refuseCursor(argument)
   return { createdAt: new Date(Number(match[1])), id: match[2] }
-}
-
-function refuseOddPage({ first, last }: { first?: number | null; last?: number | null }): void {
-  for (const [argument, size] of Object.entries({ first, last })) {
-    if (typeof size === 'number' && (size < 1 || size > MAX_PAGE)) {
-      throw new AppError('BAD_USER_INPUT', {
-        field: [argument],
-        detail: `"${argument}" must be from 1 to ${MAX_PAGE}.`,
-      })
-    }
-  }
-  if (typeof first === 'number' && typeof last === 'number') {
-    throw new AppError('BAD_USER_INPUT', { field: ['first'], detail: 'Give "first" or "last", not both.' })
-  }
 }

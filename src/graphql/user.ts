@@ -45,7 +45,7 @@ builder.mutationField('signOut', (t) =>
     authScopes: { signedIn: true },
     description: 'Ends this session. Linked accounts stay linked.',
     resolve: async (_, _args, context) => {
-      const { setCookie } = await endSession(context.deps, getViewer(context).session.id)
+      const { setCookie } = await endSession(context.deps, getViewer(context).session.id, 'SIGNED_OUT')
       context.setCookie(setCookie)
       return { signedOut: true }
     },

@@ -3,6 +3,7 @@ import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { recordEvent } from '../events.ts'
 import { requestRevocation } from './revocation.ts'
 import { openToken } from './sealed-tokens.ts'
 
@@ -75,6 +76,12 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
         disconnectedAt: deps.clock.sqlNow(),
       })
       .where(eq(connectedAccounts.id, account.id))
+    await recordEvent(deps, {
+      type: 'account.disconnected',
+      userId,
+      accountId: account.id,
+      reason: 'DISCONNECTED_BY_USER',
+    })
     // Deleting the row wins over a refresh in flight: its commit finds nothing to update, and revokes what it brought.
     const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
     if (tokens !== undefined)
@@ -113,11 +120,16 @@ export async function markNeedsReauth(
         eq(oauthTokens.grantId, seen.grantId),
       ),
     )
-  await deps.db
-    .update(connectedAccounts)
-    .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
-    // Who comes later knows no better: the first reason stays, and since when.
-    .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
+  await transaction(deps, async (deps) => {
+    const [marked] = await deps.db
+      .update(connectedAccounts)
+      .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
+      // Who comes later knows no better: the first reason stays, and since when.
+      .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
+      .returning({ userId: connectedAccounts.userId })
+    if (marked !== undefined)
+      await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
+  })
 }
 
 async function requestRevocationOf(

@@ -1,7 +1,8 @@
-import { eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, inArray, sql } from 'drizzle-orm'
 import { connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, sqlIn, transaction, violates } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { type NewEvent, recordEvent } from '../events.ts'
 import type { XProfile } from './api.ts'
 import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { FRESH } from './rotation-claim.ts'
@@ -25,11 +26,12 @@ export async function storeLink(
   issued: FreshTokens,
 ): Promise<string> {
   const receivedAt = performance.now()
+  const grantId = crypto.randomUUID()
   try {
     return await persistently(
       deps,
       'store a linked account',
-      () => transaction(deps, (deps) => upsert(deps, userId, profile, scopes, issued, receivedAt)),
+      () => transaction(deps, (deps) => upsert(deps, userId, profile, scopes, { ...issued, receivedAt, grantId })),
       PERSON_WAITS_SECONDS,
     )
   } catch (error) {
@@ -44,8 +46,7 @@ async function upsert(
   userId: string,
   profile: XProfile,
   scopes: string[],
-  issued: FreshTokens,
-  receivedAt: number,
+  issued: FreshTokens & { receivedAt: number; grantId: string },
 ): Promise<string> {
   const now = deps.clock.sqlNow()
   const limited = missingScopes({ scopes }).length > 0
@@ -58,22 +59,26 @@ async function upsert(
     connectedAt: now,
     disconnectedAt: null,
   }
-  const [account] = await deps.db
+  const [inserted] = await deps.db
     .insert(connectedAccounts)
     .values({ userId, provider: 'X', ...values })
-    .onConflictDoUpdate({
+    .onConflictDoNothing({
       target: [connectedAccounts.userId, connectedAccounts.provider, connectedAccounts.providerAccountId],
-      set: values,
     })
     .returning({ id: connectedAccounts.id })
-  if (account === undefined) throw new Error('Bug: an upsert returned no row')
+  const before = inserted === undefined ? await lockEarlierLink(deps, userId, profile.providerAccountId) : null
+  // An earlier try was committed, and only its answer was lost.
+  if (before?.grantId === issued.grantId) return before.id
+  if (before !== null) await deps.db.update(connectedAccounts).set(values).where(eq(connectedAccounts.id, before.id))
+  const account = inserted ?? before
+  if (account === null) throw new Error('Bug: an account is neither inserted nor found')
   const owner = { accountId: account.id, userId }
   const tokens = {
     accessTokenSealed: sealToken(deps, owner, 'accessTokenSealed', issued.accessToken),
     refreshTokenSealed:
       issued.refreshToken === null ? null : sealToken(deps, owner, 'refreshTokenSealed', issued.refreshToken),
-    accessExpiresAt: sqlIn(deps.clock, issued.expiresInSeconds - (performance.now() - receivedAt) / 1000),
-    grantId: crypto.randomUUID(),
+    accessExpiresAt: sqlIn(deps.clock, issued.expiresInSeconds - (performance.now() - issued.receivedAt) / 1000),
+    grantId: issued.grantId,
     ...FRESH,
     refreshIssuedAt: now,
     lastEvent: 'ISSUED' as const,
@@ -88,7 +93,45 @@ async function upsert(
       set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fence: sql`${oauthTokens.fence} + 1` },
     })
   await forgetEarlierGrants(deps, profile.providerAccountId, account.id)
+  const about = { userId, accountId: account.id }
+  await recordEvent(deps, { ...about, type: linkEventType(before), reason: values.statusReason })
+  const change = before && profileChange(before, profile)
+  if (change !== null) await recordEvent(deps, { ...about, type: 'account.profile_changed', reason: change })
   return account.id
+}
+
+type EarlierLink = typeof connectedAccounts.$inferSelect & { grantId: string | null }
+
+async function lockEarlierLink(deps: Deps, userId: string, providerAccountId: string): Promise<EarlierLink> {
+  const [account] = await deps.db
+    .select()
+    .from(connectedAccounts)
+    .where(
+      and(
+        eq(connectedAccounts.userId, userId),
+        eq(connectedAccounts.provider, 'X'),
+        eq(connectedAccounts.providerAccountId, providerAccountId),
+      ),
+    )
+    .for('no key update')
+  if (account === undefined) throw new Error('Bug: an account is neither inserted nor found')
+  const [tokens] = await deps.db
+    .select({ grantId: oauthTokens.grantId })
+    .from(oauthTokens)
+    .where(eq(oauthTokens.accountId, account.id))
+  return { ...account, grantId: tokens?.grantId ?? null }
+}
+
+function linkEventType(before: EarlierLink | null): NewEvent['type'] {
+  if (before === null || before.status === 'DISCONNECTED') return 'account.connected'
+  return before.status === 'NEEDS_REAUTH' ? 'account.recovered' : 'account.reconnected'
+}
+
+// The weightiest difference will do: whoever hears of it looks at the account.
+function profileChange(before: EarlierLink, profile: XProfile): string | null {
+  if (before.username !== profile.username) return 'USERNAME_CHANGED'
+  if (before.displayName !== profile.displayName) return 'DISPLAY_NAME_CHANGED'
+  return before.avatarUrl === profile.avatarUrl ? null : 'AVATAR_CHANGED'
 }
 
 // X keeps one live pair per account and app: the new authorization has ended all earlier grants. Revoking one of them now could only

@@ -2,6 +2,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { tweets, xBlocks } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
+import { readEvents } from '../event-reader.ts'
 import { startWorld, type World } from '../harness.ts'
 import { untilTwoWriteTweets } from '../held-attempt.ts'
 
@@ -141,6 +142,15 @@ test('a post that a tweet in doubt was taken for goes to the tweet that X names,
     xTweetId: null,
     postedAt: null,
   })
+  const told = await readEvents(person)
+  expect(told.filter(({ tweetId }) => tweetId === guessed.tweet?.id).map(({ type, reason }) => [type, reason])).toEqual(
+    [
+      ['TWEET_UNKNOWN', 'OUTCOME_UNKNOWN'],
+      ['TWEET_UNKNOWN_SETTLED', 'POSTED'],
+      ['TWEET_UNKNOWN', 'OUTCOME_UNKNOWN'],
+      ['TWEET_UNKNOWN_SETTLED', 'NOT_POSTED'],
+    ],
+  )
 })
 
 test('a tweet in doubt is found however much was posted after it, before X could be asked', async () => {

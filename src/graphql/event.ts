@@ -1,0 +1,120 @@
+import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
+import { eventTypes } from '../db/tables.ts'
+import { AppError } from '../errors.ts'
+import { EVENTS_KEPT_SECONDS, type Event, type EventFilter, type EventType, listEvents } from '../events.ts'
+import { builder } from './builder.ts'
+import { getViewer } from './context.ts'
+import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
+
+const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
+
+const typeDescriptions: Record<EventType, string> = {
+  'account.connected': 'An X account was linked: for the first time, or after it was unlinked.',
+  'account.reconnected': 'An X account that was linked was linked once more.',
+  'account.recovered': 'An account that was NEEDS_REAUTH was linked again, and works.',
+  'account.needs_reauth': 'A link has broken, and only the user can help. `reason` is an AccountStatusReason.',
+  'account.disconnected': 'An account was unlinked.',
+  'account.profile_changed':
+    'At X an account has another name or picture than at its last link. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
+  'tweet.posted': 'X has a tweet.',
+  'tweet.failed': 'X does not have a tweet. `reason` is an ErrorCode.',
+  'tweet.unknown': 'X did not tell whether it posted a tweet. `reason` is an ErrorCode.',
+  'tweet.unknown_settled':
+    'It was found out what became of such a tweet. `reason`: POSTED, or the ErrorCode of why it was not.',
+  'tweet.deleted': 'A tweet was deleted through this API.',
+  'session.started': 'The user signed in.',
+  'session.ended': 'A session has ended. `reason`: SIGNED_OUT, REPLACED (by a sign-in in the same browser) or EXPIRED.',
+  'token.created': 'An API token was made.',
+  'token.revoked': 'An API token was revoked.',
+  'link_visibility.changed': 'The user decided who may see their links. `reason` is the new LinkVisibility.',
+  'webhook.disabled': 'A webhook endpoint gets no more deliveries. `reason` says why.',
+}
+
+const EventTypeRef = builder.enumType('EventType', {
+  description: 'What can happen. A webhook writes the same names with a dot.',
+  values: Object.fromEntries(
+    eventTypes.map((type) => [enumName(type), { description: `\`${type}\`: ${typeDescriptions[type]}`, value: type }]),
+  ),
+})
+
+const EventRef = builder.objectRef<Event>('Event').implement({
+  description: 'Something that happened. An event is written together with what it tells of, and never changes.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Of this event, for telling whether it is known already.' }),
+    type: t.field({ type: EventTypeRef, description: 'What happened.', resolve: ({ type }) => type }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description:
+        'Why, as a code for programs; which list it is from is said with each type. Null when there is none.',
+    }),
+    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When.' }),
+    userId: t.exposeID('userId', {
+      nullable: true,
+      description: "User.id of the person whose event it is; null for one of the operator's own.",
+    }),
+    accountId: t.exposeID('accountId', {
+      nullable: true,
+      description: 'ConnectedAccount.id, where it is about an account or a tweet.',
+    }),
+    tweetId: t.exposeID('tweetId', { nullable: true, description: 'Tweet.id, where it is about a tweet.' }),
+    apiTokenId: t.exposeID('apiTokenId', {
+      nullable: true,
+      description: 'The id of an API token, where it is about one. Never the token.',
+    }),
+    webhookEndpointId: t.exposeID('webhookEndpointId', {
+      nullable: true,
+      description: 'The id of a webhook endpoint, where it is about one.',
+    }),
+  }),
+})
+
+builder.queryField('events', (t) =>
+  t.connection(
+    {
+      type: EventRef,
+      authScopes: { signedIn: true },
+      description: `What happened to the viewer, oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
+      args: {
+        types: t.arg({ type: [EventTypeRef], description: 'Only these. Default: all.' }),
+        accountId: t.arg.id({ description: 'Only what is about this account: ConnectedAccount.id.' }),
+      },
+      complexity: pageComplexity,
+      resolve: (_, args, context) => {
+        refuseOddPage(args)
+        return resolveCursorConnection(
+          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (event: Event) => writeEventCursor(event) },
+          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
+            listEvents(context.deps, { userId: getViewer(context).user.id }, readFilter(args), {
+              after: after === undefined ? null : readEventCursor(after, 'after'),
+              before: before === undefined ? null : readEventCursor(before, 'before'),
+              limit,
+              inverted,
+            }),
+        )
+      },
+    },
+    { name: 'EventConnection', description: 'A page of events.' },
+    { name: 'EventEdge', description: 'An event and its place in the list.' },
+  ),
+)
+
+function readFilter(args: { types?: readonly EventType[] | null; accountId?: string | null }): EventFilter {
+  if (args.types?.length === 0)
+    throw new AppError('BAD_USER_INPUT', { field: ['types'], detail: 'Name a type in "types", or leave it out.' })
+  return { types: args.types ?? null, accountId: args.accountId ?? null }
+}
+
+function writeEventCursor({ position }: Event): string {
+  return Buffer.from(`event:${position}`).toString('base64url')
+}
+
+function readEventCursor(cursor: string, argument: string): number {
+  // 15 digits are always a safe integer.
+  const match = /^event:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString())
+  return match === null ? refuseCursor(argument) : Number(match[1])
+}
+
+// A name of GraphQL has no dots.
+function enumName(type: EventType): string {
+  return type.replace('.', '_').toUpperCase()
+}

@@ -1,0 +1,50 @@
+// What a person's events say, by the API.
+import type { Browser } from './browser.ts'
+import type { World } from './harness.ts'
+
+export type EventView = {
+  id: string
+  type: string
+  reason: string | null
+  occurredAt: string
+  userId: string | null
+  accountId: string | null
+  tweetId: string | null
+  apiTokenId: string | null
+  webhookEndpointId: string | null
+}
+
+export type EventPage = {
+  edges: { cursor: string; node: EventView }[]
+  pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null }
+}
+
+let lastNumber = 0
+
+/** Somebody of whom nothing has happened yet but this sign-in. */
+export async function newPerson(world: World): Promise<Browser> {
+  lastNumber += 1
+  const login = `person-${lastNumber}`
+  world.sandbox.control.addGithubPerson(login)
+  return world.signedIn(login)
+}
+
+export async function readPage(person: Browser, variables: Record<string, unknown> = {}): Promise<EventPage> {
+  const { events } = await person.api<{ events: EventPage }>('events', variables)
+  return events
+}
+
+/** The person's events, oldest first; there must not be more than a page of them. */
+export async function readEvents(person: Browser, variables: Record<string, unknown> = {}): Promise<EventView[]> {
+  const page = await readPage(person, { first: 100, ...variables })
+  if (page.pageInfo.hasNextPage) throw new Error('There are more than 100 events')
+  return page.edges.map(({ node }) => node)
+}
+
+/** What happened and why, without what a session does. */
+export async function readStory(person: Browser): Promise<string[]> {
+  const events = await readEvents(person)
+  return events
+    .filter(({ type }) => !type.startsWith('SESSION_'))
+    .map(({ type, reason }) => (reason === null ? type : `${type} ${reason}`))
+}
