@@ -6,8 +6,11 @@
  */
 export const errorCodes = {
   // About the request itself: top-level GraphQL errors.
-  UNAUTHENTICATED: { retry: 'action', sentence: 'Sign in first: open /auth/github in this browser.' },
-  FORBIDDEN: { retry: 'never', sentence: 'You may not do this.' },
+  UNAUTHENTICATED: {
+    retry: 'action',
+    sentence: 'Sign in first, by opening /auth/github in this browser, or send an API token.',
+  },
+  FORBIDDEN: { retry: 'action', sentence: 'What you asked with may not do this.' },
   BAD_USER_INPUT: { retry: 'never', sentence: 'Correct the input and send it again.' },
   RATE_LIMITED: {
     retry: 'later',
@@ -109,6 +112,19 @@ export const errorCodes = {
     retry: 'never',
     sentence:
       'The events that followed this cursor are not all kept any more. Read connectedAccounts and tweets to see how things stand, then go on without a cursor.',
+  },
+
+  // API tokens.
+  API_TOKEN_NOT_FOUND: { retry: 'never', sentence: 'You have no API token with this id. List yours with apiTokens.' },
+  API_TOKEN_NAME_INVALID: {
+    retry: 'never',
+    sentence: 'An API token needs a name of 1 to 100 characters, on one line.',
+  },
+  API_TOKEN_SCOPES_INVALID: { retry: 'never', sentence: 'Give the API token at least one scope, and only known ones.' },
+  API_TOKEN_EXPIRY_INVALID: { retry: 'never', sentence: 'expiresInDays is a whole number of days from 1 to 366.' },
+  TOO_MANY_API_TOKENS: {
+    retry: 'action',
+    sentence: 'You have 50 API tokens, which is as many as can be good at once. Revoke one that is not used any more.',
   },
 
   // Tweets.

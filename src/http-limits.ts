@@ -6,11 +6,9 @@ import type { HttpEnv } from './http-guards.ts'
 import { createMeter, type Meter } from './rate-limit.ts'
 import type { RateLimitName } from './rate-limit-policies.ts'
 
-/** The budget of whoever asks the API: a person's, wherever signed in; of nobody's, the address's. */
+/** The budget of whoever asks the API: a person's, wherever signed in; a token's own; where nobody is known, the address's. */
 export function openMeter(deps: Deps, c: Context<HttpEnv>): Meter {
-  const { viewer, address } = c.var
-  const meter =
-    viewer === null ? createMeter(deps, 'address', addressBlock(address)) : createMeter(deps, 'user', viewer.user.id)
+  const meter = meterOf(deps, c)
   c.set('meter', meter)
   return meter
 }
@@ -34,4 +32,11 @@ export const tellRateLimit: MiddlewareHandler<HttpEnv> = async (c, next) => {
   c.header('ratelimit-policy', `"${name}";q=${limit};w=${windowSeconds}`)
   c.header('ratelimit', `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`)
   if (retryInSeconds !== null) c.header('retry-after', String(Math.max(Math.ceil(retryInSeconds), 1)))
+}
+
+function meterOf(deps: Deps, { var: { viewer, address } }: Context<HttpEnv>): Meter {
+  if (viewer === null) return createMeter(deps, 'address', addressBlock(address))
+  return viewer.kind === 'SESSION'
+    ? createMeter(deps, 'user', viewer.user.id)
+    : createMeter(deps, 'token', viewer.apiToken.id)
 }

@@ -5,7 +5,8 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from './auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
-import { findViewer, type Viewer } from './auth/viewer.ts'
+import { sessionOf, type Viewer } from './auth/viewer.ts'
+import { TOKEN_PARAMETER } from './bearer.ts'
 import { consoleRoutes } from './console/routes.ts'
 import { isDatabaseOutage } from './db/deadline.ts'
 import type { Deps } from './deps.ts'
@@ -19,12 +20,15 @@ import {
   sendToPublicUrl,
 } from './http-guards.ts'
 import { limitByAddress, openMeter, tellRateLimit } from './http-limits.ts'
+import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import type { Meter } from './rate-limit.ts'
 import { readReturnTo } from './return-to.ts'
 import { finishXConnect, startXConnect } from './x/connect.ts'
 import type { Problem } from './x/problems.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
+const FORM = 'application/x-www-form-urlencoded'
+const MAX_FORM_BYTES = 8_192
 
 /** What the routes hand on to. */
 export type Handlers = {
@@ -40,7 +44,7 @@ export type Handlers = {
 /** All routes. */
 export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
-  app.use(observeRequests(deps), securityHeaders(deps), tellRateLimit)
+  app.use(observeRequests(deps), securityHeaders(deps), tellRateLimit, refuseTokenInUrl)
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     try {
@@ -75,19 +79,6 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   return app
 }
 
-function identify(deps: Deps) {
-  return async (c: Context<HttpEnv>, next: () => Promise<void>) => {
-    const { viewer, setCookie: renewed } = await findViewer(deps, c.req.header('cookie') ?? null)
-    c.set('viewer', viewer)
-    await next()
-    if (renewed === null) return
-    // What the route did with the session stands: after signing in or out, the renewed cookie would bring the dead session back.
-    const name = renewed.slice(0, renewed.indexOf('=') + 1)
-    if (!c.res.headers.getSetCookie().some((header) => header.startsWith(name)))
-      c.header('set-cookie', renewed, { append: true })
-  }
-}
-
 function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   const secure = deps.config.publicUrl.startsWith('https:')
   const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
@@ -118,7 +109,8 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     try {
       const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
-      if (c.var.viewer !== null) await endSession(deps, c.var.viewer.session.id, 'REPLACED')
+      const planted = sessionOf(c.var.viewer)
+      if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
       const { setCookie: session } = await startSession(deps, user.id)
       c.header('set-cookie', session, { append: true })
       return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
@@ -129,7 +121,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   })
 
   app.post('/auth/sign-out', async (c) => {
-    const { setCookie: blank } = await endSession(deps, c.var.viewer?.session.id ?? null, 'SIGNED_OUT')
+    const { setCookie: blank } = await endSession(deps, sessionOf(c.var.viewer)?.session.id ?? null, 'SIGNED_OUT')
     c.header('set-cookie', blank, { append: true })
     return c.redirect('/', 303)
   })
@@ -137,10 +129,10 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
 
 function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
   app.get('/auth/x', refuseCrossSiteNavigation(deps), async (c) => {
-    if (c.var.viewer === null)
-      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
+    const viewer = sessionOf(c.var.viewer)
+    if (viewer === null) return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
     try {
-      const { authorizationUrl } = await startXConnect(deps, c.var.viewer, {
+      const { authorizationUrl } = await startXConnect(deps, viewer, {
         returnTo: c.req.query('returnTo') ?? null,
         scopes: c.req.query('scopes')?.split(/[\s,]+/) ?? null,
         expectedUsername: c.req.query('expectedUsername') ?? null,
@@ -154,7 +146,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
   })
 
   app.get('/auth/x/callback', limitByAddress(deps, 'sign-in'), async (c) => {
-    const finished = await finishXConnect(deps, c.var.viewer, readCallback(c))
+    const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
     const code = finished.status === 'failed' ? finished.error.code : null
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
     return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)
@@ -164,6 +156,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
 function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
     const contentType = c.req.header('content-type')?.split(';')[0]?.trim()
+    if (contentType === FORM && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return refuseMisplacedToken(c)
     // Of a browser's forms none can send this, so that a cookie never rides on one.
     if (contentType !== 'application/json') {
       return c.json(
@@ -187,6 +180,18 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', (c) =>
     c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' }),
   )
+}
+
+// Null when it is longer than any form of ours.
+async function readForm({ body }: Request): Promise<URLSearchParams | null> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk)
+    bytes += chunk.byteLength
+    if (bytes > MAX_FORM_BYTES) return null
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString())
 }
 
 // A repeated parameter is refused: two readers of one URL may each see another one.

@@ -2,6 +2,7 @@
 // instance can do them.
 import { type SQL, sql } from 'drizzle-orm'
 import { fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
+import { sweepApiTokens } from './auth/api-token.ts'
 import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
@@ -97,6 +98,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepSessions(deps)
   await sweepRateLimits(deps)
   await sweepEvents(deps)
+  await sweepApiTokens(deps)
   await refreshIdle(deps)
 }
 

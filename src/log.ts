@@ -22,6 +22,9 @@ const SECRET_KEYS = [
   'password',
 ]
 
+// An API token, wherever in a line somebody's mistake has put it: in a path, or in an id of a request.
+const API_TOKEN = /xcg_[0-9A-Za-z]{33}/g
+
 /**
  * Makes the logger. Errors are logged with their code, message, stack and causes; secrets under well-known names are blanked.
  * @param destination where lines go; standard output unless told otherwise.
@@ -34,6 +37,7 @@ export function createLog(level: string, destination?: DestinationStream): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: SECRET_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]), censor: '[secret]' },
     serializers: { error: describeError },
+    hooks: { streamWrite: (line: string) => line.replace(API_TOKEN, '[secret]') },
   }
   return destination === undefined ? pino(options) : pino(options, destination)
 }

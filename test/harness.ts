@@ -20,6 +20,10 @@ export type World = {
   sandbox: Sandbox
   /** The tables, for looking at rows and for seeding a state directly. */
   db(): Db
+  /** What the tables are in. */
+  database(): Database
+  /** The gateway's time. */
+  clock: Clock
   /** All that the gateway has logged. */
   logs(): string
   /** Moves the gateway's time and the sandbox's together. */
@@ -113,6 +117,8 @@ export async function startWorld(
     },
     sandbox,
     db: () => opened.db,
+    database: () => opened,
+    clock,
     logs: () => lines.join(''),
     advance: (seconds) => {
       offsetSeconds += seconds

@@ -19,8 +19,9 @@ import {
 // Milliseconds: what a JavaScript Date can hold, so that a cursor made from a row finds that row again.
 const moment = () => timestamp({ withTimezone: true, precision: 3, mode: 'date' })
 const id = () => uuid().primaryKey().defaultRandom()
-const oneOf = (column: AnyPgColumn, values: readonly string[]) =>
-  sql`${column} in (${sql.raw(values.map((value) => `'${value}'`).join(', '))})`
+const oneOf = (column: AnyPgColumn, values: readonly string[]) => sql`${column} in (${listed(values)})`
+const allOf = (column: AnyPgColumn, values: readonly string[]) => sql`${column} <@ array[${listed(values)}]`
+const listed = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(', '))
 
 export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
 export const attemptStatuses = ['PENDING', 'SUCCEEDED', 'FAILED'] as const
@@ -64,6 +65,9 @@ export const eventTypes = [
   'link_visibility.changed',
   'webhook.disabled',
 ] as const
+export const apiScopes = ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write', 'events:read'] as const
+/** What an operator's token may hold: it acts for nobody, so that it can only look. */
+export const operatorScopes = ['accounts:read', 'events:read'] as const satisfies readonly (typeof apiScopes)[number][]
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
 /** A person. Made at the first sign-in, keyed on GitHub's numeric id: logins and addresses change hands. */
@@ -130,6 +134,41 @@ export const connectAttempts = pgTable(
       'connect_attempts_bound',
       sql`(${table.kind} = 'X_CONNECT' and ${table.userId} is not null and ${table.sessionId} is not null) or (${table.kind} = 'GITHUB_SIGN_IN' and ${table.browserHash} is not null)`,
     ),
+  ],
+)
+
+/**
+ * What a program shows to be let in. The secret itself is nowhere: it is shown once, to whoever made it. A user's token acts for that
+ * user within its scopes; one without a user is the operator's. Swept some time after it has ended.
+ */
+export const apiTokens = pgTable(
+  'api_tokens',
+  {
+    id: id(),
+    /** SHA-256 of the secret. */
+    secretHash: text().notNull().unique('api_tokens_secret_hash'),
+    /** The secret's first and last characters, by which people know it again. */
+    prefix: text().notNull(),
+    lastFour: text().notNull(),
+    name: text().notNull(),
+    /** Whom it acts for; null for an operator's. */
+    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    scopes: text({ enum: apiScopes }).array().notNull(),
+    createdAt: moment().notNull(),
+    expiresAt: moment().notNull(),
+    /** Written at most once a minute. */
+    lastUsedAt: moment(),
+    revokedAt: moment(),
+  },
+  (table) => [
+    index().on(table.userId, table.createdAt),
+    index('api_tokens_ended').on(sql`coalesce(${table.revokedAt}, ${table.expiresAt})`),
+    check('api_tokens_secret_hash_form', sql`${table.secretHash} ~ '^[0-9a-f]{64}$'`),
+    check('api_tokens_shown', sql`length(${table.prefix}) = 8 and length(${table.lastFour}) = 4`),
+    check('api_tokens_name', sql`length(${table.name}) between 1 and 100`),
+    check('api_tokens_scopes', sql`cardinality(${table.scopes}) > 0 and ${allOf(table.scopes, apiScopes)}`),
+    check('api_tokens_operator_scopes', sql`${table.userId} is not null or ${allOf(table.scopes, operatorScopes)}`),
+    check('api_tokens_expires', sql`${table.expiresAt} > ${table.createdAt}`),
   ],
 )
 

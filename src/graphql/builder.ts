@@ -4,8 +4,10 @@ import ComplexityPlugin from '@pothos/plugin-complexity'
 import RelayPlugin from '@pothos/plugin-relay'
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import { GraphQLError } from 'graphql'
+import { mayAsOperator, mayAsUser, sessionOf } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import type { GraphqlContext } from './context.ts'
+import { type Needs, readNeeds, refuse } from './needs.ts'
 
 /** A page of 100 tweets with their accounts is the dearest honest document. */
 export const MAX_COMPLEXITY = 5_000
@@ -18,7 +20,7 @@ export const builder = new SchemaBuilder<{
   Context: GraphqlContext
   DefaultFieldNullability: false
   DefaultInputFieldRequiredness: false
-  AuthScopes: { signedIn: boolean }
+  AuthScopes: Required<Needs>
   Scalars: {
     ID: { Input: string; Output: string }
     DateTime: { Input: Date; Output: Date }
@@ -37,8 +39,18 @@ export const builder = new SchemaBuilder<{
     limit: { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH, breadth: MAX_BREADTH },
   },
   scopeAuth: {
-    authScopes: ({ viewer }) => ({ signedIn: viewer !== null }),
-    unauthorizedError: () => new AppError('UNAUTHENTICATED'),
+    authScopes: ({ viewer }) => ({
+      anyone: true,
+      session: sessionOf(viewer) !== null,
+      scope: (scope) => mayAsUser(viewer, scope),
+      operator: (scope) => mayAsOperator(viewer, scope),
+    }),
+    // Reached only by a document that was not looked at as a whole before.
+    unauthorizedError: (_parent, { viewer }, { parentType, fieldName }) => {
+      const field = parentType.getFields()[fieldName]
+      return refuse(viewer, new Map([[`${parentType.name}.${fieldName}`, (field && readNeeds(field)) ?? {}]]))
+    },
+    authorizeOnSubscribe: true,
   },
   relay: {
     cursorType: 'String',
@@ -67,7 +79,13 @@ export const builder = new SchemaBuilder<{
   },
 })
 
-builder.queryType({ description: 'What can be read.' })
+builder.queryType({
+  description: [
+    'What can be read.',
+    'The last line of a description says what the field needs of who asks: "nothing"; "a session", that is a signed-in browser; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
+    'A document that names a field which it may not have is refused before anything of it is done.',
+  ].join('\n\n'),
+})
 builder.mutationType({
   description:
     'What can be done. Every mutation answers with a payload whose `userErrors` say what a person can act on.',

@@ -3,7 +3,7 @@ import { AppError, isErrorCode } from '../errors.ts'
 import { findConnectAttempt, startXConnect } from '../x/connect.ts'
 import { builder } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
-import { getViewer } from './context.ts'
+import { getSession, getUser } from './context.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
@@ -36,6 +36,7 @@ const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').im
     account: t.field({
       type: ConnectedAccountRef,
       nullable: true,
+      authScopes: { scope: 'accounts:read' },
       description: 'The linked account; null unless SUCCEEDED.',
       resolve: ({ accountId }, _args, { accounts }) => (accountId === null ? null : accounts.load(accountId)),
     }),
@@ -65,10 +66,10 @@ builder.queryField('connectAttempt', (t) =>
   t.field({
     type: ConnectAttemptRef,
     nullable: true,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'accounts:read' },
     description: "One of the viewer's attempts to link an account; null when there is none with this id.",
     args: { id: t.arg.id({ required: true, description: 'ConnectAttempt.id' }) },
-    resolve: (_, { id }, context) => findConnectAttempt(context.deps, getViewer(context).user.id, id),
+    resolve: (_, { id }, context) => findConnectAttempt(context.deps, getUser(context).id, id),
   }),
 )
 
@@ -118,13 +119,13 @@ const StartXConnectPayloadRef = builder.objectRef<Payload<Started>>('StartXConne
 builder.mutationField('startXConnect', (t) =>
   t.field({
     type: StartXConnectPayloadRef,
-    authScopes: { signedIn: true },
+    authScopes: { session: true },
     description:
       'Starts linking an X account. Send the user to `authorizationUrl`, in the browser that holds this session: only that session can finish.',
     args: { input: t.arg({ type: StartXConnectInput, description: 'What to ask of the link.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() =>
-        startXConnect(context.deps, getViewer(context), {
+        startXConnect(context.deps, getSession(context), {
           returnTo: input?.returnTo ?? null,
           scopes: input?.scopes ?? null,
           expectedUsername: input?.expectedUsername ?? null,

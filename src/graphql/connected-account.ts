@@ -9,7 +9,7 @@ import {
 } from '../x/accounts.ts'
 import { missingScopes } from '../x/scopes.ts'
 import { builder, describeValues } from './builder.ts'
-import { getViewer } from './context.ts'
+import { getUser } from './context.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
 const ProviderRef = builder.enumType('Provider', {
@@ -149,23 +149,23 @@ export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('Connecte
 builder.queryFields((t) => ({
   connectedAccounts: t.field({
     type: [ConnectedAccountRef],
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'accounts:read' },
     description: "The viewer's X accounts, the last linked first.",
     args: {
       includeDisconnected: t.arg.boolean({ defaultValue: false, description: 'Also those that were unlinked.' }),
     },
     resolve: (_, { includeDisconnected }, context) =>
-      listConnectedAccounts(context.deps, getViewer(context).user.id, {
+      listConnectedAccounts(context.deps, getUser(context).id, {
         includeDisconnected: includeDisconnected ?? false,
       }),
   }),
   connectedAccount: t.field({
     type: ConnectedAccountRef,
     nullable: true,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'accounts:read' },
     description: "One of the viewer's accounts; null when there is none with this id.",
     args: { id: t.arg.id({ required: true, description: 'ConnectedAccount.id' }) },
-    resolve: (_, { id }, context) => findConnectedAccount(context.deps, getViewer(context).user.id, id),
+    resolve: (_, { id }, context) => findConnectedAccount(context.deps, getUser(context).id, id),
   }),
 }))
 
@@ -194,11 +194,11 @@ const DisconnectAccountPayloadRef = builder.objectRef<Payload<ConnectedAccount>>
 builder.mutationField('disconnectAccount', (t) =>
   t.field({
     type: DisconnectAccountPayloadRef,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'accounts:write' },
     description:
       'Unlinks an account. Its tokens are deleted here at once; the grant is revoked at X in the background, also when X is down just now.',
     args: { input: t.arg({ type: DisconnectAccountInput, required: true, description: 'What to unlink.' }) },
     resolve: (_, { input }, context) =>
-      toPayload(() => disconnectAccount(context.deps, getViewer(context).user.id, input.accountId)),
+      toPayload(() => disconnectAccount(context.deps, getUser(context).id, input.accountId)),
   }),
 )

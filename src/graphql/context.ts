@@ -1,14 +1,13 @@
 import DataLoader from 'dataloader'
-import type { Viewer } from '../auth/viewer.ts'
+import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
 import type { Meter } from '../rate-limit.ts'
 import { type ConnectedAccount, listAccountsByIds } from '../x/accounts.ts'
 
 /** What a resolver knows of the request it answers. */
 export type GraphqlContext = {
   deps: Deps
-  /** Null when nobody is signed in. */
+  /** Null when nobody is known. */
   viewer: Viewer | null
   requestId: string
   /** What the document is paid from. */
@@ -31,8 +30,16 @@ export function createContext(
   return { deps, viewer, requestId, meter, setCookie, accounts }
 }
 
-/** The viewer of a request that needs one. @throws AppError UNAUTHENTICATED */
-export function getViewer(context: GraphqlContext): Viewer {
-  if (context.viewer === null) throw new AppError('UNAUTHENTICATED')
-  return context.viewer
+/** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */
+export function getUser({ viewer }: GraphqlContext): User {
+  if (viewer === null || viewer.kind === 'OPERATOR_TOKEN')
+    throw new Error('Bug: a field that needs a user let in nobody')
+  return viewer.user
+}
+
+/** The signed-in browser that is asking. Only for fields that need a session. */
+export function getSession({ viewer }: GraphqlContext): SessionViewer {
+  const session = sessionOf(viewer)
+  if (session === null) throw new Error('Bug: a field that needs a session let in somebody without')
+  return session
 }

@@ -3,7 +3,7 @@ import { eventTypes } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { EVENTS_KEPT_SECONDS, type Event, type EventFilter, type EventType, listEvents } from '../events.ts'
 import { builder } from './builder.ts'
-import { getViewer } from './context.ts'
+import { getUser } from './context.ts'
 import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
@@ -72,7 +72,7 @@ builder.queryField('events', (t) =>
   t.connection(
     {
       type: EventRef,
-      authScopes: { signedIn: true },
+      authScopes: { scope: 'events:read' },
       description: `What happened to the viewer, oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: 'Only these. Default: all.' }),
@@ -84,7 +84,7 @@ builder.queryField('events', (t) =>
         return resolveCursorConnection(
           { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (event: Event) => writeEventCursor(event) },
           ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listEvents(context.deps, { userId: getViewer(context).user.id }, readFilter(args), {
+            listEvents(context.deps, { userId: getUser(context).id }, readFilter(args), {
               after: after === undefined ? null : readEventCursor(after, 'after'),
               before: before === undefined ? null : readEventCursor(before, 'before'),
               limit,

@@ -21,8 +21,9 @@ builder.queryField('rateLimit', (t) =>
   t.field({
     type: RateLimitRef,
     nullable: true,
+    authScopes: { anyone: true },
     description:
-      'What is left of the points of whoever asks: of a signed-in user in all sessions, or of the address. Null where the operator limits nothing.',
+      'What is left of the points of whoever asks: of a signed-in user in all sessions, of an API token, or of the address. Null where the operator limits nothing.',
     resolve: (_, _args, { deps, meter }) => {
       const reading = meter.reading()
       if (reading === null) return null

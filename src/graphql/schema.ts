@@ -2,6 +2,7 @@ import { lexicographicSortSchema, printSchema } from 'graphql'
 import { builder } from './builder.ts'
 import './connect-attempt.ts'
 import './connected-account.ts'
+import { describeNeeds } from './needs.ts'
 import './rate-limit.ts'
 import './event.ts'
 import './tweet.ts'
@@ -10,6 +11,7 @@ import './user-error.ts'
 
 /** The executable schema. */
 export const schema = builder.toSchema()
+describeNeeds(schema)
 
 /** The SDL as it is published in schema/schema.graphql. */
 export function printSdl(): string {

@@ -1,11 +1,13 @@
 import { GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
+import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../bearer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
+import { findRefusal } from './needs.ts'
 import { schema } from './schema.ts'
 
 /** What the HTTP edge knows of a request before GraphQL reads it. */
@@ -27,7 +29,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
-    plugins: [limitTokens, withCodes, payBeforehand, describeErrors(deps)],
+    plugins: [refuseMisplacedToken, limitTokens, withCodes, refuseForbidden, payBeforehand, describeErrors(deps)],
     // What goes wrong outside of resolvers.
     maskedErrors: { maskError: (error) => describe(deps, error, null) },
     maxRequestBodySize: MAX_BODY_BYTES,
@@ -84,6 +86,29 @@ const withCodes: Plugin = {
 const payBeforehand: Plugin<GraphqlContext> = {
   onExecute: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
   onSubscribe: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
+}
+
+// Before anything is done: a tweet must not be posted for a client that then may not read the answer.
+const refuseForbidden: Plugin<GraphqlRequest> = {
+  onValidate:
+    ({ params, context }) =>
+    ({ valid, setResult }) => {
+      const refusal = valid ? findRefusal(params.schema, params.documentAST, context.viewer) : null
+      if (refusal !== null) setResult([refusal])
+    },
+}
+
+// A token beside the query is one that a proxy, or whoever logs bodies, may have kept.
+const refuseMisplacedToken: Plugin = {
+  onParams: ({ params }) => {
+    if (!(TOKEN_PARAMETER in params)) return
+    throw new GraphQLError(MISPLACED_TOKEN, {
+      extensions: {
+        code: 'UNAUTHENTICATED' satisfies ErrorCode,
+        http: { status: 401, headers: { 'www-authenticate': challenge(null) } },
+      },
+    })
+  },
 }
 
 // Here, and not where errors are masked: only here is it known which request it was.

@@ -4,7 +4,7 @@ import type { Tweet } from '../tweet-outcome.ts'
 import { deleteTweet, findTweet, listTweets, postTweet, type TweetCursor, tweetError } from '../tweets.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
-import { getViewer } from './context.ts'
+import { getUser } from './context.ts'
 import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
@@ -62,6 +62,7 @@ const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
     }),
     account: t.field({
       type: ConnectedAccountRef,
+      authScopes: { scope: 'accounts:read' },
       description: 'The account it was posted with.',
       resolve: ({ accountId }, _args, { accounts }) => accounts.load(accountId),
     }),
@@ -78,15 +79,15 @@ builder.queryFields((t) => ({
   tweet: t.field({
     type: TweetRef,
     nullable: true,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'tweets:read' },
     description: "One of the viewer's tweets; null when there is none with this id.",
     args: { id: t.arg.id({ required: true, description: 'Tweet.id' }) },
-    resolve: (_, { id }, context) => findTweet(context.deps, getViewer(context).user.id, id),
+    resolve: (_, { id }, context) => findTweet(context.deps, getUser(context).id, id),
   }),
   tweets: t.connection(
     {
       type: TweetRef,
-      authScopes: { signedIn: true },
+      authScopes: { scope: 'tweets:read' },
       description:
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
       args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
@@ -96,7 +97,7 @@ builder.queryFields((t) => ({
         return resolveCursorConnection(
           { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (tweet: Tweet) => writeCursor(tweet) },
           ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listTweets(context.deps, getViewer(context).user.id, {
+            listTweets(context.deps, getUser(context).id, {
               accountId: args.accountId ?? null,
               // Newest first: what comes after a cursor is older.
               olderThan: after === undefined ? null : readCursor(after, 'after'),
@@ -175,13 +176,13 @@ const DeleteTweetPayloadRef = builder.objectRef<Payload<Tweet>>('DeleteTweetPayl
 builder.mutationFields((t) => ({
   postTweet: t.field({
     type: PostTweetPayloadRef,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
     description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
     args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet.' }) },
     resolve: async (_, { input }, context) => {
       const payload = await toPayload(() =>
-        postTweet(context.deps, getViewer(context).user.id, {
+        postTweet(context.deps, getUser(context).id, {
           text: input.text,
           accountId: input.accountId ?? null,
           idempotencyKey: input.idempotencyKey ?? null,
@@ -196,12 +197,11 @@ builder.mutationFields((t) => ({
   }),
   deleteTweet: t.field({
     type: DeleteTweetPayloadRef,
-    authScopes: { signedIn: true },
+    authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
     description: 'Deletes a posted tweet at X.',
     args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'What to delete.' }) },
-    resolve: (_, { input }, context) =>
-      toPayload(() => deleteTweet(context.deps, getViewer(context).user.id, input.tweetId)),
+    resolve: (_, { input }, context) => toPayload(() => deleteTweet(context.deps, getUser(context).id, input.tweetId)),
   }),
 }))
 

@@ -1,7 +1,7 @@
 import { endSession } from '../auth/session.ts'
 import type { User } from '../auth/viewer.ts'
 import { builder } from './builder.ts'
-import { getViewer } from './context.ts'
+import { getSession } from './context.ts'
 
 const UserRef = builder.objectRef<User>('User').implement({
   description: 'A person who signed in with GitHub.',
@@ -27,8 +27,10 @@ builder.queryField('viewer', (t) =>
   t.field({
     type: UserRef,
     nullable: true,
-    description: 'Who is asking; null when signed out. Sign in by opening /auth/github in the browser.',
-    resolve: (_, _args, { viewer }) => viewer?.user ?? null,
+    authScopes: { anyone: true },
+    description:
+      "The user who is asking, or for whom a user's API token does; null when signed out, and for the operator's. Sign in by opening /auth/github in the browser.",
+    resolve: (_, _args, { viewer }) => (viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user),
   }),
 )
 
@@ -42,10 +44,10 @@ const SignOutPayloadRef = builder.objectRef<{ signedOut: boolean }>('SignOutPayl
 builder.mutationField('signOut', (t) =>
   t.field({
     type: SignOutPayloadRef,
-    authScopes: { signedIn: true },
+    authScopes: { session: true },
     description: 'Ends this session. Linked accounts stay linked.',
     resolve: async (_, _args, context) => {
-      const { setCookie } = await endSession(context.deps, getViewer(context).session.id, 'SIGNED_OUT')
+      const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
       context.setCookie(setCookie)
       return { signedOut: true }
     },

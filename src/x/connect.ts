@@ -12,7 +12,7 @@ import {
   takeAttempt,
 } from '../auth/attempt.ts'
 import { createAuthorizationUrl, exchangeCode } from '../auth/oauth.ts'
-import type { Viewer } from '../auth/viewer.ts'
+import type { SessionViewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
@@ -51,7 +51,7 @@ const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
  */
 export async function startXConnect(
   deps: Deps,
-  viewer: Viewer,
+  viewer: SessionViewer,
   input: StartXConnectInput,
 ): Promise<{ authorizationUrl: string; attempt: ConnectAttempt }> {
   const scopes = readScopes(input.scopes)
@@ -104,7 +104,7 @@ export async function findConnectAttempt(
  */
 export async function finishXConnect(
   deps: Deps,
-  viewer: Viewer | null,
+  viewer: SessionViewer | null,
   parameters: CallbackParameters,
 ): Promise<FinishedXConnect> {
   let attempt: ConnectAttempt | null = null

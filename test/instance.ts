@@ -1,0 +1,77 @@
+// A further instance of the gateway on a world's database, without a port and without background work: all it asks of the database it
+// asks for its requests, so that they can be counted.
+import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+import { createApp } from '../src/app.ts'
+import * as tables from '../src/db/tables.ts'
+import { createLog } from '../src/log.ts'
+import { noBreaker } from '../src/outbound.ts'
+import { productionTiming } from '../src/timing.ts'
+import type { World } from './harness.ts'
+
+export type Instance = ReturnType<typeof openInstance>
+
+export type ApiAnswer = {
+  status: number
+  challenge: string | null
+  /** The body as it came. */
+  text: string
+  data: Record<string, unknown> | null
+  errors: { message: string; extensions: { code: string; missingScopes?: string[] } }[]
+}
+
+export function openInstance(world: World) {
+  const queries: string[] = []
+  const lines: string[] = []
+  const { source } = world.database()
+  const options = {
+    schema: tables,
+    casing: 'snake_case',
+    logger: { logQuery: (text: string) => queries.push(text) },
+  } as const
+  const pool = source.kind === 'postgres' ? postgres(source.url, { max: 4, onnotice: () => {} }) : null
+  const db = source.kind === 'pglite' ? drizzlePglite(source.client, options) : drizzlePostgres(pool ?? '', options)
+  const app = createApp({
+    db,
+    config: world.config,
+    clock: world.clock,
+    log: createLog('debug', { write: (line) => lines.push(line) }),
+    timing: productionTiming,
+    breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
+    jobs: {
+      enqueue: async () => {
+        throw new Error('This instance has no background work')
+      },
+    },
+    rotations: new Map(),
+  })
+
+  async function request(path: string, init: RequestInit = {}): Promise<Response> {
+    return app.fetch(new Request(`${world.url}${path}`, init))
+  }
+
+  /** Sends a document with these headers. */
+  async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiAnswer> {
+    const response = await request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ query, variables }),
+    })
+    const text = await response.text()
+    const { data = null, errors = [] } = JSON.parse(text)
+    return { status: response.status, challenge: response.headers.get('www-authenticate'), text, data, errors }
+  }
+
+  /** The queries made while `work` went on. */
+  async function queriesOf(work: () => Promise<unknown>): Promise<string[]> {
+    const before = queries.length
+    await work()
+    return queries.slice(before)
+  }
+
+  return { request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
+}
+
+/** The header that presents a token. */
+export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` })
