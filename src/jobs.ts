@@ -12,7 +12,7 @@ import type { Log } from './log.ts'
 import { sweepRateLimits } from './rate-limit.ts'
 import { settleTweet, sweepTweets } from './tweet-outcome.ts'
 import { revokeGrant } from './x/revocation.ts'
-import { refreshIdle } from './x/tokens.ts'
+import { recoverLatePairs, refreshIdle } from './x/tokens.ts'
 
 /** The job queue: what features ask through, and its life. */
 export type JobQueue = {
@@ -99,6 +99,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepRateLimits(deps)
   await sweepEvents(deps)
   await sweepApiTokens(deps)
+  await recoverLatePairs(deps)
   await refreshIdle(deps)
 }
 

@@ -11,7 +11,8 @@ const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
 const typeDescriptions: Record<EventType, string> = {
   'account.connected': 'An X account was linked: for the first time, or after it was unlinked.',
   'account.reconnected': 'An X account that was linked was linked once more.',
-  'account.recovered': 'An account that was NEEDS_REAUTH was linked again, and works.',
+  'account.recovered':
+    'An account that was NEEDS_REAUTH works again: it was linked again, or a pair of tokens that was lost turned up.',
   'account.needs_reauth': 'A link has broken, and only the user can help. `reason` is an AccountStatusReason.',
   'account.disconnected': 'An account was unlinked.',
   'account.profile_changed':

@@ -5,6 +5,7 @@ import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events.ts'
 import { requestRevocation } from './revocation.ts'
+import { workingStatus } from './scopes.ts'
 import { openToken } from './sealed-tokens.ts'
 
 /** A linked X account, with when its access token ends and what last happened to its tokens (null when it holds none). */
@@ -130,6 +131,30 @@ export async function markNeedsReauth(
     if (marked !== undefined)
       await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
   })
+}
+
+type HeldAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
+
+/** Locks an account for the transaction, before its tokens: the other way round two could wait for each other. Null when it is gone. */
+export async function holdAccount(deps: Deps, accountId: string): Promise<HeldAccount | null> {
+  const [account] = await deps.db
+    .select()
+    .from(connectedAccounts)
+    .where(eq(connectedAccounts.id, accountId))
+    .for('no key update')
+  return account ?? null
+}
+
+/** Says that an account works again, in the transaction that stores its new pair. One that was never given up stays as it is. */
+export async function markRecovered(deps: Deps, account: HeldAccount): Promise<void> {
+  if (account.status !== 'NEEDS_REAUTH') return
+  const { id: accountId, userId } = account
+  const now = workingStatus(account.scopes)
+  await deps.db
+    .update(connectedAccounts)
+    .set({ ...now, statusSince: deps.clock.sqlNow() })
+    .where(eq(connectedAccounts.id, accountId))
+  await recordEvent(deps, { type: 'account.recovered', userId, accountId, reason: now.statusReason })
 }
 
 async function requestRevocationOf(

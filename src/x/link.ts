@@ -6,7 +6,7 @@ import { type NewEvent, recordEvent } from '../events.ts'
 import type { XProfile } from './api.ts'
 import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { FRESH } from './rotation-claim.ts'
-import { missingScopes } from './scopes.ts'
+import { workingStatus } from './scopes.ts'
 import { sealToken } from './sealed-tokens.ts'
 import type { IssuedTokens } from './token-answer.ts'
 
@@ -49,12 +49,10 @@ async function upsert(
   issued: FreshTokens & { receivedAt: number; grantId: string },
 ): Promise<string> {
   const now = deps.clock.sqlNow()
-  const limited = missingScopes({ scopes }).length > 0
   const values = {
     ...profile,
     scopes,
-    status: limited ? ('LIMITED' as const) : ('ACTIVE' as const),
-    statusReason: limited ? ('SCOPES_NOT_GRANTED' as const) : null,
+    ...workingStatus(scopes),
     statusSince: now,
     connectedAt: now,
     disconnectedAt: null,

@@ -1,8 +1,8 @@
 // Who may rotate an account's tokens: a lease with a fence on its row, how it is taken, and the ways of giving it back without a pair.
 import { and, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
-import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { oauthTokens } from '../db/tables.ts'
 import { type Deps, sqlIn, transaction } from '../deps.ts'
-import { markNeedsReauth } from './accounts.ts'
+import { holdAccount, markNeedsReauth } from './accounts.ts'
 import { persistently } from './persistently.ts'
 
 /** The row of `oauth_tokens`, as one holder claimed it. */
@@ -167,12 +167,7 @@ export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
 export async function markDead(deps: Deps, claim: Claim): Promise<void> {
   await persistently(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {
-      // The account before its tokens, as in linking and unlinking.
-      await deps.db
-        .select({ id: connectedAccounts.id })
-        .from(connectedAccounts)
-        .where(eq(connectedAccounts.id, claim.accountId))
-        .for('no key update')
+      await holdAccount(deps, claim.accountId)
       const [row] = await deps.db
         .update(oauthTokens)
         .set({

@@ -7,7 +7,7 @@ import { UnsealError } from '../crypto.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { markNeedsReauth } from './accounts.ts'
+import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
 import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
@@ -100,6 +100,21 @@ async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, rec
 }
 
 async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<boolean> {
+  const written = claim.inDoubt
+    ? await transaction(deps, async (deps) => {
+        const account = await holdAccount(deps, claim.accountId)
+        const replaced = await replacePair(deps, claim, pair)
+        if (replaced && account !== null) await markRecovered(deps, account)
+        return replaced
+      })
+    : await replacePair(deps, claim, pair)
+  if (written) return true
+  // The connection may have broken after an earlier try was committed.
+  const [row] = await deps.db.select().from(oauthTokens).where(eq(oauthTokens.accountId, claim.accountId))
+  return row?.accessTokenSealed === pair.accessTokenSealed
+}
+
+async function replacePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<boolean> {
   const [written] = await deps.db
     .update(oauthTokens)
     .set({
@@ -111,10 +126,7 @@ async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<bo
     })
     .where(heldBy(claim))
     .returning({ version: oauthTokens.version })
-  if (written !== undefined) return true
-  // The connection may have broken after an earlier try was committed.
-  const [row] = await deps.db.select().from(oauthTokens).where(eq(oauthTokens.accountId, claim.accountId))
-  return row?.accessTokenSealed === pair.accessTokenSealed
+  return written !== undefined
 }
 
 // Someone else has the row now. A pair of a grant that is no longer ours is revoked, never stored; a pair of the same grant is put

@@ -54,3 +54,10 @@ export function canReadProfile(scopes: readonly string[]): boolean {
 export function missingScopes(account: { scopes: readonly string[] }): string[] {
   return defaultScopes.filter((scope) => !account.scopes.includes(scope))
 }
+
+/** How an account stands whose tokens work: LIMITED where X granted less than all. */
+export function workingStatus(scopes: readonly string[]) {
+  return missingScopes({ scopes }).length === 0
+    ? ({ status: 'ACTIVE', statusReason: null } as const)
+    : ({ status: 'LIMITED', statusReason: 'SCOPES_NOT_GRANTED' } as const)
+}

@@ -6,6 +6,7 @@ import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { markNeedsReauth } from './accounts.ts'
 import type { XAnswer } from './api.ts'
+import { takeUpLatePairs } from './late-pairs.ts'
 import { findBlock, rememberAnswer, type XEndpoint } from './limits.ts'
 import { rotateTokens } from './rotation.ts'
 import { openToken } from './sealed-tokens.ts'
@@ -86,6 +87,29 @@ export async function refreshIdle(deps: Deps): Promise<void> {
   for (const account of idle) {
     const outcome = await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, false))
     // X is down, or rejects our credentials: the others have weeks left, and need not find that out one after the other.
+    if (outcome.kind === 'failed') return
+  }
+}
+
+/**
+ * Tries the pairs that came after their account was given up. One that X still takes brings the account back, without its user.
+ */
+export async function recoverLatePairs(deps: Deps): Promise<void> {
+  await takeUpLatePairs(deps)
+  const late = await deps.db
+    .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
+    .from(oauthTokens)
+    .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
+    .where(
+      and(
+        eq(oauthTokens.state, 'UNCERTAIN'),
+        eq(connectedAccounts.status, 'NEEDS_REAUTH'),
+        or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, deps.clock.sqlNow())),
+      ),
+    )
+    .limit(IDLE_BATCH)
+  for (const account of late) {
+    const outcome = await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, true))
     if (outcome.kind === 'failed') return
   }
 }

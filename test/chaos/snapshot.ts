@@ -11,6 +11,7 @@ export type LinkView = {
   statusReason: string | null
   version: number
   state: string
+  cause: string | null
   leased: boolean
   /** As stored, opened; null when there is none. */
   refreshToken: string | null
@@ -26,6 +27,7 @@ type Row = {
   statusReason: string | null
   version: number
   state: string
+  cause: string | null
   leased: boolean
   refreshTokenSealed: string | null
   orphans: number
@@ -34,7 +36,7 @@ type Row = {
 /** Reads all links. Only while nothing rotates is the picture of one moment. */
 export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promise<LinkView[]> {
   const rows = await arena.sql<Row[]>`
-    select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.lease_id is not null as leased,
+    select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.cause, t.lease_id is not null as leased,
       t.refresh_token_sealed as "refreshTokenSealed",
       (select count(*)::int from rotation_orphans o where o.account_id = a.id and o.from_version = t.version) as orphans
     from connected_accounts a join oauth_tokens t on t.account_id = a.id`

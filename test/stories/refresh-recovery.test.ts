@@ -1,7 +1,7 @@
 // What a killed or stalled process leaves behind, and how the next one takes over. Seeded where nobody can be killed in a story.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { grantRevocations, rotationOrphans } from '../../src/db/tables.ts'
+import { connectedAccounts, events, grantRevocations, rotationOrphans } from '../../src/db/tables.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
@@ -14,6 +14,7 @@ import {
   UNTIL_ENDED_SECONDS,
   watchX,
 } from '../linked-account.ts'
+import { sweepNow } from '../sweep.ts'
 
 let world: World
 beforeAll(async () => {
@@ -167,6 +168,66 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
       { timeout: 15_000 },
     )
     await vi.waitFor(async () => expect(await world.db().select().from(grantRevocations)).toEqual([]))
+  })
+})
+
+describe('a pair that comes after its account was given up', () => {
+  // The holder waits for X; meanwhile another process has taken over, asked X with the same token, and been refused.
+  async function giveUpWhileTheHolderWaits(account: LinkedAccount, more: { scopes?: string[] } = {}): Promise<void> {
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
+    const x = watchX(world)
+    const posting = account.post('By the stalled holder')
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fence: 2, cause: 'HOLDER_LOST' })
+    await world
+      .db()
+      .update(connectedAccounts)
+      .set({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST', ...more })
+      .where(eq(connectedAccounts.id, account.id))
+    expect((await posting).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+  }
+
+  test.each([
+    ['ACTIVE', null, {}],
+    ['LIMITED', 'SCOPES_NOT_GRANTED', { scopes: ['tweet.read', 'users.read', 'offline.access'] }],
+  ])('brings it back to %s without its user, once X has taken it', async (status, statusReason, more) => {
+    const account = await linkAccount(world)
+    await giveUpWhileTheHolderWaits(account, more)
+    expect(await orphansOf(account)).toHaveLength(1)
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
+    await sweepNow(world)
+    expect(await account.show()).toMatchObject({ status, statusReason })
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 3, cause: null, lastEvent: 'RECOVERED' })
+    expect(await orphansOf(account)).toEqual([])
+    expect(account.grant()).toMatchObject({ live: true, rotations: 2, replays: 0 })
+    const told = await world.db().select().from(events).where(eq(events.accountId, account.id))
+    expect(told.filter(({ type }) => type === 'account.recovered')).toMatchObject([{ reason: statusReason }])
+  })
+
+  test('is tried once, and the account stays given up, where X has ended the whole grant', async () => {
+    const account = await linkAccount(world)
+    await giveUpWhileTheHolderWaits(account)
+    world.sandbox.control.revokeGrant(account.username)
+    const x = watchX(world)
+    await sweepNow(world)
+    await sweepNow(world)
+    expect(x.refreshes()).toBe(1)
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'PAIR_LATE', leaseId: null })
+    expect(await orphansOf(account)).toEqual([])
+  })
+
+  test('is tried again after X was down, and the account stays given up until then', async () => {
+    const account = await linkAccount(world)
+    await giveUpWhileTheHolderWaits(account)
+    world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
+    await sweepNow(world)
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    world.advance(5)
+    await sweepNow(world)
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   })
 })
 
