@@ -69,12 +69,21 @@ export function isRowId(text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
 }
 
-/** True when `error` is the violation of the named unique constraint or index. */
+/** True when `error` is the violation of the named constraint or index. */
 export function violates(error: unknown, constraint: string): boolean {
+  return findViolated(error) === constraint
+}
+
+/** True when something could not be written because the user it was to belong to has been deleted meanwhile. */
+export function isUserGone(error: unknown): boolean {
+  return findViolated(error)?.endsWith('_user_id_users_id_fk') ?? false
+}
+
+function findViolated(error: unknown): string | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const named =
       'constraint_name' in cause ? cause.constraint_name : 'constraint' in cause ? cause.constraint : undefined
-    if (named === constraint) return true
+    if (typeof named === 'string') return named
   }
-  return false
+  return null
 }

@@ -80,6 +80,11 @@ export const errorCodes = {
   },
   GITHUB_UNAVAILABLE: { retry: 'later', sentence: 'GitHub could not be reached. Try again shortly.' },
 
+  LOGIN_MISMATCH: {
+    retry: 'never',
+    sentence: 'To delete everything that is stored of you, repeat your own GitHub login.',
+  },
+
   // Accounts.
   ACCOUNT_NOT_FOUND: {
     retry: 'never',

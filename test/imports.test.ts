@@ -12,6 +12,7 @@ const features = [
   'jobs.ts',
   'rate-limit.ts',
   'return-to.ts',
+  'user-deletion.ts',
 ]
 
 /** README › Layout describes the same. A new file or directory of src has no place until it is given one here. */

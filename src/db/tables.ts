@@ -289,7 +289,7 @@ export const grantRevocations = pgTable('grant_revocations', {
   createdAt: moment().notNull(),
 })
 
-/** A tweet, from before X is called to what became of it. Never deleted by us: the idempotency key lives in it. */
+/** A tweet, from before X is called to what became of it. Deleted only with its user: the idempotency key lives in it. */
 export const tweets = pgTable(
   'tweets',
   {

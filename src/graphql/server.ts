@@ -2,7 +2,7 @@ import { GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../bearer.ts'
-import type { Deps } from '../deps.ts'
+import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -148,7 +148,8 @@ function isListed(code: unknown): boolean {
 }
 
 function describe(deps: Deps, error: unknown, requestId: string | null): GraphQLError {
-  const original = error instanceof GraphQLError ? error.originalError : error
+  const thrown = error instanceof GraphQLError ? error.originalError : error
+  const original = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
   const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof AppError) {
     const { code, field, retryAt } = original

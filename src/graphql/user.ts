@@ -1,7 +1,9 @@
 import { endSession } from '../auth/session.ts'
 import type { User } from '../auth/viewer.ts'
+import { deleteUser } from '../user-deletion.ts'
 import { builder } from './builder.ts'
 import { getSession } from './context.ts'
+import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
 const UserRef = builder.objectRef<User>('User').implement({
   description: 'A person who signed in with GitHub.',
@@ -50,6 +52,51 @@ builder.mutationField('signOut', (t) =>
       const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
       context.setCookie(setCookie)
       return { signedOut: true }
+    },
+  }),
+)
+
+const DeleteViewerInput = builder.inputType('DeleteViewerInput', {
+  description: 'Whom to delete.',
+  fields: (t) => ({
+    login: t.string({
+      required: true,
+      description: "The viewer's own GitHub login, repeated so that nobody does this by accident.",
+    }),
+  }),
+})
+
+const DeleteViewerPayloadRef = builder.objectRef<Payload<string>>('DeleteViewerPayload').implement({
+  description: 'The answer to `deleteViewer`.',
+  fields: (t) => ({
+    deletedUserId: t.id({
+      nullable: true,
+      description: 'The id that the user had; null when nothing was deleted.',
+      resolve: ({ thing }) => thing,
+    }),
+    userErrors: t.field({
+      type: [UserErrorRef],
+      description: 'Empty when it worked.',
+      resolve: ({ userErrors }) => userErrors,
+    }),
+  }),
+})
+
+builder.mutationField('deleteViewer', (t) =>
+  t.field({
+    type: DeleteViewerPayloadRef,
+    authScopes: { session: true },
+    description:
+      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user.',
+    args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'Whom to delete.' }) },
+    resolve: (_, { input }, context) => {
+      const { user, session } = getSession(context)
+      return toPayload(async () => {
+        await deleteUser(context.deps, user, input.login)
+        const { setCookie } = await endSession(context.deps, session.id, 'SIGNED_OUT')
+        context.setCookie(setCookie)
+        return user.id
+      })
     },
   }),
 )

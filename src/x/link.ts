@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import { connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
-import { type Deps, sqlIn, transaction, violates } from '../deps.ts'
+import { type Deps, isUserGone, sqlIn, transaction, violates } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events.ts'
 import type { XProfile } from './api.ts'
@@ -16,7 +16,8 @@ export type FreshTokens = IssuedTokens & { accessToken: string }
 /**
  * Stores a link with its tokens: a new account, or the user's own one with its tokens replaced.
  * @returns the account's id. Nothing that can fail comes after the row is written: whoever sees this throw may discard the grant.
- * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant.
+ * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
+ * when the user is gone.
  */
 export async function storeLink(
   deps: Deps,
@@ -37,6 +38,7 @@ export async function storeLink(
   } catch (error) {
     if (violates(error, 'connected_accounts_one_live'))
       throw new AppError('ACCOUNT_LINKED_TO_ANOTHER_USER', { cause: error })
+    if (isUserGone(error)) throw new AppError('SESSION_MISSING', { cause: error })
     throw error
   }
 }
