@@ -16,11 +16,16 @@ export function openMeter(deps: Deps, c: Context<HttpEnv>): Meter {
 /** Counts a request against its address, before it is answered. */
 export function limitByAddress(deps: Deps, name: RateLimitName): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    const meter = createMeter(deps, name, addressBlock(c.var.address))
-    c.set('meter', meter)
-    await meter.spend(1)
+    await payAsAddress(deps, c, name)
     return next()
   }
+}
+
+/** Takes a point of the address that a request comes from. @throws AppError RATE_LIMITED */
+export async function payAsAddress(deps: Deps, c: Context<HttpEnv>, name: RateLimitName): Promise<void> {
+  const meter = createMeter(deps, name, addressBlock(c.var.address))
+  c.set('meter', meter)
+  await meter.spend(1)
 }
 
 /** Tells the caller what is left, where something was spent, in every answer. */

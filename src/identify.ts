@@ -1,10 +1,12 @@
 // Who is asking: a browser with its cookie, or a program with an API token in the Authorization header, where alone it belongs.
 import type { Context, MiddlewareHandler } from 'hono'
+import { isSecret } from './auth/api-token-secret.ts'
 import { findSessionViewer, findTokenViewer } from './auth/viewer.ts'
 import { type BearerError, challenge, MISPLACED_TOKEN, readBearer, TOKEN_PARAMETER } from './bearer.ts'
 import type { Deps } from './deps.ts'
 import type { ErrorCode } from './errors.ts'
 import type { HttpEnv } from './http-guards.ts'
+import { payAsAddress } from './http-limits.ts'
 
 /**
  * Finds out who is asking. An Authorization header decides alone, also when it is worth nothing: whoever sends a token means to act
@@ -18,8 +20,11 @@ export function identify(deps: Deps): MiddlewareHandler<HttpEnv> {
     if (secret === null)
       return refuse(c, null, 'Send an API token as "Authorization: Bearer xcg_…", or no such header.')
     const viewer = await findTokenViewer(deps, secret)
-    if (viewer === null)
+    if (viewer === null) {
+      // What cannot be a token cost us nothing; what can was looked for.
+      if (isSecret(secret)) await payAsAddress(deps, c, 'address')
       return refuse(c, 'invalid_token', 'This API token is not good here: mistyped, expired or revoked. Make another.')
+    }
     c.set('viewer', viewer)
     return next()
   }

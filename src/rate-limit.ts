@@ -27,6 +27,8 @@ export type RateLimit = {
 export type Meter = {
   /** @throws AppError RATE_LIMITED, with nothing spent. */
   spend(points: number): Promise<void>
+  /** True once something was to be spent, whatever came of it. */
+  wasAsked(): boolean
   /** What the last spending came to; null before it, and where nothing is limited. */
   reading(): RateLimit | null
 }
@@ -34,11 +36,14 @@ export type Meter = {
 /** A meter on the budget that a policy gives to `subject`. */
 export function createMeter(deps: Deps, name: RateLimitName, subject: string): Meter {
   let reading: RateLimit | null = null
+  let wasAsked = false
   return {
     spend: async (points) => {
+      wasAsked = true
       reading = await takePoints(deps, name, subject, points)
       if (reading !== null) refuseOverspending(deps, reading)
     },
+    wasAsked: () => wasAsked,
     reading: () => reading,
   }
 }

@@ -49,7 +49,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
   return async (request, about) => {
     const response = await yoga.fetch(new Request(request, { signal: null }), about)
-    if (about.meter.reading() !== null) return response
+    if (about.meter.wasAsked()) return response
     // What was no document to run is paid for afterwards, so that junk is not free.
     try {
       await about.meter.spend(1)

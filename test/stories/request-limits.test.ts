@@ -1,7 +1,9 @@
 // What one caller may ask of the gateway, and what he is told of it. Points of these budgets come back so slowly that none does during a
 // story, however slow the machine, unless the clock is moved.
 import { afterEach, describe, expect, test } from 'vitest'
-import { connectAttempts, rateLimits } from '../../src/db/tables.ts'
+import { createApiToken } from '../../src/auth/api-token.ts'
+import { createSecret } from '../../src/auth/api-token-secret.ts'
+import { connectAttempts, rateLimits, users } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
 import { generousLimits } from '../generous-limits.ts'
 import { startWorld, type World } from '../harness.ts'
@@ -173,6 +175,43 @@ describe('K-07 a person', () => {
     })
     const { rateLimit } = await world.browser().api<{ rateLimit: { limit: number; remaining: number } }>('rate-limit')
     expect(rateLimit).toMatchObject({ limit: 20, remaining: 19 })
+  })
+})
+
+describe('K-07 an API token', () => {
+  const ask = (secret: string) => () => send(world.browser(), '{viewer{login}}', { authorization: `Bearer ${secret}` })
+  const makeToken = async (userId: string | null) => {
+    const deps = { db: world.db(), clock: world.clock }
+    const made = { name: 'a bot', scopes: ['accounts:read'], expiresInDays: null }
+    return (await createApiToken(deps, { userId }, made)).secret
+  }
+
+  test('has a budget of its own: what it spends is missing to no other token, nor to its user', async () => {
+    await start(`token=3/${HOUR},user=2/${HOUR}`)
+    const person = await world.signedIn()
+    const [user] = await world.db().select().from(users)
+    const [one, other, operators] = [
+      await makeToken(user?.id ?? ''),
+      await makeToken(user?.id ?? ''),
+      await makeToken(null),
+    ]
+    expect(await statuses(4, ask(one))).toEqual([200, 200, 200, 429])
+    expect(await statuses(4, ask(other))).toEqual([200, 200, 200, 429])
+    expect(await statuses(4, ask(operators))).toEqual([200, 200, 200, 429])
+    expect(await statuses(3, () => send(person, '{viewer{login}}'))).toEqual([200, 200, 429])
+    expect(await ask(one)()).toMatchObject({ policy: '"token";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
+  })
+
+  test('that is none is paid for by the address, once it had to be looked for', async () => {
+    await start(`address=3/${HOUR},token=5/${HOUR}`)
+    expect(await statuses(6, ask('xcg_junk'))).toEqual([401, 401, 401, 401, 401, 401])
+    expect(await world.db().$count(rateLimits)).toBe(0)
+    const answers = []
+    for (let call = 0; call < 4; call++) answers.push(await ask(createSecret())())
+    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429])
+    expect(answers.at(-1)).toMatchObject({ policy: '"address";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
+    // Whoever has a good one at the same address goes on.
+    expect(await statuses(1, ask(await makeToken(null)))).toEqual([200])
   })
 })
 
