@@ -1,0 +1,45 @@
+// A program of ours in a process of its own, which is told everything by its environment.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { vi } from 'vitest'
+
+export type Program = {
+  /** What it has printed so far, on both streams. */
+  output(): string
+  /** Its exit code, once it has ended; a signal's name if that ended it. */
+  ended: Promise<number | NodeJS.Signals>
+  /** Until it has printed this. @throws Error with what it printed instead. */
+  printed(text: string): Promise<void>
+  /** Asks it to end, and waits. */
+  stop(): Promise<number | NodeJS.Signals>
+}
+
+/** Starts a file, named from our root, with this environment and nothing else. */
+export function startProgram(file: string, environment: Record<string, string>): Program {
+  const child = spawn(process.execPath, [file], {
+    cwd: path.join(import.meta.dirname, '..'),
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const chunks: string[] = []
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
+  const output = () => chunks.join('')
+  const ended = once(child, 'close').then(() => child.exitCode ?? child.signalCode ?? 'SIGKILL')
+  return {
+    output,
+    ended,
+    printed: (text) =>
+      vi.waitFor(
+        () => {
+          if (!output().includes(text)) throw new Error(`It has not printed "${text}", but:\n${output()}`)
+        },
+        { timeout: 60_000, interval: 50 },
+      ),
+    stop: () => {
+      child.kill('SIGTERM')
+      return ended
+    },
+  }
+}
