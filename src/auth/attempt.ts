@@ -68,10 +68,13 @@ export async function getAttemptByState(
 }
 
 /**
- * Takes an attempt for good, and returns its code verifier. Of any number of callers one succeeds.
+ * Takes an attempt for good, and returns its code verifier and when that was. Of any number of callers one succeeds.
  * @throws AppError ATTEMPT_ALREADY_USED, ATTEMPT_EXPIRED
  */
-export async function takeAttempt(deps: Deps, attempt: ConnectAttempt): Promise<string> {
+export async function takeAttempt(
+  deps: Deps,
+  attempt: ConnectAttempt,
+): Promise<{ codeVerifier: string; takenAt: Date }> {
   if (attempt.takenAt !== null || attempt.verifierSealed === null) throw new AppError('ATTEMPT_ALREADY_USED')
   const [taken] = await deps.db
     .update(connectAttempts)
@@ -83,9 +86,11 @@ export async function takeAttempt(deps: Deps, attempt: ConnectAttempt): Promise<
         gt(connectAttempts.expiresAt, deps.clock.sqlNow()),
       ),
     )
-    .returning({ id: connectAttempts.id })
-  if (taken !== undefined) {
-    return unseal(deps.config.encryptionKeys, verifierPlace(attempt.id, attempt.userId ?? ''), attempt.verifierSealed)
+    .returning({ takenAt: connectAttempts.takenAt })
+  if (taken?.takenAt) {
+    const place = verifierPlace(attempt.id, attempt.userId ?? '')
+    const codeVerifier = unseal(deps.config.encryptionKeys, place, attempt.verifierSealed)
+    return { codeVerifier, takenAt: taken.takenAt }
   }
   const [now] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attempt.id))
   throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')

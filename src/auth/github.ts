@@ -60,7 +60,7 @@ export async function finishGithubSignIn(
   if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
   const attempt = await getAttemptByState(deps, 'GITHUB_SIGN_IN', parameters.state)
   if (browserToken === null || attempt.browserHash !== sha256(browserToken)) throw new AppError('ATTEMPT_UNKNOWN')
-  const codeVerifier = await takeAttempt(deps, attempt)
+  const { codeVerifier } = await takeAttempt(deps, attempt)
   try {
     const user = await signIn(deps, parameters, codeVerifier)
     await finishAttempt(deps, attempt.id, { status: 'SUCCEEDED', accountId: null })

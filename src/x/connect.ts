@@ -119,9 +119,9 @@ export async function finishXConnect(
       throw error
     }
     attempt = found
-    const codeVerifier = await takeAttempt(deps, found)
+    const { codeVerifier, takenAt } = await takeAttempt(deps, found)
     taken = true
-    const accountId = await link(deps, found, viewer.user.id, codeVerifier, parameters)
+    const accountId = await link(deps, { ...found, takenAt }, viewer.user.id, codeVerifier, parameters)
     // It is linked by now: an attempt that says otherwise would have the person link it again for nothing.
     await persistently(
       deps,
@@ -142,7 +142,7 @@ export async function finishXConnect(
 
 async function link(
   deps: Deps,
-  attempt: ConnectAttempt,
+  attempt: ConnectAttempt & { takenAt: Date },
   userId: string,
   codeVerifier: string,
   parameters: Exclude<CallbackParameters, 'repeated'>,
@@ -158,7 +158,8 @@ async function link(
     const mismatch = await findMismatch(deps, attempt, userId, profile)
     // X has killed the earlier pair of this account by now. Where that pair is the user's own link, the fresh one keeps it alive.
     if (mismatch !== null && !(await isOwnLink(deps, userId, profile))) throw mismatch
-    const accountId = await storeLink(deps, userId, profile, scopes, { ...issued, accessToken: issued.accessToken })
+    const fresh = { ...issued, accessToken: issued.accessToken, askedAt: attempt.takenAt }
+    const accountId = await storeLink(deps, userId, profile, scopes, fresh)
     stored = true
     if (mismatch !== null) throw mismatch
     return accountId

@@ -1,8 +1,11 @@
 import { and, eq, ne } from 'drizzle-orm'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { unseal } from '../../src/crypto.ts'
 import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens } from '../../src/db/tables.ts'
+import { tokenPlace } from '../../src/x/sealed-tokens.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
+import { sweepNow } from '../sweep.ts'
 
 let world: World
 beforeAll(async () => {
@@ -84,6 +87,65 @@ test('of two users who finish at the same instant one gets the X account, time a
       winner === 1 ? null : 'revoked-by-app',
     ])
   }
+})
+
+describe('two sessions of one user that link one X account at once', () => {
+  const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
+
+  /** The first has exchanged its code, and X's answer to whose account it is takes long; only then does the second begin. */
+  async function linkTwice(username: string, milliseconds: [first: number, second: number]) {
+    world.sandbox.control.addAccount(username)
+    const sessions = [await world.signedIn('yuki-ito'), await world.signedIn('yuki-ito')]
+    const [first, second] = await Promise.all(sessions.map((session) => approved(session, username)))
+    const reads = countMe()
+    for (const [after, wait] of milliseconds.entries())
+      world.sandbox.control.inject({ kind: 'delayAfter', milliseconds: wait, after, match: { path: '/2/users/me' } })
+    const finishing = sessions[0]?.finish(first ?? '')
+    await expect.poll(countMe, { interval: 1, timeout: 15_000 }).toBe(reads + 1)
+    const arrivals = await Promise.all([finishing, sessions[1]?.finish(second ?? '')])
+    expect(arrivals.map((arrival) => arrival?.outcome)).toEqual(['connected', 'connected'])
+    world.sandbox.control.clearFaults()
+    const [account] = await rowsOf(username)
+    const accountId = account?.id ?? ''
+    const [tokens] = await world.db().select().from(oauthTokens).where(eq(oauthTokens.accountId, accountId))
+    const place = tokenPlace({ accountId, userId: account?.userId ?? '' }, 'refreshTokenSealed')
+    const [older, newer] = world.sandbox.control.grants(username)
+    expect([older?.ended, newer?.live]).toEqual(['superseded', true])
+    return {
+      person: sessions[0],
+      accountId,
+      stored: unseal(world.config.encryptionKeys, place, tokens?.refreshTokenSealed ?? ''),
+      newer: newer?.refreshToken,
+      reads: countMe() - reads,
+    }
+  }
+
+  test.each([
+    ['last', 'older_last', [2_000, 0]],
+    ['first', 'older_first', [300, 2_000]],
+  ] as const)('keep the pair that X holds, though the older one is stored %s', async (_, username, milliseconds) => {
+    const { stored, newer, reads } = await linkTwice(username, [...milliseconds])
+    expect(stored).toBe(newer)
+    // Whoever is second asks X once more.
+    expect(reads).toBe(3)
+  })
+
+  test('come right by themselves where X could not say which pair it holds', async () => {
+    world.sandbox.control.inject({
+      kind: 'problem',
+      name: 'service-unavailable',
+      after: 2,
+      match: { path: '/2/users/me' },
+    })
+    const { person, accountId, stored, newer } = await linkTwice('undecided', [300, 2_000])
+    expect(stored).not.toBe(newer)
+    const post = (text: string) =>
+      person?.api('post-tweet', { input: { text, accountId } }).then((answer) => answer as { postTweet: object })
+    expect((await post('Refused'))?.postTweet).toMatchObject({ userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
+    await sweepNow(world)
+    expect(await rowsOf('undecided')).toMatchObject([{ status: 'ACTIVE', statusReason: null }])
+    expect((await post('Posted'))?.postTweet).toMatchObject({ tweet: { status: 'POSTED' } })
+  })
 })
 
 test('two sessions of one user who link one X account at once come to one link', async () => {
