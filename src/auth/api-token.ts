@@ -110,6 +110,12 @@ export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<Ap
     .limit(MAX_LISTED)
 }
 
+/** Whether a token is good. */
+export function apiTokenStatus({ clock }: Pick<Deps, 'clock'>, token: ApiToken): 'ACTIVE' | 'EXPIRED' | 'REVOKED' {
+  if (token.revokedAt !== null) return 'REVOKED'
+  return token.expiresAt <= clock.now() ? 'EXPIRED' : 'ACTIVE'
+}
+
 /**
  * Ends a token at once. One that has ended already stays so.
  * @throws AppError API_TOKEN_NOT_FOUND

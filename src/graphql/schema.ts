@@ -1,4 +1,5 @@
 import { lexicographicSortSchema, printSchema } from 'graphql'
+import './api-token.ts'
 import { builder } from './builder.ts'
 import './connect-attempt.ts'
 import './connected-account.ts'
