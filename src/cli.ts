@@ -59,7 +59,9 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
   const { resealed, waiting, unreadable, retired } = await resealAll(database.db, config.encryptionKeys)
   console.log(`Sealed anew under "${config.encryptionKeys[0].id}": ${resealed}.`)
   if (unreadable > 0)
-    console.log(`${unreadable} open under no key, since they were altered: their accounts have to be linked again.`)
+    console.log(
+      `${unreadable} open under no key, since they were altered: their accounts have to be linked again, or their webhook secrets rotated.`,
+    )
   if (waiting > 0)
     console.log(`${waiting} are in use just now. Run this again in ten minutes; keep all keys configured until then.`)
   else if (retired.length > 0)

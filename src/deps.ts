@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import type { Db } from './db/client.ts'
 import type { AppError } from './errors.ts'
 import type { Log } from './log.ts'
+import type { Targets } from './targets.ts'
 import type { Timing } from './timing.ts'
 
 /** The time, in the two places where it is asked for. Tests shift both together. */
@@ -20,8 +21,9 @@ export type Jobs = {
   enqueue(deps: Pick<Deps, 'db'>, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
 }
 
-export type JobName = 'revoke-grant' | 'settle-tweet'
-export type JobData = { id: string }
+export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook'
+/** What a job is about. Those of one group share a part of the workers, so that others are not kept waiting behind them. */
+export type JobData = { id: string; group?: string }
 
 /** What lives as long as the process, passed first to every function that needs it. */
 export type Deps = {
@@ -32,6 +34,8 @@ export type Deps = {
   timing: Timing
   breakers: Breakers
   jobs: Jobs
+  /** The way to addresses that users choose. */
+  targets: Targets
   /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
   rotations: Map<string, Promise<RotationOutcome>>
 }

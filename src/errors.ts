@@ -181,6 +181,30 @@ export const errorCodes = {
     sentence:
       'X did not tell whether it posted this. It is being looked for in the timeline; ask again in a minute or two. It is never sent twice.',
   },
+
+  // Webhooks.
+  WEBHOOK_ENDPOINT_NOT_FOUND: {
+    retry: 'never',
+    sentence: 'You have no webhook endpoint with this id. List yours with webhookEndpoints.',
+  },
+  WEBHOOK_ENDPOINTS_EXHAUSTED: {
+    retry: 'action',
+    sentence: 'You have as many webhook endpoints as a user may have. Delete one with deleteWebhookEndpoint first.',
+  },
+  WEBHOOK_ENDPOINT_DISABLED: {
+    retry: 'action',
+    sentence:
+      'This webhook endpoint is disabled. Enable it with updateWebhookEndpoint(input: {endpointId, enabled: true}).',
+  },
+  WEBHOOK_URL_NOT_ALLOWED: {
+    retry: 'action',
+    sentence: 'Webhooks are sent by https to public addresses, at port 443 or 8443. Give another URL.',
+  },
+  WEBHOOK_DELIVERY_NOT_FOUND: {
+    retry: 'never',
+    sentence:
+      'You have no webhook delivery with this id, or it is older than 30 days. List them with webhookDeliveries.',
+  },
 } as const satisfies Record<string, { retry: 'later' | 'action' | 'never'; sentence: string }>
 
 /** A code of the closed list; the same names as the SDL enum `ErrorCode`. */

@@ -11,6 +11,7 @@ import { explainListenError } from './errors.ts'
 import { createJobQueue, type JobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { createTargets, type Targets } from './targets.ts'
 import { productionTiming, type Timing } from './timing.ts'
 
 /** A gateway that listens. */
@@ -22,7 +23,13 @@ export type Gateway = {
 }
 
 /** What tests replace. */
-export type GatewayParts = { clock?: Clock; database?: Database; timing?: Timing; breakers?: Breakers }
+export type GatewayParts = {
+  clock?: Clock
+  database?: Database
+  timing?: Timing
+  breakers?: Breakers
+  targets?: Targets
+}
 
 // A load balancer needs a moment to see that /readyz says no.
 const LOAD_BALANCER_SECONDS = 5
@@ -39,6 +46,8 @@ const CLOSE_SECONDS = 5
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const timing = parts.timing ?? productionTiming
   const outbound = installOutbound(timing.callDeadline, createClockWatch(log))
+  const targets =
+    parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
   const database = parts.database ?? (await openDatabase(config.database))
   const queue = createJobQueue(database, log)
   try {
@@ -53,6 +62,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       timing,
       breakers: parts.breakers ?? createBreakers(log),
       jobs: queue.jobs,
+      targets,
       rotations: new Map(),
     }
     await queue.start(deps)
@@ -61,7 +71,8 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     let stopping: Promise<void> | null = null
     const stop = async () => {
       await drain(app, server, deps, queue)
-      await Promise.all([within(log, CLOSE_SECONDS, database.close()), within(log, CLOSE_SECONDS, outbound.close())])
+      const closing = [database.close(), outbound.close(), targets.close()]
+      await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
     }
     return {
       port,

@@ -11,6 +11,9 @@ import { sweepEvents } from './events.ts'
 import type { Log } from './log.ts'
 import { sweepRateLimits } from './rate-limit.ts'
 import { settleTweet, sweepTweets } from './tweet-outcome.ts'
+import { sweepWebhookDeliveries } from './webhooks/deliveries.ts'
+import { deliverWebhook } from './webhooks/delivery.ts'
+import { fanOutEvents } from './webhooks/fan-out.ts'
 import { revokeGrant } from './x/revocation.ts'
 import { recoverLatePairs, refreshIdle } from './x/tokens.ts'
 
@@ -28,6 +31,9 @@ const DAY_SECONDS = 86_400
 // A refresh token lives about six months; after that there is nothing left to revoke.
 const REVOCATION_WORTH_SECONDS = 183 * DAY_SECONDS
 const MAX_RETRY_DELAY_SECONDS = 3_600
+// A receiver may take its whole deadline: those of one user must leave room for the others'.
+const DELIVERIES_AT_ONCE = 4
+const DELIVERIES_AT_ONCE_FOR_ONE = 2
 
 /** Makes the queue on the process's database. Nothing happens before `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
@@ -42,11 +48,15 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))
   return {
     jobs: {
-      enqueue: async (deps, name, { id }, afterSeconds = 0) => {
+      enqueue: async (deps, name, { id, group }, afterSeconds = 0) => {
         // postgres.js gives the rows, PGlite an object with rows: pg-boss reads both, which drizzle's common type can't say.
         const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
         const db = fromDrizzle({ execute }, sql)
-        await boss.send(name, { id }, { db, startAfter: afterSeconds })
+        await boss.send(
+          name,
+          { id },
+          { db, startAfter: afterSeconds, ...(group !== undefined && { group: { id: group } }) },
+        )
       },
     },
     start: async (deps) => {
@@ -68,6 +78,15 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         deleteAfterSeconds: DAY_SECONDS,
         expireInSeconds: 60,
       })
+      await boss.createQueue('deliver-webhook' satisfies JobName, {
+        // For what breaks on our side: that a receiver does not answer is no failure of the job.
+        retryLimit: 1_000,
+        retryDelay: 15,
+        retryBackoff: true,
+        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
+        deleteAfterSeconds: 3_600,
+        expireInSeconds: 60,
+      })
       await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
       await boss.work<JobData>(
         'revoke-grant' satisfies JobName,
@@ -81,6 +100,19 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         { pollingIntervalSeconds: POLL_SECONDS, localConcurrency: 4 },
         async ([job]) => {
           if (job !== undefined) await attempt(deps, 'settle-tweet', () => settleTweet(deps, job.data.id))
+        },
+      )
+      await boss.work<JobData>(
+        'deliver-webhook' satisfies JobName,
+        {
+          pollingIntervalSeconds: POLL_SECONDS,
+          localConcurrency: DELIVERIES_AT_ONCE,
+          localGroupConcurrency: DELIVERIES_AT_ONCE_FOR_ONE,
+          // A backlog is worked off without pauses.
+          burstWhenReadyExceeds: 1,
+        },
+        async ([job]) => {
+          if (job !== undefined) await attempt(deps, 'deliver-webhook', () => deliverWebhook(deps, job.data.id))
         },
       )
       await boss.work('sweep', { pollingIntervalSeconds: POLL_SECONDS }, () =>
@@ -99,6 +131,8 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepRateLimits(deps)
   await sweepEvents(deps)
   await sweepApiTokens(deps)
+  await sweepWebhookDeliveries(deps)
+  await fanOutEvents(deps)
   await recoverLatePairs(deps)
   await refreshIdle(deps)
 }

@@ -23,8 +23,8 @@ export class TargetRefusedError extends Error {
 
 /** The way out to addresses that users choose. */
 export type Targets = {
-  /** Makes sure that a URL could be called just now. @throws TargetRefusedError */
-  check(url: string): Promise<void>
+  /** Makes sure that a URL could be called just now, and gives its one spelling. @throws TargetRefusedError */
+  check(url: string): Promise<string>
   /** Sends one POST. The answer's body is thrown away; its status is in the report. */
   post(url: string, headers: Record<string, string>, body: string): Promise<CallResult<void>>
   close(): Promise<void>
@@ -64,7 +64,9 @@ export function createTargets(options: {
   const dispatcher = agent.compose(guard({ deadlineSeconds, maxAnswerBytes: MAX_ANSWER_BYTES, onDate: () => {} }))
   return {
     check: async (text) => {
-      await findAddresses(hostOf(readTarget(text, policy)))
+      const url = readTarget(text, policy)
+      await findAddresses(hostOf(url))
+      return url.href
     },
     post: (text, headers, body) =>
       callProvider(noBreaker, async () => {

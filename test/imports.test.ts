@@ -9,6 +9,7 @@ const features = [
   'tweets.ts',
   'tweet-outcome.ts',
   'events.ts',
+  'webhooks/',
   'jobs.ts',
   'rate-limit.ts',
   'return-to.ts',

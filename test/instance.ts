@@ -7,6 +7,7 @@ import { createApp } from '../src/app.ts'
 import * as tables from '../src/db/tables.ts'
 import { createLog } from '../src/log.ts'
 import { noBreaker } from '../src/outbound.ts'
+import { createTargets } from '../src/targets.ts'
 import { productionTiming } from '../src/timing.ts'
 import type { World } from './harness.ts'
 
@@ -44,6 +45,7 @@ export function openInstance(world: World) {
         throw new Error('This instance has no background work')
       },
     },
+    targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     rotations: new Map(),
   })
 

@@ -95,7 +95,7 @@ describe('W-03 a URL', () => {
     ...['https://[2606:4700::1111]/hook', 'HTTPS://Hooks.Example.Com./', 'https://bücher.example/'],
   ])('%s is called', async (url) => {
     await using targets = open('PUBLIC')
-    await expect(targets.check(url)).resolves.toBeUndefined()
+    expect(await targets.check(url)).toBe(new URL(url).href)
   })
 
   test.each([

@@ -28,10 +28,13 @@ const typeDescriptions: Record<EventType, string> = {
   'token.created': 'An API token was made.',
   'token.revoked': 'An API token was revoked.',
   'link_visibility.changed': 'The user decided who may see their links. `reason` is the new LinkVisibility.',
-  'webhook.disabled': 'A webhook endpoint gets no more deliveries. `reason` says why.',
+  'webhook.disabled':
+    'A webhook endpoint gets no more deliveries. `reason` is a WebhookDisabledReason: FAILING or GONE.',
+  'webhook.test': 'A test was asked for with testWebhookEndpoint.',
 }
 
-const EventTypeRef = builder.enumType('EventType', {
+/** What can happen. */
+export const EventTypeRef = builder.enumType('EventType', {
   description: 'What can happen. A webhook writes the same names with a dot.',
   values: Object.fromEntries(
     eventTypes.map((type) => [enumName(type), { description: `\`${type}\`: ${typeDescriptions[type]}`, value: type }]),

@@ -9,6 +9,7 @@ import './event.ts'
 import './tweet.ts'
 import './user.ts'
 import './user-error.ts'
+import './webhook.ts'
 
 /** The executable schema. */
 export const schema = builder.toSchema()

@@ -9,8 +9,10 @@ import {
   grantRevocations,
   oauthTokens,
   rotationOrphans,
+  webhookEndpoints,
 } from '../db/tables.ts'
 import { systemClock } from '../deps.ts'
+import { type SecretColumn, webhookSecretPlace } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
 import { revocationPlace } from './revocation.ts'
 import { tokenPlace } from './sealed-tokens.ts'
@@ -39,6 +41,7 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   await resealTokens(db, keys, counts)
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
+  await resealWebhookSecrets(db, keys, counts)
   counts.waiting += await countAttempts(db, keys)
   return { ...counts, retired: counts.waiting === 0 ? await retireKeys(db, keys) : [] }
 }
@@ -108,6 +111,41 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
       if (tokenSealed === null) return
       await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
       counts.resealed += 1
+    },
+  )
+}
+
+async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+  await eachRow(
+    (after) =>
+      db
+        .select()
+        .from(webhookEndpoints)
+        .where(afterId(webhookEndpoints.id, after))
+        .orderBy(asc(webhookEndpoints.id))
+        .limit(BATCH),
+    async (endpoint) => {
+      const again = (column: SecretColumn) => {
+        const sealed = endpoint[column]
+        return sealed === null ? null : resealOne(keys, counts, webhookSecretPlace(endpoint, column), sealed)
+      }
+      const secretSealed = again('secretSealed')
+      const previousSecretSealed = again('previousSecretSealed')
+      if (secretSealed === null && previousSecretSealed === null) return
+      // Its owner may just have rotated it.
+      const unchanged = and(
+        eq(webhookEndpoints.id, endpoint.id),
+        eq(webhookEndpoints.secretSealed, endpoint.secretSealed),
+      )
+      const written = await db
+        .update(webhookEndpoints)
+        .set({
+          secretSealed: secretSealed ?? endpoint.secretSealed,
+          previousSecretSealed: previousSecretSealed ?? endpoint.previousSecretSealed,
+        })
+        .where(unchanged)
+        .returning({ id: webhookEndpoints.id })
+      counts[written.length > 0 ? 'resealed' : 'waiting'] += 1
     },
   )
 }

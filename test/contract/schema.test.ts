@@ -54,13 +54,15 @@ describe('the published schema', () => {
     expect(schema.getDirectives().filter((directive) => !isSpecifiedDirective(directive))).toEqual([])
   })
 
-  test('has no place for a token, a code or a secret, in either direction, but for an API token where it is made', () => {
+  test('has no place for a token, a code or a secret, in either direction, but for an API token and a webhook secret where they are made', () => {
     const forbidden = /token|secret|password|verifier|bearer|authorizationcode|refresh|credential|^code$|^state$/i
     const named = [...listMembers()]
       .filter(({ name }) => forbidden.test(name.replaceAll('_', '')))
       .map(({ place }) => place)
     // Names of errors and events, when a token ends, how it fares, and the id of one: none of these can hold one.
-    const harmless = named.filter((place) => !/^(ErrorCode|AccountStatusReason|TokenEvent|EventType)(\.|$)/.test(place))
+    const harmless = named.filter(
+      (place) => !/^(ErrorCode|AccountStatusReason|TokenEvent|EventType|WebhookError)(\.|$)/.test(place),
+    )
     const aboutApiTokens =
       /^(ApiToken|(Create|Revoke)ApiToken(Input|Payload)|Query\.apiTokens|Mutation\.(create|revoke)ApiToken)/
     expect(harmless.filter((place) => aboutApiTokens.test(place) && /secret/i.test(place))).toEqual([
@@ -69,9 +71,16 @@ describe('the published schema', () => {
     expect(harmless.filter((place) => !aboutApiTokens.test(place)).toSorted()).toEqual([
       'ConnectedAccount.accessTokenExpiresAt',
       'ConnectedAccount.tokenHealth',
+      // The one secret that somebody else must have, shown once to whoever asks for it.
+      'CreateWebhookEndpointPayload.secret',
       'Event.apiTokenId',
+      'Mutation.rotateWebhookSecret',
+      'RotateWebhookSecretInput',
+      'RotateWebhookSecretPayload',
+      'RotateWebhookSecretPayload.secret',
       'TokenHealth',
       'UserError.code',
+      'WebhookEndpoint.previousSecretEndsAt',
     ])
     expect(describeMembers(schema.getType('TokenHealth'))).toEqual({
       lastEvent: expect.stringMatching(/^\(\): TokenEvent!?$/),

@@ -1,5 +1,5 @@
 // A new encryption key takes over from an old one while people go on posting, and then the old one can be thrown away.
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type KeyRing, randomToken, seal, sealedKeyId } from '../../src/crypto.ts'
 import { WrongKeysError } from '../../src/db/canary.ts'
@@ -9,11 +9,13 @@ import {
   grantRevocations,
   oauthTokens,
   rotationOrphans,
+  webhookEndpoints,
 } from '../../src/db/tables.ts'
 import { resealAll } from '../../src/x/resealing.ts'
 import { tokenPlace } from '../../src/x/sealed-tokens.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../linked-account.ts'
+import { deliverNow, startReceiver, verify, webhooksOf } from '../webhook-receiver.ts'
 
 const createKey = (id: string) => ({ id, secret: Buffer.from(randomToken(32), 'base64url') })
 const k1 = createKey('k1')
@@ -172,6 +174,46 @@ test('late pairs, revocations and link attempts are not forgotten', async () => 
   })
   expect(unlinked.grant()).toMatchObject({ ended: 'revoked-by-app' })
 }, 60_000)
+
+test('secrets of webhooks are sealed anew, both that sign, and go on being good', async () => {
+  const receiver = await startReceiver()
+  try {
+    await world.close()
+    world = await startWorld({
+      ENCRYPTION_KEYS: `k1:${k1.secret.toString('base64')}`,
+      WEBHOOK_TARGETS: 'loopback',
+    })
+    const webhooks = webhooksOf(await world.signedIn())
+    const { id, secret } = await webhooks.create({ url: receiver.url })
+    const { secret: newer } = await webhooks.rotate(id)
+    const altered = await webhooks.create({ url: `${receiver.url}/altered` })
+    const endpoints = await world.db().select().from(webhookEndpoints)
+    const [other] = endpoints.filter((endpoint) => endpoint.id === id)
+    await world
+      .db()
+      .update(webhookEndpoints)
+      .set({ secretSealed: other?.secretSealed ?? '' })
+      .where(eq(webhookEndpoints.id, altered.id))
+    await world.restart({ encryptionKeys: both })
+    expect(await resealAll(world.db(), both)).toEqual({ resealed: 1, waiting: 0, unreadable: 1, retired: ['k1'] })
+    await world.restart({ encryptionKeys: [k2] })
+    await webhooks.test(id)
+    await deliverNow(world)
+    await vi.waitFor(() => expect(receiver.received).toHaveLength(1), { timeout: 30_000 })
+    const [request] = receiver.received
+    for (const each of [secret, newer ?? ''])
+      expect(request && verify(world, each, request)).toMatchObject({ type: 'webhook.test' })
+    // One that nobody can read is replaced by rotating it.
+    const { secret: replaced } = await webhooks.rotate(altered.id)
+    await webhooks.test(altered.id)
+    await deliverNow(world)
+    await vi.waitFor(() => expect(receiver.received).toHaveLength(2), { timeout: 30_000 })
+    const last = receiver.received[1]
+    expect(last && verify(world, replaced ?? '', last)).toMatchObject({ type: 'webhook.test' })
+  } finally {
+    await receiver.close()
+  }
+})
 
 test('one token that somebody has altered does not keep the old key in use for ever', async () => {
   const altered = await linkAccount(world)

@@ -1,0 +1,189 @@
+// One try at a delivery: the row is moved out of everybody's reach for as long as a try can take, then the message is sent, with no
+// transaction open, then the row says what came of it. A process that is killed in between leaves a row that is due again a moment
+// later, so that a message is sent at least once; the receiver knows a second one by its webhook-id.
+import { and, eq, isNotNull, lte, ne, sql } from 'drizzle-orm'
+import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
+import { type Deps, sqlIn, transaction } from '../deps.ts'
+import { type CallReport, type CallResult, OutboundError } from '../outbound.ts'
+import { TargetRefusedError } from '../targets.ts'
+import { disableEndpoint, type WebhookEndpoint } from './endpoints.ts'
+import { enqueueDelivery } from './fan-out.ts'
+import { MAX_ATTEMPTS, readRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
+import { openWebhookSecret } from './secrets.ts'
+import { signWebhook } from './signature.ts'
+
+type Delivery = typeof webhookDeliveries.$inferSelect
+type Event = typeof events.$inferSelect
+type WebhookError = (typeof webhookErrors)[number]
+
+/** What came of one try. `error` null: it arrived. */
+type Outcome = { error: WebhookError | null; httpStatus: number | null; retryAfterSeconds: number | null }
+
+/** An endpoint at which nothing has arrived for this long is disabled. */
+export const FAILING_ENDS_SECONDS = 5 * 86_400
+// Connecting, and writing down what came of it.
+const CLAIM_MARGIN_SECONDS = 20
+// The job's clock is not the row's to the second.
+const EARLY_SECONDS = 1
+const GONE = 410
+
+/** Tries a delivery that is due. One that is ended, or that somebody else is trying, is left alone. */
+export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<void> {
+  const delivery = await claimDelivery(deps, deliveryId)
+  if (delivery === null) return
+  const [found] = await deps.db
+    .select({ endpoint: webhookEndpoints, event: events })
+    .from(webhookEndpoints)
+    .innerJoin(events, eq(events.id, delivery.eventId))
+    .where(eq(webhookEndpoints.id, delivery.endpointId))
+  if (found === undefined) return
+  const outcome = await send(deps, found.endpoint, found.event)
+  await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
+}
+
+async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery | null> {
+  const pending = and(eq(webhookDeliveries.id, deliveryId), eq(webhookDeliveries.status, 'PENDING'))
+  const [claimed] = await deps.db
+    .update(webhookDeliveries)
+    .set({
+      attempts: sql`${webhookDeliveries.attempts} + 1`,
+      lastAttemptAt: deps.clock.sqlNow(),
+      lastHttpStatus: null,
+      lastError: null,
+      nextAttemptAt: sqlIn(deps.clock, deps.timing.callDeadline + CLAIM_MARGIN_SECONDS),
+    })
+    .where(and(pending, lte(webhookDeliveries.nextAttemptAt, sqlIn(deps.clock, EARLY_SECONDS))))
+    .returning()
+  if (claimed !== undefined) return claimed
+  // A killed process's try may not be over yet: this job must not be the last.
+  const [waiting] = await deps.db
+    .select({
+      userId: webhookEndpoints.userId,
+      seconds: sql<number>`extract(epoch from ${webhookDeliveries.nextAttemptAt} - ${deps.clock.sqlNow()})::float8`,
+    })
+    .from(webhookDeliveries)
+    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
+    .where(pending)
+  if (waiting !== undefined)
+    await enqueueDelivery(deps, { id: deliveryId, userId: waiting.userId }, Math.max(1, Number(waiting.seconds)))
+  return null
+}
+
+async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {
+  const timestamp = deps.clock.now()
+  const secrets = openSecrets(deps, endpoint, timestamp)
+  if (secrets === null) return { error: 'SECRET_UNREADABLE', httpStatus: null, retryAfterSeconds: null }
+  const body = JSON.stringify(describeEvent(event))
+  const headers = {
+    'content-type': 'application/json',
+    'user-agent': 'xconnect-gateway',
+    ...signWebhook(secrets, { id: event.id, timestamp, body }),
+  }
+  return judge(await deps.targets.post(endpoint.url, headers, body), timestamp)
+}
+
+/** What is sent of an event: ids and codes, which whoever may read more asks the API about. The same at every try. */
+function describeEvent({
+  id,
+  type,
+  occurredAt,
+  userId,
+  accountId,
+  tweetId,
+  apiTokenId,
+  webhookEndpointId,
+  reason,
+}: Event) {
+  return {
+    type,
+    timestamp: occurredAt.toISOString(),
+    data: { id, userId, accountId, tweetId, apiTokenId, webhookEndpointId, reason },
+  }
+}
+
+// Null when somebody altered the secret: rotating it is the cure.
+function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): string[] | null {
+  const secret = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
+  if (secret === null) return null
+  if (endpoint.previousSecretEndsAt === null || endpoint.previousSecretEndsAt <= now) return [secret]
+  const previous = openWebhookSecret(deps, endpoint, 'previousSecretSealed', endpoint.previousSecretSealed)
+  return previous === null ? [secret] : [secret, previous]
+}
+
+// The status alone: whoever has said it has the message, however the rest of the answer ends.
+function judge(result: CallResult<void>, now: Date): Outcome {
+  const { status, headers } = result.report
+  const retryAfterSeconds = readRetryAfterSeconds(headers['retry-after'], now)
+  const arrived = status !== null && status >= 200 && status < 300
+  return { error: arrived ? null : nameError(result), httpStatus: status, retryAfterSeconds }
+}
+
+function nameError(result: CallResult<void>): WebhookError {
+  const { status }: CallReport = result.report
+  if (status !== null) return status >= 300 && status < 400 ? 'REDIRECT' : 'STATUS'
+  const error = result.ok ? null : result.error
+  if (error instanceof TargetRefusedError) return 'URL_NOT_ALLOWED'
+  if (error instanceof OutboundError && error.reason === 'DEADLINE') return 'DEADLINE'
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
+}
+
+async function writeOutcome(deps: Deps, delivery: Delivery, { error, httpStatus, ...outcome }: Outcome): Promise<void> {
+  // The endpoint's row before the delivery's, as everybody takes them who takes both.
+  const [endpoint] = await deps.db
+    .select()
+    .from(webhookEndpoints)
+    .where(eq(webhookEndpoints.id, delivery.endpointId))
+    .for('no key update')
+  if (endpoint === undefined) return
+  const isThisTry = and(
+    eq(webhookDeliveries.id, delivery.id),
+    eq(webhookDeliveries.status, 'PENDING'),
+    eq(webhookDeliveries.attempts, delivery.attempts),
+  )
+  if (error === null) {
+    await deps.db
+      .update(webhookDeliveries)
+      .set({
+        status: 'DELIVERED',
+        deliveredAt: deps.clock.sqlNow(),
+        lastHttpStatus: httpStatus,
+        lastError: null,
+        nextAttemptAt: null,
+      })
+      // Also where it was given up meanwhile: it has arrived.
+      .where(and(eq(webhookDeliveries.id, delivery.id), ne(webhookDeliveries.status, 'DELIVERED')))
+    await deps.db
+      .update(webhookEndpoints)
+      .set({ failingSince: null })
+      .where(and(eq(webhookEndpoints.id, endpoint.id), isNotNull(webhookEndpoints.failingSince)))
+    return
+  }
+  const isLast = httpStatus === GONE || delivery.attempts >= MAX_ATTEMPTS
+  const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), outcome.retryAfterSeconds)
+  const [written] = await deps.db
+    .update(webhookDeliveries)
+    .set({
+      status: isLast ? 'DEAD' : 'PENDING',
+      lastHttpStatus: httpStatus,
+      lastError: error,
+      nextAttemptAt: isLast ? null : sqlIn(deps.clock, delaySeconds),
+    })
+    .where(isThisTry)
+    .returning({ id: webhookDeliveries.id })
+  if (written !== undefined && !isLast)
+    await enqueueDelivery(deps, { id: delivery.id, userId: endpoint.userId }, delaySeconds)
+  if (endpoint.status === 'ENABLED') await countFailure(deps, endpoint, httpStatus)
+}
+
+async function countFailure(deps: Deps, endpoint: WebhookEndpoint, httpStatus: number | null): Promise<void> {
+  const [failing] = await deps.db
+    .update(webhookEndpoints)
+    .set({ failingSince: sql`coalesce(${webhookEndpoints.failingSince}, ${deps.clock.sqlNow()})` })
+    .where(eq(webhookEndpoints.id, endpoint.id))
+    .returning({
+      isOver: sql<boolean>`${webhookEndpoints.failingSince} <= ${sqlIn(deps.clock, -FAILING_ENDS_SECONDS)}`,
+    })
+  if (httpStatus === GONE) await disableEndpoint(deps, endpoint, 'GONE')
+  else if (failing?.isOver) await disableEndpoint(deps, endpoint, 'FAILING')
+}

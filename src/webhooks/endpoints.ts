@@ -1,0 +1,235 @@
+// Addresses that events are sent to. A user's get what happens to that user; the operator's, which belong to nobody, what happens to
+// those who let integrators see them.
+import { and, asc, count, eq, isNull, type SQL } from 'drizzle-orm'
+import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { type EventType, recordEvent } from '../events.ts'
+import { TargetRefusedError } from '../targets.ts'
+import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
+import { createWebhookSecret } from './signature.ts'
+
+/** An address that events are sent to. */
+export type WebhookEndpoint = typeof webhookEndpoints.$inferSelect
+
+/** Whose endpoints: a user's id, or null for the operator. */
+export type WebhookOwner = string | null
+
+/** What can be chosen of an endpoint. `types` null: all events. */
+export type WebhookEndpointInput = { url: string; description: string | null; types: readonly EventType[] | null }
+
+/** How many endpoints a user may have. */
+export const MAX_WEBHOOK_ENDPOINTS = 10
+/** For how long both secrets sign after a rotation. */
+export const SECRET_OVERLAP_SECONDS = 86_400
+const MAX_DESCRIPTION_LENGTH = 200
+
+type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'targets'>
+
+/** The owner's endpoints, the oldest first. */
+export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<WebhookEndpoint[]> {
+  return deps.db
+    .select()
+    .from(webhookEndpoints)
+    .where(ownedBy(owner))
+    .orderBy(asc(webhookEndpoints.createdAt), asc(webhookEndpoints.id))
+}
+
+/**
+ * Makes an endpoint. Its secret is shown this once.
+ * @throws AppError WEBHOOK_URL_NOT_ALLOWED, WEBHOOK_ENDPOINTS_EXHAUSTED, BAD_USER_INPUT
+ */
+export async function createWebhookEndpoint(
+  deps: Needs,
+  owner: WebhookOwner,
+  input: WebhookEndpointInput,
+): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
+  checkDescription(input.description)
+  checkTypes(input.types)
+  const url = await checkUrl(deps, input.url)
+  const id = crypto.randomUUID()
+  const secret = createWebhookSecret()
+  return transaction(deps, async (deps) => {
+    await refuseTooMany(deps, owner)
+    const [endpoint] = await deps.db
+      .insert(webhookEndpoints)
+      .values({
+        id,
+        userId: owner,
+        url,
+        description: input.description,
+        eventTypes: input.types === null ? null : [...input.types],
+        secretSealed: sealWebhookSecret(deps, { id, userId: owner }, 'secretSealed', secret),
+        enabledAt: deps.clock.sqlNow(),
+        createdAt: deps.clock.sqlNow(),
+      })
+      .returning()
+    if (endpoint === undefined) throw new Error('Bug: an endpoint was not inserted')
+    return { endpoint, secret }
+  })
+}
+
+/**
+ * Changes what is given, and leaves what is undefined. Enabling begins with the events from then on; disabling gives up what is pending.
+ * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_URL_NOT_ALLOWED, BAD_USER_INPUT
+ */
+export async function updateWebhookEndpoint(
+  deps: Needs,
+  owner: WebhookOwner,
+  endpointId: string,
+  changes: Partial<WebhookEndpointInput> & { enabled?: boolean },
+): Promise<WebhookEndpoint> {
+  if (changes.description !== undefined) checkDescription(changes.description)
+  if (changes.types !== undefined) checkTypes(changes.types)
+  const url = changes.url === undefined ? null : await checkUrl(deps, changes.url)
+  return transaction(deps, async (deps) => {
+    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
+    const enabling = changes.enabled === true && endpoint.status === 'DISABLED'
+    const [updated] = await deps.db
+      .update(webhookEndpoints)
+      .set({
+        id: endpoint.id,
+        ...(url !== null && { url }),
+        ...(changes.description !== undefined && { description: changes.description }),
+        ...(changes.types !== undefined && { eventTypes: changes.types === null ? null : [...changes.types] }),
+        ...(enabling && {
+          status: 'ENABLED',
+          disabledReason: null,
+          failingSince: null,
+          enabledAt: deps.clock.sqlNow(),
+        }),
+      })
+      .where(eq(webhookEndpoints.id, endpoint.id))
+      .returning()
+    return updated ?? endpoint
+  })
+}
+
+/**
+ * Gives an endpoint another secret, shown this once. The old one signs beside it for a day, so that the receiver can be told meanwhile.
+ * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
+ */
+export async function rotateWebhookSecret(
+  deps: Omit<Needs, 'targets'>,
+  owner: WebhookOwner,
+  endpointId: string,
+): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
+  const secret = createWebhookSecret()
+  return transaction(deps, async (deps) => {
+    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    const previous = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
+    const [rotated] = await deps.db
+      .update(webhookEndpoints)
+      .set({
+        secretSealed: sealWebhookSecret(deps, endpoint, 'secretSealed', secret),
+        previousSecretSealed:
+          previous === null ? null : sealWebhookSecret(deps, endpoint, 'previousSecretSealed', previous),
+        previousSecretEndsAt: previous === null ? null : sqlIn(deps.clock, SECRET_OVERLAP_SECONDS),
+      })
+      .where(eq(webhookEndpoints.id, endpoint.id))
+      .returning()
+    return { endpoint: rotated ?? endpoint, secret }
+  })
+}
+
+/**
+ * Deletes an endpoint with all its deliveries: what is pending is not sent any more.
+ * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
+ */
+export async function deleteWebhookEndpoint(
+  deps: Pick<Deps, 'db'>,
+  owner: WebhookOwner,
+  endpointId: string,
+): Promise<WebhookEndpoint> {
+  const [deleted] = isRowId(endpointId)
+    ? await deps.db
+        .delete(webhookEndpoints)
+        .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
+        .returning()
+    : []
+  return deleted ?? notFound()
+}
+
+/** Sends a message to one endpoint, whatever events it asked for. @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED */
+export async function testWebhookEndpoint(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  owner: WebhookOwner,
+  endpointId: string,
+): Promise<WebhookEndpoint> {
+  return transaction(deps, async (deps) => {
+    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    if (endpoint.status === 'DISABLED')
+      throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'endpointId'] })
+    await recordEvent(deps, { type: 'webhook.test', userId: owner, webhookEndpointId: endpoint.id })
+    return endpoint
+  })
+}
+
+/** Ends deliveries to an endpoint whose row the transaction holds, and gives up what is pending. Tells why where it was not asked for. */
+export async function disableEndpoint(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  { id, userId }: WebhookEndpoint,
+  reason: NonNullable<WebhookEndpoint['disabledReason']>,
+): Promise<void> {
+  await deps.db
+    .update(webhookEndpoints)
+    .set({ status: 'DISABLED', disabledReason: reason })
+    .where(eq(webhookEndpoints.id, id))
+  await deps.db
+    .update(webhookDeliveries)
+    .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
+    .where(and(eq(webhookDeliveries.endpointId, id), eq(webhookDeliveries.status, 'PENDING')))
+  if (reason !== 'BY_OWNER')
+    await recordEvent(deps, { type: 'webhook.disabled', userId, webhookEndpointId: id, reason })
+}
+
+/** Whose endpoints a query is about. */
+export function ownedBy(owner: WebhookOwner): SQL | undefined {
+  return owner === null ? isNull(webhookEndpoints.userId) : eq(webhookEndpoints.userId, owner)
+}
+
+async function lockEndpoint(deps: Pick<Deps, 'db'>, owner: WebhookOwner, endpointId: string): Promise<WebhookEndpoint> {
+  const [endpoint] = isRowId(endpointId)
+    ? await deps.db
+        .select()
+        .from(webhookEndpoints)
+        .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
+        .for('no key update')
+    : []
+  return endpoint ?? notFound()
+}
+
+async function refuseTooMany(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<void> {
+  if (owner === null) return
+  // One at a time for each user: two that count at once would both find room.
+  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('no key update')
+  const [found] = await deps.db.select({ number: count() }).from(webhookEndpoints).where(ownedBy(owner))
+  if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('WEBHOOK_ENDPOINTS_EXHAUSTED')
+}
+
+async function checkUrl({ targets }: Pick<Deps, 'targets'>, url: string): Promise<string> {
+  try {
+    return await targets.check(url)
+  } catch (error) {
+    if (!(error instanceof TargetRefusedError)) throw error
+    const detail = `Webhooks cannot be sent to this URL. ${error.message}`
+    throw new AppError('WEBHOOK_URL_NOT_ALLOWED', { field: ['input', 'url'], detail })
+  }
+}
+
+function checkDescription(description: string | null): void {
+  if (description === null || (description.length <= MAX_DESCRIPTION_LENGTH && !description.includes('\0'))) return
+  const detail = `A description is a text of up to ${MAX_DESCRIPTION_LENGTH} characters.`
+  throw new AppError('BAD_USER_INPUT', { field: ['input', 'description'], detail })
+}
+
+function checkTypes(types: readonly EventType[] | null): void {
+  if (types === null || (types.length > 0 && types.length <= eventTypes.length)) return
+  const detail = 'Name at least one type of event, each once, or leave types out for all.'
+  throw new AppError('BAD_USER_INPUT', { field: ['input', 'types'], detail })
+}
+
+function notFound(): never {
+  throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'endpointId'] })
+}

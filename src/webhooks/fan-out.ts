@@ -1,0 +1,77 @@
+// From one event to a delivery for each endpoint that asked for it. The table of events is read in the order of its commits, and how far
+// is written in the transaction that writes the deliveries: no event is left out or taken twice, and recording one costs nothing more.
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import { queryRows } from '../db/client.ts'
+import { events, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+
+const BATCH = 100
+const OPERATOR = 'operator'
+
+/** Writes the deliveries of all events that are new. While another instance is at it, it leaves them to that one. */
+export async function fanOutEvents(deps: Deps): Promise<void> {
+  let read: number
+  do read = await transaction(deps, fanOutBatch)
+  while (read === BATCH)
+}
+
+/** Asks for one delivery to be tried, `afterSeconds` from now. One user's receivers, however slow, hold up their own deliveries only. */
+export async function enqueueDelivery(
+  deps: Pick<Deps, 'db' | 'jobs'>,
+  delivery: { id: string; userId: string | null },
+  afterSeconds = 0,
+): Promise<void> {
+  const data = { id: delivery.id, group: delivery.userId ?? OPERATOR }
+  await deps.jobs.enqueue(deps, 'deliver-webhook', data, afterSeconds)
+}
+
+async function fanOutBatch(deps: Deps): Promise<number> {
+  const [last] = await deps.db.select().from(webhookFanOut).for('update', { skipLocked: true })
+  if (last === undefined) return 0
+  const batch = await deps.db
+    .select({ position: events.position })
+    .from(events)
+    .where(gt(events.position, last.position))
+    .orderBy(asc(events.position))
+    .limit(BATCH)
+  const position = batch.at(-1)?.position
+  if (position === undefined || position === null) return 0
+  for (const delivery of await insertDeliveries(deps, last.position, position)) await enqueueDelivery(deps, delivery)
+  await deps.db.update(webhookFanOut).set({ position })
+  return batch.length
+}
+
+// The lock lets an endpoint that is being deleted drop out, where the foreign key would refuse the whole batch.
+async function insertDeliveries(
+  deps: Deps,
+  after: number,
+  upTo: number,
+): Promise<{ id: string; userId: string | null }[]> {
+  const now = deps.clock.sqlNow()
+  const isTest = eq(events.type, 'webhook.test')
+  const asked = sql`case when ${isTest} then ${events.webhookEndpointId} = ${webhookEndpoints.id}
+    else ${webhookEndpoints.eventTypes} is null or ${events.type} = any(${webhookEndpoints.eventTypes}) end`
+  const rows = await queryRows(
+    deps.db,
+    sql`
+      with wanted as (
+        select ${webhookEndpoints.id} as endpoint_id, ${events.id} as event_id
+        from ${events} join ${webhookEndpoints} on ${and(
+          sql`${webhookEndpoints.userId} is not distinct from ${events.userId}`,
+          eq(webhookEndpoints.status, 'ENABLED'),
+          sql`${events.occurredAt} >= ${webhookEndpoints.enabledAt}`,
+          asked,
+        )}
+        where ${events.position} > ${after} and ${events.position} <= ${upTo}
+        for key share of ${webhookEndpoints}
+      ), written as (
+        insert into ${webhookDeliveries} (endpoint_id, event_id, next_attempt_at, created_at)
+        select endpoint_id, event_id, ${now}, ${now} from wanted
+        on conflict on constraint webhook_deliveries_once do nothing
+        returning id, endpoint_id
+      )
+      select written.id, ${webhookEndpoints.userId} as user_id
+      from written join ${webhookEndpoints} on ${webhookEndpoints.id} = written.endpoint_id`,
+  )
+  return rows.map((row) => ({ id: String(row.id), userId: row.user_id === null ? null : String(row.user_id) }))
+}
