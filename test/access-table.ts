@@ -66,10 +66,11 @@ export const table: Record<string, Record<string, string>> = {
     'a session': 'apiTokens',
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
     'tweets:read': 'tweet tweets',
-    'events:read': 'events',
+    'events:read': 'events webhookDeliveries webhookEndpoints',
   },
   Mutation: {
-    'a session': 'createApiToken deleteViewer revokeApiToken signOut startXConnect',
+    'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
+      rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
     'accounts:write': 'disconnectAccount',
     'tweets:write': 'deleteTweet postTweet',
   },
@@ -94,18 +95,33 @@ export const table: Record<string, Record<string, string>> = {
   EventConnection: { part: 'edges pageInfo' },
   EventEdge: { part: 'cursor node' },
   ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
+  WebhookEndpoint: {
+    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types url',
+  },
+  WebhookDelivery: {
+    part: `attempts createdAt deliveredAt eventId eventType id lastAttemptAt lastError lastHttpStatus nextAttemptAt
+      status`,
+  },
+  WebhookDeliveryConnection: { part: 'edges pageInfo' },
+  WebhookDeliveryEdge: { part: 'cursor node' },
   RateLimit: { part: 'cost limit remaining resetAt windowSeconds' },
   PageInfo: { part: 'endCursor hasNextPage hasPreviousPage startCursor' },
   UserError: { part: 'code field message retryAt retryable' },
 
   CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
+  CreateWebhookEndpointPayload: { part: 'endpoint secret userErrors' },
   DeleteTweetPayload: { part: 'tweet userErrors' },
   DeleteViewerPayload: { part: 'deletedUserId userErrors' },
+  DeleteWebhookEndpointPayload: { part: 'endpoint userErrors' },
   DisconnectAccountPayload: { part: 'account userErrors' },
   PostTweetPayload: { part: 'tweet userErrors' },
+  ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
   RevokeApiTokenPayload: { part: 'apiToken userErrors' },
+  RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
   SignOutPayload: { part: 'signedOut' },
   StartXConnectPayload: { part: 'attempt authorizationUrl userErrors' },
+  TestWebhookEndpointPayload: { part: 'endpoint userErrors' },
+  UpdateWebhookEndpointPayload: { part: 'endpoint userErrors' },
 }
 
 /** Each field of the table: `Tweet.account`, and its rule. */
