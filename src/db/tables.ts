@@ -403,7 +403,8 @@ export const events = pgTable(
 
 /**
  * What a caller has spent of a budget, as the moment at which it is full again. Swept then. No index on that: with it each request would
- * write to two places, and no more rows are here than callers of the last quarter of an hour.
+ * write to two places, and no more rows are here than callers of the last quarter of an hour. UNLOGGED, which the migration says: no
+ * request waits for the disk, and after a crash all budgets are full.
  */
 export const rateLimits = pgTable(
   'rate_limits',

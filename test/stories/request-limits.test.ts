@@ -1,5 +1,6 @@
 // What one caller may ask of the gateway, and what he is told of it. Points of these budgets come back so slowly that none does during a
 // story, however slow the machine, unless the clock is moved.
+import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { createSecret } from '../../src/auth/api-token-secret.ts'
@@ -7,7 +8,7 @@ import { connectAttempts, rateLimits, users } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
 import { generousLimits } from '../generous-limits.ts'
 import { startWorld, type World } from '../harness.ts'
-import { linkAccount, type PostedTweet } from '../linked-account.ts'
+import { linkAccount, type PostedTweet, queryRows } from '../linked-account.ts'
 import { ask } from '../raw-graphql.ts'
 import { sweepNow } from '../sweep.ts'
 
@@ -304,6 +305,12 @@ describe('what is dear', () => {
     const location = new URL((await person.request('/auth/x')).headers.get('location') ?? '')
     expect([location.origin, location.searchParams.get('code')]).toEqual([world.url, 'RATE_LIMITED'])
   })
+})
+
+test('no request waits for the disk to have its cost written', async () => {
+  await start(`user=5/${HOUR}`)
+  const found = await queryRows(world, sql`select relpersistence from pg_class where relname = 'rate_limits'`)
+  expect(found).toEqual([{ relpersistence: 'u' }])
 })
 
 test('with RATE_LIMITS=off nothing is counted and nothing is said', async () => {
