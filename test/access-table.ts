@@ -54,6 +54,7 @@ export const rules: Record<string, readonly Asker[]> = {
   nothing: everybody,
   'a session': ['session'],
   ...usersWith,
+  "operator's accounts:read": ['operator accounts:read', 'operator of both'],
 }
 
 /** A field without a rule of its own, which whoever was let in above it may have. */
@@ -67,15 +68,20 @@ export const table: Record<string, Record<string, string>> = {
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
     'tweets:read': 'tweet tweets',
     'events:read': 'events webhookDeliveries webhookEndpoints',
+    "operator's accounts:read": 'user users',
   },
   Mutation: {
     'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
       rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
-    'accounts:write': 'disconnectAccount',
+    'accounts:write': 'disconnectAccount setLinkVisibility',
     'tweets:write': 'deleteTweet postTweet',
   },
 
-  User: { part: 'avatarUrl createdAt githubId id login name' },
+  User: { part: 'avatarUrl createdAt githubId id linkVisibility login name' },
+  LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },
+  LinkedUserConnection: { part: 'edges pageInfo' },
+  LinkedUserEdge: { part: 'cursor node' },
+  LinkedAccount: { part: 'connectedAt id provider providerAccountId status username' },
   ConnectedAccount: {
     part: `accessTokenExpiresAt avatarUrl connectedAt disconnectedAt displayName id lastUsedAt maxTweetLength missingScopes nextAction
       provider providerAccountId scopes status statusReason statusSince tokenHealth username`,
@@ -118,6 +124,7 @@ export const table: Record<string, Record<string, string>> = {
   ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
   RevokeApiTokenPayload: { part: 'apiToken userErrors' },
   RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
+  SetLinkVisibilityPayload: { part: 'user userErrors' },
   SignOutPayload: { part: 'signedOut' },
   StartXConnectPayload: { part: 'attempt authorizationUrl userErrors' },
   TestWebhookEndpointPayload: { part: 'endpoint userErrors' },

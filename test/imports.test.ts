@@ -11,6 +11,7 @@ const features = [
   'events.ts',
   'webhooks/',
   'jobs.ts',
+  'link-visibility.ts',
   'rate-limit.ts',
   'return-to.ts',
   'user-deletion.ts',

@@ -1,7 +1,8 @@
+import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { randomToken, sha256 } from '../crypto.ts'
 import { users } from '../db/tables.ts'
-import type { Deps } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { callProvider, readJson, storableText } from '../outbound.ts'
 import {
@@ -80,14 +81,34 @@ async function signIn(
   codeVerifier: string,
 ): Promise<User> {
   const profile = await fetchProfile(deps, await exchange(deps, readCode(parameters), codeVerifier))
-  const values = { login: profile.login, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
-  const [user] = await deps.db
-    .insert(users)
-    .values({ githubId: profile.id, ...values, createdAt: deps.clock.sqlNow() })
-    .onConflictDoUpdate({ target: users.githubId, set: values })
-    .returning()
-  if (user === undefined) throw new Error('Bug: an upsert returned no row')
-  return user
+  return keepUser(deps, profile)
+}
+
+// GitHub gives a login that was given up to the next who asks: whoever signs in with it has it, and nobody else has it any more.
+function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
+  const { id: githubId, login } = profile
+  return transaction(deps, async (deps) => {
+    // One sign-in by one login at a time: of two at once, one could not know of the other.
+    await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext(${`login:${login.toLowerCase()}`}))`)
+    await deps.db
+      .update(users)
+      .set({ loginLostAt: deps.clock.sqlNow() })
+      .where(
+        and(
+          eq(sql`lower(${users.login})`, login.toLowerCase()),
+          ne(users.githubId, githubId),
+          isNull(users.loginLostAt),
+        ),
+      )
+    const values = { login, loginLostAt: null, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
+    const [user] = await deps.db
+      .insert(users)
+      .values({ githubId, ...values, createdAt: deps.clock.sqlNow() })
+      .onConflictDoUpdate({ target: users.githubId, set: values })
+      .returning()
+    if (user === undefined) throw new Error('Bug: an upsert returned no row')
+    return user
+  })
 }
 
 async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {

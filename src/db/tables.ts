@@ -79,20 +79,33 @@ export const webhookErrors = [
   'SECRET_UNREADABLE',
   'ENDPOINT_DISABLED',
 ] as const
+export const linkVisibilities = ['NOBODY', 'INTEGRATORS'] as const
 export const apiScopes = ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write', 'events:read'] as const
 /** What an operator's token may hold: it acts for nobody, so that it can only look. */
 export const operatorScopes = ['accounts:read', 'events:read'] as const satisfies readonly (typeof apiScopes)[number][]
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
 /** A person. Made at the first sign-in, keyed on GitHub's numeric id: logins and addresses change hands. */
-export const users = pgTable('users', {
-  id: id(),
-  githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
-  login: text().notNull(),
-  name: text(),
-  avatarUrl: text(),
-  createdAt: moment().notNull().defaultNow(),
-})
+export const users = pgTable(
+  'users',
+  {
+    id: id(),
+    githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
+    login: text().notNull(),
+    /** Since when the login is known to be another person's, who has signed in with it; null while it is this one's. */
+    loginLostAt: moment(),
+    name: text(),
+    avatarUrl: text(),
+    /** Who may see which accounts this person has linked. */
+    linkVisibility: text({ enum: linkVisibilities }).notNull().default('NOBODY'),
+    createdAt: moment().notNull().defaultNow(),
+  },
+  (table) => [
+    // GitHub compares logins without case.
+    uniqueIndex('users_login').on(sql`lower(${table.login})`).where(sql`${table.loginLostAt} is null`),
+    check('users_link_visibility', oneOf(table.linkVisibility, linkVisibilities)),
+  ],
+)
 
 /** One signed-in browser. The id is SHA-256 of the session token, which only the cookie holds. Swept when expired. */
 export const sessions = pgTable(

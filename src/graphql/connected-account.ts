@@ -12,7 +12,8 @@ import { builder, describeValues } from './builder.ts'
 import { getUser } from './context.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
-const ProviderRef = builder.enumType('Provider', {
+/** Where an account lives. */
+export const ProviderRef = builder.enumType('Provider', {
   description: 'Where an account lives.',
   values: { X: { description: 'X, formerly Twitter.' } },
 })
@@ -35,7 +36,8 @@ const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> 
   DISCONNECTED_BY_USER: 'DISCONNECTED: by the user.',
 }
 
-const AccountStatusRef = builder.enumType('AccountStatus', {
+/** How well a link works. */
+export const AccountStatusRef = builder.enumType('AccountStatus', {
   description: 'How well a link works.',
   values: describeValues(statusDescriptions),
 })

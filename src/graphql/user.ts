@@ -1,11 +1,25 @@
 import { endSession } from '../auth/session.ts'
 import type { User } from '../auth/viewer.ts'
+import type { LinkVisibility } from '../link-visibility.ts'
 import { deleteUser } from '../user-deletion.ts'
-import { builder } from './builder.ts'
+import { builder, describeValues } from './builder.ts'
 import { getSession } from './context.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
-const UserRef = builder.objectRef<User>('User').implement({
+const visibilityDescriptions: Record<LinkVisibility, string> = {
+  NOBODY: 'Only the user.',
+  INTEGRATORS:
+    "Programs with an operator's API token, too: they see the GitHub login and id, and each account with its status.",
+}
+
+/** Who may see which accounts a user has linked. */
+export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
+  description: 'Who may see which accounts a user has linked.',
+  values: describeValues(visibilityDescriptions),
+})
+
+/** A person, as they see themselves. */
+export const UserRef = builder.objectRef<User>('User').implement({
   description: 'A person who signed in with GitHub.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of this user. It never changes.' }),
@@ -21,6 +35,10 @@ const UserRef = builder.objectRef<User>('User').implement({
       description: 'The display name at GitHub; null when there is none.',
     }),
     avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'The picture at GitHub.' }),
+    linkVisibility: t.expose('linkVisibility', {
+      type: LinkVisibilityRef,
+      description: 'Who may see which accounts the user has linked. `setLinkVisibility` changes it.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'The first sign-in.' }),
   }),
 })
