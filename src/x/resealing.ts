@@ -37,16 +37,19 @@ const BATCH = 200
  * @throws UnsealError when a value needs a key that is not configured.
  */
 export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
-  const counts = { resealed: 0, waiting: 0, unreadable: 0 }
+  const known = await db.select({ keyId: encryptionCanaries.keyId }).from(encryptionCanaries)
+  const counts = { resealed: 0, waiting: 0, unreadable: 0, knownKeyIds: known.map(({ keyId }) => keyId) }
   await resealTokens(db, keys, counts)
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
   await resealWebhookSecrets(db, keys, counts)
   counts.waiting += await countAttempts(db, keys)
-  return { ...counts, retired: counts.waiting === 0 ? await retireKeys(db, keys) : [] }
+  const { resealed, waiting, unreadable } = counts
+  return { resealed, waiting, unreadable, retired: waiting === 0 ? await retireKeys(db, keys) : [] }
 }
 
-type Counts = Omit<Resealed, 'retired'>
+/** @property knownKeyIds the keys that were ever first here: what names another was altered. */
+type Counts = Omit<Resealed, 'retired'> & { knownKeyIds: readonly string[] }
 
 async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
   await eachRow(
@@ -191,7 +194,8 @@ function resealOne(keys: KeyRing, counts: Counts, place: SealedPlace, sealed: st
   try {
     return sealedKeyId(sealed) === keys[0].id ? null : seal(keys, place, unseal(keys, place, sealed))
   } catch (error) {
-    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    if (!(error instanceof UnsealError)) throw error
+    if (error.reason === 'KEY_MISSING' && counts.knownKeyIds.includes(sealedKeyId(sealed))) throw error
     counts.unreadable += 1
     return null
   }

@@ -17,6 +17,8 @@ import { startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../linked-account.ts'
 import { deliverNow, startReceiver, verify, webhooksOf } from '../webhook-receiver.ts'
 
+type Pair = typeof oauthTokens.$inferSelect
+
 const createKey = (id: string) => ({ id, secret: Buffer.from(randomToken(32), 'base64url') })
 const k1 = createKey('k1')
 const k2 = createKey('k2')
@@ -40,6 +42,13 @@ async function sealedUnder(): Promise<string[]> {
 async function snapshot() {
   const db = world.db()
   return [await db.select().from(oauthTokens), await db.select().from(encryptionCanaries)]
+}
+
+/** The same sealed value, said to be under a key that never was. */
+function renameKey(sealed: string): string {
+  const bytes = Buffer.from(sealed, 'base64url')
+  bytes.write('x9', 2)
+  return bytes.toString('base64url')
 }
 
 test('keys are rotated under load: no post fails, no token is lost, and the new key opens everything', {
@@ -215,11 +224,15 @@ test('secrets of webhooks are sealed anew, both that sign, and go on being good'
   }
 })
 
-test('one token that somebody has altered does not keep the old key in use for ever', async () => {
+test.each([
+  ['one token', (tokens: Pair) => tokens.refreshTokenSealed ?? ''],
+  ['one token, in the name of its key,', (tokens: Pair) => renameKey(tokens.accessTokenSealed)],
+])('%s that somebody has altered does not keep the old key in use for ever', async (_, alter) => {
   const altered = await linkAccount(world)
   const account = await linkAccount(world)
   const tokens = await altered.tokens()
-  await altered.setTokens({ accessTokenSealed: tokens?.refreshTokenSealed ?? '' })
+  if (tokens === null) throw new Error('There are no tokens')
+  await altered.setTokens({ accessTokenSealed: alter(tokens) })
   expect(await resealAll(world.db(), both)).toEqual({ resealed: 2, waiting: 0, unreadable: 1, retired: ['k1'] })
   expect(await altered.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'TOKENS_UNREADABLE' })
   await world.restart({ encryptionKeys: [k2] })
