@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { EncryptionKey } from './crypto.ts'
+import { explainUnusableDirectory } from './errors.ts'
 
 const KEY_BYTES = 32
 // 32 random bytes have about 30 distinct values; a key typed by hand or of all zeros has few.
@@ -29,8 +30,13 @@ export function readEncryptionKeys(
   const file = named ?? path.join(dataDir, 'encryption-keys')
   if (named === null && !existsSync(file)) {
     if (!mayCreate) return { ring: [], source: '' }
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-    createKeyFile(file)
+    try {
+      mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+      createKeyFile(file)
+    } catch (error) {
+      problems.push(explainUnusableDirectory(dataDir, error))
+      return { ring: [], source: file }
+    }
   }
   try {
     if ((statSync(file).mode & 0o007) !== 0)

@@ -12,7 +12,10 @@ export function endOnSignals(log: Log, stop: () => Promise<unknown>): void {
     if (signals > 1) process.exit(1)
     log.info({ reason }, 'Stopping: finishing what is under way')
     stop().then(
-      () => process.exit(exitCode),
+      () => {
+        log.info('Stopped')
+        process.exit(exitCode)
+      },
       (error) => {
         log.error({ error }, 'Could not stop cleanly')
         process.exit(1)

@@ -16,8 +16,8 @@ export type Program = {
 }
 
 /** Starts a file, named from our root, with this environment and nothing else. */
-export function startProgram(file: string, environment: Record<string, string>): Program {
-  const child = spawn(process.execPath, [file], {
+export function startProgram(file: string, environment: Record<string, string>, options: string[] = []): Program {
+  const child = spawn(process.execPath, [file, ...options], {
     cwd: path.join(import.meta.dirname, '..'),
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { StartError } from '../errors.ts'
+import { explainUnusableDirectory, StartError } from '../errors.ts'
 
 /** The embedded database's directory is in use by another process. */
 export class DirectoryInUseError extends StartError {
@@ -18,9 +18,18 @@ export class DirectoryInUseError extends StartError {
 
 /**
  * Takes the directory for this process until it ends, or until the function that is returned is called.
- * @throws DirectoryInUseError when another process has it.
+ * @throws DirectoryInUseError when another process has it; StartError when it cannot be made or written in.
  */
 export function holdDirectory(directory: string): () => void {
+  try {
+    return hold(directory)
+  } catch (error) {
+    if (error instanceof StartError) throw error
+    throw new StartError(explainUnusableDirectory(path.dirname(directory), error), 78)
+  }
+}
+
+function hold(directory: string): () => void {
   mkdirSync(path.dirname(directory), { recursive: true, mode: 0o700 })
   const holderFile = `${directory}.pid`
   // SQLite's exclusive mode is a lock that the operating system drops when the process ends, however it ends. A file with a process

@@ -8,8 +8,21 @@ import { createRandomness } from './randomness.ts'
 import { runRotationScenario } from './rotation-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from './table.ts'
 
+const USAGE = `npm run chaos -- [options]: real gateways, killed and starved, held against their promises
+
+  --seconds N       how long the faults strike (60)
+  --processes P     how many gateways (4)
+  --faults A,B      what strikes: ${faultKinds.join(', ')} (nothing)
+  --links N         how many linked accounts (60)
+  --callers N       how many callers at once (16)
+  --preset NAMES    instead of the above, or all: ${Object.keys(presets).join(', ')}
+  --seed N          makes the same choices again
+
+It exits with 1 when an invariant broke or a figure was not reached.`
+
 const { values } = parseArgs({
   options: {
+    help: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '60' },
     processes: { type: 'string', default: '4' },
     faults: { type: 'string', default: '' },
@@ -19,6 +32,10 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 })
+if (values.help) {
+  console.log(USAGE)
+  process.exit(0)
+}
 console.log(`Seed ${values.seed}: --seed ${values.seed} makes the same choices again.`)
 const names = values.preset === 'all' ? Object.keys(presets) : split(values.preset)
 const results: { name: string; result: PresetResult }[] = []

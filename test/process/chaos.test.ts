@@ -7,9 +7,11 @@ import { fastPace } from '../chaos/fast-timing.ts'
 import { faultKinds } from '../chaos/nemesis.ts'
 import { runPgliteKills } from '../chaos/pglite-kills.ts'
 import { runPostStorm } from '../chaos/post-storm.ts'
+import { presets } from '../chaos/presets.ts'
 import { createRandomness } from '../chaos/randomness.ts'
 import { runRotationScenario } from '../chaos/rotation-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from '../chaos/table.ts'
+import { startProgram } from '../program.ts'
 
 // A new one each time finds more; the one that found something is printed.
 const seed = Date.now() % 1_000_000
@@ -49,4 +51,11 @@ test('the embedded database keeps what it acknowledged through kill -9, and lets
   const figures = await runPgliteKills({ rounds: 3 }, createRandomness(seed))
   console.log(renderFigures(figures))
   expect(figures.filter(({ reached }) => !reached)).toEqual([])
+})
+
+test('the long runs say what can be asked of them', async () => {
+  const program = startProgram('test/chaos/run.ts', {}, ['--help'])
+  expect(await program.ended).toBe(0)
+  for (const name of ['--faults', ...faultKinds, '--preset', ...Object.keys(presets)])
+    expect(program.output()).toContain(name)
 })

@@ -1,11 +1,14 @@
 // What an operator reads when a gateway starts, or does not.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import path from 'node:path'
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../database.ts'
 import { findFreePort } from '../free-port.ts'
 import { startGatewayProcess } from '../gateway-process.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
 
 test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has the %s', async (variable) => {
   await using database = await createTestDatabase('pglite')
@@ -20,6 +23,21 @@ test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has
     expect(gateway.output()).not.toContain('EADDRINUSE')
   } finally {
     other.close()
+  }
+})
+
+test.each([
+  ['with a key to be made', {}],
+  ['with a key that is given', { ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}` }],
+])('says in one sentence that DATA_DIR cannot be used, %s', async (_, keys) => {
+  await using directory = await makeTemporaryDirectory('start')
+  const file = path.join(directory.path, 'a-file')
+  writeFileSync(file, '')
+  for (const dataDir of [file, path.join(file, 'inside')]) {
+    const gateway = startGatewayProcess({ ...keys, PORT: '0', SANDBOX_PORT: '0', DATA_DIR: dataDir })
+    expect(await gateway.ended).toBe(78)
+    expect(gateway.output()).toContain(`DATA_DIR: the directory ${dataDir} cannot be used`)
+    expect(gateway.output()).not.toContain('"level"')
   }
 })
 
@@ -44,5 +62,5 @@ test('in production prints nothing but one JSON object a line', async () => {
     .trim()
     .split('\n')
     .filter((line) => !line.includes('ExperimentalWarning') && !line.includes('--trace-warnings'))
-  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(['Ready']))
+  expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(['Ready', 'Stopped']))
 })
