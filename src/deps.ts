@@ -25,6 +25,26 @@ export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook'
 /** What a job is about. Those of one group share a part of the workers, so that others are not kept waiting behind them. */
 export type JobData = { id: string; group?: string }
 
+/** The open streams of events of this process; `event-streams.ts` reads them. */
+export type EventStreams = {
+  /** Opens one that is about a user's events. @throws AppError TOO_MANY_STREAMS when its owner, or the process, has too many. */
+  open(owner: string, userId: string): EventStream
+  /** There may be something new for this user; null: for anybody. */
+  hear(userId: string | null): void
+  /** All are to end soon, and those that are opened from now on at once. */
+  finishAll(): void
+}
+
+/** One open stream's place, and what it waits for. */
+export type EventStream = {
+  /** True once it is to end. */
+  isOver(): boolean
+  /** Until there may be something new or it is over, and at most so long. */
+  wait(seconds: number): Promise<void>
+  /** Gives its place to another. */
+  end(): void
+}
+
 /** What lives as long as the process, passed first to every function that needs it. */
 export type Deps = {
   db: Db
@@ -38,6 +58,7 @@ export type Deps = {
   targets: Targets
   /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
   rotations: Map<string, Promise<RotationOutcome>>
+  eventStreams: EventStreams
 }
 
 /** How an attempt at rotating an account's tokens ended for whoever asked for it. */

@@ -132,6 +132,11 @@ export const errorCodes = {
     sentence: 'You have 50 API tokens, which is as many as can be good at once. Revoke one that is not used any more.',
   },
 
+  TOO_MANY_STREAMS: {
+    retry: 'later',
+    sentence: 'You have as many event streams open as one may. Close one, or follow several things in one stream.',
+  },
+
   // Tweets.
   TEXT_EMPTY: { retry: 'never', sentence: 'A tweet needs text.' },
   TEXT_TOO_LONG: { retry: 'never', sentence: 'The text is longer than X allows. Shorten it.' },

@@ -1,5 +1,5 @@
 // What happened to whom. One table, in which audit, subscriptions and webhooks read the same thing in the same order.
-import { and, asc, desc, eq, gt, inArray, isNotNull, lt, max, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, exists, gt, inArray, isNotNull, lt, max, sql } from 'drizzle-orm'
 import { queryRows } from './db/client.ts'
 import { eventHorizons, events, type eventTypes } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
@@ -30,6 +30,9 @@ export type EventReader = { userId: string }
 /** Which of them are asked for; null for all. */
 export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
 
+/** Which part of them: between two positions, from one end. */
+export type EventPage = { after: number | null; before: number | null; limit: number; inverted: boolean }
+
 /** How long events are kept. */
 export const EVENTS_KEPT_SECONDS = 90 * 86_400
 
@@ -55,8 +58,21 @@ export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened:
 export async function listEvents(
   deps: Deps,
   reader: EventReader,
+  filter: EventFilter,
+  page: EventPage,
+): Promise<Event[]> {
+  const found = await readEvents(deps, reader, filter, page)
+  // Only now: what was swept before they were read is known by then.
+  if (page.after !== null) await refuseGap(deps, reader, page.after)
+  return found
+}
+
+/** As `listEvents`, for whoever has not been away since `after`. */
+export async function readEvents(
+  deps: Deps,
+  reader: EventReader,
   { types, accountId }: EventFilter,
-  page: { after: number | null; before: number | null; limit: number; inverted: boolean },
+  page: EventPage,
 ): Promise<Event[]> {
   if (accountId !== null && !isRowId(accountId)) return []
   const order = page.inverted ? desc : asc
@@ -74,8 +90,6 @@ export async function listEvents(
     )
     .orderBy(order(events.position))
     .limit(page.limit)
-  // Only now: what was swept before they were read is known by then.
-  if (page.after !== null) await refuseGap(deps, reader, page.after)
   return found.map((event) => ({ ...event, position: event.position ?? 0 }))
 }
 
@@ -125,12 +139,15 @@ function sweepBatch(deps: Deps): Promise<number> {
   })
 }
 
-async function refuseGap(deps: Deps, { userId }: EventReader, after: number): Promise<void> {
-  const [gap] = await deps.db
-    .select({ position: eventHorizons.position })
-    .from(eventHorizons)
-    .where(and(eq(eventHorizons.userId, userId), gt(eventHorizons.position, after)))
-  const [given] = await queryRows(deps.db, sql`select last_value::float8 as position from events_positions`)
+async function refuseGap({ db }: Deps, { userId }: EventReader, after: number): Promise<void> {
+  const isSwept = exists(
+    db
+      .select()
+      .from(eventHorizons)
+      .where(and(eq(eventHorizons.userId, userId), gt(eventHorizons.position, after))),
+  )
   // A database that was restored from a back-up knows less than its readers do, and gives the same positions once more.
-  if (gap !== undefined || after > Number(given?.position)) throw new AppError('EVENTS_MISSED', { field: ['after'] })
+  const isAhead = sql`${after} > (select last_value from events_positions)`
+  const [found] = await queryRows(db, sql`select ${isSwept} or ${isAhead} as gap`)
+  if (found?.gap !== false) throw new AppError('EVENTS_MISSED', { field: ['after'] })
 }

@@ -6,8 +6,10 @@ import type { Config } from './config.ts'
 import { checkEncryptionKeys, checkProviders } from './db/canary.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import { migrateDatabase } from './db/migrate.ts'
+import { hearNotifications } from './db/notifications.ts'
 import { type Clock, type Deps, systemClock } from './deps.ts'
 import { explainListenError } from './errors.ts'
+import { createEventStreams, EVENTS_CHANNEL } from './event-streams.ts'
 import { createJobQueue, type JobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
@@ -50,6 +52,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
   const database = parts.database ?? (await openDatabase(config.database))
   const queue = createJobQueue(database, log)
+  let hearing = async () => {}
   try {
     await migrateDatabase(database)
     await checkEncryptionKeys(database.db, config.encryptionKeys)
@@ -64,13 +67,16 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       jobs: queue.jobs,
       targets,
       rotations: new Map(),
+      eventStreams: createEventStreams(timing.streamLife),
     }
     await queue.start(deps)
+    hearing = await hearNotifications(database, EVENTS_CHANNEL, deps.eventStreams.hear)
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     let stopping: Promise<void> | null = null
     const stop = async () => {
       await drain(app, server, deps, queue)
+      await within(log, CLOSE_SECONDS, hearing())
       const closing = [database.close(), outbound.close(), targets.close()]
       await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
     }
@@ -83,6 +89,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     }
   } catch (error) {
     // The port may be taken only after the jobs have begun.
+    await within(log, CLOSE_SECONDS, hearing())
     await within(log, CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
     await within(log, CLOSE_SECONDS, database.close())
     throw error
@@ -113,7 +120,7 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
 async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue): Promise<void> {
   app.drain()
   if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
-  await within(deps.log, REQUESTS_SECONDS, finishRequests(app, server))
+  await within(deps.log, REQUESTS_SECONDS, finishRequests(app, server, deps))
   await within(deps.log, JOBS_SECONDS, queue.stop(JOBS_SECONDS))
   // A rotation may have outlived the request that asked for it; what it brings must still be written.
   await within(deps.log, ROTATIONS_SECONDS, Promise.allSettled(deps.rotations.values()))
@@ -121,7 +128,9 @@ async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue):
 }
 
 // Node does not count as idle a connection on which nothing was ever asked, as browsers keep them ready: it would hold up the end.
-async function finishRequests(app: App, server: ServerType): Promise<void> {
+async function finishRequests(app: App, server: ServerType, deps: Deps): Promise<void> {
+  // They would last for many minutes yet. Their clients come back elsewhere, where they were.
+  deps.eventStreams.finishAll()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   if ('closeIdleConnections' in server) server.closeIdleConnections()
   await Promise.race([closed, pause(QUIET_CONNECTION_SECONDS)])

@@ -35,6 +35,10 @@ export type Timing = {
   idleRefresh: number
   /** How long a caller waits for the outcome of a tweet that another call is sending. */
   waitForTweet: number
+  /** How often a stream of events looks whether it is still allowed, and whether it was told of everything. */
+  streamRecheck: number
+  /** After so long a stream ends, and its client comes back where it was: to another instance, perhaps, and newly identified. */
+  streamLife: number
 }
 
 /** What production runs with. */
@@ -56,4 +60,6 @@ export const productionTiming: Timing = Object.freeze({
   settleAgainAfter: 60,
   idleRefresh: 150 * 86_400,
   waitForTweet: 15,
+  streamRecheck: 10,
+  streamLife: 900,
 })

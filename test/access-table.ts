@@ -76,6 +76,7 @@ export const table: Record<string, Record<string, string>> = {
     'accounts:write': 'disconnectAccount setLinkVisibility',
     'tweets:write': 'deleteTweet postTweet',
   },
+  Subscription: { 'events:read': 'events' },
 
   User: { part: 'avatarUrl createdAt githubId id linkVisibility login name' },
   LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },

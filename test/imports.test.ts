@@ -10,6 +10,7 @@ const features = [
   'tweet-outcome.ts',
   'events.ts',
   'webhooks/',
+  'event-streams.ts',
   'jobs.ts',
   'link-visibility.ts',
   'rate-limit.ts',

@@ -5,6 +5,7 @@ import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import postgres from 'postgres'
 import { createApp } from '../src/app.ts'
 import * as tables from '../src/db/tables.ts'
+import { createEventStreams } from '../src/event-streams.ts'
 import { createLog } from '../src/log.ts'
 import { noBreaker } from '../src/outbound.ts'
 import { createTargets } from '../src/targets.ts'
@@ -47,6 +48,7 @@ export function openInstance(world: World) {
     },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     rotations: new Map(),
+    eventStreams: createEventStreams(productionTiming.streamLife),
   })
 
   async function request(path: string, init: RequestInit = {}): Promise<Response> {

@@ -100,6 +100,15 @@ export async function findApiTokenBySecret(
   return { apiToken, user }
 }
 
+/** True while a token has not ended. Looking at it is no use of it. */
+export async function isApiTokenGood(deps: TokenDeps, tokenId: string): Promise<boolean> {
+  const [good] = await deps.db
+    .select({ id: apiTokens.id })
+    .from(apiTokens)
+    .where(and(eq(apiTokens.id, tokenId), isLive(deps)))
+  return good !== undefined
+}
+
 /** The owner's tokens: those that are good, and the latest that have ended; newest first. */
 export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<ApiToken[]> {
   return deps.db

@@ -1,6 +1,6 @@
 // The only file that imports lucia, which gets no more releases. To replace it, write these functions anew.
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { eq, inArray, lte, type SQL } from 'drizzle-orm'
+import { and, eq, gt, inArray, lte, type SQL } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
@@ -54,6 +54,16 @@ export async function findSession(
     return null
   }
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
+}
+
+/** True while a session has not ended. It is not renewed by being looked at. */
+export async function isSessionGood(deps: Deps, sessionId: string): Promise<boolean> {
+  const oldest = new Date(deps.clock.now().getTime() - ABSOLUTE_LIFETIME.milliseconds())
+  const [good] = await deps.db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(eq(sessions.id, sessionId), gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldest)))
+  return good !== undefined
 }
 
 /** Ends a session in the database, and returns the Set-Cookie header that removes the cookie. */

@@ -1,8 +1,8 @@
 import { eq } from 'drizzle-orm'
 import { users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { type ApiScope, type ApiToken, findApiTokenBySecret } from './api-token.ts'
-import { findSession, type Session } from './session.ts'
+import { type ApiScope, type ApiToken, findApiTokenBySecret, isApiTokenGood } from './api-token.ts'
+import { findSession, isSessionGood, type Session } from './session.ts'
 
 /** A person who uses the app. */
 export type User = typeof users.$inferSelect
@@ -43,6 +43,11 @@ export async function findTokenViewer(
   if (found === null) return null
   const { apiToken, user } = found
   return user === null ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }
+}
+
+/** True while the session or token by which the viewer is known has not ended: for what goes on after a request was let in. */
+export function isViewerGood(deps: Deps, viewer: Viewer): Promise<boolean> {
+  return viewer.kind === 'SESSION' ? isSessionGood(deps, viewer.session.id) : isApiTokenGood(deps, viewer.apiToken.id)
 }
 
 /** The viewer of what only a signed-in browser may do; null for everybody else. */

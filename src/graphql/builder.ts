@@ -91,6 +91,11 @@ builder.mutationType({
     'What can be done. Every mutation answers with a payload whose `userErrors` say what a person can act on.',
 })
 
+builder.subscriptionType({
+  description:
+    'What can be followed as it happens: by POST to /graphql with `accept: text/event-stream`, as server-sent events in the "distinct connections mode" of GraphQL over SSE.',
+})
+
 builder.scalarType('DateTime', {
   description: 'A moment, as RFC 3339 in UTC: `2026-11-23T17:57:00.000Z`.',
   serialize: (value) => value.toISOString(),

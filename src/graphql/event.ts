@@ -1,6 +1,8 @@
 import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
+import { isViewerGood } from '../auth/viewer.ts'
 import { eventTypes } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
+import { followEvents, MAX_STREAMS_PER_OWNER } from '../event-streams.ts'
 import { EVENTS_KEPT_SECONDS, type Event, type EventFilter, type EventType, listEvents } from '../events.ts'
 import { builder } from './builder.ts'
 import { getUser } from './context.ts'
@@ -72,6 +74,20 @@ const EventRef = builder.objectRef<Event>('Event').implement({
   }),
 })
 
+const EventEdgeRef = builder.edgeObject({
+  type: EventRef,
+  name: 'EventEdge',
+  description: 'An event and its place in the list.',
+})
+
+const EventConnectionRef = builder.connectionObject(
+  { type: EventRef, name: 'EventConnection', description: 'A page of events.' },
+  EventEdgeRef,
+)
+
+const TYPES = 'Only these. Default: all.'
+const ACCOUNT_ID = 'Only what is about this account: ConnectedAccount.id.'
+
 builder.queryField('events', (t) =>
   t.connection(
     {
@@ -79,8 +95,8 @@ builder.queryField('events', (t) =>
       authScopes: { scope: 'events:read' },
       description: `What happened to the viewer, oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
       args: {
-        types: t.arg({ type: [EventTypeRef], description: 'Only these. Default: all.' }),
-        accountId: t.arg.id({ description: 'Only what is about this account: ConnectedAccount.id.' }),
+        types: t.arg({ type: [EventTypeRef], description: TYPES }),
+        accountId: t.arg.id({ description: ACCOUNT_ID }),
       },
       complexity: pageComplexity,
       resolve: (_, args, context) => {
@@ -97,9 +113,37 @@ builder.queryField('events', (t) =>
         )
       },
     },
-    { name: 'EventConnection', description: 'A page of events.' },
-    { name: 'EventEdge', description: 'An event and its place in the list.' },
+    EventConnectionRef,
+    EventEdgeRef,
   ),
+)
+
+builder.subscriptionField('events', (t) =>
+  t.field({
+    type: EventEdgeRef,
+    authScopes: { scope: 'events:read' },
+    description: `What happens to the viewer, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream completes by itself after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
+    args: {
+      types: t.arg({ type: [EventTypeRef], description: TYPES }),
+      accountId: t.arg.id({ description: ACCOUNT_ID }),
+      after: t.arg.string({
+        description:
+          'A cursor, of this stream or of the query: begin with what came after it. Default: with what is new.',
+      }),
+    },
+    subscribe: (_, args, context) => {
+      const { deps, viewer } = context
+      const user = getUser(context)
+      return followEvents(deps, {
+        reader: { userId: user.id },
+        owner: user.id,
+        filter: readFilter(args),
+        after: typeof args.after === 'string' ? readEventCursor(args.after, 'after') : null,
+        isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
+      })
+    },
+    resolve: (event) => ({ cursor: writeEventCursor(event), node: event }),
+  }),
 )
 
 function readFilter(args: { types?: readonly EventType[] | null; accountId?: string | null }): EventFilter {

@@ -1,4 +1,4 @@
-import { GraphQLError, parse } from 'graphql'
+import { type ExecutionResult, GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../bearer.ts'
@@ -9,6 +9,7 @@ import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
 import { findRefusal } from './needs.ts'
 import { schema } from './schema.ts'
+import { refuseOddStream, setStreamHeaders } from './stream.ts'
 
 /** What the HTTP edge knows of a request before GraphQL reads it. */
 export type GraphqlRequest = {
@@ -29,7 +30,15 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
-    plugins: [refuseMisplacedToken, limitTokens, withCodes, refuseForbidden, payBeforehand, describeErrors(deps)],
+    plugins: [
+      refuseMisplacedToken,
+      limitTokens,
+      withCodes,
+      refuseForbidden,
+      refuseOddStream,
+      payBeforehand,
+      describeErrors(deps),
+    ],
     // What goes wrong outside of resolvers.
     maskedErrors: { maskError: (error) => describe(deps, error, null) },
     maxRequestBodySize: MAX_BODY_BYTES,
@@ -44,11 +53,23 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     landingPage: false,
     healthCheckEndpoint: '/graphql/never',
     logging: false,
-    fetchAPI: globalThis,
+    // Node's own, by name. Yoga's read on unasked, up to 64 KiB of a stream that nobody takes.
+    fetchAPI: {
+      Request,
+      Response,
+      Headers,
+      ReadableStream,
+      TextEncoder,
+      TextDecoder,
+      URL,
+      URLSearchParams,
+      URLPattern,
+    },
   })
   // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
   return async (request, about) => {
     const response = await yoga.fetch(new Request(request, { signal: null }), about)
+    if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
     if (about.meter.wasAsked()) return response
     // What was no document to run is paid for afterwards, so that junk is not free.
     try {
@@ -113,12 +134,19 @@ const refuseMisplacedToken: Plugin = {
 
 // Here, and not where errors are masked: only here is it known which request it was.
 function describeErrors(deps: Deps): Plugin<GraphqlContext> {
+  const describeAll = ({ errors }: ExecutionResult, { requestId }: GraphqlContext) =>
+    errors?.map((error) => describe(deps, error, requestId))
   return {
     onExecute: ({ args }) => ({
       onExecuteDone: ({ result, setResult }) => {
         if (Symbol.asyncIterator in result || result.errors === undefined) return
-        const { requestId } = args.contextValue
-        setResult({ ...result, errors: result.errors.map((error) => describe(deps, error, requestId)) })
+        setResult({ ...result, errors: describeAll(result, args.contextValue) })
+      },
+    }),
+    onSubscribe: ({ args }) => ({
+      onSubscribeResult: ({ result, setResult }) => {
+        if (Symbol.asyncIterator in result || result.errors === undefined) return
+        setResult({ ...result, errors: describeAll(result, args.contextValue) })
       },
     }),
   }

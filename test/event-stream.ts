@@ -1,0 +1,85 @@
+// A program that follows events: server-sent events as GraphQL over SSE describes them, read one by one.
+import { Agent, fetch } from 'undici'
+import type { EventView } from './event-reader.ts'
+import { readOperation } from './operations.ts'
+
+export type StreamedEdge = { cursor: string; node: EventView }
+
+type Message = { data?: { events: StreamedEdge } | null; errors?: { message: string; extensions: { code: string } }[] }
+
+export type OpenStream = Awaited<ReturnType<typeof openStream>>
+
+/** The header by which this browser is known. */
+export function cookieOf(person: { cookies: Map<string, string> }): { cookie: string } {
+  return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
+}
+
+/** Opens a stream. @param variables of the operation follow-events. */
+export async function openStream(
+  gatewayUrl: string,
+  headers: Record<string, string>,
+  variables: Record<string, unknown> = {},
+) {
+  const agent = new Agent({ bodyTimeout: 0 })
+  const hangingUp = new AbortController()
+  const response = await fetch(new URL('/graphql', gatewayUrl), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers },
+    body: JSON.stringify({ query: readOperation('follow-events'), variables }),
+    signal: hangingUp.signal,
+    dispatcher: agent,
+  })
+  const edges: StreamedEdge[] = []
+  const codes: string[] = []
+  let completed = false
+  const ended = read(response.body, (event, data) => {
+    if (event === 'complete') completed = true
+    if (event !== 'next') return
+    const { data: result, errors }: Message = JSON.parse(data)
+    if (result) edges.push(result.events)
+    for (const { extensions } of errors ?? []) codes.push(extensions.code)
+  })
+    .catch(() => {})
+    .then(async () => {
+      await agent.close()
+      return { completed, codes }
+    })
+  return {
+    status: response.status,
+    headers: response.headers,
+    /** What has come so far. */
+    edges,
+    types: () => edges.map(({ node }) => node.type),
+    cursor: () => edges.at(-1)?.cursor ?? null,
+    /** How it ended: cleanly or not, and with which errors. */
+    ended,
+    /** As a client does that goes away. */
+    hangUp: () => {
+      hangingUp.abort()
+      return ended
+    },
+  }
+}
+
+async function read(
+  body: AsyncIterable<Uint8Array> | null,
+  take: (event: string, data: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const chunk of body ?? []) {
+    text += decoder.decode(chunk, { stream: true })
+    const blocks = text.split('\n\n')
+    text = blocks.pop() ?? ''
+    for (const block of blocks) {
+      const lines = block.split('\n')
+      const field = (name: string) =>
+        lines
+          .find((line) => line.startsWith(`${name}:`))
+          ?.slice(name.length + 1)
+          .trim()
+      const event = field('event')
+      if (event !== undefined) take(event, field('data') ?? '')
+    }
+  }
+}
