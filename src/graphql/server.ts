@@ -2,6 +2,7 @@ import { type ExecutionResult, GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../bearer.ts'
+import { isDatabaseOutage } from '../db/deadline.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import type { Meter } from '../rate-limit.ts'
@@ -40,7 +41,12 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
       describeErrors(deps),
     ],
     // What goes wrong outside of resolvers.
-    maskedErrors: { maskError: (error) => describe(deps, error, null) },
+    maskedErrors: {
+      maskError: (error) => {
+        const described = describe(deps, error, null)
+        return isDatabaseOutage(error) ? unavailable(described) : described
+      },
+    },
     maxRequestBodySize: MAX_BODY_BYTES,
     // It would keep 1,024 documents, and as many that do not parse, for an hour: at our largest size hundreds of megabytes, for whoever
     // cares to send them. Parsing so few tokens again is cheaper.
@@ -117,6 +123,13 @@ const refuseForbidden: Plugin<GraphqlRequest> = {
       const refusal = valid ? findRefusal(params.schema, params.documentAST, context.viewer) : null
       if (refusal !== null) setResult([refusal])
     },
+}
+
+// As the rest of the gateway answers then.
+function unavailable({ message, extensions }: GraphQLError): GraphQLError {
+  return new GraphQLError(message, {
+    extensions: { ...extensions, http: { status: 503, headers: { 'retry-after': '5' } } },
+  })
 }
 
 // A token beside the query is one that a proxy, or whoever logs bodies, may have kept.
