@@ -60,6 +60,11 @@ describeInChromium('The console', () => {
     await timeline.getByText('Nothing posted yet').waitFor()
     await timeline.close()
 
+    await field.fill('Stays at X')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    const kept = tweet.filter({ hasText: 'Stays at X' })
+    await kept.getByRole('button', { name: 'Delete' }).waitFor()
+
     await account.getByRole('button', { name: 'Disconnect' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
     expect(await account.count()).toBe(1)
@@ -67,6 +72,9 @@ describeInChromium('The console', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
     await page.getByText('None connected yet').waitFor()
     expect(await page.getByRole('form', { name: 'New tweet' }).isVisible()).toBe(false)
+    // Nobody is left to delete it.
+    await kept.getByRole('button', { name: 'Delete' }).waitFor({ state: 'hidden' })
+    expect(await kept.getByRole('link', { name: 'View on X' }).isVisible()).toBe(true)
 
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()

@@ -34,7 +34,7 @@ export type Tweet = {
   text: string
   status: TweetStatus
   error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
-  account: { id: string; username: string }
+  account: Pick<Account, 'id' | 'username' | 'status'>
   createdAt: string
   postedAt: string | null
 }

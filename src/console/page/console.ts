@@ -9,7 +9,7 @@ import { createTweetList } from './tweets.ts'
 
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 
-const accountList = createAccountList({ changed: loadAccounts, error: explain })
+const accountList = createAccountList({ changed: showOutcome, error: explain })
 const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
 const outcome = takeOutcome()
@@ -53,7 +53,7 @@ async function loadAccounts(): Promise<void> {
   composer.setAccounts(connectedAccounts)
 }
 
-// A post also moves the account: when it was last used, and whether X still accepts us.
+// A post also moves the account: when it was last used, and whether X still accepts us. And an account that goes leaves its tweets.
 async function showOutcome(): Promise<void> {
   await Promise.all([loadAccounts(), tweetList.refresh()])
 }

@@ -81,7 +81,10 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     setText(find(item, '.reason', HTMLElement), tweet.error && explainError(tweet.error))
     find(item, '.actions', HTMLElement).hidden = tweet.status !== 'POSTED'
     if (tweet.url !== null) find(item, '.link', HTMLAnchorElement).href = tweet.url
-    onClick(find(item, '.delete', HTMLButtonElement), () => guarded(() => remove(tweet)))
+    const deletion = find(item, '.delete', HTMLButtonElement)
+    // With its tokens gone there is nobody to delete it.
+    deletion.hidden = tweet.account.status === 'DISCONNECTED'
+    onClick(deletion, () => guarded(() => remove(tweet)))
     return item
   }
 
