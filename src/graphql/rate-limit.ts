@@ -5,7 +5,7 @@ type Reading = RateLimit & { resetAt: Date }
 
 const RateLimitRef = builder.objectRef<Reading>('RateLimit').implement({
   description:
-    'What the caller may ask of this gateway. A document costs one point, and one more for each 100 of its complexity: a field counts 1, a list as many times as it may have entries, posting and deleting 500.',
+    'What the caller may ask of this gateway. A document costs one point, and one more for each 100 of its complexity: a field counts 1, a list as many times as it may have entries, what waits for another service 500. A stream costs what its document does, when it is opened.',
   fields: (t) => ({
     limit: t.exposeInt('limit', { description: 'The most points that the caller can have.' }),
     windowSeconds: t.exposeInt('windowSeconds', {

@@ -6,6 +6,7 @@ import { createApiToken } from '../../src/auth/api-token.ts'
 import { createSecret } from '../../src/auth/api-token-secret.ts'
 import { connectAttempts, rateLimits, users } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
+import { cookieOf, openStream } from '../event-stream.ts'
 import { generousLimits } from '../generous-limits.ts'
 import { startWorld, type World } from '../harness.ts'
 import { linkAccount, type PostedTweet, queryRows } from '../linked-account.ts'
@@ -161,6 +162,21 @@ describe('K-07 a person', () => {
     // Refused for its size, it runs nothing.
     const far = Array.from({ length: 20 }, (_, index) => `a${index}:tweets(first:100){edges{node{id}}}`)
     expect(await costs({ query: `{${far.join(' ')}}` })).toBe(1)
+  })
+
+  test('pays for a stream when it is opened, and has none when nothing is left', async () => {
+    await start(`user=2/${HOUR}`)
+    const person = await world.signedIn()
+    const open = () => openStream(world.url, cookieOf(person))
+    const streams = [await open(), await open(), await open()]
+    const told = streams.map(({ status, headers }) => [status, headers.get('ratelimit')?.match(/r=\d+/)?.[0]])
+    expect(told).toEqual([
+      [200, 'r=1'],
+      [200, 'r=0'],
+      [429, 'r=0'],
+    ])
+    expect(await streams[2]?.ended).toEqual({ completed: true, codes: ['RATE_LIMITED'] })
+    for (const stream of streams) await stream.hangUp()
   })
 
   test('reads the same in the API, as anybody can', async () => {
