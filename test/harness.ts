@@ -28,6 +28,8 @@ export type World = {
   logs(): string
   /** Moves the gateway's time and the sandbox's together. */
   advance(seconds: number): void
+  /** Sets the gateway's process wrong by so much, against its database and the sandbox. */
+  skewProcess(seconds: number): void
   /** A browser that nobody is signed in with. */
   browser(): Browser
   /** A browser that this GitHub person has signed in with. */
@@ -82,8 +84,9 @@ export async function startWorld(
   const lines: string[] = []
   const log = createLog('debug', { write: (line) => lines.push(line) })
   let offsetSeconds = 0
+  let skewSeconds = 0
   const clock: Clock = {
-    now: () => new Date(Date.now() + offsetSeconds * 1000),
+    now: () => new Date(Date.now() + (offsetSeconds + skewSeconds) * 1000),
     sqlNow: () => sql<Date>`(clock_timestamp() + make_interval(secs => ${offsetSeconds}))`,
   }
   let opened: Database
@@ -120,6 +123,9 @@ export async function startWorld(
     database: () => opened,
     clock,
     logs: () => lines.join(''),
+    skewProcess: (seconds) => {
+      skewSeconds = seconds
+    },
     advance: (seconds) => {
       offsetSeconds += seconds
       sandbox.control.advance(seconds)
