@@ -15,6 +15,7 @@ import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { createTargets, type Targets } from './targets.ts'
 import { productionTiming, type Timing } from './timing.ts'
+import { createFanOut, type FanOut } from './webhooks/fan-out.ts'
 
 /** A gateway that listens. */
 export type Gateway = {
@@ -70,12 +71,16 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       eventStreams: createEventStreams(timing.streamLife),
     }
     await queue.start(deps)
-    hearing = await hearNotifications(database, EVENTS_CHANNEL, deps.eventStreams.hear)
+    const fanOut = createFanOut(deps)
+    hearing = await hearNotifications(database, EVENTS_CHANNEL, (userId) => {
+      deps.eventStreams.hear(userId)
+      fanOut.hear()
+    })
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     let stopping: Promise<void> | null = null
     const stop = async () => {
-      await drain(app, server, deps, queue)
+      await drain(app, server, deps, queue, fanOut)
       await within(log, CLOSE_SECONDS, hearing())
       const closing = [database.close(), outbound.close(), targets.close()]
       await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
@@ -117,10 +122,11 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
   })
 }
 
-async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue): Promise<void> {
+async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue, fanOut: FanOut): Promise<void> {
   app.drain()
   if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
   await within(deps.log, REQUESTS_SECONDS, finishRequests(app, server, deps))
+  await within(deps.log, JOBS_SECONDS, fanOut.end())
   await within(deps.log, JOBS_SECONDS, queue.stop(JOBS_SECONDS))
   // A rotation may have outlived the request that asked for it; what it brings must still be written.
   await within(deps.log, ROTATIONS_SECONDS, Promise.allSettled(deps.rotations.values()))

@@ -1,12 +1,12 @@
 // Somebody's server that webhooks are sent to, and what its owner does with the gateway.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { Webhook } from 'standardwebhooks'
 import { vi } from 'vitest'
+import { webhookDeliveries } from '../src/db/tables.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
-import { sweepNow } from './sweep.ts'
 
 /** One request that arrived. */
 export type Received = { path: string; headers: Record<string, string>; body: string }
@@ -88,14 +88,20 @@ export function verify(world: World, secret: string, { body, headers }: Received
   }
 }
 
-/** Writes the deliveries of what has happened, and makes those that wait for their time by the queue's clock be tried now. */
-export async function deliverNow(world: World): Promise<void> {
-  await sweepNow(world)
-  await world
-    .db()
-    .execute(
-      sql`update pgboss.job set start_after = now() where name = 'deliver-webhook' and state in ('created', 'retry')`,
-    )
+/** The queue keeps its own time: has it try now what is due by the world's. */
+export async function tryDue(world: World): Promise<void> {
+  const due = sql`select ${webhookDeliveries.id}::text from ${webhookDeliveries} where ${webhookDeliveries.nextAttemptAt} <= ${world.clock.sqlNow()}`
+  await hurry(world, sql`data->>'id' in (${due})`)
+}
+
+/** Has the queue try now all that it has, be it due or not. */
+export async function tryEarly(world: World): Promise<void> {
+  await hurry(world, sql`true`)
+}
+
+async function hurry(world: World, which: SQL): Promise<void> {
+  const waiting = sql`name = 'deliver-webhook' and state in ('created', 'retry')`
+  await world.db().execute(sql`update pgboss.job set start_after = now() where ${waiting} and ${which}`)
 }
 
 /** A person's webhooks, through the API. */

@@ -5,10 +5,49 @@ import { queryRows } from '../db/client.ts'
 import { events, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 
+/** Looks for new events at each hint, soon and one look at a time. */
+export type FanOut = {
+  /** There may be new events. */
+  hear(): void
+  /** From now on hints are left to other instances; resolves when no look is under way. */
+  end(): Promise<void>
+}
+
 const BATCH = 100
+// Events that come together are looked for together.
+const GATHER_MILLISECONDS = 50
 const OPERATOR = 'operator'
 
-/** Writes the deliveries of all events that are new. While another instance is at it, it leaves them to that one. */
+/** Makes the fan-out of one process. What it misses, the sweep of every minute finds. */
+export function createFanOut(deps: Deps): FanOut {
+  let ended = false
+  let looking: Promise<void> | null = null
+  let heardMeanwhile = false
+  const look = async () => {
+    do {
+      await new Promise((resolve) => setTimeout(resolve, GATHER_MILLISECONDS))
+      heardMeanwhile = false
+      try {
+        await fanOutEvents(deps)
+      } catch (error) {
+        deps.log.warn({ error }, 'New events were not given to webhooks; they will be within a minute')
+      }
+    } while (heardMeanwhile && !ended)
+    looking = null
+  }
+  return {
+    hear: () => {
+      heardMeanwhile = true
+      if (!ended) looking ??= look()
+    },
+    end: async () => {
+      ended = true
+      await looking
+    },
+  }
+}
+
+/** Writes the deliveries of all events that are new. One instance at a time: the others wait, since it may have looked too early. */
 export async function fanOutEvents(deps: Deps): Promise<void> {
   let read: number
   do read = await transaction(deps, fanOutBatch)
@@ -26,8 +65,8 @@ export async function enqueueDelivery(
 }
 
 async function fanOutBatch(deps: Deps): Promise<number> {
-  const [last] = await deps.db.select().from(webhookFanOut).for('update', { skipLocked: true })
-  if (last === undefined) return 0
+  const [last] = await deps.db.select().from(webhookFanOut).for('update')
+  if (last === undefined) throw new Error('Bug: nothing says how far events were given to webhooks')
   const batch = await deps.db
     .select({ position: events.position })
     .from(events)

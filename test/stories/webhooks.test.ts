@@ -4,9 +4,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
-import { linkAccount, momentIn } from '../linked-account.ts'
+import { linkAccount, momentIn, queryRows } from '../linked-account.ts'
 import { sweepNow } from '../sweep.ts'
-import { deliverNow, type Message, type Receiver, startReceiver, verify, webhooksOf } from '../webhook-receiver.ts'
+import {
+  type Message,
+  type Receiver,
+  startReceiver,
+  tryDue,
+  tryEarly,
+  verify,
+  webhooksOf,
+} from '../webhook-receiver.ts'
 
 let world: World
 let receiver: Receiver
@@ -31,13 +39,12 @@ const DAY_SECONDS = 86_400
 
 /** Until so many requests have arrived at the receiver, since it was started. */
 async function arrived(count: number, at = receiver): Promise<void> {
-  await deliverNow(world)
   await vi.waitFor(() => expect(at.received).toHaveLength(count), { timeout: 30_000 })
 }
 
 /** Until the newest delivery of an endpoint has been tried so often, and it is written down how that ended. */
 async function tried(endpointId: string, expected: { status: string; attempts: number }) {
-  await deliverNow(world)
+  await tryDue(world)
   return vi.waitFor(
     async () => {
       const [delivery] = await webhooks.deliveries(endpointId)
@@ -112,6 +119,16 @@ describe('an event', () => {
     })
     expect(strangers.received).toEqual([])
     await strangers.close()
+  })
+
+  test('is sent when it happens: nobody has to come by and look', async () => {
+    // Without the look of every minute.
+    await world.db().execute(sql`delete from pgboss.schedule where name = 'sweep'`)
+    const { id } = await webhooks.create({ url: receiver.url })
+    for (const number of [1, 2, 3]) {
+      await webhooks.test(id)
+      await vi.waitFor(() => expect(receiver.received).toHaveLength(number), { timeout: 30_000 })
+    }
   })
 
   test('is sent only where its type was asked for, and only from when the endpoint is there', async () => {
@@ -199,13 +216,23 @@ describe('a message that does not arrive', () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 429, headers: { 'retry-after': '3600' } })
     await webhooks.test(id)
-    const { nextAttemptAt } = await tried(id, { status: 'PENDING', attempts: 1 })
-    const waits = (Date.parse(nextAttemptAt ?? '') - world.sandbox.control.now()) / 1000
+    const delivery = await tried(id, { status: 'PENDING', attempts: 1 })
+    const waits = (Date.parse(delivery.nextAttemptAt ?? '') - world.sandbox.control.now()) / 1000
     expect(waits).toBeGreaterThan(3_500)
     expect(waits).toBeLessThanOrEqual(3_600)
-    // Whoever looks before is sent away.
-    await deliverNow(world)
-    await sweepNow(world)
+    // A job that comes before is sent away, and there is another in its place.
+    await tryEarly(world)
+    const jobs = sql`select state, start_after > now() as later from pgboss.job
+      where name = 'deliver-webhook' and data->>'id' = ${delivery.id} order by created_on`
+    await vi.waitFor(
+      async () =>
+        expect(await queryRows(world, jobs)).toEqual([
+          { state: 'completed', later: false },
+          { state: 'completed', later: false },
+          { state: 'created', later: true },
+        ]),
+      { timeout: 30_000 },
+    )
     expect(receiver.received).toHaveLength(1)
   })
 
@@ -342,7 +369,7 @@ describe('an endpoint', () => {
     expect(await webhooks.remove(deleted.id)).toMatchObject({ endpoint: { id: deleted.id }, userErrors: [] })
     world.advance(TEN_MINUTES_SECONDS)
     await seedEvents(await userIdOf('mara-holt'), 1)
-    await deliverNow(world)
+    await tryEarly(world)
     const jobs = sql`select count(*)::int as left from pgboss.job where name = 'deliver-webhook' and state <> 'completed'`
     await vi.waitFor(async () => expect(JSON.stringify(await world.db().execute(jobs))).toContain('"left":0'), {
       timeout: 30_000,
