@@ -4,7 +4,7 @@ import { type Config, readConfig, withSandboxUrl } from '../src/config.ts'
 import { randomToken } from '../src/crypto.ts'
 import { type Database, type Db, openPglite, openPostgres } from '../src/db/client.ts'
 import type { Clock } from '../src/deps.ts'
-import { type Gateway, startGateway } from '../src/gateway.ts'
+import { type Gateway, type GatewayParts, startGateway } from '../src/gateway.ts'
 import { createLog } from '../src/log.ts'
 import { noBreaker } from '../src/outbound.ts'
 import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
@@ -54,10 +54,16 @@ const patient: Timing = {
   settleAgainAfter: 1,
 }
 
-/** Starts a world. @param environment overrides of the gateway's environment. @param timing overrides of its waits. */
+/**
+ * Starts a world.
+ * @param environment overrides of the gateway's environment.
+ * @param timing overrides of its waits.
+ * @param parts what else is replaced.
+ */
 export async function startWorld(
   environment: Record<string, string> = {},
   timing: Partial<Timing> = {},
+  parts: Pick<GatewayParts, 'targets'> = {},
 ): Promise<World> {
   const database = await createTestDatabase()
   const port = await findFreePort()
@@ -99,6 +105,7 @@ export async function startWorld(
       // Stories make a provider fail more often than a breaker would look on.
       breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
       timing: { ...patient, ...timing },
+      ...parts,
     })
   }
   await start()

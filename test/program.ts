@@ -13,6 +13,8 @@ export type Program = {
   printed(text: string): Promise<void>
   /** Asks it to end, and waits. */
   stop(): Promise<number | NodeJS.Signals>
+  /** Ends it with no chance to tidy up, and waits. */
+  kill(): Promise<number | NodeJS.Signals>
 }
 
 /** Starts a file, named from our root, with this environment and nothing else. */
@@ -39,6 +41,10 @@ export function startProgram(file: string, environment: Record<string, string>, 
       ),
     stop: () => {
       child.kill('SIGTERM')
+      return ended
+    },
+    kill: () => {
+      child.kill('SIGKILL')
       return ended
     },
   }
