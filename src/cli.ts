@@ -4,12 +4,15 @@ import { randomBytes } from 'node:crypto'
 import { type Config, loadEnvironment, readConfig } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import { type Database, openDatabase } from './db/client.ts'
+import { DirectoryInUseError } from './db/directory.ts'
 import { migrateDatabase } from './db/migrate.ts'
+import { systemClock } from './deps.ts'
 import { examine } from './doctor.ts'
 import { StartError } from './errors.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { productionTiming } from './timing.ts'
+import { runTokenCommand, TOKEN_USAGE } from './token-command.ts'
 import { resealAll } from './x/resealing.ts'
 
 const USAGE = `xconnect: commands for whoever runs the gateway
@@ -18,10 +21,12 @@ const USAGE = `xconnect: commands for whoever runs the gateway
   xconnect migrate         bring the database's tables up to this release
   xconnect keys generate   print a fresh encryption key
   xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving
+${TOKEN_USAGE}
 
 They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
 
 async function run(words: string[]): Promise<number> {
+  if (words[0] === 'token') return withDatabase((_config, database) => runToken(database, words.slice(1)))
   switch (words.join(' ')) {
     case 'doctor':
       return withDatabase(doctor)
@@ -71,10 +76,25 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
   return 0
 }
 
+async function runToken(database: Database, words: string[]): Promise<number> {
+  await migrateDatabase(database)
+  // The token alone on standard output, so that a script can take it from there.
+  return runTokenCommand({ db: database.db, clock: systemClock }, words, {
+    answer: (line) => console.log(line),
+    remark: (line) => console.error(line),
+  })
+}
+
 async function withDatabase(work: (config: Config, database: Database) => Promise<number>): Promise<number> {
   const config = readConfig(loadEnvironment())
   const outbound = installOutbound(productionTiming.callDeadline)
-  const database = await openDatabase(config.database)
+  const database = await openDatabase(config.database).catch((error) => {
+    if (!(error instanceof DirectoryInUseError)) throw error
+    throw new StartError(
+      `A gateway is running (process ${error.holder}), and has the embedded database to itself. Stop it, run this again, then start it: everything is kept. With PostgreSQL (DATABASE_URL) there is no need to stop it.`,
+      1,
+    )
+  })
   try {
     return await work(config, database)
   } finally {

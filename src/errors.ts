@@ -126,7 +126,10 @@ export const errorCodes = {
     sentence: 'An API token needs a name of 1 to 100 characters, on one line.',
   },
   API_TOKEN_SCOPES_INVALID: { retry: 'never', sentence: 'Give the API token at least one scope, and only known ones.' },
-  API_TOKEN_EXPIRY_INVALID: { retry: 'never', sentence: 'expiresInDays is a whole number of days from 1 to 366.' },
+  API_TOKEN_EXPIRY_INVALID: {
+    retry: 'never',
+    sentence: 'An API token is good for a whole number of days, from 1 to 366.',
+  },
   TOO_MANY_API_TOKENS: {
     retry: 'action',
     sentence: 'You have 50 API tokens, which is as many as can be good at once. Revoke one that is not used any more.',

@@ -2,6 +2,7 @@
 // of a feature, the shape of the answer.
 import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { burnApiToken } from './auth/api-token.ts'
 import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from './auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
@@ -58,6 +59,7 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   app.use(sendToPublicUrl(deps))
   // Before anybody is identified: the pages and their files are the same for all, and no cookie may ride on what caches keep.
   app.route('/', consoleRoutes(deps))
+  addTokenRevocation(app, deps)
   app.use(guardCookies(deps), identify(deps))
   addSignIn(app, deps)
   addXConnect(app, deps)
@@ -77,6 +79,26 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
     return c.json({ error: 'Something broke on our side.', requestId: c.var.requestId }, 500)
   })
   return app
+}
+
+// Before anybody is identified: it is the token that comes in which says whose it is, and whoever has it may end it.
+function addTokenRevocation(app: Hono<HttpEnv>, deps: Deps): void {
+  app.post('/auth/token/revoke', async (c) => {
+    const form = contentTypeOf(c) === FORM ? await readForm(c.req.raw) : null
+    const [secret, ...more] = form?.getAll('token') ?? []
+    if (secret === undefined || more.length > 0) {
+      return c.json(
+        {
+          error: 'invalid_request',
+          error_description: `Send one "token", as ${FORM} of up to ${MAX_FORM_BYTES} bytes.`,
+        },
+        400,
+      )
+    }
+    await burnApiToken(deps, secret)
+    // Also for what was no token of ours, or ended before (RFC 7009 section 2.2).
+    return c.body(null, 200)
+  })
 }
 
 function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
@@ -155,7 +177,7 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
 
 function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
-    const contentType = c.req.header('content-type')?.split(';')[0]?.trim()
+    const contentType = contentTypeOf(c)
     if (contentType === FORM && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return refuseMisplacedToken(c)
     // Of a browser's forms none can send this, so that a cookie never rides on one.
     if (contentType !== 'application/json') {
@@ -180,6 +202,10 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', (c) =>
     c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' }),
   )
+}
+
+function contentTypeOf(c: Context): string | undefined {
+  return c.req.header('content-type')?.split(';')[0]?.trim()
 }
 
 // Null when it is longer than any form of ours.

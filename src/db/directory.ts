@@ -7,12 +7,16 @@ import { explainUnusableDirectory, StartError } from '../errors.ts'
 
 /** The embedded database's directory is in use by another process. */
 export class DirectoryInUseError extends StartError {
+  /** The id of that process, as far as it is known. */
+  readonly holder: string
+
   constructor(directory: string, holder: string) {
     super(
       `The embedded database in ${directory} is in use by process ${holder}. Stop that one, or give this one its own DATA_DIR, or let both share PostgreSQL by DATABASE_URL.`,
       1,
     )
     this.name = 'DirectoryInUseError'
+    this.holder = holder
   }
 }
 

@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { apiTokens } from '../../src/db/tables.ts'
+import { runTokenCommand } from '../../src/token-command.ts'
+import { startWorld, type World } from '../harness.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+async function run(...words: string[]) {
+  const [answers, remarks]: [string[], string[]] = [[], []]
+  const output = { answer: (line: string) => answers.push(line), remark: (line: string) => remarks.push(line) }
+  const code = await runTokenCommand({ db: world.db(), clock: world.clock }, words, output)
+  return { code, answers, remarks: remarks.join('\n') }
+}
+
+test('makes an operator’s token, with the token alone as its answer, and lists and revokes it', async () => {
+  expect(await run('list')).toMatchObject({ code: 0, answers: [] })
+  const made = await run(
+    'create',
+    '--name',
+    'status page',
+    '--scopes',
+    'accounts:read, events:read',
+    '--expires-in-days',
+    '7',
+  )
+  expect(made).toMatchObject({ code: 0, answers: [expect.stringMatching(/^xcg_[0-9A-Za-z]{33}$/)] })
+  const [row] = await world.db().select().from(apiTokens)
+  expect(row).toMatchObject({ userId: null, name: 'status page', scopes: ['accounts:read', 'events:read'] })
+  expect((row?.expiresAt.getTime() ?? 0) - (row?.createdAt.getTime() ?? 0)).toBe(7 * 86_400_000)
+  expect((await run('list')).answers).toEqual([
+    expect.stringMatching(/^[-0-9a-f]{36} {2}ACTIVE {3}xcg_\w{4}…\w{4} {2}until 20.* never used .*status page$/),
+  ])
+  for (let time = 0; time < 2; time++)
+    expect(await run('revoke', row?.id ?? '')).toEqual({ code: 0, answers: [], remarks: '"status page" is revoked.' })
+  expect((await run('list')).answers).toEqual([expect.stringContaining('REVOKED')])
+})
+
+test.each<[number, string[]]>([
+  [2, []],
+  [2, ['make']],
+  [2, ['list', 'all']],
+  [2, ['revoke']],
+  [2, ['create', '--name', 'x']],
+  [2, ['create', '--scopes', 'accounts:read']],
+  [2, ['create', '--name', 'x', '--scopes', 'accounts:read', '--forever']],
+  [2, ['create', '--name', 'x', '--scopes', 'accounts:read', 'more']],
+  [1, ['create', '--name', '', '--scopes', 'accounts:read']],
+  [1, ['create', '--name', 'x', '--scopes', '']],
+  [1, ['create', '--name', 'x', '--scopes', 'tweets:write']],
+  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', 'never']],
+  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '']],
+  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '367']],
+  [1, ['revoke', 'x']],
+  [1, ['revoke', '0b5c3d4e-0000-4000-8000-000000000000']],
+])('ends with %d and makes nothing of %j', async (code, words) => {
+  const before = await world.db().$count(apiTokens)
+  const ran = await run(...words)
+  expect([ran.code, ran.answers]).toEqual([code, []])
+  expect(ran.remarks.length).toBeGreaterThan(20)
+  expect(await world.db().$count(apiTokens)).toBe(before)
+})
+
+test('does not see users’ tokens', async () => {
+  const person = await world.signedIn()
+  await person.api('create-api-token', { input: { name: 'hers', scopes: ['tweets:read'] } })
+  const [row] = (await world.db().select().from(apiTokens)).filter(({ name }) => name === 'hers')
+  expect((await run('list')).answers.join()).not.toContain('hers')
+  expect((await run('revoke', row?.id ?? '')).code).toBe(1)
+})
