@@ -57,6 +57,14 @@ export async function linkAccount(world: World, options: { person?: Browser; sco
       const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
       return postTweet
     },
+    /** The secret of an API token with these scopes, made by the person. */
+    async makeToken(scopes: string[]): Promise<string> {
+      const { createApiToken } = await person.api<{ createApiToken: { secret: string | null } }>('create-api-token', {
+        input: { name: 'a program', scopes },
+      })
+      if (createApiToken.secret === null) throw new Error('No API token was made')
+      return createApiToken.secret
+    },
     async disconnect(): Promise<{ account: { status: string } | null; userErrors: UserError[] }> {
       const answer = await person.api<{
         disconnectAccount: { account: { status: string } | null; userErrors: UserError[] }

@@ -3,7 +3,6 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createApiToken } from '../../src/auth/api-token.ts'
 import { rateLimits } from '../../src/db/tables.ts'
 import { defaultRateLimits } from '../../src/rate-limit-policies.ts'
 import { weightedLength } from '../../src/x/text.ts'
@@ -24,8 +23,7 @@ let botUrl: string
 beforeAll(async () => {
   world = await startWorld()
   account = await linkAccount(world)
-  const made = { name: 'push-to-tweet', scopes: ['tweets:write'], expiresInDays: null }
-  token = (await createApiToken({ db: world.db(), clock: world.clock }, { userId: account.userId }, made)).secret
+  token = await account.makeToken(['tweets:write'])
   const port = await findFreePort()
   botUrl = `http://127.0.0.1:${port}/`
   bot = startProgram(FILE, { PORT: String(port), WEBHOOK_SECRET: SECRET, GATEWAY_TOKEN: token, GATEWAY_URL: world.url })

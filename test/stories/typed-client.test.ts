@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest'
-import { createApiToken } from '../../src/auth/api-token.ts'
 import { startWorld } from '../harness.ts'
 import { linkAccount } from '../linked-account.ts'
 import { makeTypedClient, readProgram } from '../typed-client.ts'
@@ -10,19 +9,18 @@ test('the program in the README posts with an API token, once however often it r
   resources.defer(() => world.close())
   const client = resources.use(await makeTypedClient())
   const account = await linkAccount(world)
-  const made = { name: 'hello.ts', scopes: ['tweets:write'], expiresInDays: null }
-  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: account.userId }, made)
+  const TOKEN = await account.makeToken(['tweets:write'])
   const program = readProgram().replace('http://127.0.0.1:3000', world.url)
   expect(program).toContain(world.url)
 
-  const printed = await client.run(program, { TOKEN: secret })
+  const printed = await client.run(program, { TOKEN })
   const [tweet, ...more] = world.sandbox.control.tweets(account.username)
   expect(tweet?.text).toBe('Hello from a program')
   expect(more).toEqual([])
   expect(printed).toBe(`${world.sandbox.url}/${account.username}/status/${tweet?.id}\n`)
-  expect(await client.run(program, { TOKEN: secret })).toBe(printed)
+  expect(await client.run(program, { TOKEN })).toBe(printed)
   expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
 
-  expect(await client.run(program.replace('Hello from', ''), { TOKEN: secret })).toMatch(/idempotency key was used/)
+  expect(await client.run(program.replace('Hello from', ''), { TOKEN })).toMatch(/idempotency key was used/)
   expect(await client.run(program, { TOKEN: 'xcg_junk' })).toMatch(/Error: This API token is not good here/)
 })
