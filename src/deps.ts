@@ -27,8 +27,8 @@ export type JobData = { id: string; group?: string }
 
 /** The open streams of events of this process; `event-streams.ts` reads them. */
 export type EventStreams = {
-  /** Opens one that is about a user's events. @throws AppError TOO_MANY_STREAMS when its owner, or the process, has too many. */
-  open(owner: string, userId: string): EventStream
+  /** Opens one that is about a user's events, or with null about anybody's. @throws AppError TOO_MANY_STREAMS when its owner, or the process, has too many. */
+  open(owner: string, userId: string | null): EventStream
   /** There may be something new for this user; null: for anybody. */
   hear(userId: string | null): void
   /** All are to end soon, and those that are opened from now on at once. */

@@ -30,7 +30,7 @@ export type Following = {
 
 /** The streams of one process. */
 export function createEventStreams(lifeSeconds: number): EventStreams {
-  const open = new Set<{ owner: string; userId: string; hint(): void; finish(): void }>()
+  const open = new Set<{ owner: string; userId: string | null; hint(): void; finish(): void }>()
   let closed = false
   return {
     open: (owner, userId) => {
@@ -81,7 +81,8 @@ export function createEventStreams(lifeSeconds: number): EventStreams {
       return stream
     },
     hear: (userId) => {
-      for (const stream of open) if (userId === null || stream.userId === userId) stream.hint()
+      for (const stream of open)
+        if (userId === null || stream.userId === null || stream.userId === userId) stream.hint()
     },
     finishAll: () => {
       closed = true
@@ -97,7 +98,7 @@ export function createEventStreams(lifeSeconds: number): EventStreams {
  */
 export async function followEvents(deps: Deps, following: Following): Promise<AsyncIterableIterator<Event>> {
   const { reader, owner, filter, after } = following
-  const stream = deps.eventStreams.open(owner, reader.userId)
+  const stream = deps.eventStreams.open(owner, reader.kind === 'USER' ? reader.userId : null)
   try {
     // A cursor that cannot be resumed from is refused while there is still an answer to refuse it in.
     if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, inverted: false })

@@ -1,7 +1,23 @@
 // What happened to whom. One table, in which audit, subscriptions and webhooks read the same thing in the same order.
-import { and, asc, desc, eq, exists, gt, inArray, isNotNull, lt, max, sql } from 'drizzle-orm'
+import {
+  aliasedTable,
+  and,
+  asc,
+  desc,
+  eq,
+  exists,
+  gt,
+  inArray,
+  isNotNull,
+  lt,
+  max,
+  notExists,
+  type SQL,
+  sql,
+} from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
 import { queryRows } from './db/client.ts'
-import { eventHorizons, events, type eventTypes } from './db/tables.ts'
+import { eventHorizons, events, eventTypes, users } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
 import { AppError } from './errors.ts'
 
@@ -24,8 +40,8 @@ export type NewEvent = {
   reason?: string | null
 }
 
-/** Whose events somebody may read. */
-export type EventReader = { userId: string }
+/** Whose events somebody may read: a user their own, the operator those about the accounts that are shown to integrators. */
+export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR' }
 
 /** Which of them are asked for; null for all. */
 export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
@@ -39,6 +55,7 @@ export const EVENTS_KEPT_SECONDS = 90 * 86_400
 // PostgreSQL takes 65,535 parameters in a statement.
 const RECORD_BATCH = 1_000
 const SWEEP_BATCH = 1_000
+const aboutAccounts = eventTypes.filter((type) => type.startsWith('account.'))
 
 /**
  * Writes down what has just been changed. Call it inside the transaction that changes it, so that the event exists exactly if the
@@ -63,7 +80,7 @@ export async function listEvents(
 ): Promise<Event[]> {
   const found = await readEvents(deps, reader, filter, page)
   // Only now: what was swept before they were read is known by then.
-  if (page.after !== null) await refuseGap(deps, reader, page.after)
+  if (page.after !== null) await refuseGap(deps, reader, filter, page.after)
   return found
 }
 
@@ -81,7 +98,7 @@ export async function readEvents(
     .from(events)
     .where(
       and(
-        eq(events.userId, reader.userId),
+        isReadableBy(deps, reader),
         types === null ? undefined : inArray(events.type, [...types]),
         accountId === null ? undefined : eq(events.accountId, accountId),
         gt(events.position, page.after ?? 0),
@@ -123,15 +140,18 @@ function sweepBatch(deps: Deps): Promise<number> {
     const swept = await deps.db
       .delete(events)
       .where(inArray(events.id, old))
-      .returning({ userId: events.userId, position: events.position })
-    const horizons = new Map<string | null, number>()
-    for (const { userId, position } of swept) horizons.set(userId, Math.max(horizons.get(userId) ?? 0, position ?? 0))
+      .returning({ userId: events.userId, type: events.type, position: events.position })
+    const horizons = new Map<string, typeof eventHorizons.$inferInsert>()
+    for (const { userId, type, position } of swept) {
+      const known = horizons.get(`${userId} ${type}`)?.position ?? 0
+      horizons.set(`${userId} ${type}`, { userId, type, position: Math.max(known, position ?? 0) })
+    }
     if (horizons.size > 0) {
       await deps.db
         .insert(eventHorizons)
-        .values([...horizons].map(([userId, position]) => ({ userId, position })))
+        .values([...horizons.values()])
         .onConflictDoUpdate({
-          target: eventHorizons.userId,
+          target: [eventHorizons.userId, eventHorizons.type],
           set: { position: sql`greatest(${eventHorizons.position}, excluded.position)` },
         })
     }
@@ -139,15 +159,49 @@ function sweepBatch(deps: Deps): Promise<number> {
   })
 }
 
-async function refuseGap({ db }: Deps, { userId }: EventReader, after: number): Promise<void> {
+function isReadableBy(deps: Deps, reader: EventReader): SQL | undefined {
+  if (reader.kind === 'USER') return eq(events.userId, reader.userId)
+  const decided = aliasedTable(events, 'decided')
+  const decidedSince = deps.db
+    .select({ id: decided.id })
+    .from(decided)
+    .where(
+      and(
+        eq(decided.userId, events.userId),
+        gt(decided.position, events.position),
+        eq(decided.type, 'link_visibility.changed'),
+      ),
+    )
+  // Shown now, and no other decision since: so they were shown when it happened. What was before is not for integrators.
+  return and(inArray(events.type, aboutAccounts), isShown(deps, events.userId), notExists(decidedSince))
+}
+
+async function refuseGap(deps: Deps, reader: EventReader, { types }: EventFilter, after: number): Promise<void> {
   const isSwept = exists(
-    db
-      .select()
+    deps.db
+      .select({ position: eventHorizons.position })
       .from(eventHorizons)
-      .where(and(eq(eventHorizons.userId, userId), gt(eventHorizons.position, after))),
+      .where(
+        and(
+          gt(eventHorizons.position, after),
+          types === null ? undefined : inArray(eventHorizons.type, [...types]),
+          reader.kind === 'USER'
+            ? eq(eventHorizons.userId, reader.userId)
+            : and(inArray(eventHorizons.type, aboutAccounts), isShown(deps, eventHorizons.userId)),
+        ),
+      ),
   )
   // A database that was restored from a back-up knows less than its readers do, and gives the same positions once more.
   const isAhead = sql`${after} > (select last_value from events_positions)`
-  const [found] = await queryRows(db, sql`select ${isSwept} or ${isAhead} as gap`)
+  const [found] = await queryRows(deps.db, sql`select ${isSwept} or ${isAhead} as gap`)
   if (found?.gap !== false) throw new AppError('EVENTS_MISSED', { field: ['after'] })
+}
+
+function isShown(deps: Deps, userId: PgColumn): SQL {
+  return exists(
+    deps.db
+      .select({ id: users.id })
+      .from(users)
+      .where(and(eq(users.id, userId), eq(users.linkVisibility, 'INTEGRATORS'))),
+  )
 }

@@ -55,6 +55,10 @@ export const rules: Record<string, readonly Asker[]> = {
   'a session': ['session'],
   ...usersWith,
   "operator's accounts:read": ['operator accounts:read', 'operator of both'],
+  "events:read or operator's events:read": [
+    ...usersWith['events:read'],
+    ...(['operator events:read', 'operator of both'] as const),
+  ],
 }
 
 /** A field without a rule of its own, which whoever was let in above it may have. */
@@ -67,7 +71,8 @@ export const table: Record<string, Record<string, string>> = {
     'a session': 'apiTokens',
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
     'tweets:read': 'tweet tweets',
-    'events:read': 'events webhookDeliveries webhookEndpoints',
+    'events:read': 'webhookDeliveries webhookEndpoints',
+    "events:read or operator's events:read": 'events',
     "operator's accounts:read": 'user users',
   },
   Mutation: {
@@ -76,7 +81,7 @@ export const table: Record<string, Record<string, string>> = {
     'accounts:write': 'disconnectAccount setLinkVisibility',
     'tweets:write': 'deleteTweet postTweet',
   },
-  Subscription: { 'events:read': 'events' },
+  Subscription: { "events:read or operator's events:read": 'events' },
 
   User: { part: 'avatarUrl createdAt githubId id linkVisibility login name' },
   LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },

@@ -432,14 +432,18 @@ export const rateLimits = pgTable(
   (table) => [primaryKey({ columns: [table.name, table.subject] })],
 )
 
-/** Up to where a person's events have been swept (null: the operator's own): whoever resumes from before has missed some. */
+/**
+ * Up to where a person's events of a type have been swept (null: the operator's own): whoever resumes from before has missed some. By
+ * type, since whoever waits for what seldom happens has an old cursor, and has missed nothing when something else was swept.
+ */
 export const eventHorizons = pgTable(
   'event_horizons',
   {
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    type: text({ enum: eventTypes }).notNull(),
     position: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [unique('event_horizons_user').on(table.userId).nullsNotDistinct()],
+  (table) => [unique('event_horizons_user_type').on(table.userId, table.type).nullsNotDistinct()],
 )
 
 /** An address that events are sent to: a user's, who gets their own, or the operator's. Deleted by whoever made it. */

@@ -3,9 +3,16 @@ import { isViewerGood } from '../auth/viewer.ts'
 import { eventTypes } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import { followEvents, MAX_STREAMS_PER_OWNER } from '../event-streams.ts'
-import { EVENTS_KEPT_SECONDS, type Event, type EventFilter, type EventType, listEvents } from '../events.ts'
+import {
+  EVENTS_KEPT_SECONDS,
+  type Event,
+  type EventFilter,
+  type EventReader,
+  type EventType,
+  listEvents,
+} from '../events.ts'
 import { builder } from './builder.ts'
-import { getUser } from './context.ts'
+import { type GraphqlContext, getUser } from './context.ts'
 import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
@@ -92,8 +99,8 @@ builder.queryField('events', (t) =>
   t.connection(
     {
       type: EventRef,
-      authScopes: { scope: 'events:read' },
-      description: `What happened to the viewer, oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
+      authScopes: { scope: 'events:read', operator: 'events:read' },
+      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ACCOUNT_ID }),
@@ -104,7 +111,7 @@ builder.queryField('events', (t) =>
         return resolveCursorConnection(
           { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (event: Event) => writeEventCursor(event) },
           ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listEvents(context.deps, { userId: getUser(context).id }, readFilter(args), {
+            listEvents(context.deps, readerOf(context), readFilter(args), {
               after: after === undefined ? null : readEventCursor(after, 'after'),
               before: before === undefined ? null : readEventCursor(before, 'before'),
               limit,
@@ -121,8 +128,8 @@ builder.queryField('events', (t) =>
 builder.subscriptionField('events', (t) =>
   t.field({
     type: EventEdgeRef,
-    authScopes: { scope: 'events:read' },
-    description: `What happens to the viewer, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream completes by itself after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
+    authScopes: { scope: 'events:read', operator: 'events:read' },
+    description: `What \`events\` lists, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream completes by itself after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
       accountId: t.arg.id({ description: ACCOUNT_ID }),
@@ -133,10 +140,10 @@ builder.subscriptionField('events', (t) =>
     },
     subscribe: (_, args, context) => {
       const { deps, viewer } = context
-      const user = getUser(context)
+      const reader = readerOf(context)
       return followEvents(deps, {
-        reader: { userId: user.id },
-        owner: user.id,
+        reader,
+        owner: viewer?.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : getUser(context).id,
         filter: readFilter(args),
         after: typeof args.after === 'string' ? readEventCursor(args.after, 'after') : null,
         isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
@@ -145,6 +152,12 @@ builder.subscriptionField('events', (t) =>
     resolve: (event) => ({ cursor: writeEventCursor(event), node: event }),
   }),
 )
+
+function readerOf(context: GraphqlContext): EventReader {
+  return context.viewer?.kind === 'OPERATOR_TOKEN'
+    ? { kind: 'OPERATOR' }
+    : { kind: 'USER', userId: getUser(context).id }
+}
 
 function readFilter(args: { types?: readonly EventType[] | null; accountId?: string | null }): EventFilter {
   if (args.types?.length === 0)

@@ -150,6 +150,22 @@ describe('events older than 90 days', () => {
   })
 })
 
+test('whoever waits for what seldom happens keeps an old cursor, and is not told that something else was swept', async () => {
+  const person = await newPerson(world)
+  const account = await linkAccount(world, { person })
+  const { pageInfo } = await readPage(person, { last: 1 })
+  await seed(person, 3)
+  await age(91)
+  await sweepNow(world)
+  const after = pageInfo.endCursor
+  expect((await readPage(person, { after, types: ['ACCOUNT_NEEDS_REAUTH', 'ACCOUNT_CONNECTED'] })).edges).toEqual([])
+  await account.disconnect()
+  await age(91)
+  await sweepNow(world)
+  const query = `{ events(after: "${after}", types: [ACCOUNT_DISCONNECTED]) { edges { cursor } } }`
+  await expectGraphqlRefusal(person, ask(query), 'EVENTS_MISSED')
+})
+
 test('a cursor from before the database was restored from an older back-up is refused', async () => {
   const person = await newPerson(world)
   await seed(person, 1)
