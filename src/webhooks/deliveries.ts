@@ -107,6 +107,8 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): 
         ),
       )
       .limit(SWEEP_BATCH)
+      // Those that go along with a user just now need nobody else to delete them.
+      .for('update', { skipLocked: true })
     const rows = await deps.db.delete(webhookDeliveries).where(inArray(webhookDeliveries.id, old)).returning()
     swept = rows.length
   } while (swept === SWEEP_BATCH)

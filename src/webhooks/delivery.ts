@@ -6,7 +6,7 @@ import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from 
 import { type Deps, sqlIn, transaction } from '../deps.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound.ts'
 import { TargetRefusedError } from '../targets.ts'
-import { disableEndpoint, type WebhookEndpoint } from './endpoints.ts'
+import { disableEndpoint, holdEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
 import { enqueueDelivery } from './fan-out.ts'
 import { MAX_ATTEMPTS, readRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
@@ -38,7 +38,7 @@ export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<vo
     .where(eq(webhookEndpoints.id, delivery.endpointId))
   if (found === undefined) return
   const outcome = await send(deps, found.endpoint, found.event)
-  await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
+  await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
 }
 
 async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery | null> {
@@ -128,14 +128,15 @@ function nameError(result: CallResult<void>): WebhookError {
   return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
 }
 
-async function writeOutcome(deps: Deps, delivery: Delivery, { error, httpStatus, ...outcome }: Outcome): Promise<void> {
+async function writeOutcome(
+  deps: Deps,
+  owner: WebhookOwner,
+  delivery: Delivery,
+  { error, httpStatus, ...outcome }: Outcome,
+): Promise<void> {
   // The endpoint's row before the delivery's, as everybody takes them who takes both.
-  const [endpoint] = await deps.db
-    .select()
-    .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.id, delivery.endpointId))
-    .for('no key update')
-  if (endpoint === undefined) return
+  const endpoint = await holdEndpoint(deps, owner, delivery.endpointId)
+  if (endpoint === null) return
   const isThisTry = and(
     eq(webhookDeliveries.id, delivery.id),
     eq(webhookDeliveries.status, 'PENDING'),

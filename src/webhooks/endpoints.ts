@@ -83,7 +83,7 @@ export async function updateWebhookEndpoint(
   if (changes.types !== undefined) checkTypes(changes.types)
   const url = changes.url === undefined ? null : await checkUrl(deps, changes.url)
   return transaction(deps, async (deps) => {
-    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
     if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
     const enabling = changes.enabled === true && endpoint.status === 'DISABLED'
     const [updated] = await deps.db
@@ -117,7 +117,7 @@ export async function rotateWebhookSecret(
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
-    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
     const previous = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
     const [rotated] = await deps.db
       .update(webhookEndpoints)
@@ -137,18 +137,16 @@ export async function rotateWebhookSecret(
  * Deletes an endpoint with all its deliveries: what is pending is not sent any more.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
  */
-export async function deleteWebhookEndpoint(
+export function deleteWebhookEndpoint(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
 ): Promise<WebhookEndpoint> {
-  const [deleted] = isRowId(endpointId)
-    ? await deps.db
-        .delete(webhookEndpoints)
-        .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
-        .returning()
-    : []
-  return deleted ?? notFound()
+  return transaction(deps, async (deps) => {
+    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
+    await deps.db.delete(webhookEndpoints).where(eq(webhookEndpoints.id, endpoint.id))
+    return endpoint
+  })
 }
 
 /** Sends a message to one endpoint, whatever events it asked for. @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED */
@@ -158,7 +156,7 @@ export async function testWebhookEndpoint(
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
-    const endpoint = await lockEndpoint(deps, owner, endpointId)
+    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
     if (endpoint.status === 'DISABLED')
       throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'endpointId'] })
     await recordEvent(deps, { type: 'webhook.test', userId: owner, webhookEndpointId: endpoint.id })
@@ -189,15 +187,32 @@ export function ownedBy(owner: WebhookOwner): SQL | undefined {
   return owner === null ? isNull(webhookEndpoints.userId) : eq(webhookEndpoints.userId, owner)
 }
 
-async function lockEndpoint(deps: Pick<Deps, 'db'>, owner: WebhookOwner, endpointId: string): Promise<WebhookEndpoint> {
-  const [endpoint] = isRowId(endpointId)
-    ? await deps.db
-        .select()
-        .from(webhookEndpoints)
-        .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
-        .for('no key update')
-    : []
-  return endpoint ?? notFound()
+/**
+ * Holds an endpoint's row until the transaction ends; null when the owner has none with this id. The owner's row is held before it, as
+ * by everybody here: a user who is being deleted takes endpoints, events and deliveries along, and the two would wait for each other.
+ */
+export async function holdEndpoint(
+  deps: Pick<Deps, 'db'>,
+  owner: WebhookOwner,
+  endpointId: string,
+): Promise<WebhookEndpoint | null> {
+  if (owner !== null) await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('key share')
+  const [endpoint] = await deps.db
+    .select()
+    .from(webhookEndpoints)
+    .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
+    .for('no key update')
+  return endpoint ?? null
+}
+
+async function getHeldEndpoint(
+  deps: Pick<Deps, 'db'>,
+  owner: WebhookOwner,
+  endpointId: string,
+): Promise<WebhookEndpoint> {
+  const endpoint = isRowId(endpointId) ? await holdEndpoint(deps, owner, endpointId) : null
+  if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'endpointId'] })
+  return endpoint
 }
 
 async function refuseTooMany(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<void> {
@@ -228,8 +243,4 @@ function checkTypes(types: readonly EventType[] | null): void {
   if (types === null || (types.length > 0 && types.length <= eventTypes.length)) return
   const detail = 'Name at least one type of event, each once, or leave types out for all.'
   throw new AppError('BAD_USER_INPUT', { field: ['input', 'types'], detail })
-}
-
-function notFound(): never {
-  throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'endpointId'] })
 }

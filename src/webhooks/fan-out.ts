@@ -1,8 +1,8 @@
 // From one event to a delivery for each endpoint that asked for it. The table of events is read in the order of its commits, and how far
 // is written in the transaction that writes the deliveries: no event is left out or taken twice, and recording one costs nothing more.
-import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, lte, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
-import { events, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
+import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 
 /** Looks for new events at each hint, soon and one look at a time. */
@@ -75,9 +75,19 @@ async function fanOutBatch(deps: Deps): Promise<number> {
     .limit(BATCH)
   const position = batch.at(-1)?.position
   if (position === undefined || position === null) return 0
+  await holdUsers(deps, last.position, position)
   for (const delivery of await insertDeliveries(deps, last.position, position)) await enqueueDelivery(deps, delivery)
   await deps.db.update(webhookFanOut).set({ position })
   return batch.length
+}
+
+// A user who is being deleted takes events and endpoints along, and the two would wait for each other: one of them waits here.
+async function holdUsers(deps: Deps, after: number, upTo: number): Promise<void> {
+  const concerned = deps.db
+    .select({ id: events.userId })
+    .from(events)
+    .where(and(gt(events.position, after), lte(events.position, upTo)))
+  await deps.db.select({ id: users.id }).from(users).where(inArray(users.id, concerned)).for('key share')
 }
 
 // The lock lets an endpoint that is being deleted drop out, where the foreign key would refuse the whole batch.

@@ -480,6 +480,27 @@ test('deliveries are kept for thirty days, those that are pending until they hav
   expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING' }])
 })
 
+test('users who leave while their last events are on their way to webhooks wait for nobody', async () => {
+  const people = await Promise.all(['yuki-ito', 'tomasz-k'].map((login) => world.signedIn(login)))
+  for (const leaving of people) {
+    for (const path of ['one', 'two']) await webhooksOf(leaving).create({ url: `${receiver.url}/${path}` })
+    for (const _ of [1, 2]) await linkAccount(world, { person: leaving })
+  }
+  const { id } = await webhooks.create({ url: receiver.url })
+  // Each unlinks two accounts first, which their webhooks hear of.
+  const leave = async (leaving: Browser) => {
+    const { viewer } = await leaving.api<{ viewer: { login: string } }>('viewer')
+    return leaving.api<{ deleteViewer: unknown }>('delete-viewer', { input: { login: viewer.login } })
+  }
+  const left = await Promise.all(people.map(leave))
+  expect(left).toMatchObject([{ deleteViewer: { userErrors: [] } }, { deleteViewer: { userErrors: [] } }])
+  await webhooks.test(id)
+  await tried(id, { status: 'DELIVERED', attempts: 1 })
+  const endpoints = await world.db().select().from(webhookEndpoints)
+  expect(endpoints.map((endpoint) => endpoint.id)).toEqual([id])
+  expect(world.logs()).not.toMatch(/deadlock/)
+})
+
 test('a user who is deleted takes endpoints and deliveries along', async () => {
   const yuki = await world.signedIn('yuki-ito')
   const { id } = await webhooksOf(yuki).create({ url: receiver.url })
