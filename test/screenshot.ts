@@ -34,7 +34,7 @@ try {
   while (!(await isReady())) await sleep(100)
   await using browser = await launchChromium()
   // Finer than the page, for good screens; twice as fine would be over 200 KB.
-  const page = await browser.newPage({ viewport: { width: 1080, height: 690 }, deviceScaleFactor: 1.5 })
+  const page = await browser.newPage({ viewport: { width: 1080, height: 820 }, deviceScaleFactor: 1.5 })
   await tell(page)
   await page.screenshot({ path: target })
   console.log(`Wrote ${path.relative(root, target)}`)

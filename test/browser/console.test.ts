@@ -82,6 +82,44 @@ describeInChromium('The console', () => {
     expect(visit.foreignRequests).toEqual([])
   })
 
+  test('a person makes an API token, sees it once, uses it, revokes it, and shows their links', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.goto(world.url)
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
+    await page.getByRole('radio', { name: 'yuki-ito' }).check()
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    const programs = page.getByRole('region', { name: 'Programs' })
+    await programs.getByRole('button', { name: 'New API token' }).click()
+    await programs.getByRole('button', { name: 'Make the token' }).click()
+    await programs.getByText('An API token needs a name').waitFor()
+    await programs.getByRole('textbox', { name: 'Name' }).fill('Release bot')
+    await programs.getByRole('checkbox', { name: 'see your X accounts' }).check()
+    await programs.getByRole('textbox', { name: 'Name' }).press('Enter')
+    const secret = await programs.getByRole('textbox', { name: 'Your new token' }).inputValue()
+    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+    const token = programs.getByRole('listitem')
+    expect(await token.textContent()).toMatch(/Release bot.*Active.*accounts:read.*Never used, until/s)
+    const use = () =>
+      fetch(`${world.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
+        body: '{"query":"{ viewer { login } connectedAccounts { id } }"}',
+      })
+    expect(await (await use()).json()).toEqual({ data: { viewer: { login: 'yuki-ito' }, connectedAccounts: [] } })
+
+    await programs.getByRole('checkbox', { name: 'Show my links' }).check()
+    await page.reload()
+    await token.getByText('Used just now').waitFor()
+    expect(await page.content()).not.toContain(secret)
+    expect(await programs.getByRole('checkbox', { name: 'Show my links' }).isChecked()).toBe(true)
+
+    await token.getByRole('button', { name: 'Revoke' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
+    await token.waitFor({ state: 'detached' })
+    expect((await use()).status).toBe(401)
+  })
+
   test('a declined consent is said in words, once, and links nothing', async () => {
     await using visit = await openPage(browser, world)
     const { page } = visit

@@ -10,7 +10,27 @@ export type UserError = {
   retryAt: string | null
 }
 
-export type Viewer = { id: string; login: string; name: string | null; avatarUrl: string | null }
+export type LinkVisibility = 'NOBODY' | 'INTEGRATORS'
+
+export type Viewer = {
+  id: string
+  login: string
+  name: string | null
+  avatarUrl: string | null
+  linkVisibility: LinkVisibility
+}
+
+export type ApiToken = {
+  id: string
+  name: string
+  prefix: string
+  lastFour: string
+  scopes: string[]
+  status: 'ACTIVE' | 'EXPIRED' | 'REVOKED'
+  createdAt: string
+  expiresAt: string
+  lastUsedAt: string | null
+}
 
 export type Account = {
   id: string
@@ -57,6 +77,13 @@ type Operations = {
     { startXConnect: { authorizationUrl: string | null; userErrors: UserError[] } },
   ]
   DisconnectAccount: [{ input: { accountId: string } }, { disconnectAccount: { userErrors: UserError[] } }]
+  ApiTokens: [Record<string, never>, { apiTokens: ApiToken[] }]
+  CreateApiToken: [
+    { input: { name: string; scopes: string[]; expiresInDays: number } },
+    { createApiToken: { secret: string | null; userErrors: UserError[] } },
+  ]
+  RevokeApiToken: [{ input: { id: string } }, { revokeApiToken: { userErrors: UserError[] } }]
+  SetLinkVisibility: [{ input: { visibility: LinkVisibility } }, { setLinkVisibility: { userErrors: UserError[] } }]
   Tweets: [{ first: number; after?: string | null }, { tweets: PageOfTweets }]
   PostTweet: [
     { input: { text: string; accountId: string; idempotencyKey: string } },

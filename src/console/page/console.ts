@@ -5,6 +5,7 @@ import { createComposer } from './composer.ts'
 import { forgetDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
+import { createPrograms } from './programs.ts'
 import { createTweetList } from './tweets.ts'
 
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
@@ -12,6 +13,7 @@ const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 const accountList = createAccountList({ changed: showOutcome, error: explain })
 const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
+const programs = createPrograms({ error: explain })
 const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
@@ -38,7 +40,8 @@ async function showSignedIn(viewer: Viewer): Promise<void> {
   const person = find(document, '#person', HTMLElement)
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
-  await Promise.all([loadAccounts(), tweetList.refresh()])
+  programs.setVisibility(viewer.linkVisibility)
+  await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh()])
   show('signed-in')
 }
 

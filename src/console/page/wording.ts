@@ -1,6 +1,6 @@
 // What the page says for the API's codes and moments.
 import { type ErrorCode, errorCodes, isErrorCode } from '../../errors.ts'
-import type { Account, TweetStatus, UserError } from './api.ts'
+import type { Account, ApiToken, TweetStatus, UserError } from './api.ts'
 
 /** A word, and how it is coloured. */
 export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
@@ -18,6 +18,12 @@ export const tweetBadges: Record<TweetStatus, Badge> = {
   FAILED: { word: 'Not posted', tone: 'bad' },
   UNKNOWN: { word: 'Unconfirmed', tone: 'fair' },
   DELETED: { word: 'Deleted', tone: 'plain' },
+}
+
+export const tokenBadges: Record<ApiToken['status'], Badge> = {
+  ACTIVE: { word: 'Active', tone: 'good' },
+  EXPIRED: { word: 'Expired', tone: 'fair' },
+  REVOKED: { word: 'Revoked', tone: 'plain' },
 }
 
 export const actionWords: Record<NonNullable<Account['nextAction']>, string> = {
@@ -82,4 +88,9 @@ export function sayWhen(moment: string): string {
 /** `23 Nov 2026, 18:04` */
 export function sayMoment(moment: string): string {
   return absoluteTime.format(new Date(moment))
+}
+
+/** `23 Nov 2026` */
+export function sayDate(moment: string): string {
+  return date.format(new Date(moment))
 }

@@ -1,0 +1,134 @@
+import { type ApiToken, type LinkVisibility, request } from './api.ts'
+import { confirm } from './confirmation.ts'
+import { copyTemplate, find, onClick, setText } from './elements.ts'
+import { sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
+
+/** Shows what programs there are, and what they may see. */
+export type Programs = { refresh(): Promise<void>; setVisibility(visibility: LinkVisibility): void }
+
+/** Makes the part for programs work: the list of API tokens, the form for another, and who may see the links. */
+export function createPrograms(on: { error(error: unknown): void }): Programs {
+  const form = find(document, '#token-form', HTMLFormElement)
+  const opener = find(document, '#new-token', HTMLButtonElement)
+  const name = find(form, '#token-name', HTMLInputElement)
+  const fresh = find(document, '#fresh-token', HTMLElement)
+  const secretField = find(document, '#token-secret', HTMLInputElement)
+  const problem = find(document, '#tokens-problem', HTMLElement)
+  const visible = find(document, '#visible', HTMLInputElement)
+
+  async function guarded(work: () => Promise<void>): Promise<void> {
+    setText(problem, null)
+    await work().catch(on.error)
+  }
+
+  async function refresh(): Promise<void> {
+    const { apiTokens } = await request('ApiTokens', {})
+    const shown = apiTokens.filter(({ status }) => status !== 'REVOKED')
+    find(document, '#tokens', HTMLElement).replaceChildren(...shown.map(createItem))
+    find(document, '#no-tokens', HTMLElement).hidden = shown.length > 0
+  }
+
+  function showForm(isOpen: boolean): void {
+    form.hidden = !isOpen
+    opener.hidden = isOpen
+    if (isOpen) name.focus()
+    else opener.focus()
+  }
+
+  async function make(): Promise<void> {
+    const chosen = new FormData(form)
+    const { createApiToken } = await request('CreateApiToken', {
+      input: {
+        name: String(chosen.get('name')),
+        scopes: chosen.getAll('scope').map(String),
+        expiresInDays: Number(chosen.get('days')),
+      },
+    })
+    setText(problem, createApiToken.userErrors[0]?.message ?? null)
+    if (createApiToken.secret === null) return
+    form.reset()
+    showForm(false)
+    secretField.value = createApiToken.secret
+    fresh.hidden = false
+    secretField.focus()
+    secretField.select()
+    await refresh()
+  }
+
+  async function revoke({ id, name }: ApiToken): Promise<void> {
+    const isSure = await confirm({
+      title: `Revoke “${name}”?`,
+      text: 'Whatever program uses it is shut out at once. This cannot be undone.',
+      action: 'Revoke',
+    })
+    if (!isSure) return
+    const { revokeApiToken } = await request('RevokeApiToken', { input: { id } })
+    setText(problem, revokeApiToken.userErrors[0]?.message ?? null)
+    forgetSecret()
+    await refresh()
+    find(document, '#programs-title', HTMLElement).focus()
+  }
+
+  function createItem(token: ApiToken): HTMLElement {
+    const item = copyTemplate('#token-template')
+    find(item, '.name', HTMLElement).textContent = token.name
+    find(item, '.looks', HTMLElement).textContent = `${token.prefix}…${token.lastFour}`
+    const badge = find(item, '.badge', HTMLElement)
+    badge.textContent = tokenBadges[token.status].word
+    badge.dataset.tone = tokenBadges[token.status].tone
+    find(item, '.scopes', HTMLElement).textContent = token.scopes.join(', ')
+    const facts = find(item, '.facts', HTMLElement)
+    const used = token.lastUsedAt === null ? 'Never used' : `Used ${sayWhen(token.lastUsedAt)}`
+    facts.textContent = token.status === 'EXPIRED' ? used : `${used}, until ${sayDate(token.expiresAt)}`
+    facts.title = `Made ${sayMoment(token.createdAt)}`
+    const end = find(item, '.revoke', HTMLButtonElement)
+    end.setAttribute('aria-description', token.name)
+    onClick(end, () => guarded(() => revoke(token)))
+    return item
+  }
+
+  function forgetSecret(): void {
+    secretField.value = ''
+    fresh.hidden = true
+  }
+
+  async function setVisibility(): Promise<void> {
+    const visibility = visible.checked ? 'INTEGRATORS' : 'NOBODY'
+    try {
+      await request('SetLinkVisibility', { input: { visibility } })
+    } catch (error) {
+      // Not what it is: the box says what was wished for.
+      visible.checked = !visible.checked
+      throw error
+    }
+  }
+
+  onClick(opener, async () => {
+    forgetSecret()
+    showForm(true)
+  })
+  onClick(find(form, '#token-cancel', HTMLButtonElement), async () => {
+    setText(problem, null)
+    showForm(false)
+  })
+  onClick(find(form, '#token-make', HTMLButtonElement), () => guarded(make))
+  onClick(find(fresh, '#token-copy', HTMLButtonElement), async () => {
+    secretField.select()
+    await navigator.clipboard.writeText(secretField.value).then(
+      () => setText(find(fresh, '#token-copied', HTMLElement), 'Copied.'),
+      // The browser does not allow it; it is selected, for the keyboard.
+      () => setText(find(fresh, '#token-copied', HTMLElement), 'Press Ctrl C.'),
+    )
+  })
+  onClick(find(fresh, '#token-done', HTMLButtonElement), async () => {
+    forgetSecret()
+    opener.focus()
+  })
+  visible.addEventListener('change', () => void guarded(setVisibility))
+  return {
+    refresh,
+    setVisibility: (visibility) => {
+      visible.checked = visibility === 'INTEGRATORS'
+    },
+  }
+}
