@@ -14,11 +14,12 @@ export function cookieOf(person: { cookies: Map<string, string> }): { cookie: st
   return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
 }
 
-/** Opens a stream. @param variables of the operation follow-events. */
+/** Opens a stream. @param variables of the operation follow-events. @param signal hangs up too, also before there is an answer. */
 export async function openStream(
   gatewayUrl: string,
   headers: Record<string, string>,
   variables: Record<string, unknown> = {},
+  signal?: AbortSignal,
 ) {
   const agent = new Agent({ bodyTimeout: 0 })
   const hangingUp = new AbortController()
@@ -26,7 +27,7 @@ export async function openStream(
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers },
     body: JSON.stringify({ query: readOperation('follow-events'), variables }),
-    signal: hangingUp.signal,
+    signal: signal === undefined ? hangingUp.signal : AbortSignal.any([signal, hangingUp.signal]),
     dispatcher: agent,
   })
   const edges: StreamedEdge[] = []

@@ -192,6 +192,30 @@ describe('what is refused', () => {
       .toBe('open')
   })
 
+  test('no stream for the sake of clients that hung up while theirs was opening', async () => {
+    const person = await newPerson(world)
+    const left = Array.from({ length: 40 }, async (_, number) => {
+      const stream = openStream(world.url, cookieOf(person), {}, AbortSignal.timeout(number % 20))
+      await stream.then(({ ended }) => ended).catch(() => {})
+    })
+    await Promise.all(left)
+    // All ten places are free again, at once or nearly.
+    await expect
+      .poll(
+        async () => {
+          const open = await Promise.all(Array.from({ length: 10 }, () => follow(person)))
+          const refused = await Promise.race([
+            ...open.map(({ ended }) => ended),
+            new Promise((resolve) => setTimeout(() => resolve('none'), 200)),
+          ])
+          await Promise.all(open.map((stream) => stream.hangUp()))
+          return refused
+        },
+        { timeout: 20_000 },
+      )
+      .toBe('none')
+  })
+
   test.each([
     ['a cursor that is none', { after: 'junk' }, 'BAD_USER_INPUT'],
     ['no types at all', { types: [] }, 'BAD_USER_INPUT'],

@@ -5,7 +5,9 @@ import { sha256 } from '../../src/crypto.ts'
 import { events, sessions, tweets } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
 import { newPerson, readEvents, readStory } from '../event-reader.ts'
+import { cookieOf } from '../event-stream.ts'
 import { startWorld, type World } from '../harness.ts'
+import { openInstance } from '../instance.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -15,6 +17,7 @@ import {
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
 } from '../linked-account.ts'
+import { readOperation } from '../operations.ts'
 import { sweepNow } from '../sweep.ts'
 
 let world: World
@@ -97,6 +100,22 @@ describe('an account', () => {
       'ACCOUNT_CONNECTED',
       'ACCOUNT_NEEDS_REAUTH GRANT_REVOKED',
       'ACCOUNT_RECOVERED',
+    ])
+  })
+
+  test('that ends for want of a refresh token, found by 20 at two instances at once, needs its user once', async () => {
+    const account = await newAccount(['tweet.read', 'tweet.write', 'users.read'])
+    world.advance(UNTIL_ENDED_SECONDS)
+    const instance = openInstance(world)
+    const input = { text: 'Too late', accountId: account.id }
+    const post = (number: number) =>
+      number % 2 === 0 ? account.post() : instance.ask(readOperation('post-tweet'), cookieOf(account.person), { input })
+    await Promise.all(Array.from({ length: 20 }, (_, number) => post(number)))
+    await instance.close()
+    const story = await readStory(account.person)
+    expect(story.filter((what) => !what.startsWith('TWEET_'))).toEqual([
+      'ACCOUNT_CONNECTED SCOPES_NOT_GRANTED',
+      'ACCOUNT_NEEDS_REAUTH REFRESH_TOKEN_MISSING',
     ])
   })
 
