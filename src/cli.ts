@@ -11,8 +11,10 @@ import { examine } from './doctor.ts'
 import { StartError } from './errors.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { createTargets } from './targets.ts'
 import { productionTiming } from './timing.ts'
-import { runTokenCommand, TOKEN_USAGE } from './token-command.ts'
+import { type Output, runTokenCommand, TOKEN_USAGE } from './token-command.ts'
+import { runWebhookCommand, WEBHOOK_USAGE } from './webhook-command.ts'
 import { resealAll } from './x/resealing.ts'
 
 const USAGE = `xconnect: commands for whoever runs the gateway
@@ -22,11 +24,16 @@ const USAGE = `xconnect: commands for whoever runs the gateway
   xconnect keys generate   print a fresh encryption key
   xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving
 ${TOKEN_USAGE}
+${WEBHOOK_USAGE}
 
 They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
 
+// A secret alone on standard output, so that a script can take it from there.
+const terminal: Output = { answer: (line) => console.log(line), remark: (line) => console.error(line) }
+
 async function run(words: string[]): Promise<number> {
   if (words[0] === 'token') return withDatabase((_config, database) => runToken(database, words.slice(1)))
+  if (words[0] === 'webhook') return withDatabase((config, database) => runWebhook(config, database, words.slice(1)))
   switch (words.join(' ')) {
     case 'doctor':
       return withDatabase(doctor)
@@ -78,11 +85,18 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
 
 async function runToken(database: Database, words: string[]): Promise<number> {
   await migrateDatabase(database)
-  // The token alone on standard output, so that a script can take it from there.
-  return runTokenCommand({ db: database.db, clock: systemClock }, words, {
-    answer: (line) => console.log(line),
-    remark: (line) => console.error(line),
-  })
+  return runTokenCommand({ db: database.db, clock: systemClock }, words, terminal)
+}
+
+async function runWebhook(config: Config, database: Database, words: string[]): Promise<number> {
+  await migrateDatabase(database)
+  await checkEncryptionKeys(database.db, config.encryptionKeys)
+  const targets = createTargets({ policy: config.webhookTargets, deadlineSeconds: productionTiming.callDeadline })
+  try {
+    return await runWebhookCommand({ db: database.db, clock: systemClock, config, targets }, words, terminal)
+  } finally {
+    await targets.close()
+  }
 }
 
 async function withDatabase(work: (config: Config, database: Database) => Promise<number>): Promise<number> {

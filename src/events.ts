@@ -159,7 +159,8 @@ function sweepBatch(deps: Deps): Promise<number> {
   })
 }
 
-function isReadableBy(deps: Deps, reader: EventReader): SQL | undefined {
+/** Whether a row of `events` may be read by somebody, for queries that join it with others. */
+export function isReadableBy(deps: Pick<Deps, 'db'>, reader: EventReader): SQL | undefined {
   if (reader.kind === 'USER') return eq(events.userId, reader.userId)
   const decided = aliasedTable(events, 'decided')
   const decidedSince = deps.db
@@ -197,7 +198,7 @@ async function refuseGap(deps: Deps, reader: EventReader, { types }: EventFilter
   if (found?.gap !== false) throw new AppError('EVENTS_MISSED', { field: ['after'] })
 }
 
-function isShown(deps: Deps, userId: PgColumn): SQL {
+function isShown(deps: Pick<Deps, 'db'>, userId: PgColumn): SQL {
   return exists(
     deps.db
       .select({ id: users.id })

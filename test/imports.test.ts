@@ -23,6 +23,7 @@ const rule: ImportRule = {
   layers: [
     { places: ['main.ts', 'cli.ts'], together: false },
     { places: ['gateway.ts'], together: false },
+    { places: ['webhook-command.ts'], together: false },
     { places: ['doctor.ts', 'token-command.ts'], together: false },
     { places: ['app.ts'], together: false },
     { places: ['http.ts', 'graphql/'], together: false },

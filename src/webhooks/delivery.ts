@@ -7,7 +7,7 @@ import { type Deps, sqlIn, transaction } from '../deps.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound.ts'
 import { TargetRefusedError } from '../targets.ts'
 import { disableEndpoint, holdEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
-import { enqueueDelivery } from './fan-out.ts'
+import { enqueueDelivery, mayGet } from './fan-out.ts'
 import { MAX_ATTEMPTS, readRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
 import { signWebhook } from './signature.ts'
@@ -34,9 +34,9 @@ export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<vo
   const [found] = await deps.db
     .select({ endpoint: webhookEndpoints, event: events })
     .from(webhookEndpoints)
-    .innerJoin(events, eq(events.id, delivery.eventId))
+    .innerJoin(events, and(eq(events.id, delivery.eventId), mayGet(deps)))
     .where(eq(webhookEndpoints.id, delivery.endpointId))
-  if (found === undefined) return
+  if (found === undefined) return dropDelivery(deps, delivery)
   const outcome = await send(deps, found.endpoint, found.event)
   await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
 }
@@ -67,6 +67,11 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
   if (waiting !== undefined)
     await enqueueDelivery(deps, { id: deliveryId, userId: waiting.userId }, Math.max(1, Number(waiting.seconds)))
   return null
+}
+
+// A user may have stopped showing their links since it was written.
+async function dropDelivery(deps: Deps, { id }: Delivery): Promise<void> {
+  await deps.db.delete(webhookDeliveries).where(eq(webhookDeliveries.id, id))
 }
 
 async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {

@@ -1,9 +1,10 @@
 // From one event to a delivery for each endpoint that asked for it. The table of events is read in the order of its commits, and how far
 // is written in the transaction that writes the deliveries: no event is left out or taken twice, and recording one costs nothing more.
-import { and, asc, eq, gt, inArray, lte, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { isReadableBy } from '../events.ts'
 
 /** Looks for new events at each hint, soon and one look at a time. */
 export type FanOut = {
@@ -64,6 +65,14 @@ export async function enqueueDelivery(
   await deps.jobs.enqueue(deps, 'deliver-webhook', data, afterSeconds)
 }
 
+/** Whether an event may be sent to an endpoint: a user's own to theirs, and to the operator's what the operator may read. */
+export function mayGet(deps: Pick<Deps, 'db'>): SQL | undefined {
+  return or(
+    eq(webhookEndpoints.userId, events.userId),
+    and(isNull(webhookEndpoints.userId), or(isNull(events.userId), isReadableBy(deps, { kind: 'OPERATOR' }))),
+  )
+}
+
 async function fanOutBatch(deps: Deps): Promise<number> {
   const [last] = await deps.db.select().from(webhookFanOut).for('update')
   if (last === undefined) throw new Error('Bug: nothing says how far events were given to webhooks')
@@ -106,7 +115,7 @@ async function insertDeliveries(
       with wanted as (
         select ${webhookEndpoints.id} as endpoint_id, ${events.id} as event_id
         from ${events} join ${webhookEndpoints} on ${and(
-          sql`${webhookEndpoints.userId} is not distinct from ${events.userId}`,
+          mayGet(deps),
           eq(webhookEndpoints.status, 'ENABLED'),
           sql`${events.occurredAt} >= ${webhookEndpoints.enabledAt}`,
           asked,
