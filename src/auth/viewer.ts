@@ -42,7 +42,9 @@ export async function findTokenViewer(
   const found = await findApiTokenBySecret(deps, secret)
   if (found === null) return null
   const { apiToken, user } = found
-  return user === null ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }
+  // By whom the token names, not by whether they were found: a user's token whose user is lost must not become the operator's.
+  if (apiToken.userId === null) return { kind: 'OPERATOR_TOKEN', apiToken }
+  return user === null ? null : { kind: 'USER_TOKEN', user, apiToken }
 }
 
 /** True while the session or token by which the viewer is known has not ended: for what goes on after a request was let in. */

@@ -178,6 +178,20 @@ describe('a token that is not good', () => {
     expect(answer.text).toBe((await instance.ask(WHO, bearer('junk'))).text)
   })
 
+  test('is one whose user is lost: it does not become the operator’s', async () => {
+    const { secret, apiToken } = await makeToken(['accounts:read'])
+    await world.db().execute(sql`alter table api_tokens drop constraint api_tokens_user_id_users_id_fk`)
+    await setRow(apiToken.id, { userId: crypto.randomUUID() })
+    expect(await instance.ask(WHO, bearer(secret))).toMatchObject({ status: 401, challenge: INVALID, data: null })
+    expect(await instance.ask('{ users { edges { cursor } } }', bearer(secret))).toMatchObject({ status: 401 })
+    await world.db().delete(apiTokens).where(eq(apiTokens.id, apiToken.id))
+    await world
+      .db()
+      .execute(
+        sql`alter table api_tokens add constraint api_tokens_user_id_users_id_fk foreign key (user_id) references users on delete cascade`,
+      )
+  })
+
   test('K-09 is another thing than none, or one of a scheme we do not know', async () => {
     for (const authorization of ['', 'Basic bWFyYTp4', 'Token x', 'xcg_', 'Negotiate'])
       expect(await instance.ask(WHO, { authorization }), authorization).toMatchObject({
