@@ -83,8 +83,9 @@ async function takePoints(deps: Deps, name: RateLimitName, subject: string, poin
         where name = ${name} and subject = ${subject} and not exists (select from spent)`,
     ),
   )
-  // No row: refused by one that somebody else made while this statement ran.
-  const { granted, seconds } = row ?? { granted: false, seconds: policy.seconds }
+  // What refuses may have been spent by somebody else while this statement ran, which then sees too early a row, or none.
+  const isSeen = row !== undefined && (row.granted || row.seconds > policy.seconds - cost * secondsPerPoint)
+  const { granted, seconds } = isSeen ? row : { granted: false, seconds: policy.seconds }
   const resetInSeconds = Math.max(seconds, 0)
   return {
     name,

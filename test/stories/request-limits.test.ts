@@ -99,7 +99,13 @@ describe('K-07 a person', () => {
     const person = await world.signedIn()
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(person, '{viewer{login}}')))
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(10)
-    expect(answers.filter(({ status }) => status === 429)).toHaveLength(20)
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused).toHaveLength(20)
+    for (const { left, retryAfter, body } of refused) {
+      expect(left).toMatch(/^"user";r=0;/)
+      expect(Number(retryAfter)).toBeGreaterThan(300)
+      expect(body.errors?.[0]?.message).toMatch(/^This costs 1, and you have 0 left /)
+    }
     const left = answers.filter(({ status }) => status === 200).map((answer) => answer.left?.match(/r=(\d+)/)?.[1])
     expect(left.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
   })
@@ -227,6 +233,15 @@ describe('K-07 an API token', () => {
     for (let call = 0; call < 4; call++) answers.push(await ask(createSecret())())
     expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429])
     expect(answers.at(-1)).toMatchObject({ policy: '"address";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
+    // So is one that was found and is to be burnt.
+    const burn = async (token: string) => {
+      const form = { 'content-type': 'application/x-www-form-urlencoded' }
+      const answer = await world
+        .browser()
+        .request('/auth/token/revoke', { method: 'POST', headers: form, body: `token=${token}` })
+      return answer.status
+    }
+    expect([await burn('xcg_junk'), await burn(createSecret())]).toEqual([200, 429])
     // Whoever has a good one at the same address goes on.
     expect(await statuses(1, ask(await makeToken(null)))).toEqual([200])
   })
