@@ -114,6 +114,8 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
           requestTimeout: 15_000,
           connectionsCheckingInterval: 1_000,
           maxHeaderSize: 16_384,
+          // Longer than load balancers keep an idle connection, mostly 60 s: whoever closes first may do so while a request is on its way.
+          keepAliveTimeout: 65_000,
         },
       },
       ({ port }) => resolve({ server, port }),

@@ -62,6 +62,10 @@ describe('every answer', () => {
   })
 })
 
+test('a connection is kept for longer than the minute for which load balancers use it again', async () => {
+  expect((await person.request('/healthz')).headers.get('keep-alive')).toBe('timeout=65')
+})
+
 test('redirects to a provider and back are 303, so that no body is ever sent along', async () => {
   const start = await person.request('/auth/x')
   expect(start.status).toBe(303)
