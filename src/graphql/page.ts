@@ -33,3 +33,20 @@ export function refuseCursor(argument: string): never {
     detail: `"${argument}" is not a cursor of this list. Take one from pageInfo or an edge.`,
   })
 }
+
+/** A place in a list that is ordered by when something was made. */
+export type MomentCursor = { createdAt: Date; id: string }
+
+/** Writes the place of a row as a cursor. */
+export function writeMomentCursor({ createdAt, id }: MomentCursor): string {
+  return Buffer.from(`${createdAt.getTime()}:${id}`).toString('base64url')
+}
+
+/** @throws AppError BAD_USER_INPUT for a text that is no such cursor. */
+export function readMomentCursor(cursor: string, argument: string): MomentCursor {
+  // 13 digits reach to the year 2286; PostgreSQL does not read the years beyond 9999 that more of them make.
+  const text = Buffer.from(cursor, 'base64url').toString()
+  const match = /^(\d{1,13}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
+  if (match?.[1] === undefined || match[2] === undefined) return refuseCursor(argument)
+  return { createdAt: new Date(Number(match[1])), id: match[2] }
+}

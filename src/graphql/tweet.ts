@@ -1,11 +1,11 @@
 import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import type { replySettings, tweetStatuses } from '../db/tables.ts'
 import type { Tweet } from '../tweet-outcome.ts'
-import { deleteTweet, findTweet, listTweets, postTweet, type TweetCursor, tweetError } from '../tweets.ts'
+import { deleteTweet, findTweet, listTweets, postTweet, tweetError } from '../tweets.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getUser } from './context.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
+import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
 import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
@@ -95,13 +95,13 @@ builder.queryFields((t) => ({
       resolve: (_, args, context) => {
         refuseOddPage(args)
         return resolveCursorConnection(
-          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (tweet: Tweet) => writeCursor(tweet) },
+          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (tweet: Tweet) => writeMomentCursor(tweet) },
           ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
             listTweets(context.deps, getUser(context).id, {
               accountId: args.accountId ?? null,
               // Newest first: what comes after a cursor is older.
-              olderThan: after === undefined ? null : readCursor(after, 'after'),
-              newerThan: before === undefined ? null : readCursor(before, 'before'),
+              olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
+              newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
               limit,
               inverted,
             }),
@@ -204,15 +204,3 @@ builder.mutationFields((t) => ({
     resolve: (_, { input }, context) => toPayload(() => deleteTweet(context.deps, getUser(context).id, input.tweetId)),
   }),
 }))
-
-function writeCursor(tweet: Tweet): string {
-  return Buffer.from(`${tweet.createdAt.getTime()}:${tweet.id}`).toString('base64url')
-}
-
-function readCursor(cursor: string, argument: string): TweetCursor {
-  // 13 digits reach to the year 2286; PostgreSQL does not read the years beyond 9999 that more of them make.
-  const text = Buffer.from(cursor, 'base64url').toString()
-  const match = /^(\d{1,13}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
-  if (match?.[1] === undefined || match[2] === undefined) return refuseCursor(argument)
-  return { createdAt: new Date(Number(match[1])), id: match[2] }
-}

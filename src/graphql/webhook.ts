@@ -7,7 +7,6 @@ import type {
 } from '../db/tables.ts'
 import {
   DELIVERIES_KEPT_SECONDS,
-  type DeliveryCursor,
   listWebhookDeliveries,
   replayWebhookDelivery,
   type WebhookDelivery,
@@ -28,7 +27,7 @@ import { MAX_ATTEMPTS } from '../webhooks/retry.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { getSession, getUser } from './context.ts'
 import { EventTypeRef } from './event.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
+import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
 import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
 
 const DAY_SECONDS = 86_400
@@ -172,13 +171,18 @@ builder.queryFields((t) => ({
       resolve: (_, args, context) => {
         refuseOddPage(args)
         return resolveCursorConnection(
-          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (row: WebhookDelivery) => writeCursor(row) },
+          {
+            args,
+            defaultSize: DEFAULT_PAGE,
+            maxSize: MAX_PAGE,
+            toCursor: (row: WebhookDelivery) => writeMomentCursor(row),
+          },
           ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
             listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
               status: args.status ?? null,
               // Newest first: what comes after a cursor is older.
-              olderThan: after === undefined ? null : readCursor(after, 'after'),
-              newerThan: before === undefined ? null : readCursor(before, 'before'),
+              olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
+              newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
               limit,
               inverted,
             }),
@@ -377,15 +381,3 @@ builder.mutationFields((t) => ({
       toPayload(() => replayWebhookDelivery(context.deps, getSession(context).user.id, input.deliveryId)),
   }),
 }))
-
-function writeCursor({ createdAt, id }: WebhookDelivery): string {
-  return Buffer.from(`${createdAt.getTime()}:${id}`).toString('base64url')
-}
-
-function readCursor(cursor: string, argument: string): DeliveryCursor {
-  // 13 digits reach to the year 2286; PostgreSQL does not read the years beyond 9999 that more of them make.
-  const text = Buffer.from(cursor, 'base64url').toString()
-  const match = /^(\d{1,13}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)
-  if (match?.[1] === undefined || match[2] === undefined) return refuseCursor(argument)
-  return { createdAt: new Date(Number(match[1])), id: match[2] }
-}
