@@ -31,6 +31,9 @@ export const MAX_EXPIRY_DAYS = 366
 export const MAX_LIVE_TOKENS = 50
 const MAX_LISTED = 100
 const MAX_NAME_LENGTH = 100
+// Names are printed in terminals, one a line: no control characters, no line breaks, no halves of characters, nothing that turns the
+// direction of a line.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const DAY_SECONDS = 86_400
 const USE_WRITTEN_EVERY_SECONDS = 60
 const KEPT_AFTER_END_SECONDS = 30 * DAY_SECONDS
@@ -182,8 +185,7 @@ function isOwnedBy({ userId }: ApiTokenOwner): SQL {
 
 function readName(text: string): string {
   const name = text.trim()
-  // Names are printed in terminals: no control characters, and nothing that reverses the line.
-  if (name === '' || name.length > MAX_NAME_LENGTH || /[\p{C}\p{Zl}\p{Zp}]/u.test(name))
+  if (name === '' || name.length > MAX_NAME_LENGTH || UNPRINTABLE.test(name))
     throw new AppError('API_TOKEN_NAME_INVALID', { field: ['input', 'name'] })
   return name
 }

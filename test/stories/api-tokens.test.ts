@@ -131,6 +131,7 @@ describe('making a token', () => {
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'x'.repeat(101) }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'two\nlines' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'NUL \0' }],
+    ['API_TOKEN_NAME_INVALID', 'name', { name: 'colour \u001b[31m' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'backwards \u202e' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'half a pair \ud800' }],
     ['API_TOKEN_SCOPES_INVALID', 'scopes', { scopes: [] }],
@@ -152,7 +153,7 @@ describe('making a token', () => {
   })
 
   test('takes the longest name and the longest time, and the same scope twice as once', async () => {
-    const input = { name: '👾'.repeat(50), scopes: ['events:read', 'events:read'], expiresInDays: 366 }
+    const input = { name: `${'👾'.repeat(46)} 👩‍💻 é`, scopes: ['events:read', 'events:read'], expiresInDays: 366 }
     const { apiToken } = await createGood(mara, input)
     expect(apiToken).toMatchObject({ name: input.name, scopes: ['events:read'] })
     expect(Date.parse(apiToken.expiresAt) - Date.parse(apiToken.createdAt)).toBe(366 * DAY * 1000)

@@ -117,15 +117,16 @@ describe('a token that is good', () => {
 
   test('opens no door but the API: the legs of signing in and linking are for browsers', async () => {
     const { secret } = await makeToken()
-    const start = await instance.request('/auth/x', { headers: { ...bearer(secret), cookie: cookieOf(mara) } })
+    const person = await world.signedIn()
+    const start = await instance.request('/auth/x', { headers: { ...bearer(secret), cookie: cookieOf(person) } })
     expect([start.status, start.headers.get('location')]).toEqual([
       303,
       `${world.url}/?xConnect=failed&code=UNAUTHENTICATED`,
     ])
-    const { authorizationUrl } = await mara.startXConnect()
-    const callback = new URL(await mara.consent(authorizationUrl ?? '', 'maraholt'))
+    const { authorizationUrl } = await person.startXConnect()
+    const callback = new URL(await person.consent(authorizationUrl ?? '', 'maraholt'))
     const end = await instance.request(`${callback.pathname}${callback.search}`, {
-      headers: { ...bearer(secret), cookie: cookieOf(mara) },
+      headers: { ...bearer(secret), cookie: cookieOf(person) },
     })
     expect(end.headers.get('location')).toContain('code=SESSION_MISSING')
   })
