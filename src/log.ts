@@ -22,8 +22,8 @@ const SECRET_KEYS = [
   'password',
 ]
 
-// An API token, wherever in a line somebody's mistake has put it: in a path, or in an id of a request.
-const API_TOKEN = /xcg_[0-9A-Za-z]{33}/g
+// An API token or a webhook's secret, wherever in a line somebody's mistake has put it: in a path, or in an id of a request.
+const SHOWN_SECRET = /xcg_[0-9A-Za-z]{33}|whsec_[0-9A-Za-z+/]{43}=/g
 
 /**
  * Makes the logger. Errors are logged with their code, message, stack and causes; secrets under well-known names are blanked.
@@ -37,7 +37,7 @@ export function createLog(level: string, destination?: DestinationStream): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: SECRET_KEYS.flatMap((key) => [`["${key}"]`, `*["${key}"]`, `*.*["${key}"]`]), censor: '[secret]' },
     serializers: { error: describeError },
-    hooks: { streamWrite: (line: string) => line.replace(API_TOKEN, '[secret]') },
+    hooks: { streamWrite: (line: string) => line.replace(SHOWN_SECRET, '[secret]') },
   }
   return destination === undefined ? pino(options) : pino(options, destination)
 }

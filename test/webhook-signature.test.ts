@@ -1,6 +1,7 @@
 // W-01: what we sign is what anybody's library for Standard Webhooks accepts, and nothing else is.
 import { Webhook } from 'standardwebhooks'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createLog } from '../src/log.ts'
 import { createWebhookSecret, signWebhook } from '../src/webhooks/signature.ts'
 
 afterEach(() => vi.useRealTimers())
@@ -72,6 +73,14 @@ describe('W-01 a message', () => {
     expect(headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/)
     for (const each of [secret, older]) expect(new Webhook(each).verify(body, headers)).toEqual(JSON.parse(body))
   })
+})
+
+test('a secret that somebody puts into a log by mistake is blanked there', () => {
+  const lines: string[] = []
+  const log = createLog('info', { write: (line) => lines.push(line) })
+  for (const each of [secret, createWebhookSecret()]) log.info({ path: `/hook/${each}?a=b`, note: each }, each)
+  expect(lines).toHaveLength(2)
+  for (const line of lines) expect(line.match(/whsec_|\[secret\]/g)).toEqual(Array(3).fill('[secret]'))
 })
 
 test('a secret is whsec_ and 32 random bytes in base64, another each time', () => {
