@@ -9,7 +9,7 @@ import { type Event, type EventFilter, type EventReader, getLastPosition, listEv
 export const EVENTS_CHANNEL = 'xconnect_events'
 
 /** How many streams one user, or one token of the operator's, may have open at an instance. */
-export const MAX_STREAMS_PER_OWNER = 10
+export const MAX_STREAMS_PER_OWNER = 5
 /** Each asks the database every few seconds whether its owner may still look. */
 export const MAX_STREAMS = 500
 

@@ -32,13 +32,17 @@ export async function openStream(
   })
   const edges: StreamedEdge[] = []
   const codes: string[] = []
+  const messages: string[] = []
   let completed = false
   const ended = read(response.body, (event, data) => {
     if (event === 'complete') completed = true
     if (event !== 'next') return
     const { data: result, errors }: Message = JSON.parse(data)
     if (result) edges.push(result.events)
-    for (const { extensions } of errors ?? []) codes.push(extensions.code)
+    for (const { message, extensions } of errors ?? []) {
+      messages.push(message)
+      codes.push(extensions.code)
+    }
   })
     .catch(() => {})
     .then(async () => {
@@ -52,6 +56,8 @@ export async function openStream(
     edges,
     types: () => edges.map(({ node }) => node.type),
     cursor: () => edges.at(-1)?.cursor ?? null,
+    /** What its errors said. */
+    messages,
     /** How it ended: cleanly or not, and with which errors. */
     ended,
     /** As a client does that goes away. */

@@ -17,7 +17,7 @@ export async function hearNotifications(
   const client = postgres(source.url, {
     max: 1,
     connect_timeout: 5,
-    // Half a minute at most: until then whoever waits looks now and then.
+    // In seconds. Meanwhile whoever waits looks now and then.
     backoff: (tries) => Math.min(2 ** tries / 10, 5) * (0.5 + Math.random() / 2),
     connection: { application_name: 'xconnect-gateway-events' },
     onnotice: () => {},

@@ -92,7 +92,7 @@ describe('a stream', () => {
     expect([...first.edges, ...second.edges].map(({ node }) => node.id)).toEqual(all.slice(1).map(({ id }) => id))
   })
 
-  test('gives its client no more than that takes', async () => {
+  test('G-12 reads no further than its client does', async () => {
     const person = await newPerson(world)
     await seed(person, 1_000)
     const instance = openInstance(world)
@@ -161,6 +161,20 @@ describe('a stream ends', () => {
     expect(stream.types()).toEqual(['TWEET_POSTED'])
   })
 
+  test('for a reason of ours without a word of what that is (G-09)', async () => {
+    const account = await linkAccount(world, { person: await newPerson(world) })
+    const stream = await follow(account.person)
+    await world.db().execute(sql`alter table events rename column reason to renamed`)
+    try {
+      await world.db().execute(sql`select pg_notify('xconnect_events', ${account.userId})`)
+      expect(await stream.ended).toEqual({ completed: true, codes: ['INTERNAL'] })
+    } finally {
+      await world.db().execute(sql`alter table events rename column renamed to reason`)
+    }
+    expect(stream.messages).toEqual([expect.stringMatching(/^Something broke on our side\./)])
+    expect(world.logs()).toContain('A request failed for a reason of ours')
+  })
+
   test('when the gateway does, cleanly and at once; a client goes on at the next one', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const open = [await follow(account.person), await follow(account.person)]
@@ -176,9 +190,9 @@ describe('a stream ends', () => {
 })
 
 describe('what is refused', () => {
-  test('an eleventh stream of one user, until another one is closed; others may open theirs', async () => {
+  test('G-12 a sixth stream of one user, until another one is closed; others may open theirs', async () => {
     const person = await newPerson(world)
-    const open = await Promise.all(Array.from({ length: 10 }, () => follow(person)))
+    const open = await Promise.all(Array.from({ length: 5 }, () => follow(person)))
     expect(await (await follow(person)).ended).toEqual({ completed: true, codes: ['TOO_MANY_STREAMS'] })
     const other = await follow(await newPerson(world))
     expect(other.headers.get('content-type')).toBe('text/event-stream')
@@ -192,18 +206,18 @@ describe('what is refused', () => {
       .toBe('open')
   })
 
-  test('no stream for the sake of clients that hung up while theirs was opening', async () => {
+  test('G-12 no stream for the sake of clients that hung up while theirs was opening', async () => {
     const person = await newPerson(world)
     const left = Array.from({ length: 40 }, async (_, number) => {
       const stream = openStream(world.url, cookieOf(person), {}, AbortSignal.timeout(number % 20))
       await stream.then(({ ended }) => ended).catch(() => {})
     })
     await Promise.all(left)
-    // All ten places are free again, at once or nearly.
+    // All five places are free again, at once or nearly.
     await expect
       .poll(
         async () => {
-          const open = await Promise.all(Array.from({ length: 10 }, () => follow(person)))
+          const open = await Promise.all(Array.from({ length: 5 }, () => follow(person)))
           const refused = await Promise.race([
             ...open.map(({ ended }) => ended),
             new Promise((resolve) => setTimeout(() => resolve('none'), 200)),
