@@ -260,6 +260,16 @@ describe('a message that does not arrive', () => {
     })
   })
 
+  test('because the receiver does not speak TLS as it should says so, and nothing is sent in the clear', async () => {
+    const { id } = await webhooks.create({ url: receiver.url.replace('http:', 'https:') })
+    await webhooks.test(id)
+    expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
+      lastError: 'TLS',
+      lastHttpStatus: null,
+    })
+    expect(receiver.received).toEqual([])
+  })
+
   test('that is already pending is not sent twice by a replay, nor is one of somebody else replayed', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 500 })
