@@ -1,7 +1,8 @@
 // A tweet is a row that moves: PENDING → POSTED | FAILED | UNKNOWN. It is written before X is called, and marked as sent before
 // the request leaves, so that after any crash the row tells whether the tweet may exist. One that may exist is never sent again.
-import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
+import { and, eq, gt } from 'drizzle-orm'
 import { sha256 } from './crypto.ts'
+import { isOnPage, orderOfPage, type RowPage } from './db/newest-first.ts'
 import { tweets } from './db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
@@ -16,9 +17,6 @@ import { withAccessToken } from './x/tokens.ts'
 
 /** What a caller asks to be posted. Null leaves a choice to us, or to X. */
 export type PostTweetInput = XTweetRequest & { accountId: string | null; idempotencyKey: string | null }
-
-/** A place in the list of tweets, newest first. */
-export type TweetCursor = { createdAt: Date; id: string }
 
 const WAIT_POLL_MILLISECONDS = 100
 const MAX_KEY_LENGTH = 255
@@ -98,20 +96,13 @@ export async function findTweet(deps: Deps, userId: string, tweetId: string): Pr
   return tweet ?? null
 }
 
-/** Up to `limit` of the user's tweets between two cursors, newest first; oldest first when `inverted`. */
+/** A page of the user's tweets; `accountId` null: of all accounts. */
 export async function listTweets(
   deps: Deps,
   userId: string,
-  page: {
-    accountId: string | null
-    newerThan: TweetCursor | null
-    olderThan: TweetCursor | null
-    limit: number
-    inverted: boolean
-  },
+  page: RowPage & { accountId: string | null },
 ): Promise<Tweet[]> {
-  const { accountId, newerThan, olderThan } = page
-  const order = page.inverted ? asc : desc
+  const { accountId } = page
   if (accountId !== null && !isRowId(accountId)) return []
   return deps.db
     .select()
@@ -120,21 +111,10 @@ export async function listTweets(
       and(
         eq(tweets.userId, userId),
         accountId === null ? undefined : eq(tweets.accountId, accountId),
-        newerThan === null
-          ? undefined
-          : or(
-              gt(tweets.createdAt, newerThan.createdAt),
-              and(eq(tweets.createdAt, newerThan.createdAt), gt(tweets.id, newerThan.id)),
-            ),
-        olderThan === null
-          ? undefined
-          : or(
-              lt(tweets.createdAt, olderThan.createdAt),
-              and(eq(tweets.createdAt, olderThan.createdAt), lt(tweets.id, olderThan.id)),
-            ),
+        isOnPage(tweets, page),
       ),
     )
-    .orderBy(order(tweets.createdAt), order(tweets.id))
+    .orderBy(...orderOfPage(tweets, page))
     .limit(page.limit)
 }
 

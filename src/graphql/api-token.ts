@@ -11,7 +11,7 @@ import {
 import { apiScopes } from '../db/tables.ts'
 import { builder } from './builder.ts'
 import { getSession } from './context.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload } from './user-error.ts'
 
 const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
   description: 'Whether an API token is good.',
@@ -78,7 +78,7 @@ const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
 
 type Created = Awaited<ReturnType<typeof createApiToken>>
 
-const CreateApiTokenPayloadRef = builder.objectRef<Payload<Created>>('CreateApiTokenPayload').implement({
+const CreateApiTokenPayloadRef = payloadRef<Created>('CreateApiTokenPayload').implement({
   description: 'The answer to `createApiToken`.',
   fields: (t) => ({
     secret: t.string({
@@ -92,11 +92,6 @@ const CreateApiTokenPayloadRef = builder.objectRef<Payload<Created>>('CreateApiT
       description: 'What can be asked about it later; null when there are userErrors.',
       resolve: ({ thing }) => thing?.apiToken ?? null,
     }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
-    }),
   }),
 })
 
@@ -105,7 +100,7 @@ const RevokeApiTokenInput = builder.inputType('RevokeApiTokenInput', {
   fields: (t) => ({ id: t.id({ required: true, description: 'ApiToken.id' }) }),
 })
 
-const RevokeApiTokenPayloadRef = builder.objectRef<Payload<ApiToken>>('RevokeApiTokenPayload').implement({
+const RevokeApiTokenPayloadRef = payloadRef<ApiToken>('RevokeApiTokenPayload').implement({
   description: 'The answer to `revokeApiToken`.',
   fields: (t) => ({
     apiToken: t.field({
@@ -113,11 +108,6 @@ const RevokeApiTokenPayloadRef = builder.objectRef<Payload<ApiToken>>('RevokeApi
       nullable: true,
       description: 'The token, now REVOKED; null when it was not found.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

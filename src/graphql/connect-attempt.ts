@@ -4,7 +4,7 @@ import { findConnectAttempt, startXConnect } from '../x/connect.ts'
 import { builder } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getSession, getUser } from './context.ts'
-import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   description: 'How far an attempt has come.',
@@ -94,7 +94,7 @@ const StartXConnectInput = builder.inputType('StartXConnectInput', {
 
 type Started = Awaited<ReturnType<typeof startXConnect>>
 
-const StartXConnectPayloadRef = builder.objectRef<Payload<Started>>('StartXConnectPayload').implement({
+const StartXConnectPayloadRef = payloadRef<Started>('StartXConnectPayload').implement({
   description: 'The answer to `startXConnect`.',
   fields: (t) => ({
     authorizationUrl: t.string({
@@ -107,11 +107,6 @@ const StartXConnectPayloadRef = builder.objectRef<Payload<Started>>('StartXConne
       nullable: true,
       description: 'The attempt, to ask later what became of it.',
       resolve: ({ thing }) => thing?.attempt ?? null,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

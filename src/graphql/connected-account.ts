@@ -10,7 +10,7 @@ import {
 import { missingScopes } from '../x/scopes.ts'
 import { builder, describeValues } from './builder.ts'
 import { getUser } from './context.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload } from './user-error.ts'
 
 /** Where an account lives. */
 export const ProviderRef = builder.enumType('Provider', {
@@ -176,7 +176,7 @@ const DisconnectAccountInput = builder.inputType('DisconnectAccountInput', {
   fields: (t) => ({ accountId: t.id({ required: true, description: 'ConnectedAccount.id' }) }),
 })
 
-const DisconnectAccountPayloadRef = builder.objectRef<Payload<ConnectedAccount>>('DisconnectAccountPayload').implement({
+const DisconnectAccountPayloadRef = payloadRef<ConnectedAccount>('DisconnectAccountPayload').implement({
   description: 'The answer to `disconnectAccount`.',
   fields: (t) => ({
     account: t.field({
@@ -184,11 +184,6 @@ const DisconnectAccountPayloadRef = builder.objectRef<Payload<ConnectedAccount>>
       nullable: true,
       description: 'The account, now DISCONNECTED; null when it was not found.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

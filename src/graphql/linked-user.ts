@@ -14,7 +14,7 @@ import { AccountStatusRef, ProviderRef } from './connected-account.ts'
 import { getUser } from './context.ts'
 import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
 import { LinkVisibilityRef, UserRef } from './user.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload } from './user-error.ts'
 
 const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
   description: 'An X account that a user has linked and shows to integrators.',
@@ -106,7 +106,7 @@ const SetLinkVisibilityInput = builder.inputType('SetLinkVisibilityInput', {
 
 type VisibilitySet = Awaited<ReturnType<typeof setLinkVisibility>>
 
-const SetLinkVisibilityPayloadRef = builder.objectRef<Payload<VisibilitySet>>('SetLinkVisibilityPayload').implement({
+const SetLinkVisibilityPayloadRef = payloadRef<VisibilitySet>('SetLinkVisibilityPayload').implement({
   description: 'The answer to `setLinkVisibility`.',
   fields: (t) => ({
     user: t.field({
@@ -114,11 +114,6 @@ const SetLinkVisibilityPayloadRef = builder.objectRef<Payload<VisibilitySet>>('S
       nullable: true,
       description: 'The user whose links they are.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

@@ -1,4 +1,5 @@
-// What the lists have in common: how large a page may be, and what is wrong with an odd one.
+// What the lists have in common: how large a page may be, what is wrong with an odd one, and how a place in them is written.
+import type { RowPlace } from '../db/newest-first.ts'
 import { AppError } from '../errors.ts'
 
 export const MAX_PAGE = 100
@@ -34,16 +35,13 @@ export function refuseCursor(argument: string): never {
   })
 }
 
-/** A place in a list that is ordered by when something was made. */
-export type MomentCursor = { createdAt: Date; id: string }
-
-/** Writes the place of a row as a cursor. */
-export function writeMomentCursor({ createdAt, id }: MomentCursor): string {
+/** The cursor of a row in a list that is newest first. */
+export function writeMomentCursor({ createdAt, id }: RowPlace): string {
   return Buffer.from(`${createdAt.getTime()}:${id}`).toString('base64url')
 }
 
-/** @throws AppError BAD_USER_INPUT for a text that is no such cursor. */
-export function readMomentCursor(cursor: string, argument: string): MomentCursor {
+/** @throws AppError BAD_USER_INPUT for a text that `writeMomentCursor` cannot have made. */
+export function readMomentCursor(cursor: string, argument: string): RowPlace {
   // 13 digits reach to the year 2286; PostgreSQL does not read the years beyond 9999 that more of them make.
   const text = Buffer.from(cursor, 'base64url').toString()
   const match = /^(\d{1,13}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/.exec(text)

@@ -3,14 +3,15 @@ import './api-token.ts'
 import { builder } from './builder.ts'
 import './connect-attempt.ts'
 import './connected-account.ts'
+import './event.ts'
 import './linked-user.ts'
 import { describeNeeds } from './needs.ts'
 import './rate-limit.ts'
-import './event.ts'
 import './tweet.ts'
 import './user.ts'
 import './user-error.ts'
-import './webhook.ts'
+import './webhook-delivery.ts'
+import './webhook-endpoint.ts'
 
 /** The executable schema. */
 export const schema = builder.toSchema()

@@ -6,7 +6,7 @@ import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getUser } from './context.ts'
 import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
-import { type Payload, toPayload, toUserError, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
   PENDING: 'On its way to X.',
@@ -134,7 +134,10 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
   }),
 })
 
-const PostTweetPayloadRef = builder.objectRef<Payload<Tweet>>('PostTweetPayload').implement({
+const PostTweetPayloadRef = payloadRef<Tweet>(
+  'PostTweetPayload',
+  'Why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
+).implement({
   description: 'The answer to `postTweet`.',
   fields: (t) => ({
     tweet: t.field({
@@ -142,11 +145,6 @@ const PostTweetPayloadRef = builder.objectRef<Payload<Tweet>>('PostTweetPayload'
       nullable: true,
       description: 'The tweet and what became of it; null when the input was refused before anything was kept.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })
@@ -156,7 +154,7 @@ const DeleteTweetInput = builder.inputType('DeleteTweetInput', {
   fields: (t) => ({ tweetId: t.id({ required: true, description: 'Tweet.id' }) }),
 })
 
-const DeleteTweetPayloadRef = builder.objectRef<Payload<Tweet>>('DeleteTweetPayload').implement({
+const DeleteTweetPayloadRef = payloadRef<Tweet>('DeleteTweetPayload').implement({
   description: 'The answer to `deleteTweet`.',
   fields: (t) => ({
     tweet: t.field({
@@ -164,11 +162,6 @@ const DeleteTweetPayloadRef = builder.objectRef<Payload<Tweet>>('DeleteTweetPayl
       nullable: true,
       description: 'The tweet, now DELETED; null when there are userErrors.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

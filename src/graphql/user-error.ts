@@ -42,6 +42,15 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
 /** What every mutation answers with: its thing, or why there is none. */
 export type Payload<Thing> = { thing: Thing | null; userErrors: UserError[] }
 
+/** The type of such an answer, without its thing. @param userErrors the description of that field. */
+export function payloadRef<Thing>(name: string, userErrors = 'Empty when it worked.') {
+  const ref = builder.objectRef<Payload<Thing>>(name)
+  builder.objectField(ref, 'userErrors', (t) =>
+    t.field({ type: [UserErrorRef], description: userErrors, resolve: (payload) => payload.userErrors }),
+  )
+  return ref
+}
+
 // These are about the request as a whole, and go to the top-level errors.
 const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL']
 

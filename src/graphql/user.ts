@@ -4,7 +4,7 @@ import type { LinkVisibility } from '../link-visibility.ts'
 import { deleteUser } from '../user-deletion.ts'
 import { builder, describeValues } from './builder.ts'
 import { getSession } from './context.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload } from './user-error.ts'
 
 const visibilityDescriptions: Record<LinkVisibility, string> = {
   NOBODY: 'Only the user.',
@@ -84,18 +84,13 @@ const DeleteViewerInput = builder.inputType('DeleteViewerInput', {
   }),
 })
 
-const DeleteViewerPayloadRef = builder.objectRef<Payload<string>>('DeleteViewerPayload').implement({
+const DeleteViewerPayloadRef = payloadRef<string>('DeleteViewerPayload').implement({
   description: 'The answer to `deleteViewer`.',
   fields: (t) => ({
     deletedUserId: t.id({
       nullable: true,
       description: 'The id that the user had; null when nothing was deleted.',
       resolve: ({ thing }) => thing,
-    }),
-    userErrors: t.field({
-      type: [UserErrorRef],
-      description: 'Empty when it worked.',
-      resolve: ({ userErrors }) => userErrors,
     }),
   }),
 })

@@ -1,5 +1,6 @@
 // What became of the messages, for those who own the endpoints.
-import { and, asc, desc, eq, gt, inArray, lt, ne, or } from 'drizzle-orm'
+import { and, eq, inArray, lt, ne } from 'drizzle-orm'
+import { isOnPage, orderOfPage, type RowPage } from '../db/newest-first.ts'
 import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -10,28 +11,17 @@ import { enqueueDelivery } from './fan-out.ts'
 /** One event on its way to one endpoint. */
 export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventType: EventType }
 
-/** A place in the list of deliveries, newest first. */
-export type DeliveryCursor = { createdAt: Date; id: string }
-
 /** How long deliveries are kept. */
 export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 const SWEEP_BATCH = 1_000
 
-/** Up to `limit` deliveries to one of the owner's endpoints between two cursors, newest first; oldest first when `inverted`. */
+/** A page of the deliveries to one of the owner's endpoints; `status` null: whatever became of them. */
 export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
-  page: {
-    status: WebhookDelivery['status'] | null
-    newerThan: DeliveryCursor | null
-    olderThan: DeliveryCursor | null
-    limit: number
-    inverted: boolean
-  },
+  page: RowPage & { status: WebhookDelivery['status'] | null },
 ): Promise<WebhookDelivery[]> {
-  const { status, newerThan, olderThan } = page
-  const order = page.inverted ? asc : desc
   if (!isRowId(endpointId)) return []
   const rows = await deps.db
     .select({ delivery: webhookDeliveries, eventType: events.type })
@@ -42,22 +32,11 @@ export async function listWebhookDeliveries(
       and(
         ownedBy(owner),
         eq(webhookDeliveries.endpointId, endpointId),
-        status === null ? undefined : eq(webhookDeliveries.status, status),
-        newerThan === null
-          ? undefined
-          : or(
-              gt(webhookDeliveries.createdAt, newerThan.createdAt),
-              and(eq(webhookDeliveries.createdAt, newerThan.createdAt), gt(webhookDeliveries.id, newerThan.id)),
-            ),
-        olderThan === null
-          ? undefined
-          : or(
-              lt(webhookDeliveries.createdAt, olderThan.createdAt),
-              and(eq(webhookDeliveries.createdAt, olderThan.createdAt), lt(webhookDeliveries.id, olderThan.id)),
-            ),
+        page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
+        isOnPage(webhookDeliveries, page),
       ),
     )
-    .orderBy(order(webhookDeliveries.createdAt), order(webhookDeliveries.id))
+    .orderBy(...orderOfPage(webhookDeliveries, page))
     .limit(page.limit)
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }

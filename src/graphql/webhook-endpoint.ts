@@ -1,16 +1,4 @@
-import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
-import type {
-  webhookDeliveryStatuses,
-  webhookDisabledReasons,
-  webhookEndpointStatuses,
-  webhookErrors,
-} from '../db/tables.ts'
-import {
-  DELIVERIES_KEPT_SECONDS,
-  listWebhookDeliveries,
-  replayWebhookDelivery,
-  type WebhookDelivery,
-} from '../webhooks/deliveries.ts'
+import type { webhookDisabledReasons, webhookEndpointStatuses } from '../db/tables.ts'
 import { FAILING_ENDS_SECONDS } from '../webhooks/delivery.ts'
 import {
   createWebhookEndpoint,
@@ -23,12 +11,10 @@ import {
   updateWebhookEndpoint,
   type WebhookEndpoint,
 } from '../webhooks/endpoints.ts'
-import { MAX_ATTEMPTS } from '../webhooks/retry.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { getSession, getUser } from './context.ts'
 import { EventTypeRef } from './event.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
-import { type Payload, toPayload, UserErrorRef } from './user-error.ts'
+import { payloadRef, toPayload } from './user-error.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -43,23 +29,6 @@ const disabledReasonDescriptions: Record<(typeof webhookDisabledReasons)[number]
   GONE: 'It answered 410 Gone: the receiver wants no more.',
 }
 
-const deliveryStatusDescriptions: Record<(typeof webhookDeliveryStatuses)[number], string> = {
-  PENDING: 'On its way: see `nextAttemptAt`.',
-  DELIVERED: 'The receiver answered with a 2xx status.',
-  DEAD: 'Given up: see `lastError`. `replayWebhookDelivery` sends it again.',
-}
-
-const errorDescriptions: Record<(typeof webhookErrors)[number], string> = {
-  STATUS: 'The receiver answered with another status than 2xx: see `lastHttpStatus`.',
-  REDIRECT: 'The receiver answered with a redirect, which is never followed. Update the URL.',
-  DEADLINE: 'The receiver did not answer in time. It should answer at once and work afterwards.',
-  CONNECTION: 'No connection to the receiver, or it was cut.',
-  TLS: "The receiver's certificate is not valid for its name, or its TLS is broken.",
-  URL_NOT_ALLOWED: "The URL's host has no public address any more.",
-  SECRET_UNREADABLE: 'The stored secret was altered outside the gateway. Rotate it.',
-  ENDPOINT_DISABLED: 'The endpoint was disabled before it arrived.',
-}
-
 const WebhookEndpointStatusRef = builder.enumType('WebhookEndpointStatus', {
   description: 'Whether events are sent to an endpoint.',
   values: describeValues(endpointStatusDescriptions),
@@ -68,16 +37,6 @@ const WebhookEndpointStatusRef = builder.enumType('WebhookEndpointStatus', {
 const WebhookDisabledReasonRef = builder.enumType('WebhookDisabledReason', {
   description: 'Why an endpoint is DISABLED.',
   values: describeValues(disabledReasonDescriptions),
-})
-
-const WebhookDeliveryStatusRef = builder.enumType('WebhookDeliveryStatus', {
-  description: 'How far a delivery has come.',
-  values: describeValues(deliveryStatusDescriptions),
-})
-
-const WebhookErrorRef = builder.enumType('WebhookError', {
-  description: 'Why a try at a delivery failed.',
-  values: describeValues(errorDescriptions),
 })
 
 const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
@@ -113,86 +72,14 @@ const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint')
   }),
 })
 
-const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDelivery').implement({
-  description: 'One event on its way to one endpoint.',
-  fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of the delivery.' }),
-    eventId: t.exposeID('eventId', { description: 'Event.id, and the `webhook-id` of the message, at every try.' }),
-    eventType: t.expose('eventType', { type: EventTypeRef, description: 'What happened.' }),
-    status: t.expose('status', { type: WebhookDeliveryStatusRef, description: 'How far it has come.' }),
-    attempts: t.exposeInt('attempts', {
-      description: `How often it was tried, since it was first sent or last replayed: ${MAX_ATTEMPTS} times at most, spread over a day or two.`,
-    }),
-    lastAttemptAt: t.expose('lastAttemptAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it was last tried; null when it was not yet.',
-    }),
-    lastHttpStatus: t.exposeInt('lastHttpStatus', {
-      nullable: true,
-      description: "The status of the receiver's last answer; null when there was none.",
-    }),
-    lastError: t.expose('lastError', {
-      type: WebhookErrorRef,
-      nullable: true,
-      description: 'Why the last try failed; null when it did not, and while one is under way.',
-    }),
-    nextAttemptAt: t.expose('nextAttemptAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'It is not tried again before; null unless PENDING.',
-    }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first to be sent.' }),
-    deliveredAt: t.expose('deliveredAt', {
-      type: 'DateTime',
-      nullable: true,
-      description: 'When it arrived; null unless DELIVERED.',
-    }),
-  }),
-})
-
-builder.queryFields((t) => ({
-  webhookEndpoints: t.field({
+builder.queryField('webhookEndpoints', (t) =>
+  t.field({
     type: [WebhookEndpointRef],
     authScopes: { scope: 'events:read' },
     description: "The viewer's webhook endpoints, the oldest first.",
     resolve: (_, _args, context) => listWebhookEndpoints(context.deps, getUser(context).id),
   }),
-  webhookDeliveries: t.connection(
-    {
-      type: WebhookDeliveryRef,
-      authScopes: { scope: 'events:read' },
-      description: `What was sent, or is to be sent, to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. The dead letters are those with \`status: DEAD\`.`,
-      args: {
-        endpointId: t.arg.id({ required: true, description: 'WebhookEndpoint.id' }),
-        status: t.arg({ type: WebhookDeliveryStatusRef, description: 'Only these. Default: all.' }),
-      },
-      complexity: pageComplexity,
-      resolve: (_, args, context) => {
-        refuseOddPage(args)
-        return resolveCursorConnection(
-          {
-            args,
-            defaultSize: DEFAULT_PAGE,
-            maxSize: MAX_PAGE,
-            toCursor: (row: WebhookDelivery) => writeMomentCursor(row),
-          },
-          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
-              status: args.status ?? null,
-              // Newest first: what comes after a cursor is older.
-              olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
-              newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-        )
-      },
-    },
-    { name: 'WebhookDeliveryConnection', description: 'A page of deliveries.' },
-    { name: 'WebhookDeliveryEdge', description: 'A delivery and its place in the list.' },
-  ),
-}))
+)
 
 const urlDescription =
   'https, at a host with public addresses and no other, at port 443 or 8443, without user name and password. Redirects are not followed.'
@@ -229,15 +116,10 @@ const RotateWebhookSecretInput = inputWithEndpoint('RotateWebhookSecretInput', '
 const DeleteWebhookEndpointInput = inputWithEndpoint('DeleteWebhookEndpointInput', 'What to delete.')
 const TestWebhookEndpointInput = inputWithEndpoint('TestWebhookEndpointInput', 'Where to send a test.')
 
-const ReplayWebhookDeliveryInput = builder.inputType('ReplayWebhookDeliveryInput', {
-  description: 'What to send again.',
-  fields: (t) => ({ deliveryId: t.id({ required: true, description: 'WebhookDelivery.id' }) }),
-})
-
 type WithSecret = { endpoint: WebhookEndpoint; secret: string }
 
 const secretPayload = (mutation: string, name: string) =>
-  builder.objectRef<Payload<WithSecret>>(name).implement({
+  payloadRef<WithSecret>(name).implement({
     description: `The answer to \`${mutation}\`.`,
     fields: (t) => ({
       endpoint: t.field({
@@ -252,18 +134,13 @@ const secretPayload = (mutation: string, name: string) =>
           'What messages are signed with: `whsec_` and base64. Keep it; it is never shown again. Null when there are userErrors.',
         resolve: ({ thing }) => thing?.secret ?? null,
       }),
-      userErrors: t.field({
-        type: [UserErrorRef],
-        description: 'Empty when it worked.',
-        resolve: ({ userErrors }) => userErrors,
-      }),
     }),
   })
 const CreateWebhookEndpointPayloadRef = secretPayload('createWebhookEndpoint', 'CreateWebhookEndpointPayload')
 const RotateWebhookSecretPayloadRef = secretPayload('rotateWebhookSecret', 'RotateWebhookSecretPayload')
 
 const endpointPayload = (mutation: string, name: string, description: string) =>
-  builder.objectRef<Payload<WebhookEndpoint>>(name).implement({
+  payloadRef<WebhookEndpoint>(name).implement({
     description: `The answer to \`${mutation}\`.`,
     fields: (t) => ({
       endpoint: t.field({
@@ -271,11 +148,6 @@ const endpointPayload = (mutation: string, name: string, description: string) =>
         nullable: true,
         description,
         resolve: ({ thing }) => thing,
-      }),
-      userErrors: t.field({
-        type: [UserErrorRef],
-        description: 'Empty when it worked.',
-        resolve: ({ userErrors }) => userErrors,
       }),
     }),
   })
@@ -294,25 +166,6 @@ const TestWebhookEndpointPayloadRef = endpointPayload(
   'TestWebhookEndpointPayload',
   'The endpoint; what becomes of the message is in `webhookDeliveries`. Null when there are userErrors.',
 )
-
-const ReplayWebhookDeliveryPayloadRef = builder
-  .objectRef<Payload<WebhookDelivery>>('ReplayWebhookDeliveryPayload')
-  .implement({
-    description: 'The answer to `replayWebhookDelivery`.',
-    fields: (t) => ({
-      delivery: t.field({
-        type: WebhookDeliveryRef,
-        nullable: true,
-        description: 'The delivery, now PENDING; null when there are userErrors.',
-        resolve: ({ thing }) => thing,
-      }),
-      userErrors: t.field({
-        type: [UserErrorRef],
-        description: 'Empty when it worked.',
-        resolve: ({ userErrors }) => userErrors,
-      }),
-    }),
-  })
 
 builder.mutationFields((t) => ({
   createWebhookEndpoint: t.field({
@@ -370,14 +223,5 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: TestWebhookEndpointInput, required: true, description: 'Where to send it.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => testWebhookEndpoint(context.deps, getSession(context).user.id, input.endpointId)),
-  }),
-  replayWebhookDelivery: t.field({
-    type: ReplayWebhookDeliveryPayloadRef,
-    authScopes: { session: true },
-    complexity: NETWORK_COMPLEXITY,
-    description: `Sends a message once more that is DEAD or DELIVERED, with the same \`webhook-id\`, up to ${MAX_ATTEMPTS} times again.`,
-    args: { input: t.arg({ type: ReplayWebhookDeliveryInput, required: true, description: 'What to send again.' }) },
-    resolve: (_, { input }, context) =>
-      toPayload(() => replayWebhookDelivery(context.deps, getSession(context).user.id, input.deliveryId)),
   }),
 }))
