@@ -84,7 +84,7 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
 
 // Before anybody is identified: it is the token that comes in which says whose it is, and whoever has it may end it.
 function addTokenRevocation(app: Hono<HttpEnv>, deps: Deps): void {
-  app.post('/auth/token/revoke', async (c) => {
+  app.post('/auth/token/revoke', limitByAddress(deps, 'address'), async (c) => {
     const form = contentTypeOf(c) === FORM ? await readForm(c.req.raw) : null
     const [secret, ...more] = form?.getAll('token') ?? []
     if (secret === undefined || more.length > 0) {
