@@ -1,9 +1,8 @@
 // A further instance of the gateway on a world's database, without a port and without background work: all it asks of the database it
 // asks for its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
-import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
 import { createApp } from '../src/app.ts'
+import { drizzlePostgres, postgres } from '../src/db/driver.ts'
 import * as tables from '../src/db/tables.ts'
 import { createEventStreams } from '../src/event-streams.ts'
 import { createLog } from '../src/log.ts'

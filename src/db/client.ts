@@ -4,12 +4,12 @@ import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
 import type { SQL } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
-import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import type { Sql } from 'postgres'
 import { z } from 'zod'
 import type { Config } from '../config.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
+import { drizzlePostgres, postgres } from './driver.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -32,6 +32,7 @@ const SESSION_SETTINGS = {
 } as const
 
 const POOL_SIZE = 10
+const RECONNECT_SECONDS = 0.2
 
 /** Opens the database that is configured. @throws DirectoryInUseError */
 export async function openDatabase(database: Config['database']): Promise<Database> {
@@ -44,6 +45,8 @@ export function openPostgres(url: string): Database {
     max: POOL_SIZE,
     connect_timeout: 5,
     idle_timeout: 60,
+    // The driver's own counts the tries of all connections together, so that ten that are lost at once wait up to 20 s.
+    backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
     connection: SESSION_SETTINGS,
     onnotice: () => {},
   })
@@ -82,7 +85,7 @@ const rowsShape = z.preprocess(
 )
 
 /** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */
-export function openSingleConnection(url: string): postgres.Sql {
+export function openSingleConnection(url: string): Sql {
   return postgres(url, {
     max: 1,
     connect_timeout: 5,

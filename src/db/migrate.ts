@@ -3,10 +3,10 @@ import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
-import { drizzle as drizzlePostgres } from 'drizzle-orm/postgres-js'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import { StartError } from '../errors.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
+import { drizzlePostgres } from './driver.ts'
 
 /** The database was migrated by a newer release than this one. */
 export class DatabaseTooNewError extends StartError {

@@ -1,7 +1,7 @@
 // What the database tells by NOTIFY, as a hint that there is something to read. It may be lost with the connection that would have
 // brought it, so that whoever hears of a new connection must look as well.
-import postgres from 'postgres'
 import type { Database } from './client.ts'
+import { postgres } from './driver.ts'
 
 /**
  * Calls `heard` for each notification on `channel` with its payload, and with null when some may have been missed. On PostgreSQL over

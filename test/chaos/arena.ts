@@ -1,4 +1,5 @@
-import postgres from 'postgres'
+import type { Sql } from 'postgres'
+import { postgres } from '../../src/db/driver.ts'
 import { type PostgresServer, startPostgresServer } from '../postgres.ts'
 import { openStage, type Stage, type StageOptions } from './stage.ts'
 
@@ -6,7 +7,7 @@ import { openStage, type Stage, type StageOptions } from './stage.ts'
 export type Arena = Stage & {
   server: PostgresServer
   /** For looking at rows; under a name of its own among the server's connections. */
-  sql: postgres.Sql
+  sql: Sql
 }
 
 const CHAOS_APPLICATION = 'chaos'
@@ -23,6 +24,6 @@ export async function openArena(options: StageOptions): Promise<Arena> {
   return { ...stage, server, sql, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-function connect(url: string): postgres.Sql {
+function connect(url: string): Sql {
   return postgres(url, { max: 3, onnotice: () => {}, connection: { application_name: CHAOS_APPLICATION } })
 }

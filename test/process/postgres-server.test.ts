@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import postgres from 'postgres'
 import { expect, test, vi } from 'vitest'
+import { postgres } from '../../src/db/driver.ts'
 import { startPostgresServer } from '../postgres.ts'
 
 test('a crashed server keeps what was committed, and starts again on the same port', async () => {

@@ -1,0 +1,107 @@
+/** Connections to PostgreSQL that are cut in the middle of a transaction, without a word from the server. */
+import { connect, createServer, type Socket } from 'node:net'
+import { sql } from 'drizzle-orm'
+import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { openPostgres } from '../../src/db/client.ts'
+import { createDatabase } from '../postgres.ts'
+
+const ROUNDS = 20
+
+let database: Awaited<ReturnType<typeof createDatabase>>
+let cable: Awaited<ReturnType<typeof openCable>>
+let opened: ReturnType<typeof openPostgres>
+beforeEach(async () => {
+  database = await createDatabase(inject('postgres'))
+  cable = await openCable(database.url)
+  opened = openPostgres(cable.url)
+  await opened.db.execute(sql`create table written (what text)`)
+})
+afterEach(async () => {
+  await opened.close()
+  await cable.close()
+  await database.drop()
+})
+
+/** A way to the database that can be cut. */
+async function openCable(url: string) {
+  const { port, hostname } = new URL(url)
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from)
+      from.on('data', (bytes) => to.write(bytes))
+      from.on('error', () => {})
+      from.on('close', () => {
+        sockets.delete(from)
+        to.destroy()
+      })
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const listening = server.address()
+  if (listening === null || typeof listening === 'string') throw new Error('Bug: a server on a port has a port')
+  const through = new URL(url)
+  through.port = String(listening.port)
+  const cut = () => {
+    for (const socket of sockets) socket.resetAndDestroy()
+  }
+  return {
+    url: through.href,
+    cut,
+    close: async () => {
+      cut()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const listWritten = async () => [
+  ...((await opened.db.execute(sql`select what from written`)) as unknown as { what: string }[]),
+]
+
+test('a statement that is cut off fails, ends neither the process nor the pool, and nothing of its transaction is kept', async () => {
+  for (let round = 0; round < ROUNDS; round++) {
+    const transactions = Array.from({ length: 10 }, () =>
+      opened.db.transaction(async (db) => {
+        await db.execute(sql`insert into written values ('before')`)
+        await db.execute(sql`select pg_sleep(30)`)
+      }),
+    )
+    const settled = Promise.allSettled(transactions)
+    // Again and again, since some connect only now: each at another point of its transaction.
+    const cutting = setInterval(cable.cut, 10 + 10 * (round % 5))
+    expect((await settled).map(({ status }) => status)).toEqual(Array(10).fill('rejected'))
+    clearInterval(cutting)
+    // Every connection of the pool, at the same time.
+    const answers = await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1 as one`)))
+    expect(answers).toHaveLength(20)
+  }
+  expect(await listWritten()).toEqual([])
+})
+
+test('what comes after a cut in a transaction is refused, and not run on the next connection by itself', async () => {
+  const goOn = Promise.withResolvers<void>()
+  const rest: Promise<unknown>[] = []
+  const transaction = opened.db.transaction(async (db) => {
+    await db.execute(sql`insert into written values ('before')`)
+    cable.cut()
+    await goOn.promise
+    const after = db.execute(sql`insert into written values ('after')`).then(
+      () => 'written',
+      () => 'refused',
+    )
+    rest.push(after)
+    await after
+  })
+  await expect(transaction).rejects.toThrow()
+  // The connection is made anew for others.
+  await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1`)))
+  goOn.resolve()
+  await expect.poll(() => rest.length).toBe(1)
+  expect(await rest[0]).toBe('refused')
+  expect(await listWritten()).toEqual([])
+})
