@@ -80,6 +80,7 @@ export const errorCodes = {
   },
   GITHUB_UNAVAILABLE: { retry: 'later', sentence: 'GitHub could not be reached. Try again shortly.' },
 
+  // Leaving.
   LOGIN_MISMATCH: {
     retry: 'never',
     sentence: 'To delete everything that is stored of you, repeat your own GitHub login.',
@@ -118,6 +119,10 @@ export const errorCodes = {
     sentence:
       'The events that followed this cursor are not all kept any more. Read connectedAccounts and tweets to see how things stand, then go on without a cursor.',
   },
+  TOO_MANY_STREAMS: {
+    retry: 'later',
+    sentence: 'You have as many event streams open as one may. Close one, or follow several things in one stream.',
+  },
 
   // API tokens.
   API_TOKEN_NOT_FOUND: { retry: 'never', sentence: 'You have no API token with this id. List yours with apiTokens.' },
@@ -133,11 +138,6 @@ export const errorCodes = {
   TOO_MANY_API_TOKENS: {
     retry: 'action',
     sentence: 'You have 50 API tokens, which is as many as can be good at once. Revoke one that is not used any more.',
-  },
-
-  TOO_MANY_STREAMS: {
-    retry: 'later',
-    sentence: 'You have as many event streams open as one may. Close one, or follow several things in one stream.',
   },
 
   // Tweets.
@@ -195,7 +195,7 @@ export const errorCodes = {
     retry: 'never',
     sentence: 'You have no webhook endpoint with this id. List yours with webhookEndpoints.',
   },
-  WEBHOOK_ENDPOINTS_EXHAUSTED: {
+  TOO_MANY_WEBHOOK_ENDPOINTS: {
     retry: 'action',
     sentence: 'You have as many webhook endpoints as a user may have. Delete one with deleteWebhookEndpoint first.',
   },

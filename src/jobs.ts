@@ -1,7 +1,7 @@
 // Background work, on pg-boss: the only file that imports it. Jobs live in our own database, so that they survive a restart and any
 // instance can do them.
 import { type SQL, sql } from 'drizzle-orm'
-import { fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
+import { fromDrizzle, fromPglite, PgBoss, type QueueOptions, type WorkOptions } from 'pg-boss'
 import { sweepApiTokens } from './auth/api-token.ts'
 import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
@@ -30,10 +30,44 @@ const POLL_SECONDS = 1
 const DAY_SECONDS = 86_400
 // A refresh token lives about six months; after that there is nothing left to revoke.
 const REVOCATION_WORTH_SECONDS = 183 * DAY_SECONDS
-const MAX_RETRY_DELAY_SECONDS = 3_600
-// A receiver may take its whole deadline: those of one user must leave room for the others'.
-const DELIVERIES_AT_ONCE = 4
-const DELIVERIES_AT_ONCE_FOR_ONE = 2
+
+// Until it is done: the database may be away for longer than a few tries. A job that has not ended in a minute died with its process.
+const RETRIED = {
+  retryLimit: 1_000,
+  retryDelay: 15,
+  retryBackoff: true,
+  retryDelayMax: 3_600,
+  deleteAfterSeconds: DAY_SECONDS,
+  expireInSeconds: 60,
+} as const satisfies QueueOptions
+
+type Queue = {
+  /** What differs from `RETRIED`. */
+  queue: QueueOptions
+  workers: Pick<WorkOptions, 'localConcurrency' | 'localGroupConcurrency' | 'burstWhenReadyExceeds'>
+  work(deps: Deps, id: string): Promise<void>
+}
+
+const queues: Record<JobName, Queue> = {
+  'revoke-grant': {
+    queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REVOCATION_WORTH_SECONDS },
+    workers: { localConcurrency: 4 },
+    work: revokeGrant,
+  },
+  'settle-tweet': { queue: {}, workers: { localConcurrency: 4 }, work: settleTweet },
+  'deliver-webhook': {
+    // Tried again for what breaks on our side: that a receiver does not answer is no failure of the job.
+    queue: { deleteAfterSeconds: 3_600 },
+    workers: {
+      // A receiver may take its whole deadline: those of one user must leave room for the others'.
+      localConcurrency: 4,
+      localGroupConcurrency: 2,
+      // A backlog is worked off without pauses.
+      burstWhenReadyExceeds: 1,
+    },
+    work: deliverWebhook,
+  },
+}
 
 /** Makes the queue on the process's database. Nothing happens before `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
@@ -61,60 +95,13 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     },
     start: async (deps) => {
       await boss.start()
-      await boss.createQueue('revoke-grant' satisfies JobName, {
-        retryLimit: 10_000,
-        retryDelay: 5,
-        retryBackoff: true,
-        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
-        retentionSeconds: REVOCATION_WORTH_SECONDS,
-        deleteAfterSeconds: DAY_SECONDS,
-        expireInSeconds: 60,
-      })
-      await boss.createQueue('settle-tweet' satisfies JobName, {
-        retryLimit: 1_000,
-        retryDelay: 15,
-        retryBackoff: true,
-        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
-        deleteAfterSeconds: DAY_SECONDS,
-        expireInSeconds: 60,
-      })
-      await boss.createQueue('deliver-webhook' satisfies JobName, {
-        // For what breaks on our side: that a receiver does not answer is no failure of the job.
-        retryLimit: 1_000,
-        retryDelay: 15,
-        retryBackoff: true,
-        retryDelayMax: MAX_RETRY_DELAY_SECONDS,
-        deleteAfterSeconds: 3_600,
-        expireInSeconds: 60,
-      })
+      for (const [name, { queue, workers, work }] of Object.entries(queues)) {
+        await boss.createQueue(name, { ...RETRIED, ...queue })
+        await boss.work<JobData>(name, { pollingIntervalSeconds: POLL_SECONDS, ...workers }, async ([job]) => {
+          if (job !== undefined) await attempt(deps, name, () => work(deps, job.data.id))
+        })
+      }
       await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
-      await boss.work<JobData>(
-        'revoke-grant' satisfies JobName,
-        { pollingIntervalSeconds: POLL_SECONDS, localConcurrency: 4 },
-        async ([job]) => {
-          if (job !== undefined) await attempt(deps, 'revoke-grant', () => revokeGrant(deps, job.data.id))
-        },
-      )
-      await boss.work<JobData>(
-        'settle-tweet' satisfies JobName,
-        { pollingIntervalSeconds: POLL_SECONDS, localConcurrency: 4 },
-        async ([job]) => {
-          if (job !== undefined) await attempt(deps, 'settle-tweet', () => settleTweet(deps, job.data.id))
-        },
-      )
-      await boss.work<JobData>(
-        'deliver-webhook' satisfies JobName,
-        {
-          pollingIntervalSeconds: POLL_SECONDS,
-          localConcurrency: DELIVERIES_AT_ONCE,
-          localGroupConcurrency: DELIVERIES_AT_ONCE_FOR_ONE,
-          // A backlog is worked off without pauses.
-          burstWhenReadyExceeds: 1,
-        },
-        async ([job]) => {
-          if (job !== undefined) await attempt(deps, 'deliver-webhook', () => deliverWebhook(deps, job.data.id))
-        },
-      )
       await boss.work('sweep', { pollingIntervalSeconds: POLL_SECONDS }, () =>
         attempt(deps, 'sweep', () => sweep(deps)),
       )

@@ -37,7 +37,7 @@ export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: Webhoo
 
 /**
  * Makes an endpoint. Its secret is shown this once.
- * @throws AppError WEBHOOK_URL_NOT_ALLOWED, WEBHOOK_ENDPOINTS_EXHAUSTED, BAD_USER_INPUT
+ * @throws AppError WEBHOOK_URL_NOT_ALLOWED, TOO_MANY_WEBHOOK_ENDPOINTS, BAD_USER_INPUT
  */
 export async function createWebhookEndpoint(
   deps: Needs,
@@ -220,7 +220,7 @@ async function refuseTooMany(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promi
   // One at a time for each user: two that count at once would both find room.
   await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('no key update')
   const [found] = await deps.db.select({ number: count() }).from(webhookEndpoints).where(ownedBy(owner))
-  if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('WEBHOOK_ENDPOINTS_EXHAUSTED')
+  if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
 }
 
 async function checkUrl({ targets }: Pick<Deps, 'targets'>, url: string): Promise<string> {

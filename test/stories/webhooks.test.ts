@@ -439,7 +439,7 @@ describe('an endpoint', () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
     expect(answers.filter(({ endpoint }) => endpoint !== null)).toHaveLength(10)
     expect(answers.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
-      Array(2).fill('WEBHOOK_ENDPOINTS_EXHAUSTED'),
+      Array(2).fill('TOO_MANY_WEBHOOK_ENDPOINTS'),
     )
     const [first] = await webhooks.list()
     await webhooks.remove(first?.id ?? '')
