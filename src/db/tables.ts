@@ -355,8 +355,9 @@ export const tweets = pgTable(
   (table) => [
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
-    // A post at X is one tweet of ours, decided by the database when two in doubt are found in one timeline.
-    uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId).where(sql`${table.xTweetId} is not null`),
+    // A post at X is one tweet of ours, decided by the database when two in doubt are found in one timeline. Those without an id of X
+    // stand in it too, so that an account that is deleted finds all of its tweets by it.
+    uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
     check('tweets_status', oneOf(table.status, tweetStatuses)),
     check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),
