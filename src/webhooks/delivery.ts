@@ -37,6 +37,7 @@ export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<vo
     .innerJoin(events, and(eq(events.id, delivery.eventId), mayGet(deps)))
     .where(eq(webhookEndpoints.id, delivery.endpointId))
   if (found === undefined) return dropDelivery(deps, delivery)
+  if (found.endpoint.status === 'DISABLED') return giveUpDelivery(deps, delivery)
   const outcome = await send(deps, found.endpoint, found.event)
   await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
 }
@@ -72,6 +73,14 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
 // A user may have stopped showing their links since it was written.
 async function dropDelivery(deps: Deps, { id }: Delivery): Promise<void> {
   await deps.db.delete(webhookDeliveries).where(eq(webhookDeliveries.id, id))
+}
+
+// The endpoint was disabled at the moment in which this was written, or replayed, so that it was not given up with the others.
+async function giveUpDelivery(deps: Deps, { id }: Delivery): Promise<void> {
+  await deps.db
+    .update(webhookDeliveries)
+    .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
+    .where(and(eq(webhookDeliveries.id, id), eq(webhookDeliveries.status, 'PENDING')))
 }
 
 async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {
@@ -137,36 +146,14 @@ async function writeOutcome(
   deps: Deps,
   owner: WebhookOwner,
   delivery: Delivery,
-  { error, httpStatus, ...outcome }: Outcome,
+  { error, httpStatus, retryAfterSeconds }: Outcome,
 ): Promise<void> {
   // The endpoint's row before the delivery's, as everybody takes them who takes both.
   const endpoint = await holdEndpoint(deps, owner, delivery.endpointId)
   if (endpoint === null) return
-  const isThisTry = and(
-    eq(webhookDeliveries.id, delivery.id),
-    eq(webhookDeliveries.status, 'PENDING'),
-    eq(webhookDeliveries.attempts, delivery.attempts),
-  )
-  if (error === null) {
-    await deps.db
-      .update(webhookDeliveries)
-      .set({
-        status: 'DELIVERED',
-        deliveredAt: deps.clock.sqlNow(),
-        lastHttpStatus: httpStatus,
-        lastError: null,
-        nextAttemptAt: null,
-      })
-      // Also where it was given up meanwhile: it has arrived.
-      .where(and(eq(webhookDeliveries.id, delivery.id), ne(webhookDeliveries.status, 'DELIVERED')))
-    await deps.db
-      .update(webhookEndpoints)
-      .set({ failingSince: null })
-      .where(and(eq(webhookEndpoints.id, endpoint.id), isNotNull(webhookEndpoints.failingSince)))
-    return
-  }
+  if (error === null) return writeArrival(deps, endpoint, delivery, httpStatus)
   const isLast = httpStatus === GONE || delivery.attempts >= MAX_ATTEMPTS
-  const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), outcome.retryAfterSeconds)
+  const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), retryAfterSeconds)
   const [written] = await deps.db
     .update(webhookDeliveries)
     .set({
@@ -175,11 +162,40 @@ async function writeOutcome(
       lastError: error,
       nextAttemptAt: isLast ? null : sqlIn(deps.clock, delaySeconds),
     })
-    .where(isThisTry)
+    .where(
+      and(
+        eq(webhookDeliveries.id, delivery.id),
+        eq(webhookDeliveries.status, 'PENDING'),
+        eq(webhookDeliveries.attempts, delivery.attempts),
+      ),
+    )
     .returning({ id: webhookDeliveries.id })
   if (written !== undefined && !isLast)
     await enqueueDelivery(deps, { id: delivery.id, userId: endpoint.userId }, delaySeconds)
   if (endpoint.status === 'ENABLED') await countFailure(deps, endpoint, httpStatus)
+}
+
+async function writeArrival(
+  deps: Deps,
+  endpoint: WebhookEndpoint,
+  delivery: Delivery,
+  httpStatus: number | null,
+): Promise<void> {
+  await deps.db
+    .update(webhookDeliveries)
+    .set({
+      status: 'DELIVERED',
+      deliveredAt: deps.clock.sqlNow(),
+      lastHttpStatus: httpStatus,
+      lastError: null,
+      nextAttemptAt: null,
+    })
+    // Also where it was given up meanwhile: it has arrived.
+    .where(and(eq(webhookDeliveries.id, delivery.id), ne(webhookDeliveries.status, 'DELIVERED')))
+  await deps.db
+    .update(webhookEndpoints)
+    .set({ failingSince: null })
+    .where(and(eq(webhookEndpoints.id, endpoint.id), isNotNull(webhookEndpoints.failingSince)))
 }
 
 async function countFailure(deps: Deps, endpoint: WebhookEndpoint, httpStatus: number | null): Promise<void> {

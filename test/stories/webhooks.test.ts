@@ -36,6 +36,8 @@ afterEach(async () => {
 
 const TEN_MINUTES_SECONDS = 600
 const DAY_SECONDS = 86_400
+// Not tried again before, whatever chance says.
+const FAILS_FOR_A_MINUTE = { status: 500, headers: { 'retry-after': '60' } }
 
 /** Until so many requests have arrived at the receiver, since it was started. */
 async function arrived(count: number, at = receiver): Promise<void> {
@@ -368,7 +370,7 @@ describe('an endpoint', () => {
   test('that its owner disables, or deletes, gets nothing more, not even what is pending', async () => {
     const disabled = await webhooks.create({ url: `${receiver.url}/disabled` })
     const deleted = await webhooks.create({ url: `${receiver.url}/deleted` })
-    receiver.answerWith({ status: 500 })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
     for (const { id } of [disabled, deleted]) {
       await webhooks.test(id)
       await tried(id, { status: 'PENDING', attempts: 1 })
@@ -390,6 +392,22 @@ describe('an endpoint', () => {
     // The owner's own decision is no news.
     const told = await world.db().select().from(events).where(eq(events.webhookEndpointId, disabled.id))
     expect(told.map(({ type }) => type)).toEqual(['webhook.test'])
+  })
+
+  test('that was disabled at the very moment in which a delivery was written gets nothing of it', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    await webhooks.test(id)
+    await tried(id, { status: 'PENDING', attempts: 1 })
+    await world
+      .db()
+      .update(webhookEndpoints)
+      .set({ status: 'DISABLED', disabledReason: 'BY_OWNER' })
+      .where(eq(webhookEndpoints.id, id))
+    world.advance(TEN_MINUTES_SECONDS)
+    await tried(id, { status: 'DEAD', attempts: 2 })
+    expect(await webhooks.deliveries(id)).toMatchObject([{ lastError: 'ENDPOINT_DISABLED' }])
+    expect(receiver.received).toHaveLength(1)
   })
 
   test('of somebody else is not found, whatever is to be done with it', async () => {
