@@ -53,6 +53,10 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
   const database = parts.database ?? (await openDatabase(config.database))
   const queue = createJobQueue(database, log)
+  const close = async () => {
+    const closing = [database.close(), outbound.close(), targets.close()]
+    await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
+  }
   let hearing = async () => {}
   try {
     await migrateDatabase(database)
@@ -82,8 +86,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     const stop = async () => {
       await drain(app, server, deps, queue, fanOut)
       await within(log, CLOSE_SECONDS, hearing())
-      const closing = [database.close(), outbound.close(), targets.close()]
-      await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
+      await close()
     }
     return {
       port,
@@ -96,7 +99,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     // The port may be taken only after the jobs have begun.
     await within(log, CLOSE_SECONDS, hearing())
     await within(log, CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
-    await within(log, CLOSE_SECONDS, database.close())
+    await close()
     throw error
   }
 }
