@@ -9,12 +9,13 @@ import type { Database } from './db/client.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import { sweepEvents } from './events.ts'
 import type { Log } from './log.ts'
+import { replaceLostJobs } from './lost-jobs.ts'
 import { sweepRateLimits } from './rate-limit.ts'
 import { settleTweet, sweepTweets } from './tweet-outcome.ts'
 import { sweepWebhookDeliveries } from './webhooks/deliveries.ts'
 import { deliverWebhook } from './webhooks/delivery.ts'
 import { fanOutEvents } from './webhooks/fan-out.ts'
-import { revokeGrant } from './x/revocation.ts'
+import { REVOCATION_WORTH_SECONDS, revokeGrant } from './x/revocation.ts'
 import { recoverLatePairs, refreshIdle } from './x/tokens.ts'
 
 /** The job queue: what features ask through, and its life. */
@@ -28,8 +29,6 @@ export type JobQueue = {
 
 const POLL_SECONDS = 1
 const DAY_SECONDS = 86_400
-// A refresh token lives about six months; after that there is nothing left to revoke.
-const REVOCATION_WORTH_SECONDS = 183 * DAY_SECONDS
 
 // Until it is done: the database may be away for longer than a few tries. A job that has not ended in a minute died with its process.
 const RETRIED = {
@@ -120,6 +119,7 @@ async function sweep(deps: Deps): Promise<void> {
   await sweepApiTokens(deps)
   await sweepWebhookDeliveries(deps)
   await fanOutEvents(deps)
+  await replaceLostJobs(deps)
   await recoverLatePairs(deps)
   await refreshIdle(deps)
 }

@@ -17,7 +17,8 @@ export type Tweet = typeof tweets.$inferSelect
 export type PostAnswer = Exclude<XAnswer<string>, { kind: 'unauthorized' }>
 
 const ONE_PER_POST = 'tweets_one_per_post'
-const MAX_READS = 3
+/** Billed reads of the timeline that a tweet in doubt is worth. */
+export const MAX_READS = 3
 // Two looks a minute apart: X's timeline may lag behind its own answer.
 const READS_TO_BE_SURE = 2
 // X's clock and ours may differ.
@@ -106,7 +107,7 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
     .returning()
   if (tweet === undefined) return
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
-  if (account === null || account.status === 'DISCONNECTED') return
+  if (account === null || account.status === 'DISCONNECTED') return giveReadBack(deps, tweet)
   const page = await readTimeline(deps, tweet, account)
   if (await claimPost(deps, tweet, page.posts)) return
   if (tweet.errorCode === 'DUPLICATE_TWEET' && tweet.settleReads >= READS_TO_BE_SURE) {
@@ -152,13 +153,17 @@ async function readTimeline(
     if (answer.kind === 'refused') throw new AppError(answer.code)
   } catch (error) {
     // A read that was refused, or not even made, is not billed.
-    await deps.db
-      .update(tweets)
-      .set({ settleReads: sql`${tweets.settleReads} - 1` })
-      .where(eq(tweets.id, tweet.id))
+    await giveReadBack(deps, tweet)
     throw error
   }
   throw new AppError('X_UNAVAILABLE')
+}
+
+async function giveReadBack(deps: Deps, tweet: Tweet): Promise<void> {
+  await deps.db
+    .update(tweets)
+    .set({ settleReads: sql`${tweets.settleReads} - 1` })
+    .where(eq(tweets.id, tweet.id))
 }
 
 // The oldest with this text that is not another tweet of ours. False when there is none.

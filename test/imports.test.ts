@@ -13,6 +13,7 @@ const features = [
   'event-streams.ts',
   'jobs.ts',
   'link-visibility.ts',
+  'lost-jobs.ts',
   'rate-limit.ts',
   'return-to.ts',
   'user-deletion.ts',

@@ -7,6 +7,9 @@ import { grantRevocations } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { xApp } from './api.ts'
 
+/** A refresh token lives about six months; after that there is nothing left to revoke. */
+export const REVOCATION_WORTH_SECONDS = 183 * 86_400
+
 /** Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable here. */
 export async function requestRevocation(
   deps: Deps,
