@@ -2,8 +2,9 @@
 // xconnect: what an operator does from a shell. The same configuration as the gateway's.
 import { randomBytes } from 'node:crypto'
 import { type Config, loadEnvironment, readConfig } from './config.ts'
+import { DATABASE_USAGE, runDatabaseCommand } from './database-command.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
-import { type Database, openDatabase } from './db/client.ts'
+import { type Database, openDatabase, openForLong } from './db/client.ts'
 import { DirectoryInUseError } from './db/directory.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { systemClock } from './deps.ts'
@@ -25,6 +26,7 @@ const USAGE = `xconnect: commands for whoever runs the gateway
   xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving
 ${TOKEN_USAGE}
 ${WEBHOOK_USAGE}
+${DATABASE_USAGE}
 
 They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
 
@@ -34,6 +36,11 @@ const terminal: Output = { answer: (line) => console.log(line), remark: (line) =
 async function run(words: string[]): Promise<number> {
   if (words[0] === 'token') return withDatabase((_config, database) => runToken(database, words.slice(1)))
   if (words[0] === 'webhook') return withDatabase((config, database) => runWebhook(config, database, words.slice(1)))
+  if (words[0] === 'database')
+    return withDatabase(
+      (config, database) => runDatabaseCommand(config, database, words.slice(1), terminal.remark),
+      openForLong,
+    )
   switch (words.join(' ')) {
     case 'doctor':
       return withDatabase(doctor)
@@ -99,10 +106,13 @@ async function runWebhook(config: Config, database: Database, words: string[]): 
   }
 }
 
-async function withDatabase(work: (config: Config, database: Database) => Promise<number>): Promise<number> {
+async function withDatabase(
+  work: (config: Config, database: Database) => Promise<number>,
+  open: typeof openDatabase = openDatabase,
+): Promise<number> {
   const config = readConfig(loadEnvironment())
   const outbound = installOutbound(productionTiming.callDeadline)
-  const database = await openDatabase(config.database).catch((error) => {
+  const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error
     throw new StartError(
       `A gateway is running (process ${error.holder}), and has the embedded database to itself. Stop it, run this again, then start it: everything is kept. With PostgreSQL (DATABASE_URL) there is no need to stop it.`,

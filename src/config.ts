@@ -88,7 +88,7 @@ export function readConfig(env: Environment): Config {
     problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
   const databaseUrl = get('DATABASE_URL')
-  if (databaseUrl !== null && !/^postgres(ql)?:\/\//.test(databaseUrl)) {
+  if (databaseUrl !== null && !isPostgresUrl(databaseUrl)) {
     problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
   }
   if (production && databaseUrl === null && get('DATA_DIR') === null) {
@@ -108,7 +108,7 @@ export function readConfig(env: Environment): Config {
     dataDir,
     database:
       databaseUrl === null
-        ? { kind: 'pglite', directory: path.join(dataDir, 'pglite') }
+        ? { kind: 'pglite', directory: pgliteDirectory(dataDir) }
         : { kind: 'postgres', url: databaseUrl },
     encryptionKeysSource: keys.source,
     ...providers,
@@ -131,6 +131,16 @@ export function withSandboxUrl(config: Config, url: string): Config {
     github: { ...config.github, url, apiUrl: url },
     x: { ...config.x, url, apiUrl: url },
   })
+}
+
+/** Where the embedded database is, in its DATA_DIR. */
+export function pgliteDirectory(dataDir: string): string {
+  return path.join(dataDir, 'pglite')
+}
+
+/** True for an address that DATABASE_URL may be. */
+export function isPostgresUrl(text: string): boolean {
+  return /^postgres(ql)?:\/\//.test(text)
 }
 
 function readVariable(env: Environment, name: string, problems: string[]): string | null {

@@ -36,8 +36,8 @@ export type World = {
   signedIn(login?: string): Promise<Browser>
   /** The same person, with this X account linked. */
   connected(username: string, login?: string): Promise<Browser>
-  /** Ends the gateway and starts another on the same database, with these changes to its configuration. */
-  restart(changes?: Partial<Config>): Promise<void>
+  /** Ends the gateway, does what is to be done meanwhile, and starts another with these changes to its configuration. */
+  restart(changes?: Partial<Config>, meanwhile?: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -145,8 +145,9 @@ export async function startWorld(
       if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
       return person
     },
-    restart: async (changes) => {
+    restart: async (changes, meanwhile) => {
       await gateway.stop()
+      await meanwhile?.()
       config = { ...config, ...changes }
       await start()
     },

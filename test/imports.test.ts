@@ -25,7 +25,7 @@ const rule: ImportRule = {
     { places: ['main.ts', 'cli.ts'], together: false },
     { places: ['gateway.ts'], together: false },
     { places: ['webhook-command.ts'], together: false },
-    { places: ['doctor.ts', 'token-command.ts'], together: false },
+    { places: ['doctor.ts', 'token-command.ts', 'database-command.ts'], together: false },
     { places: ['app.ts'], together: false },
     { places: ['http.ts', 'graphql/'], together: false },
     { places: ['identify.ts'], together: false },

@@ -39,6 +39,17 @@ export async function openDatabase(database: Config['database']): Promise<Databa
   return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
 }
 
+/** Opens a database for one long piece of work: on PostgreSQL one connection, and no deadlines. @throws DirectoryInUseError */
+export async function openForLong(database: Config['database']): Promise<Database> {
+  if (database.kind === 'pglite') return openPglite(database.directory)
+  const client = openSingleConnection(database.url)
+  return {
+    db: drizzlePostgres(client, { schema: tables, casing: 'snake_case' }),
+    source: { kind: 'postgres', url: database.url },
+    close: () => client.end({ timeout: 5 }),
+  }
+}
+
 /** Opens PostgreSQL through a pool. Nothing is connected before the first query. */
 export function openPostgres(url: string): Database {
   const client = postgres(url, {

@@ -22,10 +22,10 @@ export class DatabaseTooNewError extends StartError {
 /** The first query did not get through. */
 export class DatabaseUnreachableError extends StartError {
   constructor(url: string, error: unknown) {
-    const address = URL.parse(url)?.host ?? 'the address in DATABASE_URL'
+    const address = URL.parse(url)?.host ?? 'its address'
     const reason = error instanceof Error ? error.message : 'no answer'
     super(
-      `PostgreSQL at ${address} cannot be used: ${reason}. Check DATABASE_URL, and that the server runs and lets this user in.`,
+      `PostgreSQL at ${address} cannot be used: ${reason}. Check the URL, and that the server runs and lets this user in.`,
       1,
     )
     this.name = 'DatabaseUnreachableError'

@@ -1,0 +1,121 @@
+// From one database to another, PGlite or PostgreSQL, either way. Rows travel as JSON that PostgreSQL writes and PostgreSQL reads, so
+// that no value is translated on its way; a page of them at a time, so that the size of a database does not matter.
+import { getTableName, is, sql } from 'drizzle-orm'
+import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import { StartError } from '../errors.ts'
+import { type Database, type Db, queryRows } from './client.ts'
+import * as tables from './tables.ts'
+
+/** How many rows of a table were copied. */
+export type CopiedTable = { name: string; rows: number }
+
+const PAGE_ROWS = 500
+// Budgets of the last quarter of an hour: without them they are full.
+const leftBehind: readonly PgTable[] = [tables.rateLimits]
+// The migrations write its one row, which makes way for the source's.
+const filledByMigrations: readonly PgTable[] = [tables.webhookFanOut]
+
+/**
+ * Copies all that is stored, in one transaction on either side: what breaks leaves the target empty. Both are of this release.
+ * @throws StartError when the target has rows already.
+ */
+export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[]> {
+  const order = tablesToCopy()
+  return target.transaction(async (target) => {
+    await waitAsLongAsItTakes(target)
+    // A gateway that starts on the target now waits, and finds it whole or empty.
+    await target.execute(sql`lock table ${sql.join(order, sql`, `)} in access exclusive mode`)
+    await refuseRows(target, order)
+    // It would give the events new positions, and tell of each as if it happened now.
+    await target.execute(sql`alter table ${tables.events} disable trigger events_placed`)
+    const copied = await source.transaction(
+      async (source) => {
+        await waitAsLongAsItTakes(source)
+        const done: CopiedTable[] = []
+        for (const table of order)
+          done.push({ name: getTableName(table), rows: await copyTable(source, target, table) })
+        await copySequences(source, target)
+        return done
+      },
+      { isolationLevel: 'repeatable read', accessMode: 'read only' },
+    )
+    await target.execute(sql`alter table ${tables.events} enable trigger events_placed`)
+    return copied
+  })
+}
+
+/** @throws StartError when a gateway is connected to this database. On PGlite there is none: its directory is held by one process. */
+export async function refuseRunningGateway({ db, source }: Database, which: string): Promise<void> {
+  if (source.kind === 'pglite') return
+  const [running] = await queryRows(
+    db,
+    sql`select count(*)::int as connections from pg_stat_activity
+      where datname = current_database() and application_name in ('xconnect-gateway-jobs', 'xconnect-gateway-events')`,
+  )
+  if (running?.connections !== 0)
+    throw new StartError(
+      `A gateway is running on ${which}. Stop all of them, then run this again. Nothing was changed.`,
+      1,
+    )
+}
+
+/** Every table of ours but those left behind, each after those that it refers to. */
+function tablesToCopy(): PgTable[] {
+  const ours: unknown[] = Object.values(tables)
+  const waiting = new Set(ours.filter((table) => is(table, PgTable)).filter((table) => !leftBehind.includes(table)))
+  const order: PgTable[] = []
+  while (waiting.size > 0) {
+    const free = [...waiting].filter((table) => !referredTo(table).some((other) => waiting.has(other)))
+    if (free.length === 0) throw new Error('Bug: tables refer to each other in a circle')
+    for (const table of free) waiting.delete(table)
+    order.push(...free)
+  }
+  return order
+}
+
+function referredTo(table: PgTable): PgTable[] {
+  return getTableConfig(table).foreignKeys.map((key) => key.reference().foreignTable)
+}
+
+async function refuseRows(target: Db, order: readonly PgTable[]): Promise<void> {
+  const notEmpty: string[] = []
+  for (const table of order) {
+    if (filledByMigrations.includes(table)) await target.delete(table)
+    else if ((await target.$count(table)) > 0) notEmpty.push(getTableName(table))
+  }
+  if (notEmpty.length > 0)
+    throw new StartError(
+      `The target is not empty: it has rows in ${notEmpty.join(', ')}. Give a database that no gateway was started on. Nothing was changed.`,
+      1,
+    )
+}
+
+async function copyTable(source: Db, target: Db, table: PgTable): Promise<number> {
+  await source.execute(sql`declare copied no scroll cursor for select row_to_json(${table})::text as row from ${table}`)
+  let rows = 0
+  for (;;) {
+    const page = await queryRows(source, sql`fetch ${sql.raw(String(PAGE_ROWS))} from copied`)
+    if (page.length === 0) break
+    const json = `[${page.map(({ row }) => row).join(',')}]`
+    await target.execute(
+      sql`insert into ${table} select * from json_populate_recordset(null::${table}, ${json}::text::json)`,
+    )
+    rows += page.length
+  }
+  await source.execute(sql`close copied`)
+  return rows
+}
+
+// So that the next event comes after all that anybody has read.
+async function copySequences(source: Db, target: Db): Promise<void> {
+  const used = sql`select sequencename as name, last_value::text as value from pg_sequences
+    where schemaname = current_schema() and last_value is not null`
+  for (const { name, value } of await queryRows(source, used))
+    await target.execute(sql`select setval(quote_ident(${name})::regclass, ${value}::text::bigint)`)
+}
+
+// The limits of a session are made for requests.
+async function waitAsLongAsItTakes(db: Db): Promise<void> {
+  await db.execute(sql`set local statement_timeout = 0`)
+  await db.execute(sql`set local idle_in_transaction_session_timeout = 0`)
+}

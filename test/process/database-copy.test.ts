@@ -1,0 +1,274 @@
+// A whole deployment moves from the embedded database to PostgreSQL and back, and nobody notices.
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { eq, sql } from 'drizzle-orm'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { pgliteDirectory } from '../../src/config.ts'
+import { type Database, type Db, openForLong, queryRows } from '../../src/db/client.ts'
+import {
+  eventHorizons,
+  events,
+  grantRevocations,
+  rotationOrphans,
+  tweets,
+  users,
+  xBlocks,
+} from '../../src/db/tables.ts'
+import { createTestDatabase } from '../database.ts'
+import { readPage } from '../event-reader.ts'
+import { startWorld, type World } from '../harness.ts'
+import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
+import { sweepNow } from '../sweep.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { startReceiver, tryDue, webhooksOf } from '../webhook-receiver.ts'
+
+type Place = Parameters<typeof openForLong>[0]
+
+const newKey = () => `k1:${randomBytes(32).toString('base64')}`
+
+async function xconnect(environment: Record<string, string>, ...words: string[]) {
+  const options = { cwd: path.join(import.meta.dirname, '../..'), env: environment }
+  return promisify(execFile)(process.execPath, ['src/cli.ts', ...words], options).then(
+    ({ stderr }) => ({ code: 0, stderr }),
+    ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
+  )
+}
+
+async function withDatabase<T>(place: Place, work: (db: Db, database: Database) => Promise<T>): Promise<T> {
+  const database = await openForLong(place)
+  try {
+    return await work(database.db, database)
+  } finally {
+    await database.close()
+  }
+}
+
+/** Every row of every table that the database knows of, as PostgreSQL writes it. */
+function readRows(place: Place): Promise<Record<string, string[]>> {
+  return withDatabase(place, (db) =>
+    db.transaction(async (db) => {
+      await db.execute(sql`set local time zone 'UTC'`)
+      const names = await queryRows(
+        db,
+        sql`select table_name as name from information_schema.tables where table_schema = 'public'`,
+      )
+      const rows: Record<string, string[]> = {}
+      for (const { name } of names) {
+        const table = sql.identifier(String(name))
+        const found = await queryRows(db, sql`select ${table}::text as row from ${table}`)
+        rows[String(name)] = found.map(({ row }) => String(row)).toSorted()
+      }
+      return rows
+    }),
+  )
+}
+
+/** What is copied of them. */
+function toBeCopied({ rate_limits: _, ...rows }: Record<string, string[]>): Record<string, string[]> {
+  return rows
+}
+
+const totalOf = (rows: Record<string, string[]>) => Object.values(rows).flat().length
+
+async function startMovable() {
+  const key = newKey()
+  // On PGlite, in the directory that every test database has.
+  const world = await startWorld(
+    { DATABASE_URL: '', ENCRYPTION_KEYS: key, WEBHOOK_TARGETS: 'loopback' },
+    { settleAfter: 3_600, settleAgainAfter: 1 },
+  )
+  onTestFinished(() => world.close())
+  const environment = { ENCRYPTION_KEYS: key, DATA_DIR: world.config.dataDir }
+  return { world, environment }
+}
+
+test('what one database holds goes on in another: cookies, tokens, links, doubts, revocations, webhooks and cursors', {
+  timeout: 240_000,
+}, async () => {
+  const { world, environment } = await startMovable()
+  const server = await createTestDatabase('postgres')
+  onTestFinished(() => server.remove())
+  const DATABASE_URL = server.environment.DATABASE_URL ?? ''
+  const receiver = await startReceiver()
+  onTestFinished(() => receiver.close())
+  const copy = (target = DATABASE_URL) => xconnect(environment, 'database', 'copy', target)
+
+  const account = await linkAccount(world)
+  const leaving = await linkAccount(world, { person: account.person })
+  const token = await account.makeToken(['tweets:read', 'tweets:write'])
+  const webhooks = webhooksOf(account.person)
+  const endpoint = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
+  receiver.answerWith({ status: 503 })
+  await webhooks.test(endpoint.id)
+  await vi.waitFor(
+    async () => expect(await webhooks.deliveries(endpoint.id)).toMatchObject([{ lastHttpStatus: 503 }]),
+    {
+      timeout: 30_000,
+    },
+  )
+  expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+  world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))
+  const { tweet: doubtful } = await account.post()
+  expect(doubtful).toMatchObject({ status: 'UNKNOWN' })
+  world.sandbox.control.inject({ kind: 'dropBefore', times: 1_000, match: { path: '/2/oauth2/revoke' } })
+  await leaving.disconnect()
+  const cursor = (await readPage(account.person, { first: 100 })).pageInfo.endCursor
+  expect(cursor).not.toBeNull()
+  expect(await copy()).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^A gateway is running \(process \d+\)/),
+  })
+
+  const embedded = world.config.database
+  const postgres: Place = { kind: 'postgres', url: DATABASE_URL }
+  await world.restart({ database: postgres }, async () => {
+    await withDatabase(embedded, (db) => fillWhatIsEmpty(db, account.id, account.userId))
+    const before = await readRows(embedded)
+    for (const [name, rows] of Object.entries(toBeCopied(before))) expect(rows, name).not.toEqual([])
+    expect(before.rate_limits).not.toEqual([])
+    const { code, stderr } = await copy()
+    expect(code, stderr).toBe(0)
+    expect(stderr).toContain('without them no token can be opened')
+    expect(stderr).not.toContain(new URL(DATABASE_URL).password)
+    expect(toBeCopied(await readRows(postgres))).toEqual(toBeCopied(before))
+    expect(await readRows(embedded)).toEqual(before)
+  })
+
+  world.sandbox.control.clearFaults()
+  receiver.answerWith({ status: 204 })
+  expect(await account.person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+  expect(await askWith(world, token)).toMatchObject({ data: { tweets: { edges: [{}, {}] } } })
+  await sweepNow(world)
+  await vi.waitFor(
+    async () => {
+      const [row] = await world
+        .db()
+        .select()
+        .from(tweets)
+        .where(eq(tweets.id, doubtful?.id ?? ''))
+      expect(row).toMatchObject({ status: 'POSTED', settleReads: 1 })
+      expect(await world.db().$count(grantRevocations)).toBe(0)
+    },
+    { timeout: 60_000 },
+  )
+  expect(leaving.grant()).toMatchObject({ live: false })
+  const x = watchX(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  expect(await account.post('After the move')).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+  expect(x.refreshes()).toBe(1)
+  await vi.waitFor(
+    async () => {
+      await tryDue(world)
+      expect(await webhooks.deliveries(endpoint.id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }])
+    },
+    { timeout: 60_000 },
+  )
+  const after = await readPage(account.person, { first: 100, after: cursor })
+  expect(after.edges.map(({ node }) => node.type)).toEqual(['TWEET_UNKNOWN_SETTLED', 'TWEET_POSTED'])
+
+  const home = await makeTemporaryDirectory('data')
+  onTestFinished(() => home[Symbol.asyncDispose]())
+  const directory = path.join(home.path, 'next')
+  const back = () => xconnect({ ...environment, DATABASE_URL }, 'database', 'copy', directory)
+  expect(await back()).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^A gateway is running on the configured database\. Stop all of them/),
+  })
+  const next: Place = { kind: 'pglite', directory: pgliteDirectory(directory) }
+  await world.restart({ database: next }, async () => {
+    const before = await readRows(postgres)
+    const { code, stderr } = await back()
+    expect(code, stderr).toBe(0)
+    expect(toBeCopied(await readRows(next))).toEqual(toBeCopied(before))
+  })
+  expect(await account.post('Back again')).toMatchObject({ tweet: { status: 'POSTED' } })
+  const last = await readPage(account.person, { first: 100, after: after.pageInfo.endCursor })
+  expect(last.edges.map(({ node }) => node.type)).toEqual(['TWEET_POSTED'])
+})
+
+test('a copy that is refused or breaks changes nothing', async () => {
+  const { world, environment } = await startMovable()
+  await linkAccount(world)
+  const server = await createTestDatabase('postgres')
+  onTestFinished(() => server.remove())
+  const target: Place = { kind: 'postgres', url: server.environment.DATABASE_URL ?? '' }
+  const copy = (changes = {}) => xconnect({ ...environment, ...changes }, 'database', 'copy', target.url)
+  const embedded = world.config.database
+  await world.restart({}, async () => {
+    const source = await readRows(embedded)
+    const empty = await readRows(target)
+    expect(Object.keys(empty).filter((name) => empty[name]?.length !== 0)).toEqual(['webhook_fan_out'])
+
+    expect(await copy({ ENCRYPTION_KEYS: newKey() })).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('encryption key "k1"'),
+    })
+    expect(await readRows(target)).toEqual(empty)
+
+    // By then other tables are written.
+    await withDatabase(target, (db) => db.execute(sql`alter table oauth_tokens add constraint broken check (false)`))
+    expect((await copy()).code).toBe(1)
+    expect(await readRows(target)).toEqual(empty)
+    await withDatabase(target, (db) => db.execute(sql`alter table oauth_tokens drop constraint broken`))
+
+    await withDatabase(target, (db) => db.insert(users).values({ githubId: 7, login: 'somebody' }))
+    const used = await readRows(target)
+    expect(await copy()).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^The target is not empty: it has rows in users\./),
+    })
+    expect(await readRows(target)).toEqual(used)
+
+    await withDatabase(target, (db) => db.delete(users))
+    expect((await copy()).code).toBe(0)
+    expect(totalOf(await readRows(target))).toBe(totalOf(toBeCopied(source)))
+    expect(await readRows(embedded)).toEqual(source)
+  })
+})
+
+test.each([[['copy']], [['copy', 'mysql://127.0.0.1/x']]])(
+  'ends with 2 for %j, and says what there is',
+  async (words) => {
+    const data = await makeTemporaryDirectory('data')
+    onTestFinished(() => data[Symbol.asyncDispose]())
+    const environment = { DATA_DIR: data.path, ENCRYPTION_KEYS: newKey() }
+    expect(await xconnect(environment, 'database', ...words)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('xconnect database copy TARGET'),
+    })
+  },
+)
+
+async function askWith(world: World, token: string): Promise<unknown> {
+  const answer = await fetch(`${world.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query: '{ tweets { edges { node { id } } } }' }),
+  })
+  return answer.json()
+}
+
+/** A row in each table that had none, and more than a page of events. */
+async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promise<void> {
+  const now = new Date()
+  await db.insert(xBlocks).values({ subject: userId, endpoint: 'DELETE_TWEET', errorCode: 'RATE_LIMITED', until: now })
+  await db.insert(eventHorizons).values({ userId: null, type: 'account.connected', position: 1 })
+  const [somebody] = await db.insert(users).values({ githubId: 7, login: 'somebody' }).returning()
+  await db.execute(sql`insert into connected_accounts (user_id, provider, provider_account_id, username, scopes, status, status_since, connected_at, display_name)
+    select ${somebody?.id}, provider, '7', 'somebody', scopes, status, status_since, connected_at, ${'"quoted", \\ {} 😀\n'}
+    from connected_accounts where id = ${accountId}`)
+  const [row] = await queryRows(db, sql`select id from connected_accounts where username = 'somebody'`)
+  await db.insert(rotationOrphans).values({
+    accountId: String(row?.id),
+    fromVersion: 1,
+    fence: 1,
+    accessTokenSealed: 'sealed',
+    accessExpiresAt: now,
+    createdAt: now,
+  })
+  await db
+    .insert(events)
+    .values(Array.from({ length: 1_200 }, () => ({ type: 'account.connected' as const, occurredAt: now })))
+}
