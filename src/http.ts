@@ -3,7 +3,6 @@
 import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { burnApiToken } from './auth/api-token.ts'
-import { isSecret } from './auth/api-token-secret.ts'
 import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from './auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
 import { endSession, startSession } from './auth/session.ts'
@@ -21,7 +20,7 @@ import {
   securityHeaders,
   sendToPublicUrl,
 } from './http-guards.ts'
-import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './http-limits.ts'
+import { limitByAddress, openMeter, tellRateLimit } from './http-limits.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import type { Meter } from './rate-limit.ts'
 import { readReturnTo } from './return-to.ts'
@@ -96,7 +95,6 @@ function addTokenRevocation(app: Hono<HttpEnv>, deps: Deps): void {
         400,
       )
     }
-    if (isSecret(secret)) await payAsAddress(deps, c, 'address')
     await burnApiToken(deps, secret)
     // Also for what was no token of ours, or ended before (RFC 7009 section 2.2).
     return c.body(null, 200)
