@@ -147,7 +147,10 @@ export const errorCodes = {
     retry: 'never',
     sentence: 'The text holds characters that X does not accept (U+FFFE, U+FEFF, U+FFFF, lone surrogates).',
   },
-  IDEMPOTENCY_KEY_INVALID: { retry: 'never', sentence: 'An idempotency key is 1 to 255 characters.' },
+  IDEMPOTENCY_KEY_INVALID: {
+    retry: 'never',
+    sentence: 'An idempotency key is 1 to 255 characters of well-formed Unicode, without lone surrogates and U+0000.',
+  },
   IDEMPOTENCY_KEY_REUSED: {
     retry: 'never',
     sentence: 'This idempotency key was used with other input. Use a new key for a new tweet.',

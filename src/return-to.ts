@@ -11,7 +11,8 @@ const MAX_LENGTH = 2_000
  */
 export function readReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
   if (returnTo === null || returnTo === '') return null
-  const url = URL.parse(returnTo, config.publicUrl)
+  // URL makes U+FFFD of half a character: another address than the one that was given.
+  const url = returnTo.isWellFormed() ? URL.parse(returnTo, config.publicUrl) : null
   const allowed = [config.publicUrl, ...config.allowedOrigins]
   if (
     url === null ||

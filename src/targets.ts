@@ -99,7 +99,8 @@ function isLoopbackAddress(address: string): boolean {
 
 // URL spells every form of an IPv4 address in the one with dots, so that none slips by as a name.
 function readTarget(text: string, policy: TargetPolicy): URL {
-  const url = URL.parse(text)
+  // URL makes U+FFFD of half a character: another address than the one that was given.
+  const url = text.isWellFormed() ? URL.parse(text) : null
   if (url === null || text.length > MAX_URL_LENGTH)
     throw new TargetRefusedError(`It must be a URL of up to ${MAX_URL_LENGTH} characters.`)
   const host = hostOf(url)

@@ -275,7 +275,9 @@ function refuseText(text: string, maxWeightedLength: number): void {
 
 function readKey(idempotencyKey: string | null): string | null {
   if (idempotencyKey === null) return null
-  if (idempotencyKey === '' || idempotencyKey.length > MAX_KEY_LENGTH) {
+  // Hashing makes U+FFFD of any half of a character, so that two keys which differ in nothing else would be one.
+  const isText = idempotencyKey.isWellFormed() && !idempotencyKey.includes('\0')
+  if (idempotencyKey === '' || idempotencyKey.length > MAX_KEY_LENGTH || !isText) {
     throw new AppError('IDEMPOTENCY_KEY_INVALID', { field: ['input', 'idempotencyKey'] })
   }
   return sha256(idempotencyKey)

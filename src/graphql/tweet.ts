@@ -123,7 +123,7 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
     accountId: t.id({ description: "ConnectedAccount.id. Default: the viewer's only ACTIVE account." }),
     idempotencyKey: t.string({
       description:
-        'A name of your own for this tweet, 1 to 255 characters. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry.',
+        'A name of your own for this tweet: 1 to 255 characters, without lone surrogates and U+0000. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry.',
     }),
     replyToXTweetId: t.id({
       description:

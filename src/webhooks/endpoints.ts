@@ -234,8 +234,10 @@ async function checkUrl({ targets }: Pick<Deps, 'targets'>, url: string): Promis
 }
 
 function checkDescription(description: string | null): void {
-  if (description === null || (description.length <= MAX_DESCRIPTION_LENGTH && !description.includes('\0'))) return
-  const detail = `A description is a text of up to ${MAX_DESCRIPTION_LENGTH} characters.`
+  if (description === null) return
+  const isText = description.isWellFormed() && !description.includes('\0')
+  if (description.length <= MAX_DESCRIPTION_LENGTH && isText) return
+  const detail = `A description is a text of up to ${MAX_DESCRIPTION_LENGTH} characters, without lone surrogates and U+0000.`
   throw new AppError('BAD_USER_INPUT', { field: ['input', 'description'], detail })
 }
 

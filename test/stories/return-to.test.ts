@@ -70,6 +70,11 @@ test.each([
   expect(location !== null).toBe(isTaken)
 })
 
+test('a returnTo with half a character is refused, and not changed into another', async () => {
+  expect(await landAfterX('/a\ud800b')).toBeNull()
+  expect(await landAfterX('/a\ufffdb')).not.toBeNull()
+})
+
 // RFC 9700 section 4.11: clients must not expose open redirectors.
 const corpus = (): string[] => {
   const own = world.url

@@ -445,6 +445,7 @@ describe('an endpoint', () => {
     for (const [field, value] of [
       ['description', 'x'.repeat(201)],
       ['description', '\u0000'],
+      ['description', 'a\ud800b'],
       ['types', []],
     ] as const)
       expect(await webhooks.update({ endpointId: id, [field]: value })).toMatchObject({
@@ -474,6 +475,7 @@ test.each([
     'not a URL',
     '',
     'https://0xa000001/',
+    'http://127.0.0.1/\ud800',
   ],
 ])('W-03 an endpoint at %s is refused, and the sentence says what would do', async (url) => {
   const refused = {
