@@ -68,9 +68,13 @@ export const builder = new SchemaBuilder<{
     pageInfoTypeOptions: { description: 'Where a page begins and ends, and what there is beyond it.' },
     hasNextPageFieldOptions: { description: 'True when there is more after this page.' },
     hasPreviousPageFieldOptions: { description: 'True when there is more before this page.' },
-    startCursorFieldOptions: { description: 'The place of the first one; null on an empty page.' },
+    startCursorFieldOptions: {
+      description:
+        'The place of the first one. An empty page repeats the cursor that it was asked with; null without one.',
+    },
     endCursorFieldOptions: {
-      description: 'The place of the last one: the next page is `after` it. Null on an empty page.',
+      description:
+        'The place of the last one: the next page is `after` it. An empty page repeats the cursor that it was asked with; null without one.',
     },
     firstArgOptions: { description: 'How many, from the beginning or after `after`.' },
     lastArgOptions: { description: 'How many, from the end or before `before`.' },

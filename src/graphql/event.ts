@@ -1,4 +1,3 @@
-import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import { isViewerGood } from '../auth/viewer.ts'
 import { eventTypes } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
@@ -13,7 +12,7 @@ import {
 } from '../events.ts'
 import { builder } from './builder.ts'
 import { type GraphqlContext, getUser } from './context.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
+import { pageComplexity, refuseCursor, resolvePage } from './page.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
 
@@ -107,19 +106,15 @@ builder.queryField('events', (t) =>
         accountId: t.arg.id({ description: ACCOUNT_ID }),
       },
       complexity: pageComplexity,
-      resolve: (_, args, context) => {
-        refuseOddPage(args)
-        return resolveCursorConnection(
-          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (event: Event) => writeEventCursor(event) },
-          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listEvents(context.deps, readerOf(context), readFilter(args), {
-              after: after === undefined ? null : readEventCursor(after, 'after'),
-              before: before === undefined ? null : readEventCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-        )
-      },
+      resolve: (_, args, context) =>
+        resolvePage(args, writeEventCursor, ({ before, after, limit, inverted }) =>
+          listEvents(context.deps, readerOf(context), readFilter(args), {
+            after: after === undefined ? null : readEventCursor(after, 'after'),
+            before: before === undefined ? null : readEventCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
     },
     EventConnectionRef,
     EventEdgeRef,

@@ -1,4 +1,3 @@
-import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import { isRowId } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import {
@@ -12,7 +11,7 @@ import {
 import { builder } from './builder.ts'
 import { AccountStatusRef, ProviderRef } from './connected-account.ts'
 import { getUser } from './context.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, refuseCursor, refuseOddPage } from './page.ts'
+import { pageComplexity, refuseCursor, resolvePage } from './page.ts'
 import { LinkVisibilityRef, UserRef } from './user.ts'
 import { payloadRef, toPayload } from './user-error.ts'
 
@@ -78,19 +77,15 @@ builder.queryFields((t) => ({
       description:
         'All users who have linked an account and show it, as a Relay connection: 20 a page unless told otherwise, 100 at most. In an order that means nothing and stays the same.',
       complexity: pageComplexity,
-      resolve: (_, args, { deps }) => {
-        refuseOddPage(args)
-        return resolveCursorConnection(
-          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: ({ id }: LinkedUser) => writeCursor(id) },
-          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listLinkedUsers(deps, {
-              after: after === undefined ? null : readCursor(after, 'after'),
-              before: before === undefined ? null : readCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-        )
-      },
+      resolve: (_, args, { deps }) =>
+        resolvePage(args, writeCursor, ({ before, after, limit, inverted }) =>
+          listLinkedUsers(deps, {
+            after: after === undefined ? null : readCursor(after, 'after'),
+            before: before === undefined ? null : readCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
     },
     { name: 'LinkedUserConnection', description: 'A page of users.' },
     { name: 'LinkedUserEdge', description: 'A user and their place in the list.' },
@@ -142,8 +137,8 @@ function readKey({ githubId, githubLogin }: { githubId?: string | null; githubLo
   throw new AppError('BAD_USER_INPUT', { detail: 'Give "githubId" or "githubLogin", and not both.' })
 }
 
-function writeCursor(userId: string): string {
-  return Buffer.from(`user:${userId}`).toString('base64url')
+function writeCursor({ id }: LinkedUser): string {
+  return Buffer.from(`user:${id}`).toString('base64url')
 }
 
 function readCursor(cursor: string, argument: string): string {

@@ -1,11 +1,10 @@
-import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import type { replySettings, tweetStatuses } from '../db/tables.ts'
 import type { Tweet } from '../tweet-outcome.ts'
 import { deleteTweet, findTweet, listTweets, postTweet, tweetError } from '../tweets.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getUser } from './context.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
+import { pageComplexity, readMomentCursor, resolvePage, writeMomentCursor } from './page.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from './user-error.ts'
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
@@ -92,21 +91,17 @@ builder.queryFields((t) => ({
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
       args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
       complexity: pageComplexity,
-      resolve: (_, args, context) => {
-        refuseOddPage(args)
-        return resolveCursorConnection(
-          { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (tweet: Tweet) => writeMomentCursor(tweet) },
-          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listTweets(context.deps, getUser(context).id, {
-              accountId: args.accountId ?? null,
-              // Newest first: what comes after a cursor is older.
-              olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
-              newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-        )
-      },
+      resolve: (_, args, context) =>
+        resolvePage(args, writeMomentCursor, ({ before, after, limit, inverted }) =>
+          listTweets(context.deps, getUser(context).id, {
+            accountId: args.accountId ?? null,
+            // Newest first: what comes after a cursor is older.
+            olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
+            newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
     },
     { name: 'TweetConnection', description: 'A page of tweets.' },
     { name: 'TweetEdge', description: 'A tweet and its place in the list.' },

@@ -1,4 +1,3 @@
-import { type ResolveCursorConnectionArgs, resolveCursorConnection } from '@pothos/plugin-relay'
 import type { webhookDeliveryStatuses, webhookErrors } from '../db/tables.ts'
 import {
   DELIVERIES_KEPT_SECONDS,
@@ -10,7 +9,7 @@ import { MAX_ATTEMPTS } from '../webhooks/retry.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from './builder.ts'
 import { getSession, getUser } from './context.ts'
 import { EventTypeRef } from './event.ts'
-import { DEFAULT_PAGE, MAX_PAGE, pageComplexity, readMomentCursor, refuseOddPage, writeMomentCursor } from './page.ts'
+import { pageComplexity, readMomentCursor, resolvePage, writeMomentCursor } from './page.ts'
 import { payloadRef, toPayload } from './user-error.ts'
 
 const DAY_SECONDS = 86_400
@@ -91,26 +90,17 @@ builder.queryField('webhookDeliveries', (t) =>
         status: t.arg({ type: WebhookDeliveryStatusRef, description: 'Only these. Default: all.' }),
       },
       complexity: pageComplexity,
-      resolve: (_, args, context) => {
-        refuseOddPage(args)
-        return resolveCursorConnection(
-          {
-            args,
-            defaultSize: DEFAULT_PAGE,
-            maxSize: MAX_PAGE,
-            toCursor: (row: WebhookDelivery) => writeMomentCursor(row),
-          },
-          ({ before, after, limit, inverted }: ResolveCursorConnectionArgs) =>
-            listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
-              status: args.status ?? null,
-              // Newest first: what comes after a cursor is older.
-              olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
-              newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-        )
-      },
+      resolve: (_, args, context) =>
+        resolvePage(args, writeMomentCursor, ({ before, after, limit, inverted }) =>
+          listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
+            status: args.status ?? null,
+            // Newest first: what comes after a cursor is older.
+            olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
+            newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
     },
     { name: 'WebhookDeliveryConnection', description: 'A page of deliveries.' },
     { name: 'WebhookDeliveryEdge', description: 'A delivery and its place in the list.' },
