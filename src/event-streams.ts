@@ -131,8 +131,15 @@ async function* readOn(
     while (!stream.isOver()) {
       const checkedAt = performance.now()
       const page = await throughOutages(deps, stream, async () => {
+        const read = await readEvents(deps, reader, filter, {
+          after: position,
+          before: null,
+          limit: PAGE,
+          inverted: false,
+        })
+        // After reading: what was committed with the end of the session, or later, is not told.
         if (!(await isAllowed())) throw new AppError('UNAUTHENTICATED', { detail: ENDED })
-        return readEvents(deps, reader, filter, { after: position, before: null, limit: PAGE, inverted: false })
+        return read
       })
       for (const event of page) {
         // A client may take its time between two: what was read for it then is read, and allowed, anew.

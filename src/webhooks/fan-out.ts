@@ -1,6 +1,6 @@
 // From one event to a delivery for each endpoint that asked for it. The table of events is read in the order of its commits, and how far
 // is written in the transaction that writes the deliveries: no event is left out or taken twice, and recording one costs nothing more.
-import { and, asc, eq, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -17,6 +17,7 @@ export type FanOut = {
 const BATCH = 100
 // Events that come together are looked for together.
 const GATHER_MILLISECONDS = 50
+const BUSY_MILLISECONDS = 250
 const OPERATOR = 'operator'
 
 /** Makes the fan-out of one process. What it misses, the sweep of every minute finds. */
@@ -26,10 +27,11 @@ export function createFanOut(deps: Deps): FanOut {
   let heardMeanwhile = false
   const look = async () => {
     do {
-      await new Promise((resolve) => setTimeout(resolve, GATHER_MILLISECONDS))
+      await pause(GATHER_MILLISECONDS)
       heardMeanwhile = false
       try {
-        await fanOutEvents(deps)
+        // Another instance may have looked too early: only one that finds nothing new has seen to it.
+        while ((await fanOutEvents(deps)) === 'BUSY' && !ended) await pause(BUSY_MILLISECONDS * (0.5 + Math.random()))
       } catch (error) {
         deps.log.warn({ error }, 'New events were not given to webhooks; they will be within a minute')
       }
@@ -48,11 +50,15 @@ export function createFanOut(deps: Deps): FanOut {
   }
 }
 
-/** Writes the deliveries of all events that are new. One instance at a time: the others wait, since it may have looked too early. */
-export async function fanOutEvents(deps: Deps): Promise<void> {
-  let read: number
-  do read = await transaction(deps, fanOutBatch)
-  while (read === BATCH)
+/**
+ * Writes the deliveries of all events that are new, unless another instance is at it: they do not wait for each other, since each of them
+ * hears of each event.
+ */
+export async function fanOutEvents(deps: Deps): Promise<'DONE' | 'BUSY'> {
+  while (await isBehind(deps)) {
+    if (!(await transaction(deps, fanOutBatch))) return 'BUSY'
+  }
+  return 'DONE'
 }
 
 /** Asks for one delivery to be tried, `afterSeconds` from now. One user's receivers, however slow, hold up their own deliveries only. */
@@ -73,9 +79,19 @@ export function mayGet(deps: Pick<Deps, 'db'>): SQL | undefined {
   )
 }
 
-async function fanOutBatch(deps: Deps): Promise<number> {
-  const [last] = await deps.db.select().from(webhookFanOut).for('update')
-  if (last === undefined) throw new Error('Bug: nothing says how far events were given to webhooks')
+async function isBehind(deps: Deps): Promise<boolean> {
+  const newer = deps.db
+    .select({ position: events.position })
+    .from(events)
+    .where(gt(events.position, webhookFanOut.position))
+  const [behind] = await deps.db.select().from(webhookFanOut).where(exists(newer))
+  return behind !== undefined
+}
+
+// False when another instance is at it.
+async function fanOutBatch(deps: Deps): Promise<boolean> {
+  const [last] = await deps.db.select().from(webhookFanOut).for('update', { skipLocked: true })
+  if (last === undefined) return false
   const batch = await deps.db
     .select({ position: events.position })
     .from(events)
@@ -83,11 +99,11 @@ async function fanOutBatch(deps: Deps): Promise<number> {
     .orderBy(asc(events.position))
     .limit(BATCH)
   const position = batch.at(-1)?.position
-  if (position === undefined || position === null) return 0
+  if (position === undefined || position === null) return true
   await holdUsers(deps, last.position, position)
   for (const delivery of await insertDeliveries(deps, last.position, position)) await enqueueDelivery(deps, delivery)
   await deps.db.update(webhookFanOut).set({ position })
-  return batch.length
+  return true
 }
 
 // A user who is being deleted takes events and endpoints along, and the two would wait for each other: one of them waits here.
@@ -132,4 +148,8 @@ async function insertDeliveries(
       from written join ${webhookEndpoints} on ${webhookEndpoints.id} = written.endpoint_id`,
   )
   return rows.map((row) => ({ id: String(row.id), userId: row.user_id === null ? null : String(row.user_id) }))
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
