@@ -4,6 +4,7 @@ import { secureHeaders } from 'hono/secure-headers'
 import type { Viewer } from './auth/viewer.ts'
 import { createAddressReader } from './client-address.ts'
 import type { Deps } from './deps.ts'
+import type { DocumentNotes } from './log.ts'
 import type { Meter } from './rate-limit.ts'
 
 /** What the middlewares hand on. */
@@ -16,6 +17,8 @@ export type HttpEnv = {
     viewer: Viewer | null
     /** What the request is paid from; null where nothing is counted. */
     meter: Meter | null
+    /** What the log is to say of the document; null where there is none. */
+    notes: DocumentNotes | null
   }
 }
 
@@ -31,6 +34,7 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
     c.set('address', readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')))
     c.set('viewer', null)
     c.set('meter', null)
+    c.set('notes', null)
     const startedAt = performance.now()
     await next()
     c.header('x-request-id', requestId)
@@ -43,9 +47,21 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
         milliseconds: Math.round(performance.now() - startedAt),
         address: c.var.address,
         ...describeViewer(c.var.viewer),
+        ...describeDocument(c.var.notes),
       },
       'request',
     )
+  }
+}
+
+// Without what there is none of.
+function describeDocument(notes: DocumentNotes | null): Partial<DocumentNotes> {
+  if (notes === null) return {}
+  const { operation, fields, errorCodes } = notes
+  return {
+    ...(operation !== null && { operation }),
+    ...(fields.length > 0 && { fields }),
+    ...(errorCodes.length > 0 && { errorCodes }),
   }
 }
 

@@ -22,6 +22,7 @@ import {
 } from './http-guards.ts'
 import { limitByAddress, openMeter, tellRateLimit } from './http-limits.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
+import type { DocumentNotes } from './log.ts'
 import type { Meter } from './rate-limit.ts'
 import { readReturnTo } from './return-to.ts'
 import { finishXConnect, startXConnect } from './x/connect.ts'
@@ -38,7 +39,13 @@ export type Handlers = {
   /** Answers a POST with a JSON body. */
   answerGraphql(
     request: Request,
-    about: { viewer: Viewer | null; requestId: string; meter: Meter; setCookie(header: string): void },
+    about: {
+      viewer: Viewer | null
+      requestId: string
+      meter: Meter
+      notes: DocumentNotes
+      setCookie(header: string): void
+    },
   ): Promise<Response>
 }
 
@@ -188,10 +195,13 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
     }
     const cookies: string[] = []
     const meter = openMeter(deps, c)
+    const notes: DocumentNotes = { operation: null, fields: [], errorCodes: [] }
+    c.set('notes', notes)
     const response = await handlers.answerGraphql(c.req.raw, {
       viewer: c.var.viewer,
       requestId: c.var.requestId,
       meter,
+      notes,
       setCookie: (header) => cookies.push(header),
     })
     const isRefused = meter.reading()?.retryInSeconds != null

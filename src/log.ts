@@ -3,6 +3,9 @@ import pino, { type DestinationStream, type Logger } from 'pino'
 /** The process's logger: one JSON object a line. */
 export type Log = Logger
 
+/** What the line of a request to the API says of its document: names and codes, no texts. `fields` are those at the top. */
+export type DocumentNotes = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
+
 // A second fence: secrets are not handed to the logger in the first place.
 const SECRET_KEYS = [
   'authorization',

@@ -70,10 +70,21 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
   })
 }
 
+/**
+ * Tells the operator of a tweet that X does not have, or may not have; of others nothing. Called once that is committed.
+ * @param cause what kept X's answer from us; null where that is not it.
+ */
+export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, cause: unknown): void {
+  const { id: tweetId, accountId, attempt, errorCode } = tweet
+  const about = { tweetId, accountId, attempt, errorCode, ...(cause != null && { error: cause }) }
+  if (tweet.status === 'FAILED') log.warn(about, 'A tweet was not posted')
+  if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not tell whether it posted a tweet')
+}
+
 /** Takes over what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
 export async function sweepTweets(deps: Deps): Promise<void> {
   const left = and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)))
-  await transaction(deps, async (deps) => {
+  const swept = await transaction(deps, async (deps) => {
     const inDoubt = await deps.db
       .update(tweets)
       .set({
@@ -90,8 +101,11 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       // The mark again: a claim may have lapsed, or a tweet been sent, since the statement before.
       .where(and(left, isNull(tweets.sentAt)))
       .returning()
-    await recordEvent(deps, ...[...inDoubt, ...notSent].map((tweet) => outcomeEvent(tweet, false)))
+    const swept = [...inDoubt, ...notSent]
+    await recordEvent(deps, ...swept.map((tweet) => outcomeEvent(tweet, false)))
+    return swept
   })
+  for (const tweet of swept) logOutcome(deps, tweet, null)
 }
 
 /**
@@ -210,14 +224,16 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
 }
 
 async function close(deps: Deps, tweet: Tweet, outcome: Partial<typeof tweets.$inferInsert>): Promise<void> {
-  await transaction(deps, async (deps) => {
+  const closed = await transaction(deps, async (deps) => {
     const [settled] = await deps.db
       .update(tweets)
       .set(outcome)
       .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'UNKNOWN'), eq(tweets.attempt, tweet.attempt)))
       .returning()
     if (settled !== undefined) await recordEvent(deps, outcomeEvent(settled, true))
+    return settled
   })
+  if (closed !== undefined) logOutcome(deps, closed, null)
 }
 
 // A doubt that ends is one event, whichever way it ends: POSTED, or why it was not.

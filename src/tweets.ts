@@ -8,7 +8,7 @@ import { type Deps, isRowId, sqlIn, transaction } from './deps.ts'
 import { AppError, errorCodes, isErrorCode } from './errors.ts'
 import { recordEvent } from './events.ts'
 import { spendPoints } from './rate-limit.ts'
-import { type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
+import { logOutcome, type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
@@ -165,9 +165,9 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
     // withAccessToken throws only while nothing has been posted.
     answer = { kind: 'refused', code: error.code, retryAt: error.retryAt, to: 'ACCOUNT' }
   }
-  if (answer.kind === 'unknown')
-    deps.log.warn({ error: answer.cause, tweetId: tweet.id }, 'X did not tell whether it posted a tweet')
-  return persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
+  const written = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
+  logOutcome(deps, written, answer.kind === 'unknown' ? answer.cause : null)
+  return written
 }
 
 async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader'
 import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
+import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { type ConnectedAccount, listAccountsByIds } from '../x/accounts.ts'
 
@@ -12,6 +13,8 @@ export type GraphqlContext = {
   requestId: string
   /** What the document is paid from. */
   meter: Meter
+  /** What the log is to say of the document. */
+  notes: DocumentNotes
   /** Adds a Set-Cookie header to the answer. */
   setCookie(header: string): void
   /** Accounts by id, in one query for all rows of an answer. */
@@ -21,13 +24,16 @@ export type GraphqlContext = {
 /** Makes the context of one request. */
 export function createContext(
   deps: Deps,
-  { viewer, requestId, meter, setCookie }: Pick<GraphqlContext, 'viewer' | 'requestId' | 'meter' | 'setCookie'>,
+  request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'meter' | 'notes' | 'setCookie'>,
 ): GraphqlContext {
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
     const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  return { deps, viewer, requestId, meter, setCookie, accounts }
+  const { viewer, requestId, meter, notes, setCookie } = request
+  // What a feature logs on behalf of a request can be found by its id.
+  const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
+  return { deps: ownDeps, viewer, requestId, meter, notes, setCookie, accounts }
 }
 
 /** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */

@@ -6,6 +6,7 @@ import './connected-account.ts'
 import './event.ts'
 import './linked-user.ts'
 import { describeNeeds } from './needs.ts'
+import { noteUserErrors } from './notes.ts'
 import './rate-limit.ts'
 import './tweet.ts'
 import './user.ts'
@@ -16,6 +17,7 @@ import './webhook-endpoint.ts'
 /** The executable schema. */
 export const schema = builder.toSchema()
 describeNeeds(schema)
+noteUserErrors(schema)
 
 /** The SDL as it is published in schema/schema.graphql. */
 export function printSdl(): string {

@@ -5,10 +5,12 @@ import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../bearer.ts'
 import { isDatabaseOutage } from '../db/deadline.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
+import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
 import { findRefusal } from './needs.ts'
+import { takeNotes } from './notes.ts'
 import { schema } from './schema.ts'
 import { refuseOddStream, setStreamHeaders } from './stream.ts'
 
@@ -18,6 +20,8 @@ export type GraphqlRequest = {
   requestId: string
   /** What the document is paid from. */
   meter: Meter
+  /** Gets what the log is to say of the document. */
+  notes: DocumentNotes
   setCookie(header: string): void
 }
 
@@ -35,6 +39,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
       refuseMisplacedToken,
       limitTokens,
       withCodes,
+      takeNotes,
       refuseForbidden,
       refuseOddStream,
       payBeforehand,

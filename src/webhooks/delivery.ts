@@ -40,6 +40,7 @@ export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<vo
   if (found.endpoint.status === 'DISABLED') return giveUpDelivery(deps, delivery)
   const outcome = await send(deps, found.endpoint, found.event)
   await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
+  logFailure(deps, delivery, outcome)
 }
 
 async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery | null> {
@@ -142,17 +143,30 @@ function nameError(result: CallResult<void>): WebhookError {
   return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
 }
 
-async function writeOutcome(
-  deps: Deps,
-  owner: WebhookOwner,
-  delivery: Delivery,
-  { error, httpStatus, retryAfterSeconds }: Outcome,
-): Promise<void> {
+// Each try while it may still arrive, and louder once it is given up. Not the URL: it may hold what only its owner should know.
+function logFailure(
+  { log }: Deps,
+  { id: deliveryId, endpointId, attempts: attempt }: Delivery,
+  outcome: Outcome,
+): void {
+  const { error: errorCode, httpStatus } = outcome
+  if (errorCode === null) return
+  const about = { deliveryId, endpointId, attempt, errorCode, httpStatus }
+  if (isLastTry(attempt, outcome)) log.warn(about, 'A webhook was given up')
+  else log.info(about, 'A webhook did not arrive; it is tried again')
+}
+
+function isLastTry(attempt: number, { httpStatus }: Outcome): boolean {
+  return httpStatus === GONE || attempt >= MAX_ATTEMPTS
+}
+
+async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery, outcome: Outcome): Promise<void> {
+  const { error, httpStatus, retryAfterSeconds } = outcome
   // The endpoint's row before the delivery's, as everybody takes them who takes both.
   const endpoint = await holdEndpoint(deps, owner, delivery.endpointId)
   if (endpoint === null) return
   if (error === null) return writeArrival(deps, endpoint, delivery, httpStatus)
-  const isLast = httpStatus === GONE || delivery.attempts >= MAX_ATTEMPTS
+  const isLast = isLastTry(delivery.attempts, outcome)
   const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), retryAfterSeconds)
   const [written] = await deps.db
     .update(webhookDeliveries)

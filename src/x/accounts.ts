@@ -106,7 +106,7 @@ export async function markUsed(deps: Deps, accountId: string): Promise<void> {
 
 /** Says that only the user can help an account; unless its tokens were replaced after `seen`. */
 export async function markNeedsReauth(
-  deps: Pick<Deps, 'db' | 'clock'>,
+  deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
   accountId: string,
   seen: { version: number; grantId: string },
   reason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
@@ -128,8 +128,9 @@ export async function markNeedsReauth(
       // Who comes later knows no better: the first reason stays, and since when.
       .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
       .returning({ userId: connectedAccounts.userId })
-    if (marked !== undefined)
-      await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
+    if (marked === undefined) return
+    await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
+    deps.log?.warn({ accountId, reason }, 'An account needs its user: it has to be linked again')
   })
 }
 

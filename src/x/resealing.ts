@@ -66,7 +66,7 @@ async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void
       const pair = resealPair(keys, counts, { accountId: tokens.accountId, userId }, tokens)
       // Said now: once its key is taken away, nobody can tell that it was altered.
       if (counts.unreadable > before)
-        await markNeedsReauth({ db, clock: systemClock }, tokens.accountId, tokens, 'TOKENS_UNREADABLE')
+        await markNeedsReauth({ db, clock: systemClock, log: null }, tokens.accountId, tokens, 'TOKENS_UNREADABLE')
       if (pair === null) return
       const unchanged = and(
         eq(oauthTokens.accountId, tokens.accountId),
