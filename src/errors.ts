@@ -216,6 +216,11 @@ export const errorCodes = {
     sentence:
       'You have no webhook delivery with this id, or it is older than 30 days. List them with webhookDeliveries.',
   },
+  WEBHOOK_DELIVERY_PENDING: {
+    retry: 'later',
+    sentence:
+      'This webhook delivery is still on its way, and is tried again by itself. Replay it once it is DELIVERED or DEAD.',
+  },
 } as const satisfies Record<string, { retry: 'later' | 'action' | 'never'; sentence: string }>
 
 /** A code of the closed list; the same names as the SDL enum `ErrorCode`. */

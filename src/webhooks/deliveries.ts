@@ -42,8 +42,8 @@ export async function listWebhookDeliveries(
 }
 
 /**
- * Sends a message once more, with the same webhook-id and as many tries as at first. One that is still PENDING is left to its next try.
- * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED
+ * Sends a message once more, with the same webhook-id and as many tries as at first.
+ * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_DELIVERY_PENDING with when it is tried next
  */
 export async function replayWebhookDelivery(
   deps: Pick<Deps, 'db' | 'clock' | 'jobs'>,
@@ -67,8 +67,11 @@ export async function replayWebhookDelivery(
       .set({ status: 'PENDING', attempts: 0, nextAttemptAt: deps.clock.sqlNow(), deliveredAt: null })
       .where(and(eq(webhookDeliveries.id, deliveryId), ne(webhookDeliveries.status, 'PENDING')))
       .returning()
-    if (replayed !== undefined) await enqueueDelivery(deps, { id: replayed.id, userId: owner })
-    return { ...(replayed ?? delivery), eventType }
+    // Also where somebody else has just replayed it.
+    if (replayed === undefined)
+      throw new AppError('WEBHOOK_DELIVERY_PENDING', { field, retryAt: delivery.nextAttemptAt })
+    await enqueueDelivery(deps, { id: replayed.id, userId: owner })
+    return { ...replayed, eventType }
   })
 }
 

@@ -272,12 +272,17 @@ describe('a message that does not arrive', () => {
     expect(receiver.received).toEqual([])
   })
 
-  test('that is already pending is not sent twice by a replay, nor is one of somebody else replayed', async () => {
+  test('that is already pending is not replayed, but says when it is tried next; nor is one of somebody else replayed', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith({ status: 500 })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
     await webhooks.test(id)
     const pending = await tried(id, { status: 'PENDING', attempts: 1 })
-    expect(await webhooks.replay(pending.id)).toMatchObject({ delivery: { status: 'PENDING', attempts: 1 } })
+    const retryAt = pending.nextAttemptAt
+    expect(await webhooks.replay(pending.id)).toMatchObject({
+      delivery: null,
+      userErrors: [{ code: 'WEBHOOK_DELIVERY_PENDING', field: ['input', 'deliveryId'], retryable: true, retryAt }],
+    })
+    expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING', attempts: 1, nextAttemptAt: retryAt }])
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
     for (const deliveryId of [pending.id, pending.eventId, 'x', '\u0000'])
       expect(await stranger.replay(deliveryId)).toMatchObject({
