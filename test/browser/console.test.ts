@@ -276,6 +276,50 @@ describeInChromium('The console', () => {
     expect(visit.complaints.filter((complaint) => !complaint.includes('400 (Bad Request)'))).toEqual([])
     expect(visit.foreignRequests).toEqual([])
   })
+
+  test('GraphiQL follows a subscription, shows how a refused one is refused, and closes what is stopped', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'yuki-ito')
+    await connect(page, 'The Quiet Garden')
+    await page.getByText('is connected').waitFor()
+    await page.goto(`${world.url}/graphql`)
+    await page.getByText('Signed in as yuki-ito').waitFor()
+    const result = page.locator('.result-window')
+    const write = async (text: string) => {
+      await page.getByRole('region', { name: 'Query Editor' }).getByRole('textbox').focus()
+      await page.keyboard.press('Control+a')
+      await page.keyboard.insertText(text)
+    }
+    await write('subscription { events(types: []) { cursor } }')
+    // As above: until GraphiQL has noticed the new text, it sends the earlier operation's name along.
+    await vi.waitFor(async () => {
+      await page.keyboard.press('Control+Enter')
+      await result.getByText('Name a type in').waitFor({ timeout: 1_000 })
+    }, 20_000)
+
+    await write('subscription { events(types: [TWEET_POSTED]) { cursor node { type } } }')
+    const opened = page.waitForResponse((response) =>
+      /"subscription .*TWEET_POSTED/.test(response.request().postData() ?? ''),
+    )
+    await page.keyboard.press('Control+Enter')
+    const stream = await opened
+    expect([stream.status(), stream.headers()['content-type']]).toEqual([200, 'text/event-stream'])
+    const post = await page.request.post(`${world.url}/graphql`, {
+      data: {
+        query: 'mutation { postTweet(input: { text: "Followed", idempotencyKey: "followed" }) { tweet { status } } }',
+      },
+    })
+    expect(await post.json()).toEqual({ data: { postTweet: { tweet: { status: 'POSTED' } } } })
+    await result.getByText('"TWEET_POSTED"').waitFor()
+
+    const closed = page.waitForEvent('requestfailed', (request) => request === stream.request())
+    await page.getByRole('button', { name: /Stop/ }).click()
+    expect((await closed).failure()?.errorText).toBe('net::ERR_ABORTED')
+    await page.getByRole('button', { name: /Execute/ }).waitFor()
+    await result.getByText('"TWEET_POSTED"').waitFor()
+    expect(visit.complaints.filter((complaint) => !complaint.includes('400 (Bad Request)'))).toEqual([])
+  })
 })
 
 type Visit = AsyncDisposable & {

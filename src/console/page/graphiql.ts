@@ -1,7 +1,7 @@
 // Starts GraphiQL. It and React are plain scripts that came before this module; this is all of them that we use.
 declare const React: { createElement(component: unknown, props: Record<string, unknown>): unknown }
 declare const ReactDOM: { createRoot(element: Element): { render(node: unknown): void } }
-declare const GraphiQL: { createFetcher(options: { url: string }): unknown }
+declare const GraphiQL: unknown
 declare global {
   var __webpack_nonce__: string | undefined
 }
@@ -73,8 +73,7 @@ globalThis.__webpack_nonce__ = find(document, 'meta[name="style-nonce"]', HTMLMe
 const root = ReactDOM.createRoot(find(document, '#graphiql', HTMLElement))
 root.render(
   React.createElement(GraphiQL, {
-    // The browser's own fetch sends our cookie along: it is the same origin.
-    fetcher: GraphiQL.createFetcher({ url: '/graphql' }),
+    fetcher: ask,
     defaultQuery: WHO_AM_I,
     defaultTabs: [{ query: WHO_AM_I }, { query: CONNECT }, { query: POST }],
     defaultEditorToolsVisibility: false,
@@ -91,4 +90,50 @@ if (viewer === null) {
   find(document, '#viewer', HTMLElement).append('You are signed out. ', link)
 } else if (viewer !== undefined) {
   find(document, '#viewer', HTMLElement).textContent = `Signed in as ${viewer.login}`
+}
+
+// GraphiQL's own fetcher follows a subscription by WebSocket alone. The browser's fetch sends our cookie along: it is the same origin.
+async function ask(parameters: unknown, { headers }: { headers?: Record<string, string> } = {}): Promise<unknown> {
+  const stopping = new AbortController()
+  const answer = await fetch('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
+    body: JSON.stringify(parameters),
+    signal: stopping.signal,
+  })
+  const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') && answer.body !== null
+  return isStream ? follow(readResults(answer.body), stopping) : answer.json()
+}
+
+// The end of a generator waits for what it waits for itself: the connection must be cut first.
+function follow(results: AsyncGenerator<unknown, void>, stopping: AbortController): AsyncIterableIterator<unknown> {
+  return {
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    next: () =>
+      results.next().catch((error) => {
+        if (stopping.signal.aborted) return { done: true, value: undefined }
+        throw error
+      }),
+    return: () => {
+      stopping.abort()
+      return Promise.resolve({ done: true, value: undefined })
+    },
+  }
+}
+
+// The "distinct connections mode" of GraphQL over SSE: events `next` with a result, and a last one `complete`.
+async function* readResults(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown, void> {
+  const reader = body.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    const events = (text + decoder.decode(chunk.value, { stream: true })).split('\n\n')
+    text = events.pop() ?? ''
+    for (const event of events) {
+      const data = /^data: ?(.+)$/m.exec(event)?.[1]
+      if (/^event: ?next$/m.test(event) && data !== undefined) yield JSON.parse(data)
+    }
+  }
 }
