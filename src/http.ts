@@ -20,7 +20,7 @@ import {
   securityHeaders,
   sendToPublicUrl,
 } from './http-guards.ts'
-import { limitByAddress, openMeter, tellRateLimit } from './http-limits.ts'
+import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './http-limits.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import type { DocumentNotes } from './log.ts'
 import type { Meter } from './rate-limit.ts'
@@ -112,9 +112,10 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   const secure = deps.config.publicUrl.startsWith('https:')
   const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
 
-  app.get('/auth/github', limitByAddress(deps, 'sign-in'), async (c) => {
+  app.get('/auth/github', async (c) => {
     let returnTo: string | null
     try {
+      await payAsAddress(deps, c, 'sign-in')
       returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
     } catch (error) {
       if (!(error instanceof AppError)) throw error
@@ -132,10 +133,11 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     return c.redirect(authorizationUrl, 303)
   })
 
-  app.get('/auth/github/callback', limitByAddress(deps, 'sign-in'), async (c) => {
-    const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
-    deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
+  app.get('/auth/github/callback', async (c) => {
     try {
+      await payAsAddress(deps, c, 'sign-in')
+      const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
+      deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
       const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       const planted = sessionOf(c.var.viewer)
@@ -174,7 +176,13 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
     }
   })
 
-  app.get('/auth/x/callback', limitByAddress(deps, 'sign-in'), async (c) => {
+  app.get('/auth/x/callback', async (c) => {
+    try {
+      await payAsAddress(deps, c, 'sign-in')
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+    }
     const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
     const code = finished.status === 'failed' ? finished.error.code : null
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }

@@ -67,6 +67,7 @@ export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryA
 
 /** The sentence for a code in the address that a provider's answer led to. */
 export function explainCode(code: string | null): string {
+  if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
   return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
 }
