@@ -75,17 +75,21 @@ async function doctor(config: Config, database: Database): Promise<number> {
 async function rotateKeys(config: Config, database: Database): Promise<number> {
   await migrateDatabase(database)
   await checkEncryptionKeys(database.db, config.encryptionKeys)
-  const { resealed, waiting, unreadable, retired } = await resealAll(database.db, config.encryptionKeys)
+  const { resealed, waiting, waitingAttempts, unreadable } = await resealAll(database.db, config.encryptionKeys)
+  const [, ...spare] = config.encryptionKeys
   console.log(`Sealed anew under "${config.encryptionKeys[0].id}": ${resealed}.`)
   if (unreadable > 0)
     console.log(
       `${unreadable} open under no key, since they were altered: their accounts have to be linked again, or their webhook secrets rotated.`,
     )
   if (waiting > 0)
-    console.log(`${waiting} are in use just now. Run this again in ten minutes; keep all keys configured until then.`)
-  else if (retired.length > 0)
     console.log(
-      `No longer needed, and to be taken out of the configuration: ${retired.map((id) => `"${id}"`).join(', ')}.`,
+      `${waiting} are in use just now: by link attempts under way ${waitingAttempts}, by what is being refreshed or replaced ${waiting - waitingAttempts}. Run this again in ten minutes; keep all keys configured until then.`,
+    )
+  else if (spare.length > 0)
+    // Said as long as it is true: at a second run too, when nothing was left to do.
+    console.log(
+      `No longer needed, and to be taken out of the configuration: ${spare.map(({ id }) => `"${id}"`).join(', ')}.`,
     )
   return 0
 }

@@ -23,6 +23,8 @@ export type Resealed = {
   resealed: number
   /** Values that still need another key: refreshes in flight and attempts under way. Pass again in ten minutes. */
   waiting: number
+  /** How many of those are link attempts under way. */
+  waitingAttempts: number
   /** Values that no key opens, since somebody altered them. They need none. */
   unreadable: number
   /** Ids of keys that nothing is sealed under any more: they can be taken out of the configuration. */
@@ -43,13 +45,14 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
   await resealWebhookSecrets(db, keys, counts)
-  counts.waiting += await countAttempts(db, keys)
-  const { resealed, waiting, unreadable } = counts
-  return { resealed, waiting, unreadable, retired: waiting === 0 ? await retireKeys(db, keys) : [] }
+  const waitingAttempts = await countAttempts(db, keys)
+  const { resealed, unreadable } = counts
+  const waiting = counts.waiting + waitingAttempts
+  return { resealed, waiting, waitingAttempts, unreadable, retired: waiting === 0 ? await retireKeys(db, keys) : [] }
 }
 
 /** @property knownKeyIds the keys that were ever first here: what names another was altered. */
-type Counts = Omit<Resealed, 'retired'> & { knownKeyIds: readonly string[] }
+type Counts = Omit<Resealed, 'retired' | 'waitingAttempts'> & { knownKeyIds: readonly string[] }
 
 async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
   await eachRow(

@@ -99,13 +99,31 @@ test('what a refresh holds waits for the next pass, and until then the old key i
   const account = await linkAccount(world)
   await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), sentAt: momentIn(world, 0) })
   const before = await account.tokens()
-  expect(await resealAll(world.db(), both)).toEqual({ resealed: 0, waiting: 1, unreadable: 0, retired: [] })
+  expect(await resealAll(world.db(), both)).toEqual({
+    resealed: 0,
+    waiting: 1,
+    waitingAttempts: 0,
+    unreadable: 0,
+    retired: [],
+  })
   expect(await account.tokens()).toEqual(before)
   await expect(world.restart({ encryptionKeys: [k2] })).rejects.toThrow(WrongKeysError)
   await world.restart({ encryptionKeys: both })
   await account.setTokens({ leaseId: null, leaseUntil: null, sentAt: null })
-  expect(await resealAll(world.db(), both)).toEqual({ resealed: 1, waiting: 0, unreadable: 0, retired: ['k1'] })
-  expect(await resealAll(world.db(), both)).toEqual({ resealed: 0, waiting: 0, unreadable: 0, retired: [] })
+  expect(await resealAll(world.db(), both)).toEqual({
+    resealed: 1,
+    waiting: 0,
+    waitingAttempts: 0,
+    unreadable: 0,
+    retired: ['k1'],
+  })
+  expect(await resealAll(world.db(), both)).toEqual({
+    resealed: 0,
+    waiting: 0,
+    waitingAttempts: 0,
+    unreadable: 0,
+    retired: [],
+  })
 })
 
 test('with the new key alone nothing starts before all is sealed under it, and nothing is changed', async () => {
@@ -164,7 +182,13 @@ test('late pairs, revocations and link attempts are not forgotten', async () => 
 
   await world.restart({ encryptionKeys: both })
   // The attempt's verifier is not sealed anew: in ten minutes it is finished, or worth nothing.
-  expect(await resealAll(world.db(), both)).toEqual({ resealed: 3, waiting: 1, unreadable: 0, retired: [] })
+  expect(await resealAll(world.db(), both)).toEqual({
+    resealed: 3,
+    waiting: 1,
+    waitingAttempts: 1,
+    unreadable: 0,
+    retired: [],
+  })
   const callback = await account.person.consent(authorizationUrl ?? '', account.username)
   expect(await account.person.finish(callback)).toMatchObject({ outcome: 'connected' })
   await account.person.startXConnect()
@@ -204,7 +228,13 @@ test('secrets of webhooks are sealed anew, both that sign, and go on being good'
       .set({ secretSealed: other?.secretSealed ?? '' })
       .where(eq(webhookEndpoints.id, altered.id))
     await world.restart({ encryptionKeys: both })
-    expect(await resealAll(world.db(), both)).toEqual({ resealed: 1, waiting: 0, unreadable: 1, retired: ['k1'] })
+    expect(await resealAll(world.db(), both)).toEqual({
+      resealed: 1,
+      waiting: 0,
+      waitingAttempts: 0,
+      unreadable: 1,
+      retired: ['k1'],
+    })
     await world.restart({ encryptionKeys: [k2] })
     await webhooks.test(id)
     await vi.waitFor(() => expect(receiver.received).toHaveLength(1), { timeout: 30_000 })
@@ -231,7 +261,13 @@ test.each([
   const tokens = await altered.tokens()
   if (tokens === null) throw new Error('There are no tokens')
   await altered.setTokens({ accessTokenSealed: alter(tokens) })
-  expect(await resealAll(world.db(), both)).toEqual({ resealed: 2, waiting: 0, unreadable: 1, retired: ['k1'] })
+  expect(await resealAll(world.db(), both)).toEqual({
+    resealed: 2,
+    waiting: 0,
+    waitingAttempts: 0,
+    unreadable: 1,
+    retired: ['k1'],
+  })
   expect(await altered.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'TOKENS_UNREADABLE' })
   await world.restart({ encryptionKeys: [k2] })
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
