@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Arena } from './arena.ts'
 
 const LOOK_EVERY_MS = 10
+// While it takes a notification, the server shows it in a transaction that began when it last asked for something: at its LISTEN.
+const LISTENER = 'xconnect-gateway-events'
 
 /** Looks, a hundred times a second, for how long the gateways' oldest transaction has been open; `stop` gives the longest, in milliseconds. */
 export function watchTransactions({ sql }: Arena): { stop(): Promise<number> } {
@@ -12,7 +14,7 @@ export function watchTransactions({ sql }: Arena): { stop(): Promise<number> } {
       try {
         const [row] = await sql<{ seconds: number }[]>`
           select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)::float8 as seconds
-          from pg_stat_activity where application_name like 'xconnect%'`
+          from pg_stat_activity where application_name like 'xconnect%' and application_name <> ${LISTENER}`
         longest = Math.max(longest, (row?.seconds ?? 0) * 1000)
       } catch {
         // The database is being restarted.
