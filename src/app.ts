@@ -1,8 +1,8 @@
 import type { Hono } from 'hono'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
-import { createRoutes } from './http.ts'
-import type { HttpEnv } from './http-guards.ts'
+import type { HttpEnv } from './http/guards.ts'
+import { createRoutes } from './http/routes.ts'
 import { listProblems } from './x/problems.ts'
 
 /** The gateway without a port: everything it answers, given what it needs. */

@@ -1,21 +1,22 @@
 #!/usr/bin/env node
 // xconnect: what an operator does from a shell. The same configuration as the gateway's.
 import { randomBytes } from 'node:crypto'
+import { DATABASE_USAGE, runDatabaseCommand } from './commands/database.ts'
+import { examine } from './commands/doctor.ts'
+import type { Output } from './commands/output.ts'
+import { runTokenCommand, TOKEN_USAGE } from './commands/token.ts'
+import { runWebhookCommand, WEBHOOK_USAGE } from './commands/webhook.ts'
 import { type Config, loadEnvironment, readConfig } from './config.ts'
-import { DATABASE_USAGE, runDatabaseCommand } from './database-command.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import { type Database, openDatabase, openForLong } from './db/client.ts'
 import { DirectoryInUseError } from './db/directory.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { systemClock } from './deps.ts'
-import { examine } from './doctor.ts'
 import { StartError } from './errors.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { createTargets } from './targets.ts'
 import { productionTiming } from './timing.ts'
-import { type Output, runTokenCommand, TOKEN_USAGE } from './token-command.ts'
-import { runWebhookCommand, WEBHOOK_USAGE } from './webhook-command.ts'
 import { resealAll } from './x/resealing.ts'
 
 const USAGE = `xconnect: commands for whoever runs the gateway

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { addressBlock } from '../src/client-address.ts'
+import { addressBlock } from '../src/http/client-address.ts'
 
 test.each<[string | null, string]>([
   ['203.0.113.7', '203.0.113.7'],

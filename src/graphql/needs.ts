@@ -16,9 +16,9 @@ import {
 import { z } from 'zod'
 import type { ApiScope } from '../auth/api-token.ts'
 import { mayAsOperator, mayAsUser, sessionOf, type Viewer } from '../auth/viewer.ts'
-import { challenge } from '../bearer.ts'
 import { apiScopes } from '../db/tables.ts'
 import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { challenge } from '../http/bearer.ts'
 
 /** Any one of these will do. */
 export type Needs = {

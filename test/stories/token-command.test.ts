@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runTokenCommand } from '../../src/commands/token.ts'
 import { apiTokens } from '../../src/db/tables.ts'
-import { runTokenCommand } from '../../src/token-command.ts'
 import { startWorld, type World } from '../harness.ts'
 
 let world: World

@@ -2,31 +2,25 @@
 // of a feature, the shape of the answer.
 import { type Context, Hono } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { burnApiToken } from './auth/api-token.ts'
-import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from './auth/attempt.ts'
-import { finishGithubSignIn, startGithubSignIn } from './auth/github.ts'
-import { endSession, startSession } from './auth/session.ts'
-import { sessionOf, type Viewer } from './auth/viewer.ts'
+import { burnApiToken } from '../auth/api-token.ts'
+import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from '../auth/attempt.ts'
+import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
+import { endSession, startSession } from '../auth/session.ts'
+import { sessionOf, type Viewer } from '../auth/viewer.ts'
+import { consoleRoutes } from '../console/routes.ts'
+import { isDatabaseOutage } from '../db/deadline.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import type { DocumentNotes } from '../log.ts'
+import type { Meter } from '../rate-limit.ts'
+import { readReturnTo } from '../return-to.ts'
+import { finishXConnect, startXConnect } from '../x/connect.ts'
+import type { Problem } from '../x/problems.ts'
 import { TOKEN_PARAMETER } from './bearer.ts'
-import { consoleRoutes } from './console/routes.ts'
-import { isDatabaseOutage } from './db/deadline.ts'
-import type { Deps } from './deps.ts'
-import { AppError } from './errors.ts'
-import type { HttpEnv } from './http-guards.ts'
-import {
-  guardCookies,
-  observeRequests,
-  refuseCrossSiteNavigation,
-  securityHeaders,
-  sendToPublicUrl,
-} from './http-guards.ts'
-import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './http-limits.ts'
+import type { HttpEnv } from './guards.ts'
+import { guardCookies, observeRequests, refuseCrossSiteNavigation, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
-import type { DocumentNotes } from './log.ts'
-import type { Meter } from './rate-limit.ts'
-import { readReturnTo } from './return-to.ts'
-import { finishXConnect, startXConnect } from './x/connect.ts'
-import type { Problem } from './x/problems.ts'
+import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './limits.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const FORM = 'application/x-www-form-urlencoded'

@@ -1,11 +1,11 @@
 // What every request passes: its id and its line in the log, the headers of every answer, and who may send cookies along.
 import type { MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
-import type { Viewer } from './auth/viewer.ts'
+import type { Viewer } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import type { DocumentNotes } from '../log.ts'
+import type { Meter } from '../rate-limit.ts'
 import { createAddressReader } from './client-address.ts'
-import type { Deps } from './deps.ts'
-import type { DocumentNotes } from './log.ts'
-import type { Meter } from './rate-limit.ts'
 
 /** What the middlewares hand on. */
 export type HttpEnv = {

@@ -1,10 +1,9 @@
 // xconnect webhook: the operator's webhook endpoints. They are told what happens to the accounts of users who show them to integrators.
 import { parseArgs } from 'node:util'
-import { eventTypes } from './db/tables.ts'
-import type { Deps } from './deps.ts'
-import { AppError } from './errors.ts'
-import type { EventType } from './events.ts'
-import type { Output } from './token-command.ts'
+import { eventTypes } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import type { EventType } from '../events.ts'
 import {
   createWebhookEndpoint,
   deleteWebhookEndpoint,
@@ -12,7 +11,8 @@ import {
   rotateWebhookSecret,
   updateWebhookEndpoint,
   type WebhookEndpoint,
-} from './webhooks/endpoints.ts'
+} from '../webhooks/endpoints.ts'
+import type { Output } from './output.ts'
 
 export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types account.needs_reauth,…] [--description TEXT]
                            make a webhook endpoint of the operator's, and print its secret: the only time it is shown

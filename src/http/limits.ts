@@ -1,10 +1,10 @@
 // Whose budget a request is paid from, and what its answer says of that: draft-ietf-httpapi-ratelimit-headers-11.
 import type { Context, MiddlewareHandler } from 'hono'
+import type { Deps } from '../deps.ts'
+import { createMeter, type Meter } from '../rate-limit.ts'
+import type { RateLimitName } from '../rate-limit-policies.ts'
 import { addressBlock } from './client-address.ts'
-import type { Deps } from './deps.ts'
-import type { HttpEnv } from './http-guards.ts'
-import { createMeter, type Meter } from './rate-limit.ts'
-import type { RateLimitName } from './rate-limit-policies.ts'
+import type { HttpEnv } from './guards.ts'
 
 /** The budget of whoever asks the API: a person's, wherever signed in; a token's own; where nobody is known, the address's. */
 export function openMeter(deps: Deps, c: Context<HttpEnv>): Meter {

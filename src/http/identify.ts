@@ -1,12 +1,12 @@
 // Who is asking: a browser with its cookie, or a program with an API token in the Authorization header, where alone it belongs.
 import type { Context, MiddlewareHandler } from 'hono'
-import { isSecret } from './auth/api-token-secret.ts'
-import { findSessionViewer, findTokenViewer } from './auth/viewer.ts'
+import { isSecret } from '../auth/api-token-secret.ts'
+import { findSessionViewer, findTokenViewer } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import type { ErrorCode } from '../errors.ts'
 import { type BearerError, challenge, MISPLACED_TOKEN, readBearer, TOKEN_PARAMETER } from './bearer.ts'
-import type { Deps } from './deps.ts'
-import type { ErrorCode } from './errors.ts'
-import type { HttpEnv } from './http-guards.ts'
-import { payAsAddress } from './http-limits.ts'
+import type { HttpEnv } from './guards.ts'
+import { payAsAddress } from './limits.ts'
 
 /**
  * Finds out who is asking. An Authorization header decides alone, also when it is worth nothing: whoever sends a token means to act

@@ -1,11 +1,11 @@
 // xconnect database: from the embedded database to PostgreSQL, and back.
 import path from 'node:path'
-import { type Config, isPostgresUrl, pgliteDirectory } from './config.ts'
-import { checkEncryptionKeys } from './db/canary.ts'
-import { type Database, openForLong } from './db/client.ts'
-import { copyDatabase, refuseRunningGateway } from './db/copy.ts'
-import { migrateDatabase } from './db/migrate.ts'
-import { StartError } from './errors.ts'
+import { type Config, isPostgresUrl, pgliteDirectory } from '../config.ts'
+import { checkEncryptionKeys } from '../db/canary.ts'
+import { type Database, openForLong } from '../db/client.ts'
+import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
+import { migrateDatabase } from '../db/migrate.ts'
+import { StartError } from '../errors.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
                            copy everything to an empty database, to go on there: postgres://… or a directory, the next

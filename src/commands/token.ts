@@ -1,12 +1,10 @@
 // xconnect token: the operator's API tokens, which no web page can make.
 import { parseArgs } from 'node:util'
-import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from './auth/api-token.ts'
-import { operatorScopes } from './db/tables.ts'
-import type { Deps } from './deps.ts'
-import { AppError } from './errors.ts'
-
-/** Where a command writes: what it was asked for, and what there is to say about that. */
-export type Output = { answer(line: string): void; remark(line: string): void }
+import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
+import { operatorScopes } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import type { Output } from './output.ts'
 
 export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${operatorScopes.join(',')} [--expires-in-days DAYS]
                            make an operator's API token, and print it: the only time it is shown

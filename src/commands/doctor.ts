@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm'
-import type { Config } from './config.ts'
-import { checkEncryptionKeys } from './db/canary.ts'
-import { type Database, queryRows } from './db/client.ts'
-import { countPendingMigrations } from './db/migrate.ts'
-import { callProvider, noBreaker } from './outbound.ts'
+import type { Config } from '../config.ts'
+import { checkEncryptionKeys } from '../db/canary.ts'
+import { type Database, queryRows } from '../db/client.ts'
+import { countPendingMigrations } from '../db/migrate.ts'
+import { callProvider, noBreaker } from '../outbound.ts'
 
 /** One thing that was looked at, and what to do where it is not well. */
 export type Finding = { name: string; ok: boolean; detail: string }
