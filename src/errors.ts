@@ -80,6 +80,17 @@ export const errorCodes = {
   },
   GITHUB_UNAVAILABLE: { retry: 'later', sentence: 'GitHub could not be reached. Try again shortly.' },
 
+  // Sessions.
+  SESSION_NOT_FOUND: {
+    retry: 'never',
+    sentence: 'You have no session with this id. It may have ended already: list yours with sessions.',
+  },
+  REAUTH_REQUIRED: {
+    retry: 'action',
+    sentence:
+      'This takes a sign-in within the last ten minutes. Sign in again, by opening /auth/github in this browser, then send it again.',
+  },
+
   // Leaving.
   LOGIN_MISMATCH: {
     retry: 'never',

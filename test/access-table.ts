@@ -68,7 +68,7 @@ export const PART = 'part'
 export const table: Record<string, Record<string, string>> = {
   Query: {
     nothing: 'viewer rateLimit',
-    'a session': 'apiTokens',
+    'a session': 'apiTokens sessions',
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
     'tweets:read': 'tweet tweets',
     'events:read': 'webhookDeliveries webhookEndpoints',
@@ -77,7 +77,7 @@ export const table: Record<string, Record<string, string>> = {
   },
   Mutation: {
     'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
-      rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
+      revokeOtherSessions revokeSession rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
     'accounts:write': 'disconnectAccount setLinkVisibility',
     'tweets:write': 'deleteTweet postTweet',
   },
@@ -106,6 +106,7 @@ export const table: Record<string, Record<string, string>> = {
   Event: { part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId' },
   EventConnection: { part: 'edges pageInfo' },
   EventEdge: { part: 'cursor node' },
+  Session: { part: 'createdAt current device expiresAt id lastUsedAt' },
   ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
   WebhookEndpoint: {
     part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types url',
@@ -129,6 +130,8 @@ export const table: Record<string, Record<string, string>> = {
   PostTweetPayload: { part: 'tweet userErrors' },
   ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
   RevokeApiTokenPayload: { part: 'apiToken userErrors' },
+  RevokeOtherSessionsPayload: { part: 'revokedCount' },
+  RevokeSessionPayload: { part: 'session userErrors' },
   RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
   SetLinkVisibilityPayload: { part: 'user userErrors' },
   SignOutPayload: { part: 'signedOut' },

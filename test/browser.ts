@@ -20,7 +20,8 @@ export type Answer = { headers: [string, string][]; body: string }
 /** What `finish` came to: where the browser was sent, and the outcome in that URL. */
 export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
 
-export function openBrowser(gatewayUrl: string) {
+/** Opens a browser, which says of itself that it is this one, or nothing that is known. */
+export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   const agent = new Agent()
   const cookies = new Map<string, string>()
   let answers: Answer[] | null = null
@@ -29,6 +30,7 @@ export function openBrowser(gatewayUrl: string) {
   async function request(target: string, init: RequestInit = {}): Promise<Response> {
     const url = new URL(target, gatewayUrl).href
     const headers = new Headers(init.headers as HeadersInit)
+    if (!headers.has('user-agent')) headers.set('user-agent', userAgent)
     if (isOurs(url) && cookies.size > 0 && !headers.has('cookie')) {
       headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
     }

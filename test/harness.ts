@@ -30,8 +30,8 @@ export type World = {
   advance(seconds: number): void
   /** Sets the gateway's process wrong by so much, against its database and the sandbox. */
   skewProcess(seconds: number): void
-  /** A browser that nobody is signed in with. */
-  browser(): Browser
+  /** A browser that nobody is signed in with. @param userAgent what it says that it is. */
+  browser(userAgent?: string): Browser
   /** A browser that this GitHub person has signed in with. */
   signedIn(login?: string): Promise<Browser>
   /** The same person, with this X account linked. */
@@ -110,8 +110,8 @@ export async function startWorld(
   }
   await start()
   const browsers: Browser[] = []
-  const browser = () => {
-    const opened = openBrowser(url)
+  const browser = (userAgent?: string) => {
+    const opened = openBrowser(url, userAgent)
     browsers.push(opened)
     return opened
   }

@@ -1,38 +1,64 @@
 // The only file that imports lucia, which gets no more releases. To replace it, write these functions anew.
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { and, eq, gt, inArray, lte, type SQL } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, lt, lte, ne, or, type SQL, sql } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
 import { sessions, users } from '../db/tables.ts'
-import { type Deps, transaction } from '../deps.ts'
+import { type Deps, isRowId, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
 import { recordEvent } from '../events.ts'
+import { describeDevice } from './device.ts'
 
 /** Why a session has ended. */
-export type SessionEnd = 'SIGNED_OUT' | 'REPLACED' | 'EXPIRED'
+export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
 
-/** A signed-in browser. `id` is SHA-256 of the session token. */
-export type Session = { id: string; userId: string; expiresAt: Date }
+/** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
+export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
 
+/** A session as its user may see it. `id` has nothing to do with the token, `current` is true for the one that is asking. */
+export type ListedSession = {
+  id: string
+  device: string | null
+  createdAt: Date
+  lastUsedAt: Date
+  expiresAt: Date
+  current: boolean
+}
+
+/** How many sessions are listed. */
+export const MAX_LISTED = 50
+/** How long after signing in a session may do what a stolen cookie must not be enough for. */
+export const RECENT_SIGN_IN_SECONDS = 600
 // Slides: used every now and then, a session goes on. Lucia writes the new end at half-life, so at most every 15 days.
 const IDLE_LIFETIME = new TimeSpan(30, 'd')
 // Does not slide (OWASP Session Management: an absolute timeout bounds what a stolen session is worth).
 const ABSOLUTE_LIFETIME = new TimeSpan(90, 'd')
+const USE_WRITTEN_EVERY = new TimeSpan(1, 'h')
 const SWEEP_BATCH = 500
 
 declare module 'lucia' {
   interface Register {
     Lucia: ReturnType<typeof lucia>
-    DatabaseSessionAttributes: { createdAt: Date }
+    DatabaseSessionAttributes: { createdAt: Date; lastUsedAt: Date; device: string | null }
   }
 }
 
-/** Starts a session, and returns it with the Set-Cookie header that hands its token to the browser and to nobody else. */
-export async function startSession(deps: Deps, userId: string): Promise<{ session: Session; setCookie: string }> {
+/**
+ * Starts a session, and returns it with the Set-Cookie header that hands its token to the browser and to nobody else.
+ * @param userAgent the browser's header of that name.
+ */
+export async function startSession(
+  deps: Deps,
+  userId: string,
+  userAgent: string | null,
+): Promise<{ session: Session; setCookie: string }> {
   const token = randomToken()
+  const now = deps.clock.now()
   const session = await transaction(deps, async (deps) => {
     await recordEvent(deps, { type: 'session.started', userId })
-    return lucia(deps).createSession(userId, { createdAt: deps.clock.now() }, { sessionId: sha256(token) })
+    const about = { createdAt: now, lastUsedAt: now, device: describeDevice(userAgent) }
+    return lucia(deps).createSession(userId, about, { sessionId: sha256(token) })
   })
   return { session, setCookie: lucia(deps).createSessionCookie(token).serialize() }
 }
@@ -49,21 +75,62 @@ export async function findSession(
   if (token === null) return null
   const { session } = await lucia(deps).validateSession(sha256(token))
   if (session === null) return null
-  if (session.createdAt.getTime() + ABSOLUTE_LIFETIME.milliseconds() <= deps.clock.now().getTime()) {
+  if (session.createdAt <= oldestStart(deps)) {
     await remove(deps, eq(sessions.id, session.id), 'EXPIRED')
     return null
   }
+  if (!session.fresh) await noteUse(deps, session)
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
 }
 
 /** True while a session has not ended. It is not renewed by being looked at. */
 export async function isSessionGood(deps: Deps, sessionId: string): Promise<boolean> {
-  const oldest = new Date(deps.clock.now().getTime() - ABSOLUTE_LIFETIME.milliseconds())
   const [good] = await deps.db
     .select({ id: sessions.id })
     .from(sessions)
-    .where(and(eq(sessions.id, sessionId), gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldest)))
+    .where(and(eq(sessions.id, sessionId), isLive(deps)))
   return good !== undefined
+}
+
+/**
+ * Refuses a session whose sign-in is not recent: whoever holds no more than its cookie cannot sign in again.
+ * @throws AppError REAUTH_REQUIRED
+ */
+export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt }: Session): void {
+  if (clock.now().getTime() - createdAt.getTime() > RECENT_SIGN_IN_SECONDS * 1000) throw new AppError('REAUTH_REQUIRED')
+}
+
+/** The sessions of the user whose session this is: it comes first, then the last used. */
+export async function listSessions(deps: Deps, current: Session): Promise<ListedSession[]> {
+  const found = await deps.db
+    .select()
+    .from(sessions)
+    .where(and(eq(sessions.userId, current.userId), isLive(deps)))
+    .orderBy(desc(sql`${sessions.id} = ${current.id}`), desc(sessions.lastUsedAt), desc(sessions.createdAt))
+    .limit(MAX_LISTED)
+  return found.map((row) => show(row, current))
+}
+
+/**
+ * Ends a session of the same user, which may be the one that asks: `setCookie` is then the header that removes the cookie.
+ * @throws AppError SESSION_NOT_FOUND
+ */
+export async function revokeSession(
+  deps: Deps,
+  current: Session,
+  publicId: string,
+): Promise<{ session: ListedSession; setCookie: string | null }> {
+  const isIt = and(eq(sessions.publicId, publicId), eq(sessions.userId, current.userId), isLive(deps))
+  const [ended] = isRowId(publicId) ? await remove(deps, isIt, 'REVOKED') : []
+  if (ended === undefined) throw new AppError('SESSION_NOT_FOUND', { field: ['input', 'id'] })
+  const session = show(ended, current)
+  return { session, setCookie: session.current ? lucia(deps).createBlankSessionCookie().serialize() : null }
+}
+
+/** Ends all sessions of the same user but the one that asks, and returns how many those were. */
+export async function revokeOtherSessions(deps: Deps, current: Session): Promise<number> {
+  const others = and(eq(sessions.userId, current.userId), ne(sessions.id, current.id), isLive(deps))
+  return (await remove(deps, others, 'REVOKED')).length
 }
 
 /** Ends a session in the database, and returns the Set-Cookie header that removes the cookie. */
@@ -76,25 +143,50 @@ export async function endSession(
   return { setCookie: lucia(deps).createBlankSessionCookie().serialize() }
 }
 
-/** Deletes the sessions that have expired. */
+/** Deletes the sessions whose time is over. */
 export async function sweepSessions(deps: Deps): Promise<void> {
   const expired = deps.db
     .select({ id: sessions.id })
     .from(sessions)
-    .where(lte(sessions.expiresAt, new Date()))
+    .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
     .limit(SWEEP_BATCH)
   let removed: number
-  do removed = await remove(deps, inArray(sessions.id, expired), 'EXPIRED')
+  do removed = (await remove(deps, inArray(sessions.id, expired), 'EXPIRED')).length
   while (removed === SWEEP_BATCH)
 }
 
+type Row = typeof sessions.$inferSelect
+
 // Of any number of callers, one finds the row and says so.
-function remove(deps: Deps, which: SQL, reason: SessionEnd): Promise<number> {
+function remove(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<Row[]> {
   return transaction(deps, async (deps) => {
-    const ended = await deps.db.delete(sessions).where(which).returning({ userId: sessions.userId })
+    const ended = await deps.db.delete(sessions).where(which).returning()
     await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
-    return ended.length
+    return ended
   })
+}
+
+function show({ id, publicId, device, createdAt, lastUsedAt, expiresAt }: Row, current: Session): ListedSession {
+  const end = Math.min(expiresAt.getTime(), createdAt.getTime() + ABSOLUTE_LIFETIME.milliseconds())
+  return { id: publicId, device, createdAt, lastUsedAt, expiresAt: new Date(end), current: id === current.id }
+}
+
+function isLive(deps: Deps): SQL | undefined {
+  return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
+}
+
+// Whatever began then is over.
+function oldestStart({ clock }: Deps): Date {
+  return new Date(clock.now().getTime() - ABSOLUTE_LIFETIME.milliseconds())
+}
+
+async function noteUse(deps: Deps, session: { id: string; lastUsedAt: Date }): Promise<void> {
+  const now = deps.clock.now()
+  const due = new Date(now.getTime() - USE_WRITTEN_EVERY.milliseconds())
+  if (session.lastUsedAt > due) return
+  // Judged again by the statement itself: of many requests at once, one writes.
+  const isIt = and(eq(sessions.id, session.id), lte(sessions.lastUsedAt, due))
+  await deps.db.update(sessions).set({ lastUsedAt: now }).where(isIt)
 }
 
 function lucia(deps: Deps) {
@@ -105,6 +197,14 @@ function lucia(deps: Deps) {
   adapter.deleteSession = async (sessionId) => {
     await remove(deps, eq(sessions.id, sessionId), 'EXPIRED')
   }
+  // And at half-life for each request of many at once, of which one is to write.
+  adapter.updateSessionExpiration = async (sessionId, expiresAt) => {
+    const written = new Date(expiresAt.getTime() - USE_WRITTEN_EVERY.milliseconds())
+    await deps.db
+      .update(sessions)
+      .set({ expiresAt, lastUsedAt: deps.clock.now() })
+      .where(and(eq(sessions.id, sessionId), lt(sessions.expiresAt, written)))
+  }
   return new Lucia(adapter, {
     sessionExpiresIn: IDLE_LIFETIME,
     sessionCookie: {
@@ -112,7 +212,7 @@ function lucia(deps: Deps) {
       // Lax, not Strict: the provider's redirect back to us must bring the cookie along.
       attributes: { secure, sameSite: 'lax', path: '/' },
     },
-    getSessionAttributes: ({ createdAt }) => ({ createdAt }),
+    getSessionAttributes: ({ createdAt, lastUsedAt }) => ({ createdAt, lastUsedAt }),
   })
 }
 

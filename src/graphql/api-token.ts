@@ -10,7 +10,7 @@ import {
 } from '../auth/api-token.ts'
 import { apiScopes } from '../db/tables.ts'
 import { builder } from './builder.ts'
-import { getSession } from './context.ts'
+import { getRecentSession, getSession } from './context.ts'
 import { payloadRef, toPayload } from './user-error.ts'
 
 const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
@@ -116,13 +116,13 @@ builder.mutationFields((t) => ({
   createApiToken: t.field({
     type: CreateApiTokenPayloadRef,
     authScopes: { session: true },
-    description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once.`,
+    description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.`,
     args: { input: t.arg({ type: CreateApiTokenInput, required: true, description: 'What it is for.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() =>
         createApiToken(
           context.deps,
-          { userId: getSession(context).user.id },
+          { userId: getRecentSession(context).user.id },
           { ...input, expiresInDays: input.expiresInDays ?? null },
         ),
       ),

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { requireRecentSignIn } from '../auth/session.ts'
 import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import type { DocumentNotes } from '../log.ts'
@@ -48,4 +49,14 @@ export function getSession({ viewer }: GraphqlContext): SessionViewer {
   const session = sessionOf(viewer)
   if (session === null) throw new Error('Bug: a field that needs a session let in somebody without')
   return session
+}
+
+/**
+ * As `getSession`, for what a stolen cookie must not be enough for.
+ * @throws AppError REAUTH_REQUIRED
+ */
+export function getRecentSession(context: GraphqlContext): SessionViewer {
+  const viewer = getSession(context)
+  requireRecentSignIn(context.deps, viewer.session)
+  return viewer
 }

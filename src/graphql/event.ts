@@ -32,7 +32,8 @@ const typeDescriptions: Record<EventType, string> = {
     'It was found out what became of such a tweet. `reason`: POSTED, or the ErrorCode of why it was not.',
   'tweet.deleted': 'A tweet was deleted through this API.',
   'session.started': 'The user signed in.',
-  'session.ended': 'A session has ended. `reason`: SIGNED_OUT, REPLACED (by a sign-in in the same browser) or EXPIRED.',
+  'session.ended':
+    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED.',
   'token.created': 'An API token was made.',
   'token.revoked':
     'An API token was revoked. `reason`: BURNED where whoever had it ended it; null where its owner did.',

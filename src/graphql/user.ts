@@ -3,7 +3,7 @@ import type { User } from '../auth/viewer.ts'
 import type { LinkVisibility } from '../link-visibility.ts'
 import { deleteUser } from '../user-deletion.ts'
 import { builder, describeValues } from './builder.ts'
-import { getSession } from './context.ts'
+import { getRecentSession, getSession } from './context.ts'
 import { payloadRef, toPayload } from './user-error.ts'
 
 const visibilityDescriptions: Record<LinkVisibility, string> = {
@@ -100,16 +100,15 @@ builder.mutationField('deleteViewer', (t) =>
     type: DeleteViewerPayloadRef,
     authScopes: { session: true },
     description:
-      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user.',
+      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.',
     args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'Whom to delete.' }) },
-    resolve: (_, { input }, context) => {
-      const { user, session } = getSession(context)
-      return toPayload(async () => {
+    resolve: (_, { input }, context) =>
+      toPayload(async () => {
+        const { user, session } = getRecentSession(context)
         await deleteUser(context.deps, user, input.login)
         const { setCookie } = await endSession(context.deps, session.id, 'SIGNED_OUT')
         context.setCookie(setCookie)
         return user.id
-      })
-    },
+      }),
   }),
 )

@@ -136,7 +136,7 @@ function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       const planted = sessionOf(c.var.viewer)
       if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
-      const { setCookie: session } = await startSession(deps, user.id)
+      const { setCookie: session } = await startSession(deps, user.id, c.req.header('user-agent') ?? null)
       c.header('set-cookie', session, { append: true })
       return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
     } catch (error) {

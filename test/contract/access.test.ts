@@ -81,7 +81,7 @@ function viewerOf(asker: Asker): Viewer | null {
   const user = { id: 'mara' } as User
   if (scopes === null) return null
   if (scopes === 'session')
-    return { kind: 'SESSION', user, session: { id: 's', userId: 'mara', expiresAt: new Date() } }
+    return { kind: 'SESSION', user, session: { id: 's', userId: 'mara', createdAt: new Date(), expiresAt: new Date() } }
   const apiToken = { id: 'token', scopes: [...scopes] as ApiScope[] } as ApiToken
   return asker.startsWith('operator') ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }
 }

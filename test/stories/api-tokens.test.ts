@@ -179,6 +179,7 @@ describe('the list', () => {
     const person = await world.signedIn('tomasz-k')
     const old = await createGood(person, { name: 'expired', expiresInDays: 1 })
     world.advance(2 * DAY)
+    await person.signIn('tomasz-k')
     const revoked = await createGood(person, { name: 'revoked' })
     await revoke(person, revoked.apiToken.id)
     const good = await createGood(person, { name: 'good', expiresInDays: 300 })

@@ -103,11 +103,12 @@ test('with another login deletes nothing', async () => {
 test('wins over a refresh in flight, and what that brings is revoked', async () => {
   const account = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
   world.advance(UNTIL_ENDED_SECONDS)
+  const leaving = await world.signedIn('tomasz-k')
   world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 1_000 }))
   const x = watchX(world)
   const posting = account.post().catch(() => null)
   await vi.waitFor(() => expect(account.grant().rotations).toBe(1))
-  expect(await deleteViewer(account.person, 'tomasz-k')).toMatchObject({ deletedUserId: account.userId })
+  expect(await deleteViewer(leaving, 'tomasz-k')).toMatchObject({ deletedUserId: account.userId })
   await posting
   expect(x.posts()).toBe(0)
   await untilNoRows(account.userId)
