@@ -108,7 +108,10 @@ describeInChromium('The console', () => {
       })
     expect(await (await use()).json()).toEqual({ data: { viewer: { login: 'yuki-ito' }, connectedAccounts: [] } })
 
+    // A reload would cut off what has not been answered.
+    const kept = page.waitForResponse((response) => /SetLinkVisibility/.test(response.request().postData() ?? ''))
     await programs.getByRole('checkbox', { name: 'Show my links' }).check()
+    await kept
     await page.reload()
     await token.getByText('Used just now').waitFor()
     expect(await page.content()).not.toContain(secret)
@@ -118,6 +121,61 @@ describeInChromium('The console', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
     await token.waitFor({ state: 'detached' })
     expect((await use()).status).toBe(401)
+  })
+
+  test('S-10 a person whose sign-in is old is led through another, and back to the form as it was', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'yuki-ito')
+    const programs = page.getByRole('region', { name: 'Programs' })
+    await programs.getByRole('button', { name: 'New API token' }).click()
+    await programs.getByRole('textbox', { name: 'Name' }).fill('Late bot')
+    await programs.getByRole('checkbox', { name: 'post and delete tweets' }).check()
+    await programs.getByRole('combobox').selectOption('a year')
+    world.advance(601)
+    await programs.getByRole('button', { name: 'Make the token' }).click()
+    await programs.getByText('you must have signed in within the last ten minutes').waitFor()
+    await programs.getByRole('link', { name: 'Sign in again' }).click()
+    await page.getByRole('radio', { name: 'yuki-ito' }).check()
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    expect(await programs.getByRole('textbox', { name: 'Name' }).inputValue()).toBe('Late bot')
+    await programs.getByRole('button', { name: 'Make the token' }).click()
+    const secret = await programs.getByRole('textbox', { name: 'Your new token' }).inputValue()
+    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+    const made = programs.getByRole('listitem').filter({ hasText: 'Late bot' })
+    expect(await made.textContent()).toMatch(/tweets:write/)
+    expect(await made.textContent()).not.toMatch(/tweets:read|accounts:/)
+    await page.reload()
+    expect(await programs.getByRole('form', { name: 'New API token' }).isVisible()).toBe(false)
+    expect(visit.complaints).toEqual([])
+  })
+
+  test('S-07 a person sees where they are signed in, and signs out one browser, then all others', async () => {
+    const others = [await openPage(browser, world), await openPage(browser, world), await openPage(browser, world)]
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    for (const other of [...others, visit]) await signIn(other.page, world, 'Tomasz Kowal')
+    const sessions = page.getByRole('region', { name: 'Sessions' })
+    const entries = sessions.getByRole('listitem')
+    expect(await entries.count()).toBe(4)
+    expect(await entries.first().textContent()).toMatch(/Chrome on \w+.*This one.*Signed in just now/s)
+    expect(await entries.first().getByRole('button').count()).toBe(0)
+    // The last to sign in before this one comes next.
+    await entries.nth(1).getByRole('button', { name: 'Sign out' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
+    await vi.waitFor(async () => expect(await entries.count()).toBe(3))
+    await others[2]?.page.reload()
+    await others[2]?.page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+    await sessions.getByRole('button', { name: 'Sign out everywhere else' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
+    await vi.waitFor(async () => expect(await entries.count()).toBe(1))
+    expect(await sessions.getByRole('button', { name: 'Sign out everywhere else' }).isVisible()).toBe(false)
+    for (const other of others) {
+      await other.page.reload()
+      await other.page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+      await other[Symbol.asyncDispose]()
+    }
+    expect(visit.complaints).toEqual([])
   })
 
   test('a declined consent is said in words, once, and links nothing', async () => {

@@ -32,6 +32,14 @@ export type ApiToken = {
   lastUsedAt: string | null
 }
 
+export type Session = {
+  id: string
+  device: string | null
+  createdAt: string
+  lastUsedAt: string
+  current: boolean
+}
+
 export type Account = {
   id: string
   username: string
@@ -83,6 +91,9 @@ type Operations = {
     { createApiToken: { secret: string | null; userErrors: UserError[] } },
   ]
   RevokeApiToken: [{ input: { id: string } }, { revokeApiToken: { userErrors: UserError[] } }]
+  Sessions: [Record<string, never>, { sessions: Session[] }]
+  RevokeSession: [{ input: { id: string } }, { revokeSession: { userErrors: UserError[] } }]
+  RevokeOtherSessions: [Record<string, never>, { revokeOtherSessions: { revokedCount: number } }]
   SetLinkVisibility: [{ input: { visibility: LinkVisibility } }, { setLinkVisibility: { userErrors: UserError[] } }]
   Tweets: [{ first: number; after?: string | null }, { tweets: PageOfTweets }]
   PostTweet: [

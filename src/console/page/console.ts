@@ -6,6 +6,8 @@ import { forgetDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
 import { createPrograms } from './programs.ts'
+import { createSessionList } from './sessions.ts'
+import { forgetTokenDraft } from './token-draft.ts'
 import { createTweetList } from './tweets.ts'
 
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
@@ -14,6 +16,7 @@ const accountList = createAccountList({ changed: showOutcome, error: explain })
 const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
 const programs = createPrograms({ error: explain })
+const sessionList = createSessionList({ error: explain })
 const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
@@ -41,12 +44,14 @@ async function showSignedIn(viewer: Viewer): Promise<void> {
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
   programs.setVisibility(viewer.linkVisibility)
-  await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh()])
+  await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh(), sessionList.refresh()])
   show('signed-in')
+  programs.resume()
 }
 
 function showSignedOut(): void {
   forgetDraft()
+  forgetTokenDraft()
   show('signed-out')
 }
 

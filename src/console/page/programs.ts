@@ -1,16 +1,24 @@
 import { type ApiToken, type LinkVisibility, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
+import { restoreTokenDraft, saveTokenDraft } from './token-draft.ts'
 import { sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
 
 /** Shows what programs there are, and what they may see. */
-export type Programs = { refresh(): Promise<void>; setVisibility(visibility: LinkVisibility): void }
+export type Programs = {
+  refresh(): Promise<void>
+  /** Goes on with a token that the person was about to make, before they had to sign in again. */
+  resume(): void
+  setVisibility(visibility: LinkVisibility): void
+}
 
 /** Makes the part for programs work: the list of API tokens, the form for another, and who may see the links. */
 export function createPrograms(on: { error(error: unknown): void }): Programs {
   const form = find(document, '#token-form', HTMLFormElement)
   const opener = find(document, '#new-token', HTMLButtonElement)
   const name = find(form, '#token-name', HTMLInputElement)
+  const makeButton = find(form, '#token-make', HTMLButtonElement)
+  const signIn = find(form, '#token-sign-in', HTMLAnchorElement)
   const fresh = find(document, '#fresh-token', HTMLElement)
   const secretField = find(document, '#token-secret', HTMLInputElement)
   const problem = find(document, '#tokens-problem', HTMLElement)
@@ -31,8 +39,23 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   function showForm(isOpen: boolean): void {
     form.hidden = !isOpen
     opener.hidden = isOpen
+    askForSignIn(false)
     if (isOpen) name.focus()
     else opener.focus()
+  }
+
+  // Only where it is too long ago: most have just signed in.
+  function askForSignIn(isNeeded: boolean): void {
+    find(form, '#token-sign-in-reason', HTMLElement).hidden = !isNeeded
+    signIn.hidden = !isNeeded
+    makeButton.hidden = isNeeded
+    if (isNeeded) signIn.focus()
+  }
+
+  function resume(): void {
+    if (!restoreTokenDraft(form)) return
+    showForm(true)
+    makeButton.focus()
   }
 
   async function make(): Promise<void> {
@@ -44,7 +67,9 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
         expiresInDays: Number(chosen.get('days')),
       },
     })
-    setText(problem, createApiToken.userErrors[0]?.message ?? null)
+    const [error] = createApiToken.userErrors
+    if (error?.code === 'REAUTH_REQUIRED') return askForSignIn(true)
+    setText(problem, error?.message ?? null)
     if (createApiToken.secret === null) return
     form.reset()
     showForm(false)
@@ -111,7 +136,8 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     setText(problem, null)
     showForm(false)
   })
-  onClick(find(form, '#token-make', HTMLButtonElement), () => guarded(make))
+  onClick(makeButton, () => guarded(make))
+  signIn.addEventListener('click', () => saveTokenDraft(form))
   onClick(find(fresh, '#token-copy', HTMLButtonElement), async () => {
     secretField.select()
     await navigator.clipboard.writeText(secretField.value).then(
@@ -127,6 +153,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   visible.addEventListener('change', () => void guarded(setVisibility))
   return {
     refresh,
+    resume,
     setVisibility: (visibility) => {
       visible.checked = visibility === 'INTEGRATORS'
     },

@@ -86,6 +86,11 @@ export function sayWhen(moment: string): string {
   return date.format(new Date(moment))
 }
 
+/** As `sayWhen`, for a moment that is written down once an hour. */
+export function sayUse(moment: string): string {
+  return Date.now() - Date.parse(moment) < 3_600_000 ? 'within the last hour' : sayWhen(moment)
+}
+
 /** `23 Nov 2026, 18:04` */
 export function sayMoment(moment: string): string {
   return absoluteTime.format(new Date(moment))

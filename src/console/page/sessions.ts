@@ -1,0 +1,70 @@
+import { request, type Session } from './api.ts'
+import { confirm } from './confirmation.ts'
+import { copyTemplate, find, onClick, setText } from './elements.ts'
+import { sayMoment, sayUse, sayWhen } from './wording.ts'
+
+/** Shows where the person is signed in. */
+export type SessionList = { refresh(): Promise<void> }
+
+/** Makes the list of sessions work: each can be ended, and all but this one at once. */
+export function createSessionList(on: { error(error: unknown): void }): SessionList {
+  const title = find(document, '#sessions-title', HTMLElement)
+  const endOthers = find(document, '#end-sessions', HTMLButtonElement)
+  const problem = find(document, '#sessions-problem', HTMLElement)
+
+  async function refresh(): Promise<void> {
+    const { sessions } = await request('Sessions', {})
+    find(document, '#sessions', HTMLElement).replaceChildren(...sessions.map(createItem))
+    endOthers.hidden = sessions.every(({ current }) => current)
+  }
+
+  async function guarded(work: () => Promise<void>): Promise<void> {
+    setText(problem, null)
+    await work().catch(on.error)
+  }
+
+  async function end({ id, device }: Session): Promise<void> {
+    const isSure = await confirm({
+      title: `Sign out ${device ?? 'that browser'}?`,
+      text: 'Whoever uses it is signed out at once. API tokens that were made there stay good.',
+      action: 'Sign out',
+    })
+    if (!isSure) return
+    const { revokeSession } = await request('RevokeSession', { input: { id } })
+    setText(problem, revokeSession.userErrors[0]?.message ?? null)
+    await refresh()
+    title.focus()
+  }
+
+  async function endAllOthers(): Promise<void> {
+    const isSure = await confirm({
+      title: 'Sign out everywhere else?',
+      text: 'Every browser but this one is signed out at once. API tokens stay good: revoke those under Programs.',
+      action: 'Sign out',
+    })
+    if (!isSure) return
+    await request('RevokeOtherSessions', {})
+    await refresh()
+    title.focus()
+  }
+
+  function createItem(session: Session): HTMLElement {
+    const { device, createdAt, lastUsedAt, current } = session
+    const item = copyTemplate('#session-template')
+    find(item, '.name', HTMLElement).textContent = device ?? 'Unknown browser'
+    find(item, '.badge', HTMLElement).hidden = !current
+    const facts = find(item, '.facts', HTMLElement)
+    facts.textContent = current
+      ? `Signed in ${sayWhen(createdAt)}`
+      : `Signed in ${sayWhen(createdAt)}, used ${sayUse(lastUsedAt)}`
+    facts.title = `Signed in ${sayMoment(createdAt)}`
+    const button = find(item, '.end', HTMLButtonElement)
+    button.hidden = current
+    button.setAttribute('aria-description', facts.textContent)
+    onClick(button, () => guarded(() => end(session)))
+    return item
+  }
+
+  onClick(endOthers, () => guarded(endAllOthers))
+  return { refresh }
+}
