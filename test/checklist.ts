@@ -7,20 +7,23 @@ const root = join(import.meta.dirname, '..')
 /** `O-01` and the like, as the first thing of a title or after another word. */
 export const CHECKLIST_ID = /\b[OLTSCKGIWE]-\d\d\b/g
 
-/** A row: its id, and the files (`test/stories/sessions.test.ts`) that it names. */
-export type ChecklistRow = { id: string; files: string[] }
+/** A row: its id, what holds, and the files (`test/stories/sessions.test.ts`) that it names. */
+export type ChecklistRow = { id: string; sentence: string; files: string[] }
 
 /** The checklist as it stands in SECURITY.md, in its order. */
 export function readChecklist(): ChecklistRow[] {
   const text = readFileSync(join(root, 'SECURITY.md'), 'utf8')
-  return [...text.matchAll(/^\| ([A-Z]-\d\d) \|.*\| (.*?) ?\|$/gm)].map(([, id = '', files = '']) => ({
-    id,
-    files: [...files.matchAll(/`([^`]+)`/g)].map(([, file = '']) => `test/${file}`),
-  }))
+  return [...text.matchAll(/^\| ([A-Z]-\d\d) \| (.*) \| (.*?) ?\|$/gm)].map(
+    ([, id = '', sentence = '', files = '']) => ({
+      id,
+      sentence,
+      files: [...files.matchAll(/`([^`]+)`/g)].map(([, file = '']) => `test/${file}`),
+    }),
+  )
 }
 
 /** Which ids stand in the titles of which test files. A title begins its line, as the formatter leaves it. */
-export function findChecklistTests(): ChecklistRow[] {
+export function findChecklistTests(): Omit<ChecklistRow, 'sentence'>[] {
   const filesOfId = new Map<string, Set<string>>()
   for (const file of globSync('test/**/*.test.ts', { cwd: root }).sort()) {
     const titles = readFileSync(join(root, file), 'utf8').matchAll(
