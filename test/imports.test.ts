@@ -43,6 +43,7 @@ const rule: ImportRule = {
         'log.ts',
         'outbound.ts',
         'rate-limit-policies.ts',
+        'redaction.ts',
         'signals.ts',
         'targets.ts',
         'timing.ts',
