@@ -6,7 +6,7 @@ const reportFile = process.env.VITEST_REPORT
 /** Which test files run where. */
 export const testFiles = {
   /** The sandbox, contracts and rules need no database: they run once. */
-  unit: ['test/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts'],
+  unit: ['test/*.test.ts', 'test/fuzz/**/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts'],
   /** Every story runs on both databases, so that neither is the one that should work too. */
   stories: ['test/stories/**/*.test.ts'],
   /** A browser or a second gateway wants the machine for itself. */

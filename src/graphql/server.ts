@@ -79,7 +79,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   })
   // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
   return async (request, about) => {
-    const response = await yoga.fetch(new Request(request, { signal: null }), about)
+    const response = withReason(await yoga.fetch(new Request(request, { signal: null }), about))
     if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
     if (about.meter.wasAsked()) return response
     // What was no document to run is paid for afterwards, so that junk is not free.
@@ -91,6 +91,13 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
       return Response.json({ errors: [describe(deps, error, about.requestId)] })
     }
   }
+}
+
+// Yoga says nothing of why where the client takes no kind of answer that there is.
+function withReason(response: Response): Response {
+  if (response.status !== 406 || response.body !== null) return response
+  const message = 'Answers are JSON, or for a subscription a stream of events: send "accept: application/json".'
+  return Response.json({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode } }] }, response)
 }
 
 // Counted by the parser, so that a document of brackets alone cannot exhaust the stack.
