@@ -34,6 +34,10 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     if (isOurs(url) && cookies.size > 0 && !headers.has('cookie')) {
       headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
     }
+    // What a page of ours would send, unless the story says what came instead.
+    const isRead = (init.method ?? 'GET') === 'GET' || init.method === 'HEAD'
+    const saysFrom = headers.has('sec-fetch-site') || headers.has('origin')
+    if (isOurs(url) && !isRead && !saysFrom) headers.set('sec-fetch-site', 'same-origin')
     const response = await fetch(url, { ...init, headers: [...headers], redirect: 'manual', dispatcher: agent })
     if (isOurs(url)) for (const header of response.headers.getSetCookie()) keep(header)
     if (isOurs(url)) answers?.push({ headers: [...response.headers], body: await response.clone().text() })

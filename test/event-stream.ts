@@ -25,7 +25,12 @@ export async function openStream(
   const hangingUp = new AbortController()
   const response = await fetch(new URL('/graphql', gatewayUrl), {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...headers },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      'sec-fetch-site': 'same-origin',
+      ...headers,
+    },
     body: JSON.stringify({ query: readOperation('follow-events'), variables }),
     signal: signal === undefined ? hangingUp.signal : AbortSignal.any([signal, hangingUp.signal]),
     dispatcher: agent,

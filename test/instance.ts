@@ -58,7 +58,7 @@ export function openInstance(world: World) {
   async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiAnswer> {
     const response = await request('/graphql', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...headers },
       body: JSON.stringify({ query, variables }),
     })
     const text = await response.text()

@@ -110,8 +110,9 @@ export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
 
 /**
  * Refuses what a browser sends with our cookie on behalf of another site (OWASP CSRF, Fetch Metadata), and answers the front ends of
- * the listed origins with the CORS headers they need. A request that names no site comes from no browser, and one with an Authorization
- * header brings nothing that a browser adds by itself: its cookie is not looked at.
+ * the listed origins with the CORS headers they need. Browsers older than Sec-Fetch-Site say Origin; what says neither and brings a
+ * cookie all the same is refused too. With an Authorization header there is nothing that a browser adds by itself: the cookie is not
+ * looked at.
  */
 export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
   const { publicUrl, allowedOrigins } = deps.config
@@ -132,13 +133,15 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
       return c.body(null, 204)
     }
     const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
-    const isOwn = site === undefined ? origin === undefined || origin === publicUrl : site === 'same-origin'
-    const ridesOnCookie = c.req.header('authorization') === undefined
-    if (!isRead && ridesOnCookie && !isOwn && !isListed) {
-      return c.json(
-        { error: 'This request comes from another site. Its origin must be listed in ALLOWED_ORIGINS.' },
-        403,
-      )
+    const isSilent = site === undefined && origin === undefined
+    // Judged by what the browser says of itself. Origin is null for a form on our own pages, which send no referrer.
+    const isOwn = site === undefined ? origin === publicUrl : site === 'same-origin'
+    const mayAct = isSilent ? c.req.header('cookie') === undefined : isOwn || isListed
+    if (!isRead && c.req.header('authorization') === undefined && !mayAct) {
+      const error = isSilent
+        ? 'A request with a cookie must say which page it comes from, by Sec-Fetch-Site or Origin. Programs send an API token instead.'
+        : 'This request comes from another site. Its origin must be listed in ALLOWED_ORIGINS.'
+      return c.json({ error }, 403)
     }
     await next()
     // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.

@@ -131,7 +131,7 @@ async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> 
     const response = await request(`${url}/graphql`, {
       method: 'POST',
       dispatcher: agent,
-      headers: { 'content-type': 'application/json', cookie: post.link.cookie },
+      headers: { 'content-type': 'application/json', cookie: post.link.cookie, 'sec-fetch-site': 'same-origin' },
       body: JSON.stringify({
         query: DOCUMENT,
         variables: { input: { text: post.text, accountId: post.link.accountId, idempotencyKey: post.key } },

@@ -42,7 +42,9 @@ export async function runPgliteKills({ rounds }: { rounds: number }, random: Ran
 }
 
 async function countMissing(stage: Stage, [link]: readonly Link[], ids: readonly string[]): Promise<number> {
-  const client = new GraphQLClient(`${stage.publicUrl}/graphql`, { headers: { cookie: link?.cookie ?? '' } })
+  const client = new GraphQLClient(`${stage.publicUrl}/graphql`, {
+    headers: { cookie: link?.cookie ?? '', 'sec-fetch-site': 'same-origin' },
+  })
   const document = readOperation('tweet')
   let missing = 0
   for (const id of ids) {

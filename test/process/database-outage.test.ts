@@ -39,6 +39,7 @@ test('a frozen database makes requests fail and not hang, /readyz say no and /he
         method: 'POST',
         headers: {
           'content-type': 'application/json',
+          'sec-fetch-site': 'same-origin',
           cookie: [...cookie].map(([name, value]) => `${name}=${value}`).join('; '),
         },
         body: JSON.stringify({ query: '{ viewer { login } }' }),

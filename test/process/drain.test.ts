@@ -27,7 +27,7 @@ test('SIGTERM waits for a tweet that X has been asked for, also when its caller 
   const caller = new AbortController()
   const call = fetch(`${slot.url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', cookie: link.cookie },
+    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
     body: JSON.stringify({
       query: readOperation('post-tweet'),
       variables: { input: { text: 'Posted for nobody to hear', accountId: link.accountId } },

@@ -23,7 +23,7 @@ async function open(processes: number): Promise<{ arena: Arena; link: Link; urls
 async function post(url: string, link: Link, text: string): Promise<string> {
   const answer = await fetch(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', cookie: link.cookie },
+    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
     body: JSON.stringify({
       query: 'mutation ($input: PostTweetInput!) { postTweet(input: $input) { tweet { id } } }',
       variables: { input: { text, accountId: link.accountId } },
@@ -75,7 +75,12 @@ test('SIGTERM completes the streams, also one whose client reads nothing, and en
   const streams = await Promise.all(Array.from({ length: 5 }, () => openStream(urls[0] ?? '', { cookie: link.cookie })))
   const deaf = await fetch(`${urls[0]}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'text/event-stream', cookie: link.cookie },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+      cookie: link.cookie,
+      'sec-fetch-site': 'same-origin',
+    },
     body: JSON.stringify({ query: 'subscription { events { cursor } }' }),
   })
   const startedAt = performance.now()
