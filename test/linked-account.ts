@@ -1,7 +1,9 @@
 // An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
 import { eq, type SQL } from 'drizzle-orm'
+import { unseal } from '../src/crypto.ts'
 import { connectedAccounts, oauthTokens, tweets } from '../src/db/tables.ts'
 import type { Fault } from '../src/sandbox/faults.ts'
+import { tokenPlace } from '../src/x/sealed-tokens.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
 
@@ -43,6 +45,10 @@ export async function linkAccount(world: World, options: { person?: Browser; sco
   if (row === undefined) throw new Error(`There is no row of @${username}`)
   const { id, userId } = row
   let posted = 0
+  const tokens = async () => {
+    const [row] = await world.db().select().from(oauthTokens).where(eq(oauthTokens.accountId, id))
+    return row ?? null
+  }
 
   return {
     person,
@@ -81,9 +87,12 @@ export async function linkAccount(world: World, options: { person?: Browser; sco
       return found
     },
     /** The row of its tokens; null when there is none. */
-    async tokens(): Promise<typeof oauthTokens.$inferSelect | null> {
-      const [tokens] = await world.db().select().from(oauthTokens).where(eq(oauthTokens.accountId, id))
-      return tokens ?? null
+    tokens,
+    /** The refresh token that the gateway has stored, whatever X makes of it; null when it has none. */
+    async storedRefreshToken(): Promise<string | null> {
+      const sealed = (await tokens())?.refreshTokenSealed ?? null
+      const place = tokenPlace({ accountId: id, userId }, 'refreshTokenSealed')
+      return sealed === null ? null : unseal(world.config.encryptionKeys, place, sealed)
     },
     /** Seeds a state of its tokens. */
     async setTokens(values: Partial<typeof oauthTokens.$inferInsert>): Promise<void> {
@@ -117,7 +126,7 @@ export function watchX(world: World) {
   }
 }
 
-/** As X stands when a process that was killed had its refresh answered. */
+/** As X stands when a process that was killed had its refresh answered, whether by a new pair or by a refusal. */
 export async function spendAtX(world: World, account: LinkedAccount): Promise<void> {
   const { clientId, clientSecret } = world.config.x
   const answer = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
@@ -128,10 +137,10 @@ export async function spendAtX(world: World, account: LinkedAccount): Promise<vo
     },
     body: new URLSearchParams({
       grant_type: 'refresh_token',
-      refresh_token: account.grant().refreshToken ?? '',
+      refresh_token: (await account.storedRefreshToken()) ?? '',
     }).toString(),
   })
-  if (answer.status !== 200) throw new Error(`X answered ${answer.status}`)
+  if (answer.status !== 200 && answer.status !== 400) throw new Error(`X answered ${answer.status}`)
 }
 
 /** The rows of a query, whichever database answers: postgres.js gives a list, PGlite an object with one. */
