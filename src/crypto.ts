@@ -22,11 +22,14 @@ export type SealedPlace = { table: string; column: string; accountId: string; us
 export class UnsealError extends Error {
   /** KEY_MISSING: the operator took its key away, and may bring it back. ALTERED: it was changed, or belongs elsewhere. */
   readonly reason: 'KEY_MISSING' | 'ALTERED'
+  /** The id of the missing key; null for what was altered. */
+  readonly keyId: string | null
 
-  constructor(reason: UnsealError['reason'], detail: string) {
+  constructor(reason: UnsealError['reason'], detail: string, keyId: string | null = null) {
     super(detail)
     this.name = 'UnsealError'
     this.reason = reason
+    this.keyId = keyId
   }
 }
 
@@ -72,7 +75,11 @@ export function unseal(keys: KeyRing, place: SealedPlace, sealed: string): strin
   const id = sealedKeyId(sealed)
   const key = keys.find((candidate) => candidate.id === id)
   if (key === undefined) {
-    throw new UnsealError('KEY_MISSING', `A sealed value needs the encryption key "${id}", which is not configured.`)
+    throw new UnsealError(
+      'KEY_MISSING',
+      `A sealed value needs the encryption key "${id}", which is not configured.`,
+      id,
+    )
   }
   const start = 2 + Buffer.byteLength(id)
   if (bytes.length < start + SALT_BYTES + NONCE_BYTES + TAG_BYTES)

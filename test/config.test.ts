@@ -234,7 +234,7 @@ describe('RATE_LIMITS', () => {
   })
 })
 
-describe('encryption keys', () => {
+describe('E-05 encryption keys', () => {
   test.each<[string, string]>([
     ['too short', `k1:${randomBytes(31).toString('base64')}`],
     ['too long', `k1:${randomBytes(33).toString('base64')}`],
@@ -283,7 +283,7 @@ describe('encryption keys', () => {
   })
 })
 
-test('a secret comes from a file too; both ways at once, or an unreadable file, are refused', () => {
+test('E-09 a secret comes from a file too; both ways at once, or an unreadable file, are refused', () => {
   const file = `${newDirectory()}.secret`
   writeFileSync(file, `${SECRET}\n`)
   const environment = { ...production(), GITHUB_CLIENT_SECRET: '', GITHUB_CLIENT_SECRET_FILE: file }
@@ -295,7 +295,7 @@ test('a secret comes from a file too; both ways at once, or an unreadable file, 
   expect(readFileSync(file, 'utf8')).toBe(`${SECRET}\n`)
 })
 
-describe('addresses', () => {
+describe('T-07 addresses', () => {
   test.each([
     ['PUBLIC_URL', 'http://gateway.example.com'],
     ['PUBLIC_URL', 'https://gateway.example.com/path'],
@@ -333,7 +333,7 @@ describe('addresses', () => {
   )
 })
 
-test('no value of a secret is ever in a message, however wrong everything is', () => {
+test('E-01 no value of a secret is ever in a message, however wrong everything is', () => {
   const secret = { ...production(), PORT: 'x', LOG_LEVEL: 'x', ENCRYPTION_KEYS: `k1:${SECRET},${SECRET}` }
   expect(problemsOf({ ...secret, DATABASE_URL: `mysql://u:${SECRET}@h/d` }).length).toBeGreaterThan(3)
   expect(problemsOf({ ENCRYPTION_KEYS: SECRET, GITHUB_CLIENT_SECRET: SECRET })).not.toEqual([])

@@ -87,11 +87,30 @@ const rule: ImportRule = {
       pattern: /\bprocess\s*(?:\.\s*env\b|\[)|['"]node:process['"]/,
       places: ['config.ts', 'sandbox/server.ts'],
     },
+    {
+      // What is compared is a hash, by a unique index or as here; null, undefined and numbers are no secrets.
+      what: 'a secret compared by === or !==, and not by its hash (E-06)',
+      pattern:
+        /\b[\w.?]*(?:secret|token|verifier|password|signature|cookie|state|authorization)\)? *[!=]==? (?!null|undefined|['"\d])(?=[\w(])|[!=]==? [\w.?]*(?:secret|token|verifier|password|signature|cookie)\b(?!\()/i,
+      places: ['sandbox/'],
+    },
   ],
 }
 
-test('imports run one way, each dependency has one importer, and only config.ts reads the environment', () => {
+test('E-06 imports run one way, each dependency has one importer, only config.ts reads the environment, and no secret is compared but by its hash', () => {
   expect(findImportProblems(readSources(), rule)).toEqual([])
+})
+
+test.each<[string, boolean]>([
+  ['if (given === secret)', true],
+  ['return expected.clientSecret === given.trim()', true],
+  ["if (c.req.header('x') !== token)", true],
+  ['row.codeVerifier == verifier', true],
+  ['if (token === null) return', false],
+  ['attempt.browserHash !== sha256(browserToken)', false],
+  ["typeof token === 'string'", false],
+])('E-06 is a secret compared in %j: %s', (text, compared) => {
+  expect(rule.texts.filter(({ pattern }) => pattern.test(text))).toHaveLength(compared ? 1 : 0)
 })
 
 test('every package that the rule allows is a dependency, and not just somebody else’s', () => {

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { createAuthorizationUrl } from '../src/auth/oauth.ts'
+import { createAuthorizationUrl, exchangeCode, refreshTokens, revokeToken } from '../src/auth/oauth.ts'
 import { createCodeVerifier } from '../src/crypto.ts'
 import { noBreaker } from '../src/outbound.ts'
 
@@ -43,4 +46,34 @@ test('a code verifier is the longest that RFC 7636 section 4.1 allows, and never
   const verifiers = Array.from({ length: 1_000 }, createCodeVerifier)
   for (const verifier of verifiers) expect(verifier).toMatch(/^[A-Za-z0-9_-]{128}$/)
   expect(new Set(verifiers).size).toBe(1_000)
+})
+
+test('T-06 T-09 an id and a secret of any characters arrive as they are, in a header, and nothing is in the address', async () => {
+  const secret = 's€c:ret%+ &=1'
+  const received: { url: string; authorization: string }[] = []
+  const provider = createServer((request, response) => {
+    received.push({ url: request.url ?? '', authorization: request.headers.authorization ?? '' })
+    response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}')
+  })
+  provider.listen(0, '127.0.0.1')
+  await once(provider, 'listening')
+  try {
+    const { port } = provider.address() as AddressInfo
+    const endpoint = `http://127.0.0.1:${port}/token`
+    const confidential = { ...app, clientSecret: secret }
+    await exchangeCode(confidential, endpoint, 'a-code', createCodeVerifier())
+    await refreshTokens(confidential, endpoint, 'a-refresh-token')
+    await revokeToken(confidential, endpoint, 'a-token', 'refresh_token')
+  } finally {
+    provider.closeAllConnections()
+    provider.close()
+  }
+  expect(received.map(({ url }) => url)).toEqual(['/token', '/token', '/token'])
+  for (const { authorization } of received) {
+    const pair = Buffer.from(authorization.replace(/^Basic /, ''), 'base64')
+      .toString('latin1')
+      .split(':')
+    // RFC 6749 section 2.3.1: what stands between is application/x-www-form-urlencoded.
+    expect(pair.map((part) => new URLSearchParams(`v=${part}`).get('v'))).toEqual([app.clientId, secret])
+  }
 })

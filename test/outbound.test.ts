@@ -67,7 +67,7 @@ test('an answer comes with its status and headers, over a connection of its own'
   expect(provider.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(Array(3).fill('identity'))
 })
 
-describe('the deadline', () => {
+describe('T-02 the deadline', () => {
   test('ends a call that is never answered', async () => {
     await using provider = await startProvider(() => {})
     const result = await call(provider.url)
@@ -118,7 +118,7 @@ describe('the deadline', () => {
   })
 })
 
-test.each([300, 301, 302, 303, 304, 307, 308])('a redirect is never followed: %i', async (status) => {
+test.each([300, 301, 302, 303, 304, 307, 308])('T-01 a redirect is never followed: %i', async (status) => {
   await using elsewhere = await startProvider((_, response) => response.end())
   await using provider = await startProvider((_, response) =>
     response.writeHead(status, { location: elsewhere.url }).end(),
@@ -128,7 +128,7 @@ test.each([300, 301, 302, 303, 304, 307, 308])('a redirect is never followed: %i
   expect(elsewhere.requests).toEqual([])
 })
 
-describe('an answer', () => {
+describe('T-03 an answer', () => {
   test('of 64 KiB is taken, with one byte more it is not', async () => {
     await using provider = await startProvider(({ url }, response) => {
       const [, size = '', chunked] = url?.split('/') ?? []
@@ -215,7 +215,7 @@ test('calls at the same moment have reports of their own', async () => {
   expect(results.map(({ report }) => report.status)).toEqual(Array.from({ length: 40 }, (_, number) => 210 + number))
 })
 
-test('what is no JSON is said so without a word of it', async () => {
+test('T-03 E-08 what is no JSON is said so without a word of it', async () => {
   const result = await callProvider(noBreaker, () => readJson(new Response('secret-token-0123', { status: 201 })))
   expect(result).toMatchObject({ ok: false, error: { message: 'The answer with status 201 is no JSON.' } })
 })

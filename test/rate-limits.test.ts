@@ -54,12 +54,12 @@ test.each<[string, Record<string, string | string[] | undefined>, number | null]
     },
     600,
   ],
-])('with %s', (_, headers, seconds) => {
+])('T-08 a refusal with %s', (_, headers, seconds) => {
   const retryAt = readRetryAt(headers, now)
   expect(retryAt === null ? null : (retryAt.getTime() - now.getTime()) / 1000).toBe(seconds)
 })
 
-test('is never in the past, and never more than a day away, whatever X says', () => {
+test('T-08 the next call is never in the past, and never more than a day away, whatever X says', () => {
   const value = fc.oneof(
     fc.string(),
     fc.integer().map(String),

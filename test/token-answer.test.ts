@@ -7,7 +7,7 @@ import { judgeRefusal, type RefusalMeaning, readIssuedTokens } from '../src/x/to
 const read = (body: Record<string, unknown>) => readIssuedTokens(body, productionTiming)
 const pair = { access_token: 'a', refresh_token: 'r' }
 
-describe('a 200 answer', () => {
+describe('T-04 a 200 answer', () => {
   test.each<[string, Record<string, unknown>, ReturnType<typeof read>]>([
     [
       "X's own",
@@ -127,7 +127,7 @@ describe('a 200 answer', () => {
   })
 })
 
-describe('an answer without tokens', () => {
+describe('T-05 an answer without tokens', () => {
   const refused = (status: number, error: string, description: string | null = null): TokenAnswer => ({
     kind: 'refused',
     status,

@@ -3,7 +3,6 @@
 // with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
 import { and, eq } from 'drizzle-orm'
 import { refreshTokens, type TokenAnswer } from '../auth/oauth.ts'
-import { UnsealError } from '../crypto.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -23,7 +22,7 @@ import {
   releaseClaim,
   secondsToSend,
 } from './rotation-claim.ts'
-import { openToken, sealToken } from './sealed-tokens.ts'
+import { isUnreadable, openToken, sealToken } from './sealed-tokens.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
 /**
@@ -65,7 +64,7 @@ async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
     return refreshToken
   } catch (error) {
     await releaseClaim(deps, claim, { event: null, retryInSeconds: null })
-    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    if (!(await isUnreadable(deps, error))) throw error
     deps.log.error(
       { error, accountId: claim.accountId },
       'The stored tokens of an account were altered outside this program',

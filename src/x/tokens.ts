@@ -1,6 +1,5 @@
 // Access to an account's access token. The one way for anything to act for a linked account.
 import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or, sql } from 'drizzle-orm'
-import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -9,7 +8,7 @@ import type { XAnswer } from './api.ts'
 import { takeUpLatePairs } from './late-pairs.ts'
 import { findBlock, rememberAnswer, type XEndpoint } from './limits.ts'
 import { rotateTokens } from './rotation.ts'
-import { openToken } from './sealed-tokens.ts'
+import { isUnreadable, openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50
 const POLL_MAX_MILLISECONDS = 400
@@ -211,7 +210,7 @@ async function open(deps: Deps, account: { id: string; userId: string }, row: To
     const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
     return { accessToken: accessToken ?? '', version: row.version }
   } catch (error) {
-    if (!(error instanceof UnsealError) || error.reason === 'KEY_MISSING') throw error
+    if (!(await isUnreadable(deps, error))) throw error
     deps.log.error(
       { error, accountId: account.id },
       'The stored tokens of an account were altered outside this program',

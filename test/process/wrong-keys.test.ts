@@ -10,7 +10,7 @@ import { startGatewayProcess } from '../gateway-process.ts'
 const newKey = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 
 test.each<DatabaseKind>(['pglite', 'postgres'])(
-  'with other keys than those of its database a gateway refuses to start, and changes nothing: %s',
+  'E-05 with other keys than those of its database a gateway refuses to start, and changes nothing: %s',
   async (kind) => {
     await using database = await createTestDatabase(kind)
     const start = async (keys: string) => {

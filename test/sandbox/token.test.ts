@@ -98,7 +98,7 @@ describe('exchanging a code at X', () => {
 })
 
 describe('proving the app to X', () => {
-  it('decodes form-encoded credentials from Basic exactly', async () => {
+  it('T-06 decodes form-encoded credentials from Basic exactly', async () => {
     const sandbox = await openSandbox()
     expect((await link(sandbox)).access).not.toBe('undefined')
     const raw = `Basic ${Buffer.from(`x-client:${X_SECRET}`).toString('base64')}`

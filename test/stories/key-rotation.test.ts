@@ -51,7 +51,7 @@ function renameKey(sealed: string): string {
   return bytes.toString('base64url')
 }
 
-test('keys are rotated under load: no post fails, no token is lost, and the new key opens everything', {
+test('E-04 keys are rotated under load: no post fails, no token is lost, and the new key opens everything', {
   timeout: 60_000,
 }, async () => {
   const ACCOUNTS = 20
@@ -95,7 +95,7 @@ test('keys are rotated under load: no post fails, no token is lost, and the new 
   for (const account of accounts) expect(account.grant()).toMatchObject({ live: true, replays: 0 })
 })
 
-test('what a refresh holds waits for the next pass, and until then the old key is needed', async () => {
+test('E-04 what a refresh holds waits for the next pass, and until then the old key is needed', async () => {
   const account = await linkAccount(world)
   await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), sentAt: momentIn(world, 0) })
   const before = await account.tokens()
@@ -126,7 +126,7 @@ test('what a refresh holds waits for the next pass, and until then the old key i
   })
 })
 
-test('with the new key alone nothing starts before all is sealed under it, and nothing is changed', async () => {
+test('E-05 with the new key alone nothing starts before all is sealed under it, and nothing is changed', async () => {
   const account = await linkAccount(world)
   const before = await snapshot()
   await expect(world.restart({ encryptionKeys: [k2] })).rejects.toThrow(WrongKeysError)
@@ -145,7 +145,7 @@ test('with the new key alone nothing starts before all is sealed under it, and n
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('late pairs, revocations and link attempts are not forgotten', async () => {
+test('E-04 late pairs, revocations and link attempts are not forgotten', async () => {
   const account = await linkAccount(world)
   const unlinked = await linkAccount(world)
   world.sandbox.control.inject({
@@ -208,7 +208,7 @@ test('late pairs, revocations and link attempts are not forgotten', async () => 
   expect(unlinked.grant()).toMatchObject({ ended: 'revoked-by-app' })
 }, 60_000)
 
-test('secrets of webhooks are sealed anew, both that sign, and go on being good', async () => {
+test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being good', async () => {
   const receiver = await startReceiver()
   try {
     await world.close()

@@ -95,7 +95,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
   })
 })
 
-test('the first answer to a 429 says when to try again', async () => {
+test('T-08 the first answer to a 429 says when to try again', async () => {
   const account = await linkAccount(world)
   world.sandbox.control.inject(postFault(limited(dailyLimit('user', 9 * HOUR))))
   const answer = await account.post()
@@ -103,7 +103,7 @@ test('the first answer to a 429 says when to try again', async () => {
   expect(wait(answer)).toBeLessThanOrEqual(9 * HOUR + 1)
 })
 
-test("when the app's 24 hours are used up all accounts wait, and one of them asks when the time is over", async () => {
+test("T-08 when the app's 24 hours are used up all accounts wait, and one of them asks when the time is over", async () => {
   const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)] as const
   const [account, other] = accounts
   world.sandbox.control.inject(postFault(limited(dailyLimit('app', 5 * HOUR))))

@@ -46,6 +46,7 @@ const breakdowns: [string, FaultKind][] = [
   ['is cut off halfway', { kind: 'cutHalfway' }],
   ['never answers', { kind: 'hang' }],
   ['answers with JSON cut short', { kind: 'malformed' }],
+  ['answers with lists in lists', { kind: 'malformed', body: '['.repeat(30_000) + ']'.repeat(30_000) }],
   ['answers with null', { kind: 'malformed', body: 'null' }],
   ['answers with a page', { kind: 'malformed', body: '<!doctype html>', contentType: 'text/html' }],
   ['answers with a megabyte', { kind: 'oversized', bytes: 1_000_000 }],
@@ -53,7 +54,7 @@ const breakdowns: [string, FaultKind][] = [
   ['sends us elsewhere', { kind: 'redirect', status: 307, location: '/elsewhere' }],
 ]
 
-describe('nothing is linked', () => {
+describe('T-01 T-03 T-05 nothing is linked', () => {
   test.each<[string, FaultKind, string]>([
     ...breakdowns.map(([what, fault]): [string, FaultKind, string] => [what, fault, 'X_UNAVAILABLE']),
     ['is rate limiting', { kind: 'problem', name: 'oauth-rate-limited' }, 'X_UNAVAILABLE'],

@@ -37,7 +37,7 @@ describe.each<[string, string, number]>([
   ['a negative number', '-7200', 60],
   ['1e99', '1e99', 86_400],
   ['more than JSON numbers hold', '1e999', 86_400],
-])('an answer whose expires_in is %s', (_, expiresIn, believed) => {
+])('T-04 an answer whose expires_in is %s', (_, expiresIn, believed) => {
   test(`is believed for ${believed} seconds, and the account goes on`, async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
@@ -64,7 +64,7 @@ describe.each<[string, string, number]>([
   })
 })
 
-test('without expires_in a token is believed for two hours', async () => {
+test('T-04 without expires_in a token is believed for two hours', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['expires_in', 'token_type', 'scope'] }))
@@ -84,7 +84,7 @@ test('a short-lived token is used, and refreshed once for each use', async () =>
   expect([x.refreshes(), x.posts()]).toEqual([2, 2])
 })
 
-test('without a refresh token in the answer the old one is kept', async () => {
+test('T-04 without a refresh token in the answer the old one is kept', async () => {
   const account = await linkAccount(world)
   const { refreshToken } = account.grant()
   world.advance(UNTIL_ENDED_SECONDS)
@@ -94,7 +94,7 @@ test('without a refresh token in the answer the old one is kept', async () => {
   expect(await account.storedRefreshToken()).toBe(refreshToken)
 })
 
-test('a new refresh token without an access token is kept, and used by the next refresh', async () => {
+test('T-04 a new refresh token without an access token is kept, and used by the next refresh', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['access_token'] }))
@@ -107,7 +107,7 @@ test('a new refresh token without an access token is kept, and used by the next 
   expect(account.grant()).toMatchObject({ live: true, rotations: 2, replays: 0 })
 })
 
-test('what a refresh says of the scopes changes nothing: they are those of the consent', async () => {
+test('T-04 what a refresh says of the scopes changes nothing: they are those of the consent', async () => {
   const account = await linkAccount(world)
   const { scopes } = await account.show()
   world.advance(UNTIL_ENDED_SECONDS)
@@ -116,7 +116,7 @@ test('what a refresh says of the scopes changes nothing: they are those of the c
   expect(await account.show()).toMatchObject({ status: 'ACTIVE', scopes, missingScopes: [] })
 })
 
-test('fields that nobody promised do no harm', async () => {
+test('T-04 fields that nobody promised do no harm', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(

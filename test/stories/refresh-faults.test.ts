@@ -62,6 +62,7 @@ const unspentDoubts: Case[] = [
   ['a page', { kind: 'malformed', body: '<html>Hello</html>', contentType: 'text/html' }],
   ['an empty 200', { kind: 'malformed', body: '' }],
   ['null', { kind: 'malformed', body: 'null' }],
+  ['lists in lists in lists', { kind: 'malformed', body: '['.repeat(30_000) + ']'.repeat(30_000) }],
   ['an array', { kind: 'malformed', body: '[]' }],
   ['a 200 with neither token', { kind: 'malformed', body: '{"token_type":"bearer","expires_in":7200}' }],
   ['tokens that are no text', { kind: 'malformed', body: '{"access_token":7,"refresh_token":["x"]}' }],
@@ -79,7 +80,7 @@ const spentDoubts: Case[] = [
   ['504 after it acted', { kind: 'problemAfter', name: 'gateway-timeout' }],
 ]
 
-describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
+describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
   test('leaves the refresh token as it was, and a living access token in use', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
@@ -122,7 +123,7 @@ describe.each(refusals)('a refresh answered %s', (_, fault, code = 'X_UNAVAILABL
 describe.each([
   ...unspentDoubts.map(([title, fault]) => ({ title, fault, spent: false })),
   ...spentDoubts.map(([title, fault]) => ({ title, fault, spent: true })),
-])('a refresh answered by $title', ({ fault, spent }) => {
+])('T-02 T-03 T-05 a refresh answered by $title', ({ fault, spent }) => {
   test('is not tried again before the access token ends, which stays in use', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
@@ -207,7 +208,7 @@ test('a grant that the user revokes long after X had failed once is revoked and 
   expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
 })
 
-test('while X is known to be unable, it is not asked again before the moment it named', async () => {
+test('T-08 while X is known to be unable, it is not asked again before the moment it named', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
@@ -228,7 +229,7 @@ test('while X is known to be unable, it is not asked again before the moment it 
   expect(x.refreshes()).toBe(2)
 })
 
-test('a redirect of the token endpoint is followed nowhere', async () => {
+test('T-01 a redirect of the token endpoint is followed nowhere', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(

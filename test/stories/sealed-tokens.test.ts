@@ -1,5 +1,7 @@
 // Stored tokens that were changed behind the gateway's back: never a crash, never used, and the user is told.
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { encryptionCanaries } from '../../src/db/tables.ts'
 import { startWorld, type World } from '../harness.ts'
 import { type LinkedAccount, linkAccount, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
 
@@ -42,14 +44,14 @@ async function expectRefused(account: LinkedAccount): Promise<void> {
   })
 }
 
-test.each(Object.entries(PLACES))('a bit flipped in an access token: %s', async (_, at) => {
+test.each(Object.entries(PLACES))('E-02 a bit flipped in an access token: %s', async (_, at) => {
   const account = await linkAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ accessTokenSealed: flipBit(tokens?.accessTokenSealed ?? '', at) })
   await expectRefused(account)
 })
 
-test.each(Object.entries(PLACES))('a bit flipped in a refresh token: %s', async (_, at) => {
+test.each(Object.entries(PLACES))('E-02 a bit flipped in a refresh token: %s', async (_, at) => {
   const account = await linkAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ refreshTokenSealed: flipBit(tokens?.refreshTokenSealed ?? '', at) })
@@ -60,7 +62,7 @@ test.each(Object.entries(PLACES))('a bit flipped in a refresh token: %s', async 
   expect(await account.tokens()).toMatchObject({ leaseId: null, sentAt: null })
 })
 
-describe('a sealed token opens nowhere else', () => {
+describe('E-02 a sealed token opens nowhere else', () => {
   test('in another account of the same user', async () => {
     const [account, other] = [await linkAccount(world), await linkAccount(world)]
     await account.setTokens({ accessTokenSealed: (await other.tokens())?.accessTokenSealed ?? '' })
@@ -100,7 +102,7 @@ test.each([
   ['another spelling of base64', 'AQR0ZXN0+/=='],
   ['text', 'a token in the clear'],
   ['a megabyte', 'A'.repeat(1_000_000)],
-])('in the place of a sealed token: %s', async (_, sealed) => {
+])('E-02 in the place of a sealed token: %s', async (_, sealed) => {
   const account = await linkAccount(world)
   await account.setTokens({ accessTokenSealed: sealed })
   await expectRefused(account)
@@ -114,7 +116,30 @@ test('linking the account again replaces what nobody could read', async () => {
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('a token under a key that this instance does not have is the operator’s matter, and disconnects nobody', async () => {
+test.each([
+  ['text', 3],
+  ['no text of any database', 2],
+])('E-02 a token in the name of a key that never wrote here is nobody’s matter but its user’s: %s', async (_, at) => {
+  const account = await linkAccount(world)
+  const bytes = Buffer.from((await account.tokens())?.accessTokenSealed ?? '', 'base64url')
+  bytes[at] = at === 3 ? 0x75 : 0x00
+  await account.setTokens({ accessTokenSealed: bytes.toString('base64url') })
+  await expectRefused(account)
+  expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+})
+
+test('E-02 a refresh token in the name of a key that never wrote here neither', async () => {
+  const account = await linkAccount(world)
+  await account.setTokens({ refreshTokenSealed: flipBit((await account.tokens())?.refreshTokenSealed ?? '', 3) })
+  world.advance(UNTIL_ENDED_SECONDS)
+  await expectRefused(account)
+  expect(await account.tokens()).toMatchObject({ leaseId: null, sentAt: null })
+})
+
+test('E-05 a token under a key that this instance does not have is the operator’s matter, and disconnects nobody', async () => {
+  // As if another instance had started with a key of this name.
+  await world.db().insert(encryptionCanaries).values({ keyId: 'tust', sealed: 'of another instance' })
   const account = await linkAccount(world)
   const tokens = await account.tokens()
   // The second byte of the key's id: "test" becomes "tust".
@@ -127,4 +152,5 @@ test('a token under a key that this instance does not have is the operator’s m
   expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
   await account.setTokens({ accessTokenSealed: tokens?.accessTokenSealed ?? '' })
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  await world.db().delete(encryptionCanaries).where(eq(encryptionCanaries.keyId, 'tust'))
 })

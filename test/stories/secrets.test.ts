@@ -19,8 +19,8 @@ import {
   UNTIL_ENDED_SECONDS,
 } from '../linked-account.ts'
 
-test('two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
-  const world = await startWorld({}, impatient)
+test('E-01 E-08 T-09 two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
+  const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, impatient)
   try {
     const secrets = new Secrets(world)
     const person = await world.signedIn()
@@ -39,7 +39,8 @@ test('two hundred secrets are found nowhere', { timeout: 120_000 }, async () => 
     // A message may quote the beginning of what it could not read.
     const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
     expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
-    expect(findInAnswers(answers, searched, secrets.states)).toEqual([])
+    expect(findInAnswers(answers, searched, secrets.shown)).toEqual([])
+    expect(findInAddresses(world, searched, secrets.states)).toEqual([])
 
     await world.restart()
     const files = readEveryFile(world.config.dataDir)
@@ -53,6 +54,8 @@ test('two hundred secrets are found nowhere', { timeout: 120_000 }, async () => 
 class Secrets {
   readonly values = new Set<string>()
   readonly states = new Set<string>()
+  /** Which have an answer to be in: the states, and what is shown once. */
+  readonly shown = new Set<string>()
   readonly world: World
 
   constructor(world: World) {
@@ -77,10 +80,16 @@ class Secrets {
         if (name === 'state') {
           this.add(value)
           this.states.add(String(value))
+          this.shown.add(String(value))
         }
       }
     }
     for (const value of person.cookies.values()) this.add(value)
+  }
+
+  shownOnce(value: string): void {
+    this.add(value)
+    this.shown.add(value)
   }
 
   add(value: unknown): void {
@@ -94,6 +103,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   const echo = (secret: string) => ({ error: secret, error_description: `No ${secret} here`, error_uri: secret })
   const accounts: LinkedAccount[] = [await linkAccount(world, { person })]
   await person.connect('maraholt')
+  await makeWhatIsShownOnce(person, secrets)
 
   // Linking, with every kind of end.
   for (const [path, fault] of [
@@ -183,8 +193,27 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   endFaults(world)
 }
 
+// An API token and a webhook's secret belong in the one answer that makes them. Somebody then puts the token wherever it fits.
+async function makeWhatIsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
+  const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
+    input: { name: 'a program', scopes: ['accounts:read'] },
+  })
+  secrets.shownOnce(createApiToken.secret)
+  for (const authorization of [`Bearer ${createApiToken.secret}`, `Basic ${createApiToken.secret}`])
+    await person.request(`/graphql?access_token=${createApiToken.secret}`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json', 'x-request-id': createApiToken.secret },
+      body: '{"query":"{ viewer { login } }"}',
+    })
+  const { createWebhookEndpoint } = await person.api<{ createWebhookEndpoint: { secret: string } }>(
+    'create-webhook-endpoint',
+    { input: { url: 'http://127.0.0.1:9/hook?key=only-the-receiver-knows-this' } },
+  )
+  secrets.shownOnce(createWebhookEndpoint.secret)
+}
+
 // The session token belongs in Set-Cookie, and a state in the URL that starts an authorization.
-function findInAnswers(answers: Answer[], searched: string[], states: Set<string>): string[] {
+function findInAnswers(answers: Answer[], searched: string[], shown: Set<string>): string[] {
   const text = answers
     .map(({ headers, body }) => {
       const kept = headers.filter(([name]) => name !== 'set-cookie')
@@ -192,7 +221,15 @@ function findInAnswers(answers: Answer[], searched: string[], states: Set<string
     })
     .join('\n')
   expect(text).toContain('code_challenge=')
-  return searched.filter((secret) => !states.has(secret) && text.includes(secret))
+  return searched.filter((secret) => !shown.has(secret) && text.includes(secret))
+}
+
+// What the providers' access logs hold. The browser brings the state of an authorization there, and nobody anything else.
+function findInAddresses(world: World, searched: string[], states: Set<string>): string[] {
+  const received = world.sandbox.control.received()
+  expect(received.length).toBeGreaterThan(100)
+  const addresses = received.map(({ path, query }) => `${path}?${new URLSearchParams(query)}`).join('\n')
+  return searched.filter((secret) => !states.has(secret) && addresses.includes(encodeURIComponent(secret)))
 }
 
 async function readEveryRow(world: World): Promise<string> {

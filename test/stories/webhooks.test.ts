@@ -80,7 +80,7 @@ async function userIdOf(login: string): Promise<string> {
 }
 
 describe('an event', () => {
-  test('arrives at the endpoints of the user to whom it happened, signed, and at no other', async () => {
+  test('W-01 arrives at the endpoints of the user to whom it happened, signed, and at no other', async () => {
     const strangers = await startReceiver()
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
     await stranger.create({ url: strangers.url })
@@ -238,7 +238,7 @@ describe('a message that does not arrive', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('to somebody who sends it elsewhere does not follow, and says so', async () => {
+  test('W-03 to somebody who sends it elsewhere does not follow, and says so', async () => {
     const inside = await startReceiver()
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 307, headers: { location: inside.url } })
@@ -294,7 +294,7 @@ describe('a message that does not arrive', () => {
 })
 
 describe('an endpoint', () => {
-  test('shows its secret once, and the database never', async () => {
+  test('E-06 shows its secret once, and the database never', async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, description: 'Changelog bot' })
     expect(secret).toMatch(/^whsec_/)
     const answers = person.keepAnswers()
@@ -308,7 +308,7 @@ describe('an endpoint', () => {
     expect(world.logs()).not.toContain(secret.slice(6))
   })
 
-  test('signs with both secrets for a day after a rotation, and then with the new one', async () => {
+  test('W-01 signs with both secrets for a day after a rotation, and then with the new one', async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url })
     const { secret: newer, endpoint } = await webhooks.rotate(id)
     if (!newer) throw new Error('No secret')
