@@ -33,7 +33,7 @@ export function openInstance(world: World) {
   } as const
   const pool = source.kind === 'postgres' ? postgres(source.url, { max: 4, onnotice: () => {} }) : null
   const db = source.kind === 'pglite' ? drizzlePglite(source.client, options) : drizzlePostgres(pool ?? '', options)
-  const app = createApp({
+  const deps = {
     db,
     config: world.config,
     clock: world.clock,
@@ -48,7 +48,8 @@ export function openInstance(world: World) {
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     rotations: new Map(),
     eventStreams: createEventStreams(productionTiming.streamLife),
-  })
+  }
+  const app = createApp(deps)
 
   async function request(path: string, init: RequestInit = {}): Promise<Response> {
     return app.fetch(new Request(`${world.url}${path}`, init))
@@ -73,7 +74,7 @@ export function openInstance(world: World) {
     return queries.slice(before)
   }
 
-  return { request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
+  return { deps, request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
 }
 
 /** The header that presents a token. */

@@ -10,7 +10,7 @@ const ONE_YEAR_SECONDS = 31_536_000
 
 /** The pages for people: the console at / and GraphiQL at /graphql, with everything they load. */
 export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }): Hono {
-  const { assets, consolePage, graphiqlPage } = loadSite(config)
+  const { assets, icon, consolePage, graphiqlPage } = loadSite(config)
   const app = new Hono()
 
   app.get('/', (c) => c.html(consolePage))
@@ -23,6 +23,9 @@ export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }):
     c.header('content-security-policy', graphiqlPolicy(nonce))
     return c.html(graphiqlPage.replace('%nonce%', nonce))
   })
+
+  // The pages name their icon; browsers ask here for answers that are no pages.
+  app.get('/favicon.ico', (c) => c.redirect(icon, 302))
 
   app.use('/assets/*', compress())
   app.get('/assets/:version/:name{.+}', (c) => {
@@ -57,7 +60,7 @@ function graphiqlPolicy(nonce: string): string {
   ].join('; ')
 }
 
-type Site = { assets: Assets; consolePage: string; graphiqlPage: string }
+type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: string }
 
 function loadSite(config: Pick<Config, 'graphiql'>): Site {
   const assets = loadAssets()
@@ -71,5 +74,10 @@ function loadSite(config: Pick<Config, 'graphiql'>): Site {
       .replaceAll('%assets%', root)
       .replace('%preloads%', preloads.join('\n'))
       .replaceAll('%graphiql%', config.graphiql ? '' : 'hidden')
-  return { assets, consolePage: read('index.html'), graphiqlPage: read('graphiql.html') }
+  return {
+    assets,
+    icon: `${root}/console/page/icon.svg`,
+    consolePage: read('index.html'),
+    graphiqlPage: read('graphiql.html'),
+  }
 }

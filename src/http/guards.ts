@@ -77,12 +77,16 @@ function describeViewer(viewer: Viewer | null): { userId?: string; apiTokenId?: 
 /** The security headers of every answer. Pages load nothing from elsewhere but pictures; one that needs another policy sets its own. */
 export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
   const { publicUrl, x, github } = deps.config
+  // Of the sandbox, which speaks no https.
+  const pictureOrigins = new Set(
+    [x, github].map(({ url }) => new URL(url).origin).filter((url) => !url.startsWith('https:')),
+  )
   const headers = secureHeaders({
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
       scriptSrc: ["'self'"],
       styleSrc: ["'self'"],
-      imgSrc: ["'self'", 'https:', new URL(x.url).origin, new URL(github.url).origin],
+      imgSrc: ["'self'", 'https:', ...pictureOrigins],
       connectSrc: ["'self'"],
       formAction: ["'self'"],
       frameAncestors: ["'none'"],

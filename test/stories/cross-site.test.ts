@@ -97,7 +97,7 @@ describe('a browser’s write with our cookie', () => {
   })
 })
 
-test('a GET changes nothing, whatever it asks for', async () => {
+test('C-03 a GET changes nothing, whatever it asks for', async () => {
   const query = encodeURIComponent(readOperation('start-x-connect'))
   const rows = async () => [await world.db().select().from(sessions), await world.db().select().from(connectAttempts)]
   const before = await rows()
