@@ -5,9 +5,9 @@ import { apiTokenStatus, MAX_LIVE_TOKENS, sweepApiTokens } from '../../src/auth/
 import { sha256 } from '../../src/crypto.ts'
 import { apiTokens, events, users } from '../../src/db/tables.ts'
 import type { Browser, UserError } from '../browser.ts'
+import { readEveryRow } from '../dump.ts'
 import { startWorld, type World } from '../harness.ts'
 import { bearer, type Instance, openInstance } from '../instance.ts'
-import { queryRows } from '../linked-account.ts'
 
 type ApiTokenView = { id: string; name: string; scopes: string[]; status: string; prefix: string; lastFour: string } & {
   createdAt: string
@@ -60,7 +60,7 @@ const eventsOf = async (id: string) =>
   }))
 
 describe('making a token', () => {
-  test('shows the secret once; afterwards there is what it is called, how it begins and ends, and its hash', async () => {
+  test('K-02 shows the secret once; afterwards there is what it is called, how it begins and ends, and its hash', async () => {
     const { secret, apiToken } = await createGood(mara, {
       name: '  Release bot ',
       scopes: ['tweets:write', 'tweets:read'],
@@ -90,14 +90,7 @@ describe('making a token', () => {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...bearer(secret) },
     })
-    const names = await queryRows(
-      world,
-      sql`select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
-    )
-    const rows = await Promise.all(
-      names.map(({ name }) => queryRows(world, sql.raw(`select "row"::text as "text" from ${String(name)} as "row"`))),
-    )
-    const stored = JSON.stringify(rows)
+    const stored = await readEveryRow(world)
     expect(stored).toContain(sha256(secret))
     expect(stored).not.toContain(secret.slice(4, 31))
     expect(world.logs() + instance.logs()).not.toContain(secret.slice(4, 31))

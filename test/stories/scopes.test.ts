@@ -192,7 +192,10 @@ describe('K-04 a token with every scope', () => {
     ['list any', '{ apiTokens { id prefix } }'],
     ['revoke one', 'mutation { revokeApiToken(input: {id: "x"}) { apiToken { id } } }'],
     ['begin to link an account', 'mutation { startXConnect { authorizationUrl } }'],
-    ['end a session', 'mutation { signOut { signedOut } }'],
+    ['end its session', 'mutation { signOut { signedOut } }'],
+    ['see where its user is signed in', '{ sessions { id device } }'],
+    ['end a session', 'mutation { revokeSession(input: {id: "x"}) { session { id } } }'],
+    ['end all others', 'mutation { revokeOtherSessions { revokedCount } }'],
   ])('cannot %s', async (_what, document) => {
     const before = await world.db().select().from(apiTokens)
     const headers = {

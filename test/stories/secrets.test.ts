@@ -1,19 +1,16 @@
 // Some hundreds of secrets go through every flow and every failure, and must be found nowhere afterwards: not in a row, not in a
 // file, not in the log, not in an answer.
-import { readdirSync, readFileSync } from 'node:fs'
-import path from 'node:path'
-import { sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import type { Fault } from '../../src/sandbox/faults.ts'
 import type { Answer, Browser } from '../browser.ts'
 import { databaseKind } from '../database.ts'
+import { readEveryFile, readEveryRow } from '../dump.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,
   type LinkedAccount,
   linkAccount,
   postFault,
-  queryRows,
   refreshFault,
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
@@ -230,23 +227,4 @@ function findInAddresses(world: World, searched: string[], states: Set<string>):
   expect(received.length).toBeGreaterThan(100)
   const addresses = received.map(({ path, query }) => `${path}?${new URLSearchParams(query)}`).join('\n')
   return searched.filter((secret) => !states.has(secret) && addresses.includes(encodeURIComponent(secret)))
-}
-
-async function readEveryRow(world: World): Promise<string> {
-  const tables = await queryRows(
-    world,
-    sql`select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
-  )
-  expect(tables.map(({ name }) => name)).toEqual(expect.arrayContaining(['public.oauth_tokens', 'pgboss.job']))
-  const rows: string[] = []
-  for (const { name } of tables) {
-    const found = await queryRows(world, sql.raw(`select "row"::text as "text" from ${String(name)} as "row"`))
-    rows.push(...found.map(({ text }) => String(text)))
-  }
-  return rows.join('\n')
-}
-
-function readEveryFile(directory: string): Buffer {
-  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  return Buffer.concat(files.map((entry) => readFileSync(path.join(entry.parentPath, entry.name))))
 }

@@ -1,8 +1,10 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
-import { sessions, users } from '../../src/db/tables.ts'
+import { sessions } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
+import { databaseKind } from '../database.ts'
+import { readEveryFile, readEveryRow } from '../dump.ts'
 import { startWorld, type World } from '../harness.ts'
 
 let world: World
@@ -40,17 +42,27 @@ async function setCookieOf(person: Browser): Promise<string[]> {
 }
 
 describe('the cookie and the row', () => {
-  test('the table holds SHA-256 of the token, and the token nowhere', async () => {
-    const person = await world.signedIn()
-    const token = tokenOf(person)
-    expect(token).toMatch(/^[\w-]{43}$/)
-    expect(await rowOf(token)).toMatchObject({ id: sha256(token) })
-    const everything = await Promise.all([world.db().select().from(sessions), world.db().select().from(users)])
-    expect(JSON.stringify(everything)).not.toContain(token)
-    expect(world.logs()).not.toContain(token)
+  test('S-01 the table holds SHA-256 of the token, which has 256 random bits and is in no row, no file and no log', async () => {
+    const people = await Promise.all(Array.from({ length: 20 }, () => world.signedIn()))
+    const tokens = people.map(tokenOf)
+    expect(new Set(tokens.map((token) => token.slice(0, 8))).size).toBe(20)
+    await Promise.all(people.map(viewerOf))
+    const stored = await readEveryRow(world)
+    for (const token of tokens) {
+      expect(token).toMatch(/^[\w-]{43}$/)
+      expect(Buffer.from(token, 'base64url')).toHaveLength(32)
+      expect(stored).toContain(sha256(token))
+    }
+    await world.restart()
+    const files = readEveryFile(world.config.dataDir)
+    // The embedded database has its files there; looked for in the wrong place, nothing would be found either.
+    if (databaseKind() === 'pglite') expect(files.includes(sha256(tokens[0] ?? ''))).toBe(true)
+    expect(tokens.filter((token) => stored.includes(token) || files.includes(token))).toEqual([])
+    expect(tokens.filter((token) => world.logs().includes(token))).toEqual([])
+    expect(await viewerOf(people[0] ?? world.browser())).toMatchObject({ login: 'mara-holt' })
   })
 
-  test('the hash that the table holds opens nothing', async () => {
+  test('S-01 the hash that the table holds opens nothing', async () => {
     const { id } = (await rowOf(tokenOf(await world.signedIn()))) ?? { id: '' }
     const thief = world.browser()
     for (const value of [id, Buffer.from(id, 'hex').toString('base64url'), id.slice(0, 43)]) {
@@ -59,7 +71,7 @@ describe('the cookie and the row', () => {
     }
   })
 
-  test('over http the cookies are HttpOnly, SameSite=Lax and for the whole site', async () => {
+  test('S-02 over http the cookies are HttpOnly, SameSite=Lax and for the whole site', async () => {
     const person = world.browser()
     const start = await person.request('/auth/github')
     expect(start.headers.getSetCookie()).toEqual([
@@ -84,13 +96,13 @@ describe('how long a session lives', () => {
     expect(await setCookieOf(person)).toEqual([])
   })
 
-  test('left alone for 30 days it is over', async () => {
+  test('S-05 left alone for 30 days it is over', async () => {
     const person = await signedInSince({ began: -30.1, ends: -0.1 })
     expect(await viewerOf(person)).toBeNull()
     expect(await rowOf(tokenOf(person))).toBeUndefined()
   })
 
-  test('90 days after the sign-in it is over, however often it was used', async () => {
+  test('S-05 90 days after the sign-in it is over, however often it was used', async () => {
     const person = await signedInSince({ began: -89.9, ends: 20 })
     expect(await viewerOf(person)).not.toBeNull()
     const late = await signedInSince({ began: -90.1, ends: 20 })
@@ -98,7 +110,7 @@ describe('how long a session lives', () => {
     expect(await rowOf(tokenOf(late))).toBeUndefined()
   })
 
-  test('the 90 days do not slide', async () => {
+  test('S-05 the 90 days do not slide', async () => {
     const person = await signedInSince({ began: -85, ends: 5 })
     expect(await setCookieOf(person)).toHaveLength(1)
     world.advance((6 * DAY) / 1000)
@@ -122,7 +134,7 @@ describe('signing out', () => {
         expect(answer.headers.getSetCookie()).toEqual([`${SESSION}=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax`])
       },
     ],
-  ])('%s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
+  ])('S-04 %s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
     const [person, elsewhere] = [await world.signedIn(), await world.signedIn()]
     const token = tokenOf(person)
     await signOut(person)
@@ -149,84 +161,5 @@ describe('signing out', () => {
     const nobody = world.browser()
     expect((await nobody.request('/auth/sign-out', { method: 'POST' })).status).toBe(303)
     await expect(nobody.api('sign-out')).rejects.toThrow('Sign in first')
-  })
-})
-
-describe('a cookie that is junk', () => {
-  const token = 'A'.repeat(43)
-  const values = [
-    ...[
-      '',
-      '=',
-      ';',
-      '%',
-      '%00',
-      '%zz',
-      '%E0%A4%A',
-      'null',
-      'undefined',
-      '[object Object]',
-      '{}',
-      '"',
-      `"${token}"`,
-      `"${token}`,
-    ],
-    ...[
-      `${token}A`,
-      token.slice(1),
-      `${token.slice(1)}.`,
-      `${token.slice(2)}%00`,
-      `${token} `,
-      ` ${token}`,
-      `${token}\t`,
-      token,
-    ],
-    ...[
-      "' or 1=1 --",
-      '../../etc/passwd',
-      '<script>',
-      '💥'.repeat(10),
-      'é'.repeat(43),
-      'ÿ'.repeat(43),
-      'x'.repeat(4096),
-    ],
-    ...Array.from({ length: 40 }, (_, index) => String.fromCharCode(33 + index * 2).repeat(43)),
-  ]
-  const headers = values.flatMap((value) => [
-    `${SESSION}=${value}`,
-    `xconnect_sign_in=${value}`,
-    `${SESSION}=${value}; ${SESSION}=${value}x; xconnect_sign_in`,
-  ])
-
-  test('is nobody, is never our fault, and never reaches the database as text: two hundred of them', async () => {
-    expect(headers.length).toBeGreaterThan(190)
-    const person = world.browser()
-    for (const header of headers) {
-      const cookie = Buffer.from(header, 'utf8').toString('latin1')
-      const answer = await person.request('/graphql', {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', cookie },
-        body: '{"query":"{ viewer { id } }"}',
-      })
-      expect([answer.status, await answer.json()], header).toEqual([200, { data: { viewer: null } }])
-      const callback = await person.request('/auth/github/callback?state=x&code=x', { headers: { cookie } })
-      expect(callback.status, header).toBe(303)
-    }
-    expect(world.logs()).not.toMatch(/"level":"error"/)
-  })
-
-  test('beside a good one, the first that can be a token counts', async () => {
-    const person = await world.signedIn()
-    const good = `${SESSION}=${tokenOf(person)}`
-    const ask = async (cookie: string) => (await person.request('/', { headers: { cookie } })).status
-    for (const cookie of [`${good}; ${SESSION}=junk`, `a=b; ${good}`, `${good};${good}`])
-      expect(await ask(cookie)).toBeLessThan(500)
-  })
-
-  test('too large for any header is refused as such', async () => {
-    const answer = await world
-      .browser()
-      .request('/healthz', { headers: { cookie: `${SESSION}=${'x'.repeat(16_384)}` } })
-    expect(answer.status).toBe(431)
   })
 })

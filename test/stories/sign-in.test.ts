@@ -78,14 +78,14 @@ describe('what GitHub is asked', () => {
 })
 
 describe('who a user is', () => {
-  test('the same person after a new login, with the new name and picture', async () => {
+  test('L-02 the same person after a new login, with the new name and picture', async () => {
     const before = await viewerOf(await world.signedIn('tomasz-k'))
     world.sandbox.control.renameGithubPerson('tomasz-k', 'tomasz-renamed')
     const after = await viewerOf(await world.signedIn('tomasz-renamed'))
     expect(after).toMatchObject({ id: before?.id, login: 'tomasz-renamed' })
   })
 
-  test('another person who took over the login is another user', async () => {
+  test('L-02 another person who took over the login is another user', async () => {
     const before = await viewerOf(await world.signedIn('yuki-ito'))
     world.sandbox.control.renameGithubPerson('yuki-ito', 'yuki-gone')
     const githubId = world.sandbox.control.addGithubPerson('yuki-ito')
@@ -98,7 +98,7 @@ describe('who a user is', () => {
 })
 
 describe('the session', () => {
-  test('is a new one at each sign-in, and the old one is dead', async () => {
+  test('S-03 is a new one at each sign-in, and the old one is dead', async () => {
     const person = await world.signedIn()
     const old = person.cookies.get(SESSION) ?? ''
     await person.signIn('mara-holt')
@@ -110,7 +110,7 @@ describe('the session', () => {
     expect(await world.db().$count(sessions, eqId(old))).toBe(0)
   })
 
-  test('is never one that somebody planted', async () => {
+  test('S-03 is never one that somebody planted', async () => {
     const planted = 'A'.repeat(43)
     const victim = world.browser()
     victim.cookies.set(SESSION, planted)
@@ -122,7 +122,7 @@ describe('the session', () => {
     expect(await world.db().$count(sessions, eqId(planted))).toBe(0)
   })
 
-  test('is a new one too where the attacker planted a live session of his own', async () => {
+  test('S-03 is a new one too where the attacker planted a live session of his own', async () => {
     const attacker = await world.signedIn('tomasz-renamed')
     const planted = attacker.cookies.get(SESSION) ?? ''
     const victim = world.browser()
