@@ -62,7 +62,7 @@ export const errorCodes = {
   RETURN_TO_NOT_ALLOWED: {
     retry: 'never',
     sentence:
-      'returnTo must be a path of this gateway, or a URL of an origin listed in ALLOWED_ORIGINS, of up to 2,000 characters.',
+      'returnTo must be a path of this gateway, but none below /auth, or a URL of an origin listed in ALLOWED_ORIGINS, of up to 2,000 characters.',
   },
   X_CREDENTIALS_REJECTED: {
     retry: 'later',

@@ -6,7 +6,8 @@ const MAX_LENGTH = 2_000
 
 /**
  * Where to send a browser after a round trip, made absolute; null when nothing was asked for. RFC 9700 section 4.11: a client must not
- * be an open redirector, so only our own origin and the listed ones are allowed, judged as a browser would resolve the text.
+ * be an open redirector, so only our own origin and the listed ones are allowed, judged as a browser would resolve the text. Our own
+ * routes below /auth are not: whoever comes back must not begin another trip by that.
  * @throws AppError RETURN_TO_NOT_ALLOWED
  */
 export function readReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
@@ -19,6 +20,7 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
     // blob:http://… has the origin of what stands behind it.
     !['https:', 'http:'].includes(url.protocol) ||
     !allowed.includes(url.origin) ||
+    (url.origin === config.publicUrl && isOnTheWay(url.pathname)) ||
     url.username !== '' ||
     url.password !== '' ||
     url.href.length > MAX_LENGTH
@@ -26,4 +28,10 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
     throw new AppError('RETURN_TO_NOT_ALLOWED', { field })
   }
   return url.href
+}
+
+// The router decodes what it is asked for.
+function isOnTheWay(pathname: string): boolean {
+  const decoded = pathname.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character))
+  return decoded.startsWith('/auth/')
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectAttempts } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
+import { hostileReturns } from '../return-to-corpus.ts'
 
 const FRONT_END = 'https://app.example'
 
@@ -75,123 +76,8 @@ test('a returnTo with half a character is refused, and not changed into another'
   expect(await landAfterX('/a\ufffdb')).not.toBeNull()
 })
 
-// RFC 9700 section 4.11: clients must not expose open redirectors.
-const corpus = (): string[] => {
-  const own = world.url
-  const { host, port } = new URL(own)
-  const elsewhere = [
-    ...['//evil.example', '///evil.example', '////evil.example', '//evil.example:80/', '//evil.example%2f..', '//evil'],
-    ...[
-      '/\\evil.example',
-      '\\\\evil.example',
-      '\\/evil.example',
-      '/\\/evil.example',
-      '\\evil.example',
-      '/\t/evil.example',
-    ],
-    ...[
-      'https:evil.example',
-      'https:/evil.example',
-      'https:\\evil.example',
-      'http:evil.example',
-      'http:\\\\evil.example',
-    ],
-    ...[
-      'https://evil.example',
-      'HTTPS://EVIL.EXAMPLE/',
-      'http://evil.example',
-      'hTtPs://evil%2eexample',
-      'https://evil。example',
-    ],
-    ...[
-      `${own}@evil.example`,
-      `${own}:x@evil.example/`,
-      `${own}.evil.example`,
-      `//${host}@evil.example`,
-      `https://${host}`,
-    ],
-    ...[
-      `http://localhost:${port}`,
-      `http://127.0.0.2:${port}`,
-      'http://127.0.0.1:1',
-      `http://user@${host}`,
-      `http://u:p@${host}/`,
-    ],
-    ...[
-      `${FRONT_END}.evil.example`,
-      `${FRONT_END}@evil.example`,
-      `${FRONT_END}:8443`,
-      'http://app.example',
-      `https://u:p@app.example`,
-    ],
-    ...['https://sub.app.example', 'https://app.example.', 'https://xapp.example', `${FRONT_END}\\@evil.example`],
-    ...[
-      'javascript:alert(1)',
-      'JaVaScRiPt:alert(1)//',
-      'java\tscript:alert(1)',
-      'data:text/html,<script>1</script>',
-      'vbscript:x',
-    ],
-    ...[
-      `blob:${own}/x`,
-      `blob:${FRONT_END}/x`,
-      `filesystem:${own}/x`,
-      `view-source:${own}`,
-      `ws://${host}`,
-      `ftp://${host}`,
-    ],
-    ...[
-      'file:///etc/passwd',
-      'about:blank',
-      'mailto:a@evil.example',
-      'intent://evil.example',
-      'x:y',
-      'http://',
-      'http://[::1',
-      '//',
-    ],
-    ...[
-      '/..//evil.example',
-      '/.//evil.example',
-      '/x/../..//evil.example',
-      '/%2f/evil.example',
-      '/%5cevil.example',
-      '/%09/evil.example',
-    ],
-    ...[
-      '/%0d%0aSet-Cookie:%20x=1',
-      '/\r\nSet-Cookie: x=1',
-      '/\r\nLocation: https://evil.example',
-      '/\n\n<script>alert(1)</script>',
-    ],
-    ...[
-      '/%00//evil.example',
-      '/\0//evil.example',
-      '/\ud800//evil.example',
-      '/💥//evil.example',
-      '?//evil.example',
-      '#//evil.example',
-    ],
-    ...[
-      '..//evil.example',
-      './/evil.example',
-      '%',
-      '%%',
-      '/%zz',
-      'evil.example',
-      '@evil.example',
-      ':evil.example',
-      '/:@evil.example',
-    ],
-  ]
-  const before = ['', ' ', '\r\n', '\u00a0']
-  return before.flatMap((space) => elsewhere.map((text) => `${space}${text}`))
-}
-
-test('nothing else is ever redirected to, however it is written: hundreds of spellings', {
-  timeout: 60_000,
-}, async () => {
-  const spellings = corpus()
+test('O-08 nothing else is ever redirected to, however it is written: hundreds of spellings', async () => {
+  const spellings = hostileReturns(world.url, FRONT_END)
   expect(spellings.length).toBeGreaterThan(300)
   let refused = 0
   for (const [index, returnTo] of spellings.entries()) {
@@ -202,20 +88,21 @@ test('nothing else is ever redirected to, however it is written: hundreds of spe
       else expectSafe(location, returnTo)
     }
   }
-  expect(refused).toBeGreaterThan(150)
+  expect(refused).toBeGreaterThan(250)
 })
 
-test.each(['returnTo=/&returnTo=//evil.example', 'returnTo=//evil.example&returnTo=/', 'returnTo[]=//evil.example'])(
-  'nor with %s',
-  async (query) => {
-    for (const path of ['/auth/github', '/auth/x']) {
-      const answer = await person.request(`${path}?${query}`)
-      if (answer.status !== 303) expect(answer.status).toBe(400)
-      const rows = await world.db().select({ returnTo: connectAttempts.returnTo }).from(connectAttempts)
-      for (const { returnTo } of rows) if (returnTo !== null) expectSafe(returnTo, query)
-    }
-  },
-)
+test('O-08 a returnTo that is given twice leads nowhere else either', async () => {
+  for (const query of [
+    'returnTo=/&returnTo=//evil.example',
+    'returnTo=//evil.example&returnTo=/',
+    'returnTo[]=//evil.example',
+  ]) {
+    for (const path of ['/auth/github', '/auth/x'])
+      expect((await person.request(`${path}?${query}`)).status, query).toBe(303)
+    const rows = await world.db().select({ returnTo: connectAttempts.returnTo }).from(connectAttempts)
+    for (const { returnTo } of rows) if (returnTo !== null) expectSafe(returnTo, query)
+  }
+})
 
 function expectSafe(location: string, given: string): void {
   const url = new URL(location)
