@@ -1,4 +1,4 @@
-import { type ExecutionResult, GraphQLError, parse } from 'graphql'
+import { type ExecutionResult, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
 import { isDatabaseOutage } from '../db/deadline.ts'
@@ -9,6 +9,7 @@ import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
+import { limitDocuments } from './limits.ts'
 import { findRefusal } from './needs.ts'
 import { takeNotes } from './notes.ts'
 import { schema } from './schema.ts'
@@ -27,8 +28,6 @@ export type GraphqlRequest = {
 
 // The largest honest request is a Premium account's 25,000 characters.
 const MAX_BODY_BYTES = 100_000
-// The introspection query of GraphiQL has about 250 tokens.
-const MAX_DOCUMENT_TOKENS = 1_000
 
 /** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
 export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
@@ -37,7 +36,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     context: (request) => createContext(deps, request),
     plugins: [
       refuseMisplacedToken,
-      limitTokens,
+      limitDocuments,
       withCodes,
       takeNotes,
       refuseForbidden,
@@ -93,18 +92,20 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   }
 }
 
-// Yoga says nothing of why where the client takes no kind of answer that there is.
+// Of these Yoga does not say what to do.
 function withReason(response: Response): Response {
+  if (response.status === 413) {
+    const most = MAX_BODY_BYTES.toLocaleString('en')
+    // The rest of the body is not read, so that nothing else can come on this connection.
+    return refuse(`The body has more than ${most} bytes. Send less in one request.`, 413, { connection: 'close' })
+  }
   if (response.status !== 406 || response.body !== null) return response
-  const message = 'Answers are JSON, or for a subscription a stream of events: send "accept: application/json".'
-  return Response.json({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode } }] }, response)
+  return refuse('Answers are JSON, or for a subscription a stream of events: send "accept: application/json".', 406)
 }
 
-// Counted by the parser, so that a document of brackets alone cannot exhaust the stack.
-const limitTokens: Plugin = {
-  onParse: ({ setParseFn }) => {
-    setParseFn((source) => parse(source, { maxTokens: MAX_DOCUMENT_TOKENS }))
-  },
+function refuse(message: string, status: number, headers: Record<string, string> = {}): Response {
+  const extensions = { code: 'BAD_USER_INPUT' satisfies ErrorCode }
+  return Response.json({ errors: [{ message, extensions }] }, { status, headers })
 }
 
 // What the client got wrong in the document itself has a code too.

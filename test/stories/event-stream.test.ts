@@ -161,7 +161,7 @@ describe('a stream ends', () => {
     expect(stream.types()).toEqual(['TWEET_POSTED'])
   })
 
-  test('for a reason of ours without a word of what that is (G-09)', async () => {
+  test('G-09 for a reason of ours without a word of what that is', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const stream = await follow(account.person)
     await world.db().execute(sql`alter table events rename column reason to renamed`)

@@ -60,11 +60,11 @@ describe('a request that is none', () => {
     if (!/"query":"[{q]/.test(body) && !/"query":"[ #]?"/.test(body)) expect(status).toBe(400)
   })
 
-  test('is a batch too', async () => {
+  test('G-06 is a batch too', async () => {
     expect((await expectRefusal('[{"query":"{viewer{id}}"},{"query":"{viewer{id}}"}]')).status).toBe(400)
   })
 
-  test('may name __proto__ and constructor, and changes no prototype', async () => {
+  test('G-13 may name __proto__ and constructor, and changes no prototype', async () => {
     const evil = '{"polluted":"yes","prototype":{"polluted":"yes"}}'
     for (const key of ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']) {
       await expectRefusal(`{"query":"{viewer{id}}","${key}":${evil}}`)
@@ -105,7 +105,7 @@ describe('a document that is too much', () => {
     ['an introspection that goes round', `{__schema{${'types{fields{type{'.repeat(5)}name${'}}}'.repeat(5)}}}`],
     ['a thousand variables', `query(${Array.from({ length: 400 }, (_, index) => `$v${index}:ID`).join()}){viewer{id}}`],
     ['a list of lists', `{connectAttempt(id:[[[[[[[[[[[["x"]]]]]]]]]]]]){id}}`],
-  ])('is refused: %s', async (_what, query) => {
+  ])('G-05 is refused: %s', async (_what, query) => {
     await expectRefusal(ask(query))
   })
 
@@ -119,13 +119,27 @@ describe('a document that is too much', () => {
 
   test.each<[string, Record<string, string>, number]>([
     ['with its length told before', { 'content-length': '100001' }, 100_001],
+    ['of two megabytes with its length told before', { 'content-length': '2000000' }, 2_000_000],
     ['in chunks', { 'transfer-encoding': 'chunked' }, 100_001],
+    ['of two megabytes in chunks', { 'transfer-encoding': 'chunked' }, 2_000_000],
     ['of ten megabytes in chunks', { 'transfer-encoding': 'chunked' }, 10_000_000],
-  ])('is one of more than 100,000 bytes, %s', async (_how, headers, bytes) => {
+  ])('G-04 is one of more than 100,000 bytes, %s', async (_how, headers, bytes) => {
     expect(await sendBytes(headers, bytes)).toBe(413)
+    const { status, text } = await send(ask('{viewer{id}}').padEnd(bytes))
+    expect([status, JSON.parse(text)]).toEqual([
+      413,
+      {
+        errors: [
+          {
+            message: 'The body has more than 100,000 bytes. Send less in one request.',
+            extensions: { code: 'BAD_USER_INPUT' },
+          },
+        ],
+      },
+    ])
   })
 
-  test('is not one of 100,000 bytes', async () => {
+  test('G-04 is not one of 100,000 bytes', async () => {
     expect(await sendBytes({ 'content-length': '100000' }, 100_000)).toBe(200)
     expect(await sendBytes({ 'transfer-encoding': 'chunked' }, 100_000)).toBe(200)
   })
