@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-describe('every answer', () => {
+describe('C-06 S-09 every answer', () => {
   const requests: [method: string, path: string, headers: Record<string, string>][] = [
     ['GET', '/', {}],
     ['GET', '/healthz', {}],
@@ -66,7 +66,7 @@ test('a connection is kept for longer than the minute for which load balancers u
   expect((await person.request('/healthz')).headers.get('keep-alive')).toBe('timeout=65')
 })
 
-test('redirects to a provider and back are 303, so that no body is ever sent along', async () => {
+test('O-10 redirects to a provider and back are 303, so that no body is ever sent along', async () => {
   const start = await person.request('/auth/x')
   expect(start.status).toBe(303)
   expect((await person.request('/auth/x/callback?error=access_denied&state=x')).status).toBe(303)
@@ -74,7 +74,7 @@ test('redirects to a provider and back are 303, so that no body is ever sent alo
   await person.signIn('mara-holt')
 })
 
-describe('a poisoned Host', () => {
+describe('O-09 C-07 a poisoned Host', () => {
   const hosts = [
     'evil.example',
     'evil.example:80',

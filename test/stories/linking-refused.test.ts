@@ -47,7 +47,7 @@ async function expectRefusal(visitor: Browser, callback: URL | string, code: str
   expect(await rowsOf(username)).toEqual([])
 }
 
-describe('a callback links nothing, and X is not asked, when it comes', () => {
+describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it comes', () => {
   test('to a browser without a session; the attempt is over then', async () => {
     const owner = await world.signedIn()
     const { username, callback, attempt } = await approved(owner)
@@ -174,7 +174,7 @@ describe('a callback links nothing, and X is not asked, when it comes', () => {
   })
 })
 
-test('the state of a sign-in is nothing at X’s callback, nor that of a link at GitHub’s; each still works at its own', async () => {
+test('O-04 the state of a sign-in is nothing at X’s callback, nor that of a link at GitHub’s; each still works at its own', async () => {
   const owner = await world.signedIn()
   const { username, callback } = await approved(owner)
   const start = await owner.request('/auth/github')

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { connectAttempts } from '../../src/db/tables.ts'
@@ -35,7 +36,7 @@ async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
 }
 
 describe('what X is asked', () => {
-  test('each attempt has a state and an S256 challenge of its own, and the scopes of posting', async () => {
+  test('O-01 O-12 each attempt has a state and an S256 challenge of its own, and the scopes of posting', async () => {
     const person = await world.signedIn()
     const [first, second] = [await authorizeUrl(person), await authorizeUrl(person)]
     for (const { url, asked } of [first, second]) {
@@ -55,7 +56,7 @@ describe('what X is asked', () => {
     expect(first.asked.get('state')).not.toBe(second.asked.get('state'))
   })
 
-  test('the verifier has 128 characters; state and verifier are nowhere in the table, and the verifier is wiped when used', async () => {
+  test('O-01 the verifier has 128 characters; state and verifier are nowhere in the table, and the verifier is wiped when used', async () => {
     const person = await world.signedIn()
     const { url, asked, attempt } = await authorizeUrl(person)
     const rowOf = (id: string) =>
@@ -69,6 +70,7 @@ describe('what X is asked', () => {
     const sent = world.sandbox.control.received({ path: '/2/oauth2/token' }).at(-1)
     const verifier = new Map(Object.entries(sent?.body ?? {})).get('code_verifier')
     expect(verifier).toMatch(/^[\w-]{128}$/)
+    expect(createHash('sha256').update(verifier).digest('base64url')).toBe(asked.get('code_challenge'))
     for (const secret of [verifier, asked.get('state')]) expect(JSON.stringify(before)).not.toContain(secret)
     expect(await rowOf(attempt)).toMatchObject({ status: 'SUCCEEDED', verifierSealed: null })
   })

@@ -110,7 +110,7 @@ describe('a link', () => {
     expect(await rowsOf(username)).toHaveLength(1)
   })
 
-  test('is made once by 50 identical callbacks, with one token call, and the attempt says so', async () => {
+  test('O-03 is made once by 50 identical callbacks, with one token call, and the attempt says so', async () => {
     const person = await world.signedIn()
     const username = newAccount()
     const { url, attempt } = await authorizeUrl(person)
@@ -141,7 +141,7 @@ describe('a link', () => {
   })
 })
 
-describe('scopes', () => {
+describe('O-12 scopes', () => {
   test('that the user cut down leave the link LIMITED, and say what is missing', async () => {
     const username = newAccount()
     world.sandbox.control.grantScopes(username, ['tweet.read', 'users.read', 'offline.access'])

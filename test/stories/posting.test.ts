@@ -141,7 +141,7 @@ describe('what cannot be posted is refused before it costs anything, and leaves 
 })
 
 describe('which account posts', () => {
-  test("the viewer's only active one; none and several have codes of their own", async () => {
+  test("O-12 the viewer's only active one; one without the scope, none and several have codes of their own", async () => {
     const person = await world.signedIn('yuki-ito')
     const post = (input: Record<string, unknown> = {}) =>
       person.api('post-tweet', { input: { text: `By whom? ${randomUUID()}`, ...input } })
