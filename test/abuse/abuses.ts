@@ -1,0 +1,188 @@
+// What a hostile client does, and what the gateway promises meanwhile.
+import { request } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { atMost, exactly, type Figure } from '../chaos/figures.ts'
+import { ask, type Service, type Victim } from './victim.ts'
+
+/** How much of it. */
+export type Scale = { connections: number; streams: number; documents: number; bodies: number }
+
+/** What was done, how it was to be served meanwhile, and what it came to. */
+export type Abused = { name: string; service: Service; memoryMb: number; figures: Figure[] }
+
+type Abuse = (victim: Victim, scale: Scale) => Promise<Omit<Abused, 'name'>>
+
+// requestTimeout is 15 s, headersTimeout 10 s, and both are looked after every second.
+const CLOSED_WITHIN_SECONDS = 20
+const STREAMS_OF_A_PROCESS = 500
+// A hundred megabytes and a quarter, for all that a process serves.
+const STREAM_KB = 250
+const DOCUMENT_CHARACTERS = 8_000
+const MAX_GROWTH_MB = 50
+const BODY_BYTES = 2_000_000
+const AT_ONCE = 8
+
+const quiet: Abuse = (victim) =>
+  measure(victim, async () => {
+    await sleep(5_000)
+    return []
+  })
+
+const slowHeaders: Abuse = (victim, { connections }) =>
+  dripOn(victim, connections, 'POST /graphql HTTP/1.1\r\nHost: x\r\n', 'X-Slow: a\r\n')
+
+const slowBodies: Abuse = (victim, { connections }) =>
+  dripOn(
+    victim,
+    connections,
+    'POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n\r\n',
+    ' ',
+  )
+
+// Each connection sends a little every second, for as long as it is let.
+function dripOn(victim: Victim, connections: number, beginning: string, drop: string) {
+  return measure(victim, async () => {
+    const startedAt = performance.now()
+    const lives = await Promise.all(
+      Array.from({ length: connections }, () => {
+        const { promise, resolve } = Promise.withResolvers<number>()
+        const socket: Socket = connect(victim.port, '127.0.0.1', () => socket.write(beginning))
+        const dripping = setInterval(() => socket.write(drop), 1_000)
+        socket.on('error', () => {})
+        socket.resume()
+        socket.once('close', () => {
+          clearInterval(dripping)
+          resolve((performance.now() - startedAt) / 1000)
+        })
+        setTimeout(() => socket.destroy(), 60_000).unref()
+        return promise
+      }),
+    )
+    const held = lives.filter((seconds) => seconds > CLOSED_WITHIN_SECONDS).length
+    return [
+      exactly(`connections of ${connections} that are held longer than ${CLOSED_WITHIN_SECONDS} s`, 0, held),
+      atMost('longest life of a connection', CLOSED_WITHIN_SECONDS, Math.max(...lives), ' s'),
+    ]
+  })
+}
+
+const idleStreams: Abuse = (victim, { streams }) => {
+  const before = victim.memoryMb()
+  return measure(victim, async () => {
+    const hangingUp = new AbortController()
+    const open = await inTurns(streams, async (index) => {
+      const answer = await fetch(`${victim.url}/graphql`, {
+        method: 'POST',
+        signal: hangingUp.signal,
+        headers: {
+          'content-type': 'application/json',
+          accept: 'text/event-stream',
+          authorization: `Bearer ${victim.tokens[index % victim.tokens.length]}`,
+        },
+        body: JSON.stringify({ query: 'subscription { events { cursor } }' }),
+      })
+      const reader = answer.body?.getReader()
+      const text = new TextDecoder()
+      // The first thing that is said is a comment, or why there is no stream.
+      const first = text.decode((await reader?.read())?.value)
+      const second = await Promise.race([reader?.read(), sleep(200)])
+      return !`${first}${text.decode(second?.value)}`.includes('TOO_MANY_STREAMS')
+    })
+    const granted = open.filter(Boolean).length
+    const each = ((victim.memoryMb() - before) * 1024) / Math.max(granted, 1)
+    hangingUp.abort()
+    return [
+      exactly(`streams of ${streams} that are opened`, Math.min(streams, STREAMS_OF_A_PROCESS), granted),
+      atMost('memory of an idle stream', STREAM_KB, each, ' kB'),
+    ]
+  })
+}
+
+const largestDocuments: Abuse = async (victim, { documents }) => {
+  const send = (first: number) =>
+    inTurns(documents, (index) => {
+      const operations = Array.from({ length: 120 }, (_, at) => `query a${first + index}_${at}{viewer{id}}`)
+      // Every other one does not parse: errors must not be kept either.
+      const document = [...operations, index % 2 === 0 ? '' : '{'].join(' ')
+      return ask(victim.url, document.padEnd(DOCUMENT_CHARACTERS))
+    })
+  // The first make the heap as large as it gets by working at all.
+  await send(0)
+  const before = victim.memoryMb()
+  return measure(victim, async () => {
+    const statuses = await send(documents)
+    return [
+      exactly(
+        `of ${documents} distinct documents those not answered`,
+        0,
+        statuses.filter((code) => code >= 500).length,
+      ),
+      atMost('growth of memory', MAX_GROWTH_MB, victim.memoryMb() - before, ' MB'),
+    ]
+  })
+}
+
+const largeBodies: Abuse = (victim, { bodies }) => {
+  const before = victim.memoryMb()
+  return measure(victim, async () => {
+    const statuses = await inTurns(bodies, (index) => sendBody(victim.url, index % 2 === 0))
+    return [
+      exactly(
+        `bodies of ${BODY_BYTES / 1e6} MB, of ${bodies}, that are not a 413`,
+        0,
+        statuses.filter((code) => code !== 413).length,
+      ),
+      atMost('growth of memory', MAX_GROWTH_MB, victim.memoryMb() - before, ' MB'),
+    ]
+  })
+}
+
+/** Every abuse by its name, in the order in which they are done. */
+export const abuses = {
+  quiet,
+  'slow headers': slowHeaders,
+  'slow bodies': slowBodies,
+  'idle streams': idleStreams,
+  'large bodies': largeBodies,
+  'largest documents': largestDocuments,
+} satisfies Record<string, Abuse>
+
+async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {
+  let figures: Figure[] = []
+  const service = await victim.watch(async () => {
+    figures = await work()
+  })
+  const failures = exactly('requests of others that failed meanwhile', 0, service.failed)
+  return { service, memoryMb: victim.memoryMb(), figures: [failures, ...figures] }
+}
+
+// So many, a few at once.
+async function inTurns<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = []
+  let next = 0
+  const turn = async () => {
+    while (next < count) {
+      const index = next++
+      results[index] = await work(index)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, turn))
+  return results
+}
+
+// The gateway answers before it has read all, and then hangs up.
+function sendBody(url: string, isChunked: boolean): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  const length: Record<string, string | number> = isChunked
+    ? { 'transfer-encoding': 'chunked' }
+    : { 'content-length': BODY_BYTES }
+  const headers = { 'content-type': 'application/json', ...length }
+  const outgoing = request(`${url}/graphql`, { method: 'POST', agent: false, headers }, (incoming) => {
+    resolve(incoming.statusCode ?? 0)
+    incoming.resume()
+  })
+  outgoing.once('error', () => resolve(0))
+  outgoing.end(Buffer.alloc(BODY_BYTES, ' '))
+  return promise
+}

@@ -1,0 +1,38 @@
+// What `npm run abuse` does, bounded: counts here, the figures that depend on the machine by the command.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { abuses } from '../abuse/abuses.ts'
+import { startVictim, type Victim } from '../abuse/victim.ts'
+import { startProgram } from '../program.ts'
+
+const scale = { connections: 60, streams: 40, documents: 400, bodies: 20 }
+const KEPT_MB = 100
+
+let victim: Victim
+beforeAll(async () => {
+  victim = await startVictim(scale.streams / 5)
+})
+afterAll(() => victim[Symbol.asyncDispose]())
+
+test.each([
+  ['G-14 slow headers are cut off while others are served', 'slow headers'],
+  ['G-14 slow bodies are cut off while others are served', 'slow bodies'],
+  ['G-04 bodies of 2 MB are refused while others are served, with their length named or not', 'large bodies'],
+  ['G-12 streams are idle while others are served', 'idle streams'],
+] as const)('%s', async (_title, name) => {
+  const { service, figures } = await abuses[name](victim, scale)
+  expect(service.asked).toBeGreaterThan(0)
+  expect(figures.filter(({ what, reached }) => !reached && !what.includes('memory'))).toEqual([])
+})
+
+test('G-07 distinct documents of the largest size are not kept', async () => {
+  const before = victim.memoryMb()
+  const { figures, memoryMb } = await abuses['largest documents'](victim, scale)
+  expect(figures.filter(({ what, reached }) => !reached && !what.includes('memory'))).toEqual([])
+  expect(memoryMb - before).toBeLessThan(KEPT_MB)
+})
+
+test('the command says what can be asked of it', async () => {
+  const program = startProgram('test/abuse/run.ts', {}, ['--help'])
+  expect(await program.ended).toBe(0)
+  for (const name of ['--only', '--connections', ...Object.keys(abuses)]) expect(program.output()).toContain(name)
+})
