@@ -22,6 +22,36 @@ test('G-05 20,000 documents and what is none are all answered, never by a 5xx, a
   expect(refusals.length).toBeLessThan(19_500)
 })
 
+test('S-08 14,500 ways of saying who one is, by cookie or by token, are no error', { timeout: 600_000 }, () =>
+  expectTame('identities', 14_500),
+)
+
+test(
+  'O-07 700 returns from a provider, to attempts that are open and to none, lead nowhere but home',
+  {
+    timeout: 600_000,
+  },
+  () => expectTame('callbacks', 700),
+)
+
+test('C-02 14,500 forms and other bodies, where they belong and where not, are no error', { timeout: 600_000 }, () =>
+  expectTame('forms', 14_500),
+)
+
+test(
+  'T-03 300 pairs of answers from providers, right and broken, end a sign-in or a link without an error or a leak',
+  {
+    timeout: 600_000,
+  },
+  () => expectTame('answers', 300),
+)
+
+async function expectTame(name: string, runs: number): Promise<void> {
+  const { inputs, refusals } = await fuzz(name, runs)
+  expect(inputs).toBe(runs)
+  expect(refusals.length).toBeGreaterThan(runs / 4)
+}
+
 function fuzz(name: string, runs: number) {
   const part = fuzzParts[name]
   if (part === undefined) throw new Error(`Bug: there is no part ${name}`)

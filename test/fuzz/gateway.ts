@@ -1,4 +1,4 @@
-// A gateway without a port, on an embedded database in memory: what is sent to it costs a few milliseconds, and nothing leaves the process.
+// A gateway without a port, on an embedded database in memory: what is sent to it costs a few milliseconds, and nothing leaves the machine.
 import { createApp } from '../../src/app.ts'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { startSession } from '../../src/auth/session.ts'
@@ -12,6 +12,7 @@ import { createLog } from '../../src/log.ts'
 import { noBreaker } from '../../src/outbound.ts'
 import { createTargets } from '../../src/targets.ts'
 import { productionTiming } from '../../src/timing.ts'
+import { startFakeProviders } from './provider-answers.ts'
 
 export type FuzzGateway = Awaited<ReturnType<typeof openFuzzGateway>>
 
@@ -22,6 +23,7 @@ const CLIENT_SECRETS = ['github-secret-that-nobody-may-see', 'x-secret-that-nobo
 export async function openFuzzGateway() {
   const database = await openPglite(null)
   await migrateDatabase(database)
+  const providers = await startFakeProviders()
   const [githubSecret = '', xSecret = ''] = CLIENT_SECRETS
   const config = readConfig({
     SANDBOX: 'off',
@@ -31,10 +33,7 @@ export async function openFuzzGateway() {
     GITHUB_CLIENT_SECRET: githubSecret,
     X_CLIENT_ID: 'x-client',
     X_CLIENT_SECRET: xSecret,
-    // Nobody listens there.
-    ...Object.fromEntries(
-      ['GITHUB_URL', 'GITHUB_API_URL', 'X_URL', 'X_API_URL'].map((name) => [name, 'http://127.0.0.1:9']),
-    ),
+    ...Object.fromEntries(['GITHUB_URL', 'GITHUB_API_URL', 'X_URL', 'X_API_URL'].map((name) => [name, providers.url])),
   })
   const errors: string[] = []
   const deps: Deps = {
@@ -64,10 +63,15 @@ export async function openFuzzGateway() {
     return cookie
   }
   let cookie = await signIn()
+  const cookieName = cookie.slice(0, cookie.indexOf('=') + 1)
   return {
     deps,
     /** Headers that say who is asking. */
-    askers: { nobody: () => ({}), session: () => ({ cookie }), token: () => ({ authorization: `Bearer ${secret}` }) },
+    askers: {
+      nobody: () => ({}),
+      session: () => ({ cookie, 'sec-fetch-site': 'same-origin' }),
+      token: () => ({ authorization: `Bearer ${secret}` }),
+    },
     /** What no answer may hold. */
     secrets,
     /** The lines of the log about what went wrong for a reason of ours, since this was last asked. */
@@ -76,9 +80,13 @@ export async function openFuzzGateway() {
     async request(path: string, init: RequestInit = {}): Promise<Response> {
       const answer = await app.fetch(new Request(`${config.publicUrl}${path}`, init))
       // Whatever ended the session, the next one is asked by somebody again.
-      if (answer.headers.getSetCookie().length > 0) cookie = await signIn()
+      if (answer.headers.getSetCookie().some((header) => header.startsWith(cookieName))) cookie = await signIn()
       return answer
     },
-    close: () => database.close(),
+    providers,
+    close: async () => {
+      await providers.close()
+      await database.close()
+    },
   }
 }

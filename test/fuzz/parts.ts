@@ -3,6 +3,8 @@ import fc from 'fast-check'
 import { graphqlInputs } from './documents.ts'
 import type { FuzzGateway } from './gateway.ts'
 import { judgeAnswer, readGraphqlAnswer } from './judge.ts'
+import { ANSWERED_TOKEN, answerPairs } from './provider-answers.ts'
+import { callbackInputs, formInputs, identityInputs, type RequestInput } from './requests.ts'
 
 /** What came of a part. */
 export type FuzzReport = {
@@ -34,5 +36,90 @@ const fuzzDocuments: FuzzPart = async (gateway, { runs, seed }) => {
   return report
 }
 
+function fuzzRequests(inputs: fc.Arbitrary<RequestInput>): FuzzPart {
+  return async (gateway, { runs, seed }) => {
+    const report: FuzzReport = { inputs: 0, refusals: [] }
+    const property = fc.asyncProperty(inputs, async (input) => {
+      const attempt = input.attempt === null ? null : await startAttempt(gateway, input.attempt)
+      const { cookie = '' } = gateway.askers.session()
+      const token = gateway.askers.token().authorization.replace('Bearer ', '')
+      const stand = (text: string) =>
+        text
+          .replaceAll('STATE', attempt?.state ?? '')
+          .replaceAll('COOKIE', attempt?.cookie ?? '')
+          .replaceAll('SESSION', cookie.slice(cookie.indexOf('=') + 1))
+          .replaceAll('TOKEN', token)
+      const { method, path, body } = input
+      const headers = input.headers.map(([name, value]): [string, string] => [name, stand(value)])
+      const startedAt = performance.now()
+      const answer = await gateway.request(stand(path), { method, headers, body })
+      const text = await answer.text()
+      const milliseconds = performance.now() - startedAt
+      judgeAnswer(gateway, answer, text)
+      judgeRedirect(gateway, answer)
+      report.inputs += 1
+      const isRefused = answer.status >= 400 || answer.headers.get('location')?.includes('failed') === true
+      if (isRefused) report.refusals.push(milliseconds)
+    })
+    await fc.assert(property, { numRuns: runs, seed })
+    return report
+  }
+}
+
+/** A sign-in or link attempt as a browser begins it. */
+async function startAttempt(gateway: FuzzGateway, provider: 'github' | 'x') {
+  const { cookie } = gateway.askers.session()
+  const answer = await gateway.request(`/auth/${provider}`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
+  const state = new URL(answer.headers.get('location') ?? '').searchParams.get('state')
+  if (state === null) throw new Error(`Bug: no attempt was begun: ${answer.status} ${answer.headers.get('location')}`)
+  const own = answer.headers.getSetCookie().map((header) => header.split(';', 1)[0])
+  return { state, cookie: [cookie, ...own].join('; ') }
+}
+
+// Nobody is sent elsewhere than to a provider's page and to our own.
+function judgeRedirect(gateway: FuzzGateway, answer: Response): void {
+  const location = answer.headers.get('location')
+  if (location === null) return
+  const { publicUrl, github, x } = gateway.deps.config
+  const { origin } = new URL(location, publicUrl)
+  if (![publicUrl, github.url, x.url].includes(origin)) throw new Error(`Sent elsewhere: ${location}`)
+}
+
+// Signing in and linking, with anything for the providers' answers.
+const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
+  const report: FuzzReport = { inputs: 0, refusals: [] }
+  const property = fc.asyncProperty(fc.constantFrom('github', 'x'), answerPairs, async (provider, answers) => {
+    const { state, cookie } = await startAttempt(gateway, provider)
+    gateway.providers.answerWith(answers)
+    const startedAt = performance.now()
+    const answer = await gateway.request(`/auth/${provider}/callback?state=${state}&code=a-code`, {
+      headers: { cookie, 'sec-fetch-site': 'cross-site' },
+    })
+    const milliseconds = performance.now() - startedAt
+    const text = await answer.text()
+    const location = answer.headers.get('location') ?? ''
+    // Credentials that a provider does not take are for the operator to know, and are told in the log at that level.
+    for (const line of gateway.takeErrors()) {
+      if (!/_CREDENTIALS_REJECTED/.test(line)) throw new Error(`Something broke on our side: ${line.slice(0, 2_000)}`)
+      if (line.includes(ANSWERED_TOKEN)) throw new Error('The log holds a token')
+    }
+    judgeAnswer(gateway, answer, `${text}\n${location}`)
+    judgeRedirect(gateway, answer)
+    if (answer.status !== 303) throw new Error(`No redirect: ${answer.status} ${text.slice(0, 600)}`)
+    if (gateway.providers.asked() === 0) throw new Error('Bug: no provider was asked')
+    report.inputs += 1
+    if (location.includes('failed')) report.refusals.push(milliseconds)
+  })
+  gateway.secrets.add(ANSWERED_TOKEN)
+  await fc.assert(property, { numRuns: runs, seed })
+  return report
+}
+
 /** Every part by its name. */
-export const fuzzParts: Record<string, FuzzPart> = { documents: fuzzDocuments }
+export const fuzzParts: Record<string, FuzzPart> = {
+  documents: fuzzDocuments,
+  identities: fuzzRequests(identityInputs),
+  callbacks: fuzzRequests(callbackInputs),
+  forms: fuzzRequests(formInputs),
+  answers: fuzzProviderAnswers,
+}
