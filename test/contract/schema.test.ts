@@ -54,7 +54,7 @@ describe('the published schema', () => {
     expect(schema.getDirectives().filter((directive) => !isSpecifiedDirective(directive))).toEqual([])
   })
 
-  test('has no place for a token, a code or a secret, in either direction, but for an API token and a webhook secret where they are made', () => {
+  test('L-08 has no place for a token, a code or a secret, in either direction, but for an API token and a webhook secret where they are made', () => {
     const forbidden = /token|secret|password|verifier|bearer|authorizationcode|refresh|credential|^code$|^state$/i
     const named = [...listMembers()]
       .filter(({ name }) => forbidden.test(name.replaceAll('_', '')))

@@ -1,24 +1,27 @@
 import { randomBytes } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { oauthTokens } from '../../src/db/tables.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Browser, openBrowser } from '../browser.ts'
 import { createTestDatabase } from '../database.ts'
+import { cookieOf, openStream } from '../event-stream.ts'
 import { findFreePort } from '../free-port.ts'
-import { type GatewayProcess, startGatewayProcess } from '../gateway-process.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
 import { generousLimits } from '../generous-limits.ts'
 import type { PostedTweet } from '../linked-account.ts'
 
 const xClient = { id: 'x-app', secret: 'x-secret' }
 const githubClient = { id: 'github-app', secret: 'github-secret' }
 
-test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50 tweets', async () => {
-  await using resources = new AsyncDisposableStack()
+/** So many gateways on one database and one sandbox, all started at once, as a deployment does it. */
+async function startGateways(resources: AsyncDisposableStack, count: number) {
   const database = resources.use(await createTestDatabase('postgres'))
-  const urls = [`http://127.0.0.1:${await findFreePort()}`, `http://127.0.0.1:${await findFreePort()}`] as const
-  const [publicUrl] = urls
+  const ports = []
+  for (let number = 0; number < count; number++) ports.push(await findFreePort())
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const [publicUrl = ''] = urls
   const sandbox = await startSandbox({
     hostname: 'localhost',
     xClient: { ...xClient, redirectUris: [`${publicUrl}/auth/x/callback`] },
@@ -40,19 +43,32 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
     X_URL: sandbox.url,
     X_API_URL: sandbox.url,
   }
-  // Both at once, as a deployment does it.
-  const gateways: GatewayProcess[] = urls.map((url) => startGatewayProcess({ ...environment, PORT: new URL(url).port }))
+  const gateways = ports.map((port) => startGatewayProcess({ ...environment, PORT: String(port) }))
   for (const gateway of gateways) resources.defer(async () => void (await gateway.stop()))
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
+  /** A browser at one of them, with the cookies of another browser. */
+  const openAt = (index: number, cookies: Iterable<[string, string]> = []) => {
+    const opened = openBrowser(urls[index] ?? '')
+    resources.defer(() => opened.close())
+    for (const [name, value] of cookies) opened.cookies.set(name, value)
+    return opened
+  }
+  return { database, sandbox, gateways, urls, openAt }
+}
 
-  const first = openBrowser(urls[0])
-  resources.defer(() => first.close())
+async function post(person: Browser, input: Record<string, unknown>): Promise<PostedTweet> {
+  return (await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })).postTweet
+}
+
+test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50 tweets', async () => {
+  await using resources = new AsyncDisposableStack()
+  const { database, sandbox, gateways, openAt } = await startGateways(resources, 2)
+
+  const first = openAt(0)
   await first.signIn('mara-holt')
   expect(await first.connect('maraholt')).toMatchObject({ outcome: 'connected' })
   // The session is in the database, so that the cookie is good at the other gateway too.
-  const second = openBrowser(urls[1])
-  resources.defer(() => second.close())
-  for (const [name, value] of first.cookies) second.cookies.set(name, value)
+  const second = openAt(1, first.cookies)
   expect(await second.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 
   const opened = openPostgres(database.environment.DATABASE_URL ?? '')
@@ -68,14 +84,8 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
     match: { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } },
   })
 
-  const post = async (person: Browser, number: number) => {
-    const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', {
-      input: { text: `Number ${number}` },
-    })
-    return postTweet
-  }
   const answers = await Promise.all(
-    Array.from({ length: 50 }, (_, number) => post(number % 2 === 0 ? first : second, number)),
+    Array.from({ length: 50 }, (_, number) => post(number % 2 === 0 ? first : second, { text: `Number ${number}` })),
   )
   expect(answers.map(({ tweet, userErrors }) => tweet?.status ?? userErrors[0]?.code)).toEqual(Array(50).fill('POSTED'))
   expect(sandbox.control.countTokenCalls('refresh_token')).toBe(1)
@@ -89,15 +99,47 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
     .where(eq(oauthTokens.accountId, row?.accountId ?? ''))
   expect(await tokens).toMatchObject([{ version: 2, state: 'ACTIVE', leaseId: null, sentAt: null }])
 
-  // One key at both gateways at once is one tweet.
-  const input = { text: 'Once', idempotencyKey: 'at both' }
-  const both = await Promise.all(
-    Array.from({ length: 20 }, (_, number) =>
-      (number % 2 === 0 ? first : second).api<{ postTweet: PostedTweet }>('post-tweet', { input }),
-    ),
-  )
-  expect(both).toEqual(Array(20).fill(both[0]))
-  expect(sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(51)
-
   expect(await Promise.all(gateways.map((gateway) => gateway.stop()))).toEqual([0, 0])
+})
+
+test('I-01 100 equal posts under one key over three gateways are one tweet, and 100 equal answers', async () => {
+  await using resources = new AsyncDisposableStack()
+  const { sandbox, openAt } = await startGateways(resources, 3)
+  const first = openAt(0)
+  await first.signIn('mara-holt')
+  expect(await first.connect('maraholt')).toMatchObject({ outcome: 'connected' })
+  const people = [first, openAt(1, first.cookies), openAt(2, first.cookies)]
+  // So that all have come before it is known what became of it.
+  sandbox.control.inject({ kind: 'delayAfter', milliseconds: 2_000, match: { method: 'POST', path: '/2/tweets' } })
+  const input = { text: 'Once', idempotencyKey: 'at all of them' }
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, number) => post(people[number % 3] ?? first, input)),
+  )
+  expect(answers[0]).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+  expect(answers).toEqual(Array(100).fill(answers[0]))
+  expect(sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(1)
+  expect(sandbox.control.tweets('maraholt')).toHaveLength(1)
+})
+
+test('S-07 a session that is revoked at one gateway is over at the other with the next request, and its stream within 30 s', async () => {
+  await using resources = new AsyncDisposableStack()
+  const { urls, openAt } = await startGateways(resources, 2)
+  const [person, lost] = [openAt(0), openAt(0)]
+  await person.signIn('mara-holt')
+  await lost.signIn('mara-holt')
+  const elsewhere = openAt(1, lost.cookies)
+  expect(await elsewhere.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+  const streams = [await openStream(urls[0] ?? '', cookieOf(lost)), await openStream(urls[1] ?? '', cookieOf(lost))]
+  const kept = await openStream(urls[1] ?? '', cookieOf(person))
+  const { sessions } = await lost.api<{ sessions: { id: string; current: boolean }[] }>('sessions')
+  const id = sessions.find(({ current }) => current)?.id
+  const revokedAt = performance.now()
+  expect(await person.api('revoke-session', { input: { id } })).toMatchObject({ revokeSession: { session: { id } } })
+  expect(await elsewhere.api('viewer')).toEqual({ viewer: null })
+  expect(await lost.api('viewer')).toEqual({ viewer: null })
+  for (const stream of streams) expect((await stream.ended).codes).toEqual(['UNAUTHENTICATED'])
+  expect(performance.now() - revokedAt).toBeLessThan(30_000)
+  // Told by the other's end, and not ended itself.
+  await vi.waitFor(() => expect(kept.types()).toContain('SESSION_ENDED'), 30_000)
+  await kept.hangUp()
 })

@@ -22,7 +22,7 @@ async function approved(person: Browser, username: string): Promise<string> {
   return person.consent(authorizationUrl ?? '', username)
 }
 
-test('an X account that is linked to another user is not linked to a second one, whose grant is given back', async () => {
+test('L-04 an X account that is linked to another user is not linked to a second one, whose grant is given back', async () => {
   world.sandbox.control.addAccount('taken')
   const first = await world.connected('taken')
   const before = await rowsOf('taken')
@@ -41,7 +41,7 @@ test('an X account that is linked to another user is not linked to a second one,
   expect(await second.connect('taken')).toMatchObject({ outcome: 'connected' })
 })
 
-test('of two users who finish at the same instant one gets the X account, time after time', {
+test('L-04 of two users who finish at the same instant one gets the X account, time after time', {
   timeout: 60_000,
 }, async () => {
   const people = [await world.signedIn(), await world.signedIn('tomasz-k')]

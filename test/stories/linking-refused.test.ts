@@ -48,7 +48,7 @@ async function expectRefusal(visitor: Browser, callback: URL | string, code: str
 }
 
 describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it comes', () => {
-  test('to a browser without a session; the attempt is over then', async () => {
+  test('L-01 to a browser without a session; the attempt is over then', async () => {
     const owner = await world.signedIn()
     const { username, callback, attempt } = await approved(owner)
     await expectRefusal(world.browser(), callback, 'SESSION_MISSING', username)
@@ -57,10 +57,12 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
   })
 
   // The trap: an attacker starts, and has the victim finish. The victim's X account would be the attacker's to post with.
-  test('to another user’s session, whoever of the two approved at X', async () => {
+  test('L-01 to another user’s session, whoever of the two approved at X', async () => {
     const [attacker, victim] = [await world.signedIn('tomasz-k'), await world.signedIn()]
     const { username, callback, attempt } = await approved(attacker)
+    const calls = countCalls()
     const arrival = await victim.request(callback.href)
+    expect(countCalls()).toBe(calls)
     // Nothing of the attempt is told to the victim, and the victim goes to our own page.
     expect(arrival.headers.get('location')).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
     await expectRefusal(attacker, callback, 'ATTEMPT_ALREADY_USED', username)
@@ -74,20 +76,20 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
     expect(world.sandbox.control.grants(username)).toEqual([])
   })
 
-  test('to another session of the same user', async () => {
+  test('L-01 to another session of the same user', async () => {
     const [owner, elsewhere] = [await world.signedIn(), await world.signedIn()]
     const { username, callback } = await approved(owner)
     await expectRefusal(elsewhere, callback, 'SESSION_MISMATCH', username)
   })
 
-  test('to the same browser after another sign-in', async () => {
+  test('L-01 to the same browser after another sign-in', async () => {
     const owner = await world.signedIn()
     const { username, callback } = await approved(owner)
     await owner.signIn('mara-holt')
     await expectRefusal(owner, callback, 'SESSION_MISMATCH', username)
   })
 
-  test('to the same browser after a sign-out', async () => {
+  test('L-01 to the same browser after a sign-out', async () => {
     const owner = await world.signedIn()
     const { username, callback } = await approved(owner)
     await owner.api('sign-out')

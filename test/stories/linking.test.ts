@@ -49,7 +49,7 @@ describe('a link', () => {
     expect((await accountsOf(person)).map(({ username }) => username)).toEqual(names.toReversed())
   })
 
-  test('made again keeps its id, has new tokens, and comes first', async () => {
+  test('L-05 made again keeps its id, has new tokens, and comes first', async () => {
     const username = newAccount()
     const person = await world.connected(username, 'yuki-ito')
     const [first] = await accountsOf(person)
@@ -61,7 +61,7 @@ describe('a link', () => {
     const after = await tokensOf(first?.id ?? '')
     expect(after?.grantId).not.toBe(before?.grantId)
     expect(after?.accessTokenSealed).not.toBe(before?.accessTokenSealed)
-    expect(after?.version).toBeGreaterThan(before?.version ?? Infinity)
+    expect(after?.version).toBe((before?.version ?? 0) + 1)
     // X has ended the first grant by itself; the second is alive, and nothing of ours revokes it.
     expect(world.sandbox.control.grants(username).map(({ ended }) => ended)).toEqual(['superseded', null])
     expect(
@@ -85,6 +85,20 @@ describe('a link', () => {
       { id: first?.id, status: 'ACTIVE', statusReason: null, disconnectedAt: null },
     ])
     expect(world.sandbox.control.grants(username).at(-1)?.ended).toBeNull()
+  })
+
+  test('L-02 made again after X gave the account another name is the same one; who has the old name now is another', async () => {
+    const username = newAccount()
+    const person = await world.connected(username, 'yuki-ito')
+    const [first] = await accountsOf(person)
+    world.sandbox.control.renameAccount(username, `${username}_new`)
+    world.sandbox.control.addAccount(username)
+    expect(await person.connect(`${username}_new`)).toMatchObject({ outcome: 'connected' })
+    expect((await accountsOf(person))[0]).toMatchObject({ id: first?.id, username: `${username}_new` })
+    expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
+    const [other, same] = await accountsOf(person)
+    expect([other?.username, same?.username]).toEqual([username, `${username}_new`])
+    expect([other?.id === first?.id, same?.id]).toEqual([false, first?.id])
   })
 
   test('passes to another user once it is disconnected', async () => {

@@ -21,7 +21,7 @@ function newKey(): string {
 }
 
 describe('the same key with the same input', () => {
-  test('30 times at the same moment posts once, and gives 30 equal answers', async () => {
+  test('I-01 30 times at the same moment posts once, and gives 30 equal answers', async () => {
     const account = await linkAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 300 }))
@@ -55,7 +55,7 @@ describe('the same key with the same input', () => {
     expect(x.posts()).toBe(1)
   })
 
-  test('gives the first outcome later too, and after a restart', async () => {
+  test('I-01 gives the first outcome a day later too, and after a restart', async () => {
     const account = await linkAccount(world)
     const idempotencyKey = newKey()
     const first = await account.post('Once', { idempotencyKey })
@@ -133,7 +133,7 @@ describe('the same key with the same input', () => {
   })
 })
 
-test('the same key with any other input is refused, and X is not asked', async () => {
+test('I-02 the same key with any other input is refused, and X is not asked', async () => {
   const account = await linkAccount(world)
   const other = await linkAccount(world, { person: account.person })
   const idempotencyKey = newKey()
@@ -159,7 +159,7 @@ test('the same key with any other input is refused, and X is not asked', async (
   expect(await account.post('This', { idempotencyKey, madeWithAi: false, replySettings: null })).toEqual(first)
 })
 
-test('two inputs under one key at the same moment: one is posted, the other refused', async () => {
+test('I-02 two inputs under one key at the same moment: one is posted, the other refused', async () => {
   const account = await linkAccount(world)
   const idempotencyKey = newKey()
   const answers = await Promise.all(['This', 'That'].map((text) => account.post(text, { idempotencyKey })))
@@ -170,7 +170,7 @@ test('two inputs under one key at the same moment: one is posted, the other refu
   expect(await account.tweets()).toHaveLength(1)
 })
 
-test('a key is one user’s own', async () => {
+test('I-04 a key is one user’s own', async () => {
   const account = await linkAccount(world)
   const theirs = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
   const idempotencyKey = newKey()
@@ -180,7 +180,7 @@ test('a key is one user’s own', async () => {
   expect(second.tweet?.id).not.toBe(first.tweet?.id)
 })
 
-test('input that is refused before anything is kept leaves the key free', async () => {
+test('I-06 input that is refused before anything is kept leaves the key free', async () => {
   const account = await linkAccount(world)
   const idempotencyKey = newKey()
   expect((await account.post('a'.repeat(281), { idempotencyKey })).userErrors).toMatchObject([

@@ -104,7 +104,7 @@ const doubts: [title: string, fault: FaultKind, acted: boolean][] = [
 ]
 
 describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
-  test('it is UNKNOWN, and never sent again by the same key', async () => {
+  test('I-05 it is UNKNOWN, and never sent again by the same key', async () => {
     const account = await linkAccount(world)
     world.sandbox.control.inject(postFault(fault))
     const x = watchX(world)
@@ -121,7 +121,7 @@ describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
   })
 })
 
-test('a tweet in doubt that X has is found, and one that X does not have may be sent again', {
+test('I-05 a tweet in doubt that X has is found, and one that X does not have may be sent again', {
   timeout: 60_000,
 }, async () => {
   const arrived = await linkAccount(world)

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { sessions, users } from '../../src/db/tables.ts'
 import type { Browser } from '../browser.ts'
+import { readEveryRow } from '../dump.ts'
 import { startWorld, type World } from '../harness.ts'
 import { whileAttemptIsHeld } from '../held-attempt.ts'
 
@@ -94,6 +95,21 @@ describe('who a user is', () => {
     const rows = await world.db().select({ id: users.id, githubId: users.githubId }).from(users)
     expect(rows).toContainEqual({ id: after?.id, githubId })
     expect(rows.find(({ id }) => id === before?.id)?.githubId).toBe(190_288_735)
+  })
+
+  test('L-03 another person with the same verified e-mail address is another user, and the address is kept nowhere', async () => {
+    const email = 'shared.by-two@example.com'
+    const ids = []
+    for (const login of ['mara-holt', 'tomasz-renamed']) {
+      const match = { path: '/user' }
+      world.sandbox.control.inject({ kind: 'answer', body: { email, email_verified: true }, match })
+      ids.push((await viewerOf(await world.signedIn(login)))?.id)
+    }
+    expect(world.sandbox.control.faults().map(({ hits }) => hits)).toEqual([1, 1])
+    world.sandbox.control.clearFaults()
+    expect(new Set(ids).size).toBe(2)
+    expect(ids).not.toContain(undefined)
+    expect(await readEveryRow(world)).not.toContain(email)
   })
 })
 

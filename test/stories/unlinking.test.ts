@@ -1,8 +1,10 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createApiToken } from '../../src/auth/api-token.ts'
 import { grantRevocations } from '../../src/db/tables.ts'
 import { databaseKind } from '../database.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
+import { bearer, openInstance } from '../instance.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -12,6 +14,7 @@ import {
   UNTIL_ENDED_SECONDS,
   watchX,
 } from '../linked-account.ts'
+import { readOperation } from '../operations.ts'
 
 let world: World
 beforeAll(async () => {
@@ -30,6 +33,23 @@ function revoked(token?: string | null): Record<string, string>[] {
 
 function revocationsOf(account: LinkedAccount) {
   return world.db().select().from(grantRevocations).where(eq(grantRevocations.accountId, account.id))
+}
+
+/** What another instance of the gateway shows integrators of the account's user, who lets them see it. */
+async function watchAsIntegrator({ person, userId }: LinkedAccount) {
+  await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
+  const input = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
+  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, input)
+  const user = await world.db().query.users.findFirst({ where: (table, { eq }) => eq(table.id, userId) })
+  const elsewhere = openInstance(world)
+  return {
+    accountIds: async () => {
+      const variables = { githubId: String(user?.githubId) }
+      const { data } = await elsewhere.ask(readOperation('user'), bearer(secret), variables)
+      return ((data?.user ?? { accounts: [] }) as { accounts: { id: string }[] }).accounts.map(({ id }) => id)
+    },
+    close: () => elsewhere.close(),
+  }
 }
 
 /** Until X has confirmed all that was asked of it for the account. */
@@ -60,7 +80,7 @@ describe.concurrent('unlinking', () => {
     expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
   })
 
-  test('makes the account unusable before X knows of it', async () => {
+  test('L-07 makes the account unusable before X knows of it', async () => {
     const account = await linkAccount(world)
     await account.disconnect()
     expect(await account.post()).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }] })
@@ -158,7 +178,7 @@ describe.concurrent('unlinking', () => {
 })
 
 describe('while X is down, unlinking', () => {
-  test('succeeds for the user, and a job goes on until X has confirmed', { timeout: 90_000 }, async () => {
+  test('L-07 succeeds for the user, and a job goes on until X has confirmed', { timeout: 90_000 }, async () => {
     const path = '/2/oauth2/revoke'
     world.sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path } })
     world.sandbox.control.inject({ kind: 'hang', match: { path } })
@@ -195,16 +215,20 @@ describe('while X is down, unlinking', () => {
 })
 
 describe('while a refresh is in flight', () => {
-  test('unlinking wins, and the new token is revoked too', async () => {
+  test('L-06 unlinking wins, the new token is revoked too, and integrators see it gone at once at every instance', async () => {
     const account = await linkAccount(world)
     const earlier = account.grant()
+    const seen = await watchAsIntegrator(account)
+    expect(await seen.accountIds()).toContain(account.id)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
     const x = watchX(world)
     const posting = account.post()
-    await vi.waitFor(() => expect(account.grant().rotations).toBe(1))
+    await vi.waitFor(() => expect(account.grant().rotations).toBe(1), { timeout: 30_000 })
     const later = account.grant()
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await seen.accountIds()).not.toContain(account.id)
+    await seen.close()
     expect(await posting).toMatchObject({
       tweet: { status: 'FAILED', xTweetId: null },
       userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }],
@@ -218,13 +242,13 @@ describe('while a refresh is in flight', () => {
     expect(await account.show()).toMatchObject({ status: 'DISCONNECTED' })
   })
 
-  test('that X has yet to act on, unlinking wins', async () => {
+  test('L-06 that X has yet to act on, unlinking wins', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delay', milliseconds: 500 }))
     const x = watchX(world)
     const posting = account.post()
-    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
     expect((await posting).userErrors).toMatchObject([{ code: 'ACCOUNT_DISCONNECTED' }])
     await untilRevoked(account)
@@ -234,13 +258,13 @@ describe('while a refresh is in flight', () => {
     expect(await account.show()).toMatchObject({ status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' })
   })
 
-  test('linking again wins, and the late pair is revoked, never stored', async () => {
+  test('L-06 linking again wins, and the late pair is revoked, never stored', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
     const posting = account.post()
-    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
     expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
     expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
     await untilRevoked(account)
