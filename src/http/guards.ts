@@ -150,7 +150,11 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
     await next()
     // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.
     allow()
-    if (isListed) c.header('access-control-expose-headers', 'RateLimit, RateLimit-Policy, Retry-After, X-Request-Id')
+    if (isListed)
+      c.header(
+        'access-control-expose-headers',
+        'RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id',
+      )
   }
 }
 

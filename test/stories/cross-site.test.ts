@@ -203,6 +203,10 @@ describe('C-04 CORS', () => {
       .browser()
       .request('/graphql', { method: 'POST', headers: { origin: LISTED, 'content-type': 'text/plain' }, body: 'x' })
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([415, LISTED])
+    const unknown = { origin: LISTED, authorization: 'Bearer nothing' }
+    const { headers } = await world.browser().request('/graphql', { method: 'POST', headers: unknown, body: '{}' })
+    const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
+    for (const name of ['www-authenticate', 'retry-after', 'ratelimit', 'x-request-id']) expect(exposed).toContain(name)
   })
 
   test('answers its preflight with what the API needs, and no more', async () => {

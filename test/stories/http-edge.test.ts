@@ -110,6 +110,18 @@ describe('O-09 C-07 a poisoned Host', () => {
     }
   })
 
+  test('nor does what a trusted proxy says of host and scheme: of it the address alone is taken', async () => {
+    const behindProxy = await startWorld({ TRUSTED_PROXIES: '127.0.0.1' })
+    const lines = ['X-Forwarded-For: 203.0.113.7', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https']
+    const head = [...lines, 'Forwarded: host=evil.example;proto=https', 'Connection: close'].join('\r\n')
+    const answer = await sendRaw(behindProxy.url, `GET /auth/github HTTP/1.1\r\nHost: evil.example\r\n${head}\r\n\r\n`)
+    const location = /^location: (\S+)/im.exec(answer)?.[1] ?? ''
+    expect(new URL(location).searchParams.get('redirect_uri')).toBe(`${behindProxy.url}/auth/github/callback`)
+    expect(answer).not.toMatch(/evil|secure/i)
+    expect(behindProxy.logs()).toContain('"address":"203.0.113.7"')
+    await behindProxy.close()
+  })
+
   test('is sent to the configured name only from another name of this machine', async () => {
     const visit = (host: string, path = '/x?a=1') =>
       sendRaw(world.url, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n`)

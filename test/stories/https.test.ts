@@ -40,7 +40,7 @@ test('S-02 the cookies are Secure, and bound to the host by their names', async 
   expect(await victim.api('viewer')).toEqual({ viewer: null })
 })
 
-test('the browser is told to stay with https', async () => {
+test('C-06 the browser is told to stay with https', async () => {
   for (const path of ['/', '/healthz', '/auth/github', '/nowhere']) {
     const { headers } = await world.browser().request(path)
     expect(headers.get('strict-transport-security'), path).toContain('max-age=31536000')
