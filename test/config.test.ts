@@ -295,6 +295,13 @@ test('E-09 a secret comes from a file too; both ways at once, or an unreadable f
   expect(readFileSync(file, 'utf8')).toBe(`${SECRET}\n`)
 })
 
+test('S-02 no public address without https is taken, at which cookies would go in the clear', () => {
+  for (const production of [{ NODE_ENV: 'production' }, {}])
+    expect(problemsOf({ ...production, PUBLIC_URL: 'http://gateway.example.com' })).toContainEqual(
+      expect.stringMatching(/^PUBLIC_URL: .*https/),
+    )
+})
+
 describe('T-07 addresses', () => {
   test.each([
     ['PUBLIC_URL', 'http://gateway.example.com'],

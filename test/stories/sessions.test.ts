@@ -118,7 +118,7 @@ describe('how long a session lives', () => {
   })
 })
 
-describe('signing out', () => {
+describe('S-04 signing out', () => {
   test.each([
     [
       'by the mutation',
@@ -134,7 +134,7 @@ describe('signing out', () => {
         expect(answer.headers.getSetCookie()).toEqual([`${SESSION}=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax`])
       },
     ],
-  ])('S-04 %s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
+  ])('%s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
     const [person, elsewhere] = [await world.signedIn(), await world.signedIn()]
     const token = tokenOf(person)
     await signOut(person)
