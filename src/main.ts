@@ -3,11 +3,20 @@ import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './conf
 import { holdDirectory } from './db/directory.ts'
 import { explainListenError, StartError } from './errors.ts'
 import { createLog } from './log.ts'
+import { findExposingOptions, keepEnvironmentOutOfReports } from './memory-exposure.ts'
 import { endOnSignals } from './signals.ts'
 
 async function main(): Promise<void> {
-  const asked = readConfig(loadEnvironment())
+  keepEnvironmentOutOfReports()
+  const environment = loadEnvironment()
+  const asked = readConfig(environment)
   const log = createLog(asked.logLevel)
+  const exposing = findExposingOptions(process.execArgv, environment.NODE_OPTIONS)
+  if (asked.production && exposing.length > 0)
+    log.warn(
+      { options: exposing },
+      'Node was started with options that show the memory of this process: take them away',
+    )
   // Taken for a moment only; what opens the database takes it for good. Loading all the rest takes longer than being refused should.
   if (asked.database.kind === 'pglite') holdDirectory(asked.database.directory)()
   const { startGateway } = await import('./gateway.ts')

@@ -41,6 +41,7 @@ const rule: ImportRule = {
         'encryption-keys.ts',
         'errors.ts',
         'log.ts',
+        'memory-exposure.ts',
         'outbound.ts',
         'rate-limit-policies.ts',
         'redaction.ts',

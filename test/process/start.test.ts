@@ -41,7 +41,7 @@ test.each([
   }
 })
 
-test('in production prints nothing but one JSON object a line', async () => {
+test('E-09 in production prints nothing but one JSON object a line, and warns of options that show its memory', async () => {
   await using database = await createTestDatabase('pglite')
   const port = await findFreePort()
   const gateway = startGatewayProcess({
@@ -54,6 +54,7 @@ test('in production prints nothing but one JSON object a line', async () => {
     GITHUB_CLIENT_ID: 'id',
     GITHUB_CLIENT_SECRET: 'secret',
     X_CLIENT_ID: 'id',
+    NODE_OPTIONS: '--report-on-signal',
   })
   await gateway.ready(`http://127.0.0.1:${port}`)
   expect(await gateway.stop()).toBe(0)
@@ -63,4 +64,7 @@ test('in production prints nothing but one JSON object a line', async () => {
     .split('\n')
     .filter((line) => !line.includes('ExperimentalWarning') && !line.includes('--trace-warnings'))
   expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(['Ready', 'Stopped']))
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({ level: 'warn', options: ['--report-on-signal'] }),
+  )
 })
