@@ -4,8 +4,7 @@ import { abuses } from '../abuse/abuses.ts'
 import { startVictim, type Victim } from '../abuse/victim.ts'
 import { startProgram } from '../program.ts'
 
-const scale = { connections: 60, streams: 40, documents: 400, bodies: 20 }
-const KEPT_MB = 100
+const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20 }
 
 let victim: Victim
 beforeAll(async () => {
@@ -25,10 +24,9 @@ test.each([
 })
 
 test('G-07 distinct documents of the largest size are not kept', async () => {
-  const before = victim.memoryMb()
-  const { figures, memoryMb } = await abuses['largest documents'](victim, scale)
-  expect(figures.filter(({ what, reached }) => !reached && !what.includes('memory'))).toEqual([])
-  expect(memoryMb - before).toBeLessThan(KEPT_MB)
+  // Kept by Yoga's cache, these would take 130 MB.
+  const { figures } = await abuses['largest documents'](victim, scale)
+  expect(figures.filter(({ reached }) => !reached)).toEqual([])
 })
 
 test('the command says what can be asked of it', async () => {
