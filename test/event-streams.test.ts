@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { AppError } from '../src/errors.ts'
 import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../src/event-streams.ts'
 
-test('a process serves so many streams and no more, until one of them ends', () => {
+test('G-12 a process serves so many streams and no more, until one of them ends', () => {
   const streams = createEventStreams(900)
   const open = (owner: number) => streams.open(`owner ${owner}`, `user ${owner}`)
   const owners = MAX_STREAMS / MAX_STREAMS_PER_OWNER

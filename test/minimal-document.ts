@@ -17,7 +17,7 @@ import {
 export type Step = { type: string; name: string }
 
 /** The least that can be written for an input type, as a literal. */
-function literal(type: GraphQLInputType): string {
+export function literal(type: GraphQLInputType): string {
   if (isNonNullType(type)) return literal(type.ofType)
   if (isListType(type)) return `[${literal(type.ofType)}]`
   if (isEnumType(type)) return type.getValues()[0]?.name ?? ''

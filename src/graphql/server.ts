@@ -202,7 +202,7 @@ function isListed(code: unknown): boolean {
 }
 
 function describe(deps: Deps, error: unknown, requestId: string | null): GraphQLError {
-  const thrown = error instanceof GraphQLError ? error.originalError : error
+  const thrown = findOrigin(error)
   const original = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
   const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
   if (original instanceof AppError) {
@@ -212,11 +212,18 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
       extensions: { code, ...(field && { field }), ...(retryAt && { retryAt }) },
     })
   }
-  if (error instanceof GraphQLError && (original === undefined || original instanceof GraphQLError)) return coded(error)
+  if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
   deps.log.error({ error: original, requestId }, 'A request failed for a reason of ours')
   const code: ErrorCode = 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,
     extensions: { code, ...(requestId && { requestId }) },
   })
+}
+
+// What was thrown first: GraphQL.js wraps it to say where, and so may others before it.
+function findOrigin(error: unknown): unknown {
+  let origin = error
+  while (origin instanceof GraphQLError && origin.originalError !== undefined) origin = origin.originalError
+  return origin
 }

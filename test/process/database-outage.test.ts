@@ -9,7 +9,7 @@ import { makeTemporaryDirectory } from '../temporary-directory.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 
-test('a frozen database makes requests fail and not hang, /readyz say no and /healthz yes, and all is well when it is back', async () => {
+test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say no and /healthz yes, and all is well when it is back', async () => {
   await using server = await startPostgresServer()
   await using directory = await makeTemporaryDirectory('outage')
   const { url } = await server.createDatabase()
@@ -31,7 +31,8 @@ test('a frozen database makes requests fail and not hang, /readyz say no and /he
     await vi.waitFor(async () => expect(await status('/readyz')).toBe(200), { timeout: 60_000, interval: 200 })
     await person.signIn('mara-holt')
     await server.freeze()
-    expect(await status('/readyz')).toBe(503)
+    const readiness = await person.request('/readyz')
+    expect([readiness.status, await readiness.text()]).toEqual([503, '{"status":"not ready"}'])
     expect(await status('/healthz')).toBe(200)
     // Of the person the session cannot be read, of the stranger what is left to spend.
     for (const cookie of [person.cookies, new Map<string, string>()]) {

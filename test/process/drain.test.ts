@@ -15,7 +15,7 @@ const ANSWER_AFTER_MS = 1_500
 const MOMENT_MS = 10_000
 const SEEN_AFTER_MS = 300
 
-test('SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
+test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
   const [link] = await linkAccounts(arena, 1)

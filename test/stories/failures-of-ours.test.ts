@@ -1,7 +1,10 @@
 import { sql } from 'drizzle-orm'
+import { GraphQLError } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { schema } from '../../src/graphql/schema.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
+import { ask, sendGraphql } from '../raw-graphql.ts'
 
 let world: World
 let person: Browser
@@ -27,7 +30,7 @@ async function withoutTable(table: string, work: () => Promise<void>): Promise<v
 const INNARDS =
   /mislaid|relation|connect_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
 
-test('what breaks in a resolver is told as INTERNAL with the request’s id, by which the log tells the rest', async () => {
+test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id, by which the log tells the rest', async () => {
   await withoutTable('connected_accounts', async () => {
     const answer = await person.request('/graphql', {
       method: 'POST',
@@ -94,4 +97,35 @@ test('a session that cannot be looked up is no signed-out answer, and costs nobo
     expect((await person.request('/healthz')).status).toBe(200)
   })
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+})
+
+const ofDatabase = Object.assign(new Error('Failed query: select pw=hunter2'), { code: '42P01' })
+
+test.each<[what: string, thrown: unknown]>([
+  ['an error', new Error('pw=hunter2')],
+  ['an error with a cause', new Error('pw=hunter2', { cause: ofDatabase })],
+  ['several errors', new AggregateError([new Error('pw=hunter2'), ofDatabase], 'pw=hunter2')],
+  ['an error of the database', ofDatabase],
+  ['an error of the database inside one of GraphQL', new GraphQLError('pw=hunter2', { originalError: ofDatabase })],
+  ['a text', 'pw=hunter2'],
+  ['an object', { message: 'pw=hunter2', stack: 'pw=hunter2' }],
+  ['nothing', undefined],
+])('G-09 a resolver that throws %s tells nothing of it', async (_what, thrown) => {
+  const field = schema.getQueryType()?.getFields().viewer
+  if (field === undefined) throw new Error('There is no field to break')
+  const { resolve } = field
+  field.resolve = () => {
+    throw thrown
+  }
+  // A development machine shows no more than any other.
+  const { NODE_ENV } = process.env
+  process.env.NODE_ENV = 'development'
+  try {
+    const { status, text, answer } = await sendGraphql(person, ask('{viewer{id}}'))
+    expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([200, 'INTERNAL'])
+    expect(text).not.toMatch(/hunter2|stack|42P01/)
+  } finally {
+    field.resolve = resolve
+    process.env.NODE_ENV = NODE_ENV
+  }
 })

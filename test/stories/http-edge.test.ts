@@ -143,8 +143,9 @@ describe('health', () => {
     }
   })
 
-  test('is not found where a path only ends like it', async () => {
+  test('G-15 is not found where a path only ends like it', async () => {
     for (const path of ['/graphql/never', '/graphql/healthz', '/x/readyz', '/readyz/'])
       expect((await person.request(path)).status).toBe(404)
+    expect((await person.request('/graphql?x=/readyz')).status).toBe(405)
   })
 })
