@@ -1,9 +1,11 @@
 // What `npm run fuzz` sends, by what it is aimed at.
 import fc from 'fast-check'
+import { isErrorCode } from '../../src/errors.ts'
+import { createTweet, deleteXTweet, fetchTimeline } from '../../src/x/api.ts'
 import { graphqlInputs } from './documents.ts'
 import type { FuzzGateway } from './gateway.ts'
 import { judgeAnswer, readGraphqlAnswer } from './judge.ts'
-import { ANSWERED_TOKEN, answerPairs } from './provider-answers.ts'
+import { ANSWERED_TOKEN, answerPairs, tweetAnswers } from './provider-answers.ts'
 import { callbackInputs, formInputs, identityInputs, type RequestInput } from './requests.ts'
 
 /** What came of a part. */
@@ -115,6 +117,39 @@ const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
   return report
 }
 
+const DAY_MILLISECONDS = 86_400_000
+
+// Posting, deleting and looking for a tweet: whatever X answers, it was done, refused by a code of the list, or nobody knows.
+const fuzzTweetAnswers: FuzzPart = async (gateway, { runs, seed }) => {
+  const report: FuzzReport = { inputs: 0, refusals: [] }
+  const { deps } = gateway
+  const tweet = { text: 'A tweet', replyToXTweetId: null, replySettings: null, madeWithAi: false }
+  const property = fc.asyncProperty(fc.constantFrom('post', 'delete', 'look'), tweetAnswers, async (what, given) => {
+    gateway.providers.answerWith([given])
+    const startedAt = performance.now()
+    const answer =
+      what === 'post'
+        ? await createTweet(deps, ANSWERED_TOKEN, tweet)
+        : what === 'delete'
+          ? await deleteXTweet(deps, ANSWERED_TOKEN, '1')
+          : await fetchTimeline(deps, ANSWERED_TOKEN, '1', new Date(0), null)
+    const milliseconds = performance.now() - startedAt
+    if (answer.kind === 'refused') {
+      if (!isErrorCode(answer.code)) throw new Error(`No code of the list: ${answer.code}`)
+      const wait = answer.retryAt === null ? 0 : answer.retryAt.getTime() - deps.clock.now().getTime()
+      if (!(wait <= DAY_MILLISECONDS)) throw new Error(`A wait of ${wait} ms`)
+      report.refusals.push(milliseconds)
+    }
+    // Only what X took, and named, is posted.
+    if (what === 'post' && answer.kind === 'done' && !/^\d{1,19}$/.test(String(answer.value))) throw new Error('No id')
+    if (answer.kind === 'unknown' && answer.cause instanceof Error && answer.cause.message.includes(ANSWERED_TOKEN))
+      throw new Error('The cause holds a token')
+    report.inputs += 1
+  })
+  await fc.assert(property, { numRuns: runs, seed })
+  return report
+}
+
 /** Every part by its name. */
 export const fuzzParts: Record<string, FuzzPart> = {
   documents: fuzzDocuments,
@@ -122,4 +157,5 @@ export const fuzzParts: Record<string, FuzzPart> = {
   callbacks: fuzzRequests(callbackInputs),
   forms: fuzzRequests(formInputs),
   answers: fuzzProviderAnswers,
+  tweets: fuzzTweetAnswers,
 }

@@ -64,6 +64,12 @@ export const answerPairs: fc.Arbitrary<[ProviderAnswer, ProviderAnswer]> = fc
     return [first, writeAnswer(choices, choices.oneIn(3) ? writeProblem(choices) : writePerson(choices))]
   })
 
+/** An answer to a call about tweets. */
+export const tweetAnswers: fc.Arbitrary<ProviderAnswer> = fc
+  .uint8Array({ minLength: 8, maxLength: 80, size: 'max' })
+  .map(readChoices)
+  .map((choices) => writeAnswer(choices, choices.oneIn(3) ? writeProblem(choices) : writeTweets(choices)))
+
 /** A GitHub and X on this machine that answers whatever it is told to. */
 export async function startFakeProviders() {
   let answers: readonly ProviderAnswer[] = [{ status: 503, headers: {}, body: '' }]
@@ -131,6 +137,13 @@ function writePerson(choices: Choices): unknown {
   const data = { id: String(number), username: `account_${number}`, name: 'An Account', profile_image_url: null }
   const user = { id: number, login: `person-${number}`, name: 'A Person', avatar_url: 'https://a.example.com/1' }
   return spoil(choices, { ...user, data: spoil(choices, data) })
+}
+
+// What X says of a tweet that it took, deleted or shows.
+function writeTweets(choices: Choices): unknown {
+  const id = choices.pick(['1993000000000000001', '1993000000000000001', ANSWERED_TOKEN, '-1', ''])
+  const tweet = spoil(choices, { id, text: 'A tweet', created_at: '2026-11-24T00:00:00.000Z', deleted: true })
+  return spoil(choices, { data: choices.oneIn(2) ? tweet : [tweet, tweet], meta: {}, errors: [{ title: 'Not Found' }] })
 }
 
 function writeProblem(choices: Choices): unknown {
