@@ -7,7 +7,7 @@ import { createLog } from '../src/log.ts'
 import { newGithubToken, newXSecret } from '../src/sandbox/secrets.ts'
 import { createWebhookSecret } from '../src/webhooks/signature.ts'
 
-// As many as are worth their seconds at each run of all tests; `npm run fuzz` tries more.
+// As many as are worth their seconds at each run of all tests; FUZZ_RUNS=100000 tries more.
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000)
 
 const now = Date.UTC(2026, 10, 24)
