@@ -22,15 +22,13 @@ export function readChecklist(): ChecklistRow[] {
   )
 }
 
-/** Which ids stand in the titles of which test files. A title begins its line, as the formatter leaves it. */
+/** Which ids stand in the titles of which test files: in any text of theirs, since a title may come from a table. */
 export function findChecklistTests(): Omit<ChecklistRow, 'sentence'>[] {
   const filesOfId = new Map<string, Set<string>>()
   for (const file of globSync('test/**/*.test.ts', { cwd: root }).sort()) {
-    const titles = readFileSync(join(root, file), 'utf8').matchAll(
-      /^\s*(?:test|describe|it)\b[^'"`\n]*(?:\n\s*)?(['"`])(.*?)\1/gm,
-    )
-    for (const [, , title = ''] of titles)
-      for (const [id] of title.matchAll(CHECKLIST_ID)) filesOfId.set(id, (filesOfId.get(id) ?? new Set()).add(file))
+    const texts = readFileSync(join(root, file), 'utf8').match(/(['"`])(?:(?!\1).)+\1/g) ?? []
+    for (const [id] of texts.join('\n').matchAll(CHECKLIST_ID))
+      filesOfId.set(id, (filesOfId.get(id) ?? new Set()).add(file))
   }
   return [...filesOfId].map(([id, files]) => ({ id, files: [...files] }))
 }
