@@ -364,6 +364,7 @@ describeInChromium('The console', () => {
     const stream = await opened
     expect([stream.status(), stream.headers()['content-type']]).toEqual([200, 'text/event-stream'])
     const post = await page.request.post(`${world.url}/graphql`, {
+      headers: { origin: world.url },
       data: {
         query: 'mutation { postTweet(input: { text: "Followed", idempotencyKey: "followed" }) { tweet { status } } }',
       },
