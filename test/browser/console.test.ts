@@ -163,12 +163,12 @@ describeInChromium('The console', () => {
     // The last to sign in before this one comes next.
     await entries.nth(1).getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
-    await vi.waitFor(async () => expect(await entries.count()).toBe(3))
+    await vi.waitFor(async () => expect(await entries.count()).toBe(3), { timeout: 30_000 })
     await others[2]?.page.reload()
     await others[2]?.page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
     await sessions.getByRole('button', { name: 'Sign out everywhere else' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
-    await vi.waitFor(async () => expect(await entries.count()).toBe(1))
+    await vi.waitFor(async () => expect(await entries.count()).toBe(1), { timeout: 30_000 })
     expect(await sessions.getByRole('button', { name: 'Sign out everywhere else' }).isVisible()).toBe(false)
     for (const other of others) {
       await other.page.reload()

@@ -16,7 +16,7 @@ test('a crashed server keeps what was committed, and starts again on the same po
   await server.shutDown('immediate')
   await expect(sql`select 1`).rejects.toThrow()
   await server.start()
-  await vi.waitFor(async () => expect(await sql`select id from kept`).toEqual([{ id: 1 }]))
+  await vi.waitFor(async () => expect(await sql`select id from kept`).toEqual([{ id: 1 }]), { timeout: 30_000 })
   await sql.end()
 })
 

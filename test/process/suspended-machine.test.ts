@@ -15,7 +15,10 @@ test('a refresh token is not sent once its lease has passed on, though the proce
   const { posting } = await world.db().transaction(async (held) => {
     await held.execute(sql`lock table rotation_orphans in access exclusive mode`)
     const posting = account.post()
-    await vi.waitFor(async () => expect((await account.tokens())?.leaseId).not.toBeNull(), { interval: 5 })
+    await vi.waitFor(async () => expect((await account.tokens())?.leaseId).not.toBeNull(), {
+      timeout: 30_000,
+      interval: 5,
+    })
     // The database's time alone: as after a machine was suspended, whose monotonic clock stood still.
     world.advance(75)
     await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })

@@ -60,7 +60,7 @@ test('a tweet is not sent once its claim has ended by the clock of the database,
   world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
   const x = watchX(world)
   const posting = account.post()
-  await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+  await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
   await world.db().update(tweets).set({ claimedUntil: sql`clock_timestamp()` })
   expect(await posting).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'POST_INTERRUPTED' }] })
   expect(x.posts()).toBe(0)

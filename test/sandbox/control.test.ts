@@ -29,8 +29,8 @@ describe('what was received', () => {
     expect([sandbox.control.countTokenCalls('authorization_code'), sandbox.control.concurrentSends()]).toEqual([1, 0])
     sandbox.control.inject({ kind: 'hang', act: true, times: 3 })
     for (const _ of [1, 2, 3]) refresh(sandbox, tokens.refresh).catch(() => {})
-    await vi.waitFor(() => expect(sandbox.control.concurrentSends()).toBe(3))
-    await vi.waitFor(() => expect(sandbox.control.replays()).toBe(2))
+    await vi.waitFor(() => expect(sandbox.control.concurrentSends()).toBe(3), { timeout: 30_000 })
+    await vi.waitFor(() => expect(sandbox.control.replays()).toBe(2), { timeout: 30_000 })
     expect(sandbox.control.countTokenCalls('refresh_token')).toBe(3)
   })
 
@@ -42,7 +42,7 @@ describe('what was received', () => {
     const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh }
     const init = { method: 'POST', headers: { authorization: basic() }, body: new URLSearchParams(fields) }
     await expect(fetch(`${sandbox.url}/2/oauth2/token`, { ...init, signal: impatient })).rejects.toThrow()
-    await vi.waitFor(() => expect(sandbox.control.grants('maraholt')[0]?.rotations).toBe(1))
+    await vi.waitFor(() => expect(sandbox.control.grants('maraholt')[0]?.rotations).toBe(1), { timeout: 30_000 })
     await refresh(sandbox, tokens.refresh)
     expect([sandbox.control.replays(), sandbox.control.concurrentSends()]).toEqual([1, 1])
   })

@@ -77,7 +77,7 @@ test('the row is written and marked before X is called, with no transaction open
   world.sandbox.control.inject(postFault({ kind: 'delay', milliseconds: 3000 }))
   const x = watchX(world)
   const posting = account.post('Slowly')
-  await vi.waitFor(() => expect(x.posts()).toBe(1))
+  await vi.waitFor(() => expect(x.posts()).toBe(1), { timeout: 30_000 })
   expect((await account.tweets()).at(-1)).toMatchObject({
     text: 'Slowly',
     status: 'PENDING',
@@ -87,7 +87,7 @@ test('the row is written and marked before X is called, with no transaction open
   })
   const open = sql`select 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`
   // Background work may be in the middle of one of its own, which ends long before X answers.
-  await vi.waitFor(async () => expect(await queryRows(world, open)).toEqual([]), { interval: 10 })
+  await vi.waitFor(async () => expect(await queryRows(world, open)).toEqual([]), { timeout: 30_000, interval: 10 })
   expect((await account.tweets()).at(-1)).toMatchObject({ status: 'PENDING' })
   expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
   expect((await account.tweets()).at(-1)).toMatchObject({ status: 'POSTED', postedAt: expect.any(Date) })

@@ -115,7 +115,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
     const posting = account.post('By the stalled holder')
-    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
     await account.setTokens({
       leaseId: crypto.randomUUID(),
       leaseUntil: momentIn(world, -3),
@@ -150,10 +150,10 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
     const x = watchX(world)
     const posting = account.post()
-    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
     await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })
     await posting
-    await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1))
+    await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 30_000 })
     const orphaned = account.grant().refreshToken
 
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
@@ -167,7 +167,9 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
         ).toContain(orphaned),
       { timeout: 15_000 },
     )
-    await vi.waitFor(async () => expect(await world.db().select().from(grantRevocations)).toEqual([]))
+    await vi.waitFor(async () => expect(await world.db().select().from(grantRevocations)).toEqual([]), {
+      timeout: 30_000,
+    })
   })
 })
 
@@ -178,7 +180,7 @@ describe('a pair that comes after its account was given up', () => {
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
     const posting = account.post('By the stalled holder')
-    await vi.waitFor(() => expect(x.refreshes()).toBe(1))
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
     await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fence: 2, cause: 'HOLDER_LOST' })
     await world
       .db()

@@ -261,7 +261,7 @@ describe('while a refresh is in flight', () => {
   test('L-06 linking again wins, and the late pair is revoked, never stored', async () => {
     const account = await linkAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
-    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 3_000 }))
     const x = watchX(world)
     const posting = account.post()
     await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
@@ -305,7 +305,10 @@ test.each([
     const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
     // PGlite has one connection: there, nobody sees another's transaction.
     if (databaseKind() === 'postgres')
-      await vi.waitFor(async () => expect(await queryRows(world, dawdling)).toHaveLength(1), { interval: 10 })
+      await vi.waitFor(async () => expect(await queryRows(world, dawdling)).toHaveLength(1), {
+        timeout: 30_000,
+        interval: 10,
+      })
     const [linked, unlinked] = await Promise.all([linking, account.disconnect()])
     expect(linked).toMatchObject({ outcome: 'connected' })
     expect(unlinked).toMatchObject({ userErrors: [] })

@@ -67,7 +67,9 @@ test('what is pending when its user stops showing it is dropped', async () => {
   receiver.answerWith({ status: 503 })
   await linkAccount(world, { person })
   await arrived(1)
-  await vi.waitFor(async () => expect(await deliveries()).toMatchObject([{ status: 'PENDING', lastError: 'STATUS' }]))
+  await vi.waitFor(async () => expect(await deliveries()).toMatchObject([{ status: 'PENDING', lastError: 'STATUS' }]), {
+    timeout: 30_000,
+  })
   await show(person, 'NOBODY')
   receiver.answerWith({ status: 204 })
   world.advance(600)
