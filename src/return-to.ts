@@ -20,7 +20,7 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
     // blob:http://… has the origin of what stands behind it.
     !['https:', 'http:'].includes(url.protocol) ||
     !allowed.includes(url.origin) ||
-    (url.origin === config.publicUrl && isOnTheWay(url.pathname)) ||
+    (url.origin === config.publicUrl && isBelowAuth(url.pathname)) ||
     url.username !== '' ||
     url.password !== '' ||
     url.href.length > MAX_LENGTH
@@ -31,7 +31,7 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
 }
 
 // The router decodes what it is asked for.
-function isOnTheWay(pathname: string): boolean {
+function isBelowAuth(pathname: string): boolean {
   const decoded = pathname.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character))
   return decoded.startsWith('/auth/')
 }

@@ -20,6 +20,11 @@ export type Answer = { headers: [string, string][]; body: string }
 /** What `finish` came to: where the browser was sent, and the outcome in that URL. */
 export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
 
+/** The header by which this browser is known. */
+export function cookieOf(person: { cookies: Map<string, string> }): { cookie: string } {
+  return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
+}
+
 /** Opens a browser, which says of itself that it is this one, or nothing that is known. */
 export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   const agent = new Agent()
@@ -32,7 +37,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     const headers = new Headers(init.headers as HeadersInit)
     if (!headers.has('user-agent')) headers.set('user-agent', userAgent)
     if (isOurs(url) && cookies.size > 0 && !headers.has('cookie')) {
-      headers.set('cookie', [...cookies].map(([name, value]) => `${name}=${value}`).join('; '))
+      headers.set('cookie', cookieOf({ cookies }).cookie)
     }
     // What a page of ours would send, unless the story says what came instead.
     const isRead = (init.method ?? 'GET') === 'GET' || init.method === 'HEAD'

@@ -9,11 +9,6 @@ type Message = { data?: { events: StreamedEdge } | null; errors?: { message: str
 
 export type OpenStream = Awaited<ReturnType<typeof openStream>>
 
-/** The header by which this browser is known. */
-export function cookieOf(person: { cookies: Map<string, string> }): { cookie: string } {
-  return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
-}
-
 /** Opens a stream. @param variables of the operation follow-events. @param signal hangs up too, also before there is an answer. */
 export async function openStream(
   gatewayUrl: string,

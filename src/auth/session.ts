@@ -27,7 +27,7 @@ export type ListedSession = {
 }
 
 /** How many sessions are listed. */
-export const MAX_LISTED = 50
+export const MAX_LISTED_SESSIONS = 50
 /** How long after signing in a session may do what a stolen cookie must not be enough for. */
 export const RECENT_SIGN_IN_SECONDS = 600
 // Slides: used every now and then, a session goes on. Lucia writes the new end at half-life, so at most every 15 days.
@@ -107,7 +107,7 @@ export async function listSessions(deps: Deps, current: Session): Promise<Listed
     .from(sessions)
     .where(and(eq(sessions.userId, current.userId), isLive(deps)))
     .orderBy(desc(sql`${sessions.id} = ${current.id}`), desc(sessions.lastUsedAt), desc(sessions.createdAt))
-    .limit(MAX_LISTED)
+    .limit(MAX_LISTED_SESSIONS)
   return found.map((row) => show(row, current))
 }
 

@@ -13,7 +13,7 @@ import { type Needs, readNeeds, refuse } from './needs.ts'
 export const MAX_COMPLEXITY = 5_000
 /** The complexity of a field for which another service is called, and the caller waits. */
 export const NETWORK_COMPLEXITY = 500
-// The schema has no way round in it, and none that is longer.
+// No type of the schema leads back to itself, and no way through it is longer.
 const MAX_DEPTH = 8
 const MAX_BREADTH = 100
 

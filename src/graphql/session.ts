@@ -1,4 +1,10 @@
-import { type ListedSession, listSessions, MAX_LISTED, revokeOtherSessions, revokeSession } from '../auth/session.ts'
+import {
+  type ListedSession,
+  listSessions,
+  MAX_LISTED_SESSIONS,
+  revokeOtherSessions,
+  revokeSession,
+} from '../auth/session.ts'
 import { builder } from './builder.ts'
 import { getSession } from './context.ts'
 import { payloadRef, toPayload } from './user-error.ts'
@@ -29,8 +35,8 @@ builder.queryField('sessions', (t) =>
   t.field({
     type: [SessionRef],
     authScopes: { session: true },
-    description: `The viewer's sessions that have not ended: the one that is asking, then the last used; ${MAX_LISTED} in all.`,
-    complexity: { field: 1, multiplier: MAX_LISTED },
+    description: `The viewer's sessions that have not ended: the one that is asking, then the last used; ${MAX_LISTED_SESSIONS} in all.`,
+    complexity: { field: 1, multiplier: MAX_LISTED_SESSIONS },
     resolve: (_, _args, context) => listSessions(context.deps, getSession(context).session),
   }),
 )

@@ -1,3 +1,4 @@
+import { renderTable } from '../chaos/table.ts'
 import type { Abused } from './abuses.ts'
 
 /** How it was to be served, as a table in Markdown; the ratio is to the first line, which is the quiet one. */
@@ -13,6 +14,5 @@ export function renderAbused(results: readonly Abused[]): string {
     memoryMb.toFixed(0),
   ])
   const titles = ['meanwhile', 'asked', 'failed', 'median ms', 'p99 ms', 'median to the first', 'memory MB']
-  const rule = titles.map((_, column) => (column === 0 ? '---' : '---:'))
-  return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+  return renderTable(titles, rows)
 }

@@ -10,6 +10,7 @@ import { migrateDatabase } from '../../src/db/migrate.ts'
 import { users } from '../../src/db/tables.ts'
 import { systemClock } from '../../src/deps.ts'
 import { findFreePort } from '../free-port.ts'
+import { percentile } from '../percentile.ts'
 import { makeTemporaryDirectory } from '../temporary-directory.ts'
 
 export type Victim = Awaited<ReturnType<typeof startVictim>>
@@ -105,7 +106,5 @@ async function watch(url: string, work: () => Promise<void>): Promise<Service> {
     await sleep(PAUSE_MS)
   }
   await working
-  const ordered = latencies.toSorted((one, other) => one - other)
-  const at = (share: number) => ordered[Math.ceil(ordered.length * share) - 1] ?? 0
-  return { asked: latencies.length, failed, medianMs: at(0.5), p99Ms: at(0.99) }
+  return { asked: latencies.length, failed, medianMs: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
 }

@@ -1,5 +1,5 @@
 // Links, made as people make them: sign in, start, consent, come back.
-import { type Browser, openBrowser } from '../browser.ts'
+import { cookieOf, openBrowser } from '../browser.ts'
 import type { Stage } from './stage.ts'
 
 /** A linked X account, and the cookie of its user. */
@@ -37,13 +37,9 @@ async function linkAs(stage: Stage, login: string, usernames: string[]): Promise
     const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; username: string }[] }>(
       'connected-accounts',
     )
-    const cookie = cookieOf(person)
+    const { cookie } = cookieOf(person)
     return connectedAccounts.map(({ id, username }) => ({ username, accountId: id, cookie }))
   } finally {
     await person.close()
   }
-}
-
-function cookieOf(person: Browser): string {
-  return [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 }

@@ -28,7 +28,7 @@ const COLUMNS: Column[] = [
 
 /** Outcomes as a table in Markdown, one line a scenario. */
 export function renderOutcomes(outcomes: readonly { name: string; outcome: Outcome }[]): string {
-  return render(
+  return renderTable(
     ['scenario', ...COLUMNS.map(({ title }) => title)],
     outcomes.map(({ name, outcome }) => [name, ...COLUMNS.map(({ read }) => read(outcome))]),
   )
@@ -36,7 +36,7 @@ export function renderOutcomes(outcomes: readonly { name: string; outcome: Outco
 
 /** Figures as a table in Markdown. */
 export function renderFigures(figures: readonly Figure[]): string {
-  return render(
+  return renderTable(
     ['figure', 'wanted', 'got', 'reached'],
     figures.map(({ what, wanted, got, reached }) => [what, wanted, got, reached ? 'yes' : 'NO']),
   )
@@ -50,7 +50,8 @@ export function renderStatuses(statuses: Record<string, number>): string {
     .join(', ')
 }
 
-function render(titles: string[], rows: string[][]): string {
+/** A table in Markdown, of which all columns but the first are numbers. */
+export function renderTable(titles: string[], rows: string[][]): string {
   const rule = titles.map((_, column) => (column === 0 ? '---' : '---:'))
   return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }

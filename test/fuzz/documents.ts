@@ -1,5 +1,4 @@
 // Documents made from the schema: most nearly right, some broken in one place or in many, with variables of the right kind and of others.
-import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import {
   type GraphQLArgument,
@@ -89,9 +88,7 @@ function writeOperation(choices: Choices): { query: string; variables: Record<st
   const variables: Record<string, unknown> = {}
   const writeArgument = ({ name, type }: GraphQLArgument | GraphQLInputField): string => {
     if (!choices.oneIn(2)) return `${name}: ${writeLiteral(choices, type, 0)}`
-    const known = declared.find(
-      (variable) => isDeepStrictEqual(String(variable.type), String(type)) && choices.oneIn(2),
-    )
+    const known = declared.find((variable) => String(variable.type) === String(type) && choices.oneIn(2))
     const variable = known?.name ?? `v${declared.length}`
     if (known === undefined) declared.push({ name: variable, type })
     variables[variable] = JSON.parse(JSON.stringify(writeValue(choices, type, 0) ?? null))

@@ -1,5 +1,6 @@
 // `npm run fuzz`: as many inputs as one wants, and a table of what came of them. Exits with 1 at the first answer that is wrong.
 import { parseArgs } from 'node:util'
+import { percentile } from '../percentile.ts'
 import { openFuzzGateway } from './gateway.ts'
 import { fuzzParts } from './parts.ts'
 
@@ -34,8 +35,7 @@ try {
     const startedAt = performance.now()
     const { inputs, refusals } = await part(gateway, { runs: Number(values.runs), seed: Number(values.seed) })
     const seconds = (performance.now() - startedAt) / 1000
-    const ordered = refusals.toSorted((one, other) => one - other)
-    const at = (share: number) => (ordered[Math.ceil(ordered.length * share) - 1] ?? 0).toFixed(1)
+    const at = (share: number) => percentile(refusals, share).toFixed(1)
     const counts = [inputs.toLocaleString('en'), seconds.toFixed(0), refusals.length.toLocaleString('en')]
     console.log(`| ${[name, ...counts, at(0.5), at(0.99), at(1)].join(' | ')} |`)
   }

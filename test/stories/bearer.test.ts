@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../src/auth/api-token.ts'
 import { createSecret } from '../../src/auth/api-token-secret.ts'
 import { apiScopes, apiTokens, sessions, users } from '../../src/db/tables.ts'
-import type { Browser } from '../browser.ts'
+import { type Browser, cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { bearer, type Instance, openInstance } from '../instance.ts'
 import { momentIn, queryRows } from '../linked-account.ts'
@@ -37,7 +37,6 @@ async function makeToken(
   const deps = { db: world.db(), clock: world.clock }
   return createApiToken(deps, { userId }, { name: 'a bot', scopes, expiresInDays })
 }
-const cookieOf = (person: Browser) => [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
 const rowOf = (id: string) => world.db().query.apiTokens.findFirst({ where: (table, { eq }) => eq(table.id, id) })
 const setRow = async (id: string, values: Partial<typeof apiTokens.$inferInsert>) =>
   world.db().update(apiTokens).set(values).where(eq(apiTokens.id, id))
@@ -118,7 +117,7 @@ describe('a token that is good', () => {
   test('opens no door but the API: the legs of signing in and linking are for browsers', async () => {
     const { secret } = await makeToken()
     const person = await world.signedIn()
-    const start = await instance.request('/auth/x', { headers: { ...bearer(secret), cookie: cookieOf(person) } })
+    const start = await instance.request('/auth/x', { headers: { ...bearer(secret), ...cookieOf(person) } })
     expect([start.status, start.headers.get('location')]).toEqual([
       303,
       `${world.url}/?xConnect=failed&code=UNAUTHENTICATED`,
@@ -126,7 +125,7 @@ describe('a token that is good', () => {
     const { authorizationUrl } = await person.startXConnect()
     const callback = new URL(await person.consent(authorizationUrl ?? '', 'maraholt'))
     const end = await instance.request(`${callback.pathname}${callback.search}`, {
-      headers: { ...bearer(secret), cookie: cookieOf(person) },
+      headers: { ...bearer(secret), ...cookieOf(person) },
     })
     expect(end.headers.get('location')).toContain('code=SESSION_MISSING')
   })
@@ -134,7 +133,7 @@ describe('a token that is good', () => {
   test('ends no session of the browser that came along', async () => {
     const { secret } = await makeToken()
     const before = await world.db().$count(sessions)
-    await instance.request('/auth/sign-out', { method: 'POST', headers: { ...bearer(secret), cookie: cookieOf(mara) } })
+    await instance.request('/auth/sign-out', { method: 'POST', headers: { ...bearer(secret), ...cookieOf(mara) } })
     expect(await world.db().$count(sessions)).toBe(before)
   })
 })
@@ -214,13 +213,13 @@ describe('C-05 with an Authorization header the cookie is not looked at', () => 
     await world.signedIn('tomasz-k')
     const [tomasz] = await world.db().select().from(users).where(eq(users.login, 'tomasz-k'))
     const { secret } = await makeToken(['tweets:read'], tomasz?.id)
-    const headers = { cookie: cookieOf(mara), ...bearer(secret) }
+    const headers = { ...cookieOf(mara), ...bearer(secret) }
     expect(await instance.ask(WHO, headers)).toMatchObject({ data: { viewer: { login: 'tomasz-k' } } })
     expect(await instance.ask('{ connectedAccounts { id } }', headers)).toMatchObject({ status: 403 })
   })
 
   test('junk, an ended token or another scheme beside a good cookie is nobody', async () => {
-    const cookie = cookieOf(mara)
+    const { cookie } = cookieOf(mara)
     expect((await instance.ask(WHO, { cookie })).data).toEqual({ viewer: { login: 'mara-holt' } })
     for (const authorization of ['', 'Basic x', 'Bearer junk', `Bearer ${createSecret()}`])
       expect((await instance.ask(WHO, { cookie, authorization })).status, authorization).toBe(401)
@@ -241,7 +240,7 @@ describe('K-08 a token elsewhere than in the header', () => {
       '/graphql?access_token=',
       `/graphql?a=b&access_token=${secret}`,
     ]) {
-      for (const headers of [json, { ...json, ...bearer(secret) }, { ...json, cookie: cookieOf(mara) }]) {
+      for (const headers of [json, { ...json, ...bearer(secret) }, { ...json, ...cookieOf(mara) }]) {
         const answer = await instance.request(path, { method: 'POST', headers, body })
         expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, MISSING])
       }

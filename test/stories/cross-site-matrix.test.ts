@@ -3,6 +3,7 @@ import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { connectedAccounts, tweets, users } from '../../src/db/tables.ts'
+import { cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { bearer } from '../instance.ts'
 import { readOperation } from '../operations.ts'
@@ -58,7 +59,7 @@ beforeAll(async () => {
     { name: 'a bot', scopes: ['tweets:write'], expiresInDays: null },
   )
   headersOf = {
-    cookie: { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
+    cookie: cookieOf(person),
     token: bearer(made.secret),
   }
 })

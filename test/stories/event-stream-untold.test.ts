@@ -3,8 +3,9 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { events, sessions } from '../../src/db/tables.ts'
+import { cookieOf } from '../browser.ts'
 import { newPerson } from '../event-reader.ts'
-import { cookieOf, openStream } from '../event-stream.ts'
+import { openStream } from '../event-stream.ts'
 import { startWorld, type World } from '../harness.ts'
 
 let world: World

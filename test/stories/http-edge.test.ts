@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Browser } from '../browser.ts'
+import { type Browser, cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { sendRaw, statusOf } from '../raw-http.ts'
 
@@ -90,7 +90,7 @@ describe('O-09 C-07 a poisoned Host', () => {
     '\u00ff',
   ]
   test('does not change where GitHub and X send a browser back to', async () => {
-    const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const { cookie } = cookieOf(person)
     for (const host of hosts) {
       for (const path of ['/auth/github', '/auth/x']) {
         const forwarded =

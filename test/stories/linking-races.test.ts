@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { unseal } from '../../src/crypto.ts'
 import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens } from '../../src/db/tables.ts'
 import { tokenPlace } from '../../src/x/sealed-tokens.ts'
-import type { Browser } from '../browser.ts'
+import { type Browser, cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { sweepNow } from '../sweep.ts'
 
@@ -184,7 +184,7 @@ test('of a sign-out and a callback at once, either the link is made or the sessi
     world.sandbox.control.addAccount(username)
     const person = await world.signedIn('yuki-ito')
     const callback = await approved(person, username)
-    const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+    const { cookie } = cookieOf(person)
     const [answer] = await Promise.all([
       person.request(callback, { headers: { cookie } }),
       person.request('/auth/sign-out', { method: 'POST', headers: { cookie } }),

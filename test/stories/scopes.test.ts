@@ -4,7 +4,7 @@ import { type ApiScope, createApiToken } from '../../src/auth/api-token.ts'
 import { apiTokens, tweets, users } from '../../src/db/tables.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../access-table.ts'
-import type { Browser } from '../browser.ts'
+import { type Browser, cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { type ApiAnswer, bearer, type Instance, openInstance } from '../instance.ts'
 import { findPath, type Step, writeDocument } from '../minimal-document.ts'
@@ -31,7 +31,7 @@ afterAll(async () => {
 async function headersOf(asker: Asker): Promise<Record<string, string>> {
   const scopes = askers[asker]
   if (scopes === null) return {}
-  if (scopes === 'session') return { cookie: [...mara.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
+  if (scopes === 'session') return cookieOf(mara)
   return bearer(await makeSecret(scopes, asker.startsWith('operator') ? null : maraId))
 }
 

@@ -131,7 +131,7 @@ describe('S-08 a cookie that is junk', () => {
     expect(headers.length).toBeGreaterThan(190)
     const person = world.browser()
     for (const header of headers) {
-      const cookie = Buffer.from(header, 'utf8').toString('latin1')
+      const cookie = inBytes(header)
       const answer = await person.request('/graphql', {
         method: 'POST',
         headers: { 'content-type': 'application/json', cookie },

@@ -3,7 +3,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { sessions, users } from '../../src/db/tables.ts'
-import type { Browser } from '../browser.ts'
+import { type Browser, cookieOf } from '../browser.ts'
 import { readEveryRow } from '../dump.ts'
 import { startWorld, type World } from '../harness.ts'
 import { whileAttemptIsHeld } from '../held-attempt.ts'
@@ -244,7 +244,7 @@ describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed 
 test('O-03 of 50 identical callbacks at once, one signs in and GitHub sees one token call', async () => {
   const person = world.browser()
   const callback = await startAndApprove(person)
-  const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const { cookie } = cookieOf(person)
   const [calls, before] = [countTokenCalls(), await world.db().$count(sessions)]
   const answers = await whileAttemptIsHeld(world, callback, () =>
     Promise.all(Array.from({ length: 50 }, () => person.request(callback, { headers: { cookie } }))),

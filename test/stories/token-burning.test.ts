@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { createSecret } from '../../src/auth/api-token-secret.ts'
 import { apiTokens, events, users } from '../../src/db/tables.ts'
+import { cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { bearer, type Instance, openInstance } from '../instance.ts'
 
@@ -94,7 +95,7 @@ test('takes a hint, other parameters and a charset, and does not mind a cookie, 
   const person = await world.signedIn()
   const requests: Record<string, string>[] = [
     { 'content-type': `${FORM}; charset=utf-8` },
-    { 'content-type': FORM, cookie: [...person.cookies].map((pair) => pair.join('=')).join('; ') },
+    { 'content-type': FORM, ...cookieOf(person) },
     { 'content-type': FORM, 'sec-fetch-site': 'cross-site', origin: 'https://scanner.example' },
     { 'content-type': FORM, ...bearer((await makeToken()).secret) },
     { 'content-type': FORM, ...bearer('junk') },

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
-import type { Browser, UserError } from '../browser.ts'
+import { type Browser, cookieOf, type UserError } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, queryRows, refreshFault, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
 
@@ -67,7 +67,7 @@ test('L-09 deleting the viewer leaves no row behind, and no grant at X', async (
       'events',
     ]),
   )
-  const cookie = [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+  const { cookie } = cookieOf(person)
 
   // GitHub takes a login in any case.
   expect(await deleteViewer(person, 'Mara-Holt')).toEqual({ deletedUserId: userId, userErrors: [] })

@@ -3,6 +3,7 @@ export type TokenDraft = [name: string, value: string][]
 
 const STORAGE_KEY = 'xconnect-token-draft'
 
+/** Keeps what the form holds, for `restoreTokenDraft`. */
 export function saveTokenDraft(form: HTMLFormElement): void {
   const draft: TokenDraft = [...new FormData(form)].map(([name, value]) => [name, String(value)])
   try {
