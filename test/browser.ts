@@ -25,6 +25,16 @@ export function cookieOf(person: { cookies: Map<string, string> }): { cookie: st
   return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
 }
 
+/** The session token in this browser's cookie; empty when there is none. */
+export function sessionTokenOf(person: { cookies: Map<string, string> }): string {
+  return person.cookies.get('xconnect_session') ?? ''
+}
+
+/** True while the gateway knows who this is. */
+export async function isSignedIn(person: Browser): Promise<boolean> {
+  return (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
+}
+
 /** Opens a browser, which says of itself that it is this one, or nothing that is known. */
 export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   const agent = new Agent()

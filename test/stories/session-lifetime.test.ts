@@ -1,6 +1,6 @@
 // A session over three months. The embedded database goes by the same clock, so that this world has no other story.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type { Browser } from '../browser.ts'
+import { isSignedIn } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 
 let world: World
@@ -10,8 +10,6 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 const DAY = 86_400_000
-const isSignedIn = async (person: Browser) =>
-  (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
 
 test('S-05 used every day it is over after 90 days, and left alone after 30', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })

@@ -3,7 +3,7 @@ import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { events, sessions } from '../../src/db/tables.ts'
-import { type Browser, cookieOf, type UserError } from '../browser.ts'
+import { type Browser, cookieOf, isSignedIn, sessionTokenOf, type UserError } from '../browser.ts'
 import { openStream } from '../event-stream.ts'
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
@@ -39,10 +39,7 @@ async function signIn(userAgent: string, login = 'mara-holt'): Promise<Browser> 
 
 const list = async (person: Browser) => (await person.api<{ sessions: Session[] }>('sessions')).sessions
 const devices = async (person: Browser) => (await list(person)).map(({ device }) => device)
-const isSignedIn = async (person: Browser) =>
-  (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
-const tokenOf = (person: Browser) => person.cookies.get('xconnect_session') ?? ''
-const isIt = (person: Browser) => eq(sessions.id, sha256(tokenOf(person)))
+const isIt = (person: Browser) => eq(sessions.id, sha256(sessionTokenOf(person)))
 const idOf = async (person: Browser) => (await list(person)).find(({ current }) => current)?.id ?? ''
 
 async function revoke(person: Browser, id: string) {
@@ -84,7 +81,7 @@ describe('S-07 the list of one’s sessions', () => {
 
   test('tells nothing by which one could be let in', async () => {
     const person = await signIn(CHROME)
-    const token = tokenOf(person)
+    const token = sessionTokenOf(person)
     const answer = JSON.stringify(await list(person))
     expect(answer).not.toContain(token)
     expect(answer).not.toContain(sha256(token))
@@ -198,7 +195,7 @@ describe('S-07 revoking', () => {
 
   test('the one that asks signs it out, cookie and all', async () => {
     const person = await signIn(CHROME)
-    const token = tokenOf(person)
+    const token = sessionTokenOf(person)
     expect((await revoke(person, await idOf(person))).session).toMatchObject({ current: true })
     expect(person.cookies.has('xconnect_session')).toBe(false)
     person.cookies.set('xconnect_session', token)

@@ -3,7 +3,7 @@ import { eq, ne, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { events, sessions } from '../../src/db/tables.ts'
-import { type Browser, cookieOf } from '../browser.ts'
+import { type Browser, cookieOf, isSignedIn, sessionTokenOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
 import { queryRows } from '../linked-account.ts'
@@ -18,9 +18,7 @@ afterAll(() => world.close())
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const WHO = '{ viewer { login } }'
-const isIt = (person: Browser) => eq(sessions.id, sha256(person.cookies.get('xconnect_session') ?? ''))
-const isSignedIn = async (person: Browser) =>
-  (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
+const isIt = (person: Browser) => eq(sessions.id, sha256(sessionTokenOf(person)))
 
 describe('S-06 of many requests, fifty at once,', () => {
   const ago = (milliseconds: number) => new Date(Date.now() - milliseconds)

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { sessions } from '../../src/db/tables.ts'
-import type { Browser } from '../browser.ts'
+import { type Browser, sessionTokenOf } from '../browser.ts'
 import { databaseKind } from '../database.ts'
 import { readEveryFile, readEveryRow } from '../dump.ts'
 import { startWorld, type World } from '../harness.ts'
@@ -15,7 +15,6 @@ afterAll(() => world.close())
 
 const SESSION = 'xconnect_session'
 const DAY = 86_400_000
-const tokenOf = (person: Browser) => person.cookies.get(SESSION) ?? ''
 const viewerOf = async (person: Browser) => (await person.api<{ viewer: { login: string } | null }>('viewer')).viewer
 const rowOf = (token: string) =>
   world.db().query.sessions.findFirst({ where: (table, { eq }) => eq(table.id, sha256(token)) })
@@ -27,7 +26,7 @@ async function signedInSince(days: { began: number; ends: number }): Promise<Bro
     .db()
     .update(sessions)
     .set({ createdAt: new Date(Date.now() + days.began * DAY), expiresAt: new Date(Date.now() + days.ends * DAY) })
-    .where(eq(sessions.id, sha256(tokenOf(person))))
+    .where(eq(sessions.id, sha256(sessionTokenOf(person))))
   return person
 }
 
@@ -44,7 +43,7 @@ async function setCookieOf(person: Browser): Promise<string[]> {
 describe('the cookie and the row', () => {
   test('S-01 the table holds SHA-256 of the token, which has 256 random bits and is in no row, no file and no log', async () => {
     const people = await Promise.all(Array.from({ length: 20 }, () => world.signedIn()))
-    const tokens = people.map(tokenOf)
+    const tokens = people.map(sessionTokenOf)
     expect(new Set(tokens.map((token) => token.slice(0, 8))).size).toBe(20)
     await Promise.all(people.map(viewerOf))
     const stored = await readEveryRow(world)
@@ -63,7 +62,7 @@ describe('the cookie and the row', () => {
   })
 
   test('S-01 the hash that the table holds opens nothing', async () => {
-    const { id } = (await rowOf(tokenOf(await world.signedIn()))) ?? { id: '' }
+    const { id } = (await rowOf(sessionTokenOf(await world.signedIn()))) ?? { id: '' }
     const thief = world.browser()
     for (const value of [id, Buffer.from(id, 'hex').toString('base64url'), id.slice(0, 43)]) {
       thief.cookies.set(SESSION, value)
@@ -90,8 +89,8 @@ describe('how long a session lives', () => {
     const young = await signedInSince({ began: -14, ends: 16 })
     expect(await setCookieOf(young)).toEqual([])
     const person = await signedInSince({ began: -16, ends: 14 })
-    expect(await setCookieOf(person)).toEqual([expect.stringContaining(`${SESSION}=${tokenOf(person)}; `)])
-    const row = await rowOf(tokenOf(person))
+    expect(await setCookieOf(person)).toEqual([expect.stringContaining(`${SESSION}=${sessionTokenOf(person)}; `)])
+    const row = await rowOf(sessionTokenOf(person))
     expect(row?.expiresAt.getTime()).toBeGreaterThan(Date.now() + 29 * DAY)
     expect(await setCookieOf(person)).toEqual([])
   })
@@ -99,7 +98,7 @@ describe('how long a session lives', () => {
   test('S-05 left alone for 30 days it is over', async () => {
     const person = await signedInSince({ began: -30.1, ends: -0.1 })
     expect(await viewerOf(person)).toBeNull()
-    expect(await rowOf(tokenOf(person))).toBeUndefined()
+    expect(await rowOf(sessionTokenOf(person))).toBeUndefined()
   })
 
   test('S-05 90 days after the sign-in it is over, however often it was used', async () => {
@@ -107,7 +106,7 @@ describe('how long a session lives', () => {
     expect(await viewerOf(person)).not.toBeNull()
     const late = await signedInSince({ began: -90.1, ends: 20 })
     expect(await viewerOf(late)).toBeNull()
-    expect(await rowOf(tokenOf(late))).toBeUndefined()
+    expect(await rowOf(sessionTokenOf(late))).toBeUndefined()
   })
 
   test('S-05 the 90 days do not slide', async () => {
@@ -136,7 +135,7 @@ describe('S-04 signing out', () => {
     ],
   ])('%s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
     const [person, elsewhere] = [await world.signedIn(), await world.signedIn()]
-    const token = tokenOf(person)
+    const token = sessionTokenOf(person)
     await signOut(person)
     expect(person.cookies.has(SESSION)).toBe(false)
     expect(await rowOf(token)).toBeUndefined()
