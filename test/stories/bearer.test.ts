@@ -239,6 +239,8 @@ describe('K-08 a token elsewhere than in the header', () => {
       `/graphql?access_token=${secret}`,
       '/graphql?access_token=',
       `/graphql?a=b&access_token=${secret}`,
+      `/graphql?api_key=${secret}`,
+      `/graphql?key=&key=${secret}`,
     ]) {
       for (const headers of [json, { ...json, ...bearer(secret) }, { ...json, ...cookieOf(mara) }]) {
         const answer = await instance.request(path, { method: 'POST', headers, body })
