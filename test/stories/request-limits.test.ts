@@ -371,6 +371,6 @@ test('what is left can be read by a front end of another origin', async () => {
     body: ask('{viewer{id}}'),
   })
   expect(answer.headers.get('access-control-expose-headers')).toBe(
-    'RateLimit, RateLimit-Policy, Retry-After, X-Request-Id',
+    'RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id',
   )
 })
