@@ -26,7 +26,8 @@ export function judgeAnswer(gateway: FuzzGateway, answer: Response, text: string
 export function readGraphqlAnswer(answer: Response, text: string): GraphqlAnswer[] {
   const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') === true
   const parts = isStream
-    ? [...text.matchAll(/^data: ?(.+)$/gm)].map(([, data = '']) => JSON.parse(data))
+    ? // Not by `.` and `$`: U+2028 ends a line for them, and none of a stream.
+      [...text.matchAll(/(?:^|[\r\n])data: ?([^\r\n]+)/g)].map(([, data = '']) => JSON.parse(data))
     : [JSON.parse(text)]
   for (const part of parts as GraphqlAnswer[]) {
     const isAnswer = part.data !== undefined || (part.errors !== undefined && part.errors.length > 0)

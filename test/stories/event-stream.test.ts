@@ -99,13 +99,22 @@ describe('a stream', () => {
     const { pageInfo } = await readPage(person, { first: 1 })
     const response = await instance.request('/graphql', {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...cookieOf(person) },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'text/event-stream',
+        'sec-fetch-site': 'same-origin',
+        ...cookieOf(person),
+      },
       body: ask('subscription ($after: String) { events(after: $after) { cursor } }', { after: pageInfo.endCursor }),
     })
     const reader = response.body?.getReader()
     let text = ''
     const take = async (count: number) => {
-      while (text.split('data: ').length <= count) text += new TextDecoder().decode((await reader?.read())?.value)
+      while (text.split('data: ').length <= count) {
+        const chunk = await reader?.read()
+        if (chunk === undefined || chunk.done) throw new Error(`The stream ended too early: ${response.status} ${text}`)
+        text += new TextDecoder().decode(chunk.value)
+      }
     }
     const reads = (queries: string[]) =>
       queries.filter((query) => /^select .* from "events".* order by/.test(query)).length
