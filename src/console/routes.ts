@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { compress } from 'hono/compress'
 import type { Config } from '../config.ts'
 import { randomToken } from '../crypto.ts'
+import { refuse } from '../http/refuse.ts'
 import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
@@ -17,8 +18,10 @@ export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }):
 
   app.get('/graphql', (c) => {
     const isPage = (c.req.header('accept') ?? '').includes('text/html')
-    if (!isPage) return c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' })
-    if (!config.graphiql) return c.json({ error: 'GraphiQL is off here. Send queries to /graphql by POST.' }, 404)
+    if (!isPage)
+      return refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow: 'POST' })
+    if (!config.graphiql)
+      return refuse(404, { code: 'BAD_USER_INPUT', message: 'GraphiQL is off here. Send queries to /graphql by POST.' })
     const nonce = randomToken()
     c.header('content-security-policy', graphiqlPolicy(nonce))
     return c.html(graphiqlPage.replace('%nonce%', nonce))

@@ -5,6 +5,7 @@ import { isDatabaseOutage } from '../db/deadline.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
+import { refuse } from '../http/refuse.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -97,15 +98,12 @@ function withReason(response: Response): Response {
   if (response.status === 413) {
     const most = MAX_BODY_BYTES.toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
-    return refuse(`The body has more than ${most} bytes. Send less in one request.`, 413, { connection: 'close' })
+    const message = `The body has more than ${most} bytes. Send less in one request.`
+    return refuse(413, { code: 'BAD_USER_INPUT', message }, { connection: 'close' })
   }
   if (response.status !== 406 || response.body !== null) return response
-  return refuse('Answers are JSON, or for a subscription a stream of events: send "accept: application/json".', 406)
-}
-
-function refuse(message: string, status: number, headers: Record<string, string> = {}): Response {
-  const extensions = { code: 'BAD_USER_INPUT' satisfies ErrorCode }
-  return Response.json({ errors: [{ message, extensions }] }, { status, headers })
+  const message = 'Answers are JSON, or for a subscription a stream of events: send "accept: application/json".'
+  return refuse(406, { code: 'BAD_USER_INPUT', message })
 }
 
 // What the client got wrong in the document itself has a code too.

@@ -6,7 +6,7 @@ import type { ErrorCode } from '../errors.ts'
 /** Refuses a subscription that nobody could read, or that may turn out to be none, before anything is opened for it. */
 export const refuseOddStream: Plugin<YogaInitialContext> = {
   onSubscribe: ({ args, setResultAndStopExecution }) => {
-    const refuse = (message: string, status: number) => {
+    const stop = (message: string, status: number) => {
       const code: ErrorCode = 'BAD_USER_INPUT'
       setResultAndStopExecution({ errors: [new GraphQLError(message, { extensions: { code, http: { status } } })] })
     }
@@ -21,10 +21,10 @@ export const refuseOddStream: Plugin<YogaInitialContext> = {
       }),
     )
     // The specification forbids it since 2025; GraphQL.js 16 does not look, and the executor stumbles over a stream of nothing.
-    if (isConditional) return refuse('What a subscription follows cannot depend on @skip or @include.', 200)
+    if (isConditional) return stop('What a subscription follows cannot depend on @skip or @include.', 200)
     // Yoga would find out that the client takes no stream only when it is open, and leave it so.
     if (!/text\/(event-stream|\*)|\*\/\*/.test(args.contextValue.request.headers.get('accept') ?? '*/*'))
-      refuse('A subscription is answered as a stream of events: send "accept: text/event-stream".', 406)
+      stop('A subscription is answered as a stream of events: send "accept: text/event-stream".', 406)
   },
 }
 

@@ -6,6 +6,7 @@ import type { Deps } from '../deps.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createAddressReader } from './client-address.ts'
+import { refuse } from './refuse.ts'
 
 /** What the middlewares hand on. */
 export type HttpEnv = {
@@ -142,10 +143,10 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
     const isOwn = site === undefined ? origin === publicUrl : site === 'same-origin'
     const mayAct = isSilent ? c.req.header('cookie') === undefined : isOwn || isListed
     if (!isRead && c.req.header('authorization') === undefined && !mayAct) {
-      const error = isSilent
+      const message = isSilent
         ? 'A request with a cookie must say which page it comes from, by Sec-Fetch-Site or Origin. Programs send an API token instead.'
         : 'This request comes from another site. Its origin must be listed in ALLOWED_ORIGINS.'
-      return c.json({ error }, 403)
+      return refuse(403, { code: 'FORBIDDEN', message })
     }
     await next()
     // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.
@@ -166,10 +167,8 @@ export function refuseCrossSiteNavigation(deps: Deps): MiddlewareHandler<HttpEnv
     const referrer = URL.parse(c.req.header('referer') ?? '')
     const isOwn = site === undefined || site === 'same-origin' || site === 'none'
     if (!isOwn && (referrer === null || !trusted.includes(referrer.origin))) {
-      return c.json(
-        { error: 'Linking an account starts on a page of this gateway, or of an origin in ALLOWED_ORIGINS.' },
-        403,
-      )
+      const message = 'Linking an account starts on a page of this gateway, or of an origin in ALLOWED_ORIGINS.'
+      return refuse(403, { code: 'FORBIDDEN', message })
     }
     return next()
   }

@@ -3,10 +3,10 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { isSecret } from '../auth/api-token-secret.ts'
 import { findSessionViewer, findTokenViewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import type { ErrorCode } from '../errors.ts'
 import { type BearerError, challenge, MISPLACED_TOKEN, readBearer, TOKEN_PARAMETER } from './bearer.ts'
 import type { HttpEnv } from './guards.ts'
 import { payAsAddress } from './limits.ts'
+import { refuse } from './refuse.ts'
 
 /**
  * Finds out who is asking. An Authorization header decides alone, also when it is worth nothing: whoever sends a token means to act
@@ -18,12 +18,15 @@ export function identify(deps: Deps): MiddlewareHandler<HttpEnv> {
     if (authorization === undefined) return identifyBrowser(deps, c, next)
     const secret = readBearer(authorization)
     if (secret === null)
-      return refuse(c, null, 'Send an API token as "Authorization: Bearer xcg_…", or no such header.')
+      return refuseToken(null, 'Send an API token as "Authorization: Bearer xcg_…", or no such header.')
     const viewer = await findTokenViewer(deps, secret)
     if (viewer === null) {
       // What cannot be a token cost us nothing; what can was looked for.
       if (isSecret(secret)) await payAsAddress(deps, c, 'address')
-      return refuse(c, 'invalid_token', 'This API token is not good here: mistyped, expired or revoked. Make another.')
+      return refuseToken(
+        'invalid_token',
+        'This API token is not good here: mistyped, expired or revoked. Make another.',
+      )
     }
     c.set('viewer', viewer)
     return next()
@@ -32,11 +35,11 @@ export function identify(deps: Deps): MiddlewareHandler<HttpEnv> {
 
 /** Refuses a token in the address, wherever that leads (RFC 6750 section 2.3): addresses are kept in histories and logs. */
 export const refuseTokenInUrl: MiddlewareHandler<HttpEnv> = async (c, next) =>
-  hasToken(c.req.queries()) ? refuseMisplacedToken(c) : next()
+  hasToken(c.req.queries()) ? refuseMisplacedToken() : next()
 
 /** Refuses a token that came in an address or a body. No error is named: it is a way of authenticating that we do not have. */
-export function refuseMisplacedToken(c: Context<HttpEnv>): Response {
-  return refuse(c, null, MISPLACED_TOKEN)
+export function refuseMisplacedToken(): Response {
+  return refuseToken(null, MISPLACED_TOKEN)
 }
 
 // By name, whatever it is worth, and by its checksum under any other name.
@@ -55,8 +58,6 @@ async function identifyBrowser(deps: Deps, c: Context<HttpEnv>, next: () => Prom
     c.header('set-cookie', renewed, { append: true })
 }
 
-// In the shape of the API's own answers, so that its clients read why.
-function refuse(c: Context<HttpEnv>, error: BearerError | null, message: string): Response {
-  const code: ErrorCode = 'UNAUTHENTICATED'
-  return c.json({ errors: [{ message, extensions: { code } }] }, 401, { 'www-authenticate': challenge(error) })
+function refuseToken(error: BearerError | null, message: string): Response {
+  return refuse(401, { code: 'UNAUTHENTICATED', message }, { 'www-authenticate': challenge(error) })
 }

@@ -10,7 +10,7 @@ import { sessionOf, type Viewer } from '../auth/viewer.ts'
 import { consoleRoutes } from '../console/routes.ts'
 import { isDatabaseOutage } from '../db/deadline.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
+import { AppError, errorCodes } from '../errors.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { readReturnTo } from '../return-to.ts'
@@ -21,6 +21,7 @@ import type { HttpEnv } from './guards.ts'
 import { guardCookies, observeRequests, refuseCrossSiteNavigation, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './limits.ts'
+import { refuse } from './refuse.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const FORM = 'application/x-www-form-urlencoded'
@@ -65,19 +66,24 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   addSignIn(app, deps)
   addXConnect(app, deps)
   addGraphql(app, deps, handlers)
-  app.notFound((c) => c.json({ error: 'There is nothing here. The API is POST /graphql; the console is /.' }, 404))
+  app.notFound(() =>
+    refuse(404, {
+      code: 'BAD_USER_INPUT',
+      message: 'There is nothing here. The API is POST /graphql; the console is /.',
+    }),
+  )
   app.onError((error, c) => {
     if (error instanceof AppError) {
-      const { code, message } = error
-      return c.json({ error: message, code }, code === 'RATE_LIMITED' ? 429 : 400)
+      const { code, message, retryAt } = error
+      return refuse(code === 'RATE_LIMITED' ? 429 : 400, { code, message, ...(retryAt && { retryAt }) })
     }
-    deps.log.error({ error, requestId: c.var.requestId }, 'A request failed for a reason of ours')
+    const { requestId } = c.var
+    deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
     if (isDatabaseOutage(error)) {
-      return c.json({ error: 'The database does not answer. Try again shortly.', requestId: c.var.requestId }, 503, {
-        'retry-after': '5',
-      })
+      const message = 'The database does not answer. Try again shortly.'
+      return refuse(503, { code: 'INTERNAL', message, requestId }, { 'retry-after': '5' })
     }
-    return c.json({ error: 'Something broke on our side.', requestId: c.var.requestId }, 500)
+    return refuse(500, { code: 'INTERNAL', message: errorCodes.INTERNAL.sentence, requestId })
   })
   return app
 }
@@ -187,13 +193,10 @@ function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
 function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
   app.post('/graphql', async (c) => {
     const contentType = contentTypeOf(c)
-    if (contentType === FORM && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return refuseMisplacedToken(c)
+    if (contentType === FORM && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return refuseMisplacedToken()
     // Of a browser's forms none can send this, so that a cookie never rides on one.
     if (contentType !== 'application/json') {
-      return c.json(
-        { errors: [{ message: 'Send the query as application/json.', extensions: { code: 'BAD_USER_INPUT' } }] },
-        415,
-      )
+      return refuse(415, { code: 'BAD_USER_INPUT', message: 'Send the query as application/json.' })
     }
     const cookies: string[] = []
     const meter = openMeter(deps, c)
@@ -211,8 +214,8 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
     for (const header of cookies) own.headers.append('set-cookie', header)
     return own
   })
-  app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', (c) =>
-    c.json({ error: 'Send queries to /graphql by POST.' }, 405, { allow: 'GET, POST' }),
+  app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', () =>
+    refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow: 'GET, POST' }),
   )
 }
 

@@ -97,6 +97,28 @@ describe('a browser’s write with our cookie', () => {
   })
 })
 
+test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, number, string]>([
+  ['another site', '/graphql', { method: 'POST', headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
+  ['a link elsewhere', '/auth/x', { headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
+  ['a word that is no method', '/graphql', { method: 'PUT' }, 405, 'BAD_USER_INPUT'],
+  ['a program that reads', '/graphql', { headers: { accept: 'application/json' } }, 405, 'BAD_USER_INPUT'],
+  ['another content type', '/graphql', { method: 'POST', body: 'a=b' }, 415, 'BAD_USER_INPUT'],
+  [
+    'a header that is no token',
+    '/graphql',
+    { headers: { authorization: 'Basic x' }, method: 'POST' },
+    401,
+    'UNAUTHENTICATED',
+  ],
+  ['an address of nothing', '/nothing', {}, 404, 'BAD_USER_INPUT'],
+])('C-02 %s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
+  const answer = await person.request(path, init)
+  expect([answer.status, await answer.json()]).toEqual([
+    status,
+    { errors: [{ message: expect.stringMatching(/^[A-Z].{15,}\.$/), extensions: { code } }] },
+  ])
+})
+
 test('C-03 a GET changes nothing, whatever it asks for', async () => {
   const query = encodeURIComponent(readOperation('start-x-connect'))
   const rows = async () => [await world.db().select().from(sessions), await world.db().select().from(connectAttempts)]

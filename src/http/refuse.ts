@@ -1,0 +1,14 @@
+import type { ErrorCode } from '../errors.ts'
+
+/**
+ * An answer that refuses a request, in the shape of the API's own errors wherever it comes from, so that a client reads one shape.
+ * The endpoint for burning tokens alone answers otherwise, as RFC 6749 section 5.2 has it.
+ * @param extensions what a program may read beside the code
+ */
+export function refuse(
+  status: number,
+  { code, message, ...extensions }: { code: ErrorCode; message: string } & Record<string, unknown>,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json({ errors: [{ message, extensions: { code, ...extensions } }] }, { status, headers })
+}
