@@ -30,6 +30,9 @@ export type GraphqlRequest = {
 // The largest honest request is a Premium account's 25,000 characters.
 const MAX_BODY_BYTES = 100_000
 
+const UNNAMED_OPERATION =
+  'Which operation to run is not clear: operationName names none of the document, or is missing where it has several. Send the name of one.'
+
 /** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
 export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
@@ -181,7 +184,7 @@ function coded(error: GraphQLError): GraphQLError {
 }
 
 function withCode({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
-  return new GraphQLError(message, {
+  return new GraphQLError(extensions.code === 'OPERATION_RESOLUTION_FAILURE' ? UNNAMED_OPERATION : message, {
     nodes,
     source,
     positions,

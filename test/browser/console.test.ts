@@ -94,12 +94,14 @@ describeInChromium('The console', () => {
     await programs.getByRole('button', { name: 'Make the token' }).click()
     await programs.getByText('An API token needs a name').waitFor()
     await programs.getByRole('textbox', { name: 'Name' }).fill('Release bot')
+    await programs.getByRole('button', { name: 'Make the token' }).click()
+    await programs.getByText('Tick at least one thing that it may do.').waitFor()
     await programs.getByRole('checkbox', { name: 'see your X accounts' }).check()
     await programs.getByRole('textbox', { name: 'Name' }).press('Enter')
     const secret = await programs.getByRole('textbox', { name: 'Your new token' }).inputValue()
     expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
     const token = programs.getByRole('listitem')
-    expect(await token.textContent()).toMatch(/Release bot.*Active.*accounts:read.*Never used, until/s)
+    expect(await token.textContent()).toMatch(/Release bot.*Active.*May see your X accounts.*Never used, until/s)
     const use = () =>
       fetch(`${world.url}/graphql`, {
         method: 'POST',
@@ -143,8 +145,8 @@ describeInChromium('The console', () => {
     const secret = await programs.getByRole('textbox', { name: 'Your new token' }).inputValue()
     expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
     const made = programs.getByRole('listitem').filter({ hasText: 'Late bot' })
-    expect(await made.textContent()).toMatch(/tweets:write/)
-    expect(await made.textContent()).not.toMatch(/tweets:read|accounts:/)
+    expect(await made.textContent()).toContain('May post and delete tweets')
+    expect(await made.textContent()).not.toMatch(/read your tweets|see your|disconnect/)
     await page.reload()
     expect(await programs.getByRole('form', { name: 'New API token' }).isVisible()).toBe(false)
     expect(visit.complaints).toEqual([])
@@ -184,12 +186,12 @@ describeInChromium('The console', () => {
     await page.goto(world.url)
     await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByText('You are not signed in. The request was declined at the provider.').waitFor()
+    await page.getByText('Signing in did not work. It was cancelled at GitHub.').waitFor()
 
     await signIn(page, world, 'Tomasz Kowal')
     await page.getByRole('button', { name: 'Connect an X account' }).click()
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByText('Nothing was connected. The request was declined at the provider.').waitFor()
+    await page.getByText('Nothing was connected. It was cancelled at X.').waitFor()
     expect(page.url()).toBe(`${world.url}/`)
     await page.reload()
     await page.getByText('None connected yet').waitFor()
@@ -227,6 +229,27 @@ describeInChromium('The console', () => {
     await page.getByRole('dialog').waitFor({ state: 'hidden' })
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Disconnect')
     expect(visit.complaints).toEqual([])
+  })
+
+  test('what was being written outlives the session, and not a sign-out', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'Tomasz Kowal')
+    await connect(page, 'Harbour Bakery')
+    await page.getByText('@harbourbakery is connected.').waitFor()
+    const field = page.getByRole('textbox', { name: 'Text' })
+    await field.fill('Half of a thought')
+    await page.context().clearCookies()
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Your session has ended. Sign in again to go on.').waitFor()
+    // A reload while nobody is signed in takes nothing away either.
+    await page.reload()
+    await signIn(page, world, 'Tomasz Kowal')
+    expect(await field.inputValue()).toBe('Half of a thought')
+    await page.getByRole('button', { name: 'Sign out', exact: true }).first().click()
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+    await signIn(page, world, 'Tomasz Kowal')
+    expect(await field.inputValue()).toBe('')
   })
 
   test('posting again after a cut connection posts once', async () => {
@@ -269,7 +292,10 @@ describeInChromium('The console', () => {
 
     const apps = await page.context().newPage()
     await apps.goto(`${world.sandbox.url}/settings/connected_apps`)
-    await apps.getByRole('listitem').filter({ hasText: '@maraholt' }).getByRole('button', { name: 'Revoke' }).click()
+    const access = apps.getByRole('listitem').filter({ hasText: '@maraholt' })
+    await access.getByRole('button', { name: 'Revoke' }).click()
+    // Chromium may never answer the wish to close a page that is just leaving for another.
+    await access.waitFor({ state: 'detached' })
     await apps.close()
     await field.fill('Anybody there?')
     await page.getByRole('button', { name: 'Post', exact: true }).click()
@@ -315,11 +341,9 @@ describeInChromium('The console', () => {
     await editor.focus()
     await page.keyboard.press('Control+a')
     await page.keyboard.insertText('mutation { startXConnect { authorizationUrl } }')
-    // GraphiQL notices a moment after the text has changed which operation is in it, and until then runs the earlier one.
-    await vi.waitFor(async () => {
-      await page.keyboard.press('Control+Enter')
-      await result.getByText('/i/oauth2/authorize').waitFor({ timeout: 1_000 })
-    }, 20_000)
+    // GraphiQL notices a moment later which operation is in the text.
+    await page.keyboard.press('Control+Enter')
+    await result.getByText('/i/oauth2/authorize').waitFor()
 
     await page.keyboard.press('Control+a')
     await page.keyboard.type('{ connectedAcc')

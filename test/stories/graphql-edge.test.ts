@@ -60,6 +60,14 @@ describe('a request that is none', () => {
     if (!/"query":"[{q]/.test(body) && !/"query":"[ #]?"/.test(body)) expect(status).toBe(400)
   })
 
+  test.each(['{"query":"{viewer{id}}","operationName":"nope"}', '{"query":"query a{viewer{id}} query b{viewer{id}}"}'])(
+    'that leaves open which operation to run is told to name it: %s',
+    async (body) => {
+      const { errors } = JSON.parse((await send(body)).text)
+      expect(errors).toMatchObject([{ message: expect.stringContaining('Send the name of one.') }])
+    },
+  )
+
   test('G-06 is a batch too', async () => {
     expect((await expectRefusal('[{"query":"{viewer{id}}"},{"query":"{viewer{id}}"}]')).status).toBe(400)
   })

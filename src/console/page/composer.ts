@@ -9,8 +9,13 @@ import { explainError } from './wording.ts'
 const UNREACHABLE =
   'The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.'
 
-/** Shows the form for these accounts; hides it when there are none. */
-export type Composer = { setAccounts(accounts: readonly Account[]): void }
+/** The form for a new tweet. */
+export type Composer = {
+  /** Goes on with what was being written in this tab. */
+  resume(): void
+  /** Shows the form for these accounts; hides it when there are none. */
+  setAccounts(accounts: readonly Account[]): void
+}
 
 /** Makes the form work. `settled` is called when there is a tweet for the list to show, `error` with what the form cannot say itself. */
 export function createComposer(on: { settled(): Promise<void>; error(error: unknown): void }): Composer {
@@ -25,7 +30,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
   }
   const posted = find(form, '#posted', HTMLElement)
   const count = createCounter()
-  const draft = loadDraft()
+  let draft = loadDraft()
   let accounts: readonly Account[] = []
   const chosen = () => accounts.find(({ id }) => id === author.value)
 
@@ -107,9 +112,12 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     clearProblems()
     show()
   })
-  field.value = draft.text
 
   return {
+    resume: () => {
+      draft = loadDraft()
+      field.value = draft.text
+    },
     setAccounts: (all) => {
       // Also those that cannot post just now: the choice must never move to another account by itself.
       const wanted = author.value || draft.accountId

@@ -10,6 +10,8 @@ import { createSessionList } from './sessions.ts'
 import { forgetTokenDraft } from './token-draft.ts'
 import { createTweetList } from './tweets.ts'
 
+/** Whose drafts this tab keeps. */
+const WRITER_KEY = 'xconnect-writer'
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 
 const accountList = createAccountList({ changed: showOutcome, error: explain })
@@ -20,17 +22,18 @@ const sessionList = createSessionList({ error: explain })
 const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
+find(document, '#sign-out', HTMLFormElement).addEventListener('submit', forgetDrafts)
 await start()
 
 async function start(): Promise<void> {
   show('loading')
   try {
     const { viewer } = await request('Viewer', {})
-    if (viewer === null) showSignedOut()
+    if (viewer === null) show('signed-out')
     else await showSignedIn(viewer)
     if (outcome !== null) await announceOutcome(outcome)
   } catch (error) {
-    if (error instanceof SignedOutError) return showSignedOut()
+    if (error instanceof SignedOutError) return show('signed-out')
     find(document, '#unreachable-title', HTMLElement).textContent =
       error instanceof UnreachableError ? 'The gateway does not answer' : 'Something went wrong'
     find(document, '#unreachable-reason', HTMLElement).textContent =
@@ -44,15 +47,26 @@ async function showSignedIn(viewer: Viewer): Promise<void> {
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
   programs.setVisibility(viewer.linkVisibility)
+  keepDraftsOf(viewer)
+  composer.resume()
   await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh(), sessionList.refresh()])
   show('signed-in')
   programs.resume()
 }
 
-function showSignedOut(): void {
+// A session that ends leaves them to whoever signs in again, and to nobody else.
+function keepDraftsOf({ id }: Viewer): void {
+  try {
+    if (sessionStorage.getItem(WRITER_KEY) !== id) forgetDrafts()
+    sessionStorage.setItem(WRITER_KEY, id)
+  } catch {
+    // Where storage is forbidden, nothing was kept.
+  }
+}
+
+function forgetDrafts(): void {
   forgetDraft()
   forgetTokenDraft()
-  show('signed-out')
 }
 
 async function loadAccounts(): Promise<void> {
@@ -74,7 +88,7 @@ function show(state: (typeof STATES)[number]): void {
 /** For what no field or list can say itself. */
 function explain(error: unknown): void {
   if (error instanceof SignedOutError) {
-    showSignedOut()
+    show('signed-out')
     showNotice('bad', 'Your session has ended. Sign in again to go on.')
   } else if (error instanceof UnreachableError) showNotice('bad', `The gateway does not answer. ${error.message}`)
   else showNotice('bad', error instanceof Error ? error.message : String(error))

@@ -7,13 +7,13 @@
 export type Draft = { text: string; accountId: string | null; keys: Record<string, string> }
 
 const STORAGE_KEY = 'xconnect-draft'
+const EMPTY: Draft = { text: '', accountId: null, keys: {} }
 
 export function loadDraft(): Draft {
-  const empty: Draft = { text: '', accountId: null, keys: {} }
   try {
-    return { ...empty, ...JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '{}') }
+    return { ...structuredClone(EMPTY), ...JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '{}') }
   } catch {
-    return empty
+    return structuredClone(EMPTY)
   }
 }
 
@@ -25,9 +25,9 @@ export function saveDraft(draft: Draft): void {
   }
 }
 
-/** For when nobody is signed in: the next person must not find it. */
+/** For when somebody leaves: the next person must not find it. */
 export function forgetDraft(): void {
-  saveDraft({ text: '', accountId: null, keys: {} })
+  saveDraft(EMPTY)
 }
 
 /** The key of this text for this account. */

@@ -10,6 +10,8 @@ import { request } from './api.ts'
 import { find } from './elements.ts'
 import { takeOutcome } from './notices.ts'
 
+type Parameters = { query: string; operationName?: string | null }
+
 const WHO_AM_I = `# The API that everything uses, the console too.
 # Press the button on the right, or Ctrl+Enter.
 #
@@ -93,16 +95,22 @@ if (viewer === null) {
 }
 
 // GraphiQL's own fetcher follows a subscription by WebSocket alone. The browser's fetch sends our cookie along: it is the same origin.
-async function ask(parameters: unknown, { headers }: { headers?: Record<string, string> } = {}): Promise<unknown> {
+async function ask(parameters: Parameters, { headers }: { headers?: Record<string, string> } = {}): Promise<unknown> {
   const stopping = new AbortController()
   const answer = await fetch('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
-    body: JSON.stringify(parameters),
+    body: JSON.stringify(withoutStaleName(parameters)),
     signal: stopping.signal,
   })
   const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') && answer.body !== null
   return isStream ? follow(readResults(answer.body), stopping) : answer.json()
+}
+
+// For a moment after the text has changed, GraphiQL names the operation that was in it before.
+function withoutStaleName({ operationName, ...parameters }: Parameters): Parameters {
+  const isThere = operationName && new RegExp(`\\b${operationName}\\b`).test(parameters.query)
+  return isThere ? { operationName, ...parameters } : parameters
 }
 
 // The end of a generator waits for what it waits for itself: the connection must be cut first.

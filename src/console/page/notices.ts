@@ -37,7 +37,7 @@ export function takeOutcome(): Outcome | null {
 /** Says in a sentence how it ended. A successful sign-in is plain to see. */
 export async function announceOutcome({ trip, result, code, attempt }: Outcome): Promise<void> {
   if (trip === 'signIn') {
-    if (result === 'failed') showNotice('bad', `You are not signed in. ${explainCode(code)}`)
+    if (result === 'failed') showNotice('bad', `Signing in did not work. ${explainCode(code, 'GitHub')}`)
     return
   }
   // The attempt knows more than its code; it is asked for only when it is one's own.
@@ -46,6 +46,6 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)
   } else {
-    showNotice('bad', `Nothing was connected. ${found?.connectAttempt?.error?.message ?? explainCode(code)}`)
+    showNotice('bad', `Nothing was connected. ${explainCode(code, 'X', found?.connectAttempt?.error?.message)}`)
   }
 }

@@ -2,7 +2,7 @@ import { type ApiToken, type LinkVisibility, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { restoreTokenDraft, saveTokenDraft } from './token-draft.ts'
-import { sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
+import { explainError, sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
 
 /** Shows what programs there are, and what they may see. */
 export type Programs = {
@@ -21,11 +21,13 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   const signIn = find(form, '#token-sign-in', HTMLAnchorElement)
   const fresh = find(document, '#fresh-token', HTMLElement)
   const secretField = find(document, '#token-secret', HTMLInputElement)
+  const formProblem = find(form, '#token-problem', HTMLElement)
   const problem = find(document, '#tokens-problem', HTMLElement)
   const visible = find(document, '#visible', HTMLInputElement)
 
   async function guarded(work: () => Promise<void>): Promise<void> {
     setText(problem, null)
+    setText(formProblem, null)
     await work().catch(on.error)
   }
 
@@ -69,7 +71,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     })
     const [error] = createApiToken.userErrors
     if (error?.code === 'REAUTH_REQUIRED') return askForSignIn(true)
-    setText(problem, error?.message ?? null)
+    setText(formProblem, error === undefined ? null : explainError(error))
     if (createApiToken.secret === null) return
     form.reset()
     showForm(false)
@@ -101,7 +103,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tokenBadges[token.status].word
     badge.dataset.tone = tokenBadges[token.status].tone
-    find(item, '.scopes', HTMLElement).textContent = token.scopes.join(', ')
+    find(item, '.scopes', HTMLElement).textContent = `May ${token.scopes.map(sayScope).join(', ')}`
     const facts = find(item, '.facts', HTMLElement)
     const used = token.lastUsedAt === null ? 'Never used' : `Used ${sayWhen(token.lastUsedAt)}`
     facts.textContent = token.status === 'EXPIRED' ? used : `${used}, until ${sayDate(token.expiresAt)}`
@@ -110,6 +112,11 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     end.setAttribute('aria-description', token.name)
     onClick(end, () => guarded(() => revoke(token)))
     return item
+  }
+
+  // In the words of the form.
+  function sayScope(scope: string): string {
+    return form.querySelector(`[value="${scope}"]`)?.parentElement?.textContent ?? scope
   }
 
   function forgetSecret(): void {
@@ -133,7 +140,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     showForm(true)
   })
   onClick(find(form, '#token-cancel', HTMLButtonElement), async () => {
-    setText(problem, null)
+    setText(formProblem, null)
     showForm(false)
   })
   onClick(makeButton, () => guarded(make))

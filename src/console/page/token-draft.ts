@@ -27,7 +27,7 @@ export function restoreTokenDraft(form: HTMLFormElement): boolean {
   return true
 }
 
-/** For when nobody is signed in: the next person must not find it. */
+/** For when somebody leaves: the next person must not find it. */
 export function forgetTokenDraft(): void {
   take()
 }

@@ -57,6 +57,7 @@ const sentences: Partial<Record<ErrorCode, string>> = {
   ACCOUNT_DISCONNECTED: 'This account is disconnected. Connect it again under X accounts.',
   SCOPE_MISSING: 'Posting was not allowed at X for this account. Allow it under X accounts.',
   RATE_LIMITED: 'X, or this gateway, allows no more of these just now.',
+  API_TOKEN_SCOPES_INVALID: 'Tick at least one thing that it may do.',
 }
 
 /** What the API says about an error, in the page's terms, with the time of the next try if there is one. */
@@ -65,11 +66,14 @@ export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryA
   return error.retryAt === null ? sentence : `${sentence} Try again after ${sayMoment(error.retryAt)}.`
 }
 
-/** The sentence for a code in the address that a provider's answer led to. */
-export function explainCode(code: string | null): string {
+/** The sentence for a code in the address that a trip to a provider led to. @param detail what the API says about this very trip */
+export function explainCode(code: string | null, provider: 'GitHub' | 'X', detail?: string): string {
+  if (code === 'ACCESS_DENIED') return `It was cancelled at ${provider}. Start again if that was a mistake.`
   if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
-  return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
+  if (code === 'RETURN_TO_NOT_ALLOWED')
+    return 'The page that sent you here is none that this gateway may send you back to.'
+  return detail ?? (code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence)
 }
 
 const relativeTime = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
