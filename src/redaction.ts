@@ -20,7 +20,7 @@ const SHAPES = [
   /gh[opsru]_[0-9A-Za-z]{36,}|github_pat_\w{22,}/g,
   /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*PRIVATE KEY-----)?/gs,
   // A JSON Web Token.
-  /eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
+  /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
   // 32 bytes in base64, as an encryption key is written.
   /[0-9A-Za-z+/]{43}=/g,
   // What X's tokens and codes, our sessions, states, verifiers and sealed values look like: long, in letters of both cases. No id of ours is.

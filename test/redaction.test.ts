@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { createSecret } from '../src/auth/api-token-secret.ts'
 import { createCodeVerifier, randomToken, seal } from '../src/crypto.ts'
 import { createLog } from '../src/log.ts'
+import { redactText } from '../src/redaction.ts'
 import { newGithubToken, newXSecret } from '../src/sandbox/secrets.ts'
 import { createWebhookSecret } from '../src/webhooks/signature.ts'
 
@@ -148,6 +149,20 @@ test('E-07 what turns back into itself, throws when it is read, or has no end, i
   const line = logged((log) => log.info({ circle, error, trap, deep, many: new Array(1e6).fill('x') }, 'told'))
   expect(line.length).toBeLessThan(10_000)
   expect(line).not.toContain('hunter')
+})
+
+test('E-07 no text takes long that somebody made of the beginnings of secrets', () => {
+  const millisecondsOf = (piece: string) => {
+    const text = piece.repeat(100_000 / piece.length)
+    const startedAt = performance.now()
+    redactText(text)
+    return performance.now() - startedAt
+  }
+  const ordinary = millisecondsOf('A word. ')
+  const beginnings = ['eyJ', 'eyJa-', 'gho_', 'github_pat_', '-----BEGIN ', '-----BEGIN PRIVATE KEY-----', 'bearer ']
+  const others = ['cookie: ', 'cookie\\', 'code=', 'a', 'aA', '1', '_', '-', '/', '+', 'x://', 'x://a@', ' ', '\\', '"']
+  // What grows with the square of the length takes some thousands of times as long.
+  for (const piece of [...beginnings, ...others]) expect(millisecondsOf(piece) / ordinary, piece).toBeLessThan(300)
 })
 
 test(`E-07 ${RUNS.toLocaleString('en')} random lines with secrets in them, at any depth and in any kind of thing, tell none`, () => {
