@@ -10,8 +10,8 @@ import { watchTransactions } from './transactions.ts'
 
 const MOST_MS = 100
 const MOST_IN_RUSH_MS = 1_000
-// Less than the deadline of a call, after which everybody is answered at once.
-const HANG_MS = 8_000
+// Less than callers wait for a rotation, and less than the deadline of a call: after either, everybody is answered at once.
+const HANG_MS = 6_000
 
 /** Posts with all accounts at once while X hangs: first at the posts, then, their tokens ended, at the refreshes. */
 export async function runHangingX(

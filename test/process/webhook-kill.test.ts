@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'drizzle-orm'
+import { PgBoss } from 'pg-boss'
 import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { webhookDeliveries } from '../../src/db/tables.ts'
@@ -41,15 +42,27 @@ test('W-02 a message whose sender is killed before it hears the answer is sent a
   await vi.waitFor(() => expect(receiver.received).toHaveLength(1), { timeout: 30_000 })
   await first.kill()
 
-  const opened = openPostgres(database.environment.DATABASE_URL ?? '')
+  const connectionString = database.environment.DATABASE_URL ?? ''
+  const opened = openPostgres(connectionString)
   resources.defer(() => opened.close())
   expect(await opened.db.select().from(webhookDeliveries)).toMatchObject([{ status: 'PENDING', attempts: 1 }])
   receiver.answerWith({ status: 204 })
-  // The job and the row belong to the dead process for a minute. Nobody wants to wait for that.
-  await opened.db.execute(
-    sql`update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'`,
-  )
+  // The job and the row belong to the dead process for a minute, and pg-boss looks for such jobs once a minute. Nobody wants to wait for that.
+  await opened.db.execute(sql`
+    update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'
+  `)
+  await opened.db.execute(sql`update pgboss.queue set monitor_on = null, monitor_claim_on = null`)
   await opened.db.execute(sql`update webhook_deliveries set next_attempt_at = next_attempt_at - interval '2 minutes'`)
+  const supervisor = new PgBoss({
+    connectionString,
+    schema: 'pgboss',
+    supervise: false,
+    schedule: false,
+    migrate: false,
+  })
+  await supervisor.start()
+  resources.defer(() => supervisor.stop())
+  await supervisor.supervise()
   const second = startGatewayProcess(environment)
   resources.defer(async () => void (await second.stop()))
   await second.ready(url)
