@@ -13,14 +13,13 @@ export function createAddressReader(trustedProxies: readonly string[]) {
     if (prefix === undefined) trusted.addAddress(address, family)
     else trusted.addSubnet(address, Number(prefix), family)
   }
-  const isTrusted = (address: string) =>
-    isIP(address) !== 0 && trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
   return (socketAddress: string | undefined, forwardedFor: string | undefined): string | null => {
     if (socketAddress === undefined) return null
-    const hops = [...(forwardedFor ?? '').split(','), socketAddress]
-      .map((hop) => hop.trim().replace(/^::ffff:/, ''))
-      .filter(isIP)
-    return hops.findLast((hop) => !isTrusted(hop)) ?? hops[0] ?? null
+    const hops = [...(forwardedFor ?? '').split(','), socketAddress].map(readHop).filter((hop) => hop !== '')
+    // Whatever stands before a hop that is no address may have been written by anybody.
+    const known = hops.slice(hops.findLastIndex((hop) => isIP(hop) === 0) + 1)
+    return known.findLast((hop) => !isTrusted(hop)) ?? known[0] ?? null
   }
 }
 
@@ -38,4 +37,10 @@ export function addressBlock(address: string | null): string {
   const last = tail?.split(':').filter((group) => group !== '') ?? []
   const zeros = Array(8 - groups.length - last.length).fill('0')
   return `${[...groups, ...zeros, ...last].slice(0, 4).join(':')}::/64`
+}
+
+// Some proxies write the port too, and then brackets around an IPv6 address.
+function readHop(text: string): string {
+  const address = text.trim().replace(/^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2')
+  return address.replace(/^::ffff:/i, '')
 }
