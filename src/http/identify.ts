@@ -35,16 +35,16 @@ export function identify(deps: Deps): MiddlewareHandler<HttpEnv> {
 
 /** Refuses a token in the address, wherever that leads (RFC 6750 section 2.3): addresses are kept in histories and logs. */
 export const refuseTokenInUrl: MiddlewareHandler<HttpEnv> = async (c, next) =>
-  hasToken(c.req.queries()) ? refuseMisplacedToken() : next()
+  hasToken(new URL(c.req.url).searchParams) ? refuseMisplacedToken() : next()
 
 /** Refuses a token that came in an address or a body. No error is named: it is a way of authenticating that we do not have. */
 export function refuseMisplacedToken(): Response {
   return refuseToken(null, MISPLACED_TOKEN)
 }
 
-// By name, whatever it is worth, and by its checksum under any other name.
-function hasToken(queries: Record<string, string[]>): boolean {
-  return TOKEN_PARAMETER in queries || Object.values(queries).flat().some(isSecret)
+// By name, whatever it is worth, and by its checksum anywhere else, as a name too.
+function hasToken(query: URLSearchParams): boolean {
+  return query.has(TOKEN_PARAMETER) || [...query].flat().some(isSecret)
 }
 
 async function identifyBrowser(deps: Deps, c: Context<HttpEnv>, next: () => Promise<void>): Promise<void> {

@@ -241,6 +241,8 @@ describe('K-08 a token elsewhere than in the header', () => {
       `/graphql?a=b&access_token=${secret}`,
       `/graphql?api_key=${secret}`,
       `/graphql?key=&key=${secret}`,
+      `/graphql?__proto__=${secret}`,
+      `/graphql?${secret}`,
     ]) {
       for (const headers of [json, { ...json, ...bearer(secret) }, { ...json, ...cookieOf(mara) }]) {
         const answer = await instance.request(path, { method: 'POST', headers, body })
