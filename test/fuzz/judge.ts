@@ -15,8 +15,10 @@ export function judgeAnswer(gateway: FuzzGateway, answer: Response, text: string
   }
   if (answer.status >= 500) refuse('The gateway broke')
   if (INNARDS.test(text)) refuse('The answer shows innards')
-  const everything = `${[...answer.headers].join('\n')}\n${text}`
-  for (const secret of gateway.secrets) if (text.includes(secret)) refuse('The answer holds a secret')
+  // The one place where a secret belongs.
+  const headers = [...answer.headers].filter(([name]) => name !== 'set-cookie')
+  const everything = `\n${headers.join('\n')}\n${text}`
+  for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The answer holds a secret')
   if (everything.toLowerCase().includes('\nx-evil')) refuse('The answer has a header that was sent as a value')
   const errors = gateway.takeErrors()
   if (errors.length > 0) refuse(`Something broke on our side, as the log says: ${errors.join('').slice(0, 2_000)}`)

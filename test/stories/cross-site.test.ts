@@ -111,7 +111,7 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
     'UNAUTHENTICATED',
   ],
   ['an address of nothing', '/nothing', {}, 404, 'BAD_USER_INPUT'],
-])('C-02 %s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
+])('%s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
   const answer = await person.request(path, init)
   expect([answer.status, await answer.json()]).toEqual([
     status,
