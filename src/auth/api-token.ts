@@ -33,7 +33,7 @@ const MAX_LISTED = 100
 const MAX_NAME_LENGTH = 100
 // Names are printed in terminals, one a line: no control characters, no line breaks, no halves of characters, nothing that turns the
 // direction of a line.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const DAY_SECONDS = 86_400
 const USE_WRITTEN_EVERY_SECONDS = 60
 const KEPT_AFTER_END_SECONDS = 30 * DAY_SECONDS

@@ -126,6 +126,7 @@ describe('making a token', () => {
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'NUL \0' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'colour \u001b[31m' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'backwards \u202e' }],
+    ['API_TOKEN_NAME_INVALID', 'name', { name: 'an Arabic mark \u061c in it' }],
     ['API_TOKEN_NAME_INVALID', 'name', { name: 'half a pair \ud800' }],
     ['API_TOKEN_SCOPES_INVALID', 'scopes', { scopes: [] }],
     ['API_TOKEN_SCOPES_INVALID', 'scopes', { scopes: ['tweets'] }],
