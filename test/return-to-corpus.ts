@@ -1,4 +1,5 @@
 // What has been used to make one site redirect to another (RFC 9700 section 4.11), in hundreds of spellings.
+import { expect } from 'vitest'
 
 /**
  * Texts that must lead nowhere but to the gateway's own pages or the front end's, if they lead anywhere.
@@ -59,4 +60,16 @@ function targets(own: string, frontEnd: string): string[] {
       `${own}/auth/x`,
     ],
   ]
+}
+
+/** Fails unless `location` is a page of ours that is no route of a sign-in or link, or one of the front end's. */
+export function expectSafeReturn(location: string, given: string, own: string, frontEnd: string): void {
+  const shown = JSON.stringify(given)
+  const { origin, pathname, username, password } = new URL(location)
+  expect([own, frontEnd], shown).toContain(origin)
+  expect([username, password], shown).toEqual(['', ''])
+  expect(location, shown).toMatch(/^https?:[\x21-\x7e]{2,2200}$/)
+  // As a router reads it, which decodes letters.
+  const decoded = pathname.replaceAll(/%[467][0-9a-f]/gi, (letter) => decodeURIComponent(letter))
+  if (origin === own) expect(decoded, shown).not.toMatch(/^\/auth\//)
 }

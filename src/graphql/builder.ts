@@ -7,7 +7,7 @@ import { GraphQLError } from 'graphql'
 import { mayAsOperator, mayAsUser, sessionOf } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import type { GraphqlContext } from './context.ts'
-import { type Needs, readNeeds, refuse } from './needs.ts'
+import { explainRefusal, type Needs, readNeeds } from './needs.ts'
 
 /** A page of 100 tweets with their accounts is the dearest honest document. */
 export const MAX_COMPLEXITY = 5_000
@@ -49,7 +49,7 @@ export const builder = new SchemaBuilder<{
     // Reached only by a document that was not looked at as a whole before.
     unauthorizedError: (_parent, { viewer }, { parentType, fieldName }) => {
       const field = parentType.getFields()[fieldName]
-      return refuse(viewer, new Map([[`${parentType.name}.${fieldName}`, (field && readNeeds(field)) ?? {}]]))
+      return explainRefusal(viewer, new Map([[`${parentType.name}.${fieldName}`, (field && readNeeds(field)) ?? {}]]))
     },
     authorizeOnSubscribe: true,
   },

@@ -75,7 +75,7 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
     }),
   )
   if (refused.size === 0) return null
-  const { code, message } = refuse(viewer, refused)
+  const { code, message } = explainRefusal(viewer, refused)
   const missingScopes = [...new Set([...refused.values()].flatMap((needs) => missingScope(viewer, needs) ?? []))]
   const error = viewer === null || viewer.kind === 'SESSION' ? null : 'insufficient_scope'
   return new GraphQLError(message, {
@@ -92,7 +92,7 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
 }
 
 /** What to throw where a viewer may not have fields, each of them by its place in the schema. */
-export function refuse(viewer: Viewer | null, refused: ReadonlyMap<string, Needs>): AppError {
+export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<string, Needs>): AppError {
   const code: ErrorCode = viewer === null ? 'UNAUTHENTICATED' : 'FORBIDDEN'
   const needed = [...refused].map(([place, needs]) => `${place} needs ${nameNeeds(needs)}`)
   return new AppError(code, { detail: `${errorCodes[code].sentence} ${needed.join('; ')}.` })

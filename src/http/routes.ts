@@ -9,8 +9,8 @@ import { endSession, startSession } from '../auth/session.ts'
 import { sessionOf, type Viewer } from '../auth/viewer.ts'
 import { consoleRoutes } from '../console/routes.ts'
 import { isDatabaseOutage } from '../db/deadline.ts'
-import type { Deps } from '../deps.ts'
-import { AppError, errorCodes } from '../errors.ts'
+import { type Deps, isUserGone } from '../deps.ts'
+import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { readReturnTo } from '../return-to.ts'
@@ -26,6 +26,7 @@ import { refuse } from './refuse.ts'
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const FORM = 'application/x-www-form-urlencoded'
 const MAX_FORM_BYTES = 8_192
+const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 }
 
 /** What the routes hand on to. */
 export type Handlers = {
@@ -72,10 +73,11 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
       message: 'There is nothing here. The API is POST /graphql; the console is /.',
     }),
   )
-  app.onError((error, c) => {
+  app.onError((thrown, c) => {
+    const error = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
     if (error instanceof AppError) {
       const { code, message, retryAt } = error
-      return refuse(code === 'RATE_LIMITED' ? 429 : 400, { code, message, ...(retryAt && { retryAt }) })
+      return refuse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
     }
     const { requestId } = c.var
     deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
@@ -214,8 +216,10 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
     for (const header of cookies) own.headers.append('set-cookie', header)
     return own
   })
+  // GET gives GraphiQL, where there is one.
+  const allow = deps.config.graphiql ? 'GET, POST' : 'POST'
   app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', () =>
-    refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow: 'GET, POST' }),
+    refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow }),
   )
 }
 

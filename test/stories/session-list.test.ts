@@ -7,6 +7,7 @@ import { type Browser, cookieOf, isSignedIn, sessionTokenOf, type UserError } fr
 import { openStream } from '../event-stream.ts'
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
+import { isSessionOf } from '../session-row.ts'
 
 let world: World
 beforeAll(async () => {
@@ -39,7 +40,6 @@ async function signIn(userAgent: string, login = 'mara-holt'): Promise<Browser> 
 
 const list = async (person: Browser) => (await person.api<{ sessions: Session[] }>('sessions')).sessions
 const devices = async (person: Browser) => (await list(person)).map(({ device }) => device)
-const isIt = (person: Browser) => eq(sessions.id, sha256(sessionTokenOf(person)))
 const idOf = async (person: Browser) => (await list(person)).find(({ current }) => current)?.id ?? ''
 
 async function revoke(person: Browser, id: string) {
@@ -67,7 +67,7 @@ describe('S-07 the list of one’s sessions', () => {
         .db()
         .update(sessions)
         .set({ lastUsedAt: new Date(Date.now() - hours * HOUR * 1000) })
-        .where(isIt(person))
+        .where(isSessionOf(person))
     const listed = await list(first)
     expect(listed.map(({ device, current }) => [device, current])).toEqual([
       ['Chrome on Linux', true],
@@ -106,17 +106,17 @@ describe('S-07 the list of one’s sessions', () => {
       .db()
       .update(sessions)
       .set({ expiresAt: ago(0.01) })
-      .where(isIt(idle))
+      .where(isSessionOf(idle))
     await world
       .db()
       .update(sessions)
       .set({ createdAt: ago(90.01) })
-      .where(isIt(old))
+      .where(isSessionOf(old))
     await world
       .db()
       .update(sessions)
       .set({ createdAt: ago(80) })
-      .where(isIt(late))
+      .where(isSessionOf(late))
     const listed = await list(person)
     expect(listed).toHaveLength(2)
     expect(Date.parse(listed[1]?.expiresAt ?? '') - Date.parse(listed[1]?.createdAt ?? '')).toBe(90 * DAY * 1000)
@@ -220,7 +220,7 @@ describe('S-07 revoking', () => {
 
   test('is told of in an event, once each', async () => {
     const person = await signIn(CHROME, 'tomasz-k')
-    const [mine] = await world.db().select().from(sessions).where(isIt(person))
+    const [mine] = await world.db().select().from(sessions).where(isSessionOf(person))
     await world
       .db()
       .delete(events)

@@ -1,12 +1,12 @@
 // What sessions cost the database, and how they go when their time is over.
 import { eq, ne, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { sha256 } from '../../src/crypto.ts'
 import { events, sessions } from '../../src/db/tables.ts'
-import { type Browser, cookieOf, isSignedIn, sessionTokenOf } from '../browser.ts'
+import { cookieOf, isSignedIn } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
 import { queryRows } from '../linked-account.ts'
+import { isSessionOf } from '../session-row.ts'
 import { sweepNow } from '../sweep.ts'
 
 let world: World
@@ -18,7 +18,6 @@ afterAll(() => world.close())
 const HOUR = 3_600_000
 const DAY = 24 * HOUR
 const WHO = '{ viewer { login } }'
-const isIt = (person: Browser) => eq(sessions.id, sha256(sessionTokenOf(person)))
 
 describe('S-06 of many requests, fifty at once,', () => {
   const ago = (milliseconds: number) => new Date(Date.now() - milliseconds)
@@ -29,7 +28,7 @@ describe('S-06 of many requests, fifty at once,', () => {
     ['none writes what was written less than an hour ago', () => ({ lastUsedAt: ago(0.9 * HOUR) }), 2, 0],
   ])('%s', async (_what, change, rounds, writes) => {
     const person = await world.signedIn()
-    await world.db().update(sessions).set(change()).where(isIt(person))
+    await world.db().update(sessions).set(change()).where(isSessionOf(person))
     await world.db().execute(sql`create table writes (id text)`)
     await world
       .db()
@@ -60,7 +59,7 @@ describe('S-06 of many requests, fifty at once,', () => {
 test('S-11 ten thousand sessions whose time is over are gone after one sweep, in batches, and no other', async () => {
   await world.db().delete(sessions)
   const person = await world.signedIn()
-  const [mine] = await world.db().select().from(sessions).where(isIt(person))
+  const [mine] = await world.db().select().from(sessions).where(isSessionOf(person))
   const userId = mine?.userId ?? ''
   // Every other one by the end that slides, the rest by the end that does not.
   await world.db().execute(sql`

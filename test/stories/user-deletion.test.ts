@@ -141,3 +141,32 @@ test('10 times at the same moment deletes once, and says so each time or that no
   expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
   await untilNoRows(account.userId)
 })
+
+test.each([
+  ['a sign-in', 'sessions', () => signInTill(world.browser())],
+  ['a link that is being started', 'connect_attempts', async () => ({ by: await world.signedIn(), url: '/auth/x' })],
+])('in the middle of %s is told as being signed out', async (_what, table, prepare) => {
+  const { by, url } = await prepare()
+  await world.db().execute(sql`
+    create function leave() returns trigger language plpgsql as
+    $$ begin delete from users where id = new.user_id; return new; end $$
+  `)
+  await world
+    .db()
+    .execute(sql`create trigger leave before insert on ${sql.identifier(table)} for each row execute function leave()`)
+  try {
+    const answer = await by.request(url)
+    expect([answer.status, await answer.json()]).toMatchObject([
+      401,
+      { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+    ])
+  } finally {
+    await world.db().execute(sql`drop function leave cascade`)
+  }
+})
+
+/** Signs in but for the last step. */
+async function signInTill(by: Browser) {
+  const start = await by.request('/auth/github')
+  return { by, url: await by.consent(start.headers.get('location') ?? '', 'mara-holt') }
+}
