@@ -57,8 +57,8 @@ const config = defineConfig({
           include: testFiles.process,
           provide: { databaseKind: 'postgres' },
           globalSetup: ['test/postgres-setup.ts', 'test/pglite-setup.ts'],
-          // One file at a time, after everything else.
-          maxWorkers: 1,
+          // After everything else, and fewer at a time.
+          maxWorkers: 2,
           // A browser on a machine that is busy with other things loses a click now and then; the report counts what was tried again.
           retry: 2,
           sequence: { groupOrder: 1 },
