@@ -73,8 +73,12 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
       const text = await answer.text()
       expect(answer.status).toBe(500)
       expect(JSON.parse(text)).toEqual({
-        error: 'Something broke on our side.',
-        requestId: answer.headers.get('x-request-id'),
+        errors: [
+          {
+            message: 'Something broke on our side. Try again; if it persists, report the request id.',
+            extensions: { code: 'INTERNAL', requestId: answer.headers.get('x-request-id') },
+          },
+        ],
       })
       expect(text).not.toMatch(INNARDS)
       expect([answer.headers.get('cache-control'), answer.headers.get('x-content-type-options')]).toEqual([
