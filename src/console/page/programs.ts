@@ -20,7 +20,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   const makeButton = find(form, '#token-make', HTMLButtonElement)
   const signIn = find(form, '#token-sign-in', HTMLAnchorElement)
   const fresh = find(document, '#fresh-token', HTMLElement)
-  const secretField = find(document, '#token-secret', HTMLInputElement)
+  const secretField = find(document, '#token-secret', HTMLTextAreaElement)
   const formProblem = find(form, '#token-problem', HTMLElement)
   const problem = find(document, '#tokens-problem', HTMLElement)
   const visible = find(document, '#visible', HTMLInputElement)
