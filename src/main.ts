@@ -11,7 +11,7 @@ async function main(): Promise<void> {
   const environment = loadEnvironment()
   const asked = readConfig(environment)
   const log = createLog(asked.logLevel)
-  const exposing = findExposingOptions(process.execArgv, environment.NODE_OPTIONS)
+  const exposing = findExposingOptions(process.execArgv, environment)
   if (asked.production && exposing.length > 0)
     log.warn(
       { options: exposing },

@@ -2,7 +2,7 @@
 // port to it, is kept from doing so as far as we can, and named where we cannot.
 
 const EXPOSING =
-  /^--(?:inspect|debug|heapsnapshot|heap-prof|report-on|report-uncaught|experimental-report|abort-on-uncaught)/
+  /^--(?:inspect|debug|heapsnapshot|heap-prof|report-on|report-uncaught|experimental-report|abort-on-uncaught|tls-keylog|trace-tls)/
 
 /** Keeps the environment out of the diagnostic reports that Node may be told to write. */
 export function keepEnvironmentOutOfReports(): void {
@@ -10,12 +10,14 @@ export function keepEnvironmentOutOfReports(): void {
 }
 
 /**
- * The options of Node's, as far as their first `=`, that let somebody see the memory of this process.
- * @param nodeOptions the variable NODE_OPTIONS, by which they come as well.
+ * What lets somebody see the memory of this process, or what it says to others: options of Node's, as far as their first `=`, and the
+ * variable NODE_DEBUG, which prints headers and bodies.
+ * @param environment also NODE_OPTIONS, by which options come as well.
  */
-export function findExposingOptions(options: readonly string[], nodeOptions: string | undefined): string[] {
-  const all = [...options, ...(nodeOptions ?? '').split(/\s+/)]
+export function findExposingOptions(options: readonly string[], environment: NodeJS.ProcessEnv): string[] {
+  const all = [...options, ...(environment.NODE_OPTIONS ?? '').split(/\s+/)]
   // Node takes "_" for "-", and NODE_OPTIONS quotes.
   const named = all.map((option) => option.replaceAll('"', '').replace(/=.*/s, '').replaceAll('_', '-'))
-  return [...new Set(named.filter((option) => EXPOSING.test(option)))]
+  const exposing = new Set(named.filter((option) => EXPOSING.test(option)))
+  return environment.NODE_DEBUG ? [...exposing, 'NODE_DEBUG'] : [...exposing]
 }

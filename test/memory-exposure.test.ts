@@ -14,9 +14,15 @@ describe('E-09 what would show the memory of the process', () => {
     [[], '--report_on_signal  "--heapsnapshot-signal=SIGUSR2"', ['--report-on-signal', '--heapsnapshot-signal']],
     [['--heap-prof', '--abort-on-uncaught-exception'], undefined, ['--heap-prof', '--abort-on-uncaught-exception']],
     [['--report-uncaught-exception'], '--report-uncaught-exception', ['--report-uncaught-exception']],
+    [['--tls-keylog=/tmp/keys', '--trace-tls'], undefined, ['--tls-keylog', '--trace-tls']],
     [['--disable-warning=ExperimentalWarning', '--import', './inspect.js'], '--enable-source-maps', []],
   ])('is found in %j and NODE_OPTIONS=%j', (options, nodeOptions, found) => {
-    expect(findExposingOptions(options, nodeOptions)).toEqual(found)
+    expect(findExposingOptions(options, { NODE_OPTIONS: nodeOptions })).toEqual(found)
+  })
+
+  test('and in NODE_DEBUG, whatever it is to print', () => {
+    expect(findExposingOptions(['--inspect'], { NODE_DEBUG: 'http' })).toEqual(['--inspect', 'NODE_DEBUG'])
+    expect(findExposingOptions([], { NODE_DEBUG: '' })).toEqual([])
   })
 
   test.each([
