@@ -132,7 +132,8 @@ export const errorCodes = {
   },
   TOO_MANY_STREAMS: {
     retry: 'later',
-    sentence: 'You have as many event streams open as one may. Close one, or follow several things in one stream.',
+    sentence:
+      'You have five event streams open, which is as many as one may. Close one, or follow several things in one stream.',
   },
 
   // API tokens.

@@ -3,6 +3,9 @@
 
 const HIDDEN = '[secret]'
 
+// An SQLSTATE, or what Node and its packages call an error: no code of a provider's is without a small letter.
+const ERROR_CODE = /^(?:[0-9A-Z]{5}|E[A-Z]{3,}|[A-Z]+(?:_[A-Z]+)+)$/
+
 // Compared without case, - and _. Ends of names, so that `previousSecret` and `x-api-key` are meant as well.
 const SECRET_NAME =
   /(authorization|cookies?|tokens?|secrets?|passwords?|passphrase|verifier|apikey|privatekey|encryptionkeys?|credentials?|databaseurl)$|^(code|authorizationcode|state|sealed)$/
@@ -79,6 +82,7 @@ function visitEntries(entries: [unknown, unknown][], parents: readonly object[])
 
 // Numbers tell how many tokens there are, not which.
 function isSecret(name: string, value: unknown): boolean {
+  if (name === 'code' && typeof value === 'string' && ERROR_CODE.test(value)) return false
   const holds = typeof value === 'string' || (typeof value === 'object' && value !== null)
   return holds && SECRET_NAME.test(name.toLowerCase().replace(/[^a-z]/g, ''))
 }

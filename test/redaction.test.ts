@@ -108,6 +108,12 @@ describe('E-07 blanked in the log is', () => {
     expect(line.match(/"errorCode":"ECONNREFUSED"/g)).toHaveLength(3)
   })
 
+  test('and not by which code something failed, also where an error was copied into plain data', () => {
+    const codes = ['57P01', '42P01', 'ECONNREFUSED', 'ERR_STREAM_DESTROYED', 'CONNECTION_CLOSED']
+    const line = logged((log) => log.warn({ errors: codes.map((code) => ({ code })) }, 'It failed'))
+    expect(JSON.parse(line)).toMatchObject({ errors: codes.map((code) => ({ code })) })
+  })
+
   test('and nothing else: ids, names, codes, numbers, dates and paths are told as they are', () => {
     const fields = {
       requestId: '0b8f7bd6-3a86-4a4e-9a2c-0f3f6f0b8f7b',

@@ -95,7 +95,20 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
 export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<string, Needs>): AppError {
   const code: ErrorCode = viewer === null ? 'UNAUTHENTICATED' : 'FORBIDDEN'
   const needed = [...refused].map(([place, needs]) => `${place} needs ${nameNeeds(needs)}`)
-  return new AppError(code, { detail: `${errorCodes[code].sentence} ${needed.join('; ')}.` })
+  const advice = [...new Set([...refused.values()].flatMap((needs) => adviseOn(viewer, needs) ?? []))]
+  return new AppError(code, { detail: [errorCodes[code].sentence, `${needed.join('; ')}.`, ...advice].join(' ') })
+}
+
+// What a caller with the wrong kind of thing does next. A token of the right kind lacks a scope, which is said already.
+function adviseOn(viewer: Viewer | null, { session, scope, operator }: Needs): string | null {
+  if (viewer === null) return null
+  const isOperator = viewer.kind === 'OPERATOR_TOKEN'
+  if (operator === undefined && isOperator)
+    return "An operator's token acts for no user: ask user or users, or use a user's token."
+  if (operator !== undefined && scope === undefined && !isOperator)
+    return 'The operator makes such a token, by npx xconnect token create.'
+  if (session === true && scope === undefined && !isOperator) return 'Do this in a browser that is signed in.'
+  return null
 }
 
 /** What a field says that it needs; null when it says nothing. */

@@ -5,7 +5,7 @@ import { isDatabaseOutage } from '../db/deadline.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { refuse } from '../http/refuse.ts'
+import { refuse, refuseForOutage } from '../http/refuse.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -82,7 +82,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   })
   // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
   return async (request, about) => {
-    const response = withReason(await yoga.fetch(new Request(request, { signal: null }), about))
+    const response = withReason(await yoga.fetch(new Request(request, { signal: null }), about), about)
     if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
     if (about.meter.wasAsked()) return response
     // What was no document to run is paid for afterwards, so that junk is not free.
@@ -96,8 +96,9 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
   }
 }
 
-// Of these Yoga does not say what to do.
-function withReason(response: Response): Response {
+// Of these Yoga does not say what to do, or knows nothing of the request.
+function withReason(response: Response, { requestId }: GraphqlRequest): Response {
+  if (response.status === 503) return refuseForOutage(requestId)
   if (response.status === 413) {
     const most = MAX_BODY_BYTES.toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
@@ -142,7 +143,7 @@ const refuseForbidden: Plugin<GraphqlRequest> = {
 // As the rest of the gateway answers then.
 function unavailable({ message, extensions }: GraphQLError): GraphQLError {
   return new GraphQLError(message, {
-    extensions: { ...extensions, http: { status: 503, headers: { 'retry-after': '5' } } },
+    extensions: { ...extensions, http: { status: 503 } },
   })
 }
 

@@ -12,3 +12,9 @@ export function refuse(
 ): Response {
   return Response.json({ errors: [{ message, extensions: { code, ...extensions } }] }, { status, headers })
 }
+
+/** What everybody is told while the database is away. @param requestId by which the log tells more */
+export function refuseForOutage(requestId: string): Response {
+  const message = 'The database does not answer. Try again shortly.'
+  return refuse(503, { code: 'INTERNAL', message, requestId }, { 'retry-after': '5' })
+}

@@ -21,7 +21,7 @@ import type { HttpEnv } from './guards.ts'
 import { guardCookies, observeRequests, refuseCrossSiteNavigation, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './limits.ts'
-import { refuse } from './refuse.ts'
+import { refuse, refuseForOutage } from './refuse.ts'
 
 const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const FORM = 'application/x-www-form-urlencoded'
@@ -81,10 +81,7 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
     }
     const { requestId } = c.var
     deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
-    if (isDatabaseOutage(error)) {
-      const message = 'The database does not answer. Try again shortly.'
-      return refuse(503, { code: 'INTERNAL', message, requestId }, { 'retry-after': '5' })
-    }
+    if (isDatabaseOutage(error)) return refuseForOutage(requestId)
     return refuse(500, { code: 'INTERNAL', message: errorCodes.INTERNAL.sentence, requestId })
   })
   return app

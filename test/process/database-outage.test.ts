@@ -46,7 +46,16 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
         body: JSON.stringify({ query: '{ viewer { login } }' }),
       })
       expect([asked.status, asked.headers.get('retry-after')]).toEqual([503, '5'])
-      expect(await asked.text()).not.toMatch(/postgres|timeout|select|insert/i)
+      const answer = await asked.text()
+      expect(answer).not.toMatch(/postgres|timeout|select|insert/i)
+      expect(JSON.parse(answer)).toEqual({
+        errors: [
+          {
+            message: 'The database does not answer. Try again shortly.',
+            extensions: { code: 'INTERNAL', requestId: asked.headers.get('x-request-id') },
+          },
+        ],
+      })
     }
     await server.thaw()
     await vi.waitFor(async () => expect(await status('/readyz')).toBe(200), { timeout: 60_000, interval: 200 })

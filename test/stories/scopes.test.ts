@@ -109,17 +109,19 @@ describe('K-09 a refusal', () => {
     expect(answer.challenge).toContain('scope="tweets:read accounts:read"')
   })
 
-  test('names none where none would help', async () => {
+  test('names none where none would help, and says what would', async () => {
     const every = bearer(await makeSecret(askers['every scope']))
     const operator = bearer(await makeSecret(['accounts:read'], null))
-    for (const [headers, document] of [
-      [every, '{ apiTokens { id } }'],
-      [operator, '{ connectedAccounts { id } }'],
-      [operator, 'mutation { postTweet(input: {text: "x"}) { tweet { id } } }'],
+    for (const [headers, document, advice] of [
+      [every, '{ apiTokens { id } }', 'in a browser that is signed in'],
+      [every, '{ users { edges { cursor } } }', 'npx xconnect token create'],
+      [operator, '{ connectedAccounts { id } }', 'ask user or users'],
+      [operator, 'mutation { postTweet(input: {text: "x"}) { tweet { id } } }', "or use a user's token"],
     ] as const) {
       const answer = await instance.ask(document, headers)
       expect(answer).toMatchObject({ status: 403, challenge: 'Bearer realm="xconnect", error="insufficient_scope"' })
       expect(answer.errors[0]?.extensions).toEqual({ code: 'FORBIDDEN' })
+      expect(answer.errors[0]?.message).toContain(advice)
     }
   })
 
