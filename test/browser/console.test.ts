@@ -199,6 +199,41 @@ describeInChromium('The console', () => {
     expect(visit.complaints).toEqual([])
   })
 
+  test('on a phone no button breaks a word, a badge stands beside a name that leaves it room, and nothing overflows', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await page.setViewportSize({ width: 390, height: 844 })
+    await signIn(page, world, 'Tomasz Kowal')
+    await connect(page, 'Harbour Bakery')
+    await page.getByText('@harbourbakery is connected.').waitFor()
+    const boxOf = async (selector: string) => {
+      const box = await page.locator(selector).boundingBox()
+      if (box === null) throw new Error(`${selector} is not to be seen`)
+      return { ...box, middle: box.y + box.height / 2, right: box.x + box.width }
+    }
+    const placeBadge = async () => {
+      const [account, who, badge] = [await boxOf('.account'), await boxOf('.who'), await boxOf('.account .badge')]
+      if (badge.y >= who.y + who.height) return 'below'
+      return Math.abs(badge.middle - who.middle) < 1 && Math.abs(badge.right - account.right) < 1
+        ? 'beside'
+        : 'elsewhere'
+    }
+    const widthOfAll = () => page.evaluate(() => document.documentElement.scrollWidth)
+    const write = (selector: string, text: string) =>
+      page.locator(selector).evaluate((element, words) => {
+        element.textContent = words
+      }, text)
+    expect(await placeBadge()).toBe('beside')
+    // As high as its one line.
+    const { height } = await boxOf('.notice button')
+    await write('.notice p', 'A notice that takes more than one line on a phone, as that of a refusal by X does.')
+    expect((await boxOf('.notice button')).height).toBe(height)
+    expect((await boxOf('.notice')).height).toBeGreaterThan(2 * height)
+    // X lets a name have 50 characters.
+    await write('.account .name', 'W'.repeat(50))
+    expect([await placeBadge(), await widthOfAll()]).toEqual(['below', 390])
+  })
+
   test('a tweet is composed, corrected and posted with the keyboard alone', async () => {
     await using visit = await openPage(browser, world)
     const { page } = visit
