@@ -1,70 +1,133 @@
 #!/usr/bin/env node
 // xconnect: what an operator does from a shell. The same configuration as the gateway's.
 import { randomBytes } from 'node:crypto'
-import { DATABASE_USAGE, runDatabaseCommand } from './commands/database.ts'
-import { examine } from './commands/doctor.ts'
+import { DATABASE_USAGE, readDatabaseCommand } from './commands/database.ts'
+import { DOCTOR_USAGE, examine } from './commands/doctor.ts'
 import type { Output } from './commands/output.ts'
-import { runTokenCommand, TOKEN_USAGE } from './commands/token.ts'
-import { runWebhookCommand, WEBHOOK_USAGE } from './commands/webhook.ts'
+import { readTokenCommand, TOKEN_USAGE } from './commands/token.ts'
+import { readWebhookCommand, WEBHOOK_USAGE } from './commands/webhook.ts'
 import { type Config, loadEnvironment, readConfig } from './config.ts'
 import { checkEncryptionKeys } from './db/canary.ts'
 import { type Database, openDatabase, openForLong } from './db/client.ts'
 import { DirectoryInUseError } from './db/directory.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { systemClock } from './deps.ts'
-import { StartError } from './errors.ts'
+import { StartError, UsageError } from './errors.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { createTargets } from './targets.ts'
 import { productionTiming } from './timing.ts'
 import { resealAll } from './x/resealing.ts'
 
+const MIGRATE_USAGE = "  xconnect migrate         bring the database's tables up to this release"
+const KEYS_USAGE = `  xconnect keys generate   print a fresh encryption key
+  xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving`
+
+type Command = {
+  usage: string
+  /** Understands the words behind the command's name, before anything is opened. @throws UsageError */
+  read(words: readonly string[]): () => Promise<number>
+}
+
+const commands: ReadonlyMap<string, Command> = new Map([
+  ['doctor', { usage: DOCTOR_USAGE, read: alone(() => withDatabase(doctor)) }],
+  ['migrate', { usage: MIGRATE_USAGE, read: alone(() => withDatabase(migrate)) }],
+  ['keys', { usage: KEYS_USAGE, read: readKeys }],
+  ['token', { usage: TOKEN_USAGE, read: readToken }],
+  ['webhook', { usage: WEBHOOK_USAGE, read: readWebhook }],
+  ['database', { usage: DATABASE_USAGE, read: readDatabase }],
+])
+
 const USAGE = `xconnect: commands for whoever runs the gateway
 
-  xconnect doctor          look at the configuration, the database, the keys and both providers
-  xconnect migrate         bring the database's tables up to this release
-  xconnect keys generate   print a fresh encryption key
-  xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving
-${TOKEN_USAGE}
-${WEBHOOK_USAGE}
-${DATABASE_USAGE}
+${[...commands.values()].map(({ usage }) => usage).join('\n')}
 
 They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
+
+const HELP = ['--help', '-h']
 
 // A secret alone on standard output, so that a script can take it from there.
 const terminal: Output = { answer: (line) => console.log(line), remark: (line) => console.error(line) }
 
-async function run(words: string[]): Promise<number> {
-  if (words[0] === 'token') return withDatabase((_config, database) => runToken(database, words.slice(1)))
-  if (words[0] === 'webhook') return withDatabase((config, database) => runWebhook(config, database, words.slice(1)))
-  if (words[0] === 'database')
-    return withDatabase(
-      (config, database) => runDatabaseCommand(config, database, words.slice(1), terminal.remark),
-      openForLong,
-    )
-  switch (words.join(' ')) {
-    case 'doctor':
-      return withDatabase(doctor)
-    case 'migrate':
-      return withDatabase(async (_config, database) => {
-        await migrateDatabase(database)
-        console.log('The tables are up to date.')
-        return 0
-      })
-    case 'keys generate':
-      console.log(`k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}:${randomBytes(32).toString('base64')}`)
-      return 0
-    case 'keys rotate':
-      return withDatabase(rotateKeys)
-    case '':
-    case 'help':
-    case '--help':
-      console.log(USAGE)
-      return 0
-    default:
-      console.error(`There is no command "${words.join(' ')}".\n\n${USAGE}`)
+async function run([name = 'help', ...words]: readonly string[]): Promise<number> {
+  const command = commands.get(name)
+  if (command === undefined) {
+    if (name !== 'help' && !HELP.includes(name)) {
+      console.error(`There is no command "${name}".\n\n${USAGE}`)
       return 2
+    }
+    console.log(USAGE)
+    return 0
   }
+  const use = `Use:\n\n${command.usage}`
+  if (words.some((word) => HELP.includes(word))) {
+    console.log(use)
+    return 0
+  }
+  try {
+    return await command.read(words)()
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(`${error.message} ${use}`.trimStart())
+    return 2
+  }
+}
+
+function alone(work: () => Promise<number>): Command['read'] {
+  return (words) => {
+    if (words.length > 0) throw new UsageError()
+    return work
+  }
+}
+
+function readKeys([verb, ...rest]: readonly string[]): () => Promise<number> {
+  if (verb === 'generate') return alone(generateKey)(rest)
+  if (verb === 'rotate') return alone(() => withDatabase(rotateKeys))(rest)
+  throw new UsageError()
+}
+
+function readToken(words: readonly string[]): () => Promise<number> {
+  const work = readTokenCommand(words)
+  return () =>
+    withDatabase(async (_config, database) => {
+      await migrateDatabase(database)
+      return work({ db: database.db, clock: systemClock }, terminal)
+    })
+}
+
+function readWebhook(words: readonly string[]): () => Promise<number> {
+  const work = readWebhookCommand(words)
+  return () =>
+    withDatabase(async (config, database) => {
+      await migrateDatabase(database)
+      await checkEncryptionKeys(database.db, config.encryptionKeys)
+      const targets = createTargets({ policy: config.webhookTargets, deadlineSeconds: productionTiming.callDeadline })
+      try {
+        return await work({ db: database.db, clock: systemClock, config, targets }, terminal)
+      } finally {
+        await targets.close()
+      }
+    })
+}
+
+function readDatabase(words: readonly string[]): () => Promise<number> {
+  const work = readDatabaseCommand(words)
+  return () =>
+    withDatabase(async (config, database) => {
+      await work(config, database, terminal.remark)
+      return 0
+    }, openForLong)
+}
+
+async function migrate(_config: Config, database: Database): Promise<number> {
+  await migrateDatabase(database)
+  console.log('The tables are up to date.')
+  return 0
+}
+
+async function generateKey(): Promise<number> {
+  console.log(`k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}:${randomBytes(32).toString('base64')}`)
+  return 0
 }
 
 async function doctor(config: Config, database: Database): Promise<number> {
@@ -93,22 +156,6 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
       `No longer needed, and to be taken out of the configuration: ${spare.map(({ id }) => `"${id}"`).join(', ')}.`,
     )
   return 0
-}
-
-async function runToken(database: Database, words: string[]): Promise<number> {
-  await migrateDatabase(database)
-  return runTokenCommand({ db: database.db, clock: systemClock }, words, terminal)
-}
-
-async function runWebhook(config: Config, database: Database, words: string[]): Promise<number> {
-  await migrateDatabase(database)
-  await checkEncryptionKeys(database.db, config.encryptionKeys)
-  const targets = createTargets({ policy: config.webhookTargets, deadlineSeconds: productionTiming.callDeadline })
-  try {
-    return await runWebhookCommand({ db: database.db, clock: systemClock, config, targets }, words, terminal)
-  } finally {
-    await targets.close()
-  }
 }
 
 async function withDatabase(

@@ -255,6 +255,14 @@ export class StartError extends Error {
   }
 }
 
+/** Words after `xconnect` that make no command. The message says what is wrong with them, and is empty where the usage says it. */
+export class UsageError extends Error {
+  constructor(message = '') {
+    super(message)
+    this.name = 'UsageError'
+  }
+}
+
 /** What to throw for an error of `listen`: where the port is taken, one that names the variable to change. */
 export function explainListenError(error: unknown, variable: 'PORT' | 'SANDBOX_PORT', port: number): unknown {
   if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error

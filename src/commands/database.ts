@@ -5,27 +5,37 @@ import { checkEncryptionKeys } from '../db/canary.ts'
 import { type Database, openForLong } from '../db/client.ts'
 import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
 import { migrateDatabase } from '../db/migrate.ts'
-import { StartError } from '../errors.ts'
+import { StartError, UsageError } from '../errors.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
                            copy everything to an empty database, to go on there: postgres://… or a directory, the next
                            DATA_DIR. Stop all gateways first. A password can be given as PGPASSWORD`
 
-/** Carries out what follows `xconnect database`. @returns the exit code: 2 where the words make no command. */
-export async function runDatabaseCommand(
-  config: Config,
-  source: Database,
+type Remark = (line: string) => void
+type Place = Config['database']
+
+/** Understands what follows `xconnect database`. @returns what carries it out. @throws UsageError */
+export function readDatabaseCommand(
   words: readonly string[],
-  remark: (line: string) => void,
-): Promise<number> {
+): (config: Config, source: Database, remark: Remark) => Promise<void> {
   const [verb, target = '', ...rest] = words
-  if (verb !== 'copy' || target === '' || rest.length > 0 || (!isPostgresUrl(target) && target.includes('://'))) {
-    remark(`That is no command. There is:\n\n${DATABASE_USAGE}`)
-    return 2
-  }
-  const place = isPostgresUrl(target)
-    ? { kind: 'postgres' as const, url: target }
-    : { kind: 'pglite' as const, directory: pgliteDirectory(path.resolve(target)) }
+  if (verb !== 'copy' || rest.length > 0) throw new UsageError()
+  const place = readTarget(target)
+  return (config, source, remark) => copy(config, source, place, remark)
+}
+
+function readTarget(text: string): Place {
+  if (text === '') throw new UsageError('The target is missing.')
+  if (isPostgresUrl(text)) return { kind: 'postgres', url: text }
+  // What it was is not repeated: there may be a password in it.
+  if (text.includes('://') || text.startsWith('-'))
+    throw new UsageError(
+      'The target is of no known kind: neither an address that begins with postgres:// or postgresql://, nor a directory.',
+    )
+  return { kind: 'pglite', directory: pgliteDirectory(path.resolve(text)) }
+}
+
+async function copy(config: Config, source: Database, place: Place, remark: Remark): Promise<void> {
   if (JSON.stringify(place) === JSON.stringify(config.database))
     throw new StartError('The target is the configured database itself. Give another one.', 1)
   await refuseRunningGateway(source, 'the configured database')
@@ -42,10 +52,9 @@ export async function runDatabaseCommand(
     await opened.close()
   }
   for (const line of whatIsLeftToDo(config, place)) remark(line)
-  return 0
 }
 
-function whatIsLeftToDo(config: Config, target: Config['database']): string[] {
+function whatIsLeftToDo(config: Config, target: Place): string[] {
   const dataDir = target.kind === 'pglite' ? path.dirname(target.directory) : null
   const isKeyFile = config.encryptionKeysSource !== 'ENCRYPTION_KEYS'
   const keys = isKeyFile

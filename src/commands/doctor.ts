@@ -5,6 +5,9 @@ import { type Database, queryRows } from '../db/client.ts'
 import { countPendingMigrations } from '../db/migrate.ts'
 import { callProvider, noBreaker } from '../outbound.ts'
 
+export const DOCTOR_USAGE =
+  '  xconnect doctor          look at the configuration, the database, the keys and both providers'
+
 /** One thing that was looked at, and what to do where it is not well. */
 export type Finding = { name: string; ok: boolean; detail: string }
 

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
 import { operatorScopes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
+import { AppError, UsageError } from '../errors.ts'
 import type { Output } from './output.ts'
 
 export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${operatorScopes.join(',')} [--expires-in-days DAYS]
@@ -13,17 +13,29 @@ export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${opera
 
 const OPERATOR = { userId: null }
 
-/** Carries out what follows `xconnect token`. @returns the exit code: 2 where the words make no command. */
-export async function runTokenCommand(
-  deps: Pick<Deps, 'db' | 'clock'>,
-  words: readonly string[],
-  output: Output,
-): Promise<number> {
-  const [verb, ...rest] = words
+type Needs = Pick<Deps, 'db' | 'clock'>
+type CreateOptions = { name: string; scopes: string[]; expiresInDays: number | null }
+
+/** Understands what follows `xconnect token`. @returns what carries it out, and returns the exit code. @throws UsageError */
+export function readTokenCommand(words: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+  const work = readWork(words)
+  return (deps, output) => explainRefusal(output, () => work(deps, output))
+}
+
+function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+  if (verb === 'create') {
+    const options = readOptions(rest)
+    return (deps, output) => create(deps, options, output)
+  }
+  if (verb === 'list' && rest.length === 0) return list
+  const [id] = rest
+  if (verb === 'revoke' && id !== undefined && rest.length === 1) return (deps, output) => revoke(deps, id, output)
+  throw new UsageError()
+}
+
+async function explainRefusal(output: Output, work: () => Promise<number>): Promise<number> {
   try {
-    if (verb === 'create') return await create(deps, rest, output)
-    if (verb === 'list' && rest.length === 0) return await list(deps, output)
-    if (verb === 'revoke' && rest.length === 1) return await revoke(deps, rest[0] ?? '', output)
+    return await work()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     output.remark(
@@ -31,26 +43,23 @@ export async function runTokenCommand(
     )
     return 1
   }
-  return explainUsage(output)
 }
 
-async function create(deps: Pick<Deps, 'db' | 'clock'>, words: string[], output: Output): Promise<number> {
-  const options = readOptions(words)
-  if (options === null) return explainUsage(output)
+async function create(deps: Needs, options: CreateOptions, output: Output): Promise<number> {
   const { secret, apiToken } = await createApiToken(deps, OPERATOR, options)
   output.remark(`Made ${apiToken.id}, good until ${day(apiToken.expiresAt)}. This is the only time it is shown:`)
   output.answer(secret)
   return 0
 }
 
-async function list(deps: Pick<Deps, 'db' | 'clock'>, output: Output): Promise<number> {
+async function list(deps: Needs, output: Output): Promise<number> {
   const tokens = await listApiTokens(deps, OPERATOR)
   if (tokens.length === 0) output.remark('There is none yet: xconnect token create makes one.')
   for (const token of tokens) output.answer(describe(deps, token))
   return 0
 }
 
-async function revoke(deps: Pick<Deps, 'db' | 'clock'>, tokenId: string, output: Output): Promise<number> {
+async function revoke(deps: Needs, tokenId: string, output: Output): Promise<number> {
   const { name } = await revokeApiToken(deps, OPERATOR, tokenId)
   output.remark(`"${name}" is revoked.`)
   return 0
@@ -68,28 +77,22 @@ function describe(deps: Pick<Deps, 'clock'>, token: ApiToken): string {
   ].join('  ')
 }
 
-function readOptions(words: string[]): { name: string; scopes: string[]; expiresInDays: number | null } | null {
-  try {
-    const { values } = parseArgs({
-      args: words,
-      options: {
-        name: { type: 'string' },
-        scopes: { type: 'string' },
-        'expires-in-days': { type: 'string' },
-      },
-    })
-    const { name, scopes, 'expires-in-days': days } = values
-    if (name === undefined || scopes === undefined) return null
-    return { name, scopes: scopes.split(/[\s,]+/), expiresInDays: days === undefined ? null : Number(days) }
-  } catch {
-    // An option that there is not, or one without a value.
-    return null
-  }
+function readOptions(words: string[]): CreateOptions {
+  const { name, scopes, 'expires-in-days': days } = parseOptions(words)
+  if (name === undefined || scopes === undefined) throw new UsageError()
+  return { name, scopes: scopes.split(/[\s,]+/), expiresInDays: days === undefined ? null : Number(days) }
 }
 
-function explainUsage(output: Output): number {
-  output.remark(`Say it so:\n\n${TOKEN_USAGE}`)
-  return 2
+function parseOptions(words: string[]) {
+  try {
+    return parseArgs({
+      args: words,
+      options: { name: { type: 'string' }, scopes: { type: 'string' }, 'expires-in-days': { type: 'string' } },
+    }).values
+  } catch {
+    // An option that there is not, or one without a value.
+    throw new UsageError()
+  }
 }
 
 function day(moment: Date): string {

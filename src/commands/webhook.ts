@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { eventTypes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
+import { AppError, UsageError } from '../errors.ts'
 import type { EventType } from '../events.ts'
 import {
   createWebhookEndpoint,
@@ -22,24 +22,33 @@ export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types accou
   xconnect webhook enable ID, disable ID, delete ID`
 
 type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'targets'>
+type CreateOptions = { url: string; types: EventType[] | null; description: string | null }
 
 const OPERATOR = null
 
-/** Carries out what follows `xconnect webhook`. @returns the exit code: 2 where the words make no command. */
-export async function runWebhookCommand(deps: Needs, words: readonly string[], output: Output): Promise<number> {
-  const [verb = '', ...rest] = words
-  const [id = ''] = rest
+/** Understands what follows `xconnect webhook`. @returns what carries it out, and returns the exit code. @throws UsageError */
+export function readWebhookCommand(words: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+  const work = readWork(words)
+  return (deps, output) => explainRefusal(output, () => work(deps, output))
+}
+
+function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+  if (verb === 'create') {
+    const options = readOptions(rest)
+    return (deps, output) => create(deps, options, output)
+  }
+  if (verb === 'list' && rest.length === 0) return list
+  const [id] = rest
+  if (id === undefined || rest.length > 1) throw new UsageError()
+  if (verb === 'rotate') return (deps, output) => rotate(deps, id, output)
+  if (verb === 'enable' || verb === 'disable') return (deps, output) => setEnabled(deps, id, verb === 'enable', output)
+  if (verb === 'delete') return (deps, output) => remove(deps, id, output)
+  throw new UsageError()
+}
+
+async function explainRefusal(output: Output, work: () => Promise<number>): Promise<number> {
   try {
-    if (verb === 'create') return await create(deps, rest, output)
-    if (verb === 'list' && rest.length === 0) return await list(deps, output)
-    if (rest.length !== 1) return explainUsage(output)
-    if (verb === 'rotate') return await rotate(deps, id, output)
-    if (verb === 'enable' || verb === 'disable') return await setEnabled(deps, id, verb === 'enable', output)
-    if (verb === 'delete') {
-      const { url } = await deleteWebhookEndpoint(deps, OPERATOR, id)
-      output.remark(`${url} is deleted, with all that was still to be sent there.`)
-      return 0
-    }
+    return await work()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     output.remark(
@@ -49,19 +58,10 @@ export async function runWebhookCommand(deps: Needs, words: readonly string[], o
     )
     return 1
   }
-  return explainUsage(output)
 }
 
-async function create(deps: Needs, words: string[], output: Output): Promise<number> {
-  const options = readOptions(words)
-  if (options === null) return explainUsage(output)
-  const unknown = options.types?.filter((type) => !isEventType(type)) ?? []
-  if (unknown.length > 0) {
-    output.remark(`There is no event ${unknown.join(', ')}. There are: ${eventTypes.join(', ')}.`)
-    return 2
-  }
-  const types = options.types?.filter(isEventType) ?? null
-  const { endpoint, secret } = await createWebhookEndpoint(deps, OPERATOR, { ...options, types })
+async function create(deps: Needs, options: CreateOptions, output: Output): Promise<number> {
+  const { endpoint, secret } = await createWebhookEndpoint(deps, OPERATOR, options)
   output.remark(`Made ${endpoint.id}. This is the only time its secret is shown:`)
   output.answer(secret)
   return 0
@@ -90,6 +90,12 @@ async function setEnabled(deps: Needs, id: string, enabled: boolean, output: Out
   return 0
 }
 
+async function remove(deps: Needs, id: string, output: Output): Promise<number> {
+  const { url } = await deleteWebhookEndpoint(deps, OPERATOR, id)
+  output.remark(`${url} is deleted, with all that was still to be sent there.`)
+  return 0
+}
+
 function describe({ id, status, disabledReason, failingSince, eventTypes, url, description }: WebhookEndpoint): string {
   return [
     id,
@@ -103,26 +109,28 @@ function describe({ id, status, disabledReason, failingSince, eventTypes, url, d
     .trimEnd()
 }
 
-function readOptions(words: string[]): { url: string; types: string[] | null; description: string | null } | null {
+function readOptions(words: string[]): CreateOptions {
+  const { url, types: list, description = null } = parseOptions(words)
+  if (url === undefined) throw new UsageError()
+  const types = list?.split(/[\s,]+/) ?? null
+  const unknown = types?.filter((type) => !isEventType(type)) ?? []
+  if (unknown.length > 0)
+    throw new UsageError(`There is no event ${unknown.join(', ')}. There are: ${eventTypes.join(', ')}.`)
+  return { url, types: types?.filter(isEventType) ?? null, description }
+}
+
+function parseOptions(words: string[]) {
   try {
-    const { values } = parseArgs({
+    return parseArgs({
       args: words,
       options: { url: { type: 'string' }, types: { type: 'string' }, description: { type: 'string' } },
-    })
-    const { url, types, description } = values
-    if (url === undefined) return null
-    return { url, types: types?.split(/[\s,]+/) ?? null, description: description ?? null }
+    }).values
   } catch {
     // An option that there is not, or one without a value.
-    return null
+    throw new UsageError()
   }
 }
 
 function isEventType(text: string): text is EventType {
   return eventTypes.some((type) => type === text)
-}
-
-function explainUsage(output: Output): number {
-  output.remark(`Say it so:\n\n${WEBHOOK_USAGE}`)
-  return 2
 }

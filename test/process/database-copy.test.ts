@@ -228,19 +228,6 @@ test('a copy that is refused or breaks changes nothing', async () => {
   })
 })
 
-test.each([[['copy']], [['copy', 'mysql://127.0.0.1/x']]])(
-  'ends with 2 for %j, and says what there is',
-  async (words) => {
-    const data = await makeTemporaryDirectory('data')
-    onTestFinished(() => data[Symbol.asyncDispose]())
-    const environment = { DATA_DIR: data.path, ENCRYPTION_KEYS: newKey() }
-    expect(await xconnect(environment, 'database', ...words)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('xconnect database copy TARGET'),
-    })
-  },
-)
-
 async function askWith(world: World, token: string): Promise<unknown> {
   const answer = await fetch(`${world.url}/graphql`, {
     method: 'POST',

@@ -48,10 +48,10 @@ test('xconnect webhook makes, lists, rotates, disables, enables and deletes the 
   for (const [words, code, said] of [
     [['create', '--url', 'http://10.0.0.1/'], 1, /^Webhooks cannot be sent to this URL\./],
     [['create', '--url', url, '--types', 'account.exploded'], 2, /^There is no event account\.exploded\. There are: /],
-    [['create'], 2, /^Say it so:/],
+    [['create'], 2, /^Use:/],
     [['rotate', crypto.randomUUID()], 1, /^There is no such endpoint/],
     [['delete', 'x'], 1, /^There is no such endpoint/],
-    [['paint', id], 2, /^Say it so:/],
+    [['paint', id], 2, /^Use:/],
   ] as const)
     expect(await xconnect(...words)).toEqual({ code, stdout: '', stderr: expect.stringMatching(said) })
 

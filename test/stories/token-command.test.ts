@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { runTokenCommand } from '../../src/commands/token.ts'
+import { readTokenCommand } from '../../src/commands/token.ts'
 import { apiTokens } from '../../src/db/tables.ts'
+import { UsageError } from '../../src/errors.ts'
 import { startWorld, type World } from '../harness.ts'
 
 let world: World
@@ -12,7 +13,7 @@ afterAll(() => world.close())
 async function run(...words: string[]) {
   const [answers, remarks]: [string[], string[]] = [[], []]
   const output = { answer: (line: string) => answers.push(line), remark: (line: string) => remarks.push(line) }
-  const code = await runTokenCommand({ db: world.db(), clock: world.clock }, words, output)
+  const code = await readTokenCommand(words)({ db: world.db(), clock: world.clock }, output)
   return { code, answers, remarks: remarks.join('\n') }
 }
 
@@ -39,27 +40,32 @@ test('makes an operator’s token, with the token alone as its answer, and lists
   expect((await run('list')).answers).toEqual([expect.stringContaining('REVOKED')])
 })
 
-test.each<[number, string[]]>([
-  [2, []],
-  [2, ['make']],
-  [2, ['list', 'all']],
-  [2, ['revoke']],
-  [2, ['create', '--name', 'x']],
-  [2, ['create', '--scopes', 'accounts:read']],
-  [2, ['create', '--name', 'x', '--scopes', 'accounts:read', '--forever']],
-  [2, ['create', '--name', 'x', '--scopes', 'accounts:read', 'more']],
-  [1, ['create', '--name', '', '--scopes', 'accounts:read']],
-  [1, ['create', '--name', 'x', '--scopes', '']],
-  [1, ['create', '--name', 'x', '--scopes', 'tweets:write']],
-  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', 'never']],
-  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '']],
-  [1, ['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '367']],
-  [1, ['revoke', 'x']],
-  [1, ['revoke', '0b5c3d4e-0000-4000-8000-000000000000']],
-])('ends with %d and makes nothing of %j', async (code, words) => {
+test.each<[string[]]>([
+  [[]],
+  [['make']],
+  [['list', 'all']],
+  [['revoke']],
+  [['create', '--name', 'x']],
+  [['create', '--scopes', 'accounts:read']],
+  [['create', '--name', 'x', '--scopes', 'accounts:read', '--forever']],
+  [['create', '--name', 'x', '--scopes', 'accounts:read', 'more']],
+])('makes no command of %j', (words) => {
+  expect(() => readTokenCommand(words)).toThrow(UsageError)
+})
+
+test.each<[string[]]>([
+  [['create', '--name', '', '--scopes', 'accounts:read']],
+  [['create', '--name', 'x', '--scopes', '']],
+  [['create', '--name', 'x', '--scopes', 'tweets:write']],
+  [['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', 'never']],
+  [['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '']],
+  [['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '367']],
+  [['revoke', 'x']],
+  [['revoke', '0b5c3d4e-0000-4000-8000-000000000000']],
+])('refuses %j with a sentence, and makes nothing', async (words) => {
   const before = await world.db().$count(apiTokens)
   const ran = await run(...words)
-  expect([ran.code, ran.answers]).toEqual([code, []])
+  expect([ran.code, ran.answers]).toEqual([1, []])
   expect(ran.remarks.length).toBeGreaterThan(20)
   expect(await world.db().$count(apiTokens)).toBe(before)
 })
