@@ -180,18 +180,21 @@ describeInChromium('The console', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('a declined consent is said in words, once, and links nothing', async () => {
+  test('a trip that the person cancelled is said in words, once and as no failure, and links nothing', async () => {
     await using visit = await openPage(browser, world)
     const { page } = visit
     await page.goto(world.url)
     await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByText('Signing in did not work. It was cancelled at GitHub.').waitFor()
+    const notice = page.locator('.notice')
+    await notice.getByText('Signing in was cancelled.', { exact: true }).waitFor()
+    expect(await notice.getAttribute('class')).toBe('notice neutral')
 
     await signIn(page, world, 'Tomasz Kowal')
     await page.getByRole('button', { name: 'Connect an X account' }).click()
     await page.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByText('Nothing was connected. It was cancelled at X.').waitFor()
+    await notice.getByText('Connecting was cancelled. Nothing was connected.', { exact: true }).waitFor()
+    expect(await notice.getAttribute('class')).toBe('notice neutral')
     expect(page.url()).toBe(`${world.url}/`)
     await page.reload()
     await page.getByText('None connected yet').waitFor()

@@ -3,7 +3,7 @@ import { copyTemplate, find } from './elements.ts'
 import { explainCode } from './wording.ts'
 
 /** Shows one notice above everything else, in place of any other. The region is live, so it is also spoken. */
-export function showNotice(tone: 'good' | 'bad', text: string): void {
+export function showNotice(tone: 'good' | 'neutral' | 'bad', text: string): void {
   const notice = copyTemplate('#notice-template')
   notice.classList.add(tone)
   find(notice, 'p', HTMLElement).textContent = text
@@ -36,8 +36,16 @@ export function takeOutcome(): Outcome | null {
 
 /** Says in a sentence how it ended. A successful sign-in is plain to see. */
 export async function announceOutcome({ trip, result, code, attempt }: Outcome): Promise<void> {
+  // That is what the person wanted.
+  if (code === 'ACCESS_DENIED') {
+    const isSignIn = trip === 'signIn'
+    return showNotice(
+      'neutral',
+      isSignIn ? 'Signing in was cancelled.' : 'Connecting was cancelled. Nothing was connected.',
+    )
+  }
   if (trip === 'signIn') {
-    if (result === 'failed') showNotice('bad', `Signing in did not work. ${explainCode(code, 'GitHub')}`)
+    if (result === 'failed') showNotice('bad', `Signing in did not work. ${explainCode(code)}`)
     return
   }
   // The attempt knows more than its code; it is asked for only when it is one's own.
@@ -46,6 +54,6 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)
   } else {
-    showNotice('bad', `Nothing was connected. ${explainCode(code, 'X', found?.connectAttempt?.error?.message)}`)
+    showNotice('bad', `Nothing was connected. ${explainCode(code, found?.connectAttempt?.error?.message)}`)
   }
 }

@@ -67,8 +67,7 @@ export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryA
 }
 
 /** The sentence for a code in the address that a trip to a provider led to. @param detail what the API says about this very trip */
-export function explainCode(code: string | null, provider: 'GitHub' | 'X', detail?: string): string {
-  if (code === 'ACCESS_DENIED') return `It was cancelled at ${provider}. Start again if that was a mistake.`
+export function explainCode(code: string | null, detail?: string): string {
   if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
   if (code === 'RETURN_TO_NOT_ALLOWED')
