@@ -1,5 +1,7 @@
+import { sql } from 'drizzle-orm'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { sessions as sessionRows } from '../../src/db/tables.ts'
 import { describeInChromium, launchChromium } from '../chromium.ts'
 import { startWorld, type World } from '../harness.ts'
 
@@ -162,6 +164,13 @@ describeInChromium('The console', () => {
     expect(await entries.count()).toBe(4)
     expect(await entries.first().textContent()).toMatch(/Chrome on \w+.*This one.*Signed in just now/s)
     expect(await entries.first().getByRole('button').count()).toBe(0)
+    expect(await entries.nth(1).locator('.facts').textContent()).toMatch(/^Signed in (just now|\d+ min\. ago)$/)
+    // Neither is known to the minute: a use is written down once an hour.
+    await world.db().update(sessionRows).set({ createdAt: sql`created_at - interval '3 hours'` })
+    await page.reload()
+    expect(await entries.nth(1).locator('.facts').textContent()).toMatch(
+      /^Signed in \d.* ago, used within the last hour$/,
+    )
     // The last to sign in before this one comes next.
     await entries.nth(1).getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
@@ -279,7 +288,9 @@ describeInChromium('The console', () => {
     await field.fill('Half of a thought')
     await page.context().clearCookies()
     await page.getByRole('button', { name: 'Post', exact: true }).click()
-    await page.getByText('Your session has ended. Sign in again to go on.').waitFor()
+    await page
+      .getByText('Your session has ended. Sign in again to go on: what you were writing is kept.', { exact: true })
+      .waitFor()
     // A reload while nobody is signed in takes nothing away either.
     await page.reload()
     await signIn(page, world, 'Tomasz Kowal')
@@ -288,6 +299,9 @@ describeInChromium('The console', () => {
     await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
     await signIn(page, world, 'Tomasz Kowal')
     expect(await field.inputValue()).toBe('')
+    await page.context().clearCookies()
+    await page.getByRole('button', { name: 'Refresh' }).click()
+    await page.getByText('Your session has ended. Sign in again to go on.', { exact: true }).waitFor()
   })
 
   test('posting again after a cut connection posts once', async () => {

@@ -2,7 +2,7 @@
 import { createAccountList } from './accounts.ts'
 import { request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
 import { createComposer } from './composer.ts'
-import { forgetDraft } from './draft.ts'
+import { forgetDraft, loadDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
 import { createPrograms } from './programs.ts'
@@ -89,7 +89,8 @@ function show(state: (typeof STATES)[number]): void {
 function explain(error: unknown): void {
   if (error instanceof SignedOutError) {
     show('signed-out')
-    showNotice('bad', 'Your session has ended. Sign in again to go on.')
+    const promise = loadDraft().text.trim() === '' ? '' : ': what you were writing is kept'
+    showNotice('bad', `Your session has ended. Sign in again to go on${promise}.`)
   } else if (error instanceof UnreachableError) showNotice('bad', `The gateway does not answer. ${error.message}`)
   else showNotice('bad', error instanceof Error ? error.message : String(error))
 }

@@ -49,14 +49,12 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
   }
 
   function createItem(session: Session): HTMLElement {
-    const { device, createdAt, lastUsedAt, current } = session
+    const { device, createdAt, current } = session
     const item = copyTemplate('#session-template')
     find(item, '.name', HTMLElement).textContent = device ?? 'Unknown browser'
     find(item, '.badge', HTMLElement).hidden = !current
     const facts = find(item, '.facts', HTMLElement)
-    facts.textContent = current
-      ? `Signed in ${sayWhen(createdAt)}`
-      : `Signed in ${sayWhen(createdAt)}, used ${sayUse(lastUsedAt)}`
+    facts.textContent = `Signed in ${sayWhen(createdAt)}${current ? '' : sayUse(session)}`
     facts.title = `Signed in ${sayMoment(createdAt)}`
     const button = find(item, '.end', HTMLButtonElement)
     button.hidden = current

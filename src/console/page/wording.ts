@@ -1,6 +1,6 @@
 // What the page says for the API's codes and moments.
 import { type ErrorCode, errorCodes, isErrorCode } from '../../errors.ts'
-import type { Account, ApiToken, TweetStatus, UserError } from './api.ts'
+import type { Account, ApiToken, Session, TweetStatus, UserError } from './api.ts'
 
 /** A word, and how it is coloured. */
 export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
@@ -71,7 +71,7 @@ export function explainCode(code: string | null, detail?: string): string {
   if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
   if (code === 'RETURN_TO_NOT_ALLOWED')
-    return 'The page that sent you here is none that this gateway may send you back to.'
+    return 'You came from a page that this gateway does not lead back to. Its origin must be listed in ALLOWED_ORIGINS by whoever runs the gateway.'
   return detail ?? (code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence)
 }
 
@@ -89,9 +89,12 @@ export function sayWhen(moment: string): string {
   return date.format(new Date(moment))
 }
 
-/** As `sayWhen`, for a moment that is written down once an hour. */
-export function sayUse(moment: string): string {
-  return Date.now() - Date.parse(moment) < 3_600_000 ? 'within the last hour' : sayWhen(moment)
+/** What is known of a session's use, which is written down once an hour: ``, or `, used within the last hour`, `, used 3 hr ago`. */
+export function sayUse({ createdAt, lastUsedAt }: Pick<Session, 'createdAt' | 'lastUsedAt'>): string {
+  const isRecent = (moment: string) => Date.now() - Date.parse(moment) < 3_600_000
+  // The sign-in was a use.
+  if (isRecent(createdAt)) return ''
+  return isRecent(lastUsedAt) ? ', used within the last hour' : `, used ${sayWhen(lastUsedAt)}`
 }
 
 /** `23 Nov 2026, 18:04` */
