@@ -1,7 +1,7 @@
-import { sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { sessions as sessionRows } from '../../src/db/tables.ts'
+import { sessions as sessionRows, tweets as tweetRows } from '../../src/db/tables.ts'
 import { describeInChromium, launchChromium } from '../chromium.ts'
 import { startWorld, type World } from '../harness.ts'
 
@@ -326,6 +326,25 @@ describeInChromium('The console', () => {
     const timeline = await page.context().newPage()
     await timeline.goto(`${world.sandbox.url}/quietgarden`)
     expect(await timeline.getByText('Once is enough').count()).toBe(1)
+  })
+
+  test('a tweet has the age by which the list is ordered, also one that was posted later', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'yuki-ito')
+    await connect(page, 'The Quiet Garden')
+    await page.getByText('@quietgarden is connected.').waitFor()
+    await page.getByRole('textbox', { name: 'Text' }).fill('Asked for early')
+    await page.getByRole('button', { name: 'Post', exact: true }).click()
+    await page.getByText('Posted as @quietgarden').waitFor()
+    const hoursAgo = (hours: number) => new Date(Date.now() - hours * 3_600_000)
+    await world
+      .db()
+      .update(tweetRows)
+      .set({ createdAt: hoursAgo(5), postedAt: hoursAgo(2) })
+      .where(eq(tweetRows.text, 'Asked for early'))
+    await page.getByRole('button', { name: 'Refresh' }).click()
+    await page.getByRole('listitem').filter({ hasText: 'Asked for early' }).getByText('5 hr. ago').waitFor()
   })
 
   test('a refusal by X stands beside the text, and access that is lost beside the account', async () => {

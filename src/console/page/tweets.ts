@@ -69,11 +69,12 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     const item = copyTemplate('#tweet-template')
     item.tabIndex = -1
     find(item, '.username', HTMLElement).textContent = `@${tweet.account.username}`
-    const moment = tweet.postedAt ?? tweet.createdAt
+    const { createdAt, postedAt } = tweet
     const time = find(item, 'time', HTMLTimeElement)
-    time.dateTime = moment
-    time.textContent = sayWhen(moment)
-    time.title = sayMoment(moment)
+    // The list is ordered by it; one that was in doubt, or refused at first, was posted later.
+    time.dateTime = createdAt
+    time.textContent = sayWhen(createdAt)
+    time.title = postedAt === null ? sayMoment(createdAt) : `Posted ${sayMoment(postedAt)}`
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tweetBadges[tweet.status].word
     badge.dataset.tone = tweetBadges[tweet.status].tone
