@@ -132,8 +132,8 @@ async function generateKey(): Promise<number> {
 
 async function doctor(config: Config, database: Database): Promise<number> {
   const findings = await examine(config, database)
-  for (const { name, ok, detail } of findings) console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}`)
-  return findings.every(({ ok }) => ok) ? 0 : 1
+  for (const { name, state, detail } of findings) console.log(`${state.padEnd(11)}  ${name}: ${detail}`)
+  return findings.every(({ state }) => state === 'ok') ? 0 : 1
 }
 
 async function rotateKeys(config: Config, database: Database): Promise<number> {

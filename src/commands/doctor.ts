@@ -1,43 +1,30 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
-import { checkEncryptionKeys } from '../db/canary.ts'
+import { explainMissingKey, findMissingKey } from '../db/canary.ts'
 import { type Database, queryRows } from '../db/client.ts'
-import { countPendingMigrations } from '../db/migrate.ts'
+import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
 import { callProvider, noBreaker } from '../outbound.ts'
 
 export const DOCTOR_USAGE =
   '  xconnect doctor          look at the configuration, the database, the keys and both providers'
 
 /** One thing that was looked at, and what to do where it is not well. */
-export type Finding = { name: string; ok: boolean; detail: string }
+export type Finding = { name: string; state: 'ok' | 'FAIL' | 'not checked'; detail: string }
 
 // Expiry is counted by the database's clock, and X counts by its own.
 const MAX_CLOCK_DIFFERENCE_SECONDS = 60
 
-/** Looks at everything a gateway needs from outside. Changes nothing but the canary of a key that has none. */
+/** Looks at everything a gateway needs from outside, and changes nothing. */
 export async function examine(config: Config, database: Database): Promise<Finding[]> {
   const findings: Finding[] = [
     {
       name: 'Public address',
-      ok: true,
+      state: 'ok',
       detail: `${config.publicUrl}; register ${config.publicUrl}/auth/github/callback and ${config.publicUrl}/auth/x/callback`,
     },
-    await look('Database', async () => {
-      const seconds = await readDatabaseClock(database)
-      return describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`)
-    }),
-    await look('Tables', async () => {
-      const pending = await countPendingMigrations(database.db)
-      if (pending > 0)
-        throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)
-      return 'up to date'
-    }),
-    await look('Encryption keys', async () => {
-      await checkEncryptionKeys(database.db, config.encryptionKeys)
-      return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" writes`
-    }),
+    ...(await examineDatabase(config, database)),
   ]
-  if (config.sandbox !== null) return [...findings, { name: 'Providers', ok: true, detail: 'the sandbox' }]
+  if (config.sandbox !== null) return [...findings, { name: 'Providers', state: 'ok', detail: 'the sandbox' }]
   for (const [name, url] of [
     ['GitHub', config.github.apiUrl],
     ['X', config.x.apiUrl],
@@ -47,14 +34,56 @@ export async function examine(config: Config, database: Database): Promise<Findi
   return findings
 }
 
+async function examineDatabase(config: Config, database: Database): Promise<Finding[]> {
+  const seconds = await readDatabaseClock(database).catch(reasonOf)
+  if (seconds instanceof Error)
+    return [
+      { name: 'Database', state: 'FAIL', detail: explainUnreachable(database, seconds) },
+      { name: 'Tables', state: 'not checked', detail: 'the database comes first' },
+      { name: 'Encryption keys', state: 'not checked', detail: 'the database comes first' },
+    ]
+  return [
+    await look('Database', async () =>
+      describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`),
+    ),
+    await look('Tables', async () => {
+      const pending = await countPendingMigrations(database.db)
+      if (pending > 0)
+        throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)
+      return 'up to date'
+    }),
+    await examineKeys(config, database),
+  ]
+}
+
+async function examineKeys(config: Config, { db }: Database): Promise<Finding> {
+  const name = 'Encryption keys'
+  const [canaries] = await queryRows(db, sql`select to_regclass('encryption_canaries') is not null as exist`)
+  if (canaries?.exist !== true)
+    return { name, state: 'not checked', detail: 'the tables come first: run xconnect migrate, or start the gateway' }
+  return look(name, async () => {
+    const missing = await findMissingKey(db, config.encryptionKeys)
+    if (missing !== null) throw new Error(explainMissingKey(missing))
+    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" writes`
+  })
+}
+
 async function look(name: string, work: () => Promise<string>): Promise<Finding> {
   try {
-    return { name, ok: true, detail: await work() }
+    return { name, state: 'ok', detail: await work() }
   } catch (error) {
-    // Drizzle's own message is the query; why it failed is the cause.
-    const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    return { name, ok: false, detail: reason instanceof Error ? reason.message : 'failed' }
+    return { name, state: 'FAIL', detail: reasonOf(error).message }
   }
+}
+
+// Drizzle's own message is the query; why it failed is the cause.
+function reasonOf(error: unknown): Error {
+  const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  return reason instanceof Error ? reason : new Error('failed')
+}
+
+function explainUnreachable({ source }: Database, reason: Error): string {
+  return source.kind === 'postgres' ? new DatabaseUnreachableError(source.url, reason).message : reason.message
 }
 
 async function readDatabaseClock({ db }: Database): Promise<number> {

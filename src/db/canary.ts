@@ -7,10 +7,7 @@ import { deployment, encryptionCanaries } from './tables.ts'
 /** The configured keys are not those that this database was written with. */
 export class WrongKeysError extends StartError {
   constructor(keyId: string) {
-    super(
-      `The database holds values sealed under the encryption key "${keyId}", and the configured keys do not open them. Configure that key again (it may stand behind a new one, as in k2:…,k1:…). One that was generated is in DATA_DIR/encryption-keys. Nothing was changed.`,
-      78,
-    )
+    super(`${explainMissingKey(keyId)} Nothing was changed.`, 78)
     this.name = 'WrongKeysError'
   }
 }
@@ -28,19 +25,31 @@ export class OtherProvidersError extends StartError {
 
 const TEXT = 'xconnect'
 
+/** The id of a key that something was sealed under and that the configured keys do not hold; null when they open everything. */
+export async function findMissingKey(db: Db, keys: KeyRing): Promise<string | null> {
+  for (const canary of await db.select().from(encryptionCanaries)) {
+    try {
+      if (unseal(keys, place(canary.keyId), canary.sealed) !== TEXT) throw new Error('Bug: another text was sealed')
+    } catch {
+      return canary.keyId
+    }
+  }
+  return null
+}
+
+/** The sentences for a key that `findMissingKey` found. */
+export function explainMissingKey(keyId: string): string {
+  return `The database holds values sealed under the encryption key "${keyId}", and the configured keys do not open them. Configure that key again (it may stand behind a new one, as in k2:…,k1:…). One that was generated is in DATA_DIR/encryption-keys.`
+}
+
 /**
  * Makes sure that the configured keys open what was sealed before, and leaves a canary for the key that writes now. Running on with
  * other keys would look as if every link were dead.
  * @throws WrongKeysError
  */
 export async function checkEncryptionKeys(db: Db, keys: KeyRing): Promise<void> {
-  for (const canary of await db.select().from(encryptionCanaries)) {
-    try {
-      if (unseal(keys, place(canary.keyId), canary.sealed) !== TEXT) throw new Error('Bug: another text was sealed')
-    } catch {
-      throw new WrongKeysError(canary.keyId)
-    }
-  }
+  const missing = await findMissingKey(db, keys)
+  if (missing !== null) throw new WrongKeysError(missing)
   const keyId = keys[0].id
   await db
     .insert(encryptionCanaries)
