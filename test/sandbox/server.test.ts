@@ -139,7 +139,8 @@ describe('junk of any kind', () => {
     const sandbox = await openSandbox()
     const { access } = await link(sandbox)
     // A connection each: on a busy machine a kept one is closed, as idle for too long, in the moment in which it is used again.
-    await using dispatcher = new Agent({ pipelining: 0 })
+    const dispatcher = new Agent({ pipelining: 0 })
+    onTestFinished(() => dispatcher.close())
     const request = fc.record({
       path: fc.constantFrom(...paths, ...more),
       query: fc.oneof(fc.string({ unit: 'binary' }), fc.webQueryParameters()),
