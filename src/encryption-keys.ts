@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { EncryptionKey } from './crypto.ts'
-import { explainUnusableDirectory } from './errors.ts'
+import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts'
 
 const KEY_BYTES = 32
 // 32 random bytes have about 30 distinct values; a key typed by hand or of all zeros has few.
@@ -31,7 +31,7 @@ export function readEncryptionKeys(
   if (named === null && !existsSync(file)) {
     if (!mayCreate) return { ring: [], source: '' }
     try {
-      mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+      makeDataDirectory(dataDir)
       createKeyFile(file)
     } catch (error) {
       problems.push(explainUnusableDirectory(dataDir, error))

@@ -269,12 +269,6 @@ export function explainListenError(error: unknown, variable: 'PORT' | 'SANDBOX_P
   return new StartError(`Port ${port} is in use by another program. Set ${variable} to a free one.`, 1)
 }
 
-/** The sentence for a directory in which nothing can be made or written. */
-export function explainUnusableDirectory(directory: string, error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
-  return `DATA_DIR: the directory ${directory} cannot be used${code}. Name one that this process may create or write in.`
-}
-
 /** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */
 export class AppError extends Error {
   readonly code: ErrorCode

@@ -1,5 +1,6 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
 import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
+import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts'
 import { holdDirectory } from './db/directory.ts'
 import { explainListenError, StartError } from './errors.ts'
 import { createLog } from './log.ts'
@@ -31,6 +32,12 @@ async function main(): Promise<void> {
 
 // Imported only when wanted: in production none of it is loaded.
 async function startSandboxFor(config: Config) {
+  // The sandbox keeps its memory there, on PostgreSQL too.
+  try {
+    makeDataDirectory(config.dataDir)
+  } catch (error) {
+    throw new StartError(explainUnusableDirectory(config.dataDir, error), 78)
+  }
   const { startSandbox } = await import('./sandbox/server.ts')
   const port = config.sandbox?.port ?? 0
   return startSandbox({

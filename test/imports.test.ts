@@ -38,6 +38,7 @@ const rule: ImportRule = {
         'clock-watch.ts',
         'config.ts',
         'crypto.ts',
+        'data-directory.ts',
         'encryption-keys.ts',
         'errors.ts',
         'log.ts',

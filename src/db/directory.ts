@@ -1,9 +1,10 @@
 // Who has the embedded database's directory: two processes on one lose data without a word. Loads next to nothing, so that a second
 // process is refused before it has loaded the rest.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { explainUnusableDirectory, StartError } from '../errors.ts'
+import { explainUnusableDirectory, makeDataDirectory } from '../data-directory.ts'
+import { StartError } from '../errors.ts'
 
 /** The embedded database's directory is in use by another process. */
 export class DirectoryInUseError extends StartError {
@@ -34,7 +35,7 @@ export function holdDirectory(directory: string): () => void {
 }
 
 function hold(directory: string): () => void {
-  mkdirSync(path.dirname(directory), { recursive: true, mode: 0o700 })
+  makeDataDirectory(path.dirname(directory))
   const holderFile = `${directory}.pid`
   // SQLite's exclusive mode is a lock that the operating system drops when the process ends, however it ends. A file with a process
   // id in it would outlive a kill -9 and could not be taken over without a race.

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { createTestDatabase } from '../database.ts'
 import { findFreePort } from '../free-port.ts'
 import { startGatewayProcess } from '../gateway-process.ts'
@@ -26,15 +26,20 @@ test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has
   }
 })
 
+const ENCRYPTION_KEYS = `k1:${randomBytes(32).toString('base64')}`
+
 test.each([
   ['with a key to be made', {}],
-  ['with a key that is given', { ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}` }],
+  ['with a key that is given', { ENCRYPTION_KEYS }],
+  ['with the sandbox on PostgreSQL', { ENCRYPTION_KEYS, DATABASE_URL: 'postgres://127.0.0.1:1/x' }],
 ])('says in one sentence that DATA_DIR cannot be used, %s', async (_, keys) => {
   await using directory = await makeTemporaryDirectory('start')
   const file = path.join(directory.path, 'a-file')
   writeFileSync(file, '')
-  for (const dataDir of [file, path.join(file, 'inside')]) {
+  // Nothing can be made in /proc, and for that Linux has an error which Node takes for a parent that is still to be made.
+  for (const dataDir of [file, path.join(file, 'inside'), '/proc/xconnect']) {
     const gateway = startGatewayProcess({ ...keys, PORT: '0', SANDBOX_PORT: '0', DATA_DIR: dataDir })
+    onTestFinished(async () => void (await gateway.kill()))
     expect(await gateway.ended).toBe(78)
     expect(gateway.output()).toContain(`DATA_DIR: the directory ${dataDir} cannot be used`)
     expect(gateway.output()).not.toContain('"level"')
