@@ -71,6 +71,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       : { world, application, recorder, faults, afterActing }
     handleRequest(deps, incoming, outgoing).catch(() => outgoing.destroy())
   })
+  // As providers do. After Node's 5 s, a client on a busy machine may use a connection in the moment in which it is closed.
+  server.keepAliveTimeout = 65_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port ?? 0, '127.0.0.1', resolve)
