@@ -1,7 +1,7 @@
 import { eq, sql } from 'drizzle-orm'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { sessions as sessionRows, tweets as tweetRows } from '../../src/db/tables.ts'
+import { sessions as sessionRows, tweets as tweetRows, users } from '../../src/db/tables.ts'
 import { describeInChromium, launchChromium } from '../chromium.ts'
 import { startWorld, type World } from '../harness.ts'
 
@@ -186,6 +186,51 @@ describeInChromium('The console', () => {
       await other.page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
       await other[Symbol.asyncDispose]()
     }
+    expect(visit.complaints).toEqual([])
+  })
+
+  test('S-10 a person deletes their account: by their own login, and once their sign-in is recent', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'yuki-ito')
+    await connect(page, 'The Quiet Garden')
+    await page.getByText('@quietgarden is connected.').waitFor()
+    await page.getByRole('textbox', { name: 'Text' }).fill('Never to be posted')
+    const dialog = page.getByRole('dialog', { name: 'Delete your account?' })
+    const login = dialog.getByRole('textbox', { name: 'Type your GitHub login, yuki-ito' })
+    const open = () => page.getByRole('button', { name: 'Delete my account…' }).click()
+    await open()
+    await login.fill('mara-holt')
+    await dialog.getByRole('button', { name: 'Delete everything' }).click()
+    await dialog.getByText('repeat your own GitHub login').waitFor()
+    expect(await login.getAttribute('aria-invalid')).toBe('true')
+    await login.fill('yuki-ito')
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+    await dialog.waitFor({ state: 'hidden' })
+    await open()
+    expect(await login.inputValue()).toBe('')
+    expect(await dialog.getByRole('alert').count()).toBe(0)
+
+    world.advance(601)
+    await login.fill('yuki-ito')
+    await login.press('Enter')
+    await dialog.getByText('you must have signed in within the last ten minutes').waitFor()
+    const countUsers = () => world.db().$count(users, eq(users.login, 'yuki-ito'))
+    expect(await countUsers()).toBe(1)
+    await dialog.getByRole('link', { name: 'Sign in again' }).click()
+    await page.getByRole('radio', { name: 'yuki-ito' }).check()
+    await page.getByRole('button', { name: 'Authorize' }).click()
+    expect(await login.inputValue()).toBe('yuki-ito')
+    await dialog.getByRole('button', { name: 'Delete everything' }).click()
+    await page.getByText('All that was stored of you is deleted.').waitFor()
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+    expect(await countUsers()).toBe(0)
+    expect(await page.evaluate(() => JSON.stringify(sessionStorage))).not.toContain('Never to be posted')
+    expect(await page.locator('#text').inputValue()).toBe('')
+
+    await signIn(page, world, 'yuki-ito')
+    await page.getByText('None connected yet').waitFor()
+    expect(await dialog.isVisible()).toBe(false)
     expect(visit.complaints).toEqual([])
   })
 

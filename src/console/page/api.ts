@@ -94,6 +94,10 @@ type Operations = {
   Sessions: [Record<string, never>, { sessions: Session[] }]
   RevokeSession: [{ input: { id: string } }, { revokeSession: { userErrors: UserError[] } }]
   RevokeOtherSessions: [Record<string, never>, { revokeOtherSessions: { revokedCount: number } }]
+  DeleteViewer: [
+    { input: { login: string } },
+    { deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } },
+  ]
   SetLinkVisibility: [{ input: { visibility: LinkVisibility } }, { setLinkVisibility: { userErrors: UserError[] } }]
   Tweets: [{ first: number; after?: string | null }, { tweets: PageOfTweets }]
   PostTweet: [

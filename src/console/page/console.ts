@@ -2,12 +2,13 @@
 import { createAccountList } from './accounts.ts'
 import { request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
 import { createComposer } from './composer.ts'
+import { createDeletion } from './deletion.ts'
 import { forgetDraft, loadDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
+import { forgetFormDraft } from './form-draft.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
 import { createPrograms } from './programs.ts'
 import { createSessionList } from './sessions.ts'
-import { forgetTokenDraft } from './token-draft.ts'
 import { createTweetList } from './tweets.ts'
 
 /** Whose drafts this tab keeps. */
@@ -19,6 +20,7 @@ const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
 const programs = createPrograms({ error: explain })
 const sessionList = createSessionList({ error: explain })
+const deletion = createDeletion({ deleted: leave, error: explain })
 const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
@@ -47,11 +49,13 @@ async function showSignedIn(viewer: Viewer): Promise<void> {
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
   programs.setVisibility(viewer.linkVisibility)
+  deletion.setLogin(viewer.login)
   keepDraftsOf(viewer)
   composer.resume()
   await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh(), sessionList.refresh()])
   show('signed-in')
   programs.resume()
+  deletion.resume()
 }
 
 // A session that ends leaves them to whoever signs in again, and to nobody else.
@@ -66,7 +70,15 @@ function keepDraftsOf({ id }: Viewer): void {
 
 function forgetDrafts(): void {
   forgetDraft()
-  forgetTokenDraft()
+  forgetFormDraft()
+}
+
+function leave(): void {
+  forgetDrafts()
+  composer.resume()
+  show('signed-out')
+  showNotice('good', 'All that was stored of you is deleted. Your tweets at X stay.')
+  find(document, '#main', HTMLElement).focus()
 }
 
 async function loadAccounts(): Promise<void> {

@@ -1,7 +1,7 @@
 import { type ApiToken, type LinkVisibility, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
-import { restoreTokenDraft, saveTokenDraft } from './token-draft.ts'
+import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
 import { explainError, sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
 
 /** Shows what programs there are, and what they may see. */
@@ -55,7 +55,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   }
 
   function resume(): void {
-    if (!restoreTokenDraft(form)) return
+    if (!restoreFormDraft(form)) return
     showForm(true)
     makeButton.focus()
   }
@@ -144,7 +144,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     showForm(false)
   })
   onClick(makeButton, () => guarded(make))
-  signIn.addEventListener('click', () => saveTokenDraft(form))
+  signIn.addEventListener('click', () => saveFormDraft(form))
   onClick(find(fresh, '#token-copy', HTMLButtonElement), async () => {
     secretField.select()
     await navigator.clipboard.writeText(secretField.value).then(
