@@ -33,7 +33,7 @@ export type Config = Readonly<{
   github: Readonly<ProviderConfig<string>>
   x: Readonly<ProviderConfig<string | null>>
   /** Set when the simulated GitHub and X are to be started beside the gateway. */
-  sandbox: Readonly<{ port: number }> | null
+  sandbox: Readonly<{ port: number; followsPort: boolean }> | null
   /** Origins of front ends other than our own that may call the API with cookies and be returned to. */
   allowedOrigins: readonly string[]
   /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
@@ -170,12 +170,13 @@ function readProviders(
   if (production && choice === 'on') problems.push('SANDBOX=on is refused with NODE_ENV=production.')
   const noneSet = missing.length === needed.length && get('X_CLIENT_SECRET') === null
   if (!production && (choice === 'on' || (choice === 'auto' && noneSet))) {
-    const sandboxPort = readPort(get('SANDBOX_PORT'), 'SANDBOX_PORT', port === 0 ? 0 : port + 1, problems)
+    const given = get('SANDBOX_PORT')
+    const sandboxPort = readPort(given, 'SANDBOX_PORT', port === 0 ? 0 : port + 1, problems)
     const url = `http://localhost:${sandboxPort}`
     return {
       github: { ...sandboxCredentials.github, url, apiUrl: url },
       x: { ...sandboxCredentials.x, url, apiUrl: url },
-      sandbox: { port: sandboxPort },
+      sandbox: { port: sandboxPort, followsPort: given === null },
     }
   }
   for (const name of missing)

@@ -263,10 +263,10 @@ export class UsageError extends Error {
   }
 }
 
-/** What to throw for an error of `listen`: where the port is taken, one that names the variable to change. */
-export function explainListenError(error: unknown, variable: 'PORT' | 'SANDBOX_PORT', port: number): unknown {
+/** What to throw for an error of `listen`: where the port is taken, one that says so. @param remedy says what to set. */
+export function explainListenError(error: unknown, port: number, remedy: string): unknown {
   if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error
-  return new StartError(`Port ${port} is in use by another program. Set ${variable} to a free one.`, 1)
+  return new StartError(`Port ${port} is in use by another program. ${remedy}`, 1)
 }
 
 /** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */

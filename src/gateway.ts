@@ -123,7 +123,7 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
       },
       ({ port }) => resolve({ server, port }),
     )
-    server.once('error', (error) => reject(explainListenError(error, 'PORT', config.port)))
+    server.once('error', (error) => reject(explainListenError(error, config.port, 'Set PORT to a free one.')))
   })
 }
 

@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   // Taken for a moment only; what opens the database takes it for good. Loading all the rest takes longer than being refused should.
   if (asked.database.kind === 'pglite') holdDirectory(asked.database.directory)()
   const { startGateway } = await import('./gateway.ts')
-  const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked)
+  const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked, asked.sandbox)
   const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
   const gateway = await startGateway(config, log)
   // Whoever collects the log of a production expects one JSON object a line.
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
 }
 
 // Imported only when wanted: in production none of it is loaded.
-async function startSandboxFor(config: Config) {
+async function startSandboxFor(config: Config, wanted: NonNullable<Config['sandbox']>) {
   // The sandbox keeps its memory there, on PostgreSQL too.
   try {
     makeDataDirectory(config.dataDir)
@@ -39,7 +39,7 @@ async function startSandboxFor(config: Config) {
     throw new StartError(explainUnusableDirectory(config.dataDir, error), 78)
   }
   const { startSandbox } = await import('./sandbox/server.ts')
-  const port = config.sandbox?.port ?? 0
+  const { port, followsPort } = wanted
   return startSandbox({
     hostname: 'localhost',
     port,
@@ -55,7 +55,11 @@ async function startSandboxFor(config: Config) {
       redirectUris: [`${config.publicUrl}/auth/x/callback`],
     },
   }).catch((error) => {
-    throw explainListenError(error, 'SANDBOX_PORT', port)
+    // To set SANDBOX_PORT alone would only lead to the next refusal where a whole second gateway runs.
+    const remedy = followsPort
+      ? 'Set PORT, which moves both: the gateway takes that port, the sandbox the next.'
+      : 'Set SANDBOX_PORT to a free one.'
+    throw explainListenError(error, port, remedy)
   })
 }
 

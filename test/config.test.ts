@@ -58,7 +58,7 @@ describe('with nothing configured', () => {
       port: 3000,
       publicUrl: 'http://127.0.0.1:3000',
       database: { kind: 'pglite', directory: join(dataDir, 'pglite') },
-      sandbox: { port: 3001 },
+      sandbox: { port: 3001, followsPort: true },
       webhookTargets: 'PUBLIC',
       graphiql: true,
       logLevel: 'info',

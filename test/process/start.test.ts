@@ -26,6 +26,22 @@ test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has
   }
 })
 
+test('says to set PORT where the sandbox follows it to a port that is taken', async () => {
+  await using database = await createTestDatabase('pglite')
+  const port = await findFreePort()
+  const other = createServer().listen(port, '127.0.0.1')
+  await once(other, 'listening')
+  try {
+    const gateway = startGatewayProcess({ ...database.environment, PORT: String(port - 1) })
+    expect(await gateway.ended).toBe(1)
+    expect(gateway.output()).toContain(
+      `Port ${port} is in use by another program. Set PORT, which moves both: the gateway takes that port, the sandbox the next.\n`,
+    )
+  } finally {
+    other.close()
+  }
+})
+
 const ENCRYPTION_KEYS = `k1:${randomBytes(32).toString('base64')}`
 
 test.each([

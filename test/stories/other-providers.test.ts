@@ -12,7 +12,10 @@ test('a database that was used with the sandbox is refused to the real GitHub an
   const person = await world.connected('maraholt')
   const real = { sandbox: null, github: { ...world.config.github, url: 'https://github.com' } }
   await expect(world.restart(real)).rejects.toThrow(/people and accounts of the sandbox.*start with an empty database/)
-  await world.restart({ sandbox: { port: 0 }, github: { ...world.config.github, url: world.sandbox.url } })
+  await world.restart({
+    sandbox: { port: 0, followsPort: false },
+    github: { ...world.config.github, url: world.sandbox.url },
+  })
   expect(await world.db().select().from(deployment)).toEqual([{ onlyRow: true, providers: 'the sandbox' }])
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 })
