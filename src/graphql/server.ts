@@ -30,8 +30,16 @@ export type GraphqlRequest = {
 // The largest honest request is a Premium account's 25,000 characters.
 const MAX_BODY_BYTES = 100_000
 
-const UNNAMED_OPERATION =
-  'Which operation to run is not clear: operationName names none of the document, or is missing where it has several. Send the name of one.'
+// Of what Yoga says of a request that is none, what does not say what to send instead.
+const plainSentences = new Map([
+  ['POST body sent invalid JSON.', 'The body is not JSON. Send {"query": "…", "variables": {…}}.'],
+  ['Must provide query string.', 'The request has no query. Send {"query": "…", "variables": {…}}.'],
+  ['Batching is not supported.', 'Send one document in a request, not a list of them.'],
+  [
+    'Could not determine what operation to execute.',
+    'Which operation to run is not clear: operationName names none of the document, or is missing where it has several. Send the name of one.',
+  ],
+])
 
 /** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
 export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
@@ -185,7 +193,7 @@ function coded(error: GraphQLError): GraphQLError {
 }
 
 function withCode({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
-  return new GraphQLError(extensions.code === 'OPERATION_RESOLUTION_FAILURE' ? UNNAMED_OPERATION : message, {
+  return new GraphQLError(plainSentences.get(message) ?? message, {
     nodes,
     source,
     positions,

@@ -60,13 +60,17 @@ describe('a request that is none', () => {
     if (!/"query":"[{q]/.test(body) && !/"query":"[ #]?"/.test(body)) expect(status).toBe(400)
   })
 
-  test.each(['{"query":"{viewer{id}}","operationName":"nope"}', '{"query":"query a{viewer{id}} query b{viewer{id}}"}'])(
-    'that leaves open which operation to run is told to name it: %s',
-    async (body) => {
-      const { errors } = JSON.parse((await send(body)).text)
-      expect(errors).toMatchObject([{ message: expect.stringContaining('Send the name of one.') }])
-    },
-  )
+  test.each([
+    ['{"query":"{viewer{id}}","operationName":"nope"}', 'Send the name of one.'],
+    ['{"query":"query a{viewer{id}} query b{viewer{id}}"}', 'Send the name of one.'],
+    ['', 'Send {"query": "…"'],
+    ['{"query"', 'Send {"query": "…"'],
+    ['{}', 'Send {"query": "…"'],
+    ['[{"query":"{viewer{id}}"}]', 'Send one document in a request'],
+  ])('is told what to send instead: %s', async (body, advice) => {
+    const { errors } = JSON.parse((await send(body)).text)
+    expect(errors).toMatchObject([{ message: expect.stringContaining(advice) }])
+  })
 
   test('G-06 is a batch too', async () => {
     expect((await expectRefusal('[{"query":"{viewer{id}}"},{"query":"{viewer{id}}"}]')).status).toBe(400)
