@@ -1,9 +1,10 @@
 import { eq, sql } from 'drizzle-orm'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { sessions as sessionRows, tweets as tweetRows, users } from '../../src/db/tables.ts'
 import { describeInChromium, launchChromium } from '../chromium.ts'
 import { startWorld, type World } from '../harness.ts'
+import { connect, openPage, signIn } from './visit.ts'
 
 describeInChromium('The console', () => {
   let world: World
@@ -520,42 +521,3 @@ describeInChromium('The console', () => {
     expect(visit.complaints.filter((complaint) => !complaint.includes('400 (Bad Request)'))).toEqual([])
   })
 })
-
-type Visit = AsyncDisposable & {
-  page: Page
-  /** What the browser complains about: blocked by the content security policy, thrown, not found. */
-  complaints: string[]
-  /** Addresses that are neither the gateway's nor the sandbox's. */
-  foreignRequests: string[]
-}
-
-async function openPage(browser: Browser, world: World): Promise<Visit> {
-  const context = await browser.newContext()
-  const page = await context.newPage()
-  const complaints: string[] = []
-  const foreignRequests: string[] = []
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
-  })
-  page.on('pageerror', (error) => complaints.push(error.message))
-  context.on('request', (request) => {
-    const { origin, protocol } = new URL(request.url())
-    if (protocol !== 'data:' && origin !== world.url && origin !== world.sandbox.url)
-      foreignRequests.push(request.url())
-  })
-  return { page, complaints, foreignRequests, [Symbol.asyncDispose]: () => context.close() }
-}
-
-async function signIn(page: Page, world: World, person: string): Promise<void> {
-  await page.goto(world.url)
-  await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
-  await page.getByRole('radio', { name: person }).check()
-  await page.getByRole('button', { name: 'Authorize' }).click()
-  await page.getByRole('heading', { name: 'X accounts' }).waitFor()
-}
-
-async function connect(page: Page, account: string): Promise<void> {
-  await page.getByRole('button', { name: 'Connect an X account' }).click()
-  await page.getByRole('radio', { name: account }).check()
-  await page.getByRole('button', { name: 'Authorize app' }).click()
-}

@@ -1,4 +1,4 @@
-import { checkTweetText } from '../../x/text.ts'
+import { checkTweetText, MAX_WEIGHTED_LENGTH } from '../../x/text.ts'
 import { type Account, request, UnreachableError, type UserError } from './api.ts'
 import { createCounter } from './counter.ts'
 import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'
@@ -36,9 +36,30 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
 
   function show(): void {
     const account = chosen()
-    if (account === undefined) return
-    setAvatar(find(form, '#author-avatar', HTMLElement), account.username, account.avatarUrl)
-    count(field.value, account.maxTweetLength)
+    setAvatar(find(form, '#author-avatar', HTMLElement), account?.username ?? '', account?.avatarUrl ?? null)
+    count(field.value, account?.maxTweetLength ?? MAX_WEIGHTED_LENGTH)
+  }
+
+  // The draft belongs to this account from now on.
+  function setAuthor(account: Account): void {
+    author.value = account.id
+    draft.accountId = account.id
+    draft.username = account.username
+    saveDraft(draft)
+  }
+
+  // The person has to choose: a tweet from the wrong account cannot be taken back.
+  function clearAuthor(): void {
+    const choice = new Option('Choose an account', '')
+    choice.disabled = true
+    author.prepend(choice)
+    author.value = ''
+    complainOfAuthor()
+  }
+
+  function complainOfAuthor(): void {
+    const name = draft.username === null ? 'The account of this draft' : `@${draft.username}`
+    setText(problems.accountId, `${name} is not connected any more. Choose the account that posts this.`)
   }
 
   function clearProblems(): void {
@@ -60,7 +81,10 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     const text = field.value
     clearProblems()
     clearNotices()
-    if (account === undefined) return
+    if (account === undefined) {
+      complainOfAuthor()
+      return author.focus()
+    }
     if (!canPost(account)) return complain('accountId', `@${account.username} cannot post now: see X accounts.`)
     const complaint = describeProblem(text, account)
     if (complaint !== null) return complain('text', complaint)
@@ -107,8 +131,8 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     show()
   })
   author.addEventListener('change', () => {
-    draft.accountId = author.value
-    saveDraft(draft)
+    const account = chosen()
+    if (account !== undefined) setAuthor(account)
     clearProblems()
     show()
   })
@@ -119,15 +143,27 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       field.value = draft.text
     },
     setAccounts: (all) => {
-      // Also those that cannot post just now: the choice must never move to another account by itself.
-      const wanted = author.value || draft.accountId
       accounts = all
+      const wasNobody = author.value === ''
       form.hidden = accounts.length === 0
       author.replaceChildren(...accounts.map((account) => new Option(describeAuthor(account), account.id)))
-      author.value = (all.find(({ id }) => id === wanted) ?? all.find(canPost) ?? all[0])?.id ?? ''
+      // Keeps also an account that cannot post now: the choice must never move by itself.
+      const kept = all.find(({ id }) => id === draft.accountId)
+      const isFree = draft.accountId === null || field.value.trim() === ''
+      const account = kept ?? (isFree ? findUsual(all) : undefined)
+      if (wasNobody) setText(problems.accountId, null)
+      if (account !== undefined) setAuthor(account)
+      else if (all.length > 0) clearAuthor()
       show()
     },
   }
+}
+
+// The one that posted last, where nothing was chosen in this tab yet.
+function findUsual(accounts: readonly Account[]): Account | undefined {
+  const able = accounts.filter(canPost)
+  const [last] = able.toSorted((a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''))
+  return last ?? accounts[0]
 }
 
 function canPost({ status, missingScopes }: Account): boolean {

@@ -25,6 +25,11 @@ const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
 find(document, '#sign-out', HTMLFormElement).addEventListener('submit', forgetDrafts)
+// The browser may show a page that it had kept, after later pages of this tab changed the accounts,
+// the draft or its idempotency keys.
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) location.reload()
+})
 await start()
 
 async function start(): Promise<void> {

@@ -4,10 +4,17 @@
  * Each text for an account has an idempotency key of its own, which stays until its outcome is certain. Whoever posts again
  * after a cut connection, even after changing the text and back, asks about the same tweet and posts nothing twice.
  */
-export type Draft = { text: string; accountId: string | null; keys: Record<string, string> }
+export type Draft = {
+  text: string
+  /** The account that posts it: the first one shown, or the one chosen since; null before that. */
+  accountId: string | null
+  /** Its name, for when it is not connected any more. */
+  username: string | null
+  keys: Record<string, string>
+}
 
 const STORAGE_KEY = 'xconnect-draft'
-const EMPTY: Draft = { text: '', accountId: null, keys: {} }
+const EMPTY: Draft = { text: '', accountId: null, username: null, keys: {} }
 
 export function loadDraft(): Draft {
   try {
