@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import type { KeyRing } from './crypto.ts'
+import { type DatabaseConfig, readDatabaseConfig } from './database-config.ts'
 import { readEncryptionKeys } from './encryption-keys.ts'
 import { StartError } from './errors.ts'
 import { type RateLimits, readRateLimits } from './rate-limit-policies.ts'
@@ -26,7 +27,7 @@ export type Config = Readonly<{
   /** Our own origin as browsers see it, without a slash at the end. Callback URLs are made from it and from nothing else. */
   publicUrl: string
   dataDir: string
-  database: Readonly<{ kind: 'postgres'; url: string } | { kind: 'pglite'; directory: string }>
+  database: DatabaseConfig
   encryptionKeys: KeyRing
   /** Where the keys were read from, for the line printed at start. */
   encryptionKeysSource: string
@@ -87,15 +88,7 @@ export function readConfig(env: Environment): Config {
   if (production && get('PUBLIC_URL') === null)
     problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
-  const databaseUrl = get('DATABASE_URL')
-  if (databaseUrl !== null && !isPostgresUrl(databaseUrl)) {
-    problems.push('DATABASE_URL must begin with postgres:// or postgresql://.')
-  }
-  if (production && databaseUrl === null && get('DATA_DIR') === null) {
-    problems.push(
-      'DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)',
-    )
-  }
+  const database = readDatabaseConfig(get, { production, dataDir }, problems)
   const providers = readProviders(get, { production, port }, problems)
   const keys = readEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
   const logLevel = get('LOG_LEVEL') ?? 'info'
@@ -106,10 +99,7 @@ export function readConfig(env: Environment): Config {
     port,
     publicUrl,
     dataDir,
-    database:
-      databaseUrl === null
-        ? { kind: 'pglite', directory: pgliteDirectory(dataDir) }
-        : { kind: 'postgres', url: databaseUrl },
+    database,
     encryptionKeysSource: keys.source,
     ...providers,
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
@@ -131,16 +121,6 @@ export function withSandboxUrl(config: Config, url: string): Config {
     github: { ...config.github, url, apiUrl: url },
     x: { ...config.x, url, apiUrl: url },
   })
-}
-
-/** Where the embedded database is, in its DATA_DIR. */
-export function pgliteDirectory(dataDir: string): string {
-  return path.join(dataDir, 'pglite')
-}
-
-/** True for an address that DATABASE_URL may be. */
-export function isPostgresUrl(text: string): boolean {
-  return /^postgres(ql)?:\/\//.test(text)
 }
 
 function readVariable(env: Environment, name: string, problems: string[]): string | null {

@@ -39,6 +39,7 @@ const rule: ImportRule = {
         'config.ts',
         'crypto.ts',
         'data-directory.ts',
+        'database-config.ts',
         'encryption-keys.ts',
         'errors.ts',
         'log.ts',

@@ -1,6 +1,7 @@
 // xconnect database: from the embedded database to PostgreSQL, and back.
 import path from 'node:path'
-import { type Config, isPostgresUrl, pgliteDirectory } from '../config.ts'
+import type { Config } from '../config.ts'
+import { type DatabaseConfig, isPostgresUrl, pgliteDirectory } from '../database-config.ts'
 import { checkEncryptionKeys } from '../db/canary.ts'
 import { type Database, openForLong } from '../db/client.ts'
 import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
@@ -12,7 +13,7 @@ export const DATABASE_USAGE = `  xconnect database copy TARGET
                            DATA_DIR. Stop all gateways first. A password can be given as PGPASSWORD`
 
 type Remark = (line: string) => void
-type Place = Config['database']
+type Place = DatabaseConfig
 
 /** Understands what follows `xconnect database`. @returns what carries it out. @throws UsageError */
 export function readDatabaseCommand(

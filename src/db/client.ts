@@ -6,7 +6,7 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
-import type { Config } from '../config.ts'
+import type { DatabaseConfig, PostgresConfig } from '../database-config.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
 import { drizzlePostgres, postgres } from './driver.ts'
@@ -19,7 +19,7 @@ export type Db = PgDatabase<PgQueryResultHKT, typeof tables>
 export type Database = {
   db: Db
   /** What lies under `db`, for the few who need it: migrations and the job queue. */
-  source: { kind: 'postgres'; url: string } | { kind: 'pglite'; client: PGlite }
+  source: PostgresConfig | { kind: 'pglite'; client: PGlite }
   close(): Promise<void>
 }
 
@@ -35,12 +35,12 @@ const POOL_SIZE = 10
 const RECONNECT_SECONDS = 0.2
 
 /** Opens the database that is configured. @throws DirectoryInUseError */
-export async function openDatabase(database: Config['database']): Promise<Database> {
+export async function openDatabase(database: DatabaseConfig): Promise<Database> {
   return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
 }
 
 /** Opens a database for one long piece of work: on PostgreSQL one connection, and no deadlines. @throws DirectoryInUseError */
-export async function openForLong(database: Config['database']): Promise<Database> {
+export async function openForLong(database: DatabaseConfig): Promise<Database> {
   if (database.kind === 'pglite') return openPglite(database.directory)
   const client = openSingleConnection(database.url)
   return {

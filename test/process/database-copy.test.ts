@@ -5,7 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { pgliteDirectory } from '../../src/config.ts'
+import { pgliteDirectory } from '../../src/database-config.ts'
 import { type Database, type Db, openForLong, queryRows } from '../../src/db/client.ts'
 import {
   eventHorizons,
