@@ -1,11 +1,8 @@
-// The edge that is not GraphQL: the legs of both OAuth trips, signing out, health. A route does three things: who is asking, one call
-// of a feature, the shape of the answer.
+// The edge that is not GraphQL. A route does three things: who is asking, one call of a feature, the shape of the response. The routes
+// of both OAuth round trips are in round-trips.ts.
 import { type Context, Hono } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { burnApiToken } from '../auth/api-token.ts'
-import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from '../auth/attempt.ts'
-import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
-import { endSession, startSession } from '../auth/session.ts'
+import { endSession } from '../auth/session.ts'
 import { sessionOf, type Viewer } from '../auth/viewer.ts'
 import { consoleRoutes } from '../console/routes.ts'
 import { isDatabaseOutage } from '../db/deadline.ts'
@@ -13,17 +10,15 @@ import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
-import { readReturnTo } from '../return-to.ts'
-import { finishXConnect, startXConnect } from '../x/connect.ts'
 import type { Problem } from '../x/problems.ts'
 import { TOKEN_PARAMETER } from './bearer.ts'
 import type { HttpEnv } from './guards.ts'
-import { guardCookies, observeRequests, refuseCrossSiteNavigation, securityHeaders, sendToPublicUrl } from './guards.ts'
+import { guardCookies, observeRequests, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
-import { limitByAddress, openMeter, payAsAddress, tellRateLimit } from './limits.ts'
+import { limitByAddress, openMeter, tellRateLimit } from './limits.ts'
 import { refuse, refuseForOutage } from './refuse.ts'
+import { addSignIn, addXConnect } from './round-trips.ts'
 
-const SIGN_IN_COOKIE = 'xconnect_sign_in'
 const FORM = 'application/x-www-form-urlencoded'
 const MAX_FORM_BYTES = 8_192
 const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 }
@@ -65,6 +60,7 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
   addTokenRevocation(app, deps)
   app.use(guardCookies(deps), identify(deps))
   addSignIn(app, deps)
+  addSignOut(app, deps)
   addXConnect(app, deps)
   addGraphql(app, deps, handlers)
   app.notFound(() =>
@@ -107,85 +103,11 @@ function addTokenRevocation(app: Hono<HttpEnv>, deps: Deps): void {
   })
 }
 
-function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
-  const secure = deps.config.publicUrl.startsWith('https:')
-  const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
-
-  app.get('/auth/github', async (c) => {
-    let returnTo: string | null
-    try {
-      await payAsAddress(deps, c, 'sign-in')
-      returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
-    }
-    const { authorizationUrl, browserToken } = await startGithubSignIn(deps, returnTo)
-    // Lax, not Strict: GitHub's redirect back must bring it along.
-    setCookie(c, SIGN_IN_COOKIE, browserToken, {
-      ...cookie,
-      httpOnly: true,
-      sameSite: 'Lax',
-      path: '/',
-      maxAge: ATTEMPT_LIFETIME_SECONDS,
-    })
-    return c.redirect(authorizationUrl, 303)
-  })
-
-  app.get('/auth/github/callback', async (c) => {
-    try {
-      await payAsAddress(deps, c, 'sign-in')
-      const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
-      deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
-      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
-      // A session that an attacker may have planted is not taken over: every sign-in gets its own.
-      const planted = sessionOf(c.var.viewer)
-      if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
-      const { setCookie: session } = await startSession(deps, user.id, c.req.header('user-agent') ?? null)
-      c.header('set-cookie', session, { append: true })
-      return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
-    }
-  })
-
+function addSignOut(app: Hono<HttpEnv>, deps: Deps): void {
   app.post('/auth/sign-out', async (c) => {
     const { setCookie: blank } = await endSession(deps, sessionOf(c.var.viewer)?.session.id ?? null, 'SIGNED_OUT')
     c.header('set-cookie', blank, { append: true })
     return c.redirect('/', 303)
-  })
-}
-
-function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
-  app.get('/auth/x', refuseCrossSiteNavigation(deps), async (c) => {
-    const viewer = sessionOf(c.var.viewer)
-    if (viewer === null) return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
-    try {
-      const { authorizationUrl } = await startXConnect(deps, viewer, {
-        returnTo: c.req.query('returnTo') ?? null,
-        scopes: c.req.query('scopes')?.split(/[\s,]+/) ?? null,
-        expectedUsername: c.req.query('expectedUsername') ?? null,
-        reconnectAccountId: c.req.query('reconnectAccountId') ?? null,
-      })
-      return c.redirect(authorizationUrl, 303)
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
-    }
-  })
-
-  app.get('/auth/x/callback', async (c) => {
-    try {
-      await payAsAddress(deps, c, 'sign-in')
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
-    }
-    const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
-    const code = finished.status === 'failed' ? finished.error.code : null
-    const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
-    return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)
   })
 }
 
@@ -234,20 +156,4 @@ async function readForm({ body }: Request): Promise<URLSearchParams | null> {
     if (bytes > MAX_FORM_BYTES) return null
   }
   return new URLSearchParams(Buffer.concat(chunks).toString())
-}
-
-// A repeated parameter is refused: two readers of one URL may each see another one.
-function readCallback(c: Context): CallbackParameters {
-  const { searchParams } = new URL(c.req.url)
-  const [state, code, error] = ['state', 'code', 'error'].map((name) => searchParams.getAll(name))
-  if (state === undefined || code === undefined || error === undefined)
-    throw new Error('Bug: three names give three lists')
-  if ([state, code, error].some((values) => values.length > 1)) return 'repeated'
-  return { state: state[0] || null, code: code[0] || null, error: error[0] || null }
-}
-
-function outcomeUrl(deps: Deps, returnTo: string | null, outcome: Record<string, string | null>): string {
-  const url = new URL(returnTo ?? '/', deps.config.publicUrl)
-  for (const [name, value] of Object.entries(outcome)) if (value !== null) url.searchParams.set(name, value)
-  return url.href
 }

@@ -1,0 +1,109 @@
+// The routes of the OAuth round trips of both providers: each starts one, or takes the browser back that a provider has sent here.
+import type { Context, Hono } from 'hono'
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from '../auth/attempt.ts'
+import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
+import { endSession, startSession } from '../auth/session.ts'
+import { sessionOf } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { readReturnTo } from '../return-to.ts'
+import { finishXConnect, startXConnect } from '../x/connect.ts'
+import { type HttpEnv, refuseCrossSiteNavigation } from './guards.ts'
+import { payAsAddress } from './limits.ts'
+
+const SIGN_IN_COOKIE = 'xconnect_sign_in'
+
+/** `/auth/github`: signing in by GitHub. */
+export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
+  const secure = deps.config.publicUrl.startsWith('https:')
+  const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
+
+  app.get('/auth/github', async (c) => {
+    let returnTo: string | null
+    try {
+      await payAsAddress(deps, c, 'sign-in')
+      returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+    }
+    const { authorizationUrl, browserToken } = await startGithubSignIn(deps, returnTo)
+    // Lax, not Strict: GitHub's redirect back must bring it along.
+    setCookie(c, SIGN_IN_COOKIE, browserToken, {
+      ...cookie,
+      httpOnly: true,
+      sameSite: 'Lax',
+      path: '/',
+      maxAge: ATTEMPT_LIFETIME_SECONDS,
+    })
+    return c.redirect(authorizationUrl, 303)
+  })
+
+  app.get('/auth/github/callback', async (c) => {
+    try {
+      await payAsAddress(deps, c, 'sign-in')
+      const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
+      deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
+      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
+      // A session that an attacker may have planted is not taken over: every sign-in gets its own.
+      const planted = sessionOf(c.var.viewer)
+      if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
+      const { setCookie: session } = await startSession(deps, user.id, c.req.header('user-agent') ?? null)
+      c.header('set-cookie', session, { append: true })
+      return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+    }
+  })
+}
+
+/** `/auth/x`: connecting an X account. */
+export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
+  app.get('/auth/x', refuseCrossSiteNavigation(deps), async (c) => {
+    const viewer = sessionOf(c.var.viewer)
+    if (viewer === null) return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
+    try {
+      const { authorizationUrl } = await startXConnect(deps, viewer, {
+        returnTo: c.req.query('returnTo') ?? null,
+        scopes: c.req.query('scopes')?.split(/[\s,]+/) ?? null,
+        expectedUsername: c.req.query('expectedUsername') ?? null,
+        reconnectAccountId: c.req.query('reconnectAccountId') ?? null,
+      })
+      return c.redirect(authorizationUrl, 303)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+    }
+  })
+
+  app.get('/auth/x/callback', async (c) => {
+    try {
+      await payAsAddress(deps, c, 'sign-in')
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+    }
+    const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
+    const code = finished.status === 'failed' ? finished.error.code : null
+    const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
+    return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)
+  })
+}
+
+// A repeated parameter is refused: two readers of one URL may each see another one.
+function readCallback(c: Context): CallbackParameters {
+  const { searchParams } = new URL(c.req.url)
+  const [state, code, error] = ['state', 'code', 'error'].map((name) => searchParams.getAll(name))
+  if (state === undefined || code === undefined || error === undefined)
+    throw new Error('Bug: three names give three lists')
+  if ([state, code, error].some((values) => values.length > 1)) return 'repeated'
+  return { state: state[0] || null, code: code[0] || null, error: error[0] || null }
+}
+
+function outcomeUrl(deps: Deps, returnTo: string | null, outcome: Record<string, string | null>): string {
+  const url = new URL(returnTo ?? '/', deps.config.publicUrl)
+  for (const [name, value] of Object.entries(outcome)) if (value !== null) url.searchParams.set(name, value)
+  return url.href
+}
