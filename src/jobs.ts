@@ -6,6 +6,7 @@ import { sweepApiTokens } from './auth/api-token.ts'
 import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
+import { sessionStatements } from './db/session-settings.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import { sweepEvents } from './events.ts'
 import type { Log } from './log.ts'
@@ -74,7 +75,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   const boss = new PgBoss({
     ...(source.kind === 'pglite'
       ? { backend: 'pglite' as const, db: fromPglite(source.client) }
-      : { connectionString: source.url, max: 2, application_name: 'xconnect-gateway-jobs' }),
+      : { connectionString: source.url, max: 2, application_name: 'xconnect-gateway-jobs', onConnect: prepareSession }),
     schema: 'pgboss',
   })
   // Without a listener an outage of the database would end the process.
@@ -108,6 +109,12 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     },
     stop: (withinSeconds) => boss.stop({ graceful: true, timeout: withinSeconds * 1000 }),
   }
+}
+
+// pg-boss hands its options to the pool of `pg`, which awaits this before a new connection is used. The tables that pg-boss creates, and
+// the moments that it reads, depend on these settings too.
+async function prepareSession(client: { query(text: string): Promise<unknown> }): Promise<void> {
+  await client.query(sessionStatements.join('; '))
 }
 
 async function sweep(deps: Deps): Promise<void> {

@@ -65,6 +65,7 @@ export type PostgresAddress = {
 }
 
 export type TestDatabase = {
+  name: string
   url: string
   /** Ends the connections that are left, then drops the database. */
   drop(): Promise<void>
@@ -147,16 +148,51 @@ export async function createDatabase(address: PostgresAddress): Promise<TestData
   const url = new URL(address.adminUrl)
   url.pathname = `/${name}`
   return {
+    name,
     url: url.href,
     drop: () => execute(address.adminUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
   }
 }
 
-type Owner = { uid: number; gid: number }
-type Binaries = { initdb: string; postgres: string }
-type RunningServer = { port: number; process: ChildProcess }
+/** A role without a right that was not granted to it, and the address of a database as it sees it. */
+export type DatabaseRole = {
+  name: string
+  url: string
+  drop(): Promise<void>
+}
 
-async function execute(url: string, ...statements: string[]): Promise<void> {
+/** A role that may log in, and owns the database unless told otherwise. Roles are the cluster's: drop it after its databases. */
+export async function createRole(
+  { adminUrl }: Pick<PostgresAddress, 'adminUrl'>,
+  database: Pick<TestDatabase, 'name'>,
+  { owner = true }: { owner?: boolean } = {},
+): Promise<DatabaseRole> {
+  const name = `role_${randomBytes(8).toString('hex')}`
+  const password = randomBytes(16).toString('hex')
+  await execute(adminUrl, `CREATE ROLE ${name} LOGIN PASSWORD '${password}'`)
+  if (owner) await execute(adminUrl, `ALTER DATABASE ${database.name} OWNER TO ${name}`)
+  const url = new URL(adminUrl)
+  url.pathname = `/${database.name}`
+  url.username = name
+  url.password = password
+  return { name, url: url.href, drop: () => execute(adminUrl, `DROP ROLE IF EXISTS ${name}`) }
+}
+
+/** Defaults of a role or a database, for the sessions that begin afterwards. */
+export async function setDefaults(
+  adminUrl: string,
+  whose: 'role' | 'database',
+  name: string,
+  settings: Record<string, string>,
+): Promise<void> {
+  const statements = Object.entries(settings).map(
+    ([setting, value]) => `ALTER ${whose} ${name} SET ${setting} = '${value}'`,
+  )
+  await execute(adminUrl, ...statements)
+}
+
+/** Statements of the superuser, each by itself, in the database of this address. */
+export async function execute(url: string, ...statements: string[]): Promise<void> {
   const sql = postgres(url, { max: 1, onnotice: () => {} })
   try {
     for (const statement of statements) await sql.unsafe(statement)
@@ -164,6 +200,10 @@ async function execute(url: string, ...statements: string[]): Promise<void> {
     await sql.end()
   }
 }
+
+type Owner = { uid: number; gid: number }
+type Binaries = { initdb: string; postgres: string }
+type RunningServer = { port: number; process: ChildProcess }
 
 async function makeTemplate(
   adminUrl: string,

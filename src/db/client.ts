@@ -10,6 +10,7 @@ import type { DatabaseConfig, PostgresConfig } from '../database-config.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
 import { drizzlePostgres, postgres } from './driver.ts'
+import { sessionSettings } from './session-settings.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -25,6 +26,7 @@ export type Database = {
 
 // A statement that waits longer than this waits for something that is broken; nothing of ours holds a lock across the network.
 const SESSION_SETTINGS = {
+  ...sessionSettings,
   application_name: 'xconnect-gateway',
   statement_timeout: 5_000,
   lock_timeout: 2_000,
@@ -101,7 +103,7 @@ export function openSingleConnection(url: string): Sql {
     max: 1,
     connect_timeout: 5,
     onnotice: () => {},
-    connection: { application_name: SESSION_SETTINGS.application_name },
+    connection: { ...sessionSettings, application_name: SESSION_SETTINGS.application_name },
   })
 }
 

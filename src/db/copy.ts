@@ -118,4 +118,6 @@ async function copySequences(source: Db, target: Db): Promise<void> {
 async function waitAsLongAsItTakes(db: Db): Promise<void> {
   await db.execute(sql`set local statement_timeout = 0`)
   await db.execute(sql`set local idle_in_transaction_session_timeout = 0`)
+  // PostgreSQL 17 and newer have it.
+  await db.execute(sql`select set_config(name, '0', true) from pg_settings where name = 'transaction_timeout'`)
 }

@@ -56,6 +56,8 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>): Pro
     // Held by the session, and so given back even if this process is killed half-way.
     await connection`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
     await connection`set lock_timeout = '10s'`
+    // PostgreSQL 17 and newer have it, and a role can have a default for it.
+    await connection`select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'`
     await migratePostgres(drizzlePostgres(connection), { migrationsFolder })
     const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)

@@ -2,6 +2,7 @@
 // brought it, so that whoever hears of a new connection must look as well.
 import type { Database } from './client.ts'
 import { postgres } from './driver.ts'
+import { sessionSettings } from './session-settings.ts'
 
 /**
  * Calls `heard` for each notification on `channel` with its payload, and with null when some may have been missed. On PostgreSQL over
@@ -19,7 +20,7 @@ export async function hearNotifications(
     connect_timeout: 5,
     // In seconds. Meanwhile whoever waits looks now and then.
     backoff: (tries) => Math.min(2 ** tries / 10, 5) * (0.5 + Math.random() / 2),
-    connection: { application_name: 'xconnect-gateway-events' },
+    connection: { ...sessionSettings, application_name: 'xconnect-gateway-events' },
     onnotice: () => {},
   })
   await client.listen(channel, heard, () => heard(null))
