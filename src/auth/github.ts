@@ -27,13 +27,13 @@ const profileShape = z.object({
 const APP_ERRORS = ['incorrect_client_credentials', 'redirect_uri_mismatch', 'application_suspended']
 
 /**
- * Starts a sign-in. The caller sets `browserToken` as a cookie: only the browser that started can finish
+ * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser that started can finish
  * (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as himself).
  */
 export async function startGithubSignIn(
   deps: Deps,
   returnTo: string | null,
-): Promise<{ authorizationUrl: string; browserToken: string }> {
+): Promise<{ authorizationUrl: string; state: string; browserToken: string }> {
   const browserToken = randomToken()
   const { state, codeVerifier } = await startAttempt(deps, {
     kind: 'GITHUB_SIGN_IN',
@@ -45,6 +45,7 @@ export async function startGithubSignIn(
   const endpoint = `${deps.config.github.url}/login/oauth/authorize`
   return {
     authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes: [] }),
+    state,
     browserToken,
   }
 }

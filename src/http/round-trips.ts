@@ -1,7 +1,6 @@
 // The routes of the OAuth round trips of both providers: each starts one, or takes the browser back that a provider has sent here.
 import type { Context, Hono } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { ATTEMPT_LIFETIME_SECONDS, type CallbackParameters } from '../auth/attempt.ts'
+import type { CallbackParameters } from '../auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
 import { endSession, startSession } from '../auth/session.ts'
 import { sessionOf } from '../auth/viewer.ts'
@@ -11,13 +10,11 @@ import { readReturnTo } from '../return-to.ts'
 import { finishXConnect, startXConnect } from '../x/connect.ts'
 import { type HttpEnv, refuseCrossSiteNavigation } from './guards.ts'
 import { payAsAddress } from './limits.ts'
-
-const SIGN_IN_COOKIE = 'xconnect_sign_in'
+import { createSignInCookies } from './sign-in-cookies.ts'
 
 /** `/auth/github`: signing in by GitHub. */
 export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
-  const secure = deps.config.publicUrl.startsWith('https:')
-  const cookie = secure ? ({ secure: true, prefix: 'host' } as const) : {}
+  const cookies = createSignInCookies(deps.config)
 
   app.get('/auth/github', async (c) => {
     let returnTo: string | null
@@ -28,24 +25,19 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       if (!(error instanceof AppError)) throw error
       return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
     }
-    const { authorizationUrl, browserToken } = await startGithubSignIn(deps, returnTo)
-    // Lax, not Strict: GitHub's redirect back must bring it along.
-    setCookie(c, SIGN_IN_COOKIE, browserToken, {
-      ...cookie,
-      httpOnly: true,
-      sameSite: 'Lax',
-      path: '/',
-      maxAge: ATTEMPT_LIFETIME_SECONDS,
-    })
+    const { authorizationUrl, state, browserToken } = await startGithubSignIn(deps, returnTo)
+    cookies.set(c, state, browserToken)
     return c.redirect(authorizationUrl, 303)
   })
 
   app.get('/auth/github/callback', async (c) => {
     try {
       await payAsAddress(deps, c, 'sign-in')
-      const browserToken = getCookie(c, SIGN_IN_COOKIE, secure ? 'host' : undefined) ?? null
-      deleteCookie(c, SIGN_IN_COOKIE, { ...cookie, path: '/' })
-      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, readCallback(c))
+      const callback = readCallback(c)
+      const state = callback === 'repeated' ? null : callback.state
+      const browserToken = state === null ? null : cookies.get(c, state)
+      if (state !== null && browserToken !== null) cookies.delete(c, state)
+      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, callback)
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       const planted = sessionOf(c.var.viewer)
       if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')

@@ -18,7 +18,7 @@ const VIEWER = '{"query":"{ viewer { login } connectedAccounts { id } }"}'
 const SITES = ['same-origin', 'same-origin', 'same-site', 'cross-site', 'none', '', 'SAME-ORIGIN', ', ']
 const COOKIES = [
   'xconnect_session',
-  'xconnect_sign_in',
+  'xconnect_sign_in_0123456789abcdef',
   '__Host-xconnect_session',
   'auth_session',
   'x',
