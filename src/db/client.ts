@@ -7,6 +7,7 @@ import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
 import type { DatabaseConfig, PostgresConfig } from '../database-config.ts'
+import { judgeCommits } from './commit.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
 import { drizzlePostgres, postgres } from './driver.ts'
@@ -76,7 +77,7 @@ export function openPostgres(url: string): Database {
  */
 export async function openPglite(directory: string | null): Promise<Database> {
   const release = directory === null ? () => {} : holdDirectory(directory)
-  const client = await createPglite(directory)
+  const client = judgeCommits(await createPglite(directory))
   return {
     db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),
     source: { kind: 'pglite', client },

@@ -2,8 +2,14 @@
 // ROLLBACK, is then written to a socket that is null, from a timer where nobody can catch it, or its own first query fails where nobody
 // does: the process ends. A timer that was cancelled is taken for one that will fire: the connection never sends a byte again. The rest
 // of a transaction runs on the next connection, each statement for itself. (github.com/porsager/postgres, issues 1154 and 1208, open.)
+//
+// It also takes any response to COMMIT for success. A server whose transaction has failed answers COMMIT with the command tag
+// ROLLBACK, and keeps nothing. The driver sends COMMIT as a named statement and repeats it when the server does not know that name,
+// as behind a pooler in transaction mode: the first try fails the transaction, the second is answered by ROLLBACK. So COMMIT goes as a
+// simple query, which has no name, and every transaction is judged by its tag.
 // Import the driver from here alone: whoever loads it first gets it unrepaired, and so does everybody after.
 import { registerHooks } from 'node:module'
+import { COMMIT_ROLLED_BACK, COMMIT_ROLLED_BACK_SENTENCE } from './commit.ts'
 
 type Repair = { text: string; by: string; times: number }
 
@@ -24,6 +30,15 @@ const REPAIRS: Record<string, readonly Repair[]> = {
       times: 1,
     },
     { text: 'return fetchArrayTypes()', by: 'return fetchArrayTypes().catch(() => (needsTypes = true))', times: 1 },
+    {
+      text: '\n    final && (final(), final = null)\n',
+      by: `
+    final && (final(), final = null)
+    if (result.command === 'ROLLBACK' && query && !/\\b(?:rollback|abort)\\b/i.test(query.string))
+      errorResponse = Errors.generic('${COMMIT_ROLLED_BACK}', '${COMMIT_ROLLED_BACK_SENTENCE}')
+`,
+      times: 1,
+    },
   ],
   '/postgres/src/index.js': [
     {
@@ -31,6 +46,8 @@ const REPAIRS: Record<string, readonly Repair[]> = {
       by: 'new Promise((_, reject) => connection.onclose = error => (lost = error, reject(error)))',
       times: 1,
     },
+    { text: 'await sql`commit`', by: "await sql.unsafe('commit')", times: 1 },
+    { text: ': sql`rollback`', by: ": sql.unsafe('rollback')", times: 1 },
     {
       text: 'let savepoints = 0\n      , connection',
       by: 'let savepoints = 0\n      , lost\n      , connection',

@@ -1,0 +1,28 @@
+// A server whose transaction has failed answers COMMIT with the command tag ROLLBACK, without an error, and keeps nothing of it. Only
+// the tag COMMIT is success. (PostgreSQL, COMMIT: https://www.postgresql.org/docs/current/sql-commit.html)
+import type { PGlite } from '@electric-sql/pglite'
+
+/** The `code` of the error for a COMMIT that was answered by ROLLBACK. */
+export const COMMIT_ROLLED_BACK = 'COMMIT_ROLLED_BACK'
+export const COMMIT_ROLLED_BACK_SENTENCE =
+  'The database answered COMMIT with ROLLBACK, so that nothing of this transaction was kept'
+
+/** The first byte of a simple query in PostgreSQL's protocol, "Q". */
+const SIMPLE_QUERY = 0x51
+const ENDS_ON_PURPOSE = /\b(?:rollback|abort)\b/i
+
+/**
+ * Makes every COMMIT that PGlite answers by ROLLBACK fail, with COMMIT_ROLLED_BACK as its code. PGlite's own `transaction` does not look.
+ * `driver.ts` does the same for PostgreSQL.
+ */
+export function judgeCommits(client: PGlite): PGlite {
+  const execute = client.execProtocolStream.bind(client)
+  client.execProtocolStream = async (message, options) => {
+    const answers = await execute(message, options)
+    const rolledBack = answers.some((answer) => 'text' in answer && answer.text === 'ROLLBACK')
+    if (rolledBack && message[0] === SIMPLE_QUERY && !ENDS_ON_PURPOSE.test(new TextDecoder().decode(message)))
+      throw Object.assign(new Error(COMMIT_ROLLED_BACK_SENTENCE), { code: COMMIT_ROLLED_BACK })
+    return answers
+  }
+  return client
+}

@@ -1,0 +1,132 @@
+// A pooler, or anything else on the way to PostgreSQL, through which COMMIT is answered by ROLLBACK.
+import { connect, createServer, type Socket } from 'node:net'
+import { sql } from 'drizzle-orm'
+import { expect, onTestFinished, test } from 'vitest'
+import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
+import { apiTokens, sessions, tweets } from '../../src/db/tables.ts'
+import { createTestDatabase } from '../database.ts'
+import { startWorld } from '../harness.ts'
+import { linkAccount } from '../linked-account.ts'
+
+/** A way to the database on which the next commits are turned into rollbacks, whichever protocol they are sent by. */
+async function openUndoing(url: string) {
+  const { port, hostname } = new URL(url)
+  const sockets = new Set<Socket>()
+  let toUndo = 0
+  let undone = 0
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    client.on('data', (bytes) => upstream.write(toUndo > 0 ? undo(bytes) : bytes))
+    upstream.on('data', (bytes) => client.write(bytes))
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => other.destroy())
+    }
+  })
+  function undo(bytes: Buffer): Buffer {
+    // The same length, and PostgreSQL's other word for ROLLBACK.
+    return Buffer.from(
+      bytes.toString('latin1').replaceAll(/(?<![\w ])commit\0/gi, (found) => {
+        if (toUndo === 0) return found
+        toUndo -= 1
+        undone += 1
+        return 'abort \0'
+      }),
+      'latin1',
+    )
+  }
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const listening = server.address()
+  if (listening === null || typeof listening === 'string') throw new Error('Bug: a server on a port has a port')
+  const through = new URL(url)
+  through.port = String(listening.port)
+  onTestFinished(async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return {
+    url: through.href,
+    undoNext: (count: number) => {
+      toUndo = count
+      undone = 0
+    },
+    undone: () => undone,
+  }
+}
+
+async function openDatabaseThroughIt() {
+  const database = await createTestDatabase('postgres')
+  onTestFinished(() => database.remove())
+  return openUndoing(database.environment.DATABASE_URL ?? '')
+}
+
+async function openWorldThroughIt() {
+  const way = await openDatabaseThroughIt()
+  const world = await startWorld({ DATABASE_URL: way.url })
+  onTestFinished(() => world.close())
+  return { way, world }
+}
+
+test.each([1, 2, 3])('a post that is acknowledged is stored, with the first %i commits undone', async (count) => {
+  const { way, world } = await openWorldThroughIt()
+  const account = await linkAccount(world)
+  way.undoNext(count)
+  const posted = await account.post('Is it there?').catch(() => null)
+  expect(way.undone()).toBeGreaterThan(0)
+  way.undoNext(0)
+  const rows = await world.db().select().from(tweets)
+  const sent = world.sandbox.control.tweets()
+  if (posted?.tweet?.status === 'POSTED') {
+    expect(rows).toEqual([expect.objectContaining({ status: 'POSTED', xTweetId: posted.tweet.xTweetId })])
+  }
+  // Nothing is at X that no row knows of.
+  expect(sent.map(({ id }) => id)).toEqual(rows.flatMap(({ xTweetId }) => xTweetId ?? []))
+})
+
+test('an API token whose secret is shown is stored, and one that could not be stored is not shown', async () => {
+  const { way, world } = await openWorldThroughIt()
+  const person = await world.signedIn()
+  const create = () => person.api('create-api-token', { input: { name: 'a program', scopes: ['tweets:read'] } })
+  way.undoNext(1)
+  await expect(create()).rejects.toThrow('Something broke on our side')
+  expect([way.undone(), await world.db().$count(apiTokens)]).toEqual([1, 0])
+  await create()
+  expect(await world.db().$count(apiTokens)).toBe(1)
+})
+
+test('nobody is signed in by a session that was not stored', async () => {
+  const { way, world } = await openWorldThroughIt()
+  const before = await world.db().$count(sessions)
+  way.undoNext(1)
+  const person = world.browser()
+  await person.signIn('mara-holt').catch(() => {})
+  expect(way.undone()).toBe(1)
+  const viewer = await person.api<{ viewer: unknown }>('viewer').then(
+    (answer) => answer.viewer,
+    () => null,
+  )
+  expect(await world.db().$count(sessions)).toBe(before + (viewer === null ? 0 : 1))
+})
+
+test.each([
+  ['the pool', openPostgres],
+  ['a connection of its own', (url: string) => ({ client: openSingleConnection(url) })],
+])('on %s every transaction is judged, and the connection goes on', async (_, open) => {
+  const way = await openDatabaseThroughIt()
+  const opened = open(way.url)
+  onTestFinished(() => ('db' in opened ? opened.close() : opened.client.end()))
+  const execute = async (text: string) =>
+    'db' in opened ? opened.db.execute(sql.raw(text)) : opened.client.unsafe(text)
+  const write = (what: string) =>
+    'db' in opened
+      ? opened.db.transaction((db) => db.execute(sql.raw(`insert into written values ('${what}')`)))
+      : opened.client.begin((client) => client.unsafe(`insert into written values ('${what}')`))
+  await execute('create table written (what text)')
+  way.undoNext(1)
+  await expect(write('lost')).rejects.toThrow('answered COMMIT with ROLLBACK')
+  await write('kept')
+  expect(Array.from(Object(await execute('select what from written')))).toEqual([{ what: 'kept' }])
+})
