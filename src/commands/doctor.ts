@@ -3,6 +3,7 @@ import type { Config } from '../config.ts'
 import { explainMissingKey, findMissingKey } from '../db/canary.ts'
 import { type Database, queryRows } from '../db/client.ts'
 import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
+import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { callProvider, noBreaker } from '../outbound.ts'
 
 export const DOCTOR_USAGE =
@@ -36,12 +37,10 @@ export async function examine(config: Config, database: Database): Promise<Findi
 
 async function examineDatabase(config: Config, database: Database): Promise<Finding[]> {
   const seconds = await readDatabaseClock(database).catch(reasonOf)
-  if (seconds instanceof Error)
-    return [
-      { name: 'Database', state: 'FAIL', detail: explainUnreachable(database, seconds) },
-      { name: 'Tables', state: 'not checked', detail: 'the database comes first' },
-      { name: 'Encryption keys', state: 'not checked', detail: 'the database comes first' },
-    ]
+  if (seconds instanceof Error) return unusable(explainUnreachable(database, seconds))
+  // The embedded database is none that an operator has set up.
+  const problem = database.source.kind === 'pglite' ? null : judgeServer(await readServerFacts(database.db))
+  if (problem !== null) return unusable(problem.sentence)
   return [
     await look('Database', async () =>
       describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`),
@@ -53,6 +52,14 @@ async function examineDatabase(config: Config, database: Database): Promise<Find
       return 'up to date'
     }),
     await examineKeys(config, database),
+  ]
+}
+
+function unusable(detail: string): Finding[] {
+  return [
+    { name: 'Database', state: 'FAIL', detail },
+    { name: 'Tables', state: 'not checked', detail: 'the database comes first' },
+    { name: 'Encryption keys', state: 'not checked', detail: 'the database comes first' },
   ]
 }
 

@@ -89,7 +89,7 @@ export async function openPglite(directory: string | null): Promise<Database> {
 }
 
 /** The rows of a query that Drizzle has no words for: postgres.js gives a list of them, PGlite an object with one. */
-export async function queryRows(db: Db, query: SQL): Promise<Record<string, unknown>[]> {
+export async function queryRows(db: Pick<Db, 'execute'>, query: SQL): Promise<Record<string, unknown>[]> {
   return rowsShape.parse(await db.execute(query))
 }
 

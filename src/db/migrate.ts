@@ -7,6 +7,7 @@ import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import { StartError } from '../errors.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 import { drizzlePostgres } from './driver.ts'
+import { assertUsableServer } from './server-check.ts'
 
 /** The database was migrated by a newer release than this one. */
 export class DatabaseTooNewError extends StartError {
@@ -38,6 +39,7 @@ const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 /**
  * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
  * @throws DatabaseUnreachableError
+ * @throws UnusableServerError when the server or the database in it cannot hold the tables; nothing was changed then.
  * @throws DatabaseTooNewError when the tables are ahead of the code.
  */
 export async function migrateDatabase({ source }: Pick<Database, 'source'>): Promise<void> {
@@ -53,6 +55,7 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>): Pro
     await connection`select 1`.catch((error) => {
       throw new DatabaseUnreachableError(source.url, error)
     })
+    await assertUsableServer(drizzlePostgres(connection))
     // Held by the session, and so given back even if this process is killed half-way.
     await connection`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
     await connection`set lock_timeout = '10s'`
