@@ -159,6 +159,31 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
   }
 }
 
+const PURPOSE_HEADERS = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz']
+
+/**
+ * Refuses what nobody has asked for on purpose: HEAD, and what a browser fetches ahead of a click (Fetch, section "Sec-Purpose"; Purpose,
+ * X-Purpose and X-Moz of older ones). A GET of a round trip starts it or takes it to its end, so that its response can't be got ready.
+ * A browser discards a refused response, and asks anew at the click.
+ * @param methodsOf the methods that a path has.
+ */
+export function refuseSpeculation(methodsOf: (path: string) => string[]): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    if (PURPOSE_HEADERS.some((name) => /^\s*(prefetch|preview)\b/i.test(c.req.header(name) ?? ''))) {
+      const message = 'A sign-in is not fetched ahead of the click that asks for it. Open this address itself.'
+      return refuse(403, { code: 'FORBIDDEN', message })
+    }
+    if (c.req.method !== 'HEAD') return next()
+    const methods = methodsOf(c.req.path)
+    if (methods.length === 0) return c.notFound()
+    return refuse(
+      405,
+      { code: 'BAD_USER_INPUT', message: 'HEAD does nothing here. Use a method that Allow names.' },
+      { allow: methods.join(', ') },
+    )
+  }
+}
+
 /** For a GET that starts something: only from our own pages, a listed origin's, or the address bar. */
 export function refuseCrossSiteNavigation(deps: Deps): MiddlewareHandler<HttpEnv> {
   const trusted = [deps.config.publicUrl, ...deps.config.allowedOrigins]

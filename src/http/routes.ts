@@ -13,7 +13,7 @@ import type { Meter } from '../rate-limit.ts'
 import type { Problem } from '../x/problems.ts'
 import { TOKEN_PARAMETER } from './bearer.ts'
 import type { HttpEnv } from './guards.ts'
-import { guardCookies, observeRequests, securityHeaders, sendToPublicUrl } from './guards.ts'
+import { guardCookies, observeRequests, refuseSpeculation, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import { limitByAddress, openMeter, tellRateLimit } from './limits.ts'
 import { refuse, refuseForOutage } from './refuse.ts'
@@ -54,6 +54,9 @@ export function createRoutes(deps: Deps, handlers: Handlers): Hono<HttpEnv> {
       return c.json({ status: 'not ready' }, 503)
     }
   })
+  const methodsOf = (path: string) =>
+    app.routes.filter((route) => route.path === path && route.method !== 'ALL').map(({ method }) => method)
+  app.use('/auth/*', refuseSpeculation(methodsOf))
   app.use(sendToPublicUrl(deps))
   // Before anybody is identified: the pages and their files are the same for all, and no cookie may ride on what caches keep.
   app.route('/', consoleRoutes(deps))

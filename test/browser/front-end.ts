@@ -1,0 +1,33 @@
+// A front end of somebody's own: pages on an origin that the gateway lists in ALLOWED_ORIGINS.
+import { createServer, type OutgoingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type FrontEnd = AsyncDisposable & {
+  origin: string
+  /** From now on there is this page at this path. */
+  addPage(path: string, html: string, headers?: OutgoingHttpHeaders): string
+}
+
+/** Starts one. @param hostname the name by which browsers call it: `localhost` is another site than 127.0.0.1. */
+export async function startFrontEnd(hostname: '127.0.0.1' | 'localhost' = '127.0.0.1'): Promise<FrontEnd> {
+  const pages = new Map<string, { html: string; headers: OutgoingHttpHeaders }>()
+  const server = createServer((request, response) => {
+    const page = pages.get(new URL(request.url ?? '', 'http://front-end').pathname)
+    if (page === undefined) return response.writeHead(404).end()
+    return response.writeHead(200, { 'content-type': 'text/html', ...page.headers }).end(page.html)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const origin = `http://${hostname}:${port}`
+  return {
+    origin,
+    addPage: (path, html, headers = {}) => {
+      pages.set(path, { html: `<!doctype html><title>Front end</title>${html}`, headers })
+      return `${origin}${path}`
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
