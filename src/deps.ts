@@ -58,7 +58,11 @@ export type Deps = {
   targets: Targets
   /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
   rotations: Map<string, Promise<RotationOutcome>>
+  /** False while the process is ending, when a new pair might not be written any more. */
+  mayRefresh(): boolean
   eventStreams: EventStreams
+  /** How many lines of this process's log were dropped because nobody took them. */
+  droppedLogLines(): number
 }
 
 /** How an attempt at rotating an account's tokens ended for whoever asked for it. */

@@ -10,12 +10,13 @@ import { hearNotifications } from './db/notifications.ts'
 import { type Clock, type Deps, systemClock } from './deps.ts'
 import { explainListenError } from './errors.ts'
 import { createEventStreams, EVENTS_CHANNEL } from './event-streams.ts'
-import { createJobQueue, type JobQueue } from './jobs.ts'
+import { createJobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { type Running, shutDown, within } from './shutdown.ts'
 import { createTargets, type Targets } from './targets.ts'
 import { productionTiming, type Timing } from './timing.ts'
-import { createFanOut, type FanOut } from './webhooks/fan-out.ts'
+import { createFanOut } from './webhooks/fan-out.ts'
 
 /** A gateway that listens. */
 export type Gateway = {
@@ -32,18 +33,10 @@ export type GatewayParts = {
   timing?: Timing
   breakers?: Breakers
   targets?: Targets
+  droppedLogLines?: () => number
 }
 
-// A load balancer needs a moment to see that /readyz says no.
-const LOAD_BALANCER_SECONDS = 5
-// One call to X with its commit, and then some. With all that follows it stays below the 60 s that the README asks for.
-const REQUESTS_SECONDS = 25
-// To ask, for a client that has just connected; and for the last answer to leave.
-const QUIET_CONNECTION_SECONDS = 2
-const LAST_ANSWER_SECONDS = 1
-const JOBS_SECONDS = 10
-const ROTATIONS_SECONDS = 10
-const CLOSE_SECONDS = 5
+const CLOSE_SECONDS = 2
 
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
@@ -55,9 +48,10 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const queue = createJobQueue(database, log)
   const close = async () => {
     const closing = [database.close(), outbound.close(), targets.close()]
-    await Promise.all(closing.map((work) => within(log, CLOSE_SECONDS, work)))
+    await Promise.all(closing.map((work) => within(log, 'connections', CLOSE_SECONDS, work)))
   }
   let hearing = async () => {}
+  let mayRefresh = true
   try {
     await migrateDatabase(database)
     await checkEncryptionKeys(database.db, config.encryptionKeys)
@@ -72,7 +66,9 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       jobs: queue.jobs,
       targets,
       rotations: new Map(),
+      mayRefresh: () => mayRefresh,
       eventStreams: createEventStreams(timing.streamLife),
+      droppedLogLines: parts.droppedLogLines ?? (() => 0),
     }
     await queue.start(deps)
     const fanOut = createFanOut(deps)
@@ -83,22 +79,29 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     let stopping: Promise<void> | null = null
-    const stop = async () => {
-      await drain(app, server, deps, queue, fanOut)
-      await within(log, CLOSE_SECONDS, hearing())
-      await close()
+    const running: Running = {
+      app,
+      server,
+      queue,
+      fanOut,
+      eventStreams: deps.eventStreams,
+      rotations: deps.rotations,
+      endRefreshes: () => {
+        mayRefresh = false
+      },
+      close: () => Promise.all([within(log, 'notifications', CLOSE_SECONDS, hearing()), close()]),
     }
     return {
       port,
       stop: () => {
-        stopping ??= stop()
+        stopping ??= shutDown(running, { log, production: config.production })
         return stopping
       },
     }
   } catch (error) {
     // The port may be taken only after the jobs have begun.
-    await within(log, CLOSE_SECONDS, hearing())
-    await within(log, CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
+    await within(log, 'notifications', CLOSE_SECONDS, hearing())
+    await within(log, 'jobs', CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
     await close()
     throw error
   }
@@ -124,43 +127,5 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
       ({ port }) => resolve({ server, port }),
     )
     server.once('error', (error) => reject(explainListenError(error, config.port, 'Set PORT to a free one.')))
-  })
-}
-
-async function drain(app: App, server: ServerType, deps: Deps, queue: JobQueue, fanOut: FanOut): Promise<void> {
-  app.drain()
-  if (deps.config.production) await pause(LOAD_BALANCER_SECONDS)
-  await within(deps.log, REQUESTS_SECONDS, finishRequests(app, server, deps))
-  await within(deps.log, JOBS_SECONDS, fanOut.end())
-  await within(deps.log, JOBS_SECONDS, queue.stop(JOBS_SECONDS))
-  // A rotation may have outlived the request that asked for it; what it brings must still be written.
-  await within(deps.log, ROTATIONS_SECONDS, Promise.allSettled(deps.rotations.values()))
-  if ('closeAllConnections' in server) server.closeAllConnections()
-}
-
-// Node does not count as idle a connection on which nothing was ever asked, as browsers keep them ready: it would hold up the end.
-async function finishRequests(app: App, server: ServerType, deps: Deps): Promise<void> {
-  // They would last for many minutes yet. Their clients come back elsewhere, where they were.
-  deps.eventStreams.finishAll()
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  if ('closeIdleConnections' in server) server.closeIdleConnections()
-  await Promise.race([closed, pause(QUIET_CONNECTION_SECONDS)])
-  // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
-  await app.settled()
-  await Promise.race([closed, pause(LAST_ANSWER_SECONDS)])
-}
-
-// A database that is frozen must not keep the process from ending, nor one that is gone the rest from being finished.
-async function within(log: Log, seconds: number, work: Promise<unknown>): Promise<void> {
-  try {
-    await Promise.race([work, pause(seconds)])
-  } catch (error) {
-    log.error({ error }, 'Something could not be stopped cleanly')
-  }
-}
-
-function pause(seconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, seconds * 1000).unref()
   })
 }

@@ -24,6 +24,8 @@ export type JobQueue = {
   jobs: Jobs
   /** Creates its own tables if need be, and starts working. */
   start(deps: Deps): Promise<void>
+  /** Takes no more jobs; those under way go on, and more can be queued. */
+  pause(): Promise<void>
   /** Waits for the jobs under way, for up to `withinSeconds`. */
   stop(withinSeconds: number): Promise<void>
 }
@@ -106,6 +108,9 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         attempt(deps, 'sweep', () => sweep(deps)),
       )
       await boss.schedule('sweep', '* * * * *')
+    },
+    pause: async () => {
+      for (const name of [...Object.keys(queues), 'sweep']) await boss.offWork(name, { wait: false })
     },
     stop: (withinSeconds) => boss.stop({ graceful: true, timeout: withinSeconds * 1000 }),
   }

@@ -1,4 +1,5 @@
 import pino, { type DestinationStream, type Logger } from 'pino'
+import { openLogOutput } from './log-output.ts'
 import { redact, redactText } from './redaction.ts'
 
 /** The process's logger: one JSON object a line. */
@@ -12,7 +13,7 @@ export type DocumentNotes = { operation: string | null; fields: readonly string[
  * blanked, and addresses are cut at their query.
  * @param destination where lines go; standard output unless told otherwise.
  */
-export function createLog(level: string, destination?: DestinationStream): Log {
+export function createLog(level: string, destination: DestinationStream = openLogOutput()): Log {
   const options: pino.LoggerOptions = {
     level,
     base: undefined,
@@ -26,7 +27,7 @@ export function createLog(level: string, destination?: DestinationStream): Log {
       },
     },
   }
-  const log = destination === undefined ? pino(options) : pino(options, destination)
+  const log = pino(options, destination)
   // What a child is given for all its lines does not pass the hook.
   const { child } = log
   return Object.assign(log, {

@@ -4,6 +4,7 @@ import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts
 import { holdDirectory } from './db/directory.ts'
 import { explainListenError, StartError } from './errors.ts'
 import { createLog } from './log.ts'
+import { openLogOutput } from './log-output.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './memory-exposure.ts'
 import { endOnSignals } from './signals.ts'
 
@@ -11,7 +12,8 @@ async function main(): Promise<void> {
   keepEnvironmentOutOfReports()
   const environment = loadEnvironment()
   const asked = readConfig(environment)
-  const log = createLog(asked.logLevel)
+  const output = openLogOutput()
+  const log = createLog(asked.logLevel, output)
   const exposing = findExposingOptions(process.execArgv, environment)
   if (asked.production && exposing.length > 0)
     log.warn(
@@ -23,11 +25,11 @@ async function main(): Promise<void> {
   const { startGateway } = await import('./gateway.ts')
   const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked, asked.sandbox)
   const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
-  const gateway = await startGateway(config, log)
+  const gateway = await startGateway(config, log, { droppedLogLines: output.droppedLines })
   // Whoever collects the log of a production expects one JSON object a line.
   if (config.production) log.info({ publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
   else announce(config, sandbox?.url ?? null)
-  endOnSignals(log, () => Promise.all([gateway.stop(), sandbox?.close()]))
+  endOnSignals(log, output, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
 
 // Imported only when wanted: in production none of it is loaded.

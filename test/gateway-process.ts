@@ -1,6 +1,6 @@
 // A gateway as an operator runs it: a process of its own, told everything by its environment.
 import { vi } from 'vitest'
-import { type Program, startProgram } from './program.ts'
+import { type Program, type Streams, startProgram } from './program.ts'
 
 export type GatewayProcess = Omit<Program, 'printed'> & {
   /** Until it answers that it is ready. @throws Error with what it printed, when it ends instead. */
@@ -8,8 +8,8 @@ export type GatewayProcess = Omit<Program, 'printed'> & {
 }
 
 /** Starts `src/main.ts` with this environment and nothing else. */
-export function startGatewayProcess(environment: Record<string, string>): GatewayProcess {
-  const program = startProgram('src/main.ts', environment)
+export function startGatewayProcess(environment: Record<string, string>, streams: Streams = {}): GatewayProcess {
+  const program = startProgram('src/main.ts', environment, [], streams)
   return {
     ...program,
     ready: (url) =>

@@ -24,6 +24,7 @@ const rule: ImportRule = {
   layers: [
     { places: ['main.ts', 'cli.ts'], together: false },
     { places: ['gateway.ts'], together: false },
+    { places: ['shutdown.ts'], together: false },
     { places: ['commands/'], together: false },
     { places: ['app.ts'], together: false },
     { places: ['http/routes.ts', 'graphql/'], together: false },
@@ -43,6 +44,7 @@ const rule: ImportRule = {
         'encryption-keys.ts',
         'errors.ts',
         'log.ts',
+        'log-output.ts',
         'memory-exposure.ts',
         'outbound.ts',
         'rate-limit-policies.ts',
@@ -66,6 +68,7 @@ const rule: ImportRule = {
     { name: 'undici', importers: ['outbound.ts', 'targets.ts'] },
     { name: 'ipaddr.js', importers: ['targets.ts'] },
     { name: 'pino', importers: ['log.ts'] },
+    { name: 'sonic-boom', importers: ['log-output.ts'] },
     { name: 'postgres', importers: ['db/'] },
     { name: '@electric-sql/*', importers: ['db/'] },
     // Edges know nothing of SQL.
@@ -78,7 +81,7 @@ const rule: ImportRule = {
       name: 'hono',
       importers: ['app.ts', 'http/', 'console/', 'sandbox/', 'auth/session.ts'],
     },
-    { name: '@hono/*', importers: ['gateway.ts', 'sandbox/'] },
+    { name: '@hono/*', importers: ['gateway.ts', 'shutdown.ts', 'sandbox/'] },
     { name: 'dataloader', importers: ['graphql/'] },
     { name: 'tlds', importers: ['x/', 'sandbox/'] },
     { name: '@twemoji/parser', importers: ['x/'] },

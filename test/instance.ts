@@ -47,7 +47,9 @@ export function openInstance(world: World) {
     },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     rotations: new Map(),
+    mayRefresh: () => true,
     eventStreams: createEventStreams(productionTiming.streamLife),
+    droppedLogLines: () => 0,
   }
   const app = createApp(deps)
 

@@ -4,6 +4,9 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { vi } from 'vitest'
 
+/** Where the program's two streams lead: to the test, or to this file descriptor. */
+export type Streams = { stdout?: number; stderr?: number }
+
 export type Program = {
   /** What it has printed so far, on both streams. */
   output(): string
@@ -15,18 +18,25 @@ export type Program = {
   stop(): Promise<number | NodeJS.Signals>
   /** Ends it with no chance to tidy up, and waits. */
   kill(): Promise<number | NodeJS.Signals>
+  /** Sends a signal, and does not wait. */
+  signal(name: NodeJS.Signals): void
 }
 
 /** Starts a file, named from our root, with this environment and nothing else. */
-export function startProgram(file: string, environment: Record<string, string>, options: string[] = []): Program {
+export function startProgram(
+  file: string,
+  environment: Record<string, string>,
+  options: string[] = [],
+  { stdout = 'pipe', stderr = 'pipe' }: { [Stream in keyof Streams]: Streams[Stream] | 'pipe' } = {},
+): Program {
   const child = spawn(process.execPath, [file, ...options], {
     cwd: path.join(import.meta.dirname, '..'),
     env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', stdout, stderr],
   })
   const chunks: string[] = []
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
+    stream?.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
   const output = () => chunks.join('')
   const ended = once(child, 'close').then(() => child.exitCode ?? child.signalCode ?? 'SIGKILL')
   return {
@@ -47,5 +57,6 @@ export function startProgram(file: string, environment: Record<string, string>, 
       child.kill('SIGKILL')
       return ended
     },
+    signal: (name) => void child.kill(name),
   }
 }

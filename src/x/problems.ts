@@ -5,8 +5,11 @@ import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { APP } from './limits.ts'
 
+const LOG_LINES_DROPPED =
+  'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
+
 /** A problem of the whole deployment, not of one account. */
-export type Problem = { code: ErrorCode; since: Date | null; detail: string }
+export type Problem = { code: ErrorCode | 'LOG_LINES_DROPPED'; since: Date | null; detail: string }
 
 /** The problems that stand. */
 export async function listProblems(deps: Deps): Promise<Problem[]> {
@@ -23,6 +26,7 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     .where(and(eq(xBlocks.subject, APP), gt(xBlocks.until, deps.clock.sqlNow())))
   const problems = blocks.map(({ errorCode }) => describe(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', null))
   if (last?.event === 'X_CREDENTIALS_REJECTED') problems.push(describe('X_CREDENTIALS_REJECTED', last.at))
+  if (deps.droppedLogLines() > 0) problems.push({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
   return problems
 }
 

@@ -178,6 +178,8 @@ function startRotation(
   version: number,
   accessTokenEnded: boolean,
 ): Promise<RotationOutcome> {
+  // The refresh token stays as it is for the next process, or another instance.
+  if (!deps.mayRefresh()) return Promise.resolve({ kind: 'failed', error: new AppError('REFRESH_IN_PROGRESS') })
   const rotation = rotateTokens(deps, account, version, accessTokenEnded).finally(() =>
     deps.rotations.delete(account.id),
   )

@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config.ts'
 import { StartError } from '../../src/errors.ts'
 import { startGateway } from '../../src/gateway.ts'
 import { createLog } from '../../src/log.ts'
+import { openLogOutput } from '../../src/log-output.ts'
 import { endOnSignals } from '../../src/signals.ts'
 import type { Timing } from '../../src/timing.ts'
 
@@ -14,9 +15,10 @@ process.channel?.unref()
 const timing: Timing = JSON.parse(process.argv[2] ?? '')
 try {
   const config = readConfig(process.env)
-  const log = createLog(config.logLevel)
+  const output = openLogOutput()
+  const log = createLog(config.logLevel, output)
   const gateway = await startGateway(config, log, { timing })
-  endOnSignals(log, () => gateway.stop())
+  endOnSignals(log, output, () => gateway.stop())
   process.send?.('ready')
   // Most of these processes never end by themselves, when it would be written.
   flushCompileCache()

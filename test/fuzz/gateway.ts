@@ -47,8 +47,10 @@ export async function openFuzzGateway() {
     jobs: { enqueue: async () => {} },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
     rotations: new Map(),
+    mayRefresh: () => true,
     // A stream ends by itself at once, so that its answer can be read to the end.
     eventStreams: createEventStreams(0.01),
+    droppedLogLines: () => 0,
   }
   const app = createApp(deps)
   const [user] = await deps.db.insert(users).values({ githubId: 1, login: 'fuzzed' }).returning()

@@ -1,0 +1,102 @@
+// The end of a process that is stopped as Kubernetes stops it: SIGTERM, and SIGKILL 30 s later.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { type Arena, openArena } from '../chaos/arena.ts'
+import { productionPace } from '../chaos/fast-timing.ts'
+import type { Slot } from '../chaos/fleet.ts'
+import { type Link, linkAccounts } from '../chaos/links.ts'
+import { createRandomness } from '../chaos/randomness.ts'
+import { readOperation } from '../operations.ts'
+
+const GRACE_MS = 30_000
+const POST = { method: 'POST', path: '/2/tweets' }
+const REFRESH = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } }
+
+let arena: Arena
+let slot: Slot
+let link: Link
+beforeEach(async () => {
+  arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
+  await arena.fleet.startAll()
+  const [linked] = await linkAccounts(arena, 1)
+  const [started] = arena.fleet.slots
+  if (linked === undefined || started === undefined) throw new Error('Bug: one of each was asked for')
+  link = linked
+  slot = started
+})
+afterEach(async () => {
+  await arena.server.thaw()
+  await arena[Symbol.asyncDispose]()
+})
+
+type Posted = { data: { postTweet: { userErrors: { code: string; retryable: boolean }[] } } }
+
+async function post(text: string): Promise<Posted | null> {
+  const { accountId, cookie } = link
+  const response = await fetch(`${slot.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', cookie, 'sec-fetch-site': 'same-origin' },
+    body: JSON.stringify({ query: readOperation('post-tweet'), variables: { input: { text, accountId } } }),
+  }).catch(() => null)
+  return response === null ? null : ((await response.json().catch(() => null)) as Posted | null)
+}
+
+/** Stops the gateway. The exit code, or SIGKILL where it took longer than Kubernetes waits. */
+async function stopLikeKubernetes(): Promise<number | NodeJS.Signals | null | undefined> {
+  const child = slot.process
+  const timer = setTimeout(() => child?.kill('SIGKILL'), GRACE_MS)
+  await arena.fleet.terminate(slot)
+  clearTimeout(timer)
+  return child?.signalCode ?? child?.exitCode
+}
+
+const refreshes = () => arena.sandbox.control.countTokenCalls('refresh_token')
+const posts = () => arena.sandbox.control.countReceived(POST)
+const isAsked = (count: () => number) => vi.waitFor(() => expect(count()).toBeGreaterThan(0), 20_000)
+
+/** As two hours later: the next post needs a new access token. */
+async function endAccessToken(): Promise<void> {
+  arena.sandbox.control.expireAccessToken(link.username)
+  await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp()`
+}
+
+test('SIGTERM ends the process within 30 s, with the database frozen and X silent', async () => {
+  arena.sandbox.control.inject({ kind: 'hang', match: POST, times: null })
+  arena.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 2_000, match: REFRESH })
+  await endAccessToken()
+  const posting = post('On its way while the process is stopped')
+  await isAsked(refreshes)
+  // The pair that X issues now cannot be written.
+  await arena.server.freeze()
+  expect(await stopLikeKubernetes()).toBe(0)
+  await posting
+})
+
+test('a new pair of tokens that X issues after SIGTERM is written, while everything else hangs', async () => {
+  const before = arena.sandbox.control.grants(link.username).at(-1)?.refreshToken
+  arena.sandbox.control.inject({ kind: 'hang', match: POST, times: null })
+  arena.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 8_000, match: REFRESH })
+  await endAccessToken()
+  const posting = post('Never answered')
+  await isAsked(refreshes)
+  expect(await stopLikeKubernetes()).toBe(0)
+  await posting
+  expect(arena.sandbox.control.grants(link.username).at(-1)?.refreshToken).not.toBe(before)
+  const [row] = await arena.sql`select version, lease_id, state from oauth_tokens`
+  expect(row).toMatchObject({ version: 2, lease_id: null, state: 'ACTIVE' })
+  // The next process posts with it, and asks for no other.
+  arena.sandbox.control.clearFaults()
+  await arena.fleet.start(slot)
+  expect((await post('Written by the next process'))?.data.postTweet.userErrors).toEqual([])
+  expect(refreshes()).toBe(1)
+})
+
+test('no refresh is begun when there may be no time to write what comes of it', async () => {
+  // X refuses the access token at a time when the process has been ending for a while.
+  arena.sandbox.control.inject({ kind: 'delay', milliseconds: 8_000, match: POST })
+  arena.sandbox.control.inject({ kind: 'problem', name: 'unauthorized', match: POST })
+  const posting = post('Refused with 401')
+  await isAsked(posts)
+  expect(await stopLikeKubernetes()).toBe(0)
+  expect((await posting)?.data.postTweet.userErrors).toMatchObject([{ code: 'REFRESH_IN_PROGRESS', retryable: true }])
+  expect(refreshes()).toBe(0)
+})
