@@ -130,6 +130,11 @@ export const errorCodes = {
     sentence:
       'The events that followed this cursor are not all kept any more. Read connectedAccounts and tweets to see how things stand, then go on without a cursor.',
   },
+  STREAM_ENDED: {
+    retry: 'later',
+    sentence:
+      'This stream has ended, as each does after a quarter of an hour and when an instance stops. Nothing is wrong: open it again, after the last cursor that you got.',
+  },
   TOO_MANY_STREAMS: {
     retry: 'later',
     sentence:

@@ -92,8 +92,9 @@ export function createEventStreams(lifeSeconds: number): EventStreams {
 }
 
 /**
- * Opens a stream: what has happened since `after`, then what happens, each event once and in order. It ends by itself after a while,
- * and when the process is to end; with UNAUTHENTICATED when its owner may look no more.
+ * Opens a stream: what has happened since `after`, then what happens, each event once and in order.
+ * It ends with STREAM_ENDED after a while and when the process is to end, and with UNAUTHENTICATED
+ * when its owner may look no more.
  * @throws AppError TOO_MANY_STREAMS, EVENTS_MISSED
  */
 export async function followEvents(deps: Deps, following: Following): Promise<AsyncIterableIterator<Event>> {
@@ -102,11 +103,13 @@ export async function followEvents(deps: Deps, following: Following): Promise<As
   try {
     // A cursor that cannot be resumed from is refused while there is still an answer to refuse it in.
     if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, inverted: false })
-    const events = readOn(deps, stream, following, after ?? (await getLastPosition(deps)))
+    let hasLeft = false
+    const events = readOn(deps, stream, following, after ?? (await getLastPosition(deps)), () => hasLeft)
     const iterator: AsyncIterableIterator<Event> = {
       next: () => events.next(),
       // The client has hung up. What waits inside is woken first: it would keep the stream's place until then.
       return: () => {
+        hasLeft = true
         stream.end()
         return events.return(undefined)
       },
@@ -124,6 +127,7 @@ async function* readOn(
   stream: EventStream,
   { reader, filter, isAllowed }: Following,
   start: number,
+  hasLeft: () => boolean,
 ): AsyncGenerator<Event, undefined> {
   const { streamRecheck } = deps.timing
   let position = start
@@ -149,6 +153,8 @@ async function* readOn(
       }
       if (page.length === 0) await stream.wait(streamRecheck)
     }
+    // To GraphQL clients a stream that only completes has told everything: none of them comes back.
+    if (!hasLeft()) throw new AppError('STREAM_ENDED')
   } finally {
     stream.end()
   }

@@ -110,10 +110,12 @@ export async function readEvents(
   return found.map((event) => ({ ...event, position: event.position ?? 0 }))
 }
 
-/** The position of the newest event: what is new comes after it. */
+/** The position of the newest event, kept or deleted since: what is new comes after it. */
 export async function getLastPosition(deps: Deps): Promise<number> {
-  const [last] = await deps.db.select({ position: max(events.position) }).from(events)
-  return last?.position ?? 0
+  const kept = deps.db.select({ position: max(events.position) }).from(events)
+  const deleted = deps.db.select({ position: max(eventHorizons.position) }).from(eventHorizons)
+  const [last] = await queryRows(deps.db, sql`select greatest((${kept}), (${deleted}), 0)::text as position`)
+  return Number(last?.position ?? 0)
 }
 
 /** Deletes events that are older than we keep them, and notes up to where. */

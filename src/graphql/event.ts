@@ -8,6 +8,7 @@ import {
   type EventFilter,
   type EventReader,
   type EventType,
+  getLastPosition,
   listEvents,
 } from '../events.ts'
 import { builder } from './builder.ts'
@@ -101,21 +102,30 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
+      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters: \`endCursor\` is there also while nothing has happened. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ACCOUNT_ID }),
       },
       complexity: pageComplexity,
-      resolve: (_, args, context) =>
-        resolvePage(args, writeEventCursor, ({ before, after, limit, inverted }) =>
-          listEvents(context.deps, readerOf(context), readFilter(args), {
-            after: after === undefined ? null : readEventCursor(after, 'after'),
-            before: before === undefined ? null : readEventCursor(before, 'before'),
-            limit,
-            inverted,
-          }),
-        ),
+      resolve: async (_, args, context) => {
+        const list = () =>
+          resolvePage(args, writeEventCursor, ({ before, after, limit, inverted }) =>
+            listEvents(context.deps, readerOf(context), readFilter(args), {
+              after: after === undefined ? null : readEventCursor(after, 'after'),
+              before: before === undefined ? null : readEventCursor(before, 'before'),
+              limit,
+              inverted,
+            }),
+          )
+        const page = await list()
+        if (page.edges.length > 0 || page.pageInfo.endCursor !== null) return page
+        // Before listing again: an event in between is on that page, or comes after this position.
+        const position = await getLastPosition(context.deps)
+        const again = await list()
+        if (again.edges.length > 0) return again
+        return { ...again, pageInfo: { ...again.pageInfo, endCursor: writeEventCursor({ position }) } }
+      },
     },
     EventConnectionRef,
     EventEdgeRef,
@@ -126,13 +136,13 @@ builder.subscriptionField('events', (t) =>
   t.field({
     type: EventEdgeRef,
     authScopes: { scope: 'events:read', operator: 'events:read' },
-    description: `What \`events\` lists, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream completes by itself after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
+    description: `What \`events\` lists, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
       accountId: t.arg.id({ description: ACCOUNT_ID }),
       after: t.arg.string({
         description:
-          'A cursor, of this stream or of the query: begin with what came after it. Default: with what is new.',
+          'A cursor, of this stream or of the query: begin with what came after it. Default: with what is new; take the `endCursor` of the query instead where nothing may be missed.',
       }),
     },
     subscribe: (_, args, context) => {
@@ -162,7 +172,7 @@ function readFilter(args: { types?: readonly EventType[] | null; accountId?: str
   return { types: args.types ?? null, accountId: args.accountId ?? null }
 }
 
-function writeEventCursor({ position }: Event): string {
+function writeEventCursor({ position }: Pick<Event, 'position'>): string {
   return Buffer.from(`event:${position}`).toString('base64url')
 }
 

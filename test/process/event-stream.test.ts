@@ -87,6 +87,6 @@ test('SIGTERM completes the streams, also one whose client reads nothing, and en
   await arena.fleet.terminate(slot)
   expect(performance.now() - startedAt).toBeLessThan(MOMENT_MS)
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
-  for (const stream of streams) expect(await stream.ended).toEqual({ completed: true, codes: [] })
+  for (const stream of streams) expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
   await deaf.body?.cancel().catch(() => {})
 })

@@ -40,7 +40,7 @@ test('finds out by itself what has happened', async () => {
   await world.db().execute(sql`alter table events enable trigger events_placed`)
 })
 
-test('completes after its time, and nothing is wrong', async () => {
+test('ends after its time with an error that says so', async () => {
   const stream = await openStream(world.url, cookieOf(await newPerson(world)))
-  expect(await stream.ended).toEqual({ completed: true, codes: [] })
+  expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
 })

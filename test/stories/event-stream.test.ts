@@ -192,7 +192,7 @@ describe('a stream ends', () => {
     const startedAt = performance.now()
     await world.restart()
     expect(performance.now() - startedAt).toBeLessThan(15_000)
-    for (const stream of open) expect(await stream.ended).toEqual({ completed: true, codes: [] })
+    for (const stream of open) expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
     await account.post()
     await arrives(await follow(account.person, { after: open[0]?.cursor() }), ['TWEET_POSTED'])
   })

@@ -1,0 +1,109 @@
+/** GraphQL clients that people use follow events over the ends of streams, of gateways and of connections. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Arena, openArena } from '../chaos/arena.ts'
+import { productionPace } from '../chaos/fast-timing.ts'
+import { type Link, linkAccounts } from '../chaos/links.ts'
+import { createRandomness } from '../chaos/randomness.ts'
+import { type Program, startProgram } from '../program.ts'
+import { readReadmeBlock } from '../readme.ts'
+
+const LIFE_SECONDS = 2
+const ROUNDS = 3
+
+let arena: Arena
+let link: Link
+beforeAll(async () => {
+  const timing = { ...productionPace.timing, streamLife: LIFE_SECONDS, streamRecheck: 1 }
+  arena = await openArena({ processes: 1, pace: { ...productionPace, timing }, random: createRandomness(1) })
+  await arena.fleet.startAll()
+  const [first] = await linkAccounts(arena, 1)
+  if (first === undefined) throw new Error('Bug: one link was asked for')
+  link = first
+})
+afterAll(() => arena[Symbol.asyncDispose]())
+
+async function ask<Data>(query: string, variables: Record<string, unknown>): Promise<Data> {
+  const response = await fetch(`${arena.publicUrl}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
+    body: JSON.stringify({ query, variables }),
+  })
+  const { data, errors } = await response.json()
+  if (errors) throw new Error(JSON.stringify(errors))
+  return data
+}
+
+async function post(text: string): Promise<string> {
+  const { postTweet } = await ask<{ postTweet: { tweet: { id: string } } }>(
+    'mutation ($input: PostTweetInput!) { postTweet(input: $input) { tweet { id } } }',
+    { input: { text, accountId: link.accountId } },
+  )
+  return postTweet.tweet.id
+}
+
+async function makeToken(): Promise<{ id: string; secret: string }> {
+  const { createApiToken } = await ask<{ createApiToken: { secret: string; apiToken: { id: string } } }>(
+    'mutation ($input: CreateApiTokenInput!) { createApiToken(input: $input) { secret apiToken { id } } }',
+    { input: { name: 'follower', scopes: ['events:read'] } },
+  )
+  return { id: createApiToken.apiToken.id, secret: createApiToken.secret }
+}
+
+/** The ids of the tweets that the program has told of, in its order. */
+const told = (program: Program) =>
+  program
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line))
+    .filter(({ type }) => type === 'TWEET_POSTED')
+    .map(({ tweetId }) => tweetId)
+
+const countStreams = () => arena.fleet.readLogs().split('"operation":"Follow"').length - 1
+
+describe.each([
+  ['graphql-sse', "from 'graphql-sse'"],
+  ['urql', "from '@urql/core'"],
+])('the program of the README with %s', (name, marker) => {
+  const file = `test/examples/follow-with-${name}.ts`
+
+  test('is the one in the README', () => {
+    const text = readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8')
+    expect(readReadmeBlock('ts', marker)).toBe(text)
+  })
+
+  test('misses nothing and tells nothing twice while its streams end and the gateway is restarted and killed', async () => {
+    const [slot] = arena.fleet.slots
+    if (slot === undefined) throw new Error('Bug: one process was asked for')
+    const token = await makeToken()
+    const before = countStreams()
+    const program = startProgram(file, { GATEWAY_URL: arena.publicUrl, TOKEN: token.secret })
+    await expect.poll(countStreams, { timeout: 30_000 }).toBeGreaterThan(before)
+    // A stream that ends before it has told anything is resumed where it began.
+    await expect.poll(countStreams, { timeout: 30_000 }).toBeGreaterThan(before + 1)
+    const posted: string[] = []
+    for (let round = 0; round < ROUNDS; round++) {
+      for (let number = 0; number < 5; number++) {
+        posted.push(await post(`${name} ${round} ${number}`))
+        await sleep((LIFE_SECONDS * 1000) / 4)
+      }
+      if (round === 1) await arena.fleet.terminate(slot)
+      if (round === 2) await arena.fleet.kill(slot)
+      if (round > 0) await arena.fleet.start(slot)
+      posted.push(await post(`${name} ${round} after the start`))
+    }
+    await expect.poll(() => told(program), { timeout: 60_000, interval: 100 }).toEqual(posted)
+    // Each of several streams has told a part of it.
+    expect(countStreams() - before).toBeGreaterThan(ROUNDS + 2)
+    // What ends for good ends the program.
+    await ask('mutation ($input: RevokeApiTokenInput!) { revokeApiToken(input: $input) { userErrors { code } } }', {
+      input: { id: token.id },
+    })
+    expect(await program.ended).toBe(1)
+    expect(program.output()).toMatch(/session or API token|API token/)
+    expect(told(program)).toEqual(posted)
+  })
+})
