@@ -1,7 +1,7 @@
 // What integrators may see of a user: nothing, until the user says otherwise. A user who shows nothing, one who has linked nothing, and
 // none at all are the same here, by one query each time.
 import { and, asc, desc, eq, exists, gt, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
-import { connectedAccounts, type linkVisibilities, users } from './db/tables.ts'
+import { connectedAccounts, type linkVisibilities, loginKey, users } from './db/tables.ts'
 import { type Deps, transaction } from './deps.ts'
 import { recordEvent } from './events.ts'
 
@@ -109,7 +109,7 @@ export async function listLinkedUsers(
 function isIt(key: UserKey): SQL | undefined {
   if ('githubId' in key) return eq(users.githubId, key.githubId)
   // As GitHub compares logins. One that was lost leads to nobody: whose it is now has not signed in, or is found by their own row.
-  return and(eq(sql`lower(${users.login})`, key.githubLogin.toLowerCase()), isNull(users.loginLostAt))
+  return and(eq(loginKey(users.login), loginKey(sql`${key.githubLogin}::text`)), isNull(users.loginLostAt))
 }
 
 type Row = { user: Pick<typeof users.$inferSelect, keyof typeof user>; account: LinkedAccount }

@@ -1,7 +1,7 @@
 import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { randomToken, sha256 } from '../crypto.ts'
-import { users } from '../db/tables.ts'
+import { loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { callProvider, readJson, storableText } from '../outbound.ts'
@@ -89,18 +89,13 @@ async function signIn(
 function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
   const { id: githubId, login } = profile
   return transaction(deps, async (deps) => {
+    const key = loginKey(sql`${login}::text`)
     // One sign-in by one login at a time: of two at once, one could not know of the other.
-    await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext(${`login:${login.toLowerCase()}`}))`)
+    await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext('login:' || ${key}))`)
     await deps.db
       .update(users)
       .set({ loginLostAt: deps.clock.sqlNow() })
-      .where(
-        and(
-          eq(sql`lower(${users.login})`, login.toLowerCase()),
-          ne(users.githubId, githubId),
-          isNull(users.loginLostAt),
-        ),
-      )
+      .where(and(eq(loginKey(users.login), key), ne(users.githubId, githubId), isNull(users.loginLostAt)))
     const values = { login, loginLostAt: null, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
     const [user] = await deps.db
       .insert(users)

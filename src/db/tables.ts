@@ -1,5 +1,5 @@
 // Every table: what a row means, who writes it, who deletes it. Rules live here as constraints; code handles their violation.
-import { sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import {
   type AnyPgColumn,
   bigint,
@@ -22,6 +22,14 @@ const id = () => uuid().primaryKey().defaultRandom()
 const oneOf = (column: AnyPgColumn, values: readonly string[]) => sql`${column} in (${listed(values)})`
 const allOf = (column: AnyPgColumn, values: readonly string[]) => sql`${column} <@ array[${listed(values)}]`
 const listed = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(', '))
+
+/**
+ * The form in which two logins of GitHub are compared: A to Z in lower case, whatever the database's collation. Under a Turkish one
+ * lower('I') is a letter that JavaScript's "i" is not. Let PostgreSQL lower both sides, so that no second rule has to agree with this.
+ */
+export function loginKey(login: SQLWrapper): SQL<string> {
+  return sql<string>`lower(${login} collate "C")`
+}
 
 export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
 export const attemptStatuses = ['PENDING', 'SUCCEEDED', 'FAILED'] as const
@@ -102,7 +110,7 @@ export const users = pgTable(
   },
   (table) => [
     // GitHub compares logins without case.
-    uniqueIndex('users_login').on(sql`lower(${table.login})`).where(sql`${table.loginLostAt} is null`),
+    uniqueIndex('users_login').on(loginKey(table.login)).where(sql`${table.loginLostAt} is null`),
     check('users_link_visibility', oneOf(table.linkVisibility, linkVisibilities)),
   ],
 )
