@@ -5,7 +5,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import { queryRows } from './db/client.ts'
 import { connectedAccounts, grantRevocations, tweets, webhookDeliveries, webhookEndpoints } from './db/tables.ts'
 import { type Deps, type JobName, sqlIn, transaction } from './deps.ts'
-import { MAX_READS } from './tweet-outcome.ts'
+import { MAX_READS } from './tweet-reconciliation.ts'
 import { enqueueDelivery } from './webhooks/fan-out.ts'
 import { REVOCATION_WORTH_SECONDS } from './x/revocation.ts'
 

@@ -9,6 +9,7 @@ import { AppError, errorCodes, isErrorCode } from './errors.ts'
 import { recordEvent } from './events.ts'
 import { spendPoints } from './rate-limit.ts'
 import { logOutcome, type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
+import { MAX_READS } from './tweet-reconciliation.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
@@ -20,6 +21,8 @@ export type PostTweetInput = XTweetRequest & { accountId: string | null; idempot
 
 const WAIT_POLL_MILLISECONDS = 100
 const MAX_KEY_LENGTH = 255
+const GIVEN_UP =
+  'X did not tell whether it posted this, and the timeline does not show for certain that it did or did not. Look for it at x.com. If it is not there, post it under another idempotency key.'
 // subscription_type of accounts that may post long.
 const PREMIUM = ['Basic', 'Premium', 'PremiumPlus']
 
@@ -30,10 +33,11 @@ export function maxTweetLength(account: Pick<ConnectedAccount, 'subscriptionType
 
 /** Why a tweet failed or is unknown; null for one that did not. */
 export function tweetError(tweet: Tweet): AppError | null {
-  if (tweet.errorCode === null) return null
-  return isErrorCode(tweet.errorCode)
-    ? new AppError(tweet.errorCode, { retryAt: tweet.retryAt })
-    : new AppError('INTERNAL')
+  const { errorCode, retryAt } = tweet
+  if (errorCode === null) return null
+  if (!isErrorCode(errorCode)) return new AppError('INTERNAL')
+  const isGivenUp = tweet.status === 'UNKNOWN' && tweet.settleReads >= MAX_READS
+  return new AppError(errorCode, { retryAt, ...(isGivenUp && { detail: GIVEN_UP }) })
 }
 
 /**
@@ -207,6 +211,8 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
       .set({
         status: 'PENDING',
         attempt: earlier.attempt + 1,
+        // What was looked for was the sending before.
+        settleReads: 0,
         claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
         sentAt: null,
         errorCode: null,

@@ -8,6 +8,7 @@ const features = [
   'x/',
   'tweets.ts',
   'tweet-outcome.ts',
+  'tweet-reconciliation.ts',
   'events.ts',
   'webhooks/',
   'event-streams.ts',

@@ -6,6 +6,7 @@ import { createGzip } from 'node:zlib'
 import type { FaultKind, PlantedFault } from './faults.ts'
 import { parseJson } from './parameters.ts'
 import { answerProblem, findProblem } from './problems.ts'
+import { inVocabulary } from './vocabulary.ts'
 import type { World } from './world.ts'
 
 export type Answer = { status: number; headers: [string, string][]; body: Buffer }
@@ -119,7 +120,7 @@ async function madeUp(fault: { status: number; body?: unknown; headers?: Record<
 async function problemAnswer(world: World, fault: FaultKind & { kind: 'problem' | 'problemAfter' }): Promise<Answer> {
   const problem = findProblem(fault.name)
   if (problem === null) throw new Error(`Bug: the problem ${fault.name} was planted and does not exist`)
-  const answer = await readAnswer(answerProblem(problem))
+  const answer = await readAnswer(await inVocabulary(world.switches.vocabulary, answerProblem(problem)))
   const reset = String(Math.ceil(world.clock.now() / 1000) + 900)
   const limits = { 'x-rate-limit-limit': '100', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': reset }
   const headers = fault.name === 'too-many-requests' ? { ...limits, ...fault.headers } : (fault.headers ?? {})

@@ -4,7 +4,8 @@ import { findProblem } from './problems.ts'
 import type { LimitName } from './rate-limits.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
 import type { Grant, XAccount } from './state.ts'
-import { storeTweet } from './tweet-store.ts'
+import { editTweet, storeTweet } from './tweet-store.ts'
+import type { Vocabulary } from './vocabulary.ts'
 import { findAccount, findAccountById, type ReplayMode, type World } from './world.ts'
 import { createAccount } from './x-authorize.ts'
 
@@ -36,8 +37,12 @@ export type TweetView = {
   text: string
   createdAt: number
   inReplyToTweetId: string | null
+  /** Names that X shows in front of the text. */
+  repliesToNames: string[]
   replySettings: string
   madeWithAi: boolean
+  /** Ids of the versions before an edit. */
+  earlierIds: string[]
   deleted: boolean
 }
 
@@ -149,6 +154,26 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       })
       save()
       return id
+    },
+    /** As its author does in X's own app; returns the new version's id. */
+    editTweet(id: string, text: string): string {
+      const tweet = world.tweets.byId.get(id)
+      if (tweet === undefined || tweet.deleted) throw new Error(`The sandbox has no tweet ${id}.`)
+      const edited = editTweet(world, tweet, text)
+      save()
+      return edited.id
+    },
+    /** What X calls a tweet in field names and refusals: "tweet" at first, "post" since 2026. */
+    setVocabulary(vocabulary: Vocabulary): void {
+      world.switches.vocabulary = vocabulary
+    },
+    /** Whether a long post comes with its whole text where that is asked for; otherwise there is only the cut one. */
+    setShowsNotes(on: boolean): void {
+      world.switches.showsNotes = on
+    },
+    /** Whether a reply says which tweet it replies to where that is asked for. */
+    setShowsReferences(on: boolean): void {
+      world.switches.showsReferences = on
     },
     /** Cuts the account's next consents down to these scopes; null lifts it. */
     grantScopes(username: string, scopes: string[] | null): void {

@@ -71,9 +71,13 @@ const tweetSchema = z.object({
   urls: z.array(z.object({ start: z.number(), end: z.number(), url: z.string(), expandedUrl: z.string() })),
   createdAt: z.number(),
   inReplyToTweetId: z.string().nullable(),
+  /** Names that X puts in front of a reply's text. Tweets of an older state file have none. */
+  repliesToNames: z.array(z.string()).default([]),
   replySettings: z.string(),
   madeWithAi: z.boolean(),
   poll: z.object({ options: z.array(z.string()), durationMinutes: z.number() }).nullable(),
+  /** Ids of the versions before an edit, oldest first. */
+  earlierIds: z.array(z.string()).default([]),
   deleted: z.boolean(),
 })
 

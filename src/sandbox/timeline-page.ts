@@ -87,7 +87,8 @@ export function accountBadges(author: XAccount): PageContent {
 function showText(tweet: StoredTweet): PageContent {
   const characters = [...tweet.text]
   const parts: PageContent[] = []
-  let position = 0
+  // A person does not see the names in front of a reply.
+  let position = tweet.repliesToNames.map((name) => `@${name} `).join('').length
   for (const link of tweet.urls) {
     parts.push(html`${decodeEntities(characters.slice(position, link.start).join(''))}`)
     parts.push(

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { State, StoredTweet, XAccount } from './state.ts'
-import { countWeighted, encodeText } from './tweet-text.ts'
+import { countWeighted, dropInvisible, encodeText, mentionsIn } from './tweet-text.ts'
 import type { World } from './world.ts'
 
 export type TweetIndex = { byId: Map<string, StoredTweet>; newestByText: Map<string, StoredTweet> }
@@ -17,6 +17,8 @@ export type NewTweet = {
 // visible, and lets the same good-morning go out every day. A deleted tweet stops counting.
 const DUPLICATE_WINDOW_MILLISECONDS = 24 * 60 * 60 * 1000
 
+const MAX_PLAIN_LENGTH = 280
+
 const TWITTER_EPOCH = 1_288_834_974_657n
 
 export function createTweetIndex(state: State): TweetIndex {
@@ -27,18 +29,19 @@ export function createTweetIndex(state: State): TweetIndex {
 
 export function storeTweet(world: World, account: XAccount, fresh: NewTweet): StoredTweet {
   const id = nextTweetId(world)
-  const { text, urls } = encodeText(fresh.text, id)
+  const repliesToNames = namesInFront(world, account, fresh)
   const tweet: StoredTweet = {
     id,
     accountId: account.id,
     sentText: fresh.text,
-    text,
-    urls,
+    ...shownText(fresh.text, repliesToNames, id),
     createdAt: world.clock.now(),
     inReplyToTweetId: fresh.inReplyToTweetId,
+    repliesToNames,
     replySettings: fresh.replySettings,
     madeWithAi: fresh.madeWithAi,
     poll: fresh.poll,
+    earlierIds: [],
     deleted: false,
   }
   world.state.tweets.push(tweet)
@@ -46,9 +49,32 @@ export function storeTweet(world: World, account: XAccount, fresh: NewTweet): St
   return tweet
 }
 
-export function isDuplicate(world: World, account: XAccount, text: string): boolean {
+/** As the author does in X's own app within the hour: the new version has an id and a moment of its own, and replaces the old one. */
+export function editTweet(world: World, tweet: StoredTweet, text: string): StoredTweet {
+  const id = nextTweetId(world)
+  const edited: StoredTweet = {
+    ...tweet,
+    id,
+    sentText: text,
+    ...shownText(text, tweet.repliesToNames, id),
+    createdAt: world.clock.now(),
+    earlierIds: [...tweet.earlierIds, tweet.id],
+  }
+  tweet.deleted = true
+  world.state.tweets.push(edited)
+  indexTweet(world.tweets, edited)
+  return edited
+}
+
+/** Judged with the names in front, so that the same thanks may go to two people. */
+export function isDuplicate(
+  world: World,
+  account: XAccount,
+  fresh: Pick<NewTweet, 'text' | 'inReplyToTweetId'>,
+): boolean {
   if (!world.switches.refusesDuplicates) return false
-  const earlier = world.tweets.newestByText.get(textKey(account.id, text))
+  const names = namesInFront(world, account, fresh)
+  const earlier = world.tweets.newestByText.get(textKey(account.id, names, fresh.text))
   if (earlier === undefined || earlier.deleted) return false
   return world.clock.now() < earlier.createdAt + DUPLICATE_WINDOW_MILLISECONDS
 }
@@ -71,7 +97,12 @@ export function tweetsOf(world: World, accountId: string): StoredTweet[] {
 export function fitsLength(account: XAccount, text: string): boolean {
   // Longer posts come with every tier, Basic included (X Help, "About X Premium").
   const long = account.subscriptionType !== 'None'
-  return countWeighted(text) <= (long ? 25_000 : 280)
+  return countWeighted(text) <= (long ? 25_000 : MAX_PLAIN_LENGTH)
+}
+
+/** A long post, which X shows cut. */
+export function isLong(text: string): boolean {
+  return countWeighted(text) > MAX_PLAIN_LENGTH
 }
 
 // A snowflake: milliseconds since Twitter's epoch, then 22 bits, which are odd here: a client that reads ids as numbers
@@ -86,9 +117,39 @@ function nextTweetId(world: World): string {
 
 function indexTweet(index: TweetIndex, tweet: StoredTweet): void {
   index.byId.set(tweet.id, tweet)
-  index.newestByText.set(textKey(tweet.accountId, tweet.sentText), tweet)
+  index.newestByText.set(textKey(tweet.accountId, tweet.repliesToNames, tweet.sentText), tweet)
 }
 
-function textKey(accountId: string, text: string): string {
-  return `${accountId} ${text.normalize('NFC').trim()}`
+function textKey(accountId: string, names: readonly string[], text: string): string {
+  return `${accountId} ${names.join(' ')} ${dropInvisible(text).normalize('NFC').trim()}`
+}
+
+// X puts the people that a reply answers in front of its text: the author, and whom the tweet names. Not the one who replies, and
+// nobody whom the text begins with already.
+function namesInFront(
+  world: World,
+  account: XAccount,
+  { text, inReplyToTweetId }: Pick<NewTweet, 'text' | 'inReplyToTweetId'>,
+): string[] {
+  const target = inReplyToTweetId === null ? undefined : world.tweets.byId.get(inReplyToTweetId)
+  if (target === undefined) return []
+  const author = world.state.accounts.find(({ id }) => id === target.accountId)
+  const leading = mentionsIn(/^(?:\s*@\w+)*/.exec(text)?.[0] ?? '')
+  const known = new Set([account.username.toLowerCase(), ...leading])
+  const names: string[] = []
+  for (const name of [author?.username ?? '', ...mentionsIn(target.text)]) {
+    if (name === '' || known.has(name.toLowerCase())) continue
+    known.add(name.toLowerCase())
+    names.push(name)
+  }
+  return names
+}
+
+function shownText(text: string, names: readonly string[], id: string): Pick<StoredTweet, 'text' | 'urls'> {
+  const encoded = encodeText(dropInvisible(text), id)
+  const front = names.map((name) => `@${name} `).join('')
+  return {
+    text: front + encoded.text,
+    urls: encoded.urls.map((url) => ({ ...url, start: url.start + front.length, end: url.end + front.length })),
+  }
 }

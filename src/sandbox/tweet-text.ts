@@ -7,6 +7,8 @@ import tlds from 'tlds' with { type: 'json' }
  */
 const URL_WEIGHT = 23
 const EMOJI_WEIGHT = 2
+// With the ellipsis and the link about 280.
+const CUT_AFTER = 254
 
 const TOP_LEVEL_DOMAINS = new Set<string>(tlds)
 const URL_CANDIDATE =
@@ -29,6 +31,15 @@ export function countWeighted(written: string): number {
 /** U+FFFE, U+FEFF and U+FFFF are refused; so is half a surrogate pair, which is no text at all. */
 export function hasForbiddenCharacters(text: string): boolean {
   return /[\uFFFE\uFEFF\uFFFF]/.test(text) || !text.isWellFormed()
+}
+
+/**
+ * Characters that nobody sees and that X does not keep: controls but for tab and line ends, soft hyphens, zero-width spaces and
+ * joiners of words. Joiners within emoji and the marks of writing directions stay.
+ */
+export function dropInvisible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is those that are meant.
+  return text.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u200B\u2060-\u2064]/g, '')
 }
 
 /** `$ABC` symbols: a self-serve app may post one. */
@@ -59,6 +70,28 @@ export function encodeText(
     position = found.end
   }
   return { text: encoded + encodeEntities(text.slice(position)), urls }
+}
+
+/**
+ * How a long post is shown where only `text` is read: cut short, with an ellipsis and a link to the whole.
+ * @param shown the whole, with its links.
+ */
+export function cutText(
+  shown: { text: string; urls: { start: number; end: number; url: string; expandedUrl: string }[] },
+  tweetId: string,
+): typeof shown {
+  const characters = [...shown.text]
+  const straddling = shown.urls.find(({ start, end }) => start < CUT_AFTER && end > CUT_AFTER)
+  // Not within an entity either.
+  const kept = characters
+    .slice(0, straddling?.start ?? CUT_AFTER)
+    .join('')
+    .replace(/&[a-z]{0,3}$/, '')
+  const urls = shown.urls.filter(({ end }) => end <= [...kept].length)
+  const expandedUrl = `https://x.com/i/web/status/${tweetId}`
+  const url = shortLink(expandedUrl, tweetId, shown.urls.length)
+  const start = [...kept].length + 2
+  return { text: `${kept}… ${url}`, urls: [...urls, { start, end: start + url.length, url, expandedUrl }] }
 }
 
 function findUrls(text: string): FoundUrl[] {

@@ -3,6 +3,7 @@ import { ACCESS_TOKEN_SECONDS, createGrantIndex, type GrantIndex } from './grant
 import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import type { State, XAccount } from './state.ts'
 import { createTweetIndex, type TweetIndex } from './tweet-store.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 export type ReplayMode = 'kill-family' | 'invalid-request'
 
@@ -28,6 +29,12 @@ export type World = {
     accessTokenSeconds: number
     /** Whether the same text is refused a second time. */
     refusesDuplicates: boolean
+    /** Whether X calls a tweet "Tweet" or "Post", in field names and in refusals. */
+    vocabulary: Vocabulary
+    /** Whether a text that is cut comes with its whole in `note_tweet`. */
+    showsNotes: boolean
+    /** Whether a reply names what it replies to, by `referenced_tweets`. */
+    showsReferences: boolean
     /** Scopes that the next consents of an account are cut down to, by account id. */
     scopeLimits: Map<string, string[]>
   }
@@ -48,6 +55,9 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
       rotationKillsAccessToken: false,
       accessTokenSeconds: ACCESS_TOKEN_SECONDS,
       refusesDuplicates: true,
+      vocabulary: 'tweet',
+      showsNotes: true,
+      showsReferences: true,
       scopeLimits: new Map(),
     },
   }

@@ -3,6 +3,7 @@ import { findGrantByAccessToken } from './grants.ts'
 import { API_PROBLEMS, answerProblem, type Problem } from './problems.ts'
 import type { EndpointLimit } from './rate-limits.ts'
 import type { XAccount } from './state.ts'
+import { inVocabulary } from './vocabulary.ts'
 import { findAccountById, type World } from './world.ts'
 
 export const READ_SCOPES = ['tweet.read', 'users.read']
@@ -24,7 +25,10 @@ export function xEndpoint(
     if (grant === null || caller === null) return answerProblem(API_PROBLEMS.unauthorized)
     const { allowed, headers } = world.rateLimits.take(rule.limit, caller.id, world.clock.now())
     const refusal = allowed ? standingRefusal(rule.scopes, grant.scopes, caller) : API_PROBLEMS['too-many-requests']
-    const response = refusal === null ? await act(c, caller) : answerProblem(refusal)
+    const response = await inVocabulary(
+      world.switches.vocabulary,
+      refusal === null ? await act(c, caller) : answerProblem(refusal),
+    )
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
     return response
   }

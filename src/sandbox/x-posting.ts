@@ -4,7 +4,7 @@ import { mediaType, parseJson } from './parameters.ts'
 import { API_PROBLEMS, answerProblem, invalidRequest, type Problem } from './problems.ts'
 import type { XAccount } from './state.ts'
 import { findVisibleTweet, fitsLength, isDuplicate, storeTweet } from './tweet-store.ts'
-import { countCashtags, hasForbiddenCharacters, mentionsIn } from './tweet-text.ts'
+import { countCashtags, dropInvisible, hasForbiddenCharacters, mentionsIn } from './tweet-text.ts'
 import type { World } from './world.ts'
 import { answerData, WRITE_SCOPES, xEndpoint } from './x-endpoint.ts'
 
@@ -63,11 +63,15 @@ export function addXPosting(app: Hono, world: World): void {
       const body = readBody(c.req.header('content-type') ?? null, await c.req.text())
       if ('status' in body) return answerProblem(body)
       const text = body.text ?? ''
-      const refusal = judgeReply(world, caller, body) ?? judgeText(world, caller, text)
+      const inReplyToTweetId = body.reply?.in_reply_to_tweet_id ?? null
+      const refusal =
+        judgeReply(world, caller, body) ??
+        judgeText(caller, text) ??
+        (isDuplicate(world, caller, { text, inReplyToTweetId }) ? API_PROBLEMS['duplicate-content'] : null)
       if (refusal !== null) return answerProblem(refusal)
       const tweet = storeTweet(world, caller, {
         text,
-        inReplyToTweetId: body.reply?.in_reply_to_tweet_id ?? null,
+        inReplyToTweetId,
         replySettings: body.reply_settings ?? 'everyone',
         madeWithAi: body.made_with_ai ?? false,
         poll: body.poll ? { options: body.poll.options, durationMinutes: body.poll.duration_minutes } : null,
@@ -92,7 +96,7 @@ function judgeShape(body: PostBody): Problem | null {
   const exclusive = ['poll', 'quote_tweet_id', 'direct_message_deep_link', 'media', 'card_uri'] as const
   const used = exclusive.filter((field) => body[field] !== undefined)
   if (used.length > 1) return invalidRequest(`Only one of [${used.join(', ')}] can be given.`, {})
-  if (body.media === undefined && (body.text ?? '').trim() === '') return API_PROBLEMS['invalid-request']
+  if (body.media === undefined && dropInvisible(body.text ?? '').trim() === '') return API_PROBLEMS['invalid-request']
   if (hasForbiddenCharacters(body.text ?? '')) return invalidRequest('$.text: contains invalid characters', {})
   // Nothing is ever uploaded to the sandbox, so no media id is anybody's.
   if (body.media !== undefined) return API_PROBLEMS['invalid-media']
@@ -112,9 +116,8 @@ function judgeReply(world: World, caller: XAccount, body: PostBody): Problem | n
   return isOwn || mentioned ? null : API_PROBLEMS['reply-not-allowed']
 }
 
-function judgeText(world: World, caller: XAccount, text: string): Problem | null {
-  if (!fitsLength(caller, text) || countCashtags(text) > 1) return API_PROBLEMS['not-permitted']
-  return isDuplicate(world, caller, text) ? API_PROBLEMS['duplicate-content'] : null
+function judgeText(caller: XAccount, text: string): Problem | null {
+  return !fitsLength(caller, text) || countCashtags(text) > 1 ? API_PROBLEMS['not-permitted'] : null
 }
 
 function sentence(error: z.ZodError): string {

@@ -2,7 +2,8 @@ import type { Context, Hono } from 'hono'
 import { API_PROBLEMS, answerProblem, invalidRequest, notFound, notVisible, type Problem } from './problems.ts'
 import type { StoredTweet, XAccount } from './state.ts'
 import { readPage } from './timeline-query.ts'
-import { findVisibleTweet, tweetsOf } from './tweet-store.ts'
+import { findVisibleTweet, isLong, tweetsOf } from './tweet-store.ts'
+import { cutText } from './tweet-text.ts'
 import { findAccountById, type World } from './world.ts'
 import { answerData, READ_SCOPES, WRITE_SCOPES, xEndpoint } from './x-endpoint.ts'
 
@@ -11,7 +12,7 @@ const TWEET_FIELDS = new Set(
   `article article_title attachments author_id card_uri community_id context_annotations conversation_id created_at
   display_text_range edit_controls edit_history_post_ids edit_history_tweet_ids entities geo id in_reply_to_user_id lang
   matched_media_notes media_metadata non_public_metrics note_post note_request_suggestions note_tweet organic_metrics
-  paid_partnership possibly_sensitive promoted_metrics public_metrics referenced_tweets reply_settings scopes source
+  paid_partnership possibly_sensitive promoted_metrics public_metrics referenced_posts referenced_tweets reply_settings scopes source
   suggested_source_links suggested_source_links_with_counts text withheld`.split(/\s+/),
 )
 
@@ -91,6 +92,9 @@ function missingTweet(world: World, id: string, parameter: string): Record<strin
 
 function showTweet(world: World, tweet: StoredTweet, fields: Set<string>): Record<string, unknown> {
   const target = tweet.inReplyToTweetId === null ? null : (world.tweets.byId.get(tweet.inReplyToTweetId) ?? null)
+  const isCut = isLong(tweet.sentText)
+  const shown = isCut ? cutText(tweet, tweet.id) : tweet
+  const note = { text: tweet.text, ...(tweet.urls.length > 0 && { entities: { urls: tweet.urls.map(showUrl) } }) }
   const optional: Record<string, unknown> = {
     created_at: new Date(tweet.createdAt).toISOString(),
     author_id: tweet.accountId,
@@ -99,11 +103,19 @@ function showTweet(world: World, tweet: StoredTweet, fields: Set<string>): Recor
     lang: 'en',
     possibly_sensitive: false,
     in_reply_to_user_id: target?.accountId,
-    referenced_tweets: target === null ? undefined : [{ type: 'replied_to', id: target.id }],
-    entities: tweet.urls.length === 0 ? undefined : { urls: tweet.urls.map(showUrl) },
+    referenced_tweets:
+      target === null || !world.switches.showsReferences ? undefined : [{ type: 'replied_to', id: target.id }],
+    entities: shown.urls.length === 0 ? undefined : { urls: shown.urls.map(showUrl) },
+    note_tweet: isCut && world.switches.showsNotes ? note : undefined,
   }
-  const asked = Object.entries(optional).filter(([name, value]) => fields.has(name) && value !== undefined)
-  return { id: tweet.id, text: tweet.text, edit_history_tweet_ids: [tweet.id], ...Object.fromEntries(asked) }
+  const asked = Object.entries(optional).filter(([name, value]) => isAsked(fields, name) && value !== undefined)
+  const history = [...tweet.earlierIds, tweet.id]
+  return { id: tweet.id, text: shown.text, edit_history_tweet_ids: history, ...Object.fromEntries(asked) }
+}
+
+// Either vocabulary asks for the same.
+function isAsked(fields: Set<string>, name: string): boolean {
+  return fields.has(name) || fields.has(name.replace('note_tweet', 'note_post').replace('_tweets', '_posts'))
 }
 
 function showUrl(link: StoredTweet['urls'][number]): Record<string, unknown> {

@@ -5,7 +5,6 @@ import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
 import { type CallReport, callProvider, readJson, storableText } from '../outbound.ts'
 import { isAppLimitUsedUp, readRetryAt } from './rate-limits.ts'
-import type { ShownText } from './same-text.ts'
 
 /** What came of a call to X's API. */
 export type XAnswer<T> =
@@ -29,9 +28,6 @@ export type XProfile = {
   subscriptionType: string | null
 }
 
-/** A post of an account's timeline. */
-export type TimelinePost = ShownText & { xTweetId: string; createdAt: Date }
-
 /** What is sent to X for one tweet. */
 export type XTweetRequest = {
   text: string
@@ -40,9 +36,6 @@ export type XTweetRequest = {
   madeWithAi: boolean
 }
 
-// Within the size limit of an answer even where every character is escaped.
-const TIMELINE_PAGE = 25
-
 const REPLY_SETTINGS = {
   FOLLOWING: 'following',
   MENTIONED_USERS: 'mentionedUsers',
@@ -50,8 +43,8 @@ const REPLY_SETTINGS = {
   VERIFIED: 'verified',
 } as const
 
-// X's ids are 64-bit: decimal strings, which a JavaScript number would round.
-const xId = z.string().regex(/^\d{1,19}$/)
+/** X's ids are 64-bit: decimal strings, which a JavaScript number would round. */
+export const xId = z.string().regex(/^\d{1,19}$/)
 const meShape = z.object({
   data: z.object({
     id: xId,
@@ -67,22 +60,6 @@ const deletedShape = z.union([
   z.object({ data: z.object({ deleted: z.literal(true) }) }),
   z.object({ errors: z.array(z.unknown()).min(1) }),
 ])
-const entitiesShape = z.object({ urls: z.array(z.object({ expanded_url: z.string().optional() })).default([]) })
-const timelineShape = z.object({
-  data: z
-    .array(
-      z.object({
-        id: xId,
-        text: z.string(),
-        created_at: z.string(),
-        entities: entitiesShape.optional(),
-        note_tweet: z.object({ text: z.string(), entities: entitiesShape.optional() }).optional(),
-      }),
-    )
-    // Left out when there are none.
-    .default([]),
-  meta: z.object({ next_token: z.string().optional() }),
-})
 const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
 
 /** Our app at X. */
@@ -131,43 +108,17 @@ export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: st
   return judge(deps, answer, deletedShape, () => true as const)
 }
 
-/**
- * The account's posts between two moments, newest first; `isWhole` is false when there are more than fit one page. Billed by the post.
- * @param until null for all until now.
- */
-export async function fetchTimeline(
+/** What came back from X, not judged yet. */
+export type RawAnswer = { report: CallReport; body: unknown; error: unknown }
+
+/** Makes one call to X's API. */
+export async function ask(
   deps: Deps,
+  method: string,
+  path: string,
   accessToken: string,
-  providerAccountId: string,
-  since: Date,
-  until: Date | null,
-): Promise<XAnswer<{ posts: TimelinePost[]; isWhole: boolean }>> {
-  const query = new URLSearchParams({
-    max_results: String(TIMELINE_PAGE),
-    start_time: inWholeSeconds(since),
-    ...(until && { end_time: inWholeSeconds(until) }),
-    'tweet.fields': 'created_at,entities,note_tweet',
-  })
-  const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
-  return judge(deps, answer, timelineShape, ({ data, meta }) => ({
-    posts: data.map((post) => ({
-      xTweetId: post.id,
-      text: post.note_tweet?.text ?? post.text,
-      expandedUrls: (post.note_tweet?.entities ?? post.entities)?.urls.map((url) => url.expanded_url ?? '') ?? [],
-      createdAt: new Date(post.created_at),
-    })),
-    isWhole: meta.next_token === undefined,
-  }))
-}
-
-// X takes no fractions.
-function inWholeSeconds(moment: Date): string {
-  return new Date(Math.floor(moment.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z')
-}
-
-type RawAnswer = { report: CallReport; body: unknown; error: unknown }
-
-async function ask(deps: Deps, method: string, path: string, accessToken: string, json?: object): Promise<RawAnswer> {
+  json?: object,
+): Promise<RawAnswer> {
   const result = await callProvider(
     method === 'POST' ? deps.breakers.X_POST : deps.breakers.X_READ,
     async (): Promise<unknown> => {
@@ -187,7 +138,13 @@ async function ask(deps: Deps, method: string, path: string, accessToken: string
   return { report: result.report, body: result.ok ? result.value : null, error: result.ok ? null : result.error }
 }
 
-function judge<Shape, T>(deps: Deps, answer: RawAnswer, shape: z.ZodType<Shape>, read: (body: Shape) => T): XAnswer<T> {
+/** Judges an answer. @param read makes the value of a body of that shape. */
+export function judge<Shape, T>(
+  deps: Deps,
+  answer: RawAnswer,
+  shape: z.ZodType<Shape>,
+  read: (body: Shape) => T,
+): XAnswer<T> {
   const { status, sent } = answer.report
   if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refuse('X_UNAVAILABLE')
   if (status >= 200 && status < 300) {

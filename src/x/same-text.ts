@@ -11,23 +11,42 @@ export type ShownText = {
 
 type Link = { shown: string; expanded: string | null }
 
+// The cut may go through an entity, or through a character that is made of several.
+const CUT_MARGIN = 8
 const SHORT_LINK = /https?:\/\/t\.co\/[A-Za-z0-9]+/g
 
 /** True when X shows `sent` as `shown`: after t.co rewriting, entities, Unicode normalisation and white space. */
 export function isSameText(sent: string, { text, expandedUrls }: ShownText): boolean {
   const shortLinks = text.match(SHORT_LINK) ?? []
   if (expandedUrls.length > 0 && expandedUrls.length !== shortLinks.length) return false
-  const [start = '', ...pieces] = squeeze(text).split(SHORT_LINK).map(decodeEntities).map(decompose)
+  return matches(sent, text, expandedUrls, true)
+}
+
+/** True when `sent` may be what X shows cut short: it begins like it, up to the ellipsis. */
+export function beginsLikeText(sent: string, { text, expandedUrls }: ShownText): boolean {
+  const kept = text.slice(0, text.lastIndexOf('…'))
+  const shortLinks = kept.match(SHORT_LINK) ?? []
+  // X may list the links of the whole text, or its own to the whole.
+  return matches(sent, kept, expandedUrls.length < shortLinks.length ? [] : expandedUrls, false)
+}
+
+function matches(sent: string, text: string, expandedUrls: readonly string[], isWhole: boolean): boolean {
+  const shortLinks = text.match(SHORT_LINK) ?? []
+  const [start = '', ...pieces] = squeeze(text)
+    .split(SHORT_LINK)
+    .map((piece, i) => (isWhole || i < shortLinks.length ? piece : piece.slice(0, -CUT_MARGIN)))
+    .map(decodeEntities)
+    .map(decompose)
   let rest = decompose(squeeze(sent))
   if (!rest.startsWith(start)) return false
   rest = rest.slice(start.length)
   for (const [i, piece] of pieces.entries()) {
     const link = { shown: shortLinks[i] ?? '', expanded: decompose(expandedUrls[i] ?? '') || null }
-    const length = linkLength(rest, link, piece, i === pieces.length - 1)
+    const length = linkLength(rest, link, piece, isWhole && i === pieces.length - 1)
     if (length === null) return false
     rest = rest.slice(length + piece.length)
   }
-  return rest === ''
+  return !isWhole || rest === ''
 }
 
 // How much of what was sent is the link, so that the piece behind it follows. The first that fits: a later one would leave less

@@ -1,7 +1,8 @@
 // What `npm run fuzz` sends, by what it is aimed at.
 import fc from 'fast-check'
 import { isErrorCode } from '../../src/errors.ts'
-import { createTweet, deleteXTweet, fetchTimeline } from '../../src/x/api.ts'
+import { createTweet, deleteXTweet } from '../../src/x/api.ts'
+import { fetchTimeline } from '../../src/x/timeline.ts'
 import { graphqlInputs } from './documents.ts'
 import type { FuzzGateway } from './gateway.ts'
 import { judgeAnswer, readGraphqlAnswer } from './judge.ts'

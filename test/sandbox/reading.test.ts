@@ -107,6 +107,83 @@ describe('a user’s tweets', () => {
   })
 })
 
+describe('what X makes of a text', () => {
+  const FIELDS = 'tweet.fields=created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id'
+  const timeline = `/2/users/1849302774156890113/tweets?${FIELDS}`
+  const newest = async (sandbox: Awaited<ReturnType<typeof openSandbox>>, access: string) =>
+    at((await call(sandbox, access, 'GET', timeline)).body, 'data', 0)
+
+  it('puts the people that a reply answers in front, once each, and says what it replies to', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const id = sandbox.control.postAs('tomasz_k', '@maraholt and @harbourbakery: hello')
+    sandbox.control.postAs('maraholt', 'see example.com', id)
+    expect(await newest(sandbox, access)).toMatchObject({
+      text: expect.stringMatching(/^@tomasz_k @harbourbakery see https:\/\/t\.co\/\w+$/),
+      in_reply_to_user_id: '244991042',
+      referenced_tweets: [{ type: 'replied_to', id }],
+      entities: { urls: [{ start: 29, end: 52, expanded_url: 'http://example.com' }] },
+    })
+    sandbox.control.postAs('maraholt', '@TOMASZ_K hello', id)
+    expect(await newest(sandbox, access)).toMatchObject({ text: '@harbourbakery @TOMASZ_K hello' })
+  })
+
+  it('cuts a long one, with its whole in the note', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const text = `${'long & '.repeat(60)}example.com`
+    const id = sandbox.control.postAs('maraholt', text)
+    const shown = await newest(sandbox, access)
+    expect(shown).toMatchObject({
+      text: expect.stringMatching(/^long &amp; .{200,}… https:\/\/t\.co\/\w+$/),
+      entities: { urls: [{ expanded_url: `https://x.com/i/web/status/${id}` }] },
+      note_tweet: {
+        text: expect.stringMatching(/^(long &amp; ){60}https:\/\/t\.co\/\w+$/),
+        entities: { urls: [{ expanded_url: 'http://example.com' }] },
+      },
+    })
+    expect(String(at(shown, 'text'))).not.toMatch(/&[a-z]*…/)
+    sandbox.control.setShowsNotes(false)
+    expect(await newest(sandbox, access)).not.toHaveProperty('note_tweet')
+  })
+
+  it('drops characters that nobody sees, but none of emoji', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    sandbox.control.postAs('maraholt', 'a\u200bb\u00adc\u0007d ❤️‍🔥')
+    expect(await newest(sandbox, access)).toMatchObject({ text: 'abcd ❤️‍🔥' })
+  })
+
+  it('shows an edited tweet under a new id, with the one before', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    const before = sandbox.control.postAs('maraholt', 'a tpyo')
+    const id = sandbox.control.editTweet(before, 'a typo')
+    expect(await newest(sandbox, access)).toMatchObject({ id, text: 'a typo', edit_history_tweet_ids: [before, id] })
+  })
+
+  it('speaks of posts in the newer vocabulary', async () => {
+    const sandbox = await openSandbox()
+    const { access } = await link(sandbox)
+    sandbox.control.setVocabulary('post')
+    const id = sandbox.control.postAs('maraholt', 'A Tweet about a tweet')
+    sandbox.control.postAs('maraholt', 'and on', id)
+    const shown = await newest(sandbox, access)
+    expect(shown).toMatchObject({
+      referenced_posts: [{ type: 'replied_to', id }],
+      edit_history_post_ids: [expect.any(String)],
+    })
+    expect(shown).not.toHaveProperty('referenced_tweets')
+    const { body } = await call(sandbox, access, 'GET', `/2/tweets/${id}`)
+    expect(at(body, 'data', 'text')).toBe('A Tweet about a tweet')
+    const twice = await call(sandbox, access, 'POST', '/2/tweets', { text: 'A Tweet about a tweet' })
+    expect([twice.status, twice.body.detail]).toEqual([
+      403,
+      'You are not allowed to create a Post with duplicate content.',
+    ])
+  })
+})
+
 describe('one tweet', () => {
   it('is deleted by its author, once', async () => {
     const sandbox = await openSandbox()

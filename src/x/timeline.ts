@@ -1,0 +1,120 @@
+// An account's timeline, read to find a tweet in doubt. Both vocabularies of X are parsed: OpenAPI 2.166 says "Tweet" where 2.167
+// says "Post".
+import { z } from 'zod'
+import type { Deps } from '../deps.ts'
+import { ask, judge, type XAnswer, xId } from './api.ts'
+import type { ShownText } from './same-text.ts'
+
+/** A post of an account's timeline. */
+export type TimelinePost = ShownText & {
+  xTweetId: string
+  createdAt: Date
+  /** The post that it replies to; null when it is no reply, or X does not say. */
+  repliesToXTweetId: string | null
+  /** Whom it replies to; null when nobody, or X does not say. */
+  repliesToUserId: string | null
+  /** Ids of its versions before an edit, whose texts are not known. */
+  earlierXTweetIds: readonly string[]
+  /** False where X cut a long text short. */
+  isWholeText: boolean
+}
+
+/** What a timeline says of a span of time. */
+export type TimelinePage = {
+  /** Newest first. */
+  posts: TimelinePost[]
+  /** False when there are more posts than fit one page, or X held some back: what is not on it may exist. */
+  isWhole: boolean
+  /** X's own clock when it answered; null when it did not tell. */
+  answeredAt: Date | null
+}
+
+// Within the size limit of an answer even where every character is escaped.
+const TIMELINE_PAGE = 25
+
+const entitiesShape = z.object({
+  urls: z
+    .array(z.object({ expanded_url: z.string().nullish() }))
+    .nullish()
+    .transform((urls) => urls ?? []),
+})
+const noteShape = z.object({ text: z.string(), entities: entitiesShape.nullish() })
+const referencesShape = z.array(z.object({ type: z.string(), id: xId }))
+const postShape = z.object({
+  id: xId,
+  text: z.string(),
+  created_at: z
+    .string()
+    .transform((text) => new Date(text))
+    .refine((moment) => !Number.isNaN(moment.getTime())),
+  entities: entitiesShape.nullish(),
+  note_tweet: noteShape.nullish(),
+  note_post: noteShape.nullish(),
+  referenced_tweets: referencesShape.nullish(),
+  referenced_posts: referencesShape.nullish(),
+  in_reply_to_user_id: xId.nullish(),
+  edit_history_tweet_ids: z.array(xId).nullish(),
+  edit_history_post_ids: z.array(xId).nullish(),
+})
+const timelineShape = z.object({
+  // Left out when there are none.
+  data: z.array(postShape).default([]),
+  // Of posts that X has and does not show.
+  errors: z.array(z.unknown()).default([]),
+  meta: z.object({ next_token: z.string().optional(), result_count: z.number().optional() }),
+})
+
+/**
+ * The account's posts between two moments of X's clock. Billed by the post.
+ * @param until null for all until now.
+ */
+export async function fetchTimeline(
+  deps: Deps,
+  accessToken: string,
+  providerAccountId: string,
+  since: Date,
+  until: Date | null,
+): Promise<XAnswer<TimelinePage>> {
+  const query = new URLSearchParams({
+    max_results: String(TIMELINE_PAGE),
+    start_time: inWholeSeconds(since),
+    ...(until && { end_time: inWholeSeconds(until) }),
+    // The names of 2.166 alone: X refuses a parameter that it does not know, and takes these (fact sheet, section 2).
+    'tweet.fields': 'created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id',
+  })
+  const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
+  return judge(deps, answer, timelineShape, ({ data, errors, meta }) => ({
+    posts: data.map(toTimelinePost),
+    isWhole: meta.next_token === undefined && errors.length === 0 && (meta.result_count ?? data.length) === data.length,
+    answeredAt: readDate(answer.report.headers.date),
+  }))
+}
+
+function toTimelinePost(post: z.infer<typeof postShape>): TimelinePost {
+  const note = post.note_tweet ?? post.note_post ?? null
+  const references = [...(post.referenced_tweets ?? []), ...(post.referenced_posts ?? [])]
+  const history = [...(post.edit_history_tweet_ids ?? []), ...(post.edit_history_post_ids ?? [])]
+  return {
+    xTweetId: post.id,
+    text: note?.text ?? post.text,
+    expandedUrls: ((note ?? post).entities?.urls ?? []).map((url) => url.expanded_url ?? ''),
+    createdAt: post.created_at,
+    repliesToXTweetId: references.find(({ type }) => type === 'replied_to')?.id ?? null,
+    repliesToUserId: post.in_reply_to_user_id ?? null,
+    earlierXTweetIds: history.filter((id) => id !== post.id),
+    isWholeText: note !== null || !CUT_TEXT.test(post.text),
+  }
+}
+
+// As X's own documents show a long post without its note: an ellipsis, and a link to the whole. An author may end so too.
+const CUT_TEXT = /…(?:\s*https?:\/\/t\.co\/\w+)?\s*$/
+
+// X takes no fractions.
+function inWholeSeconds(moment: Date): string {
+  return new Date(Math.floor(moment.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z')
+}
+
+function readDate(header: string | string[] | undefined): Date | null {
+  const moment = typeof header === 'string' ? Date.parse(header) : Number.NaN
+  return Number.isNaN(moment) ? null : new Date(moment)
+}
