@@ -1,6 +1,6 @@
 import { type ServerType, serve } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
-import { type Breakers, createBreakers } from './breakers.ts'
+import { createBreakers } from './breakers.ts'
 import { createClockWatch } from './clock-watch.ts'
 import type { Config } from './config.ts'
 import { checkEncryptionKeys, checkProviders } from './db/canary.ts'
@@ -31,7 +31,6 @@ export type GatewayParts = {
   clock?: Clock
   database?: Database
   timing?: Timing
-  breakers?: Breakers
   targets?: Targets
   droppedLogLines?: () => number
 }
@@ -56,13 +55,14 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await migrateDatabase(database)
     await checkEncryptionKeys(database.db, config.encryptionKeys)
     await checkProviders(database.db, config)
+    const clock = parts.clock ?? systemClock
     const deps: Deps = {
       db: database.db,
       config,
-      clock: parts.clock ?? systemClock,
+      clock,
       log,
       timing,
-      breakers: parts.breakers ?? createBreakers(log),
+      breakers: createBreakers(log, () => clock.now()),
       jobs: queue.jobs,
       targets,
       rotations: new Map(),

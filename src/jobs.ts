@@ -123,18 +123,31 @@ async function prepareSession(client: { query(text: string): Promise<unknown> })
   await client.query(sessionStatements.join('; '))
 }
 
+const sweeps = [
+  sweepTweets,
+  sweepAttempts,
+  sweepSessions,
+  sweepRateLimits,
+  sweepEvents,
+  sweepApiTokens,
+  sweepWebhookDeliveries,
+  fanOutEvents,
+  replaceLostJobs,
+  recoverLatePairs,
+  refreshIdle,
+]
+
+// A part that fails does not keep the others from their turn.
 async function sweep(deps: Deps): Promise<void> {
-  await sweepTweets(deps)
-  await sweepAttempts(deps)
-  await sweepSessions(deps)
-  await sweepRateLimits(deps)
-  await sweepEvents(deps)
-  await sweepApiTokens(deps)
-  await sweepWebhookDeliveries(deps)
-  await fanOutEvents(deps)
-  await replaceLostJobs(deps)
-  await recoverLatePairs(deps)
-  await refreshIdle(deps)
+  const errors: unknown[] = []
+  for (const part of sweeps) {
+    try {
+      await part(deps)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, 'Parts of the sweep failed')
 }
 
 // pg-boss tries again; the log says why.

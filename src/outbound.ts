@@ -42,10 +42,25 @@ const STALL_GRACE_MILLISECONDS = 500
 
 const reports = new AsyncLocalStorage<CallReport>()
 
-/** Makes a call, or holds it back while its provider is down: then the report says that nothing was sent. */
+/** A breaker did not let the call pass: it was certainly not sent. */
+export class HeldBackError extends Error {
+  /** When another try may be let through. */
+  readonly retryInSeconds: number
+
+  constructor(retryInSeconds: number) {
+    super('X leaves calls in doubt just now; this one was not sent.')
+    this.name = 'HeldBackError'
+    this.retryInSeconds = retryInSeconds
+  }
+}
+
+/**
+ * Makes a call, or holds it back while calls of its class are left in doubt: then the error is a HeldBackError, and the report says that
+ * nothing was sent.
+ */
 export type Breaker = <T>(call: () => Promise<CallResult<T>>) => Promise<CallResult<T>>
 
-/** A breaker that never holds back. */
+/** No breaker: for calls that leave nothing in doubt that somebody pays for. */
 export const noBreaker: Breaker = (call) => call()
 
 /**

@@ -154,6 +154,7 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
 
 async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {
   let answer: PostAnswer
+  let asked = false
   try {
     answer = await withAccessToken(
       deps,
@@ -161,17 +162,37 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
       'POST_TWEET',
       async (accessToken) => {
         await markSent(deps, tweet, claimedAt)
-        return createTweet(deps, accessToken, tweet)
+        asked = true
+        const response = await createTweet(deps, accessToken, tweet)
+        // 401: X promises to have done nothing.
+        asked = response.kind !== 'unauthorized'
+        return response
       },
     )
   } catch (error) {
-    if (!(error instanceof AppError)) throw error
+    if (!(error instanceof AppError)) {
+      await giveUp(deps, tweet, asked, error)
+      throw error
+    }
     // withAccessToken throws only while nothing has been posted.
     answer = { kind: 'refused', code: error.code, retryAt: error.retryAt, to: 'ACCOUNT' }
   }
   const written = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
   logOutcome(deps, written, answer.kind === 'unknown' ? answer.cause : null)
   return written
+}
+
+// For what nobody has foreseen: a tweet that stays PENDING would keep its idempotency key until the sweep. One try: if the database is
+// what failed, that is left to the sweep.
+async function giveUp(deps: Deps, tweet: Tweet, asked: boolean, cause: unknown): Promise<void> {
+  const answer: PostAnswer = asked
+    ? { kind: 'unknown', cause }
+    : { kind: 'refused', code: 'POST_INTERRUPTED', retryAt: null, to: 'ACCOUNT' }
+  try {
+    logOutcome(deps, await writeOutcome(deps, tweet, answer), null)
+  } catch (error) {
+    deps.log.warn({ error, tweetId: tweet.id }, 'A tweet could not be given up at once; the sweep does it')
+  }
 }
 
 async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {

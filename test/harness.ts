@@ -6,7 +6,6 @@ import { type Database, type Db, openPglite, openPostgres } from '../src/db/clie
 import type { Clock } from '../src/deps.ts'
 import { type Gateway, type GatewayParts, startGateway } from '../src/gateway.ts'
 import { createLog } from '../src/log.ts'
-import { noBreaker } from '../src/outbound.ts'
 import { type Sandbox, startSandbox } from '../src/sandbox/server.ts'
 import { productionTiming, type Timing } from '../src/timing.ts'
 import { type Browser, openBrowser } from './browser.ts'
@@ -102,8 +101,6 @@ export async function startWorld(
     gateway = await startGateway(config, log, {
       clock,
       database: opened,
-      // Stories make a provider fail more often than a breaker would look on.
-      breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
       timing: { ...patient, ...timing },
       ...parts,
     })

@@ -65,7 +65,6 @@ const rule: ImportRule = {
     { name: '@lucia-auth/*', importers: ['auth/session.ts'] },
     { name: 'arctic', importers: ['auth/oauth.ts'] },
     { name: 'pg-boss', importers: ['jobs.ts'] },
-    { name: 'opossum', importers: ['breakers.ts'] },
     { name: 'undici', importers: ['outbound.ts', 'targets.ts'] },
     { name: 'ipaddr.js', importers: ['targets.ts'] },
     { name: 'pino', importers: ['log.ts'] },

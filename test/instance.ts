@@ -2,11 +2,11 @@
 // asks for its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../src/app.ts'
+import { createBreakers } from '../src/breakers.ts'
 import { drizzlePostgres, postgres } from '../src/db/driver.ts'
 import * as tables from '../src/db/tables.ts'
 import { createEventStreams } from '../src/event-streams.ts'
 import { createLog } from '../src/log.ts'
-import { noBreaker } from '../src/outbound.ts'
 import { createTargets } from '../src/targets.ts'
 import { productionTiming } from '../src/timing.ts'
 import type { World } from './harness.ts'
@@ -33,13 +33,14 @@ export function openInstance(world: World) {
   } as const
   const pool = source.kind === 'postgres' ? postgres(source.url, { max: 4, onnotice: () => {} }) : null
   const db = source.kind === 'pglite' ? drizzlePglite(source.client, options) : drizzlePostgres(pool ?? '', options)
+  const log = createLog('debug', { write: (line) => lines.push(line) })
   const deps = {
     db,
     config: world.config,
     clock: world.clock,
-    log: createLog('debug', { write: (line) => lines.push(line) }),
+    log,
     timing: productionTiming,
-    breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
+    breakers: createBreakers(log, () => world.clock.now()),
     jobs: {
       enqueue: async () => {
         throw new Error('This instance has no background work')

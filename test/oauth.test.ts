@@ -10,7 +10,6 @@ const app = {
   clientId: 'an id & more',
   clientSecret: null,
   redirectUri: 'http://127.0.0.1:3000/auth/x/callback',
-  breaker: noBreaker,
 }
 
 test('the code challenge is that of RFC 7636 appendix B', () => {
@@ -62,7 +61,7 @@ test('T-06 T-09 an id and a secret of any characters arrive as they are, in a he
     const endpoint = `http://127.0.0.1:${port}/token`
     const confidential = { ...app, clientSecret: secret }
     await exchangeCode(confidential, endpoint, 'a-code', createCodeVerifier())
-    await refreshTokens(confidential, endpoint, 'a-refresh-token')
+    await refreshTokens(confidential, endpoint, 'a-refresh-token', noBreaker)
     await revokeToken(confidential, endpoint, 'a-token', 'refresh_token')
   } finally {
     provider.closeAllConnections()

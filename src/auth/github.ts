@@ -4,7 +4,7 @@ import { randomToken, sha256 } from '../crypto.ts'
 import { loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { callProvider, readJson, storableText } from '../outbound.ts'
+import { callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
 import {
   type CallbackParameters,
   finishAttempt,
@@ -131,7 +131,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
 }
 
 async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
-  const result = await callProvider(deps.breakers.GITHUB, async (): Promise<unknown> => {
+  const result = await callProvider(noBreaker, async (): Promise<unknown> => {
     const response = await fetch(`${deps.config.github.apiUrl}/user`, {
       headers: {
         authorization: `Bearer ${accessToken}`,
@@ -147,11 +147,10 @@ async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<ty
   return profile.data
 }
 
-function githubApp({ config, breakers }: Deps): OAuthApp {
+function githubApp({ config }: Deps): OAuthApp {
   return {
     clientId: config.github.clientId,
     clientSecret: config.github.clientSecret,
     redirectUri: `${config.publicUrl}/auth/github/callback`,
-    breaker: breakers.GITHUB,
   }
 }

@@ -8,10 +8,10 @@ import {
   UnexpectedErrorResponseBodyError,
   UnexpectedResponseError,
 } from 'arctic'
-import { type Breaker, type CallReport, callProvider } from '../outbound.ts'
+import { type Breaker, type CallReport, callProvider, noBreaker } from '../outbound.ts'
 
 /** Our app at a provider. */
-export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string; breaker: Breaker }
+export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
 
 /** What came of a call to a token endpoint. */
 export type TokenAnswer =
@@ -46,12 +46,20 @@ export function exchangeCode(
   code: string,
   codeVerifier: string,
 ): Promise<TokenAnswer> {
-  return askForTokens(app, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+  return askForTokens(noBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
 }
 
-/** Asks for a new pair (RFC 6749 section 6). Sends once; whether to send again is the caller's to judge. */
-export function refreshTokens(app: OAuthApp, endpoint: string, refreshToken: string): Promise<TokenAnswer> {
-  return askForTokens(app, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
+/**
+ * Asks for a new pair (RFC 6749 section 6). Sends at most once; whether to send again is the caller's to judge.
+ * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
+ */
+export function refreshTokens(
+  app: OAuthApp,
+  endpoint: string,
+  refreshToken: string,
+  breaker: Breaker,
+): Promise<TokenAnswer> {
+  return askForTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
 }
 
 /**
@@ -68,7 +76,7 @@ export async function revokeToken(
   const headers = new Headers({ accept: 'application/json' })
   if (app.clientSecret === null) body.set('client_id', app.clientId)
   else headers.set('authorization', `Basic ${Buffer.from(basicCredentials(app).join(':')).toString('base64')}`)
-  const result = await callProvider(app.breaker, async () => {
+  const result = await callProvider(noBreaker, async () => {
     const response = await fetch(endpoint, { method: 'POST', headers, body })
     return { status: response.status, text: await response.text() }
   })
@@ -92,8 +100,9 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
   return [encode(app.clientId), encode(app.clientSecret ?? '')]
 }
 
-async function askForTokens(app: OAuthApp, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
-  const result = await callProvider(app.breaker, send)
+// Never throws: a caller that has claimed something must learn whether the call was sent, whatever broke.
+async function askForTokens(breaker: Breaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+  const result = await callProvider(breaker, send)
   const { report } = result
   if (result.ok) return { kind: 'issued', body: { ...result.value.data } }
   const { error } = result
@@ -112,7 +121,6 @@ async function askForTokens(app: OAuthApp, send: () => Promise<OAuth2Tokens>): P
       cause: new Error(`Unexpected answer with status ${error.status}`),
     }
   }
-  if (error instanceof ArcticFetchError)
-    return { kind: 'unanswered', sent: report.sent, status: report.status, report, cause: error.cause }
-  throw error
+  const cause = error instanceof ArcticFetchError ? error.cause : error
+  return { kind: 'unanswered', sent: report.sent, status: report.status, report, cause }
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../errors.ts'
-import { type CallReport, callProvider, readJson, storableText } from '../outbound.ts'
+import { type CallReport, callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
 import { isAppLimitUsedUp, readRetryAt } from './rate-limits.ts'
 
 /** What came of a call to X's API. */
@@ -63,12 +63,11 @@ const deletedShape = z.union([
 const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
 
 /** Our app at X. */
-export function xApp({ config, breakers }: Deps): OAuthApp {
+export function xApp({ config }: Deps): OAuthApp {
   return {
     clientId: config.x.clientId,
     clientSecret: config.x.clientSecret,
     redirectUri: `${config.publicUrl}/auth/x/callback`,
-    breaker: breakers.X_TOKEN,
   }
 }
 
@@ -120,7 +119,7 @@ export async function ask(
   json?: object,
 ): Promise<RawAnswer> {
   const result = await callProvider(
-    method === 'POST' ? deps.breakers.X_POST : deps.breakers.X_READ,
+    method === 'POST' ? deps.breakers.X_POST : noBreaker,
     async (): Promise<unknown> => {
       const response = await fetch(`${deps.config.x.apiUrl}${path}`, {
         method,

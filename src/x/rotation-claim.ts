@@ -71,8 +71,15 @@ export async function claimRotation(
       .returning()
     return row && { row, claimedAt }
   }
-  const clean = await take(untouched, undefined)
-  const taken = clean ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+  let clean: Awaited<ReturnType<typeof take>>
+  let taken: Awaited<ReturnType<typeof take>>
+  try {
+    clean = await take(untouched, undefined)
+    taken = clean ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+  } catch (error) {
+    await forgetLease(deps, account.id, leaseId)
+    throw error
+  }
   if (taken === undefined) return null
   const { row, claimedAt } = taken
   return {
@@ -87,6 +94,26 @@ export async function claimRotation(
     inDoubt: clean === undefined,
     cause: row.cause,
     claimedAt,
+  }
+}
+
+// The database may have granted a lease whose confirmation was lost. A row with a cause was in doubt before, and stays so. One try: if
+// the database is away, the lease lapses by itself.
+async function forgetLease(deps: Deps, accountId: string, leaseId: string): Promise<void> {
+  try {
+    await deps.db
+      .update(oauthTokens)
+      .set({
+        ...FREE,
+        state: sql`case when ${oauthTokens.cause} is null then 'ACTIVE' else 'UNCERTAIN' end`,
+        sentAt: sql`case when ${oauthTokens.cause} is null then null else ${oauthTokens.sentAt} end`,
+      })
+      .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.leaseId, leaseId)))
+  } catch (error) {
+    deps.log.warn(
+      { error, accountId },
+      'A lease that may have been granted could not be given back; it lapses by itself',
+    )
   }
 }
 
@@ -112,7 +139,8 @@ export function secondsToSend({ timing }: Deps): number {
 
 /**
  * Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause.
- * @param cause what speaks against that, if anything: should X refuse the token later on, it was lost then.
+ * @param options.cause what speaks against that, if anything: should X refuse the token later on, it was lost then.
+ * @param options.tried false when X was not asked at all: then the pause before the next try does not grow.
  */
 export async function releaseClaim(
   deps: Deps,
@@ -121,10 +149,12 @@ export async function releaseClaim(
     event,
     retryInSeconds,
     cause = null,
+    tried = true,
   }: {
     event: 'X_CREDENTIALS_REJECTED' | 'X_UNAVAILABLE' | null
     retryInSeconds: number | null
     cause?: 'SERVER_ERROR' | null
+    tried?: boolean
   },
 ): Promise<void> {
   const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
@@ -136,7 +166,7 @@ export async function releaseClaim(
         ...(!claim.inDoubt && { sentAt: null }),
         state: claim.inDoubt ? 'UNCERTAIN' : 'ACTIVE',
         cause: claim.cause ?? cause,
-        failCount: sql`${oauthTokens.failCount} + 1`,
+        ...(tried && { failCount: sql`${oauthTokens.failCount} + 1` }),
         ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
         nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
       })

@@ -6,6 +6,7 @@ import { refreshTokens, type TokenAnswer } from '../auth/oauth.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { HeldBackError } from '../outbound.ts'
 import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
 import { xApp } from './api.ts'
 import { persistently } from './persistently.ts'
@@ -35,9 +36,30 @@ export async function rotateTokens(
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RotationOutcome> {
-  const { timing } = deps
   const claim = await claimRotation(deps, account, version, accessTokenRejected)
   if (claim === null) return { kind: 'held' }
+  const progress = { sent: false }
+  try {
+    return await rotateClaimed(deps, claim, progress)
+  } catch (error) {
+    await giveBackAfter(deps, claim, progress.sent)
+    throw error
+  }
+}
+
+// For what nobody has foreseen: a row that stays claimed would keep its account from posting until the lease lapses. Where an earlier
+// step gave the row back, or it is somebody else's by now, this changes nothing.
+async function giveBackAfter(deps: Deps, claim: Claim, sent: boolean): Promise<void> {
+  try {
+    if (sent) await markUncertain(deps, claim)
+    else await releaseClaim(deps, claim, { event: null, retryInSeconds: null })
+  } catch (error) {
+    deps.log.error({ error, accountId: claim.accountId }, 'A lease could not be given back; it lapses by itself')
+  }
+}
+
+async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean }): Promise<RotationOutcome> {
+  const { timing } = deps
   if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
   const refreshToken = await openRefreshToken(deps, claim)
   const confirmed = await confirmClaim(deps, claim)
@@ -46,7 +68,10 @@ export async function rotateTokens(
     await releaseClaim(deps, claim, { event: null, retryInSeconds: 0 })
     return { kind: 'held' }
   }
-  const answer = await refreshTokens(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, refreshToken)
+  const endpoint = `${deps.config.x.apiUrl}/2/oauth2/token`
+  progress.sent = true
+  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.breakers.X_REFRESH)
+  progress.sent = answer.kind !== 'unanswered' || answer.sent
   const receivedAt = performance.now()
   const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null
   if (issued !== null) {
@@ -63,7 +88,6 @@ async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
     if (refreshToken === null) throw new Error('Bug: a row without a refresh token was claimed')
     return refreshToken
   } catch (error) {
-    await releaseClaim(deps, claim, { event: null, retryInSeconds: null })
     if (!(await isUnreadable(deps, error))) throw error
     deps.log.error(
       { error, accountId: claim.accountId },
@@ -198,6 +222,15 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   if (meaning === 'AMBIGUOUS') {
     deps.log.warn(evidence, 'The answer to a refresh was lost; the token may be spent')
     await markUncertain(deps, claim)
+    return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
+  }
+  if (answer.kind === 'unanswered' && answer.cause instanceof HeldBackError) {
+    // Nothing was asked of X, so nothing is known against the account: it need not wait as after a failure.
+    await releaseClaim(deps, claim, {
+      event: 'X_UNAVAILABLE',
+      retryInSeconds: answer.cause.retryInSeconds,
+      tried: false,
+    })
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   const retryAt = readRetryAt(answer.report.headers, deps.clock.now())

@@ -83,11 +83,7 @@ export async function refreshIdle(deps: Deps): Promise<void> {
     )
     .orderBy(asc(oauthTokens.refreshIssuedAt))
     .limit(IDLE_BATCH)
-  for (const account of idle) {
-    const outcome = await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, false))
-    // X is down, or rejects our credentials: the others have weeks left, and need not find that out one after the other.
-    if (outcome.kind === 'failed') return
-  }
+  await rotateEach(deps, idle, false)
 }
 
 /**
@@ -107,9 +103,24 @@ export async function recoverLatePairs(deps: Deps): Promise<void> {
       ),
     )
     .limit(IDLE_BATCH)
-  for (const account of late) {
-    const outcome = await (deps.rotations.get(account.id) ?? startRotation(deps, account, account.version, true))
-    if (outcome.kind === 'failed') return
+  await rotateEach(deps, late, true)
+}
+
+async function rotateEach(
+  deps: Deps,
+  accounts: { id: string; userId: string; version: number }[],
+  accessTokenRejected: boolean,
+): Promise<void> {
+  for (const account of accounts) {
+    try {
+      const outcome = await (deps.rotations.get(account.id) ??
+        startRotation(deps, account, account.version, accessTokenRejected))
+      // X is down, or rejects our credentials: the others can wait, and need not find that out one after the other.
+      if (outcome.kind === 'failed') return
+    } catch (error) {
+      // What is wrong with one account must not keep the others from their turn.
+      deps.log.warn({ error, accountId: account.id }, 'The tokens of an account could not be refreshed by the sweep')
+    }
   }
 }
 

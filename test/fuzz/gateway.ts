@@ -2,6 +2,7 @@
 import { createApp } from '../../src/app.ts'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { startSession } from '../../src/auth/session.ts'
+import { createBreakers } from '../../src/breakers.ts'
 import { readConfig } from '../../src/config.ts'
 import { openPglite } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
@@ -9,7 +10,6 @@ import { apiScopes, users } from '../../src/db/tables.ts'
 import { type Deps, systemClock } from '../../src/deps.ts'
 import { createEventStreams } from '../../src/event-streams.ts'
 import { createLog } from '../../src/log.ts'
-import { noBreaker } from '../../src/outbound.ts'
 import { createTargets } from '../../src/targets.ts'
 import { productionTiming } from '../../src/timing.ts'
 import { startFakeProviders } from './provider-answers.ts'
@@ -36,13 +36,17 @@ export async function openFuzzGateway() {
     ...Object.fromEntries(['GITHUB_URL', 'GITHUB_API_URL', 'X_URL', 'X_API_URL'].map((name) => [name, providers.url])),
   })
   const errors: string[] = []
+  const log = createLog('error', { write: (line) => errors.push(line) })
   const deps: Deps = {
     db: database.db,
     config,
     clock: systemClock,
-    log: createLog('error', { write: (line) => errors.push(line) }),
+    log,
     timing: productionTiming,
-    breakers: { GITHUB: noBreaker, X_TOKEN: noBreaker, X_POST: noBreaker, X_READ: noBreaker },
+    // What one input makes of a provider must not keep the next from it.
+    get breakers() {
+      return createBreakers(log, () => new Date())
+    },
     // What would be done later is not what is looked at here.
     jobs: { enqueue: async () => {} },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
