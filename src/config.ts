@@ -1,11 +1,13 @@
 // The only reader of the environment. `.env.example` explains the same variables to whoever runs this.
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import type { KeyRing } from './crypto.ts'
 import { type DatabaseConfig, readDatabaseConfig } from './database-config.ts'
 import { readEncryptionKeys } from './encryption-keys.ts'
+import { readEnvironmentFile } from './environment-file.ts'
 import { StartError } from './errors.ts'
+import { readHost } from './listen-address.ts'
 import { type RateLimits, readRateLimits } from './rate-limit-policies.ts'
 import type { TargetPolicy } from './targets.ts'
 
@@ -67,9 +69,9 @@ export const sandboxCredentials = {
   x: { clientId: 'sandbox-x-app', clientSecret: 'sandbox-x-secret' },
 } as const
 
-/** Adds the variables of a `.env` file in the working directory, if there is one; what is set already wins. */
+/** Adds the variables of a `.env` file in the working directory, if there is one; what is set already wins. @throws StartError when it cannot be read. */
 export function loadEnvironment(): Environment {
-  if (existsSync('.env')) process.loadEnvFile('.env')
+  for (const [name, value] of Object.entries(readEnvironmentFile('.'))) process.env[name] ??= value
   return process.env
 }
 
@@ -95,7 +97,7 @@ export function readConfig(env: Environment): Config {
   if (!LOG_LEVELS.includes(logLevel)) problems.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
   const config: Omit<Config, 'encryptionKeys'> = {
     production,
-    host: get('HOST') ?? (production ? '0.0.0.0' : '127.0.0.1'),
+    host: readHost(get('HOST'), production ? '0.0.0.0' : '127.0.0.1', problems),
     port,
     publicUrl,
     dataDir,

@@ -268,10 +268,26 @@ export class UsageError extends Error {
   }
 }
 
-/** What to throw for an error of `listen`: where the port is taken, one that says so. @param remedy says what to set. */
-export function explainListenError(error: unknown, port: number, remedy: string): unknown {
-  if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) return error
-  return new StartError(`Port ${port} is in use by another program. ${remedy}`, 1)
+// What `listen` fails with where the address, not the port, is at fault: no such name, or an address of another machine.
+const ADDRESS_ERRORS = ['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']
+
+/**
+ * What to throw for an error of `listen`: a sentence that names the variable at fault, or the error itself.
+ * @param remedy says what to set where the port is taken. @param host the value of HOST, where that is what was listened at.
+ */
+export function explainListenError(error: unknown, port: number, remedy: string, host: string | null = null): unknown {
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return error
+  if (error.code === 'EADDRINUSE') return new StartError(`Port ${port} is in use by another program. ${remedy}`, 1)
+  if (error.code === 'EACCES')
+    return new StartError(
+      `This user may not listen at port ${port}: on many systems ports below 1024 are reserved. Set PORT to another.`,
+      78,
+    )
+  if (host === null || !ADDRESS_ERRORS.includes(error.code)) return error
+  return new StartError(
+    `HOST is "${host}", which is no address of this machine (${error.code}). Set HOST to 127.0.0.1, to 0.0.0.0 for all its addresses, or unset it: other programs, such as conda's compilers, set a variable of that name too.`,
+    78,
+  )
 }
 
 /** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */

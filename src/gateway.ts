@@ -126,6 +126,8 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
       },
       ({ port }) => resolve({ server, port }),
     )
-    server.once('error', (error) => reject(explainListenError(error, config.port, 'Set PORT to a free one.')))
+    server.once('error', (error) =>
+      reject(explainListenError(error, config.port, 'Set PORT to a free one.', config.host)),
+    )
   })
 }

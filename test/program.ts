@@ -22,15 +22,24 @@ export type Program = {
   signal(name: NodeJS.Signals): void
 }
 
-/** Starts a file, named from our root, with this environment and nothing else. */
+const root = path.join(import.meta.dirname, '..')
+
+/**
+ * Starts a file, named from our root, with this environment and nothing else.
+ * @param more.directory where it works, our root unless given.
+ */
 export function startProgram(
   file: string,
   environment: Record<string, string>,
   options: string[] = [],
-  { stdout = 'pipe', stderr = 'pipe' }: { [Stream in keyof Streams]: Streams[Stream] | 'pipe' } = {},
+  {
+    stdout = 'pipe',
+    stderr = 'pipe',
+    directory = root,
+  }: { [Stream in keyof Streams]: Streams[Stream] | 'pipe' } & { directory?: string } = {},
 ): Program {
-  const child = spawn(process.execPath, [file, ...options], {
-    cwd: path.join(import.meta.dirname, '..'),
+  const child = spawn(process.execPath, [path.join(root, file), ...options], {
+    cwd: directory,
     env: environment,
     stdio: ['ignore', stdout, stderr],
   })
