@@ -64,6 +64,11 @@ export const errorCodes = {
     sentence:
       'returnTo must be a path of this gateway, but none below /auth, or a URL of an origin listed in ALLOWED_ORIGINS, of up to 2,000 characters.',
   },
+  X_REDIRECT_MISMATCH: {
+    retry: 'later',
+    sentence:
+      "X did not accept this gateway's callback URL. The operator has to give all instances the same PUBLIC_URL, and register PUBLIC_URL/auth/x/callback at X. Then start again.",
+  },
   X_CREDENTIALS_REJECTED: {
     retry: 'later',
     sentence:
@@ -76,7 +81,36 @@ export const errorCodes = {
   GITHUB_CREDENTIALS_REJECTED: {
     retry: 'later',
     sentence:
-      "GitHub rejected this gateway's own app credentials. The operator has to check GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET.",
+      "GitHub rejected this gateway's own app credentials. The operator has to check GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and GITHUB_URL.",
+  },
+  GITHUB_REDIRECT_MISMATCH: {
+    retry: 'later',
+    sentence:
+      "GitHub did not accept this gateway's callback URL. The operator has to set PUBLIC_URL, and register PUBLIC_URL/auth/github/callback as the callback URL of the app at GitHub.",
+  },
+  GITHUB_APP_SUSPENDED: {
+    retry: 'later',
+    sentence:
+      "GitHub has suspended this gateway's app. The operator has to settle that with GitHub's support, or register another app.",
+  },
+  GITHUB_EMAIL_UNVERIFIED: {
+    retry: 'action',
+    sentence:
+      'The primary email address of your GitHub account is not verified. Verify it at GitHub, under Settings, Emails, then sign in again.',
+  },
+  GITHUB_ACCOUNT_SUSPENDED: {
+    retry: 'action',
+    sentence: "GitHub has suspended your account. Settle that with GitHub's support, then sign in again.",
+  },
+  GITHUB_API_FORBIDDEN: {
+    retry: 'later',
+    sentence:
+      'GitHub refused to show your profile to this gateway. The operator has to check whether an IP allow list or a policy at GitHub shuts the gateway or its app out.',
+  },
+  GITHUB_API_NOT_FOUND: {
+    retry: 'later',
+    sentence:
+      'There is no GitHub API at GITHUB_API_URL. The operator has to correct it: for an Enterprise Server it is GITHUB_URL/api/v3.',
   },
   GITHUB_UNAVAILABLE: { retry: 'later', sentence: 'GitHub could not be reached. Try again shortly.' },
 

@@ -5,6 +5,7 @@ import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, sqlIn } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
+import { type ProviderCode, ProviderFailure, parseProviderCode } from '../provider-failure.ts'
 
 /** One unfinished or finished OAuth round trip. */
 export type ConnectAttempt = typeof connectAttempts.$inferSelect
@@ -96,12 +97,24 @@ export async function takeAttempt(
   throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')
 }
 
+// What a provider's redirect says in place of a code. GitHub sends the last two (docs.github.com, "Troubleshooting authorization
+// request errors").
+const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
+  access_denied: 'ACCESS_DENIED',
+  application_suspended: 'GITHUB_APP_SUSPENDED',
+  redirect_uri_mismatch: 'GITHUB_REDIRECT_MISMATCH',
+}
+
 /**
  * The authorization code of a redirect.
- * @throws AppError ACCESS_DENIED, CALLBACK_INVALID where it brought none.
+ * @throws AppError ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH; CALLBACK_INVALID where it brought none.
  */
 export function readCode({ code, error }: Exclude<CallbackParameters, 'repeated'>): string {
-  if (error !== null) throw new AppError(error === 'access_denied' ? 'ACCESS_DENIED' : 'CALLBACK_INVALID')
+  if (error !== null) {
+    const providerCode = parseProviderCode(error)
+    const cause = new ProviderFailure({ report: null, providerCode })
+    throw new AppError(REDIRECT_ERRORS[providerCode] ?? 'CALLBACK_INVALID', { cause })
+  }
   if (code === null) throw new AppError('CALLBACK_INVALID')
   return code
 }

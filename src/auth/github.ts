@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { randomToken, sha256 } from '../crypto.ts'
 import { loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { AppError } from '../errors.ts'
-import { callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { type CallResult, callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
+import { type ProviderCode, ProviderFailure, parseProviderCode } from '../provider-failure.ts'
 import {
   type CallbackParameters,
   finishAttempt,
@@ -13,7 +14,7 @@ import {
   startAttempt,
   takeAttempt,
 } from './attempt.ts'
-import { createAuthorizationUrl, exchangeCode, type OAuthApp } from './oauth.ts'
+import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth.ts'
 import type { User } from './viewer.ts'
 
 const profileShape = z.object({
@@ -23,8 +24,14 @@ const profileShape = z.object({
   avatar_url: storableText.nullish(),
 })
 
-// Errors of GitHub's token endpoint that are about our app, not about the person's code.
-const APP_ERRORS = ['incorrect_client_credentials', 'redirect_uri_mismatch', 'application_suspended']
+// Errors of GitHub's token endpoint that are not about the code.
+const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
+  incorrect_client_credentials: 'GITHUB_CREDENTIALS_REJECTED',
+  redirect_uri_mismatch: 'GITHUB_REDIRECT_MISMATCH',
+  application_suspended: 'GITHUB_APP_SUSPENDED',
+  unverified_user_email: 'GITHUB_EMAIL_UNVERIFIED',
+}
+const problemShape = z.object({ message: z.string() })
 
 /**
  * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser that started can finish
@@ -114,19 +121,18 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
     code,
     codeVerifier,
   )
-  if (answer.kind === 'unanswered') throw new AppError('GITHUB_UNAVAILABLE', { cause: answer.cause })
+  if (answer.kind === 'unanswered') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(answer) })
+  const { report } = answer
   // GitHub tells its errors with status 200, so that they arrive where tokens do.
   const error = answer.kind === 'refused' ? answer.error : answer.body.error
-  if (typeof error === 'string' && APP_ERRORS.includes(error)) {
-    deps.log.error(
-      { error },
-      'GitHub rejected our app: check GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET and the registered callback URL',
-    )
-    throw new AppError('GITHUB_CREDENTIALS_REJECTED')
+  if (error !== undefined) {
+    const providerCode = parseProviderCode(error)
+    throw new AppError(TOKEN_ERRORS[providerCode] ?? 'CODE_REJECTED', {
+      cause: new ProviderFailure({ report, providerCode }),
+    })
   }
-  if (error !== undefined) throw new AppError('CODE_REJECTED')
   if (answer.kind === 'refused' || typeof answer.body.access_token !== 'string')
-    throw new AppError('GITHUB_UNAVAILABLE')
+    throw new AppError('GITHUB_UNAVAILABLE', { cause: new ProviderFailure({ report }) })
   return answer.body.access_token
 }
 
@@ -143,8 +149,22 @@ async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<ty
     return readJson(response)
   })
   const profile = profileShape.safeParse(result.ok ? result.value : null)
-  if (!profile.success) throw new AppError('GITHUB_UNAVAILABLE', { cause: result.ok ? profile.error : result.error })
-  return profile.data
+  if (profile.success) return profile.data
+  const cause = result.ok ? profile.error : result.error
+  throw new AppError(judgeProfileRefusal(result), { cause: new ProviderFailure(result, cause) })
+}
+
+function judgeProfileRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): ErrorCode {
+  // Also where a web server says so, of an address at which there is no API.
+  if (status === 404) return 'GITHUB_API_NOT_FOUND'
+  const problem = problemShape.safeParse(result.ok ? result.value : null)
+  // GitHub's own refusals are JSON: a page comes from something in between. A rate limit is a 403 too (docs.github.com/rest, "Rate
+  // limits for the REST API").
+  if (status !== 403 || !problem.success) return 'GITHUB_UNAVAILABLE'
+  const { message } = problem.data
+  if (headers['x-ratelimit-remaining'] === '0' || headers['retry-after'] !== undefined || /rate limit/i.test(message))
+    return 'GITHUB_UNAVAILABLE'
+  return /account (was|is|has been) suspended/i.test(message) ? 'GITHUB_ACCOUNT_SUSPENDED' : 'GITHUB_API_FORBIDDEN'
 }
 
 function githubApp({ config }: Deps): OAuthApp {

@@ -9,6 +9,7 @@ import {
   UnexpectedResponseError,
 } from 'arctic'
 import { type Breaker, type CallReport, callProvider, noBreaker } from '../outbound.ts'
+import { ProviderFailure, parseProviderCode } from '../provider-failure.ts'
 
 /** Our app at a provider. */
 export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
@@ -16,11 +17,19 @@ export type OAuthApp = { clientId: string; clientSecret: string | null; redirect
 /** What came of a call to a token endpoint. */
 export type TokenAnswer =
   /** 200 with a JSON object. Nothing in it has been judged. */
-  | { kind: 'issued'; body: Record<string, unknown> }
+  | { kind: 'issued'; body: Record<string, unknown>; report: CallReport }
   /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
   | { kind: 'refused'; status: number; error: string; description: string | null; report: CallReport }
   /** No usable answer. `sent` tells whether the provider may have acted. */
   | { kind: 'unanswered'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
+
+/** What a response without tokens says, for the log. */
+export function describeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): ProviderFailure {
+  const { report } = answer
+  return answer.kind === 'refused'
+    ? new ProviderFailure({ report, providerCode: parseProviderCode(answer.error) })
+    : new ProviderFailure({ report }, answer.cause)
+}
 
 /** The URL that starts an authorization code flow with an S256 challenge (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
 export function createAuthorizationUrl(
@@ -104,7 +113,7 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
 async function askForTokens(breaker: Breaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
   const result = await callProvider(breaker, send)
   const { report } = result
-  if (result.ok) return { kind: 'issued', body: { ...result.value.data } }
+  if (result.ok) return { kind: 'issued', body: { ...result.value.data }, report }
   const { error } = result
   if (error instanceof OAuth2RequestError) {
     // Codes are written so; what is not may be anything, even what we sent, and would go into the log.

@@ -53,6 +53,20 @@ export const tokenEvents = [
   'REFUSED',
 ] as const
 export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE'] as const
+/** Error codes that a provider's response holds against this deployment. */
+export const providerProblemCodes = [
+  'GITHUB_CREDENTIALS_REJECTED',
+  'GITHUB_REDIRECT_MISMATCH',
+  'GITHUB_APP_SUSPENDED',
+  'GITHUB_API_FORBIDDEN',
+  'GITHUB_API_NOT_FOUND',
+  'X_CREDENTIALS_REJECTED',
+  'X_REDIRECT_MISMATCH',
+  'X_APP_NOT_ENROLLED',
+  'X_CREDITS_EXHAUSTED',
+  'X_USAGE_CAPPED',
+] as const
+export type ProviderProblemCode = (typeof providerProblemCodes)[number]
 export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED'] as const
 export const eventTypes = [
   'account.connected',
@@ -401,6 +415,17 @@ export const xBlocks = pgTable(
     primaryKey({ columns: [table.subject, table.endpoint] }),
     check('x_blocks_endpoint', oneOf(table.endpoint, xEndpoints)),
   ],
+)
+
+/** What a provider said against this deployment when somebody signed in or connected an account, until one succeeds. */
+export const providerProblems = pgTable(
+  'provider_problems',
+  {
+    code: text({ enum: providerProblemCodes }).primaryKey(),
+    since: moment().notNull(),
+    seenAt: moment().notNull(),
+  },
+  (table) => [check('provider_problems_code', oneOf(table.code, providerProblemCodes))],
 )
 
 /**

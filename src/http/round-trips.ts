@@ -2,10 +2,12 @@
 import type { Context, Hono } from 'hono'
 import type { CallbackParameters } from '../auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
+import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { endSession, startSession } from '../auth/session.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { forgetProviderProblems } from '../provider-problems.ts'
 import { readReturnTo } from '../return-to.ts'
 import { finishXConnect, startXConnect } from '../x/connect.ts'
 import { type HttpEnv, refuseCrossSiteNavigation } from './guards.ts'
@@ -23,6 +25,7 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
     } catch (error) {
       if (!(error instanceof AppError)) throw error
+      await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', null, error)
       return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
     }
     const { authorizationUrl, state, browserToken } = await startGithubSignIn(deps, returnTo)
@@ -38,6 +41,7 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       const browserToken = state === null ? null : cookies.get(c, state)
       if (state !== null && browserToken !== null) cookies.delete(c, state)
       const { user, returnTo } = await finishGithubSignIn(deps, browserToken, callback)
+      await forgetProviderProblems(deps, 'GITHUB')
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       const planted = sessionOf(c.var.viewer)
       if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
@@ -46,6 +50,7 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
+      await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', null, error)
       return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
     }
   })
@@ -55,8 +60,8 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
 export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
   app.get('/auth/x', refuseCrossSiteNavigation(deps), async (c) => {
     const viewer = sessionOf(c.var.viewer)
-    if (viewer === null) return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: 'UNAUTHENTICATED' }), 303)
     try {
+      if (viewer === null) throw new AppError('UNAUTHENTICATED')
       const { authorizationUrl } = await startXConnect(deps, viewer, {
         returnTo: c.req.query('returnTo') ?? null,
         scopes: c.req.query('scopes')?.split(/[\s,]+/) ?? null,
@@ -66,6 +71,7 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
       return c.redirect(authorizationUrl, 303)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
+      await noteFailedRoundTrip(deps, 'X_CONNECT', null, error)
       return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
     }
   })
@@ -75,9 +81,12 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
       await payAsAddress(deps, c, 'sign-in')
     } catch (error) {
       if (!(error instanceof AppError)) throw error
+      await noteFailedRoundTrip(deps, 'X_CONNECT', null, error)
       return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
     }
     const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
+    if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
+    if (finished.status === 'failed') await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
     const code = finished.status === 'failed' ? finished.error.code : null
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
     return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)

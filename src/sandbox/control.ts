@@ -221,6 +221,19 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return id
     },
+    /** Whether GitHub has suspended the app: then it sends browsers back with that in place of a code. */
+    setGithubAppSuspended(on: boolean): void {
+      world.switches.githubAppSuspended = on
+    },
+    /** Whether the person's primary email address is verified, and whether GitHub has suspended their account. */
+    setGithubPerson(login: string, change: { emailVerified?: boolean; suspended?: boolean }): void {
+      const person = world.state.github.people.find((known) => known.login === login)
+      if (person === undefined) throw new Error(`The sandbox has no GitHub person ${login}.`)
+      const { unverifiedEmails, suspended } = world.switches.githubStanding
+      const put = (set: Set<number>, isIn: boolean) => (isIn ? set.add(person.id) : set.delete(person.id))
+      if (change.emailVerified !== undefined) put(unverifiedEmails, !change.emailVerified)
+      if (change.suspended !== undefined) put(suspended, change.suspended)
+    },
     renameGithubPerson(login: string, newLogin: string): void {
       const person = world.state.github.people.find((known) => known.login === login)
       if (person === undefined) throw new Error(`The sandbox has no GitHub person ${login}.`)

@@ -26,6 +26,16 @@ export function addGithubUser(app: Hono, world: World): void {
       return c.json({ message, documentation_url: 'https://docs.github.com/rest', status: '401' }, 401)
     }
     const { id, login, name, email, bio } = person
+    if (world.switches.githubStanding.suspended.has(id)) {
+      return c.json(
+        {
+          message: 'Sorry. Your account was suspended.',
+          documentation_url: 'https://docs.github.com/rest',
+          status: '403',
+        },
+        403,
+      )
+    }
     return c.json(
       {
         login,

@@ -17,12 +17,14 @@ const DOCUMENTATION = 'https://docs.github.com/apps/managing-oauth-apps'
 export function addGithubOAuth(app: Hono, world: World): void {
   app.get('/login/oauth/authorize', (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))
-    return 'wrong' in request ? errorPage(c, request.wrong) : consentPage(c, world, request, null)
+    if ('wrong' in request) return errorPage(c, request.wrong)
+    return world.switches.githubAppSuspended ? appSuspended(request) : consentPage(c, world, request, null)
   })
 
   app.post('/login/oauth/authorize', async (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))
     if ('wrong' in request) return errorPage(c, request.wrong)
+    if (world.switches.githubAppSuspended) return appSuspended(request)
     const form = await readParameters(c.req.raw)
     if (form.get('decision') === 'deny') {
       return redirectBack(request, {
@@ -120,6 +122,8 @@ function exchangeCode(world: World, { get }: Parameters, authorization: string |
     )
   }
   if (code.codeChallenge !== null && !verifierMatches(get('code_verifier') ?? '', code.codeChallenge)) return badCode
+  if (world.switches.githubStanding.unverifiedEmails.has(code.personId))
+    return failure('unverified_user_email', 'The user must have a verified primary email.')
   const value = newGithubToken()
   world.state.github.tokens.push({ value, personId: code.personId, scopes: code.scopes })
   return { access_token: value, scope: code.scopes.join(','), token_type: 'bearer' }
@@ -150,6 +154,15 @@ function redirectBack(request: AuthorizeRequest, answer: Record<string, string>)
   for (const [name, value] of Object.entries(answer)) target.searchParams.append(name, value)
   if (request.state !== null) target.searchParams.append('state', request.state)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })
+}
+
+// docs.github.com, "Troubleshooting authorization request errors".
+function appSuspended(request: AuthorizeRequest): Response {
+  return redirectBack(request, {
+    error: 'application_suspended',
+    error_description: 'Your application has been suspended. Contact support@github.com.',
+    error_uri: `${DOCUMENTATION}/troubleshooting-authorization-request-errors/#application-suspended`,
+  })
 }
 
 function consentPage(c: Context, world: World, request: AuthorizeRequest, complaint: string | null) {

@@ -11,6 +11,9 @@ export type ReplayMode = 'kill-family' | 'invalid-request'
 export type XClient = { id: string; secret: string | null; redirectUris: string[] }
 export type GithubClient = { id: string; secret: string; redirectUris: string[] }
 
+/** What GitHub holds against a person, by their id: in no state file, since it is for tests. */
+export type GithubStanding = { unverifiedEmails: Set<number>; suspended: Set<number> }
+
 /** What both providers share for as long as the sandbox lives; the first argument of everything. */
 export type World = {
   url: string
@@ -37,6 +40,9 @@ export type World = {
     showsReferences: boolean
     /** Scopes that the next consents of an account are cut down to, by account id. */
     scopeLimits: Map<string, string[]>
+    /** Whether GitHub has suspended the app. */
+    githubAppSuspended: boolean
+    githubStanding: GithubStanding
   }
 }
 
@@ -59,6 +65,8 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
       showsNotes: true,
       showsReferences: true,
       scopeLimits: new Map(),
+      githubAppSuspended: false,
+      githubStanding: { unverifiedEmails: new Set(), suspended: new Set() },
     },
   }
 }

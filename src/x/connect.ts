@@ -11,7 +11,7 @@ import {
   startAttempt,
   takeAttempt,
 } from '../auth/attempt.ts'
-import { createAuthorizationUrl, exchangeCode } from '../auth/oauth.ts'
+import { createAuthorizationUrl, describeRefusal, exchangeCode } from '../auth/oauth.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
@@ -24,7 +24,7 @@ import { storeLink } from './link.ts'
 import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { requestRevocation } from './revocation.ts'
 import { canReadProfile, readScopes } from './scopes.ts'
-import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answer.ts'
+import { type IssuedTokens, isRedirectRefused, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
 /** What a caller may ask of a new link; all of it optional. */
 export type StartXConnectInput = {
@@ -172,16 +172,11 @@ async function link(
 async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<IssuedTokens> {
   const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
   if (answer.kind !== 'issued') {
-    const meaning = judgeRefusal(answer)
-    if (meaning === 'APP_REJECTED') {
-      deps.log.error(
-        { status: answer.report.status, errorCode: 'X_CREDENTIALS_REJECTED' },
-        "X rejected this gateway's own credentials: check X_CLIENT_ID and X_CLIENT_SECRET",
-      )
-      throw new AppError('X_CREDENTIALS_REJECTED')
-    }
-    if (answer.kind === 'refused' && answer.status === 400) throw new AppError('CODE_REJECTED')
-    throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unanswered' ? answer.cause : undefined })
+    const cause = describeRefusal(answer)
+    if (judgeRefusal(answer) === 'APP_REJECTED') throw new AppError('X_CREDENTIALS_REJECTED', { cause })
+    if (isRedirectRefused(answer)) throw new AppError('X_REDIRECT_MISMATCH', { cause })
+    if (answer.kind === 'refused' && answer.status === 400) throw new AppError('CODE_REJECTED', { cause })
+    throw new AppError('X_UNAVAILABLE', { cause })
   }
   const issued = readIssuedTokens(answer.body, deps.timing)
   if (issued === null) throw new AppError('X_UNAVAILABLE')

@@ -15,7 +15,7 @@ export const APP = 'APP'
 const PROBE_SECONDS = 15
 // A 429 that does not say until when; X's windows are a quarter of an hour.
 const UNTOLD_BLOCK_SECONDS = 60
-// Until an operator has bought credits there is nothing to wait for; asking now and then is how we learn that they have.
+// Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking now and then is how we learn of it.
 const CREDITS_BLOCK_SECONDS = 300
 
 /** The refusal that a call would get for certain, or null. When a block's time is over, one caller is let through to try. */
@@ -81,7 +81,7 @@ function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
   if (code === 'RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
   if (code === 'X_USAGE_CAPPED') return told ?? CREDITS_BLOCK_SECONDS
-  return code === 'X_CREDITS_EXHAUSTED' ? CREDITS_BLOCK_SECONDS : null
+  return code === 'X_CREDITS_EXHAUSTED' || code === 'X_APP_NOT_ENROLLED' ? CREDITS_BLOCK_SECONDS : null
 }
 
 function isWordOfX(answer: XAnswer<unknown>): boolean {

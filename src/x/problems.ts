@@ -1,10 +1,11 @@
 // What is wrong between this deployment and X, as an operator must know it; told by what last happened, on any instance.
-import { and, desc, eq, gt, inArray } from 'drizzle-orm'
-import { oauthTokens, xBlocks } from '../db/tables.ts'
+import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
+import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { APP } from './limits.ts'
 
+const ENDED_BY_OPERATOR: ErrorCode[] = ['X_CREDITS_EXHAUSTED', 'X_APP_NOT_ENROLLED']
 const LOG_LINES_DROPPED =
   'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
 
@@ -20,14 +21,31 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     .where(inArray(oauthTokens.lastEvent, ['ISSUED', 'REFRESHED', 'RECOVERED', 'REFUSED', 'X_CREDENTIALS_REJECTED']))
     .orderBy(desc(oauthTokens.lastEventAt))
     .limit(1)
+  const isRejected = last?.event === 'X_CREDENTIALS_REJECTED'
+  const problems = new Map<string, Problem>()
+  const add = (problem: Problem) => {
+    if (!problems.has(problem.code)) problems.set(problem.code, problem)
+  }
   const blocks = await deps.db
     .select()
     .from(xBlocks)
-    .where(and(eq(xBlocks.subject, APP), gt(xBlocks.until, deps.clock.sqlNow())))
-  const problems = blocks.map(({ errorCode }) => describe(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', null))
-  if (last?.event === 'X_CREDENTIALS_REJECTED') problems.push(describe('X_CREDENTIALS_REJECTED', last.at))
-  if (deps.droppedLogLines() > 0) problems.push({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
-  return problems
+    .where(
+      and(
+        eq(xBlocks.subject, APP),
+        // Time ends a limit. What an operator has to end stands until X has accepted a call.
+        or(gt(xBlocks.until, deps.clock.sqlNow()), inArray(xBlocks.errorCode, ENDED_BY_OPERATOR)),
+      ),
+    )
+  for (const { errorCode } of blocks) add(describe(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', null))
+  const noted = await deps.db.select().from(providerProblems).orderBy(asc(providerProblems.since))
+  for (const { code, since, seenAt } of noted) {
+    // A refresh since then has proved that the credentials are good again.
+    const isDisproved = code === 'X_CREDENTIALS_REJECTED' && last !== undefined && !isRejected && last.at > seenAt
+    if (!isDisproved) add(describe(code, since))
+  }
+  if (isRejected) add(describe('X_CREDENTIALS_REJECTED', last.at))
+  if (deps.droppedLogLines() > 0) add({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
+  return [...problems.values()]
 }
 
 function describe(code: ErrorCode, since: Date | null): Problem {

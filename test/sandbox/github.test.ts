@@ -106,6 +106,33 @@ describe('GitHub’s sign-in', () => {
     expect(answer.get('error')).toBe('access_denied')
   })
 
+  it('sends the browser of a suspended app back with that in place of a code', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.setGithubAppSuspended(true)
+    const answer = await decide(authorizeUrl(sandbox), { account: 'mara-holt', decision: 'approve' })
+    expect([answer.get('error'), answer.get('code'), answer.get('state')]).toEqual([
+      'application_suspended',
+      null,
+      'state-1',
+    ])
+    const shown = await fetch(authorizeUrl(sandbox), { redirect: 'manual' })
+    expect([shown.status, shown.headers.get('location')]).toEqual([
+      302,
+      expect.stringContaining('application_suspended'),
+    ])
+    sandbox.control.setGithubAppSuspended(false)
+    expect(await approve(sandbox)).not.toBe('')
+  })
+
+  it('gives no token for a person whose primary email address is not verified', async () => {
+    const sandbox = await openSandbox()
+    sandbox.control.setGithubPerson('mara-holt', { emailVerified: false })
+    const { status, body } = await exchange(sandbox, { code: await approve(sandbox) })
+    expect([status, body.error]).toEqual([200, 'unverified_user_email'])
+    sandbox.control.setGithubPerson('mara-holt', { emailVerified: true })
+    expect((await exchange(sandbox, { code: await approve(sandbox) })).body).toHaveProperty('access_token')
+  })
+
   it.each([
     ['a wrong client id', { client_id: 'nobody' }],
     ['a foreign redirect', { redirect_uri: 'http://127.0.0.1:3001/auth/github/callback' }],
@@ -123,6 +150,15 @@ describe('GitHub’s API', () => {
     const sandbox = await openSandbox()
     const response = await fetch(`${sandbox.url}/user`, { headers: { 'user-agent': '' } })
     expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('User-Agent')])
+  })
+
+  it('answers 403 to the token of a person whose account is suspended', async () => {
+    const sandbox = await openSandbox()
+    const { body } = await exchange(sandbox, { code: await approve(sandbox) })
+    sandbox.control.setGithubPerson('mara-holt', { suspended: true })
+    const headers = { authorization: `Bearer ${body.access_token}` }
+    const user = await read(await fetch(`${sandbox.url}/user`, { headers }))
+    expect([user.status, at(user.body, 'message')]).toEqual([403, 'Sorry. Your account was suspended.'])
   })
 
   it('answers 401 with a message without a good token', async () => {

@@ -63,7 +63,7 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
     ['sends only a refresh token', { kind: 'answer', omit: ['access_token'] }, 'X_UNAVAILABLE'],
     ['does not take the code', { kind: 'problem', name: 'invalid-code' }, 'CODE_REJECTED'],
     ['does not take the verifier', { kind: 'problem', name: 'wrong-verifier' }, 'CODE_REJECTED'],
-    ['does not take the redirect', { kind: 'problem', name: 'wrong-redirect' }, 'CODE_REJECTED'],
+    ['does not take the redirect', { kind: 'problem', name: 'wrong-redirect' }, 'X_REDIRECT_MISMATCH'],
     ['does not know our app', { kind: 'problem', name: 'invalid-client' }, 'X_CREDENTIALS_REJECTED'],
     ['does not take our secret', { kind: 'problem', name: 'unauthorized-client' }, 'X_CREDENTIALS_REJECTED'],
   ])('when X’s token endpoint %s', (_what, fault, code) => expectFailure(TOKEN_PATH, fault, code))

@@ -37,8 +37,8 @@ const inMemory = (body: unknown): FaultKind => ({ kind: 'malformed', body: JSON.
 test.each([
   ['a code that GitHub does not take', { error: 'bad_verification_code' }, 'CODE_REJECTED'],
   ['an error that nobody has heard of', { error: 'some_new_error' }, 'CODE_REJECTED'],
-  ['an app that was suspended', { error: 'application_suspended' }, 'GITHUB_CREDENTIALS_REJECTED'],
-  ['a callback URL that is not registered', { error: 'redirect_uri_mismatch' }, 'GITHUB_CREDENTIALS_REJECTED'],
+  ['an app that was suspended', { error: 'application_suspended' }, 'GITHUB_APP_SUSPENDED'],
+  ['a callback URL that is not registered', { error: 'redirect_uri_mismatch' }, 'GITHUB_REDIRECT_MISMATCH'],
   ['200 and no token', { token_type: 'bearer' }, 'GITHUB_UNAVAILABLE'],
   ['200 and a token that is none', { access_token: 7 }, 'GITHUB_UNAVAILABLE'],
   ['200 and a list', [], 'GITHUB_UNAVAILABLE'],

@@ -1,0 +1,50 @@
+// One line in the log for every sign-in and connection that fails: what became of it, why, and who can do something about it.
+import type { Deps } from '../deps.ts'
+import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { findProviderFailure, findSocketReason, type SocketReason } from '../provider-failure.ts'
+import { isProviderProblem, noteProviderProblem } from '../provider-problems.ts'
+import type { ConnectAttempt } from './attempt.ts'
+
+/** Who can cure a failure: the person at the browser, the gateway's operator, or the provider. */
+export type Fault = 'PERSON' | 'OPERATOR' | 'PROVIDER'
+
+const PROVIDER_DOWN: readonly ErrorCode[] = ['GITHUB_UNAVAILABLE', 'X_UNAVAILABLE']
+// These lie between the gateway and the provider: a certificate, a name server, a firewall or a mistyped URL of the operator's.
+const OPERATORS_NETWORK: readonly (SocketReason | null)[] = ['CERTIFICATE', 'TLS', 'DNS', 'REFUSED', 'UNREACHABLE']
+const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
+
+/**
+ * Writes the line, and remembers for /readyz what only the operator can cure.
+ * @param attempt null where none is known, or where it is not this browser's.
+ */
+export async function noteFailedRoundTrip(
+  deps: Deps,
+  kind: ConnectAttempt['kind'],
+  attempt: Pick<ConnectAttempt, 'id' | 'userId'> | null,
+  error: AppError,
+): Promise<void> {
+  const failure = findProviderFailure(error)
+  const socketReason = failure?.socketReason ?? findSocketReason(error.cause)
+  // The browser brought the provider's word, and anybody may have written it: it accuses nobody.
+  const isHearsay = failure !== null && failure.httpStatus === null && failure.providerCode !== null
+  const fault = isHearsay ? 'PERSON' : findFault(error.code, socketReason)
+  const about = {
+    errorCode: error.code,
+    providerCode: failure?.providerCode ?? null,
+    httpStatus: failure?.httpStatus ?? null,
+    socketReason,
+    attemptId: attempt?.id ?? null,
+    userId: attempt?.userId ?? null,
+    fault,
+    ...(fault !== 'PERSON' && error.cause !== undefined && { error: error.cause }),
+  }
+  const what = kind === 'GITHUB_SIGN_IN' ? 'A sign-in failed' : 'A connection failed'
+  deps.log[LEVELS[fault]](about, fault === 'OPERATOR' ? `${what}: ${errorCodes[error.code].sentence}` : what)
+  if (!isHearsay && isProviderProblem(error.code)) await noteProviderProblem(deps, error.code)
+}
+
+function findFault(code: ErrorCode, socketReason: SocketReason | null): Fault {
+  if (isProviderProblem(code)) return 'OPERATOR'
+  if (!PROVIDER_DOWN.includes(code)) return 'PERSON'
+  return OPERATORS_NETWORK.includes(socketReason) ? 'OPERATOR' : 'PROVIDER'
+}
