@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { consoleRoutes } from '../src/console/routes.ts'
 import { listOperations } from './operations.ts'
 
-const app = consoleRoutes({ config: { graphiql: true } })
+const x = { url: 'https://x.com' }
+const app = consoleRoutes({ config: { graphiql: true, sandbox: null, x } })
 const html = { headers: { accept: 'text/html,application/xhtml+xml' } }
 
 async function readPage(path: string): Promise<string> {
@@ -102,8 +103,31 @@ test('programs that read /graphql are told to post', async () => {
 })
 
 test('without GRAPHIQL there is no GraphiQL and no link to it', async () => {
-  const off = consoleRoutes({ config: { graphiql: false } })
+  const off = consoleRoutes({ config: { graphiql: false, sandbox: null, x } })
   expect((await off.request('/graphql', html)).status).toBe(404)
   const page = await (await off.request('/')).text()
   expect(page).toMatch(/<a href="\/graphql" hidden>/)
+})
+
+test('people are shown a page where there is nothing, and programs are not', async () => {
+  for (const path of ['/nothing/here', '/assets/old/nothing.js']) {
+    const response = await app.request(path, html)
+    expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=UTF-8'])
+    const page = await response.text()
+    expect(page).toContain('There is nothing here')
+    expect(page).not.toMatch(/<script|<style|\sstyle=|%\w+%|https?:/)
+    for (const asset of listAssets(page)) expect([asset, (await app.request(asset)).status]).toEqual([asset, 200])
+    for (const accept of ['*/*', 'application/json', 'text/javascript, */*'])
+      expect(await (await app.request(path, { headers: { accept } })).text()).not.toContain('<html')
+  }
+})
+
+test('every page says that it is the sandbox where it is, and leads there', async () => {
+  const config = { graphiql: true, sandbox: { port: 3001, followsPort: true }, x: { url: 'http://localhost:3001' } }
+  const sandboxed = consoleRoutes({ config })
+  for (const path of ['/', '/graphql', '/nothing/here']) {
+    const ribbon = /<aside class="ribbon".*Sandbox.*<a href="http:\/\/localhost:3001\/">/
+    expect(await (await sandboxed.request(path, html)).text()).toMatch(ribbon)
+    expect(await (await app.request(path, html)).text()).not.toMatch(/sandbox/i)
+  }
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { compress } from 'hono/compress'
 import type { Config } from '../config.ts'
 import { randomToken } from '../crypto.ts'
@@ -10,15 +10,20 @@ import { type Assets, loadAssets } from './assets.ts'
 const ONE_YEAR_SECONDS = 31_536_000
 
 /** The pages for people: the console at / and GraphiQL at /graphql, with everything they load. */
-export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }): Hono {
-  const { assets, icon, consolePage, graphiqlPage } = loadSite(config)
+export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
+  const { assets, icon, consolePage, graphiqlPage, missingPage } = loadSite(config)
   const app = new Hono()
+
+  // Wherever nothing is found, also by routes that come later: a browser shows people what it gets.
+  app.use(async (c, next) => {
+    await next()
+    if (c.res.status === 404 && wantsPage(c)) c.res = await c.html(missingPage, 404)
+  })
 
   app.get('/', (c) => c.html(consolePage))
 
   app.get('/graphql', (c) => {
-    const isPage = (c.req.header('accept') ?? '').includes('text/html')
-    if (!isPage)
+    if (!wantsPage(c))
       return refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow: 'POST' })
     if (!config.graphiql)
       return refuse(404, { code: 'BAD_USER_INPUT', message: 'GraphiQL is off here. Send queries to /graphql by POST.' })
@@ -47,6 +52,16 @@ export function consoleRoutes({ config }: { config: Pick<Config, 'graphiql'> }):
   return app
 }
 
+// The same ribbon as on the sandbox's own pages.
+function sandboxRibbon(sandboxUrl: string): string {
+  const words = 'GitHub and X are simulated, on your machine.'
+  return `<aside class="ribbon" aria-label="Sandbox"><p><strong>Sandbox</strong> <span>${words} <a href="${sandboxUrl}/">Look inside</a></span></p></aside>`
+}
+
+function wantsPage(c: Context): boolean {
+  return (c.req.header('accept') ?? '').includes('text/html')
+}
+
 // GraphiQL's stylesheet holds its fonts, and its dialogs write one style element, to which they give this nonce. Everything else is
 // as on our other pages, without the pictures from elsewhere.
 function graphiqlPolicy(nonce: string): string {
@@ -63,9 +78,11 @@ function graphiqlPolicy(nonce: string): string {
   ].join('; ')
 }
 
-type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: string }
+type SiteConfig = Pick<Config, 'graphiql' | 'sandbox'> & { x: Pick<Config['x'], 'url'> }
 
-function loadSite(config: Pick<Config, 'graphiql'>): Site {
+type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: string; missingPage: string }
+
+function loadSite(config: SiteConfig): Site {
   const assets = loadAssets()
   const root = `/assets/${assets.version}`
   // The console's modules import each other four deep; without this each level would cost a round trip.
@@ -77,10 +94,12 @@ function loadSite(config: Pick<Config, 'graphiql'>): Site {
       .replaceAll('%assets%', root)
       .replace('%preloads%', preloads.join('\n'))
       .replaceAll('%graphiql%', config.graphiql ? '' : 'hidden')
+      .replace('%sandbox%', config.sandbox === null ? '' : sandboxRibbon(config.x.url))
   return {
     assets,
     icon: `${root}/console/page/icon.svg`,
     consolePage: read('index.html'),
     graphiqlPage: read('graphiql.html'),
+    missingPage: read('missing.html'),
   }
 }

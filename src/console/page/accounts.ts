@@ -1,6 +1,7 @@
 import { type Account, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setAvatar, setText } from './elements.ts'
+import { leaveForX } from './trip.ts'
 import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from './wording.ts'
 
 /** Shows the list. */
@@ -17,12 +18,7 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
   }
 
   async function connect(reconnectAccountId: string | null): Promise<void> {
-    const { startXConnect } = await request(
-      'StartXConnect',
-      reconnectAccountId === null ? {} : { input: { reconnectAccountId } },
-    )
-    setText(problem, startXConnect.userErrors[0]?.message ?? null)
-    if (startXConnect.authorizationUrl !== null) await leaveTo(startXConnect.authorizationUrl)
+    setText(problem, await leaveForX(reconnectAccountId))
   }
 
   async function disconnect({ id, username }: Account): Promise<void> {
@@ -72,10 +68,4 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
       find(document, '#signed-in', HTMLElement).classList.toggle('first', accounts.length === 0)
     },
   }
-}
-
-// Stays pending, so that the button cannot be pressed twice; unless the person comes back to this very page.
-function leaveTo(url: string): Promise<void> {
-  location.assign(url)
-  return new Promise((resolve) => window.addEventListener('pageshow', () => resolve(), { once: true }))
 }

@@ -2,9 +2,10 @@ import { checkTweetText, MAX_WEIGHTED_LENGTH } from '../../x/text.ts'
 import { type Account, request, UnreachableError, type UserError } from './api.ts'
 import { createCounter } from './counter.ts'
 import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'
-import { find, setAvatar, setText } from './elements.ts'
+import { find, onClick, setAvatar, setText } from './elements.ts'
 import { clearNotices } from './notices.ts'
-import { explainError } from './wording.ts'
+import { leaveForX } from './trip.ts'
+import { actionWords, explainAccount, explainError } from './wording.ts'
 
 const UNREACHABLE =
   'The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.'
@@ -23,6 +24,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
   const author = find(form, '#author', HTMLSelectElement)
   const field = find(form, '#text', HTMLTextAreaElement)
   const button = find(form, '#post', HTMLButtonElement)
+  const cure = find(form, '#cure', HTMLButtonElement)
   const problems = {
     text: find(form, '#text-problem', HTMLElement),
     accountId: find(form, '#author-problem', HTMLElement),
@@ -38,6 +40,10 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     const account = chosen()
     setAvatar(find(form, '#author-avatar', HTMLElement), account?.username ?? '', account?.avatarUrl ?? null)
     count(field.value, account?.maxTweetLength ?? MAX_WEIGHTED_LENGTH)
+    // In its place stands what helps: a button that could only refuse would look as if all were well.
+    const isAble = account === undefined || canPost(account)
+    button.hidden = !isAble
+    setText(cure, isAble ? null : actionWords[account.nextAction ?? 'RECONNECT'])
   }
 
   // The draft belongs to this account from now on.
@@ -85,7 +91,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       complainOfAuthor()
       return author.focus()
     }
-    if (!canPost(account)) return complain('accountId', `@${account.username} cannot post now: see X accounts.`)
+    if (!canPost(account)) return complain('accountId', explainInability(account))
     const complaint = describeProblem(text, account)
     if (complaint !== null) return complain('text', complaint)
     const idempotencyKey = keyOf(draft, account.id, text)
@@ -119,6 +125,15 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     } finally {
       button.ariaDisabled = null
       button.textContent = 'Post'
+    }
+  })
+  onClick(cure, async () => {
+    clearProblems()
+    try {
+      const sentence = await leaveForX(author.value)
+      if (sentence !== null) complain('other', sentence)
+    } catch (error) {
+      on.error(error)
     }
   })
   field.addEventListener('keydown', (event) => {
@@ -168,6 +183,11 @@ function findUsual(accounts: readonly Account[]): Account | undefined {
 
 function canPost({ status, missingScopes }: Account): boolean {
   return status === 'ACTIVE' || (status === 'LIMITED' && !missingScopes.includes('tweet.write'))
+}
+
+function explainInability(account: Account): string {
+  const reason = explainAccount(account)
+  return `@${account.username} cannot post now.${reason === null ? '' : ` ${reason}`}`
 }
 
 function describeAuthor(account: Account): string {

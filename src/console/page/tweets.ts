@@ -4,12 +4,13 @@ import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { explainError, sayMoment, sayWhen, tweetBadges } from './wording.ts'
 
 const PAGE_SIZE = 10
+const MAX_PAGE_SIZE = 100
 const ASK_AGAIN_MILLISECONDS = 3_000
 // Eight lines in the list. X Premium allows 25,000 characters.
 const LONG_TEXT_LENGTH = 600
 const LONG_TEXT_LINES = 8
 
-/** Shows the first page again. */
+/** Shows the newest tweets again, as many as are shown. */
 export type TweetList = { refresh(): Promise<void> }
 
 /** Makes the list of tweets work. */
@@ -17,30 +18,61 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
   const list = find(document, '#tweets', HTMLElement)
   const more = find(document, '#more', HTMLButtonElement)
   const problem = find(document, '#tweets-problem', HTMLElement)
+  const items = new Map<string, ShownTweet>()
   let cursor: string | null = null
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  async function refresh(): Promise<void> {
+  let work = Promise.resolve()
+
+  // One at a time: what is loaded later must not be replaced by what was asked for earlier.
+  function inTurn(task: () => Promise<void>): Promise<void> {
+    const done = work.then(task)
+    work = done.catch(() => {})
+    return done
+  }
+
+  const refresh = () => inTurn(showNewest)
+
+  async function showNewest(): Promise<void> {
     clearTimeout(timer)
-    const { tweets } = await request('Tweets', { first: PAGE_SIZE })
-    list.replaceChildren()
-    append(tweets)
-    find(document, '#no-tweets', HTMLElement).hidden = tweets.edges.length > 0
+    const { edges, pageInfo } = await loadNewest(Math.max(PAGE_SIZE, list.children.length))
+    showPage(pageInfo)
+    replaceItems(edges.map(({ node }) => showTweet(node)))
+    for (const id of items.keys()) if (!edges.some(({ node }) => node.id === id)) items.delete(id)
+    find(document, '#no-tweets', HTMLElement).hidden = edges.length > 0
     // What is still on its way will be settled soon.
-    if (tweets.edges.some(({ node }) => node.status === 'PENDING'))
+    if (edges.some(({ node }) => node.status === 'PENDING'))
       timer = setTimeout(() => refresh().catch(on.error), ASK_AGAIN_MILLISECONDS)
   }
 
-  function append({ edges, pageInfo }: PageOfTweets): void {
-    list.append(...edges.map(({ node }) => createItem(node)))
-    cursor = pageInfo.endCursor
-    more.hidden = !pageInfo.hasNextPage
+  function showPage({ endCursor, hasNextPage }: PageOfTweets['pageInfo']): void {
+    cursor = endCursor
+    more.hidden = !hasNextPage
+  }
+
+  // An item that says the same stays, with its focus and its long text as the person left it.
+  function showTweet(tweet: Tweet): HTMLElement {
+    const content = JSON.stringify(tweet)
+    const shown = items.get(tweet.id)
+    const item = shown?.content === content ? shown.item : createItem(tweet)
+    find(item, 'time', HTMLTimeElement).textContent = sayWhen(tweet.createdAt)
+    items.set(tweet.id, { content, item })
+    return item
+  }
+
+  // Elements that are moved lose their focus: only others are moved around them.
+  function replaceItems(wanted: readonly HTMLElement[]): void {
+    for (const item of [...list.children]) if (!wanted.includes(item as HTMLElement)) item.remove()
+    wanted.forEach((item, index) => {
+      if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null)
+    })
   }
 
   async function loadMore(): Promise<void> {
     const position = list.children.length
     const { tweets } = await request('Tweets', { first: PAGE_SIZE, after: cursor })
-    append(tweets)
+    showPage(tweets.pageInfo)
+    list.append(...tweets.edges.map(({ node }) => showTweet(node)))
     const first = list.children[position]
     // Reading goes on at the first new tweet, also when the button has gone.
     if (first instanceof HTMLElement) first.focus()
@@ -56,8 +88,18 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     const { deleteTweet } = await request('DeleteTweet', { input: { tweetId: id } })
     await refresh()
     const [error] = deleteTweet.userErrors
-    setText(problem, error ? explainError(error) : null)
-    find(document, '#tweets-title', HTMLElement).focus()
+    const item = items.get(id)?.item
+    if (error) complain(item, explainError(error))
+    // The button that had the focus is gone; the tweet is still there.
+    item?.focus({ preventScroll: true })
+  }
+
+  // Beside the tweet, since the list may be long.
+  function complain(item: HTMLElement | undefined, sentence: string): void {
+    const place = item === undefined ? problem : find(item, '.reason', HTMLElement)
+    place.classList.add('problem')
+    place.role = 'alert'
+    setText(place, sentence)
   }
 
   async function guarded(work: () => Promise<void>): Promise<void> {
@@ -73,7 +115,6 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     const time = find(item, 'time', HTMLTimeElement)
     // The list is ordered by it; one that was in doubt, or refused at first, was posted later.
     time.dateTime = createdAt
-    time.textContent = sayWhen(createdAt)
     time.title = postedAt === null ? sayMoment(createdAt) : `Posted ${sayMoment(postedAt)}`
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tweetBadges[tweet.status].word
@@ -89,9 +130,21 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     return item
   }
 
-  onClick(more, () => guarded(loadMore))
+  onClick(more, () => guarded(() => inTurn(loadMore)))
   onClick(find(document, '#refresh', HTMLButtonElement), () => guarded(refresh))
   return { refresh }
+}
+
+type ShownTweet = { content: string; item: HTMLElement }
+
+async function loadNewest(count: number): Promise<PageOfTweets> {
+  let { tweets } = await request('Tweets', { first: Math.min(count, MAX_PAGE_SIZE) })
+  while (tweets.edges.length < count && tweets.pageInfo.hasNextPage) {
+    const first = Math.min(count - tweets.edges.length, MAX_PAGE_SIZE)
+    const next = await request('Tweets', { first, after: tweets.pageInfo.endCursor })
+    tweets = { edges: [...tweets.edges, ...next.tweets.edges], pageInfo: next.tweets.pageInfo }
+  }
+  return tweets
 }
 
 function showText(item: HTMLElement, text: string): void {
