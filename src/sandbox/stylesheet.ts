@@ -19,7 +19,7 @@ export const STYLESHEET = `
   --on-ribbon: #2a2000;
   --shadow: 0 1px 2px rgb(0 0 0 / .05), 0 12px 32px -12px rgb(0 0 0 / .18);
 }
-.github { --accent: light-dark(#1a7f37, #2c974b); --on-accent: #ffffff; }
+.github { --accent: light-dark(#1a7f37, #238636); --on-accent: #ffffff; }
 * { box-sizing: border-box; }
 body {
   margin: 0; min-height: 100vh; background: var(--page); color: var(--text);
@@ -113,5 +113,11 @@ legend, .label { font-weight: 600; padding: 0; margin-bottom: .625rem; }
 .rows a.name { color: inherit; font-weight: 600; text-decoration: none; }
 .rows a.name:hover { text-decoration: underline; }
 nav.crumbs { display: flex; gap: 1.25rem; flex-wrap: wrap; font-size: .9375rem; }
-@media (max-width: 30rem) { .card { padding: 1.125rem; } .feed { padding: 0; } .profile { padding: 0; } }
+@media (max-width: 30rem) {
+  .lead { display: grid; }
+  .rows > li:has(.button) { flex-wrap: wrap; }
+  .rows > li:has(.button) .who { flex-basis: calc(100% - 3.25rem); }
+  .card { padding: 1.125rem; }
+  .feed, .profile { padding: 0; }
+}
 `

@@ -40,9 +40,10 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     const account = chosen()
     setAvatar(find(form, '#author-avatar', HTMLElement), account?.username ?? '', account?.avatarUrl ?? null)
     count(field.value, account?.maxTweetLength ?? MAX_WEIGHTED_LENGTH)
-    // In its place stands what helps: a button that could only refuse would look as if all were well.
+    // A Post button that can only refuse would look as if all were well.
     const isAble = account === undefined || canPost(account)
     button.hidden = !isAble
+    form.classList.toggle('unable', !isAble)
     setText(cure, isAble ? null : actionWords[account.nextAction ?? 'RECONNECT'])
   }
 
@@ -60,6 +61,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     choice.disabled = true
     author.prepend(choice)
     author.value = ''
+    clearProblems()
     complainOfAuthor()
   }
 
