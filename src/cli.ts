@@ -49,6 +49,8 @@ const HELP = ['--help', '-h']
 // A secret alone on standard output, so that a script can take it from there.
 const terminal: Output = { answer: (line) => console.log(line), remark: (line) => console.error(line) }
 
+const onTerminal = { report: (_fields: unknown, sentence: string) => terminal.remark(`${sentence}.`) }
+
 async function run([name = 'help', ...words]: readonly string[]): Promise<number> {
   const command = commands.get(name)
   if (command === undefined) {
@@ -90,7 +92,7 @@ function readToken(words: readonly string[]): () => Promise<number> {
   const work = readTokenCommand(words)
   return () =>
     withDatabase(async (_config, database) => {
-      await migrateDatabase(database)
+      await migrateDatabase(database, onTerminal)
       return work({ db: database.db, clock: systemClock }, terminal)
     })
 }
@@ -99,7 +101,7 @@ function readWebhook(words: readonly string[]): () => Promise<number> {
   const work = readWebhookCommand(words)
   return () =>
     withDatabase(async (config, database) => {
-      await migrateDatabase(database)
+      await migrateDatabase(database, onTerminal)
       await checkEncryptionKeys(database.db, config.encryptionKeys)
       const targets = createTargets({ policy: config.webhookTargets, deadlineSeconds: productionTiming.callDeadline })
       try {
@@ -120,7 +122,7 @@ function readDatabase(words: readonly string[]): () => Promise<number> {
 }
 
 async function migrate(_config: Config, database: Database): Promise<number> {
-  await migrateDatabase(database)
+  await migrateDatabase(database, onTerminal)
   console.log('The tables are up to date.')
   return 0
 }
@@ -137,7 +139,7 @@ async function doctor(config: Config, database: Database): Promise<number> {
 }
 
 async function rotateKeys(config: Config, database: Database): Promise<number> {
-  await migrateDatabase(database)
+  await migrateDatabase(database, onTerminal)
   await checkEncryptionKeys(database.db, config.encryptionKeys)
   const { resealed, waiting, waitingAttempts, unreadable } = await resealAll(database.db, config.encryptionKeys)
   const [, ...spare] = config.encryptionKeys
@@ -163,6 +165,7 @@ async function withDatabase(
   open: typeof openDatabase = openDatabase,
 ): Promise<number> {
   const config = readConfig(loadEnvironment())
+  for (const warning of config.warnings) terminal.remark(warning)
   const outbound = installOutbound(productionTiming.callDeadline)
   const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error

@@ -47,6 +47,8 @@ export type Config = Readonly<{
   rateLimits: RateLimits
   graphiql: boolean
   logLevel: string
+  /** What is set and has no effect, one sentence each, for the log. */
+  warnings: readonly string[]
 }>
 
 /** Configuration that the process can't start with; the message names everything that is wrong. */
@@ -83,6 +85,7 @@ export function loadEnvironment(): Environment {
  */
 export function readConfig(env: Environment): Config {
   const problems: string[] = []
+  const warnings: string[] = []
   const get = (name: string): string | null => readVariable(env, name, problems)
   const production = get('NODE_ENV') === 'production'
   const port = readPort(get('PORT'), 'PORT', 3000, problems)
@@ -90,7 +93,7 @@ export function readConfig(env: Environment): Config {
   if (production && get('PUBLIC_URL') === null)
     problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
-  const database = readDatabaseConfig(get, { production, dataDir }, problems)
+  const database = readDatabaseConfig(get, { production, dataDir }, { problems, warnings })
   const providers = readProviders(get, { production, port }, problems)
   const keys = readEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
   const logLevel = get('LOG_LEVEL') ?? 'info'
@@ -110,6 +113,7 @@ export function readConfig(env: Environment): Config {
     rateLimits: readRateLimits(get('RATE_LIMITS'), problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
+    warnings,
   }
   const [first, ...others] = keys.ring
   if (problems.length > 0 || first === undefined) throw new ConfigError(problems)

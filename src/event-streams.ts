@@ -1,6 +1,6 @@
 // Events to whoever keeps a connection open. A stream holds none: it reads the next ones from the table when its client takes them, so
 // that a slow client costs nothing and one that comes back goes on where it was. NOTIFY only says when to look.
-import { isDatabaseOutage } from './db/deadline.ts'
+import { isDatabaseOutage } from './db/outage.ts'
 import type { Deps, EventStream, EventStreams } from './deps.ts'
 import { AppError } from './errors.ts'
 import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents, readEvents } from './events.ts'

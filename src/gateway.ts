@@ -43,7 +43,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const outbound = installOutbound(timing.callDeadline, createClockWatch(log))
   const targets =
     parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
-  const database = parts.database ?? (await openDatabase(config.database))
+  const database = parts.database ?? (await waiting(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
   const close = async () => {
     const closing = [database.close(), outbound.close(), targets.close()]
@@ -52,9 +52,10 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   let hearing = async () => {}
   let mayRefresh = true
   try {
-    await migrateDatabase(database)
-    await checkEncryptionKeys(database.db, config.encryptionKeys)
-    await checkProviders(database.db, config)
+    const report = (fields: object, sentence: string) => log.warn(fields, sentence)
+    await waiting(log, 'the migrations', migrateDatabase(database, { report }))
+    await waiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
+    await waiting(log, 'the providers to be compared', checkProviders(database.db, config))
     const clock = parts.clock ?? systemClock
     const deps: Deps = {
       db: database.db,
@@ -70,12 +71,13 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       eventStreams: createEventStreams(timing.streamLife),
       droppedLogLines: parts.droppedLogLines ?? (() => 0),
     }
-    await queue.start(deps)
+    await waiting(log, 'the job queue', queue.start(deps))
     const fanOut = createFanOut(deps)
-    hearing = await hearNotifications(database, EVENTS_CHANNEL, (userId) => {
+    const heard = (userId: string | null) => {
       deps.eventStreams.hear(userId)
       fanOut.hear()
-    })
+    }
+    hearing = await waiting(log, 'a connection that listens', hearNotifications(database, EVENTS_CHANNEL, heard))
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     let stopping: Promise<void> | null = null
@@ -104,6 +106,21 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await within(log, 'jobs', CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
     await close()
     throw error
+  }
+}
+
+/** Has the log say what a start waits for, as long as it does: who looks at one that does not get on must not find nothing. */
+async function waiting<T>(log: Log, what: string, work: Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const say = () =>
+    log.info({ seconds: Math.round((performance.now() - startedAt) / 1000) }, `The start waits for ${what}`)
+  const first = setTimeout(say, 1_000)
+  const further = setInterval(say, 10_000)
+  try {
+    return await work
+  } finally {
+    clearTimeout(first)
+    clearInterval(further)
   }
 }
 

@@ -6,7 +6,7 @@ import { sweepApiTokens } from './auth/api-token.ts'
 import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
-import { sessionStatements } from './db/session-settings.ts'
+import { openJobDatabase } from './db/job-database.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import { sweepEvents } from './events.ts'
 import type { Log } from './log.ts'
@@ -75,10 +75,10 @@ const queues: Record<JobName, Queue> = {
 /** Makes the queue on the process's database. Nothing happens before `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
   const { source } = database
+  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
   const boss = new PgBoss({
-    ...(source.kind === 'pglite'
-      ? { backend: 'pglite' as const, db: fromPglite(source.client) }
-      : { connectionString: source.url, max: 2, application_name: 'xconnect-gateway-jobs', onConnect: prepareSession }),
+    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
+    ...(opened !== null && { db: opened }),
     schema: 'pgboss',
   })
   // Without a listener an outage of the database would end the process.
@@ -113,14 +113,14 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     pause: async () => {
       for (const name of [...Object.keys(queues), 'sweep']) await boss.offWork(name, { wait: false })
     },
-    stop: (withinSeconds) => boss.stop({ graceful: true, timeout: withinSeconds * 1000 }),
+    stop: async (withinSeconds) => {
+      try {
+        await boss.stop({ graceful: true, timeout: withinSeconds * 1000 })
+      } finally {
+        await opened?.close()
+      }
+    },
   }
-}
-
-// pg-boss hands its options to the pool of `pg`, which awaits this before a new connection is used. The tables that pg-boss creates, and
-// the moments that it reads, depend on these settings too.
-async function prepareSession(client: { query(text: string): Promise<unknown> }): Promise<void> {
-  await client.query(sessionStatements.join('; '))
 }
 
 const sweeps = [

@@ -14,6 +14,7 @@ async function main(): Promise<void> {
   const asked = readConfig(environment)
   const output = openLogOutput()
   const log = createLog(asked.logLevel, output)
+  for (const warning of asked.warnings) log.warn(warning)
   const exposing = findExposingOptions(process.execArgv, environment)
   if (asked.production && exposing.length > 0)
     log.warn(

@@ -158,5 +158,5 @@ export async function startWorld(
 }
 
 function open({ database }: Config): Database | Promise<Database> {
-  return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
+  return database.kind === 'postgres' ? openPostgres(database) : openPglite(database.directory)
 }

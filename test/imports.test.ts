@@ -43,6 +43,7 @@ const rule: ImportRule = {
         'crypto.ts',
         'data-directory.ts',
         'database-config.ts',
+        'database-url.ts',
         'encryption-keys.ts',
         'environment-file.ts',
         'errors.ts',

@@ -3,7 +3,8 @@
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../src/app.ts'
 import { createBreakers } from '../src/breakers.ts'
-import { drizzlePostgres, postgres } from '../src/db/driver.ts'
+import { connectPostgres } from '../src/db/connection.ts'
+import { drizzlePostgres } from '../src/db/driver.ts'
 import * as tables from '../src/db/tables.ts'
 import { createEventStreams } from '../src/event-streams.ts'
 import { createLog } from '../src/log.ts'
@@ -31,8 +32,14 @@ export function openInstance(world: World) {
     casing: 'snake_case',
     logger: { logQuery: (text: string) => queries.push(text) },
   } as const
-  const pool = source.kind === 'postgres' ? postgres(source.url, { max: 4, onnotice: () => {} }) : null
-  const db = source.kind === 'pglite' ? drizzlePglite(source.client, options) : drizzlePostgres(pool ?? '', options)
+  const pool =
+    source.kind === 'postgres'
+      ? connectPostgres(source, { applicationName: 'instance', route: 'pooled', max: 4 })
+      : null
+  const db =
+    source.kind === 'pglite'
+      ? drizzlePglite(source.client, options)
+      : drizzlePostgres(pool as NonNullable<typeof pool>, options)
   const log = createLog('debug', { write: (line) => lines.push(line) })
   const deps = {
     db,

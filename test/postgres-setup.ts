@@ -1,4 +1,5 @@
 import type { TestProject } from 'vitest/node'
+import { postgresAt } from '../src/database-config.ts'
 import { startPostgresServer } from './postgres.ts'
 import { fillTemplate } from './template.ts'
 
@@ -6,7 +7,7 @@ import { fillTemplate } from './template.ts'
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (project.getProvidedContext().postgres) return undefined
   const server = await startPostgresServer({
-    prepareTemplate: (url) => fillTemplate({ source: { kind: 'postgres', url } }),
+    prepareTemplate: (url) => fillTemplate({ source: postgresAt(url) }),
   })
   project.vitest.getRootProject().provide('postgres', { adminUrl: server.adminUrl, template: server.template })
   return () => server.remove()

@@ -1,5 +1,6 @@
 import { fromPglite, PgBoss } from 'pg-boss'
 import type { Database } from '../src/db/client.ts'
+import { openJobDatabase } from '../src/db/job-database.ts'
 import { migrateDatabase } from '../src/db/migrate.ts'
 
 /**
@@ -10,10 +11,10 @@ import { migrateDatabase } from '../src/db/migrate.ts'
 export async function fillTemplate(database: Pick<Database, 'source'>): Promise<void> {
   await migrateDatabase(database)
   const { source } = database
+  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
   const boss = new PgBoss({
-    ...(source.kind === 'pglite'
-      ? { backend: 'pglite' as const, db: fromPglite(source.client) }
-      : { connectionString: source.url, max: 1 }),
+    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
+    ...(opened !== null && { db: opened }),
     // As in src/jobs.ts.
     schema: 'pgboss',
     supervise: false,
@@ -21,4 +22,5 @@ export async function fillTemplate(database: Pick<Database, 'source'>): Promise<
   })
   await boss.start()
   await boss.stop({ graceful: false })
+  await opened?.close()
 }

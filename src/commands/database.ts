@@ -1,7 +1,8 @@
 // xconnect database: from the embedded database to PostgreSQL, and back.
 import path from 'node:path'
 import type { Config } from '../config.ts'
-import { type DatabaseConfig, isPostgresUrl, pgliteDirectory } from '../database-config.ts'
+import { type DatabaseConfig, pgliteDirectory } from '../database-config.ts'
+import { isPostgresUrl, parsePostgresUrl } from '../database-url.ts'
 import { checkEncryptionKeys } from '../db/canary.ts'
 import { type Database, openForLong } from '../db/client.ts'
 import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
@@ -27,7 +28,11 @@ export function readDatabaseCommand(
 
 function readTarget(text: string): Place {
   if (text === '') throw new UsageError('The target is missing.')
-  if (isPostgresUrl(text)) return { kind: 'postgres', url: text }
+  if (isPostgresUrl(text)) {
+    const { address, problems } = parsePostgresUrl(text, 'The target')
+    if (problems.length > 0) throw new UsageError(problems.join(' '))
+    return { kind: 'postgres', address, pooler: 'session', direct: null }
+  }
   // What it was is not repeated: there may be a password in it.
   if (text.includes('://') || text.startsWith('-'))
     throw new UsageError(
@@ -37,15 +42,16 @@ function readTarget(text: string): Place {
 }
 
 async function copy(config: Config, source: Database, place: Place, remark: Remark): Promise<void> {
+  const waiting = { report: (_fields: unknown, sentence: string) => remark(`${sentence}.`) }
   if (JSON.stringify(place) === JSON.stringify(config.database))
     throw new StartError('The target is the configured database itself. Give another one.', 1)
   await refuseRunningGateway(source, 'the configured database')
-  await migrateDatabase(source)
+  await migrateDatabase(source, waiting)
   // Before the target is touched: what these keys do not open would be worth nothing there either.
   await checkEncryptionKeys(source.db, config.encryptionKeys)
   const opened = await openForLong(place)
   try {
-    await migrateDatabase(opened)
+    await migrateDatabase(opened, waiting)
     await refuseRunningGateway(opened, 'the target')
     const copied = await copyDatabase(source.db, opened.db)
     for (const { name, rows } of copied) if (rows > 0) remark(`${String(rows).padStart(10)}  ${name}`)

@@ -1,8 +1,13 @@
+import { setTimeout } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config.ts'
+import type { PostgresConfig } from '../database-config.ts'
 import { explainMissingKey, findMissingKey } from '../db/canary.ts'
-import { type Database, queryRows } from '../db/client.ts'
+import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
+import { openJobDatabase } from '../db/job-database.ts'
 import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
+import { hearNotifications } from '../db/notifications.ts'
+import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { callProvider, noBreaker } from '../outbound.ts'
 
@@ -14,6 +19,7 @@ export type Finding = { name: string; state: 'ok' | 'FAIL' | 'not checked'; deta
 
 // Expiry is counted by the database's clock, and X counts by its own.
 const MAX_CLOCK_DIFFERENCE_SECONDS = 60
+const CONNECTION_SECONDS = 10
 
 /** Looks at everything a gateway needs from outside, and changes nothing. */
 export async function examine(config: Config, database: Database): Promise<Finding[]> {
@@ -45,6 +51,7 @@ async function examineDatabase(config: Config, database: Database): Promise<Find
     await look('Database', async () =>
       describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`),
     ),
+    ...(await examineConnections(database.source)),
     await look('Tables', async () => {
       const pending = await countPendingMigrations(database.db)
       if (pending > 0)
@@ -53,6 +60,58 @@ async function examineDatabase(config: Config, database: Database): Promise<Find
     }),
     await examineKeys(config, database),
   ]
+}
+
+/** The connections that a gateway makes beside those of its requests, each by its own way. */
+async function examineConnections(source: Database['source']): Promise<Finding[]> {
+  if (source.kind === 'pglite') return []
+  return [
+    await look('Connection of the migrations', async () => {
+      await assertKeepsSession(source)
+      return source.direct === null ? 'keeps its session' : 'DATABASE_DIRECT_URL keeps its session'
+    }),
+    ...(source.pooler === 'transaction'
+      ? [
+          await look('Pooler', async () => {
+            await assertPooledDatabase(source)
+            return 'transaction mode; both addresses lead to one database'
+          }),
+        ]
+      : []),
+    await look('Connection of the events', async () => {
+      await within(CONNECTION_SECONDS, hearOwnNotification(source))
+      return 'hears what is notified'
+    }),
+    await look('Connection of the jobs', async () => {
+      const jobs = openJobDatabase(source)
+      try {
+        await within(CONNECTION_SECONDS, jobs.executeSql('select 1'))
+        return 'answers'
+      } finally {
+        await jobs.close()
+      }
+    }),
+  ]
+}
+
+async function hearOwnNotification(source: PostgresConfig): Promise<void> {
+  const channel = `xconnect_doctor_${process.pid}`
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const client = openSingleConnection(source)
+  const end = await hearNotifications({ source }, channel, (payload) => payload === 'heard' && resolve())
+  try {
+    await client`select pg_notify(${channel}, 'heard')`
+    await promise
+  } finally {
+    await Promise.all([end(), client.end({ timeout: 1 })])
+  }
+}
+
+async function within<T>(seconds: number, work: Promise<T>): Promise<T> {
+  const late = setTimeout(seconds * 1000, null, { ref: false }).then(() => {
+    throw new Error(`no answer for ${seconds} s`)
+  })
+  return Promise.race([work, late])
 }
 
 function unusable(detail: string): Finding[] {
@@ -85,12 +144,13 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
 
 // Drizzle's own message is the query; why it failed is the cause.
 function reasonOf(error: unknown): Error {
-  const reason = error instanceof Error && error.cause instanceof Error ? error.cause : error
+  const isOfDrizzle = error instanceof Error && error.message.startsWith('Failed query')
+  const reason = isOfDrizzle && error.cause instanceof Error ? error.cause : error
   return reason instanceof Error ? reason : new Error('failed')
 }
 
 function explainUnreachable({ source }: Database, reason: Error): string {
-  return source.kind === 'postgres' ? new DatabaseUnreachableError(source.url, reason).message : reason.message
+  return source.kind === 'postgres' ? new DatabaseUnreachableError(source, reason).message : reason.message
 }
 
 async function readDatabaseClock({ db }: Database): Promise<number> {

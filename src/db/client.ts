@@ -6,12 +6,12 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
-import type { DatabaseConfig, PostgresConfig } from '../database-config.ts'
+import { type DatabaseConfig, type PostgresConfig, postgresAt } from '../database-config.ts'
 import { judgeCommits } from './commit.ts'
+import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadline.ts'
 import { holdDirectory } from './directory.ts'
-import { drizzlePostgres, postgres } from './driver.ts'
-import { sessionSettings } from './session-settings.ts'
+import { drizzlePostgres } from './driver.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or the transaction that shadows it. */
@@ -25,13 +25,12 @@ export type Database = {
   close(): Promise<void>
 }
 
+const APPLICATION = 'xconnect-gateway'
 // A statement that waits longer than this waits for something that is broken; nothing of ours holds a lock across the network.
-const SESSION_SETTINGS = {
-  ...sessionSettings,
-  application_name: 'xconnect-gateway',
-  statement_timeout: 5_000,
-  lock_timeout: 2_000,
-  idle_in_transaction_session_timeout: 5_000,
+const LIMITS = {
+  statement_timeout: '5s',
+  lock_timeout: '2s',
+  idle_in_transaction_session_timeout: '5s',
 } as const
 
 const POOL_SIZE = 10
@@ -39,34 +38,35 @@ const RECONNECT_SECONDS = 0.2
 
 /** Opens the database that is configured. @throws DirectoryInUseError */
 export async function openDatabase(database: DatabaseConfig): Promise<Database> {
-  return database.kind === 'postgres' ? openPostgres(database.url) : openPglite(database.directory)
+  return database.kind === 'postgres' ? openPostgres(database) : openPglite(database.directory)
 }
 
 /** Opens a database for one long piece of work: on PostgreSQL one connection, and no deadlines. @throws DirectoryInUseError */
 export async function openForLong(database: DatabaseConfig): Promise<Database> {
   if (database.kind === 'pglite') return openPglite(database.directory)
-  const client = openSingleConnection(database.url)
+  const client = openSingleConnection(database)
   return {
     db: drizzlePostgres(client, { schema: tables, casing: 'snake_case' }),
-    source: { kind: 'postgres', url: database.url },
+    source: database,
     close: () => client.end({ timeout: 5 }),
   }
 }
 
-/** Opens PostgreSQL through a pool. Nothing is connected before the first query. */
-export function openPostgres(url: string): Database {
-  const client = postgres(url, {
+/** Opens PostgreSQL through a pool. Nothing is connected before the first query. @param database how to reach it, or an address alone. */
+export function openPostgres(database: PostgresConfig | string): Database {
+  const source = typeof database === 'string' ? postgresAt(database) : database
+  const client = connectPostgres(source, {
+    applicationName: APPLICATION,
+    route: 'pooled',
     max: POOL_SIZE,
-    connect_timeout: 5,
-    idle_timeout: 60,
+    idleSeconds: 60,
+    settings: LIMITS,
     // The driver's own counts the tries of all connections together, so that ten that are lost at once wait up to 20 s.
     backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
-    connection: SESSION_SETTINGS,
-    onnotice: () => {},
   })
   return {
     db: drizzlePostgres(withDeadlines(client), { schema: tables, casing: 'snake_case' }),
-    source: { kind: 'postgres', url },
+    source,
     close: () => client.end({ timeout: 5 }),
   }
 }
@@ -98,14 +98,10 @@ const rowsShape = z.preprocess(
   z.array(z.record(z.string(), z.unknown())),
 )
 
-/** A connection of its own for what must hold one for long, as migrations under an advisory lock do. */
-export function openSingleConnection(url: string): Sql {
-  return postgres(url, {
-    max: 1,
-    connect_timeout: 5,
-    onnotice: () => {},
-    connection: { ...sessionSettings, application_name: SESSION_SETTINGS.application_name },
-  })
+/** A connection of its own, with a session, for what must hold one for long, as migrations under an advisory lock do. */
+export function openSingleConnection(database: PostgresConfig | string): Sql {
+  const config = typeof database === 'string' ? postgresAt(database) : database
+  return connectPostgres(config, { applicationName: APPLICATION, route: 'direct', max: 1 })
 }
 
 // Unpacking an empty cluster is several times faster than making one. A first start that is killed half-way leaves part of a

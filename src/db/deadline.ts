@@ -1,25 +1,7 @@
 // postgres.js fails fast when the server is gone, but waits for ever for one that is frozen, or for a connection of a pool that is
 // stuck in such a server. So each query gets a deadline here, and only so many may wait at once.
 import type postgres from 'postgres'
-
-/** The database did not answer in time, or too many are waiting for it already. What was asked may still happen. */
-export class DatabaseTimeoutError extends Error {
-  constructor(reason: string) {
-    super(reason)
-    this.name = 'DatabaseTimeoutError'
-  }
-}
-
-/** True for an error that says nothing but that the database is away: in itself, or as the cause of what Drizzle throws. */
-export function isDatabaseOutage(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DatabaseTimeoutError) return true
-    // postgres.js's own, Node's, and classes 08 and 57P of SQLSTATE: connection lost, server shutting down.
-    if ('code' in cause && typeof cause.code === 'string' && /^(CONNECTION_|CONNECT_|ECONN|08|57P)/.test(cause.code))
-      return true
-  }
-  return false
-}
+import { DatabaseTimeoutError } from './outage.ts'
 
 // Above the server's own statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8

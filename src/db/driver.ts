@@ -9,9 +9,25 @@
 // simple query, which has no name, and every transaction is judged by its tag.
 // Import the driver from here alone: whoever loads it first gets it unrepaired, and so does everybody after.
 import { registerHooks } from 'node:module'
+import { Socket } from 'node:net'
+import type { ChannelBinding } from './channel-binding.ts'
 import { COMMIT_ROLLED_BACK, COMMIT_ROLLED_BACK_SENTENCE } from './commit.ts'
 
 type Repair = { text: string; by: string; times: number }
+
+/** What `connection.ts` adds to the options of the driver. */
+export type DriverExtras = {
+  /** Statements to run on each new connection before anything else; empty for none. */
+  onOpen: string
+  /** What follows `begin` in the same message, beginning with a semicolon; empty for nothing. */
+  onBegin: string
+  /** Whether a server that asks for no proof bound to the channel is refused. */
+  mustBind: boolean
+  /** Chooses the SASL mechanism. @throws Error when none of those offered will do. */
+  bindChannel(socket: Socket, mechanisms: readonly string[]): ChannelBinding
+}
+
+const EXTRAS = '{ onOpen: "", onBegin: "", mustBind: false, bindChannel: null }'
 
 const REPAIRS: Record<string, readonly Repair[]> = {
   '/postgres/src/connection.js': [
@@ -29,7 +45,99 @@ const REPAIRS: Record<string, readonly Repair[]> = {
     const x = socket.write(chunk, fn)`,
       times: 1,
     },
+    // The connection of a transaction is known even where the socket's buffer is full, or nothing is to be sent ahead.
+    {
+      text: `return write(toBuffer(q))
+        && !q.describeFirst
+        && !q.cursorFn
+        && sent.length < max_pipeline
+        && (!q.options.onexecute || q.options.onexecute(connection))`,
+      by: `const written = write(toBuffer(q))
+      if (q.options.onexecute)
+        return q.options.onexecute(connection), false
+      return written
+        && !q.describeFirst
+        && !q.cursorFn
+        && sent.length < max_pipeline`,
+      times: 1,
+    },
+    // What a server, or a pooler, says before it closes a connection is why it does.
+    {
+      text: "&& error(Errors.connection('CONNECTION_CLOSED', options, socket))",
+      by: "&& error(errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket))\n    errorResponse = null",
+      times: 1,
+    },
     { text: 'return fetchArrayTypes()', by: 'return fetchArrayTypes().catch(() => (needsTypes = true))', times: 1 },
+    // Settings for a session, where a pooler takes none of them as a parameter of the connection.
+    {
+      text: '\n    , needsTypes = options.fetch_types\n',
+      by: '\n    , needsTypes = options.fetch_types\n    , needsSetup = false, binding = null, isBound = false\n',
+      times: 1,
+    },
+    {
+      text: '\n      needsTypes = options.fetch_types\n',
+      by: `
+      needsTypes = options.fetch_types
+      needsSetup = options.extras.onOpen !== ''
+      binding = null
+      isBound = false
+`,
+      times: 1,
+    },
+    {
+      text: '\n      if (needsTypes) {\n',
+      by: `
+      if (needsSetup) {
+        needsSetup = false
+        return new Query([options.extras.onOpen], [], execute, null, { simple: true }).catch(() => socket && socket.destroy())
+      }
+
+      if (needsTypes) {
+`,
+      times: 1,
+    },
+    // Channel binding.
+    {
+      text: 'async function Authentication(x, type = x.readUInt32BE(5)) {\n',
+      by: `async function Authentication(x, type = x.readUInt32BE(5)) {
+    if (options.extras.mustBind && (type === 3 || type === 5 || (type === 0 && !isBound)))
+      return refuseServer(new Error('the server asks for no channel binding, which channel_binding=require asks for'));
+`,
+      times: 1,
+    },
+    {
+      text: '  async function SASL() {\n',
+      by: `  function refuseServer(error) {
+    errored(error)
+    socket.destroy()
+  }
+
+  async function SASL(x) {
+    try {
+      binding = options.extras.bindChannel
+        ? options.extras.bindChannel(socket, x.toString('utf8', 9).split(b.N))
+        : { mechanism: 'SCRAM-SHA-256', header: 'n,,', data: 'biws' }
+    } catch (error) {
+      return refuseServer(error)
+    }
+`,
+      times: 1,
+    },
+    { text: "b().p().str('SCRAM-SHA-256' + b.N)", by: 'b().p().str(binding.mechanism + b.N)', times: 1 },
+    { text: ".str('n,,n=*,r=' + nonce)", by: ".str(binding.header + 'n=*,r=' + nonce)", times: 1 },
+    { text: "+ ',c=biws,r=' + res.r", by: "+ ',c=' + binding.data + ',r=' + res.r", times: 1 },
+    {
+      text: "const payload = 'c=biws,r=' + res.r",
+      by: "const payload = 'c=' + binding.data + ',r=' + res.r",
+      times: 1,
+    },
+    {
+      text: ' serverSignature)\n      return\n',
+      by: ` serverSignature)
+      return isBound = binding.mechanism.endsWith('-PLUS')
+`,
+      times: 1,
+    },
     {
       text: '\n    final && (final(), final = null)\n',
       by: `
@@ -44,6 +152,16 @@ const REPAIRS: Record<string, readonly Repair[]> = {
     {
       text: 'new Promise((_, reject) => connection.onclose = reject)',
       by: 'new Promise((_, reject) => connection.onclose = error => (lost = error, reject(error)))',
+      times: 1,
+    },
+    {
+      text: "await sql.unsafe('begin ' + options.replace(/[^a-z ]/ig, ''),",
+      by: "await sql.unsafe('begin ' + options.replace(/[^a-z ]/ig, '') + sql.options.extras.onBegin,",
+      times: 1,
+    },
+    {
+      text: '    socket          : o.socket,',
+      by: `    socket          : o.socket,\n    extras          : o.extras ?? ${EXTRAS},`,
       times: 1,
     },
     { text: 'await sql`commit`', by: "await sql.unsafe('commit')", times: 1 },
@@ -73,6 +191,14 @@ registerHooks({
 export const { default: postgres } = await import('postgres')
 /** Drizzle on that driver. */
 export const { drizzle: drizzlePostgres } = await import('drizzle-orm/postgres-js')
+
+/** A socket that fails with this error. The driver loses a connection for good whose socket could not be had at all. */
+export function failingSocket(error: unknown): Socket {
+  const socket = new Socket()
+  // Once the driver listens.
+  setImmediate(() => socket.destroy(error instanceof Error ? error : new Error('failed')))
+  return socket
+}
 
 function apply(source: string, { text, by, times }: Repair): string {
   const found = source.split(text).length - 1

@@ -4,10 +4,14 @@ import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
 import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
+import type { PostgresConfig } from '../database-config.ts'
 import { StartError } from '../errors.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 import { drizzlePostgres } from './driver.ts'
+import { lockMigrations, type ReportWaiting } from './migration-lock.ts'
+import { assertKeepsSession, assertPooledDatabase } from './pooler.ts'
 import { assertUsableServer } from './server-check.ts'
+import { describeHost } from './socket.ts'
 
 /** The database was migrated by a newer release than this one. */
 export class DatabaseTooNewError extends StartError {
@@ -22,11 +26,13 @@ export class DatabaseTooNewError extends StartError {
 
 /** The first query did not get through. */
 export class DatabaseUnreachableError extends StartError {
-  constructor(url: string, error: unknown) {
-    const address = URL.parse(url)?.host ?? 'its address'
-    const reason = error instanceof Error ? error.message : 'no answer'
+  constructor({ address, direct }: PostgresConfig, error: unknown) {
+    const hosts = (direct ?? address).hosts.map(describeHost)
+    const [host = ''] = hosts
+    // An error of the connection begins with the host, which the sentence names already.
+    const reason = (error instanceof Error ? error.message : 'no answer').replace(`${host}: `, '').replace(/\.$/, '')
     super(
-      `PostgreSQL at ${address} cannot be used: ${reason}. Check the URL, and that the server runs and lets this user in.`,
+      `PostgreSQL at ${hosts.join(', ')} cannot be used: ${reason}. Check the URL, and that the server runs and lets this user in.`,
       1,
     )
     this.name = 'DatabaseUnreachableError'
@@ -36,13 +42,18 @@ export class DatabaseUnreachableError extends StartError {
 
 const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 
+/** How a start waits for another instance that migrates. */
+export type Waiting = { report?: ReportWaiting; waitSeconds?: number }
+
 /**
  * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
  * @throws DatabaseUnreachableError
+ * @throws PoolerError when a pooler keeps no session.
  * @throws UnusableServerError when the server or the database in it cannot hold the tables; nothing was changed then.
+ * @throws MigrationLockError when another session keeps the lock for too long.
  * @throws DatabaseTooNewError when the tables are ahead of the code.
  */
-export async function migrateDatabase({ source }: Pick<Database, 'source'>): Promise<void> {
+export async function migrateDatabase({ source }: Pick<Database, 'source'>, waiting: Waiting = {}): Promise<void> {
   if (source.kind === 'pglite') {
     const db = drizzlePglite(source.client)
     await migratePglite(db, { migrationsFolder })
@@ -50,23 +61,39 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>): Pro
     refuseNewer(rows[0]?.created_at)
     return
   }
-  const connection = openSingleConnection(source.url)
+  const connection = openSingleConnection(source)
   try {
     await connection`select 1`.catch((error) => {
-      throw new DatabaseUnreachableError(source.url, error)
+      throw new DatabaseUnreachableError(source, error)
     })
     await assertUsableServer(drizzlePostgres(connection))
-    // Held by the session, and so given back even if this process is killed half-way.
-    await connection`select pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
-    await connection`set lock_timeout = '10s'`
+    // Before the lock: a pooler without sessions would keep it.
+    await assertKeepsSession(source)
+    if (source.pooler === 'transaction') await assertPooledDatabase(source)
+    await lockMigrations(connection, waiting.report ?? (() => {}), waiting.waitSeconds)
+    await connection.unsafe(`set lock_timeout = '${TABLE_LOCK_SECONDS}s'`)
     // PostgreSQL 17 and newer have it, and a role can have a default for it.
     await connection`select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'`
-    await migratePostgres(drizzlePostgres(connection), { migrationsFolder })
+    await migratePostgres(drizzlePostgres(connection), { migrationsFolder }).catch(explainLockedTable)
     const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
   } finally {
     await connection.end({ timeout: 5 })
   }
+}
+
+// A statement that changes a table waits for everybody who uses it, and everybody else waits for the statement.
+const TABLE_LOCK_SECONDS = 10
+
+function explainLockedTable(error: unknown): never {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && cause.code === '55P03')
+      throw new StartError(
+        `A migration could not lock a table within ${TABLE_LOCK_SECONDS} s, since another session is using it. Find the sessions with select pid, state, xact_start, query from pg_stat_activity where xact_start is not null; let them finish or end them, and start again. Nothing was changed.`,
+        1,
+      )
+  }
+  throw error
 }
 
 /** How many migrations of this release the database still waits for. */

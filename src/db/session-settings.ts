@@ -25,7 +25,18 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: '0',
 }
 
-/** The same for a driver that takes statements and no parameters. */
-export const sessionStatements: readonly string[] = Object.entries(sessionSettings).map(
-  ([name, value]) => `set ${name} = '${value}'`,
+/**
+ * Those that a pooler in transaction mode keeps for each of its clients, as parameters of the connection.
+ * (PgBouncer, track_extra_parameters: https://www.pgbouncer.org/config.html)
+ */
+export const startupParameters: Record<string, string> = Object.fromEntries(
+  ['DateStyle', 'TimeZone', 'standard_conforming_strings'].map((name) => [name, sessionSettings[name] ?? '']),
 )
+
+/** The statements that make these settings. Poolers refuse most of them as parameters of the connection. */
+export function parameterStatements(
+  settings: Readonly<Record<string, string>>,
+  scope: 'session' | 'local' = 'session',
+) {
+  return Object.entries(settings).map(([name, value]) => `set ${scope} ${name} = '${value}'`)
+}

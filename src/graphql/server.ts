@@ -1,7 +1,7 @@
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Viewer } from '../auth/viewer.ts'
-import { isDatabaseOutage } from '../db/deadline.ts'
+import { isDatabaseOutage } from '../db/outage.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'

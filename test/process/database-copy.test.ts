@@ -5,7 +5,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { pgliteDirectory } from '../../src/database-config.ts'
+import { pgliteDirectory, postgresAt } from '../../src/database-config.ts'
 import { type Database, type Db, openForLong, queryRows } from '../../src/db/client.ts'
 import {
   eventHorizons,
@@ -122,7 +122,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
   })
 
   const embedded = world.config.database
-  const postgres: Place = { kind: 'postgres', url: DATABASE_URL }
+  const postgres: Place = postgresAt(DATABASE_URL)
   await world.restart({ database: postgres }, async () => {
     await withDatabase(embedded, (db) => fillWhatIsEmpty(db, account.id, account.userId))
     const before = await readRows(embedded)
@@ -193,8 +193,9 @@ test('a copy that is refused or breaks changes nothing', async () => {
   await linkAccount(world)
   const server = await createTestDatabase('postgres')
   onTestFinished(() => server.remove())
-  const target: Place = { kind: 'postgres', url: server.environment.DATABASE_URL ?? '' }
-  const copy = (changes = {}) => xconnect({ ...environment, ...changes }, 'database', 'copy', target.url)
+  const targetUrl = server.environment.DATABASE_URL ?? ''
+  const target: Place = postgresAt(targetUrl)
+  const copy = (changes = {}) => xconnect({ ...environment, ...changes }, 'database', 'copy', targetUrl)
   const embedded = world.config.database
   await world.restart({}, async () => {
     const source = await readRows(embedded)

@@ -1,5 +1,6 @@
 // Defaults of a role and of a database that change the text of values, or what a transaction is: nothing of the gateway depends on them.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { postgresAt } from '../../src/database-config.ts'
 import { openForLong, openPglite } from '../../src/db/client.ts'
 import { copyDatabase } from '../../src/db/copy.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
@@ -85,7 +86,7 @@ test('background work is done: a grant that is given up is revoked at X, and no 
 })
 
 test('what was stored is the same when it is copied to another database', async () => {
-  const source = await openForLong({ kind: 'postgres', url: role.url })
+  const source = await openForLong(postgresAt(role.url))
   const target = await openPglite(null)
   try {
     await migrateDatabase(target)

@@ -1,0 +1,44 @@
+// SCRAM with channel binding (RFC 5802, RFC 5929 "tls-server-end-point"): the password's proof holds for the very certificate that this
+// connection is encrypted under, so that nobody in the middle can pass it on. postgres.js has no part of it; `driver.ts` puts this in.
+import { createHash, type X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { PostgresAddress } from '../database-url.ts'
+
+/** What the two SASL messages of the client say of the binding. */
+export type ChannelBinding = { mechanism: string; header: string; data: string }
+
+const PLAIN = 'SCRAM-SHA-256'
+const BOUND = 'SCRAM-SHA-256-PLUS'
+
+/**
+ * Chooses among the mechanisms that the server offers.
+ * @throws Error when `channel_binding=require` and the server offers none with a binding.
+ */
+export function bindChannel(
+  wanted: PostgresAddress['channelBinding'],
+  socket: Socket,
+  mechanisms: readonly string[],
+): ChannelBinding {
+  if (wanted !== 'disable' && socket instanceof TLSSocket && mechanisms.includes(BOUND)) {
+    const header = 'p=tls-server-end-point,,'
+    const certificate = socket.getPeerX509Certificate()
+    if (certificate !== undefined)
+      return { mechanism: BOUND, header, data: encode(Buffer.from(header), hashCertificate(certificate)) }
+  }
+  if (wanted === 'require')
+    throw new Error('the server offers no channel binding, which channel_binding=require asks for')
+  return { mechanism: PLAIN, header: 'n,,', data: encode(Buffer.from('n,,')) }
+}
+
+// The hash of the certificate's own signature, and SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1).
+function hashCertificate(certificate: X509Certificate): Buffer {
+  const [, size] = /sha-?(384|512)/i.exec(certificate.signatureAlgorithm ?? '') ?? []
+  return createHash(`sha${size ?? 256}`)
+    .update(certificate.raw)
+    .digest()
+}
+
+function encode(...parts: Buffer[]): string {
+  return Buffer.concat(parts).toString('base64')
+}

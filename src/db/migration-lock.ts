@@ -1,0 +1,71 @@
+// Only one instance migrates at a time. The lock belongs to the session of the one that has it, so that it is given back even where that
+// process is killed half-way; whoever waits says so, and for whom, and not for ever.
+import { setTimeout } from 'node:timers/promises'
+import type { Sql } from 'postgres'
+import { StartError } from '../errors.ts'
+
+/** Where the waiting is reported: fields for a log, and a sentence. */
+export type ReportWaiting = (fields: Record<string, unknown>, sentence: string) => void
+
+/** Another session has kept the lock for longer than a start waits. */
+export class MigrationLockError extends StartError {
+  constructor(waitedSeconds: number, holder: string) {
+    super(
+      `The migrations have waited ${waitedSeconds} s for ${holder}. If an instance is migrating large tables, let it finish, and start again. Nothing was changed.`,
+      1,
+    )
+    this.name = 'MigrationLockError'
+  }
+}
+
+// A supervisor tries again after that; migrations that take longer are rare, and go on.
+const WAIT_SECONDS = 300
+const TRY_AGAIN_MILLISECONDS = 250
+const REPORT_EVERY_SECONDS = 10
+
+/**
+ * Takes the lock for the session of `connection`.
+ * @throws MigrationLockError after `waitSeconds`, five minutes unless told otherwise.
+ */
+export async function lockMigrations(
+  connection: Sql,
+  report: ReportWaiting,
+  waitSeconds = WAIT_SECONDS,
+): Promise<void> {
+  const startedAt = performance.now()
+  const waited = () => Math.round((performance.now() - startedAt) / 1000)
+  let reports = 0
+  for (;;) {
+    const [row] = await connection`select pg_try_advisory_lock(hashtextextended('xconnect-migrations', 0)) as locked`
+    if (row?.locked === true) return
+    const holder = await findHolder(connection)
+    // It may have been given back in between.
+    if (holder !== null && waited() >= reports * REPORT_EVERY_SECONDS) {
+      reports += 1
+      report({ ...holder.fields, waitedSeconds: waited() }, `The start waits for ${holder.sentence}`)
+    }
+    if (waited() >= waitSeconds) throw new MigrationLockError(waited(), holder?.sentence ?? 'the migration lock')
+    await setTimeout(TRY_AGAIN_MILLISECONDS)
+  }
+}
+
+async function findHolder(connection: Sql) {
+  // A key of 64 bits stands in two columns (view pg_locks). Of another role's session most columns are null.
+  const [row] = await connection`
+    with key as (select hashtextextended('xconnect-migrations', 0) as value)
+    select l.pid, a.usename as role, a.application_name as application, a.client_addr::text as address, a.state,
+      extract(epoch from clock_timestamp() - a.state_change)::int as seconds
+    from key join pg_locks l on l.classid = ((value >> 32) & 4294967295)::oid and l.objid = (value & 4294967295)::oid
+    left join pg_stat_activity a using (pid)
+    where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+      and l.database = (select oid from pg_database where datname = current_database())`
+  if (row === undefined) return null
+  const { pid, role, application, address, state, seconds } = row
+  const from = [application && `"${application}"`, address && `at ${address}`, role && `as ${role}`].filter(Boolean)
+  const doing = state === null ? '' : `, ${state} for ${seconds} s`
+  const who = `process ${pid} of the server${from.length > 0 ? ` (${from.join(' ')}${doing})` : ''}`
+  return {
+    fields: { holder: { pid, role, application, address, state, seconds } },
+    sentence: `the migration lock, which ${who} has. If that is no instance that is starting, end its session: select pg_terminate_backend(${pid})`,
+  }
+}

@@ -1,0 +1,113 @@
+// What a pooler between the gateway and PostgreSQL keeps of a session, found out before anything depends on it. In transaction mode a
+// session's lock stays behind on a connection of the pooler, and the next start would wait for it for ever.
+import { setTimeout } from 'node:timers/promises'
+import type { Sql } from 'postgres'
+import type { PostgresConfig } from '../database-config.ts'
+import { StartError } from '../errors.ts'
+import { connectPostgres } from './connection.ts'
+import { sessionSettings } from './session-settings.ts'
+
+/** The pooler, or how it is configured here, does not fit. The message says what to set. */
+export class PoolerError extends StartError {
+  constructor(sentence: string) {
+    super(`${sentence} Nothing was changed.`, 78)
+    this.name = 'PoolerError'
+  }
+}
+
+const APPLICATION = 'xconnect-gateway'
+// A pooler that keeps sessions passes at each; one that does not fails at the first, unless others use its connections just then.
+const ROUNDS_BEHIND_POOLER = 8
+const SECOND_CONNECTION_SECONDS = 5
+
+/**
+ * Makes sure that the connections which need a session of their own have one.
+ * @throws PoolerError when the address leads to a pooler in transaction or statement mode; StartError when there is no room for a second
+ *   connection; whatever the driver throws when none can be made.
+ */
+export async function assertKeepsSession(config: PostgresConfig): Promise<void> {
+  const options = { applicationName: APPLICATION, route: 'direct', max: 1 } as const
+  const [first, second] = [connectPostgres(config, options), connectPostgres(config, options)]
+  try {
+    const { pid, announced } = await Promise.race([readBackend(first), refuseLater()])
+    // A pooler gives each client a number of its own for cancelling, and passes the server's on for no query.
+    const rounds = announced === pid ? 1 : ROUNDS_BEHIND_POOLER
+    for (let round = 0; round < rounds; round++) {
+      const lending = second.begin(async (client) => {
+        const taken = await client`select pg_backend_pid() as pid`
+        // While the second has a server connection, the first would get another one.
+        return Number(taken[0]?.pid) === pid || (await readBackend(first)).pid !== pid
+      })
+      if (await Promise.race([lending.catch(refuseStatementMode), refuseLater()]))
+        throw new PoolerError(explainTransactionMode(config))
+    }
+  } finally {
+    await Promise.all([first, second].map((client) => client.end({ timeout: 1 })))
+  }
+}
+
+/**
+ * Makes sure that what goes through a pooler in transaction mode reaches the same database as what goes past it, and that values have
+ * the text there that this code parses: a session that is shared keeps no settings.
+ * @throws PoolerError
+ */
+export async function assertPooledDatabase(config: PostgresConfig): Promise<void> {
+  const direct = connectPostgres(config, { applicationName: APPLICATION, route: 'direct', max: 1 })
+  const pooled = connectPostgres(config, { applicationName: APPLICATION, route: 'pooled', max: 1 })
+  try {
+    const key = Math.floor(Math.random() * 2 ** 31)
+    // The session has the lock, and gives it back when the connection ends.
+    const [own] = await direct`select pg_backend_pid() as pid, pg_advisory_lock(0, ${key})`
+    const seen = await pooled
+      .begin(
+        (client) => client`select from pg_locks where locktype = 'advisory' and classid = 0 and objid::bigint = ${key}
+          and pid = ${Number(own?.pid)} and database = (select oid from pg_database where datname = current_database())`,
+      )
+      .catch(refuseStatementMode)
+    if (seen.length !== 1)
+      throw new PoolerError('DATABASE_URL and DATABASE_DIRECT_URL lead to two databases. They must name one.')
+    const needed = new Map(Object.entries(sessionSettings).map(([name, value]) => [name.toLowerCase(), value]))
+    const rows = await pooled`select lower(name) as name, setting, current_user as role from pg_settings`
+    // The limits of time are set in each transaction.
+    const wrong = rows.filter(
+      ({ name, setting }) => !name.endsWith('_timeout') && needed.has(name) && needed.get(name) !== setting,
+    )
+    if (wrong.length > 0)
+      throw new PoolerError(
+        `Behind the pooler of DATABASE_URL sessions have other settings than the gateway needs, and with DATABASE_POOLER=transaction it cannot set them. Run ${wrong
+          .map(({ name, role }) => `ALTER ROLE "${role}" SET ${name} = '${needed.get(name)}'`)
+          .join('; ')}; then let the pooler reconnect (PgBouncer: RECONNECT).`,
+      )
+  } finally {
+    await Promise.all([direct, pooled].map((client) => client.end({ timeout: 1 })))
+  }
+}
+
+/** The server process behind a connection, and the one that was announced when it was opened. */
+async function readBackend(client: Sql): Promise<{ pid: number; announced: number | undefined }> {
+  const rows = await client`select pg_backend_pid() as pid`
+  return { pid: Number(rows[0]?.pid), announced: rows.state?.pid }
+}
+
+// A pooler lets a client wait whose pool is used up, mostly for two minutes.
+async function refuseLater(): Promise<never> {
+  await setTimeout(SECOND_CONNECTION_SECONDS * 1000, undefined, { ref: false })
+  throw new StartError(
+    `The database gave no second connection within ${SECOND_CONNECTION_SECONDS} s. Let the pooler have more of them (PgBouncer: default_pool_size), or end what uses them up.`,
+    1,
+  )
+}
+
+function explainTransactionMode({ direct }: PostgresConfig): string {
+  return direct === null
+    ? 'DATABASE_URL leads to a pooler in transaction mode: one session was given two server connections. Set DATABASE_POOLER=transaction, and DATABASE_DIRECT_URL to the address of the same database past the pooler; or let DATABASE_URL lead to a pooler in session mode, or to PostgreSQL itself.'
+    : 'DATABASE_DIRECT_URL leads to a pooler in transaction mode: one session was given two server connections. Give the address of PostgreSQL itself, or of a pooler in session mode.'
+}
+
+function refuseStatementMode(error: unknown): never {
+  if (error instanceof Error && /statement pooling/i.test(error.message))
+    throw new PoolerError(
+      'The address leads to a pooler in statement mode, which allows no transactions. Use session mode, or transaction mode with DATABASE_POOLER=transaction.',
+    )
+  throw error
+}

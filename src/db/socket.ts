@@ -1,0 +1,129 @@
+// Opens the socket of a connection to PostgreSQL: TCP or Unix, encrypted as sslmode says, at the first of several hosts that will do.
+// The driver gets it ready for the first message of the protocol, so that every connection means the same by the same address.
+import { once } from 'node:events'
+import { isIP, Socket } from 'node:net'
+import tls from 'node:tls'
+import type { PostgresAddress, PostgresHost } from '../database-url.ts'
+import { DatabaseConnectError } from './outage.ts'
+
+/** Message SSLRequest of the protocol: https://www.postgresql.org/docs/current/protocol-message-formats.html */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+const KEEP_ALIVE_MILLISECONDS = 60_000
+
+/**
+ * Opens a socket to the server at `host`. A mode that may go without encryption goes without where the server has none, or where the
+ * handshake fails; on a Unix socket there is none in any mode. `allow` is carried out as `prefer`: both take either.
+ * @throws DatabaseConnectError
+ */
+export async function openSocket(host: PostgresHost, address: PostgresAddress): Promise<Socket> {
+  const deadline = AbortSignal.timeout(address.connectTimeoutSeconds * 1000)
+  try {
+    const { mode } = address.tls
+    if (isUnixSocket(host) || mode === 'disable') return await connectSocket(host, deadline)
+    if (mode !== 'allow' && mode !== 'prefer') return await openEncrypted(host, address, deadline)
+    return await openEncrypted(host, address, deadline).catch((error) => {
+      // What fails before the handshake would fail again.
+      if (!(error instanceof EncryptionError)) throw error
+      return connectSocket(host, deadline)
+    })
+  } catch (error) {
+    const reason = deadline.aborted ? new Error(`no answer for ${address.connectTimeoutSeconds} s`) : error
+    throw new DatabaseConnectError(describeHost(host), reason)
+  }
+}
+
+/** A host as it is named in a sentence. */
+export function describeHost({ host, port }: PostgresHost): string {
+  if (host.startsWith('/')) return socketPath({ host, port })
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** The server offers no encryption, or the two do not agree on one. */
+class EncryptionError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'EncryptionError'
+  }
+}
+
+function isUnixSocket({ address }: PostgresHost): boolean {
+  return address.startsWith('/')
+}
+
+function socketPath({ host, port }: Pick<PostgresHost, 'host' | 'port'>): string {
+  return `${host.replace(/\/$/, '')}/.s.PGSQL.${port}`
+}
+
+async function connectSocket(host: PostgresHost, signal: AbortSignal): Promise<Socket> {
+  const socket = new Socket()
+  if (isUnixSocket(host)) socket.connect(socketPath(host))
+  else socket.connect(host.port, host.address)
+  await settled(socket, 'connect', signal)
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, KEEP_ALIVE_MILLISECONDS)
+  return socket
+}
+
+async function openEncrypted(host: PostgresHost, address: PostgresAddress, signal: AbortSignal): Promise<Socket> {
+  const socket = await connectSocket(host, signal)
+  const { mode, isDirect, roots, certificate, key, passphrase, minVersion } = address.tls
+  if (!isDirect) {
+    socket.write(SSL_REQUEST)
+    const [answer]: Buffer[] = await settled(socket, 'data', signal)
+    // Whatever follows the one byte was not sent by the server that the handshake will be with (CVE-2021-23222).
+    if (answer?.toString() !== 'S') {
+      socket.destroy()
+      if (answer?.toString() === 'N')
+        throw new EncryptionError(`the server offers no encryption, which sslmode=${mode} asks for`)
+      throw new Error('what answers there is no PostgreSQL server, or one that takes no connection now')
+    }
+    socket.pause()
+  }
+  const encrypted = tls.connect({
+    socket,
+    ...(isIP(host.host) === 0 && { servername: host.host }),
+    host: host.host,
+    rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
+    ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+    ...(roots !== null && { ca: roots }),
+    ...(certificate !== null && { cert: certificate }),
+    ...(key !== null && { key }),
+    ...(passphrase !== null && { passphrase }),
+    ...(minVersion !== null && { minVersion }),
+    ...(isDirect && { ALPNProtocols: ['postgresql'] }),
+  })
+  try {
+    await settled(encrypted, 'secureConnect', signal)
+  } catch (error) {
+    socket.destroy()
+    throw new EncryptionError(explainHandshake(error, host), error)
+  }
+  return encrypted
+}
+
+// An error of the handshake says what is wrong with the certificate, and not what to do.
+function explainHandshake(error: unknown, host: PostgresHost): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const reason = error instanceof Error ? error.message : 'failed'
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return `the server's certificate is for another name than ${host.host} (sslmode=verify-full compares it)`
+  if (code === 'CERT_HAS_EXPIRED') return "the server's certificate has expired"
+  if (/SELF_SIGNED|UNABLE_TO|CERT_UNTRUSTED/.test(code))
+    return `the server's certificate is not signed by an authority that is trusted here (${code}): name its certificate in sslrootcert`
+  return `no encrypted connection could be made (${code || reason})`
+}
+
+async function settled(socket: Socket, event: string, signal: AbortSignal): Promise<Buffer[]> {
+  try {
+    const closed = once(socket, 'close', { signal }).then(() => {
+      throw Object.assign(new Error('the connection was closed'), { code: 'ECONNRESET' })
+    })
+    closed.catch(() => {})
+    return await Promise.race([once(socket, event, { signal }), closed])
+  } catch (error) {
+    // Nobody listens any more: an error that comes later would end the process.
+    socket.on('error', () => {})
+    socket.destroy()
+    throw error
+  }
+}

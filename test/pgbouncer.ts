@@ -1,0 +1,151 @@
+/** A real PgBouncer, where one is installed: started in front of a PostgreSQL server, and gone afterwards. */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants } from 'node:fs'
+import { chmod, chown, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { delimiter, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { describe, test } from 'vitest'
+import { findFreePort } from './free-port.ts'
+import { makeTemporaryDirectory } from './temporary-directory.ts'
+
+const START_LIMIT_MS = 30_000
+
+const missingSentence = 'No PgBouncer was found. Install one (Debian: apt-get install pgbouncer).'
+
+export type PgBouncer = {
+  /** The same address as the server's, through the pooler. */
+  url: string
+  /** Every client connection and every server connection is closed, and none is taken any more. */
+  stop(): Promise<void>
+  /** Starts it again on the same port. */
+  start(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** The executable; null where PgBouncer is not installed. */
+export function findPgBouncer(): string | null {
+  // Debian installs it where only root's PATH leads.
+  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter(Boolean)
+  return directories.map((directory) => join(directory, 'pgbouncer')).find(isExecutable) ?? null
+}
+
+/** `describe` for tests that need PgBouncer. Without one they are skipped, which is said; with CI=true that is a failure. */
+export function describeWithPgBouncer(title: string, suite: () => void): void {
+  if (findPgBouncer() !== null) {
+    describe(title, suite)
+  } else if (process.env.CI === 'true') {
+    describe(title, () => {
+      test('has a PgBouncer to run', () => {
+        throw new Error(missingSentence)
+      })
+    })
+  } else {
+    console.warn(`SKIPPED: ${title}. ${missingSentence}`)
+    describe.skip(`${title} (skipped: no PgBouncer found)`, suite)
+  }
+}
+
+/**
+ * Starts PgBouncer with its defaults, but for what is given, in front of the server of `url`.
+ * @param settings of the section [pgbouncer], `pool_mode` first of all.
+ */
+export async function startPgBouncer(url: string, settings: Record<string, string>): Promise<PgBouncer> {
+  const executable = findPgBouncer()
+  if (executable === null) throw new Error(missingSentence)
+  const target = new URL(url)
+  await using resources = new AsyncDisposableStack()
+  const directory = resources.use(await makeTemporaryDirectory('pgbouncer')).path
+  const port = await findFreePort()
+  const user = decodeURIComponent(target.username)
+  const configuration = {
+    listen_addr: '127.0.0.1',
+    listen_port: String(port),
+    unix_socket_dir: '',
+    auth_type: 'scram-sha-256',
+    auth_file: join(directory, 'users'),
+    logfile: join(directory, 'pgbouncer.log'),
+    ...settings,
+  }
+  const lines = Object.entries(configuration).map(([name, value]) => `${name} = ${value}`)
+  const files = {
+    users: `"${user}" "${decodeURIComponent(target.password)}"\n`,
+    'pgbouncer.ini': [
+      '[databases]',
+      `* = host=${target.hostname} port=${target.port}`,
+      '[pgbouncer]',
+      ...lines,
+      '',
+    ].join('\n'),
+  }
+  const owner = await findOwner()
+  for (const [name, text] of Object.entries(files)) {
+    const file = join(directory, name)
+    await writeFile(file, text, { mode: 0o600 })
+    if (owner) await chown(file, owner.uid, owner.gid)
+  }
+  if (owner) await chown(directory, owner.uid, owner.gid)
+  await chmod(directory, 0o700)
+  const start = async () => {
+    const child = spawn(executable, ['-q', join(directory, 'pgbouncer.ini')], {
+      ...owner,
+      cwd: directory,
+      env: {},
+      stdio: 'ignore',
+    })
+    const deadline = performance.now() + START_LIMIT_MS
+    while (!(await listens(port))) {
+      if (child.exitCode !== null || performance.now() > deadline) {
+        const log = await readFile(configuration.logfile, 'utf8').catch(() => '')
+        throw new Error(`PgBouncer did not start.\n${log}`)
+      }
+      await sleep(10)
+    }
+    return child
+  }
+  let child = await start()
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    await ended
+  }
+  resources.defer(stop)
+  const kept = resources.move()
+  target.port = String(port)
+  return {
+    url: target.href,
+    stop,
+    start: async () => {
+      child = await start()
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+// PgBouncer refuses to run as root.
+async function findOwner(): Promise<{ uid: number; gid: number } | null> {
+  if (process.getuid?.() !== 0) return null
+  const ids = ['-u', '-g'].map(async (flag) => Number((await promisify(execFile)('id', [flag, 'nobody'])).stdout))
+  const [uid = 0, gid = 0] = await Promise.all(ids)
+  return { uid, gid }
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    socket.once('connect', () => socket.destroy())
+  })
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,161 @@
+// The database is away in every way that servers, poolers and networks know: requests answer 503, streams wait, and all is well after it.
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { expect, inject, onTestFinished, test, vi } from 'vitest'
+import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
+import { isDatabaseOutage } from '../../src/db/outage.ts'
+import { cookieOf } from '../browser.ts'
+import { openStream } from '../event-stream.ts'
+import { findFreePort } from '../free-port.ts'
+import { startWorld, type World } from '../harness.ts'
+import { openInstance } from '../instance.ts'
+import { createDatabase, createRole } from '../postgres.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
+
+const OUTAGE = 'The database does not answer. Try again shortly.'
+
+async function openWorldOfRole() {
+  const { adminUrl } = inject('postgres')
+  const database = await createDatabase(inject('postgres'))
+  const role = await createRole({ adminUrl }, database)
+  const admin = openSingleConnection(adminUrl)
+  // All that the owner of the tables may do, without being let in past a limit as a superuser is.
+  await admin.unsafe(`grant postgres to ${role.name}`)
+  const world = await startWorld({ DATABASE_URL: role.url })
+  onTestFinished(async () => {
+    await world.close()
+    await database.drop()
+    await admin.unsafe(`drop owned by ${role.name}`)
+    await admin.end()
+    await role.drop()
+  })
+  const endSessions = () =>
+    admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${database.name}`
+  return { world, admin, role, database, endSessions }
+}
+
+async function ask(world: World, headers: Record<string, string>) {
+  const response = await fetch(`${world.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...headers },
+    body: JSON.stringify({ query: '{ viewer { login } }' }),
+  })
+  const answer = (await response.json()) as { data?: unknown; errors?: { message: string }[] }
+  return {
+    status: response.status,
+    retryAfter: response.headers.get('retry-after'),
+    message: answer.errors?.[0]?.message,
+  }
+}
+
+test.each<[string, (role: string, database: string) => [away: string, back: string]]>([
+  // 53300
+  [
+    'has no connection left for the role',
+    (role) => [`alter role ${role} connection limit 0`, `alter role ${role} connection limit -1`],
+  ],
+  // 28000
+  ['lets the role in no more', (role) => [`alter role ${role} nologin`, `alter role ${role} login`]],
+  // 55000
+  [
+    'takes no connections to this database',
+    (_, database) => [
+      `alter database ${database} allow_connections false`,
+      `alter database ${database} allow_connections true`,
+    ],
+  ],
+  // 28P01
+  [
+    'has been given another password',
+    (role) => [`alter role ${role} valid until '2000-01-01'`, `alter role ${role} valid until 'infinity'`],
+  ],
+])('a server that %s is away', async (_, statements) => {
+  const { world, admin, role, database, endSessions } = await openWorldOfRole()
+  const person = await world.signedIn('mara-holt')
+  const stream = await openStream(world.url, cookieOf(person))
+  const [away, back] = statements(role.name, database.name)
+  await admin.unsafe(away)
+  await endSessions()
+  for (const headers of [cookieOf(person), {}] as Record<string, string>[]) {
+    await vi.waitFor(async () =>
+      expect(await ask(world, headers)).toEqual({ status: 503, retryAfter: '5', message: OUTAGE }),
+    )
+  }
+  expect((await person.request('/readyz')).status).toBe(503)
+  expect((await person.request('/healthz')).status).toBe(200)
+  await admin.unsafe(back)
+  await vi.waitFor(async () => expect((await ask(world, cookieOf(person))).status).toBe(200), {
+    timeout: 60_000,
+    interval: 200,
+  })
+  // It has waited, and goes on.
+  await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
+  await world.signedIn('mara-holt')
+  await vi.waitFor(() => expect(stream.types().length).toBeGreaterThan(0), { timeout: 60_000, interval: 100 })
+  expect(stream.messages).toEqual([])
+  await stream.hangUp()
+})
+
+test.each<[string, () => Promise<string>]>([
+  // ENOTFOUND, or EAI_AGAIN where nobody can be asked.
+  ['whose name leads nowhere', async () => 'postgres://u:p@nowhere.invalid/x'],
+  ['at whose port nobody listens', async () => `postgres://u:p@127.0.0.1:${await findFreePort()}/x`],
+  // EHOSTUNREACH or ENETUNREACH, or no answer at all.
+  ['that no packet reaches', async () => 'postgres://u:p@240.0.0.1/x?connect_timeout=2'],
+  [
+    'whose socket is gone',
+    async () => {
+      const directory = await makeTemporaryDirectory('socket')
+      onTestFinished(() => directory.remove())
+      return `postgres://u:p@/x?host=${join(directory.path, 'gone')}`
+    },
+  ],
+  ['none of whose hosts is there', async () => `postgres://u:p@127.0.0.1:${await findFreePort()},nowhere.invalid/x`],
+])('a server %s is away', async (_, findUrl) => {
+  const url = await findUrl()
+  const world = await startWorld()
+  onTestFinished(() => world.close())
+  const away = openPostgres(url)
+  onTestFinished(() => away.close())
+  const instance = openInstance({ ...world, config: world.config, database: () => away })
+  const response = await instance.request('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin' },
+    body: JSON.stringify({ query: '{ viewer { login } }' }),
+  })
+  expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5'])
+  expect(await response.text()).toContain(OUTAGE)
+  expect((await instance.request('/auth/github')).status).toBe(503)
+  await instance.close()
+})
+
+test.each([
+  // What poolers say, each in its own way.
+  { code: '08P01', severity_local: 'FATAL', message: 'no more connections allowed (max_client_conn)' },
+  { code: '08P01', severity_local: 'FATAL', message: 'query_wait_timeout' },
+  { code: 'XX000', severity: 'FATAL', message: 'Max client connections reached' },
+  { code: '57P01', severity: 'FATAL', message: 'terminating connection due to administrator command' },
+  { code: '57P05', severity: 'FATAL', message: 'terminating connection due to idle-session timeout' },
+  { code: '53200', severity: 'ERROR', message: 'out of memory' },
+  { code: '25006', severity: 'ERROR', message: 'cannot execute INSERT in a read-only transaction' },
+  { code: 'EHOSTUNREACH', message: 'connect EHOSTUNREACH' },
+  { code: 'ETIMEDOUT', message: 'connect ETIMEDOUT' },
+  { code: 'EAI_AGAIN', message: 'getaddrinfo EAI_AGAIN' },
+  { code: 'ENOTFOUND', message: 'getaddrinfo ENOTFOUND' },
+])('$code is an outage ($message), as the cause of an error too', (fields) => {
+  const error = Object.assign(new Error(fields.message), fields)
+  expect(isDatabaseOutage(error)).toBe(true)
+  expect(isDatabaseOutage(new Error('Failed query', { cause: error }))).toBe(true)
+})
+
+test.each([
+  { code: '23505', severity: 'ERROR' },
+  { code: '42P01', severity: 'ERROR' },
+  { code: '22P02', severity: 'ERROR' },
+  { code: '40P01', severity: 'ERROR' },
+  { code: 'ENOENT', message: 'no such file' },
+  { code: 'COMMIT_ROLLED_BACK' },
+  { code: randomBytes(4).toString('hex') },
+])('$code is none', (fields) => {
+  expect(isDatabaseOutage(Object.assign(new Error('x'), fields))).toBe(false)
+})

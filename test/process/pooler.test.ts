@@ -1,0 +1,191 @@
+// PgBouncer between the gateway and PostgreSQL: as it comes in session mode, by DATABASE_POOLER in transaction mode.
+import type { Sql } from 'postgres'
+import { expect, test } from 'vitest'
+import { postgres } from '../../src/db/driver.ts'
+import { openBrowser } from '../browser.ts'
+import { createTestDatabase } from '../database.ts'
+import { findFreePort } from '../free-port.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
+import type { PostedTweet } from '../linked-account.ts'
+import { describeWithPgBouncer, startPgBouncer } from '../pgbouncer.ts'
+import { startProgram } from '../program.ts'
+
+const POSTS = 12
+
+/** A database with a pooler in front of it, and a look at the database past the pooler. */
+async function openPooled(resources: AsyncDisposableStack, settings: Record<string, string>) {
+  const database = resources.use(await createTestDatabase('postgres'))
+  const directUrl = database.environment.DATABASE_URL ?? ''
+  const pooler = resources.use(await startPgBouncer(directUrl, settings))
+  const direct = postgres(directUrl, { max: 1, onnotice: () => {} })
+  resources.defer(() => direct.end())
+  return { dataDir: database.dataDir, directUrl, pooledUrl: pooler.url, pooler, direct }
+}
+
+async function startGateway(resources: AsyncDisposableStack, environment: Record<string, string>) {
+  const port = await findFreePort()
+  const gateway = startGatewayProcess({
+    PORT: String(port),
+    SANDBOX_PORT: String(await findFreePort()),
+    RATE_LIMITS: 'off',
+    ...environment,
+  })
+  resources.defer(async () => void (await gateway.stop()))
+  const url = `http://127.0.0.1:${port}`
+  return { ...gateway, url, ready: () => gateway.ready(url) }
+}
+
+const listPosted = async (direct: Sql) =>
+  (await direct`select id from tweets where status = 'POSTED' order by id`).map(({ id }) => id)
+
+/** A person connects an account and posts, several times at once. @returns the ids of the tweets that were acknowledged. */
+async function connectAndPost(resources: AsyncDisposableStack, url: string): Promise<string[]> {
+  const person = openBrowser(url)
+  resources.defer(() => person.close())
+  await person.signIn('mara-holt')
+  const { outcome } = await person.connect('maraholt')
+  expect(outcome).toBe('connected')
+  const posts = Array.from({ length: POSTS }, (_, number) =>
+    person.api<{ postTweet: PostedTweet }>('post-tweet', {
+      input: { text: `Post ${number}`, idempotencyKey: `post-${number}` },
+    }),
+  )
+  const answers = await Promise.all(posts)
+  return answers.flatMap(({ postTweet: { tweet } }) => (tweet?.status === 'POSTED' ? [tweet.id] : []))
+}
+
+/** What PgBouncer has in its pools for this database, and for how long: a session's locks must not be left on any of them. */
+const locksLeft = (direct: Sql) => direct`select pid from pg_locks where locktype = 'advisory' and granted
+  and database = (select oid from pg_database where datname = current_database())`
+
+describeWithPgBouncer('PgBouncer', () => {
+  test('in session mode works as it comes: everything that is acknowledged is stored, streams and jobs included', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'session' })
+    const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
+    await gateway.ready()
+    const acknowledged = await connectAndPost(resources, gateway.url)
+    expect(acknowledged).toHaveLength(POSTS)
+    expect(await listPosted(direct)).toEqual(acknowledged.toSorted())
+    await gateway.stop()
+    expect(gateway.output()).not.toMatch(/"level":"(warn|error|fatal)"/)
+  })
+
+  test('in transaction mode works by the switch: everything that is acknowledged is stored, and no lock is left', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, directUrl, direct } = await openPooled(resources, { pool_mode: 'transaction' })
+    const environment = {
+      DATA_DIR: dataDir,
+      DATABASE_URL: pooledUrl,
+      DATABASE_POOLER: 'transaction',
+      DATABASE_DIRECT_URL: directUrl,
+    }
+    const gateway = await startGateway(resources, environment)
+    await gateway.ready()
+    const acknowledged = await connectAndPost(resources, gateway.url)
+    expect(acknowledged).toHaveLength(POSTS)
+    expect(await listPosted(direct)).toEqual(acknowledged.toSorted())
+    expect(await locksLeft(direct)).toEqual([])
+    // The next one waits for nobody.
+    const second = await startGateway(resources, environment)
+    await second.ready()
+    await Promise.all([gateway.stop(), second.stop()])
+    expect(gateway.output() + second.output()).not.toMatch(/"level":"(warn|error|fatal)"/)
+  })
+
+  test.each([
+    ['with its defaults', {}],
+    ['with one server connection', { default_pool_size: '1' }],
+    ['with server connections in turn', { server_round_robin: '1' }],
+    [
+      'told to ignore parameters that it does not know',
+      { ignore_startup_parameters: 'statement_timeout,lock_timeout,idle_in_transaction_session_timeout' },
+    ],
+  ])('in transaction mode is refused without the switch, %s, before a lock is taken', async (_, settings) => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'transaction', ...settings })
+    const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
+    expect(await gateway.ended).toBe(78)
+    expect(gateway.output()).toBe(
+      'DATABASE_URL leads to a pooler in transaction mode: one session was given two server connections. Set DATABASE_POOLER=transaction, and DATABASE_DIRECT_URL to the address of the same database past the pooler; or let DATABASE_URL lead to a pooler in session mode, or to PostgreSQL itself. Nothing was changed.\n',
+    )
+    expect(await locksLeft(direct)).toEqual([])
+  })
+
+  test('in statement mode is refused, with the switch and without', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, directUrl } = await openPooled(resources, { pool_mode: 'statement' })
+    const switched: Record<string, string> = { DATABASE_POOLER: 'transaction', DATABASE_DIRECT_URL: directUrl }
+    for (const more of [{}, switched]) {
+      const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl, ...more })
+      expect(await gateway.ended).toBe(78)
+      expect(gateway.output()).toContain('a pooler in statement mode, which allows no transactions')
+    }
+  })
+
+  test('in session mode without a second server connection is no start that hangs', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl } = await openPooled(resources, { pool_mode: 'session', default_pool_size: '1' })
+    const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
+    expect(await gateway.ended).toBe(1)
+    expect(gateway.output()).toMatch(/no (second )?connection|cannot be used/)
+  })
+
+  test('a direct address that is none is refused: a pooler again, or another database', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl } = await openPooled(resources, { pool_mode: 'transaction' })
+    const other = resources.use(await createTestDatabase('postgres')).environment.DATABASE_URL ?? ''
+    for (const [direct, sentence] of [
+      [pooledUrl, /^DATABASE_DIRECT_URL leads to a pooler in transaction mode/m],
+      [other, /^DATABASE_URL and DATABASE_DIRECT_URL lead to two databases\. They must name one\./m],
+    ] as const) {
+      const gateway = await startGateway(resources, {
+        DATA_DIR: dataDir,
+        DATABASE_URL: pooledUrl,
+        DATABASE_POOLER: 'transaction',
+        DATABASE_DIRECT_URL: direct,
+      })
+      expect(await gateway.ended).toBe(78)
+      expect(gateway.output()).toMatch(sentence)
+    }
+  })
+
+  test('in transaction mode settings of the role that change the text of values are refused, with the cure', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, directUrl, direct } = await openPooled(resources, { pool_mode: 'transaction' })
+    const name = new URL(directUrl).pathname.slice(1)
+    await direct.unsafe(`alter database ${name} set bytea_output = 'escape'`)
+    const gateway = await startGateway(resources, {
+      DATA_DIR: dataDir,
+      DATABASE_URL: pooledUrl,
+      DATABASE_POOLER: 'transaction',
+      DATABASE_DIRECT_URL: directUrl,
+    })
+    expect(await gateway.ended).toBe(78)
+    expect(gateway.output()).toContain(`ALTER ROLE "postgres" SET bytea_output = 'hex'; then let the pooler reconnect`)
+  })
+
+  test('doctor looks at every way to the database', async () => {
+    await using resources = new AsyncDisposableStack()
+    const { dataDir, pooledUrl, directUrl } = await openPooled(resources, { pool_mode: 'transaction' })
+    const doctor = async (environment: Record<string, string>) => {
+      const program = startProgram('src/cli.ts', { DATA_DIR: dataDir, DATABASE_URL: pooledUrl, ...environment }, [
+        'doctor',
+      ])
+      await program.ended
+      return program.output()
+    }
+    const right = await doctor({ DATABASE_POOLER: 'transaction', DATABASE_DIRECT_URL: directUrl })
+    for (const line of [
+      /^ok +Database: PostgreSQL answers/m,
+      /^ok +Connection of the migrations: DATABASE_DIRECT_URL keeps its session$/m,
+      /^ok +Pooler: transaction mode; both addresses lead to one database$/m,
+      /^ok +Connection of the events: hears what is notified$/m,
+      /^ok +Connection of the jobs: answers$/m,
+    ])
+      expect(right).toMatch(line)
+    expect(await doctor({})).toMatch(
+      /^FAIL +Connection of the migrations: DATABASE_URL leads to a pooler in transaction/m,
+    )
+  })
+})
