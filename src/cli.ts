@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { DATABASE_USAGE, readDatabaseCommand } from './commands/database.ts'
 import { DOCTOR_USAGE, examine } from './commands/doctor.ts'
 import type { Output } from './commands/output.ts'
+import { PROVIDERS_USAGE, readProvidersCommand } from './commands/providers.ts'
 import { readTokenCommand, TOKEN_USAGE } from './commands/token.ts'
 import { readWebhookCommand, WEBHOOK_USAGE } from './commands/webhook.ts'
 import { type Config, loadEnvironment, readConfig } from './config.ts'
@@ -35,6 +36,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['keys', { usage: KEYS_USAGE, read: readKeys }],
   ['token', { usage: TOKEN_USAGE, read: readToken }],
   ['webhook', { usage: WEBHOOK_USAGE, read: readWebhook }],
+  ['providers', { usage: PROVIDERS_USAGE, read: readProviders }],
   ['database', { usage: DATABASE_USAGE, read: readDatabase }],
 ])
 
@@ -109,6 +111,15 @@ function readWebhook(words: readonly string[]): () => Promise<number> {
       } finally {
         await targets.close()
       }
+    })
+}
+
+function readProviders(words: readonly string[]): () => Promise<number> {
+  const work = readProvidersCommand(words)
+  return () =>
+    withDatabase(async (config, database) => {
+      await migrateDatabase(database)
+      return work(database.db, config, terminal)
     })
 }
 

@@ -177,7 +177,8 @@ function readProviders(
     x: {
       clientId: get('X_CLIENT_ID') ?? '',
       clientSecret: get('X_CLIENT_SECRET'),
-      url: readProviderUrl(get, 'X_URL', 'https://x.com', problems),
+      // X's pages at twitter.com do not share the login of x.com: a person would connect another account there.
+      url: withoutTwitter(readProviderUrl(get, 'X_URL', 'https://x.com', problems)),
       apiUrl: readProviderUrl(get, 'X_API_URL', 'https://api.x.com', problems),
     },
     sandbox: null,
@@ -255,6 +256,10 @@ function readProviderUrl(
   else if (!isSafeTransport(url))
     problems.push(`${name}: "${text}" must be https (http only on 127.0.0.1, localhost or [::1]).`)
   return text.replace(/\/+$/, '')
+}
+
+function withoutTwitter(url: string): string {
+  return /^(www\.|mobile\.)?twitter\.com$/.test(URL.parse(url)?.hostname ?? '') ? 'https://x.com' : url
 }
 
 function hasCredentials(url: URL): boolean {

@@ -1,25 +1,13 @@
-import type { Config } from '../config.ts'
 import { type KeyRing, type SealedPlace, seal, unseal } from '../crypto.ts'
 import { StartError } from '../errors.ts'
 import type { Db } from './client.ts'
-import { deployment, encryptionCanaries } from './tables.ts'
+import { encryptionCanaries } from './tables.ts'
 
 /** The configured keys are not those that this database was written with. */
 export class WrongKeysError extends StartError {
   constructor(keyId: string) {
     super(`${explainMissingKey(keyId)} Nothing was changed.`, 78)
     this.name = 'WrongKeysError'
-  }
-}
-
-/** The database belongs to other providers than the configured ones. */
-export class OtherProvidersError extends StartError {
-  constructor(known: string, configured: string) {
-    super(
-      `The database holds people and accounts of ${known}, and the configuration names ${configured}. They are not the same people: start with an empty database (another DATABASE_URL or DATA_DIR). Nothing was changed.`,
-      78,
-    )
-    this.name = 'OtherProvidersError'
   }
 }
 
@@ -55,18 +43,6 @@ export async function checkEncryptionKeys(db: Db, keys: KeyRing): Promise<void> 
     .insert(encryptionCanaries)
     .values({ keyId, sealed: seal(keys, place(keyId), TEXT) })
     .onConflictDoNothing()
-}
-
-/**
- * Makes sure that a database which was used with one GitHub and X is not used with others: sessions made in the sandbox, where anybody
- * can be anybody, would be good for the real people with the same ids.
- * @throws OtherProvidersError
- */
-export async function checkProviders(db: Db, { sandbox, github, x }: Config): Promise<void> {
-  const configured = sandbox === null ? `${github.url} and ${x.url}` : 'the sandbox'
-  await db.insert(deployment).values({ providers: configured }).onConflictDoNothing()
-  const [known] = await db.select().from(deployment)
-  if (known?.providers !== configured) throw new OtherProvidersError(known?.providers ?? 'nobody', configured)
 }
 
 function place(keyId: string): SealedPlace {

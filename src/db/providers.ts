@@ -1,0 +1,103 @@
+// Whose people and accounts a database holds. Ids of one GitHub or X are those of other people at another.
+import { eq } from 'drizzle-orm'
+import type { Config } from '../config.ts'
+import { StartError } from '../errors.ts'
+import type { Db } from './client.ts'
+import { deployment } from './tables.ts'
+
+/** The database belongs to other providers than the configured ones. */
+export class OtherProvidersError extends StartError {
+  constructor(known: string, configured: string) {
+    const rename = findRename(known, configured)
+    const cure =
+      rename === null
+        ? 'They are not the same people: start with an empty database (another DATABASE_URL or DATA_DIR).'
+        : `If that GitHub Enterprise Server has only been given another address, so that its people and their ids are the same, run: xconnect providers rename ${rename.from} ${rename.to}. If not, start with an empty database (another DATABASE_URL or DATA_DIR).`
+    super(
+      `The database holds people and accounts of ${known}, and the configuration names ${configured}. ${cure} Nothing was changed.`,
+      78,
+    )
+    this.name = 'OtherProvidersError'
+  }
+}
+
+const SANDBOX = 'the sandbox'
+const GITHUB_COM = 'https://github.com'
+
+// Other names of one service.
+const SAME_ORIGIN: ReadonlyMap<string, string> = new Map([
+  ['https://www.github.com', GITHUB_COM],
+  ['https://www.x.com', 'https://x.com'],
+  ['https://mobile.x.com', 'https://x.com'],
+  ['https://twitter.com', 'https://x.com'],
+  ['https://www.twitter.com', 'https://x.com'],
+  ['https://mobile.twitter.com', 'https://x.com'],
+])
+
+/** The origin of a provider's address, the same for every spelling and every name of one service. */
+export function providerOrigin(url: string): string {
+  const origin = URL.parse(url)?.origin ?? url
+  return SAME_ORIGIN.get(origin) ?? origin
+}
+
+/**
+ * Makes sure that a database which was used with one GitHub and X is not used with others: sessions made in the sandbox, where anybody
+ * can be anybody, would be good for the real people with the same ids.
+ * @throws OtherProvidersError
+ */
+export async function checkProviders(db: Db, config: Config): Promise<void> {
+  const configured = describeProviders(config)
+  await db.insert(deployment).values({ providers: configured }).onConflictDoNothing()
+  const known = await findKnown(db)
+  if (known === null || !areSame(known, configured)) throw new OtherProvidersError(known ?? 'nobody', configured)
+}
+
+/**
+ * Records that the GitHub Enterprise Server whose people the database holds has another address.
+ * @param rename both addresses, repeated by the operator so that nobody does this by accident.
+ * @throws StartError when the database or the configuration says otherwise; nothing was changed then.
+ */
+export async function renameGithub(db: Db, config: Config, rename: { from: string; to: string }): Promise<void> {
+  const configured = describeProviders(config)
+  const known = await findKnown(db)
+  if (known === null) throw new StartError('The database holds nobody yet: start the gateway. Nothing was changed.', 1)
+  const found = findRename(known, configured)
+  if (
+    found === null ||
+    providerOrigin(rename.from) !== providerOrigin(found.from) ||
+    providerOrigin(rename.to) !== providerOrigin(found.to)
+  )
+    throw new StartError(
+      `The database holds people and accounts of ${known}, and the configuration names ${configured}. Only a GitHub Enterprise Server can be renamed, from the address in the database to GITHUB_URL, and with X as it is. Nothing was changed.`,
+      1,
+    )
+  await db.update(deployment).set({ providers: configured }).where(eq(deployment.providers, known))
+}
+
+function describeProviders({ sandbox, github, x }: Config): string {
+  return sandbox === null ? `${providerOrigin(github.url)} and ${providerOrigin(x.url)}` : SANDBOX
+}
+
+async function findKnown(db: Db): Promise<string | null> {
+  const [row] = await db.select().from(deployment)
+  return row?.providers ?? null
+}
+
+// Earlier releases stored the addresses as they were written.
+function parse(providers: string): { github: string; x: string } | null {
+  const [github, x] = providers.split(' and ')
+  return github === undefined || x === undefined ? null : { github: providerOrigin(github), x: providerOrigin(x) }
+}
+
+function areSame(one: string, other: string): boolean {
+  const [a, b] = [parse(one), parse(other)]
+  return a === null || b === null ? one === other : a.github === b.github && a.x === b.x
+}
+
+// github.com is no server that somebody could have renamed: between it and another, ids are other people's.
+function findRename(known: string, configured: string): { from: string; to: string } | null {
+  const [before, now] = [parse(known), parse(configured)]
+  if (before === null || now === null || before.x !== now.x || before.github === now.github) return null
+  if ([before.github, now.github].includes(GITHUB_COM)) return null
+  return { from: before.github, to: now.github }
+}
