@@ -177,7 +177,7 @@ async function withDatabase(
 ): Promise<number> {
   const config = readConfig(loadEnvironment())
   for (const warning of config.warnings) terminal.remark(warning)
-  const outbound = installOutbound(productionTiming.callDeadline)
+  const outbound = installOutbound(productionTiming.callDeadline, config.outboundProxy)
   const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error
     throw new StartError(

@@ -8,6 +8,7 @@ import { readEncryptionKeys } from './encryption-keys.ts'
 import { readEnvironmentFile } from './environment-file.ts'
 import { StartError } from './errors.ts'
 import { readHost } from './listen-address.ts'
+import type { OutboundProxy } from './outbound.ts'
 import { type RateLimits, readRateLimits } from './rate-limit-policies.ts'
 import type { TargetPolicy } from './targets.ts'
 
@@ -41,6 +42,8 @@ export type Config = Readonly<{
   allowedOrigins: readonly string[]
   /** Addresses or CIDR ranges of proxies whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[]
+  /** For calls to GitHub and X; null for none. Webhooks are sent directly. */
+  outboundProxy: OutboundProxy | null
   /** Where webhooks may be sent. */
   webhookTargets: TargetPolicy
   /** What one caller may have of us. */
@@ -109,6 +112,7 @@ export function readConfig(env: Environment): Config {
     ...providers,
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
     trustedProxies: readProxies(get('TRUSTED_PROXIES'), problems),
+    outboundProxy: readOutboundProxy(get, problems),
     webhookTargets: readTargetPolicy(get('WEBHOOK_TARGETS'), production, problems),
     rateLimits: readRateLimits(get('RATE_LIMITS'), problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
@@ -200,6 +204,20 @@ function readProxies(text: string | null, problems: string[]): string[] {
     if (!valid) problems.push(`TRUSTED_PROXIES: "${entry}" is not an address or a range such as 10.0.0.0/8.`)
     return valid
   })
+}
+
+// In capitals or not, as other programs read them.
+function readOutboundProxy(get: (name: string) => string | null, problems: string[]): OutboundProxy | null {
+  const name = get('HTTPS_PROXY') === null ? 'https_proxy' : 'HTTPS_PROXY'
+  const text = get(name)
+  if (text === null) return null
+  const url = parseUrl(text)
+  if (url === null || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
+    // Without its text, which may hold a password in a place where none is looked for.
+    problems.push(`${name} must be a URL such as http://proxy.example.com:3128, with http:// or https:// in front.`)
+    return null
+  }
+  return { url: url.href, except: get('NO_PROXY') ?? get('no_proxy') ?? '' }
 }
 
 function readPort(text: string | null, name: string, fallback: number, problems: string[]): number {

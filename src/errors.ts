@@ -10,8 +10,17 @@ export const errorCodes = {
     retry: 'action',
     sentence: 'Sign in first, by opening /auth/github in this browser, or send an API token.',
   },
+  CROSS_SITE_ORIGIN: {
+    retry: 'action',
+    sentence:
+      "This page is on another site than the gateway, so that the browser sends no session cookie, and signing in again does not help. The operator has to serve both from one site (README, Front ends), or the page's server has to send an API token.",
+  },
   FORBIDDEN: { retry: 'action', sentence: 'What you asked with may not do this.' },
   BAD_USER_INPUT: { retry: 'never', sentence: 'Correct the input and send it again.' },
+  PERSISTED_QUERY_NOT_SUPPORTED: {
+    retry: 'action',
+    sentence: 'Documents are not kept by their hash here. Send the whole document as "query".',
+  },
   RATE_LIMITED: {
     retry: 'later',
     sentence: 'X, or this gateway, allows no more of these calls just now. Try again at retryAt.',

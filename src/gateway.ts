@@ -14,6 +14,7 @@ import { createEventStreams, EVENTS_CHANNEL } from './event-streams.ts'
 import { createJobQueue } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
+import { explainCrossSite, listCrossSiteOrigins } from './same-site.ts'
 import { type Running, shutDown, within } from './shutdown.ts'
 import { createTargets, type Targets } from './targets.ts'
 import { productionTiming, type Timing } from './timing.ts'
@@ -41,7 +42,7 @@ const CLOSE_SECONDS = 2
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const timing = parts.timing ?? productionTiming
-  const outbound = installOutbound(timing.callDeadline, createClockWatch(log))
+  const outbound = installOutbound(timing.callDeadline, config.outboundProxy, createClockWatch(log))
   const targets =
     parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
   const database = parts.database ?? (await waiting(log, 'the database to open', openDatabase(config.database)))
@@ -81,6 +82,13 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     hearing = await waiting(log, 'a connection that listens', hearNotifications(database, EVENTS_CHANNEL, heard))
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
+    for (const origin of listCrossSiteOrigins(config)) {
+      const { publicUrl } = config
+      log.warn(
+        { origin, publicUrl, cure: explainCrossSite(origin, publicUrl) },
+        'An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL: its pages call without a session, also after signing in',
+      )
+    }
     let stopping: Promise<void> | null = null
     const running: Running = {
       app,

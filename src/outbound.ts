@@ -2,7 +2,7 @@
 // held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
 // targets.ts puts the same rules around calls to addresses that users choose.
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { Agent, DecoratorHandler, type Dispatcher, setGlobalDispatcher } from 'undici'
+import { DecoratorHandler, type Dispatcher, EnvHttpProxyAgent, Pool, setGlobalDispatcher } from 'undici'
 import { z } from 'zod'
 
 /** What is known of a call, however it ended. */
@@ -33,12 +33,17 @@ export class OutboundError extends Error {
 
 /** How long a connection may take to come about. */
 export const CONNECT_TIMEOUT_MILLISECONDS = 5_000
-// The largest honest answer is a page of a timeline, a few kilobytes.
+// Tokens and profiles are a few kilobytes.
 const MAX_ANSWER_BYTES = 64 * 1024
+// A post comes back with its text, which may be 12,500 emoji of 35 bytes, or of 90 where X escapes them; a page of a timeline has several.
+const MAX_POSTS_BYTES = 4 * 1024 * 1024
+const POSTS_PATH = /\/2\/(?:tweets|users\/\d+\/tweets)(?:[/?]|$)/
 // After the process was stopped for a while Node runs due timers before it reads sockets, so that a deadline would discard an
 // answer that already lies in the kernel's buffer. A timer this late is taken for such a stall, and waits once more.
 const STALL_MILLISECONDS = 100
 const STALL_GRACE_MILLISECONDS = 500
+
+const LOOPBACK_NAMES = 'localhost,127.0.0.1,[::1]'
 
 const reports = new AsyncLocalStorage<CallReport>()
 
@@ -91,25 +96,48 @@ export async function readJson(response: Response): Promise<unknown> {
 /** A text of an answer that is to be stored: PostgreSQL's text holds every character but NUL. */
 export const storableText = z.string().refine((text) => !text.includes('\0'))
 
+/** The proxy through which https leaves this network. */
+export type OutboundProxy = Readonly<{
+  /** An http or https URL, which may hold the proxy's user name and password. */
+  url: string
+  /** Host names that are called directly, with all below them, separated by commas; "*" for all. */
+  except: string
+}>
+
 /**
  * Sets the dispatcher for the whole process. Call it once, before anything is fetched.
  * @param deadlineSeconds how long one call may take from start to the last byte of the answer.
+ * @param proxy for https to other machines; what goes to this one never leaves it.
  * @param onDate is told the Date header of every answer.
  */
 export function installOutbound(
   deadlineSeconds: number,
+  proxy: OutboundProxy | null = null,
   onDate: (date: string | string[] | undefined) => void = () => {},
 ): { close(): Promise<void> } {
-  const agent = new Agent({
-    connect: { timeout: CONNECT_TIMEOUT_MILLISECONDS },
+  const timeout = CONNECT_TIMEOUT_MILLISECONDS
+  const agent = new EnvHttpProxyAgent({
+    // Empty, and not undefined: undici would read the environment.
+    httpProxy: '',
+    httpsProxy: proxy?.url ?? '',
+    noProxy: proxy === null || proxy.except === '*' ? '*' : [LOOPBACK_NAMES, proxy.except].join(),
+    connect: { timeout },
+    // To the proxy, its answer to CONNECT, and TLS with the provider through it: all before the request is sent.
+    proxyTls: { timeout },
+    requestTls: { timeout },
+    clientFactory: (origin, options) => new Pool(origin, { ...options, headersTimeout: timeout, pipelining: 0 }),
     // Ours is the one deadline. undici's own would count a stall of this process as the provider's silence.
     headersTimeout: 0,
     bodyTimeout: 0,
     // A fresh connection for each call: on a kept one, a provider closing it at that moment makes a POST's fate uncertain.
     pipelining: 0,
   })
-  setGlobalDispatcher(agent.compose(guard({ deadlineSeconds, maxAnswerBytes: MAX_ANSWER_BYTES, onDate })))
+  setGlobalDispatcher(agent.compose(guard({ deadlineSeconds, maxAnswerBytes, onDate })))
   return { close: () => agent.close() }
+}
+
+function maxAnswerBytes(path: string): number {
+  return POSTS_PATH.test(path) ? MAX_POSTS_BYTES : MAX_ANSWER_BYTES
 }
 
 /** The rules for one call, as undici composes them into a dispatcher: a deadline, a bounded answer, no redirects, no compression. */
@@ -119,11 +147,13 @@ export function guard({
   onDate,
 }: {
   deadlineSeconds: number
-  maxAnswerBytes: number
+  /** For a path with its query. */
+  maxAnswerBytes(path: string): number
   onDate: (date: string | string[] | undefined) => void
 }): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const report = reports.getStore()
+    const maxBytes = maxAnswerBytes(options.path)
     // Node's fetch speaks the older handler interface; the decorator translates.
     const inner: Dispatcher.DispatchHandler = new DecoratorHandler(handler)
     let timer: NodeJS.Timeout | undefined
@@ -168,8 +198,8 @@ export function guard({
         onResponseData(controller, chunk) {
           if (cutOff) return
           received += chunk.length
-          if (received > maxAnswerBytes)
-            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${maxAnswerBytes} bytes.`))
+          if (received > maxBytes)
+            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${maxBytes} bytes.`))
           else inner.onResponseData?.(controller, chunk)
         },
         onResponseEnd(controller, trailers) {

@@ -38,6 +38,8 @@ export type SocketReason =
   | 'TIME_OUT'
   /** The connection was cut. */
   | 'RESET'
+  /** The proxy of HTTPS_PROXY did not open a way to the provider. */
+  | 'PROXY_REFUSED'
   /** The response was cut off by us: a redirect, too large, or compressed. */
   | 'RESPONSE_NOT_ALLOWED'
   /** Not sent: X left too many calls before it in doubt. */
@@ -54,6 +56,7 @@ const REASONS: [pattern: RegExp, reason: SocketReason][] = [
   [/^(EHOSTUNREACH|ENETUNREACH|EHOSTDOWN|ENETDOWN|EADDRNOTAVAIL)$/, 'UNREACHABLE'],
   [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|UND_ERR_HEADERS_TIMEOUT|UND_ERR_BODY_TIMEOUT)$/, 'TIME_OUT'],
   [/^(ECONNRESET|EPIPE|ECONNABORTED|UND_ERR_SOCKET)$/, 'RESET'],
+  [/^UND_ERR_ABORTED$/, 'PROXY_REFUSED'],
 ]
 
 /** A call to a provider that failed. The cause of the AppError that tells a person of it. */

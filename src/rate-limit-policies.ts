@@ -25,17 +25,22 @@ export type RateLimitName = keyof typeof defaultRateLimits
 /** All policies in force; null when nothing is limited. */
 export type RateLimits = Readonly<Record<RateLimitName, RateLimitPolicy>> | null
 
+/** Larger numbers are mistakes, and would not fit into the columns. The longest window is eleven days. */
+const MOST = { points: 999_999_999, seconds: 999_999 } as const
+
 /** Reads `RATE_LIMITS`: `off`, or `name=points/seconds` for those that differ from the defaults. */
 export function readRateLimits(text: string | null, problems: string[]): RateLimits {
   if (text === 'off') return null
   const limits: Record<RateLimitName, RateLimitPolicy> = { ...defaultRateLimits }
   for (const entry of (text ?? '').split(/[,\s]+/).filter((entry) => entry !== '')) {
-    const { name, points, seconds } =
-      /^(?<name>[a-z-]+)=(?<points>\d{1,9})\/(?<seconds>\d{1,6})$/.exec(entry)?.groups ?? {}
+    const { name, points, seconds } = /^(?<name>[a-z-]+)=(?<points>\d+)\/(?<seconds>\d+)$/.exec(entry)?.groups ?? {}
     if (name === undefined || !isName(name) || Number(points) < 1 || Number(seconds) < 1) {
       problems.push(
         `RATE_LIMITS: "${entry}" is not off, nor one of ${Object.keys(defaultRateLimits).join(', ')} with points and seconds, as in user=600/60.`,
       )
+    } else if (Number(points) > MOST.points || Number(seconds) > MOST.seconds) {
+      const unit = Number(points) > MOST.points ? 'points' : 'seconds'
+      problems.push(`RATE_LIMITS: "${entry}" has too many ${unit}. Give ${MOST[unit].toLocaleString('en')} at most.`)
     } else {
       limits[name] = { points: Number(points), seconds: Number(seconds) }
     }

@@ -61,7 +61,7 @@ export function createTargets(options: {
     // A connection that is kept open would be to an address of another moment.
     pipelining: 0,
   })
-  const dispatcher = agent.compose(guard({ deadlineSeconds, maxAnswerBytes: MAX_ANSWER_BYTES, onDate: () => {} }))
+  const dispatcher = agent.compose(guard({ deadlineSeconds, maxAnswerBytes: () => MAX_ANSWER_BYTES, onDate: () => {} }))
   return {
     check: async (text) => {
       const url = readTarget(text, policy)

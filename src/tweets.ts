@@ -23,6 +23,8 @@ const WAIT_POLL_MILLISECONDS = 100
 const MAX_KEY_LENGTH = 255
 const GIVEN_UP =
   'X did not tell whether it posted this, and the timeline does not show for certain that it did or did not. Look for it at x.com. If it is not there, post it under another idempotency key.'
+// 12,500 of the longest emoji are 187,500, and count as 25,000.
+const MAX_TEXT_UNITS = 200_000
 // subscription_type of accounts that may post long.
 const PREMIUM = ['Basic', 'Premium', 'PremiumPlus']
 
@@ -284,6 +286,12 @@ async function chooseAccount(deps: Deps, userId: string, accountId: string | nul
 }
 
 function refuseText(text: string, maxWeightedLength: number): void {
+  // Counting costs time; a text that is nothing but the longest emoji, or links of 180 characters, still fits.
+  if (text.length > MAX_TEXT_UNITS) {
+    const [units, most] = [text.length, MAX_TEXT_UNITS].map((number) => number.toLocaleString('en'))
+    const detail = `The text has ${units} UTF-16 units of at most ${most}. Shorten it.`
+    throw new AppError('TEXT_TOO_LONG', { field: ['input', 'text'], detail })
+  }
   const problem = checkTweetText(text, maxWeightedLength)
   const field = ['input', 'text']
   if (problem === null) return

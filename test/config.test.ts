@@ -234,6 +234,47 @@ describe('RATE_LIMITS', () => {
   })
 })
 
+test.each([
+  ['user=1000000000/60', 'RATE_LIMITS: "user=1000000000/60" has too many points. Give 999,999,999 at most.'],
+  ['post=20/1000000', 'RATE_LIMITS: "post=20/1000000" has too many seconds. Give 999,999 at most.'],
+  [
+    `link=${'9'.repeat(400)}/1`,
+    `RATE_LIMITS: "link=${'9'.repeat(400)}/1" has too many points. Give 999,999,999 at most.`,
+  ],
+])('RATE_LIMITS says which number of %s is too large', (text, problem) => {
+  expect(problemsOf({ RATE_LIMITS: text })).toEqual([problem])
+  const largest = readConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: 'user=999999999/999999' }).rateLimits
+  expect(largest?.user).toEqual({ points: 999_999_999, seconds: 999_999 })
+})
+
+describe('HTTPS_PROXY', () => {
+  const read = (environment: Record<string, string>) =>
+    readConfig({ DATA_DIR: newDirectory(), ...environment }).outboundProxy
+
+  test('is read in capitals or not, with NO_PROXY, and from a file', () => {
+    expect(read({})).toBeNull()
+    expect(read({ HTTP_PROXY: 'http://proxy:3128', NO_PROXY: 'x' })).toBeNull()
+    expect(read({ HTTPS_PROXY: 'http://proxy:3128' })).toEqual({ url: 'http://proxy:3128/', except: '' })
+    expect(read({ https_proxy: 'https://name:pass@proxy', no_proxy: 'a,.b' })).toEqual({
+      url: 'https://name:pass@proxy/',
+      except: 'a,.b',
+    })
+    const file = `${newDirectory()}-proxy`
+    writeFileSync(file, 'http://name:pass@proxy:3128\n')
+    expect(read({ HTTPS_PROXY_FILE: file })).toMatchObject({ url: 'http://name:pass@proxy:3128/' })
+  })
+
+  test.each(['proxy:3128', 'socks5://proxy', 'name:hidden@proxy:3128', 'http://name:hidden@proxy/path', '-'])(
+    'is refused where it says %s, and its password is not repeated',
+    (text) => {
+      const problems = problemsOf({ HTTPS_PROXY: text })
+      expect(problems).toEqual([
+        'HTTPS_PROXY must be a URL such as http://proxy.example.com:3128, with http:// or https:// in front.',
+      ])
+    },
+  )
+})
+
 describe('E-05 encryption keys', () => {
   test.each<[string, string]>([
     ['too short', `k1:${randomBytes(31).toString('base64')}`],

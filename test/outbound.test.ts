@@ -145,6 +145,23 @@ describe('T-03 an answer', () => {
     }
   })
 
+  test.each([
+    ['/2/tweets', true],
+    ['/2/tweets/1799000000000000123', true],
+    ['/2/users/12/tweets?max_results=10', true],
+    ['/2/users/me?user.fields=name', false],
+    ['/2/oauth2/token', false],
+    ['/2/tweetsX', false],
+  ])('with posts in it may be larger, up to 4 MiB: %s %s', async (path, isLarge) => {
+    const most = 4 * 1024 * 1024
+    let bytes = most
+    await using provider = await startProvider((_, response) => response.end(Buffer.alloc(bytes, 'x')))
+    const whole = await call(`${provider.url}${path}`)
+    expect(whole.ok).toBe(isLarge)
+    bytes = most + 1
+    expect(reasonOf(await call(`${provider.url}${path}`))).toBe('TOO_LARGE')
+  })
+
   test('that would go on for ever is cut off at the limit', async () => {
     let sent = 0
     await using provider = await startProvider((_, response) => {

@@ -10,6 +10,7 @@ import { hearNotifications } from '../db/notifications.ts'
 import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { callProvider, noBreaker } from '../outbound.ts'
+import { explainUnreached } from './unreached.ts'
 
 export const DOCTOR_USAGE =
   '  xconnect doctor          look at the configuration, the database, the keys and both providers'
@@ -36,7 +37,7 @@ export async function examine(config: Config, database: Database): Promise<Findi
     ['GitHub', config.github.apiUrl],
     ['X', config.x.apiUrl],
   ] as const) {
-    findings.push(await look(name, () => reach(url)))
+    findings.push(await look(name, () => reach(url, config.outboundProxy)))
   }
   return findings
 }
@@ -158,15 +159,14 @@ async function readDatabaseClock({ db }: Database): Promise<number> {
   return Number(row?.seconds)
 }
 
-async function reach(url: string): Promise<string> {
+async function reach(url: string, proxy: Config['outboundProxy']): Promise<string> {
   const result = await callProvider(noBreaker, async () => {
     const response = await fetch(url, { method: 'HEAD' })
     await response.arrayBuffer()
     return response.headers.get('date')
   })
   // Any answer will do, a redirect or a 404 included.
-  if (result.report.status === null)
-    throw new Error(`${url} cannot be reached from here. Check the network and the proxy.`)
+  if (result.report.status === null) throw new Error(explainUnreached(url, result.ok ? null : result.error, proxy))
   const date = result.ok ? result.value : null
   return describeClock(date === null ? null : Date.parse(date) / 1000, `${url} answers`)
 }

@@ -5,7 +5,7 @@ import { isDatabaseOutage } from '../db/outage.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { refuse, refuseForOutage } from '../http/refuse.ts'
+import { PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/refuse.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -27,8 +27,11 @@ export type GraphqlRequest = {
   setCookie(header: string): void
 }
 
-// The largest honest request is a Premium account's 25,000 characters.
+// Without a viewer nothing can be posted; no other request needs as much.
 const MAX_BODY_BYTES = 100_000
+// The longest text that maxTweetLength allows, in the longest JSON: 12,500 emoji of 15 UTF-16 units, each unit written as \uXXXX, are
+// 1,125,000 bytes. The document and the other variables need the rest.
+const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
 // Of what Yoga says of a request that is none, what does not say what to send instead.
 const plainSentences = new Map([
@@ -43,11 +46,34 @@ const plainSentences = new Map([
 
 /** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
 export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
-  const yoga = createYoga<GraphqlRequest, GraphqlContext>({
+  const [forAnybody, forIdentified] = [MAX_BODY_BYTES, MAX_IDENTIFIED_BODY_BYTES].map((maxBodyBytes) =>
+    createYogaWithin(deps, maxBodyBytes),
+  )
+  if (forAnybody === undefined || forIdentified === undefined) throw new Error('Bug: two limits give two servers')
+  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
+  return async (request, about) => {
+    const yoga = about.viewer === null ? forAnybody : forIdentified
+    const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
+    if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
+    if (about.meter.wasAsked()) return response
+    // What was no document to run is paid for afterwards, so that junk is not free.
+    try {
+      await about.meter.spend(1)
+      return response
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      return Response.json({ errors: [describe(deps, error, about.requestId)] })
+    }
+  }
+}
+
+function createYogaWithin(deps: Deps, maxBodyBytes: number) {
+  return createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
     plugins: [
       refuseMisplacedToken,
+      refusePersistedQuery,
       limitDocuments,
       withCodes,
       takeNotes,
@@ -63,7 +89,7 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
         return isDatabaseOutage(error) ? unavailable(described) : described
       },
     },
-    maxRequestBodySize: MAX_BODY_BYTES,
+    maxRequestBodySize: maxBodyBytes,
     // It would keep 1,024 documents, and as many that do not parse, for an hour: at our largest size hundreds of megabytes, for whoever
     // cares to send them. Parsing so few tokens again is cheaper.
     parserAndValidationCache: false,
@@ -88,27 +114,22 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
       URLPattern,
     },
   })
-  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
-  return async (request, about) => {
-    const response = withReason(await yoga.fetch(new Request(request, { signal: null }), about), about)
-    if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
-    if (about.meter.wasAsked()) return response
-    // What was no document to run is paid for afterwards, so that junk is not free.
-    try {
-      await about.meter.spend(1)
-      return response
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      return Response.json({ errors: [describe(deps, error, about.requestId)] })
-    }
-  }
+}
+
+// Media types have no case (RFC 9110 section 8.3.1); Yoga compares them as they are written. The route has checked the content type.
+function withPlainMediaTypes(request: Request): Request {
+  const headers = new Headers(request.headers)
+  headers.set('content-type', 'application/json')
+  const accept = headers.get('accept')
+  if (accept !== null) headers.set('accept', accept.toLowerCase())
+  return new Request(request, { signal: null, headers })
 }
 
 // Of these Yoga does not say what to do, or knows nothing of the request.
-function withReason(response: Response, { requestId }: GraphqlRequest): Response {
+function withReason(response: Response, { requestId, viewer }: GraphqlRequest): Response {
   if (response.status === 503) return refuseForOutage(requestId)
   if (response.status === 413) {
-    const most = MAX_BODY_BYTES.toLocaleString('en')
+    const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
     const message = `The body has more than ${most} bytes. Send less in one request.`
     return refuse(413, { code: 'BAD_USER_INPUT', message }, { connection: 'close' })
@@ -165,6 +186,16 @@ const refuseMisplacedToken: Plugin = {
         http: { status: 401, headers: { 'www-authenticate': challenge(null) } },
       },
     })
+  },
+}
+
+// Clients that send the hash of a document first go on with its text when they are told so (Apollo's automatic persisted queries, version
+// 1). Nothing is kept by its hash: documents are short, and only a list that the operator chose would protect anything.
+const refusePersistedQuery: Plugin = {
+  onParams: ({ params: { query, extensions } }) => {
+    if (query || extensions?.persistedQuery == null) return
+    const code: ErrorCode = 'PERSISTED_QUERY_NOT_SUPPORTED'
+    throw new GraphQLError(PERSISTED_QUERY_MESSAGE, { extensions: { code, http: { status: 200 } } })
   },
 }
 

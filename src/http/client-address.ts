@@ -1,4 +1,11 @@
 import { BlockList, isIP } from 'node:net'
+import type { Log } from '../log.ts'
+import { createRareWarning } from '../rare-warning.ts'
+
+// By which proxies tell whose request they pass on. Only the first is read.
+const FORWARDING_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip']
+// Few are proxies of the operator's; whoever reaches the gateway directly may send what they like.
+const PEERS_PER_HOUR = 5
 
 /**
  * Makes a reader of the address that a request comes from: the socket's, or, where that is a trusted proxy, the last one in
@@ -6,20 +13,32 @@ import { BlockList, isIP } from 'node:net'
  * @param trustedProxies addresses and CIDR ranges.
  */
 export function createAddressReader(trustedProxies: readonly string[]) {
-  const trusted = new BlockList()
-  for (const entry of trustedProxies) {
-    const [address = '', prefix] = entry.split('/')
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) trusted.addAddress(address, family)
-    else trusted.addSubnet(address, Number(prefix), family)
-  }
-  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  const isTrusted = createProxyList(trustedProxies)
   return (socketAddress: string | undefined, forwardedFor: string | undefined): string | null => {
     if (socketAddress === undefined) return null
     const hops = [...(forwardedFor ?? '').split(','), socketAddress].map(readHop).filter((hop) => hop !== '')
     // Whatever stands before a hop that is no address may have been written by anybody.
     const known = hops.slice(hops.findLastIndex((hop) => isIP(hop) === 0) + 1)
     return known.findLast((hop) => !isTrusted(hop)) ?? known[0] ?? null
+  }
+}
+
+/**
+ * Makes a watch over peers that are not trusted and say whose request they pass on: one that is the operator's own proxy is to be listed in
+ * TRUSTED_PROXIES, since otherwise all its visitors count as one address.
+ */
+export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
+  const isTrusted = createProxyList(trustedProxies)
+  const warn = createRareWarning(
+    log,
+    'A peer that is not in TRUSTED_PROXIES says whose request it passes on, which is not believed: if it is your proxy, list it and have it send X-Forwarded-For, or all its visitors share the limits of its one address',
+    { keys: PEERS_PER_HOUR },
+  )
+  return (socketAddress: string | undefined, header: (name: string) => string | undefined): void => {
+    if (socketAddress === undefined) return
+    const headers = FORWARDING_HEADERS.filter((name) => header(name) !== undefined)
+    const peer = readHop(socketAddress)
+    if (headers.length > 0 && !isTrusted(peer)) warn(addressBlock(peer), { peer, headers })
   }
 }
 
@@ -43,4 +62,15 @@ export function addressBlock(address: string | null): string {
 function readHop(text: string): string {
   const address = text.trim().replace(/^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2')
   return address.replace(/^::ffff:/i, '')
+}
+
+function createProxyList(trustedProxies: readonly string[]): (address: string) => boolean {
+  const trusted = new BlockList()
+  for (const entry of trustedProxies) {
+    const [address = '', prefix] = entry.split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    if (prefix === undefined) trusted.addAddress(address, family)
+    else trusted.addSubnet(address, Number(prefix), family)
+  }
+  return (address) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }

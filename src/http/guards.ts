@@ -5,7 +5,8 @@ import type { Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
-import { createAddressReader } from './client-address.ts'
+import { createAddressReader, createProxyWatch } from './client-address.ts'
+import { createCors } from './cors.ts'
 import { refuse } from './refuse.ts'
 
 /** What the middlewares hand on. */
@@ -28,11 +29,13 @@ const HEALTH_PATHS = ['/healthz', '/readyz']
 /** Gives each request an id, and logs it without its query, which may hold a code or a state. */
 export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
   const readAddress = createAddressReader(deps.config.trustedProxies)
+  const watchProxies = createProxyWatch(deps.log, deps.config.trustedProxies)
   return async (c, next) => {
     const given = c.req.header('x-request-id')
     const requestId = given !== undefined && /^[\w.-]{8,64}$/.test(given) ? given : crypto.randomUUID()
     c.set('requestId', requestId)
     c.set('address', readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')))
+    watchProxies(c.env?.incoming?.socket.remoteAddress, (name) => c.req.header(name))
     c.set('viewer', null)
     c.set('meter', null)
     c.set('notes', null)
@@ -120,23 +123,15 @@ export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
  * looked at.
  */
 export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
-  const { publicUrl, allowedOrigins } = deps.config
+  const { publicUrl } = deps.config
+  const cors = createCors(deps)
   return async (c, next) => {
     const origin = c.req.header('origin')
     const site = c.req.header('sec-fetch-site')
-    const isListed = origin !== undefined && allowedOrigins.includes(origin)
-    const allow = () => {
-      if (!isListed) return
-      c.header('access-control-allow-origin', origin)
-      c.header('access-control-allow-credentials', 'true')
-    }
-    if (isListed && c.req.method === 'OPTIONS') {
-      allow()
-      c.header('access-control-allow-methods', 'POST')
-      c.header('access-control-allow-headers', 'content-type, authorization')
-      c.header('access-control-max-age', '600')
-      return c.body(null, 204)
-    }
+    const isListed = cors.isListed(origin)
+    const preflight = cors.answerPreflight(c, origin)
+    if (preflight !== null) return preflight
+    cors.noticeStranger(c, origin)
     const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
     const isSilent = site === undefined && origin === undefined
     // Judged by what the browser says of itself. Origin is null for a form on our own pages, which send no referrer.
@@ -150,12 +145,7 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
     }
     await next()
     // Afterwards: an answer that is made elsewhere, as GraphQL's are, replaces the headers that were set before.
-    allow()
-    if (isListed)
-      c.header(
-        'access-control-expose-headers',
-        'RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id',
-      )
+    cors.allow(c, origin)
   }
 }
 
@@ -206,7 +196,7 @@ export function sendToPublicUrl(deps: Deps): MiddlewareHandler<HttpEnv> {
   const own = new URL(deps.config.publicUrl)
   return async (c, next) => {
     const asked = new URL(c.req.url)
-    const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html')
+    const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').toLowerCase().includes('text/html')
     if (isPage && asked.hostname !== own.hostname && isLoopback(asked.hostname) && isLoopback(own.hostname)) {
       return c.redirect(`${own.origin}${asked.pathname}${asked.search}`, 302)
     }

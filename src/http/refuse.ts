@@ -13,6 +13,9 @@ export function refuse(
   return Response.json({ errors: [{ message, extensions: { code, ...extensions } }] }, { status, headers })
 }
 
+/** The message of PERSISTED_QUERY_NOT_SUPPORTED. urql knows the error by these words, Apollo by the code or by these words. */
+export const PERSISTED_QUERY_MESSAGE = 'PersistedQueryNotSupported'
+
 /** What everybody is told while the database is away. @param requestId by which the log tells more */
 export function refuseForOutage(requestId: string): Response {
   const message = 'The database does not answer. Try again shortly.'

@@ -10,13 +10,14 @@ import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
+import { listCrossSiteOrigins } from '../same-site.ts'
 import type { Problem } from '../x/problems.ts'
-import { TOKEN_PARAMETER } from './bearer.ts'
+import { challenge, TOKEN_PARAMETER } from './bearer.ts'
 import type { HttpEnv } from './guards.ts'
 import { guardCookies, observeRequests, refuseSpeculation, securityHeaders, sendToPublicUrl } from './guards.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from './identify.ts'
 import { limitByAddress, openMeter, tellRateLimit } from './limits.ts'
-import { refuse, refuseForOutage } from './refuse.ts'
+import { PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from './refuse.ts'
 import { addSignIn, addXConnect } from './round-trips.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -115,6 +116,7 @@ function addSignOut(app: Hono<HttpEnv>, deps: Deps): void {
 }
 
 function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
+  const crossSiteOrigins = listCrossSiteOrigins(deps.config)
   app.post('/graphql', async (c) => {
     const contentType = contentTypeOf(c)
     if (contentType === FORM && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return refuseMisplacedToken()
@@ -124,6 +126,12 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
     }
     const cookies: string[] = []
     const meter = openMeter(deps, c)
+    // No cookie will ever come from there: "sign in first" would send a person round in circles.
+    if (c.var.viewer === null && crossSiteOrigins.includes(c.req.header('origin') ?? '')) {
+      await meter.spend(1)
+      const message = errorCodes.CROSS_SITE_ORIGIN.sentence
+      return refuse(401, { code: 'CROSS_SITE_ORIGIN', message }, { 'www-authenticate': challenge(null) })
+    }
     const notes: DocumentNotes = { operation: null, fields: [], errorCodes: [] }
     c.set('notes', notes)
     const response = await handlers.answerGraphql(c.req.raw, {
@@ -138,6 +146,8 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
     for (const header of cookies) own.headers.append('set-cookie', header)
     return own
   })
+  // The console's route lets nothing pass but a hash without a document.
+  app.get('/graphql', () => refuse(200, { code: 'PERSISTED_QUERY_NOT_SUPPORTED', message: PERSISTED_QUERY_MESSAGE }))
   // GET gives GraphiQL, where there is one.
   const allow = deps.config.graphiql ? 'GET, POST' : 'POST'
   app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', () =>
@@ -146,7 +156,7 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
 }
 
 function contentTypeOf(c: Context): string | undefined {
-  return c.req.header('content-type')?.split(';')[0]?.trim()
+  return c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
 }
 
 // Null when it is longer than any form of ours.

@@ -137,7 +137,7 @@ describe('a document that is too much', () => {
     ['of ten megabytes in chunks', { 'transfer-encoding': 'chunked' }, 10_000_000],
   ])('G-04 is one of more than 100,000 bytes, %s', async (_how, headers, bytes) => {
     expect(await sendBytes(headers, bytes)).toBe(413)
-    const { status, text } = await send(ask('{viewer{id}}').padEnd(bytes))
+    const { status, text } = await sendGraphql(world.browser(), ask('{viewer{id}}').padEnd(bytes))
     expect([status, JSON.parse(text)]).toEqual([
       413,
       {
@@ -149,6 +149,22 @@ describe('a document that is too much', () => {
         ],
       },
     ])
+  })
+
+  test('G-04 of a signed-in person is one of more than 1,200,000 bytes', async () => {
+    const { status, answer } = await send(ask('{viewer{id}}').padEnd(1_200_001))
+    expect([status, answer.errors]).toEqual([
+      413,
+      [
+        {
+          message: 'The body has more than 1,200,000 bytes. Send less in one request.',
+          extensions: { code: 'BAD_USER_INPUT' },
+        },
+      ],
+    ])
+    expect((await send(ask('{viewer{id}}').padEnd(1_200_000))).status).toBe(200)
+    // Depth that fits into it is refused as any other, and does not exhaust the stack.
+    await expectRefusal(`{"query":"{viewer{id}}","variables":${'{"a":'.repeat(190_000)}1${'}'.repeat(190_000)}}`)
   })
 
   test('G-04 is not one of 100,000 bytes', async () => {

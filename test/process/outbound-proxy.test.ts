@@ -1,0 +1,134 @@
+// A gateway in a network that only a proxy leads out of, with an authority of its own for certificates.
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { expect, onTestFinished, test } from 'vitest'
+import { startSandbox } from '../../src/sandbox/server.ts'
+import { openBrowser } from '../browser.ts'
+import { createTestDatabase } from '../database.ts'
+import { findFreePort } from '../free-port.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
+import { makeCertificate, passTo, startConnectProxy, startHttps } from '../tls.ts'
+
+const GITHUB = 'github.test'
+const X = 'x.test'
+const PASSWORD = 'proxy-password-that-nobody-may-read'
+
+async function openNetwork(certificateOptions: Parameters<typeof makeCertificate>[1] = {}, hosts = [GITHUB, X]) {
+  const url = `http://127.0.0.1:${await findFreePort()}`
+  const sandbox = await startSandbox({
+    hostname: 'localhost',
+    githubClient: { id: 'github', secret: 'github-secret', redirectUris: [`${url}/auth/github/callback`] },
+    xClient: { id: 'x', secret: 'x-secret', redirectUris: [`${url}/auth/x/callback`] },
+  })
+  onTestFinished(() => sandbox.close())
+  const certificate = await makeCertificate(hosts, certificateOptions)
+  const providers = await startHttps(certificate, passTo(sandbox.url))
+  const proxy = await startConnectProxy()
+  const database = await createTestDatabase('pglite')
+  onTestFinished(async () => {
+    await proxy[Symbol.asyncDispose]()
+    await providers[Symbol.asyncDispose]()
+    await database.remove()
+  })
+  const certificateFile = path.join(database.dataDir, 'authority.pem')
+  writeFileSync(certificateFile, certificate.cert)
+  const [github, x] = [GITHUB, X].map((host) => `https://${host}:${providers.port}`)
+  return {
+    url,
+    sandbox,
+    proxy,
+    providers,
+    certificateFile,
+    environment: {
+      ...database.environment,
+      PORT: new URL(url).port,
+      SANDBOX: 'off',
+      GITHUB_CLIENT_ID: 'github',
+      GITHUB_CLIENT_SECRET: 'github-secret',
+      GITHUB_URL: github ?? '',
+      GITHUB_API_URL: github ?? '',
+      X_CLIENT_ID: 'x',
+      X_CLIENT_SECRET: 'x-secret',
+      X_URL: x ?? '',
+      X_API_URL: x ?? '',
+      HTTPS_PROXY: proxy.url.replace('//', `//gateway:${PASSWORD}@`),
+    },
+  }
+}
+
+async function doctor(environment: Record<string, string>): Promise<string[]> {
+  const root = path.join(import.meta.dirname, '../..')
+  const { stdout } = await promisify(execFile)(process.execPath, ['src/cli.ts', 'doctor'], {
+    cwd: root,
+    env: environment,
+  }).catch((error: { stdout: string }) => error)
+  return stdout.trimEnd().split('\n')
+}
+
+test('people sign in and connect through HTTPS_PROXY, at hosts whose names only the proxy knows', async () => {
+  const network = await openNetwork()
+  const { url, sandbox, proxy, providers, certificateFile } = network
+  const gateway = startGatewayProcess({ ...network.environment, NODE_EXTRA_CA_CERTS: certificateFile })
+  onTestFinished(async () => void (await gateway.kill()))
+  await gateway.ready(url)
+  const person = openBrowser(url)
+  onTestFinished(() => person.close())
+  // The person's browser has a way of its own to the providers.
+  const consent = (authorizationUrl: string | null, account: string) =>
+    person.consent((authorizationUrl ?? '').replace(/^https:\/\/[^/]+/, sandbox.url), account)
+  const start = await person.request('/auth/github')
+  const signedIn = await person.finish(await consent(start.headers.get('location'), 'mara-holt'))
+  expect(signedIn).toMatchObject({ outcome: 'succeeded' })
+  const { authorizationUrl } = await person.startXConnect()
+  expect(await person.finish(await consent(authorizationUrl, 'maraholt'))).toMatchObject({ outcome: 'connected' })
+  const authorization = `Basic ${Buffer.from(`gateway:${PASSWORD}`).toString('base64')}`
+  expect(proxy.tunnels).toEqual(
+    [GITHUB, GITHUB, X, X].map((host) => ({ target: `${host}:${providers.port}`, authorization })),
+  )
+  // A proxy that is in the way, and says nothing, is an outage of the provider.
+  proxy.behave('silent')
+  const again = await person.request('/auth/github')
+  expect(await person.finish(await consent(again.headers.get('location'), 'mara-holt'))).toMatchObject({
+    outcome: 'failed',
+    code: 'GITHUB_UNAVAILABLE',
+  })
+  await gateway.stop()
+  expect(gateway.output()).not.toContain(PASSWORD)
+})
+
+test('doctor looks through the proxy, and calls directly what NO_PROXY names', async () => {
+  const { environment, proxy, certificateFile, providers } = await openNetwork()
+  const lines = await doctor({ ...environment, NODE_EXTRA_CA_CERTS: certificateFile, NO_PROXY: X })
+  expect(lines).toContainEqual(expect.stringMatching(/^ok +GitHub: https:\/\/github\.test:\d+ answers$/))
+  expect(lines).toContainEqual(expect.stringMatching(/^FAIL +X: https:\/\/x\.test:\d+ cannot be reached/))
+  expect(proxy.tunnels.map(({ target }) => target)).toEqual([`${GITHUB}:${providers.port}`])
+})
+
+test.each<[string, Parameters<typeof openNetwork>, RegExp]>([
+  [
+    'that no known authority signed',
+    [],
+    /signed by an authority that this machine does not trust\. Set NODE_EXTRA_CA_CERTS/,
+  ],
+  ['that has expired', [{ expired: true }], /certificate has expired\. Have it renewed/],
+  ['of another host', [{}, ['elsewhere.test']], /is another host's/],
+])('doctor names the fault of a certificate %s', async (_fault, options, sentence) => {
+  const { environment, certificateFile } = await openNetwork(...options)
+  const isKnown = options.length > 0
+  const lines = await doctor({ ...environment, ...(isKnown && { NODE_EXTRA_CA_CERTS: certificateFile }) })
+  for (const name of ['GitHub', 'X']) {
+    const line = lines.find((line) => line.startsWith(`FAIL         ${name}: `))
+    expect(line).toMatch(sentence)
+    expect(line).toContain('through the proxy http://127.0.0.1:')
+  }
+  expect(lines.join('\n')).not.toContain(PASSWORD)
+})
+
+test('doctor names a proxy that refuses', async () => {
+  const { environment, certificateFile, proxy } = await openNetwork()
+  proxy.behave('refuse')
+  const lines = await doctor({ ...environment, NODE_EXTRA_CA_CERTS: certificateFile })
+  expect(lines).toContainEqual(expect.stringMatching(/^FAIL +X: .*the proxy refused it\. Check its rules/))
+})
