@@ -53,19 +53,19 @@ async function findHolder(connection: Sql) {
   // A key of 64 bits stands in two columns (view pg_locks). Of another role's session most columns are null.
   const [row] = await connection`
     with key as (select hashtextextended('xconnect-migrations', 0) as value)
-    select l.pid, a.usename as role, a.application_name as application, a.client_addr::text as address, a.state,
+    select l.pid, a.usename as role, a.application_name as application, host(a.client_addr) as address, a.state as activity,
       extract(epoch from clock_timestamp() - a.state_change)::int as seconds
     from key join pg_locks l on l.classid = ((value >> 32) & 4294967295)::oid and l.objid = (value & 4294967295)::oid
     left join pg_stat_activity a using (pid)
     where l.locktype = 'advisory' and l.objsubid = 1 and l.granted
       and l.database = (select oid from pg_database where datname = current_database())`
   if (row === undefined) return null
-  const { pid, role, application, address, state, seconds } = row
+  const { pid, role, application, address, activity, seconds } = row
   const from = [application && `"${application}"`, address && `at ${address}`, role && `as ${role}`].filter(Boolean)
-  const doing = state === null ? '' : `, ${state} for ${seconds} s`
+  const doing = activity === null ? '' : `, ${activity} for ${seconds} s`
   const who = `process ${pid} of the server${from.length > 0 ? ` (${from.join(' ')}${doing})` : ''}`
   return {
-    fields: { holder: { pid, role, application, address, state, seconds } },
+    fields: { holder: { pid, role, application, address, activity, seconds } },
     sentence: `the migration lock, which ${who} has. If that is no instance that is starting, end its session: select pg_terminate_backend(${pid})`,
   }
 }

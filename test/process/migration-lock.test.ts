@@ -1,0 +1,108 @@
+// A start waits for another instance that migrates: not in silence, not for ever, and for no lock that nobody has.
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { postgresAt } from '../../src/database-config.ts'
+import { openSingleConnection } from '../../src/db/client.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
+import { createTestDatabase } from '../database.ts'
+import { findFreePort } from '../free-port.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
+import { startProgram } from '../program.ts'
+
+/** A database whose migrations another session has locked, until it is ended. */
+async function openLocked() {
+  const database = await createTestDatabase('postgres')
+  onTestFinished(() => database.remove())
+  const url = database.environment.DATABASE_URL ?? ''
+  const holder = openSingleConnection(url)
+  onTestFinished(() => holder.end({ timeout: 1 }))
+  const [row] =
+    await holder`select pg_backend_pid() as pid, pg_advisory_lock(hashtextextended('xconnect-migrations', 0))`
+  return { database, url, holder, pid: Number(row?.pid) }
+}
+
+test('a gateway says from the first second whom it waits for, and starts when that session is over', async () => {
+  const { database, holder, pid } = await openLocked()
+  const port = await findFreePort()
+  const gateway = startGatewayProcess({ ...database.environment, PORT: String(port), SANDBOX_PORT: '0' })
+  onTestFinished(async () => void (await gateway.stop()))
+  const findLine = () =>
+    gateway
+      .output()
+      .split('\n')
+      .find((line) => line.includes('The start waits for the migration lock'))
+  await vi.waitFor(() => expect(findLine()).toBeDefined(), { timeout: 60_000, interval: 50 })
+  expect(JSON.parse(findLine() ?? '')).toMatchObject({
+    level: 'warn',
+    holder: { pid, application: 'xconnect-gateway', role: 'postgres', activity: 'idle' },
+    waitedSeconds: 0,
+    msg: expect.stringMatching(
+      new RegExp(
+        `process ${pid} of the server \\("xconnect-gateway" at 127\\.0\\.0\\.1 as postgres, idle for \\d+ s\\).* select pg_terminate_backend\\(${pid}\\)$`,
+      ),
+    ),
+  })
+  await holder.end({ timeout: 1 })
+  await gateway.ready(`http://127.0.0.1:${port}`)
+})
+
+test('a command says so too', async () => {
+  const { database, holder, pid } = await openLocked()
+  const command = startProgram('src/cli.ts', { ...database.environment }, ['migrate'])
+  await command.printed(`The start waits for the migration lock, which process ${pid} of the server`)
+  await holder.end({ timeout: 1 })
+  expect(await command.ended).toBe(0)
+})
+
+test('the waiting ends, with the holder and what to do, and takes nothing with it', async () => {
+  const { url, holder, pid } = await openLocked()
+  const reports: string[] = []
+  const report = (_fields: unknown, sentence: string) => void reports.push(sentence)
+  await expect(migrateDatabase({ source: postgresAt(url) }, { report, waitSeconds: 1 })).rejects.toMatchObject({
+    name: 'MigrationLockError',
+    exitCode: 1,
+    message: expect.stringMatching(
+      new RegExp(`^The migrations have waited \\d+ s for the migration lock, which process ${pid} `),
+    ),
+  })
+  expect(reports).toHaveLength(1)
+  await holder`select pg_advisory_unlock_all()`
+  // Nobody is left in a queue for it.
+  await migrateDatabase({ source: postgresAt(url) }, { report, waitSeconds: 1 })
+  expect(reports).toHaveLength(1)
+})
+
+test('the lock of another database, or of another key, is nobody’s to wait for', async () => {
+  const { holder } = await openLocked()
+  await holder`select pg_advisory_lock(hashtextextended('something else', 0))`
+  const other = await createTestDatabase('postgres')
+  onTestFinished(() => other.remove())
+  const reports: string[] = []
+  await migrateDatabase(
+    { source: postgresAt(other.environment.DATABASE_URL ?? '') },
+    { report: (_, sentence) => void reports.push(sentence), waitSeconds: 0 },
+  )
+  expect(reports).toEqual([])
+})
+
+test('instances that start at once all start, one after the other', async () => {
+  const database = await createTestDatabase('postgres')
+  onTestFinished(() => database.remove())
+  const source = postgresAt(database.environment.DATABASE_URL ?? '')
+  await Promise.all(Array.from({ length: 8 }, () => migrateDatabase({ source })))
+})
+
+test('a table that a migration cannot lock ends the start in a sentence', async () => {
+  const database = await createTestDatabase('postgres')
+  onTestFinished(() => database.remove())
+  const url = database.environment.DATABASE_URL ?? ''
+  const other = openSingleConnection(url)
+  onTestFinished(() => other.end({ timeout: 1 }))
+  // As if the newest migration had still to be made, which waits for whoever writes its own table.
+  await other`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`
+  await other`begin`
+  await other`lock table drizzle.__drizzle_migrations in access exclusive mode`
+  await expect(migrateDatabase({ source: postgresAt(url) })).rejects.toMatchObject({
+    exitCode: 1,
+    message: expect.stringMatching(/^A migration could not lock a table within 10 s, .* Nothing was changed\.$/),
+  })
+})
