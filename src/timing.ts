@@ -22,6 +22,8 @@ export type Timing = {
   /** Bounds on what X says of an access token's life; X's own is two hours. */
   minTokenLife: number
   maxTokenLife: number
+  /** How long an access token that came by a refresh, and that X has never accepted, is kept when X refuses it. */
+  keepRefused: number
   /** How long a caller waits for somebody else's rotation. */
   waitForRotation: number
   /** One outgoing call, from start to the last byte of the answer. */
@@ -53,6 +55,7 @@ export const productionTiming: Timing = Object.freeze({
   maxBackoff: 300,
   minTokenLife: 60,
   maxTokenLife: 86_400,
+  keepRefused: 900,
   waitForRotation: 8,
   callDeadline: 10,
   tweetClaim: 60,

@@ -307,6 +307,10 @@ export const oauthTokens = pgTable(
     failCount: integer().notNull().default(0),
     /** When X issued the refresh token, which lives about six months. */
     refreshIssuedAt: moment().notNull(),
+    /** True from a refresh until X has accepted the new access token. That of a new authorization is proven by the profile. */
+    accessUnproven: boolean().notNull().default(false),
+    /** When X refused an access token that was still unproven; null once it has accepted it. */
+    accessRefusedAt: moment(),
     /** What last happened to the tokens, for people: never decides anything. */
     lastEvent: text({ enum: tokenEvents }).notNull(),
     lastEventAt: moment().notNull(),
@@ -314,6 +318,7 @@ export const oauthTokens = pgTable(
   (table) => [
     index().on(table.refreshIssuedAt),
     index().on(table.lastEventAt),
+    index('oauth_tokens_refused').on(table.accessRefusedAt).where(sql`${table.accessRefusedAt} is not null`),
     check('oauth_tokens_last_event', oneOf(table.lastEvent, tokenEvents)),
     check('oauth_tokens_state', oneOf(table.state, tokenStates)),
     check('oauth_tokens_lease', sql`(${table.leaseId} is null) = (${table.leaseUntil} is null)`),

@@ -84,6 +84,7 @@ function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   return code === 'X_CREDITS_EXHAUSTED' || code === 'X_APP_NOT_ENROLLED' ? CREDITS_BLOCK_SECONDS : null
 }
 
-function isWordOfX(answer: XAnswer<unknown>): boolean {
+/** True for an answer that X itself gave, to a token that it accepted. */
+export function isWordOfX(answer: XAnswer<unknown>): boolean {
   return answer.kind !== 'unknown' && !(answer.kind === 'refused' && answer.code === 'X_UNAVAILABLE')
 }

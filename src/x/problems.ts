@@ -4,13 +4,18 @@ import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { APP } from './limits.ts'
+import { countRefusedTokens } from './refused-tokens.ts'
 
 const ENDED_BY_OPERATOR: ErrorCode[] = ['X_CREDITS_EXHAUSTED', 'X_APP_NOT_ENROLLED']
 const LOG_LINES_DROPPED =
   'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
 
 /** A problem of the whole deployment, not of one account. */
-export type Problem = { code: ErrorCode | 'LOG_LINES_DROPPED'; since: Date | null; detail: string }
+export type Problem = {
+  code: ErrorCode | 'LOG_LINES_DROPPED' | 'X_TOKENS_REFUSED'
+  since: Date | null
+  detail: string
+}
 
 /** The problems that stand. */
 export async function listProblems(deps: Deps): Promise<Problem[]> {
@@ -44,8 +49,16 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     if (!isDisproved) add(describe(code, since))
   }
   if (isRejected) add(describe('X_CREDENTIALS_REJECTED', last.at))
+  const refused = await countRefusedTokens(deps)
+  if (refused.accounts > 0)
+    add({ code: 'X_TOKENS_REFUSED', since: refused.since, detail: describeRefusedTokens(refused.accounts) })
   if (deps.droppedLogLines() > 0) add({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
   return [...problems.values()]
+}
+
+function describeRefusedTokens(accounts: number): string {
+  const whose = accounts === 1 ? 'one account' : `${accounts} accounts`
+  return `X refuses access tokens that it has just issued, of ${whose} within the last hour. Check at X whether the app is suspended or restricted. No account was disconnected for it.`
 }
 
 function describe(code: ErrorCode, since: Date | null): Problem {

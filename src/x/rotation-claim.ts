@@ -25,7 +25,16 @@ export type Claim = {
 const FREE = { leaseId: null, leaseUntil: null }
 
 /** The state of a row that has just got a new pair: nobody holds it, nothing is in doubt, nothing is waited for. */
-export const FRESH = { ...FREE, state: 'ACTIVE', sentAt: null, cause: null, nextTryAt: null, failCount: 0 } as const
+export const FRESH = {
+  ...FREE,
+  state: 'ACTIVE',
+  sentAt: null,
+  cause: null,
+  nextTryAt: null,
+  failCount: 0,
+  accessUnproven: false,
+  accessRefusedAt: null,
+} as const
 
 /**
  * Takes the row that has `version`, with the durable mark that its refresh token may be spent from here on. Null when it is held, has

@@ -253,6 +253,7 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
 function settled(deps: Deps, claim: Claim) {
   return {
     ...FRESH,
+    accessUnproven: true,
     version: claim.version + 1,
     lastEvent: claim.inDoubt ? ('RECOVERED' as const) : ('REFRESHED' as const),
     lastEventAt: deps.clock.sqlNow(),

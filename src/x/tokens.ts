@@ -6,7 +6,8 @@ import { AppError } from '../errors.ts'
 import { markNeedsReauth } from './accounts.ts'
 import type { XAnswer } from './api.ts'
 import { takeUpLatePairs } from './late-pairs.ts'
-import { findBlock, rememberAnswer, type XEndpoint } from './limits.ts'
+import { findBlock, isWordOfX, rememberAnswer, type XEndpoint } from './limits.ts'
+import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-tokens.ts'
 import { rotateTokens } from './rotation.ts'
 import { isUnreadable, openToken } from './sealed-tokens.ts'
 
@@ -16,11 +17,18 @@ const POLL_MAX_MILLISECONDS = 400
 // Each minute: enough for a million links in half a year, and no burst at X.
 const IDLE_BATCH = 20
 
-type Usable = { accessToken: string; version: number }
+type Usable = {
+  accessToken: string
+  version: number
+  isUnproven: boolean
+  /** Until when, by this process's monotonic clock, it is not refreshed if X refuses it: X has only just issued it. */
+  keepUntil: number
+}
 
 /**
  * Runs `use` with an access token that is fresh: refreshed before it ends, and once more if X answers 401, with one retry and
- * never a loop. Of any number of callers, in any number of processes, one refreshes and the others wait for its result.
+ * never a loop. One that X has issued moments ago and never accepted is not refreshed again: X refuses more than this account then.
+ * Of any number of callers, in any number of processes, one refreshes and the others wait for its result.
  *
  * A call that X is known to refuse for a while is not made at all.
  *
@@ -54,12 +62,26 @@ async function callWithToken<T>(
 ): Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>> {
   const first = await getUsableToken(deps, account, null)
   const answer = await use(first.accessToken)
-  if (answer.kind !== 'unauthorized') return answer
-  const second = await getUsableToken(deps, account, first.version)
-  const again = await use(second.accessToken)
-  if (again.kind !== 'unauthorized') return again
-  deps.log.warn({ accountId: account.id }, 'X refused an access token that it had just issued')
+  if (answer.kind !== 'unauthorized') {
+    await noteAccepted(deps, account.id, first, answer)
+    return answer
+  }
+  if (first.keepUntil > performance.now()) {
+    await noteRefusedToken(deps, account.id, first.version)
+  } else {
+    const second = await getUsableToken(deps, account, first.version)
+    const again = await use(second.accessToken)
+    if (again.kind !== 'unauthorized') {
+      await noteAccepted(deps, account.id, second, again)
+      return again
+    }
+    await noteRefusedToken(deps, account.id, second.version)
+  }
   return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null, to: 'ACCOUNT' }
+}
+
+async function noteAccepted(deps: Deps, accountId: string, token: Usable, answer: XAnswer<unknown>): Promise<void> {
+  if (token.isUnproven && isWordOfX(answer)) await noteAcceptedToken(deps, accountId, token.version)
 }
 
 /**
@@ -147,6 +169,8 @@ async function getUsableToken(
       if (isFallback) return open(deps, account, row)
       // X granted no offline.access. A token that it refuses before the two hours are over was revoked.
       const isOver = row.secondsLeft <= timing.usableBeforeEnd
+      // Or X refuses the whole app just now, as it does new tokens of other accounts: then this says nothing of the account.
+      if (!isOver && (await countRefusedTokens(deps, account.id)).accounts > 0) throw new AppError('X_UNAVAILABLE')
       await markNeedsReauth(deps, account.id, row, isOver ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
       throw new AppError('ACCOUNT_NEEDS_REAUTH')
     }
@@ -198,7 +222,11 @@ function startRotation(
   return rotation
 }
 
-type TokenRow = typeof oauthTokens.$inferSelect & { secondsLeft: number; waitSeconds: number }
+type TokenRow = typeof oauthTokens.$inferSelect & {
+  secondsLeft: number
+  waitSeconds: number
+  secondsSinceIssue: number
+}
 
 async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
   const now = deps.clock.sqlNow()
@@ -208,6 +236,7 @@ async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
       tokens: oauthTokens,
       secondsLeft: sql<number>`extract(epoch from ${oauthTokens.accessExpiresAt} - ${now})::float8`,
       waitSeconds: sql<number>`coalesce(extract(epoch from ${oauthTokens.nextTryAt} - ${now}), 0)::float8`,
+      secondsSinceIssue: sql<number>`extract(epoch from ${now} - ${oauthTokens.refreshIssuedAt})::float8`,
     })
     .from(connectedAccounts)
     .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))
@@ -215,13 +244,21 @@ async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
   if (found === undefined || found.status === 'DISCONNECTED' || found.tokens === null)
     throw new AppError('ACCOUNT_DISCONNECTED')
   if (found.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH')
-  return { ...found.tokens, secondsLeft: Number(found.secondsLeft), waitSeconds: Number(found.waitSeconds) }
+  return {
+    ...found.tokens,
+    secondsLeft: Number(found.secondsLeft),
+    waitSeconds: Number(found.waitSeconds),
+    secondsSinceIssue: Number(found.secondsSinceIssue),
+  }
 }
 
 async function open(deps: Deps, account: { id: string; userId: string }, row: TokenRow): Promise<Usable> {
   try {
     const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
-    return { accessToken: accessToken ?? '', version: row.version }
+    const { version, accessUnproven: isUnproven } = row
+    const keepSeconds = Math.min(deps.timing.keepRefused - row.secondsSinceIssue, row.secondsLeft)
+    const keepUntil = isUnproven ? performance.now() + keepSeconds * 1000 : 0
+    return { accessToken: accessToken ?? '', version, isUnproven, keepUntil }
   } catch (error) {
     if (!(await isUnreadable(deps, error))) throw error
     deps.log.error(
