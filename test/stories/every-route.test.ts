@@ -109,13 +109,16 @@ describe('C-06 S-09 every answer', () => {
 
   test('that is a page runs and loads nothing but our own files', async () => {
     const pages = new Set<string>()
+    const missing = new Set<string>()
     for (const { path } of requests()) {
       const answer = await person.request(pathOf(path), { headers: { accept: 'text/html' } })
       if (!answer.headers.get('content-type')?.startsWith('text/html')) continue
-      pages.add(path)
+      if (answer.status === 404) missing.add(path)
+      else pages.add(path)
       expectSafePage(answer.headers.get('content-security-policy'), await answer.text())
     }
     expect(pages).toEqual(new Set(['/', '/graphql']))
+    expect(missing).toContain('/nowhere')
   })
 
   test('allows the sandbox’s pictures once, and no other http', async () => {

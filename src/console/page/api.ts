@@ -78,7 +78,12 @@ type Operations = {
   ConnectedAccounts: [Record<string, never>, { connectedAccounts: Account[] }]
   ConnectAttempt: [
     { id: string },
-    { connectAttempt: { error: { message: string } | null; account: { username: string } | null } | null },
+    {
+      connectAttempt: {
+        error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
+        account: { username: string } | null
+      } | null
+    },
   ]
   StartXConnect: [
     { input?: { reconnectAccountId: string } },

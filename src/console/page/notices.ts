@@ -54,6 +54,6 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)
   } else {
-    showNotice('bad', `Nothing was connected. ${explainCode(code, found?.connectAttempt?.error?.message)}`)
+    showNotice('bad', `Nothing was connected. ${explainCode(code, found?.connectAttempt?.error)}`)
   }
 }

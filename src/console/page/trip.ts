@@ -1,4 +1,5 @@
 import { request } from './api.ts'
+import { explainError } from './wording.ts'
 
 /**
  * Leaves for X to connect an account, or this one again.
@@ -10,7 +11,9 @@ export async function leaveForX(reconnectAccountId: string | null): Promise<stri
     reconnectAccountId === null ? {} : { input: { reconnectAccountId } },
   )
   const { authorizationUrl, userErrors } = startXConnect
-  if (authorizationUrl === null) return userErrors[0]?.message ?? 'X cannot be reached just now. Try again shortly.'
+  const [error] = userErrors
+  if (error !== undefined) return explainError(error)
+  if (authorizationUrl === null) throw new Error('Bug: neither an address to go to nor an error')
   // Stays pending, so that the button cannot be pressed twice.
   const { promise, resolve } = Promise.withResolvers<null>()
   window.addEventListener('pageshow', () => resolve(null), { once: true })

@@ -66,13 +66,20 @@ export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryA
   return error.retryAt === null ? sentence : `${sentence} Try again after ${sayMoment(error.retryAt)}.`
 }
 
-/** The sentence for a code in the address that a trip to a provider led to. @param detail what the API says about this very trip */
-export function explainCode(code: string | null, detail?: string): string {
+/**
+ * The sentence for a code in the address that a trip to a provider led to.
+ * @param error what the API says about this very trip, where it is known.
+ */
+export function explainCode(
+  code: string | null,
+  error?: Pick<UserError, 'code' | 'message' | 'retryAt'> | null,
+): string {
+  if (error) return explainError(error)
   if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
   if (code === 'RETURN_TO_NOT_ALLOWED')
     return 'You came from a page that this gateway does not lead back to. Its origin must be listed in ALLOWED_ORIGINS by whoever runs the gateway.'
-  return detail ?? (code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence)
+  return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
 }
 
 const relativeTime = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
