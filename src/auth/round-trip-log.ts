@@ -3,7 +3,20 @@ import type { Deps } from '../deps.ts'
 import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../provider-failure.ts'
 import { isProviderProblem, noteProviderProblem } from '../provider-problems.ts'
-import type { ConnectAttempt } from './attempt.ts'
+import { type ConnectAttempt, getAttemptByState } from './attempt.ts'
+
+/** The attempt of a callback, for the line about it; null where none has this state, or the database cannot say. */
+export async function findAttemptForLog(
+  deps: Deps,
+  kind: ConnectAttempt['kind'],
+  state: string | null,
+): Promise<ConnectAttempt | null> {
+  try {
+    return await getAttemptByState(deps, kind, state)
+  } catch {
+    return null
+  }
+}
 
 /** Who can cure a failure: the person at the browser, the gateway's operator, or the provider. */
 export type Fault = 'PERSON' | 'OPERATOR' | 'PROVIDER'

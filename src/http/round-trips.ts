@@ -2,7 +2,7 @@
 import type { Context, Hono } from 'hono'
 import type { CallbackParameters } from '../auth/attempt.ts'
 import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
-import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
+import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { endSession, startSession } from '../auth/session.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
@@ -50,7 +50,8 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
       return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', null, error)
+      const attempt = await findAttemptForLog(deps, 'GITHUB_SIGN_IN', c.req.query('state') ?? null)
+      await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', attempt, error)
       return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
     }
   })

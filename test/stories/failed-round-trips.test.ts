@@ -168,6 +168,10 @@ describe('a sign-in that fails is one line', () => {
       expect(await signIn()).toMatchObject({ outcome: 'failed', code: expected.errorCode }),
     )
     expectLine(lines, expected)
+    const newest = await world
+      .db()
+      .query.connectAttempts.findFirst({ orderBy: (table, { desc }) => desc(table.createdAt) })
+    expect(lines[0]?.attemptId).toBe(newest?.id)
     expect(codesOf(await problems())).toEqual(expected.fault === 'OPERATOR' ? [expected.errorCode] : [])
     expect(JSON.stringify(lines)).not.toMatch(/gho_0123|IP allow list enabled/)
   })
