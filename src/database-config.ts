@@ -15,6 +15,8 @@ export type PostgresConfig = Readonly<{
   pooler: 'session' | 'transaction'
   /** The same database past that pooler; null where `address` will do for everything. */
   direct: PostgresAddress | null
+  /** How many connections the pool for requests has at most. What finds all of them taken waits for one. */
+  poolSize: number
 }>
 
 /** The database as it is configured. */
@@ -52,20 +54,34 @@ export function readDatabaseConfig(
     problems.push(
       'DATABASE_DIRECT_URL is used beside DATABASE_URL and DATABASE_POOLER=transaction only: set all three, or DATABASE_URL alone.',
     )
+  const poolSize = readPoolSize(get('DATABASE_POOL_SIZE'), problems)
   if (production && address === null && get('DATA_DIR') === null) {
     problems.push(
       'DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)',
     )
   }
   if (address === null) return { kind: 'pglite', directory: pgliteDirectory(dataDir) }
-  return { kind: 'postgres', address, pooler: pooler === 'transaction' ? pooler : 'session', direct }
+  return { kind: 'postgres', address, pooler: pooler === 'transaction' ? pooler : 'session', direct, poolSize }
 }
 
 /** A server without a pooler in transaction mode, at an address as DATABASE_URL has it. @throws Error when the address is wrong. */
 export function postgresAt(url: string, name = 'The address'): PostgresConfig {
   const { address, problems } = parsePostgresUrl(url, name)
   if (problems.length > 0) throw new Error(problems.join(' '))
-  return { kind: 'postgres', address, pooler: 'session', direct: null }
+  return { kind: 'postgres', address, pooler: 'session', direct: null, poolSize: DEFAULT_POOL_SIZE }
+}
+
+/** Connections of the pool for requests where DATABASE_POOL_SIZE is not set. */
+export const DEFAULT_POOL_SIZE = 10
+// More than any one server lets in by default many times over: a slip of the pen.
+const LARGEST_POOL_SIZE = 1_000
+
+function readPoolSize(text: string | null, problems: string[]): number {
+  if (text === null) return DEFAULT_POOL_SIZE
+  const size = Number(text)
+  if (/^\d{1,4}$/.test(text) && size >= 1 && size <= LARGEST_POOL_SIZE) return size
+  problems.push(`DATABASE_POOL_SIZE must be a number of connections from 1 to ${LARGEST_POOL_SIZE}.`)
+  return DEFAULT_POOL_SIZE
 }
 
 /** Where the embedded database is, in its DATA_DIR. */

@@ -84,6 +84,14 @@ describe('with nothing configured', () => {
   })
 })
 
+test('DATABASE_POOL_SIZE is a number of connections from 1 to 1000', () => {
+  const sizeOf = (size: string) =>
+    readConfig({ DATA_DIR: newDirectory(), DATABASE_URL: 'postgres://127.0.0.1/x', DATABASE_POOL_SIZE: size }).database
+  expect(['1', '25', '1000'].map(sizeOf)).toMatchObject([{ poolSize: 1 }, { poolSize: 25 }, { poolSize: 1_000 }])
+  for (const size of ['0', '-1', '1001', '2.5', '1e2', 'ten'])
+    expect(() => sizeOf(size)).toThrow('DATABASE_POOL_SIZE must be a number of connections from 1 to 1000.')
+})
+
 describe('production', () => {
   test('starts with everything set', () => {
     expect(readConfig(production())).toMatchObject({

@@ -1,7 +1,7 @@
 // xconnect database: from the embedded database to PostgreSQL, and back.
 import path from 'node:path'
 import type { Config } from '../config.ts'
-import { type DatabaseConfig, pgliteDirectory } from '../database-config.ts'
+import { type DatabaseConfig, DEFAULT_POOL_SIZE, pgliteDirectory } from '../database-config.ts'
 import { isPostgresUrl, parsePostgresUrl } from '../database-url.ts'
 import { checkEncryptionKeys } from '../db/canary.ts'
 import { type Database, openForLong } from '../db/client.ts'
@@ -31,7 +31,7 @@ function readTarget(text: string): Place {
   if (isPostgresUrl(text)) {
     const { address, problems } = parsePostgresUrl(text, 'The target')
     if (problems.length > 0) throw new UsageError(problems.join(' '))
-    return { kind: 'postgres', address, pooler: 'session', direct: null }
+    return { kind: 'postgres', address, pooler: 'session', direct: null, poolSize: DEFAULT_POOL_SIZE }
   }
   // What it was is not repeated: there may be a password in it.
   if (text.includes('://') || text.startsWith('-'))
@@ -41,9 +41,14 @@ function readTarget(text: string): Place {
   return { kind: 'pglite', directory: pgliteDirectory(path.resolve(text)) }
 }
 
+// How many connections lead to a database does not make it another.
+function withoutSize(place: Place): Place {
+  return place.kind === 'postgres' ? { ...place, poolSize: DEFAULT_POOL_SIZE } : place
+}
+
 async function copy(config: Config, source: Database, place: Place, remark: Remark): Promise<void> {
   const waiting = { report: (_fields: unknown, sentence: string) => remark(`${sentence}.`) }
-  if (JSON.stringify(place) === JSON.stringify(config.database))
+  if (JSON.stringify(withoutSize(place)) === JSON.stringify(withoutSize(config.database)))
     throw new StartError('The target is the configured database itself. Give another one.', 1)
   await refuseRunningGateway(source, 'the configured database')
   await migrateDatabase(source, waiting)

@@ -33,7 +33,6 @@ const LIMITS = {
   idle_in_transaction_session_timeout: '5s',
 } as const
 
-const POOL_SIZE = 10
 const RECONNECT_SECONDS = 0.2
 
 /** Opens the database that is configured. @throws DirectoryInUseError */
@@ -58,7 +57,7 @@ export function openPostgres(database: PostgresConfig | string): Database {
   const client = connectPostgres(source, {
     applicationName: APPLICATION,
     route: 'pooled',
-    max: POOL_SIZE,
+    max: source.poolSize,
     idleSeconds: 60,
     settings: LIMITS,
     // The driver's own counts the tries of all connections together, so that ten that are lost at once wait up to 20 s.
