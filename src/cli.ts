@@ -14,6 +14,7 @@ import { DirectoryInUseError } from './db/directory.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { systemClock } from './deps.ts'
 import { StartError, UsageError } from './errors.ts'
+import { installJobTables } from './jobs.ts'
 import { createLog } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { createTargets } from './targets.ts'
@@ -134,6 +135,7 @@ function readDatabase(words: readonly string[]): () => Promise<number> {
 
 async function migrate(_config: Config, database: Database): Promise<number> {
   await migrateDatabase(database, onTerminal)
+  await installJobTables(database)
   console.log('The tables are up to date.')
   return 0
 }

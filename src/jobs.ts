@@ -6,6 +6,7 @@ import { sweepApiTokens } from './auth/api-token.ts'
 import { sweepAttempts } from './auth/attempt.ts'
 import { sweepSessions } from './auth/session.ts'
 import type { Database } from './db/client.ts'
+import { JOBS_SCHEMA } from './db/grants.ts'
 import { openJobDatabase } from './db/job-database.ts'
 import type { Deps, JobData, JobName, Jobs } from './deps.ts'
 import { sweepEvents } from './events.ts'
@@ -72,6 +73,30 @@ const queues: Record<JobName, Queue> = {
   },
 }
 
+// The migrations make it: pg-boss would demand the right to create schemas even where it exists.
+const SCHEMA = { schema: JOBS_SCHEMA, createSchema: false } as const
+
+/**
+ * Makes the queue's tables where they are missing or of an older release, so that a role which may not can then work with them. The
+ * migrations come first.
+ */
+export async function installJobTables({ source }: Pick<Database, 'source'>): Promise<void> {
+  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
+  const boss = new PgBoss({
+    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
+    ...(opened !== null && { db: opened }),
+    ...SCHEMA,
+    supervise: false,
+    schedule: false,
+  })
+  try {
+    await boss.start()
+  } finally {
+    await boss.stop({ graceful: false })
+    await opened?.close()
+  }
+}
+
 /** Makes the queue on the process's database. Nothing happens before `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
   const { source } = database
@@ -79,7 +104,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   const boss = new PgBoss({
     ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
     ...(opened !== null && { db: opened }),
-    schema: 'pgboss',
+    ...SCHEMA,
   })
   // Without a listener an outage of the database would end the process.
   boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))

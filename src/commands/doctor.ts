@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { PostgresConfig } from '../database-config.ts'
 import { explainMissingKey, findMissingKey } from '../db/canary.ts'
 import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
+import { explainMissingGrants, findMissingGrants } from '../db/grants.ts'
 import { openJobDatabase } from '../db/job-database.ts'
 import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
 import { hearNotifications } from '../db/notifications.ts'
@@ -54,6 +55,8 @@ async function examineDatabase(config: Config, database: Database): Promise<Find
     ),
     ...(await examineConnections(database.source)),
     await look('Tables', async () => {
+      const missing = database.source.kind === 'pglite' ? [] : await findMissingGrants(database.db)
+      if (missing.length > 0) throw new Error(explainMissingGrants(missing))
       const pending = await countPendingMigrations(database.db)
       if (pending > 0)
         throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)

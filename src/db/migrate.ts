@@ -2,12 +2,11 @@ import path from 'node:path'
 import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
-import { migrate as migratePglite } from 'drizzle-orm/pglite/migrator'
-import { migrate as migratePostgres } from 'drizzle-orm/postgres-js/migrator'
 import type { PostgresConfig } from '../database-config.ts'
 import { StartError } from '../errors.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 import { drizzlePostgres } from './driver.ts'
+import { assertMayMigrate, assertMayServe, JOBS_SCHEMA, MIGRATIONS_SCHEMA } from './grants.ts'
 import { lockMigrations, type ReportWaiting } from './migration-lock.ts'
 import { assertKeepsSession, assertPooledDatabase } from './pooler.ts'
 import { assertUsableServer } from './server-check.ts'
@@ -50,13 +49,14 @@ export type Waiting = { report?: ReportWaiting; waitSeconds?: number }
  * @throws DatabaseUnreachableError
  * @throws PoolerError when a pooler keeps no session.
  * @throws UnusableServerError when the server or the database in it cannot hold the tables; nothing was changed then.
+ * @throws MissingGrantError when the role lacks a right; the message names the statements that give it.
  * @throws MigrationLockError when another session keeps the lock for too long.
  * @throws DatabaseTooNewError when the tables are ahead of the code.
  */
 export async function migrateDatabase({ source }: Pick<Database, 'source'>, waiting: Waiting = {}): Promise<void> {
   if (source.kind === 'pglite') {
     const db = drizzlePglite(source.client)
-    await migratePglite(db, { migrationsFolder })
+    await makePending(db)
     const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
     return
@@ -74,13 +74,51 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
     await connection.unsafe(`set lock_timeout = '${TABLE_LOCK_SECONDS}s'`)
     // PostgreSQL 17 and newer have it, and a role can have a default for it.
     await connection`select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'`
-    await migratePostgres(drizzlePostgres(connection), { migrationsFolder }).catch(explainLockedTable)
+    const db = drizzlePostgres(connection)
+    await assertMayServe(db)
+    await makePending(db).catch(explainLockedTable)
     const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
   } finally {
     await connection.end({ timeout: 5 })
   }
 }
+
+/**
+ * Drizzle's own migrator, but for its CREATE … IF NOT EXISTS: PostgreSQL demands the right to create of those also where the object
+ * exists, which a role that only serves does not have. The job queue's schema is made here too, under the lock.
+ */
+async function makePending(db: Pick<Db, 'execute'> & { transaction: Transact }): Promise<void> {
+  const [present] = await queryRows(
+    db,
+    sql`select to_regnamespace(${MIGRATIONS_SCHEMA}) is not null as has_schema, to_regnamespace(${JOBS_SCHEMA}) is not null as has_jobs,
+      to_regclass(${`${MIGRATIONS_SCHEMA}.__drizzle_migrations`}) is not null as has_table`,
+  )
+  const [latest] = present?.has_table === true ? await queryRows(db, sql.raw(LATEST_MIGRATION)) : []
+  const pending = readMigrationFiles({ migrationsFolder }).filter(
+    ({ folderMillis }) => latest === undefined || Number(latest.created_at) < folderMillis,
+  )
+  if (pending.length === 0 && present?.has_jobs === true) return
+  await assertMayMigrate(db, pending.length)
+  await db.transaction(async (db) => {
+    if (present?.has_jobs !== true) await db.execute(sql.raw(`create schema ${JOBS_SCHEMA}`))
+    if (present?.has_schema !== true) await db.execute(sql.raw(`create schema ${MIGRATIONS_SCHEMA}`))
+    if (present?.has_table !== true)
+      await db.execute(
+        sql.raw(
+          `create table ${MIGRATIONS_SCHEMA}.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
+        ),
+      )
+    for (const { sql: statements, hash, folderMillis } of pending) {
+      for (const statement of statements) await db.execute(sql.raw(statement))
+      await db.execute(
+        sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
+      )
+    }
+  })
+}
+
+type Transact = (work: (db: Pick<Db, 'execute'>) => Promise<void>) => Promise<void>
 
 // A statement that changes a table waits for everybody who uses it, and everybody else waits for the statement.
 const TABLE_LOCK_SECONDS = 10

@@ -1,0 +1,156 @@
+// Roles with no more rights than they need: one that migrates, one that serves, and what a start says of a right that is missing.
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
+import { openPostgres } from '../../src/db/client.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
+import { startWorld, type World } from '../harness.ts'
+import { linkAccount } from '../linked-account.ts'
+import { createDatabase, createRole, execute } from '../postgres.ts'
+import { startProgram } from '../program.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
+
+/** An empty database of a role that migrates, and a role that may do nothing yet. */
+async function makeRoles() {
+  const { adminUrl } = inject('postgres')
+  const database = await createDatabase({ adminUrl, template: null })
+  const migrating = await createRole({ adminUrl }, database)
+  const serving = await createRole({ adminUrl }, database, { owner: false })
+  const superuserUrl = new URL(adminUrl)
+  superuserUrl.pathname = `/${database.name}`
+  const drop = async () => {
+    await database.drop()
+    await migrating.drop()
+    await serving.drop()
+  }
+  return { database, migrating, serving, superuserUrl: superuserUrl.href, drop }
+}
+
+async function run(word: string, url: string) {
+  const directory = await makeTemporaryDirectory('least-privilege')
+  onTestFinished(() => directory.remove())
+  const environment = { DATABASE_URL: url, DATA_DIR: directory.path, PORT: '0', SANDBOX_PORT: '0' }
+  const program =
+    word === 'start' ? startProgram('src/main.ts', environment) : startProgram('src/cli.ts', environment, [word])
+  onTestFinished(async () => void (await program.kill()))
+  return { code: await program.ended, output: program.output() }
+}
+
+/** What a start says of the tables; null when it has nothing to say. */
+async function refusalOf(url: string): Promise<string | null> {
+  const opened = openPostgres(url)
+  try {
+    return await migrateDatabase(opened).then(
+      () => null,
+      (error) => String(error),
+    )
+  } finally {
+    await opened.close()
+  }
+}
+
+/** The statements that a refusal names. */
+function statementsOf(refusal: string | null): string[] {
+  return refusal?.match(/GRANT [^;]+(?=;)/g) ?? []
+}
+
+async function liveARound(world: World): Promise<void> {
+  const account = await linkAccount(world)
+  expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+  expect(await account.disconnect()).toMatchObject({ userErrors: [] })
+  await expect.poll(() => account.grant().live, { timeout: 60_000, interval: 50 }).toBe(false)
+  expect(world.logs()).not.toMatch(/"level":"(error|fatal)"|permission denied|background job failed/)
+}
+
+describe('a role that migrates and a role that serves', () => {
+  let roles: Awaited<ReturnType<typeof makeRoles>>
+  beforeAll(async () => {
+    roles = await makeRoles()
+    const to = roles.serving.name
+    // As README has them.
+    await execute(
+      roles.migrating.url,
+      `ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO ${to}`,
+      `ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${to}`,
+      `ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO ${to}`,
+    )
+  })
+  afterAll(() => roles?.drop())
+
+  test('before the migrations the serving role is refused, with the command that is to be run', async () => {
+    const { code, output } = await run('start', roles.serving.url)
+    expect(code).toBe(78)
+    expect(output).toMatch(
+      /may not create the tables\. Run xconnect migrate as a role that may, or .* Nothing was changed\.\n$/,
+    )
+  })
+
+  test('after xconnect migrate by the one, the other serves, does background work, and may create nothing', async () => {
+    expect(await run('migrate', roles.migrating.url)).toMatchObject({ code: 0 })
+    const world = await startWorld({ DATABASE_URL: roles.serving.url })
+    try {
+      await liveARound(world)
+      await expect(execute(roles.serving.url, 'CREATE TABLE public.another (x int)')).rejects.toThrow(
+        /permission denied/,
+      )
+      await expect(execute(roles.serving.url, 'CREATE TABLE pgboss.another (x int)')).rejects.toThrow(
+        /permission denied/,
+      )
+      await expect(execute(roles.serving.url, 'DROP TABLE public.sessions')).rejects.toThrow(/must be owner/)
+    } finally {
+      await world.close()
+    }
+  })
+
+  test('each right that is taken away is named, and what the sentence names brings it back', async () => {
+    const from = roles.serving.name
+    for (const lost of [
+      `USAGE ON SCHEMA public`,
+      `USAGE ON SCHEMA drizzle`,
+      `USAGE ON SCHEMA pgboss`,
+      `SELECT ON drizzle.__drizzle_migrations`,
+      `DELETE ON public.sessions, public.tweets`,
+      `INSERT ON pgboss.job_common`,
+      `USAGE ON SEQUENCE public.events_positions`,
+    ]) {
+      await execute(roles.superuserUrl, `REVOKE ${lost} FROM ${from}`, `REVOKE ${lost} FROM PUBLIC`)
+      const refusal = await refusalOf(roles.serving.url)
+      expect(refusal).toContain('The role of DATABASE_URL lacks rights.')
+      expect(statementsOf(refusal)).toHaveLength(1)
+      expect(statementsOf(refusal)[0]).toContain(lost.split(' ON ')[1]?.split(', ')[0])
+      await execute(roles.superuserUrl, ...statementsOf(refusal))
+      expect(await refusalOf(roles.serving.url)).toBeNull()
+    }
+  })
+
+  test('the serving role is told whose migrations are to be made', async () => {
+    await execute(
+      roles.superuserUrl,
+      'DELETE FROM drizzle.__drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM drizzle.__drizzle_migrations)',
+    )
+    expect(await refusalOf(roles.serving.url)).toContain(
+      `The tables belong to the role "${roles.migrating.name}", and one migration is to be made, which the role "${roles.serving.name}" may not. Run xconnect migrate`,
+    )
+  })
+})
+
+test('a role that may create nothing in the database migrates in schemas that were made for it', async () => {
+  const { serving, superuserUrl, drop } = await makeRoles()
+  onTestFinished(drop)
+  const refusal = await refusalOf(serving.url)
+  expect(statementsOf(refusal).map((statement) => statement.replace(/ (TO|ON DATABASE) .*/, ' $1'))).toEqual([
+    'GRANT CREATE ON DATABASE',
+    'GRANT CREATE ON SCHEMA public TO',
+  ])
+  await execute(
+    superuserUrl,
+    `CREATE SCHEMA drizzle AUTHORIZATION ${serving.name}`,
+    `CREATE SCHEMA pgboss AUTHORIZATION ${serving.name}`,
+    `GRANT CREATE ON SCHEMA public TO ${serving.name}`,
+  )
+  const world = await startWorld({ DATABASE_URL: serving.url })
+  try {
+    await liveARound(world)
+    await world.restart()
+  } finally {
+    await world.close()
+  }
+})
