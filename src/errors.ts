@@ -85,7 +85,8 @@ export const errorCodes = {
   },
   X_UNAVAILABLE: {
     retry: 'later',
-    sentence: 'X could not be reached or answered with an error of its own. Try again shortly.',
+    sentence:
+      'X could not be reached, answered with an error of its own, or something in front of it answered instead. Try again shortly.',
   },
   GITHUB_CREDENTIALS_REJECTED: {
     retry: 'later',
@@ -223,9 +224,13 @@ export const errorCodes = {
     retry: 'never',
     sentence: 'X does not permit this account to post this. Its rules on length, cashtags or content may apply.',
   },
+  MENTION_NOT_ALLOWED: {
+    retry: 'never',
+    sentence: "X does not let this gateway's app name people outside of a conversation with them. Take the @names out.",
+  },
   REPLY_NOT_ALLOWED: {
     retry: 'never',
-    sentence: 'X allows a reply only where the author mentioned or quoted this account.',
+    sentence: 'X allows a reply only where the author mentioned or quoted this account, and lets it reply.',
   },
   REPLY_TARGET_GONE: { retry: 'never', sentence: 'The tweet to reply to is deleted or not visible to this account.' },
   X_REJECTED_REQUEST: { retry: 'never', sentence: 'X found a parameter of the request invalid.' },
@@ -233,11 +238,28 @@ export const errorCodes = {
     retry: 'action',
     sentence: "This gateway's X app is not enrolled for posting. The operator has to attach it to a project at X.",
   },
+  X_APP_READ_ONLY: {
+    retry: 'action',
+    sentence:
+      "This gateway's X app may only read. The operator has to set its permissions to Read and write in X's developer console; then link the account again.",
+  },
+  X_APP_SUSPENDED: {
+    retry: 'action',
+    sentence: "X has suspended this gateway's app. The operator has to resolve that with X.",
+  },
+  X_SUSPECTS_AUTOMATION: {
+    retry: 'later',
+    sentence: 'X took this for the work of an automaton and refused it for now. Wait a while, then send it again.',
+  },
   X_CREDITS_EXHAUSTED: {
     retry: 'action',
     sentence: "This gateway's X credits are used up. The operator has to add credits at X.",
   },
-  X_USAGE_CAPPED: { retry: 'later', sentence: "This gateway's monthly usage cap at X is reached." },
+  X_USAGE_CAPPED: {
+    retry: 'later',
+    sentence:
+      "This gateway's usage or spending cap at X is reached. The operator can raise it in X's developer console; otherwise it ends with the billing period.",
+  },
   POST_INTERRUPTED: {
     retry: 'later',
     sentence: 'The gateway stopped before the tweet was sent. Nothing was posted; send it again.',

@@ -85,11 +85,15 @@ export async function callProvider<T>(breaker: Breaker, call: () => Promise<T>):
 
 /** The answer's JSON. The parser's own error would quote the beginning of what it could not read, which may be a token. */
 export async function readJson(response: Response): Promise<unknown> {
-  const text = await response.text()
+  return parseJson(await response.text(), response.status)
+}
+
+/** The JSON of an answer's text. @throws Error that quotes nothing of it. */
+export function parseJson(text: string, status: number): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Error(`The answer with status ${response.status} is no JSON.`)
+    throw new Error(`The answer with status ${status} is no JSON.`)
   }
 }
 

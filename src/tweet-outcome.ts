@@ -6,6 +6,7 @@ import { AppError } from './errors.ts'
 import { type NewEvent, recordEvent } from './events.ts'
 import { markUsed } from './x/accounts.ts'
 import type { XAnswer } from './x/api.ts'
+import { describeProblem } from './x/refusals.ts'
 
 /** A tweet's row. */
 export type Tweet = typeof tweets.$inferSelect
@@ -64,11 +65,18 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
 
 /**
  * Tells the operator of a tweet that X does not have, or may not have; of others nothing. Called once that is committed.
- * @param cause what kept X's answer from us; null where that is not it.
+ * @param answer what it came to; null where nobody was asked.
  */
-export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, cause: unknown): void {
+export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, answer: PostAnswer | null): void {
   const { id: tweetId, accountId, attempt, errorCode } = tweet
-  const about = { tweetId, accountId, attempt, errorCode, ...(cause != null && { error: cause }) }
+  const about = {
+    tweetId,
+    accountId,
+    attempt,
+    errorCode,
+    ...(answer?.kind === 'unknown' && { error: answer.cause }),
+    ...(answer?.kind === 'refused' && answer.problem !== null && { x: answer.problem }),
+  }
   if (tweet.status === 'FAILED') log.warn(about, 'A tweet was not posted')
   if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not tell whether it posted a tweet')
 }
@@ -106,7 +114,9 @@ function readOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer) {
     return {
       status: 'POSTED' as const,
       xTweetId: answer.value,
+      mayExistSince: null,
       errorCode: null,
+      errorDetail: null,
       retryAt: null,
       postedAt: deps.clock.sqlNow(),
     }
@@ -114,7 +124,12 @@ function readOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer) {
   if (answer.kind === 'unknown') return { ...doubt, errorCode: 'OUTCOME_UNKNOWN' }
   // That X has this text already is evidence that the earlier try of the same tweet arrived.
   if (answer.code === 'DUPLICATE_TWEET' && tweet.doubtSince !== null) return { ...doubt, errorCode: answer.code }
-  return { status: 'FAILED' as const, errorCode: answer.code, retryAt: answer.retryAt }
+  const { code, retryAt, problem } = answer
+  const failure = { status: 'FAILED' as const, errorCode: code, errorDetail: describeProblem(code, problem), retryAt }
+  if (answer.isCertain) return failure
+  // Nobody was told that it was posted, and yet it may be: it is looked for before it is sent again.
+  const mayExistSince = sql<Date>`coalesce(${tweets.mayExistSince}, ${tweets.sentAt})`
+  return { ...failure, mayExistSince, doubtSince: doubt.doubtSince }
 }
 
 // Back in doubt, to be looked for again if its reads are not used up. False when nobody has guessed at this post.

@@ -8,6 +8,7 @@ import { recordEvent } from './events.ts'
 import { logOutcome, ONE_PER_POST, outcomeEvent, type Tweet } from './tweet-outcome.ts'
 import { findConnectedAccount } from './x/accounts.ts'
 import type { XAnswer } from './x/api.ts'
+import { refusalError } from './x/refusals.ts'
 import { comparePost } from './x/same-post.ts'
 import { fetchTimeline, type TimelinePage, type TimelinePost } from './x/timeline.ts'
 import { withAccessToken } from './x/tokens.ts'
@@ -42,11 +43,12 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
   const { nowSeconds, ...tweet } = found
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
   if (account === null || account.status === 'DISCONNECTED') return giveReadBack(deps, tweet)
-  const sight = await look(deps, tweet, account, Number(nowSeconds) * 1000)
-  if (sight.kind === 'FOUND' && (await takePost(deps, tweet, sight.posts))) return
+  const span = { since: tweet.doubtSince ?? tweet.createdAt, until: tweet.claimedUntil, now: Number(nowSeconds) * 1000 }
+  const sight = await look(deps, tweet, account, span, () => giveReadBack(deps, tweet))
+  if (sight.kind === 'FOUND' && (await takePost(deps, tweet, 'UNKNOWN', sight.posts)) !== null) return
   if (sight.kind === 'ABSENT' && tweet.settleReads >= READS_TO_BE_SURE) {
     const errorCode = tweet.errorCode === 'DUPLICATE_TWEET' ? 'DUPLICATE_TWEET' : 'NOT_POSTED'
-    await close(deps, tweet, { status: 'FAILED', errorCode })
+    await close(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
   } else if (tweet.settleReads < MAX_READS) {
     await transaction(deps, (deps) => deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAgainAfter))
   } else {
@@ -55,8 +57,39 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
   }
 }
 
-async function look(deps: Deps, tweet: Tweet, account: Account, nowMilliseconds: number): Promise<Sight> {
-  const page = await readTimeline(deps, tweet, account, nowMilliseconds)
+/**
+ * Looks once for a tweet that may have been posted although it was not X that answered, before it is sent again.
+ * @param tweet its row, PENDING under a claim of the caller's.
+ * @param lastClaim until when the sending before had its claim.
+ * @returns the row, POSTED, where it was found; ABSENT where it may be sent; UNCLEAR where it may not.
+ * @throws AppError when X could not be read.
+ */
+export async function lookBeforeSending(
+  deps: Deps,
+  tweet: Tweet,
+  since: Date,
+  lastClaim: Date,
+): Promise<Tweet | 'ABSENT' | 'UNCLEAR'> {
+  const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
+  if (account === null) throw new AppError('ACCOUNT_NOT_FOUND')
+  // The claim was made just now, by the database's clock.
+  const now = tweet.claimedUntil.getTime() - deps.timing.tweetClaim * 1000
+  const sight = await look(deps, tweet, account, { since, until: lastClaim, now }, async () => {})
+  if (sight.kind !== 'FOUND') return sight.kind
+  return (await takePost(deps, tweet, 'PENDING', sight.posts)) ?? 'UNCLEAR'
+}
+
+// By the database's clock: since when a tweet may have been posted, until when it was sent, and when that is asked.
+type Span = { since: Date; until: Date; now: number }
+
+async function look(
+  deps: Deps,
+  tweet: Tweet,
+  account: Account,
+  span: Span,
+  onUnread: () => Promise<void>,
+): Promise<Sight> {
+  const page = await readTimeline(deps, account, span, onUnread)
   const ids = page.posts.flatMap((post) => [post.xTweetId, ...post.earlierXTweetIds])
   const known = await findOthers(deps, tweet, ids)
   const unknown = page.posts.filter((post) => ![post.xTweetId, ...post.earlierXTweetIds].some((id) => known.has(id)))
@@ -77,20 +110,21 @@ async function findOthers(deps: Deps, tweet: Tweet, ids: string[]): Promise<Set<
   return new Set(rows.map(({ xTweetId }) => xTweetId))
 }
 
+// @param onUnread called for a read that was refused, or not even made, and so is not billed.
 async function readTimeline(
   deps: Deps,
-  tweet: Tweet,
   account: Account,
-  nowMilliseconds: number,
+  span: Span,
+  onUnread: () => Promise<void>,
 ): Promise<TimelinePage> {
   const startedAt = performance.now()
-  const since = (tweet.doubtSince ?? tweet.createdAt).getTime() - CLOCK_MARGIN_MILLISECONDS
+  const since = span.since.getTime() - CLOCK_MARGIN_MILLISECONDS
   // After its claim nobody sends any more. What X may not have listed yet is not cut off, nor asked for by a moment to come.
-  const end = tweet.claimedUntil.getTime() + CLOCK_MARGIN_MILLISECONDS
-  const until = end < nowMilliseconds - CLOCK_MARGIN_MILLISECONDS ? end : null
+  const end = span.until.getTime() + CLOCK_MARGIN_MILLISECONDS
+  const until = end < span.now - CLOCK_MARGIN_MILLISECONDS ? end : null
   const read = async (shift: number): Promise<TimelinePage> => {
     const [start, stop] = [new Date(since + shift), until === null ? null : new Date(until + shift)]
-    const answer = await readOrGiveBack(deps, tweet, () =>
+    const answer = await readOrTell(onUnread, () =>
       withAccessToken(deps, account, 'READ_TIMELINE', (accessToken) =>
         fetchTimeline(deps, accessToken, account.providerAccountId, start, stop),
       ),
@@ -99,24 +133,22 @@ async function readTimeline(
     return answer.value
   }
   const page = await read(0)
-  const now = nowMilliseconds + performance.now() - startedAt
+  const now = span.now + performance.now() - startedAt
   const ahead = page.answeredAt === null ? 0 : page.answeredAt.getTime() - now
   // By X's own clock the post may lie outside of the span that was asked for.
   return Math.abs(ahead) <= CLOCK_TOLERANCE_MILLISECONDS ? page : read(ahead)
 }
 
-// A read that was refused, or not even made, is not billed.
-async function readOrGiveBack<T>(
-  deps: Deps,
-  tweet: Tweet,
+async function readOrTell<T>(
+  onUnread: () => Promise<void>,
   read: () => Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>>,
 ) {
   try {
     const answer = await read()
-    if (answer.kind === 'refused') throw new AppError(answer.code)
+    if (answer.kind === 'refused') throw refusalError(answer)
     return answer
   } catch (error) {
-    await giveReadBack(deps, tweet)
+    await onUnread()
     throw error
   }
 }
@@ -128,31 +160,48 @@ async function giveReadBack(deps: Deps, tweet: Tweet): Promise<void> {
     .where(eq(tweets.id, tweet.id))
 }
 
-// The oldest that is not another tweet of ours. False when there is none.
-async function takePost(deps: Deps, tweet: Tweet, posts: TimelinePost[]): Promise<boolean> {
-  for (const { xTweetId, createdAt } of posts.toReversed()) {
+// The oldest that is not another tweet of ours. Null when there is none.
+async function takePost(
+  deps: Deps,
+  tweet: Tweet,
+  from: 'UNKNOWN' | 'PENDING',
+  posts: TimelinePost[],
+): Promise<Tweet | null> {
+  for (const { xTweetId, createdAt: postedAt } of posts.toReversed()) {
+    const found = { status: 'POSTED' as const, xTweetId, postedAt, mayExistSince: null }
     try {
-      await close(deps, tweet, { status: 'POSTED', xTweetId, postedAt: createdAt, errorCode: null, retryAt: null })
-      return true
+      return await close(deps, tweet, from, { ...found, errorCode: null, errorDetail: null, retryAt: null })
     } catch (error) {
       // Another tweet of this text was quicker.
       if (!violates(error, ONE_PER_POST)) throw error
     }
   }
-  return false
+  return null
 }
 
-async function close(deps: Deps, tweet: Tweet, outcome: Partial<typeof tweets.$inferInsert>): Promise<void> {
+// Returns the row as it stands, which another may have closed meanwhile.
+async function close(
+  deps: Deps,
+  tweet: Tweet,
+  from: 'UNKNOWN' | 'PENDING',
+  outcome: Partial<typeof tweets.$inferInsert>,
+): Promise<Tweet> {
   const closed = await transaction(deps, async (deps) => {
     const [settled] = await deps.db
       .update(tweets)
       .set(outcome)
-      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'UNKNOWN'), eq(tweets.attempt, tweet.attempt)))
+      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, from), eq(tweets.attempt, tweet.attempt)))
       .returning()
-    if (settled !== undefined) await recordEvent(deps, outcomeEvent(settled, true))
+    if (settled !== undefined) await recordEvent(deps, outcomeEvent(settled, from === 'UNKNOWN'))
     return settled
   })
-  if (closed !== undefined) logOutcome(deps, closed, null)
+  if (closed !== undefined) {
+    logOutcome(deps, closed, null)
+    return closed
+  }
+  const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
+  if (row === undefined) throw new AppError('TWEET_NOT_FOUND')
+  return row
 }
 
 function secondsOf(moment: SQL<Date>): SQL<number> {

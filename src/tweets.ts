@@ -9,10 +9,11 @@ import { AppError, errorCodes, isErrorCode } from './errors.ts'
 import { recordEvent } from './events.ts'
 import { spendPoints } from './rate-limit.ts'
 import { logOutcome, type PostAnswer, type Tweet, writeOutcome } from './tweet-outcome.ts'
-import { MAX_READS } from './tweet-reconciliation.ts'
+import { lookBeforeSending, MAX_READS } from './tweet-reconciliation.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from './x/accounts.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from './x/api.ts'
 import { persistently } from './x/persistently.ts'
+import { refusal, refusalError, withProblem } from './x/refusals.ts'
 import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './x/text.ts'
 import { withAccessToken } from './x/tokens.ts'
 
@@ -21,6 +22,7 @@ export type PostTweetInput = XTweetRequest & { accountId: string | null; idempot
 
 const WAIT_POLL_MILLISECONDS = 100
 const MAX_KEY_LENGTH = 255
+const UNCLEAR = 'The timeline does not tell whether an earlier sending was posted.'
 const GIVEN_UP =
   'X did not tell whether it posted this, and the timeline does not show for certain that it did or did not. Look for it at x.com. If it is not there, post it under another idempotency key.'
 // 12,500 of the longest emoji are 187,500, and count as 25,000.
@@ -35,11 +37,12 @@ export function maxTweetLength(account: Pick<ConnectedAccount, 'subscriptionType
 
 /** Why a tweet failed or is unknown; null for one that did not. */
 export function tweetError(tweet: Tweet): AppError | null {
-  const { errorCode, retryAt } = tweet
+  const { errorCode, errorDetail, retryAt } = tweet
   if (errorCode === null) return null
   if (!isErrorCode(errorCode)) return new AppError('INTERNAL')
   const isGivenUp = tweet.status === 'UNKNOWN' && tweet.settleReads >= MAX_READS
-  return new AppError(errorCode, { retryAt, ...(isGivenUp && { detail: GIVEN_UP }) })
+  const detail = isGivenUp ? GIVEN_UP : errorDetail === null ? null : withProblem(errorCode, errorDetail)
+  return new AppError(errorCode, { retryAt, ...(detail !== null && { detail }) })
 }
 
 /**
@@ -85,7 +88,7 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
     if (inserted.length > 0) await spendPoints(deps, 'post', userId, 1)
     return inserted
   })
-  if (tweet !== undefined) return send(deps, tweet, claimedAt)
+  if (tweet !== undefined) return send(deps, tweet, claimedAt, null)
   // Another caller of the same key was quicker.
   const winner = await findByKey(deps, userId, keyHash)
   if (winner === null) throw new Error('Bug: a tweet is neither inserted nor found')
@@ -138,7 +141,10 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   const answer = await withAccessToken(deps, { id: tweet.accountId, userId }, 'DELETE_TWEET', (accessToken) =>
     deleteXTweet(deps, accessToken, xTweetId),
   )
-  if (answer.kind === 'refused') throw new AppError(answer.code, { retryAt: answer.retryAt })
+  if (answer.kind === 'refused') {
+    deps.log.warn({ tweetId, errorCode: answer.code, x: answer.problem }, 'X refused to delete a tweet')
+    throw refusalError(answer)
+  }
   // Deleting twice does no harm, so an unknown outcome is simply to be tried again.
   if (answer.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: answer.cause })
   return transaction(deps, async (deps) => {
@@ -154,10 +160,16 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   })
 }
 
-async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet> {
+// @param earlier the row before it was claimed again; null for a tweet that was never sent.
+async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet | null): Promise<Tweet> {
   let answer: PostAnswer
   let asked = false
   try {
+    if (earlier?.mayExistSince != null) {
+      const found = await lookBeforeSending(deps, tweet, earlier.mayExistSince, earlier.claimedUntil)
+      if (found === 'UNCLEAR') return await finish(deps, tweet, { kind: 'unknown', cause: new Error(UNCLEAR) })
+      if (found !== 'ABSENT') return found
+    }
     answer = await withAccessToken(
       deps,
       { id: tweet.accountId, userId: tweet.userId },
@@ -177,19 +189,21 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number): Promise<Tweet>
       throw error
     }
     // withAccessToken throws only while nothing has been posted.
-    answer = { kind: 'refused', code: error.code, retryAt: error.retryAt, to: 'ACCOUNT' }
+    answer = refusal(error.code, { retryAt: error.retryAt })
   }
+  return finish(deps, tweet, answer)
+}
+
+async function finish(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
   const written = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
-  logOutcome(deps, written, answer.kind === 'unknown' ? answer.cause : null)
+  logOutcome(deps, written, answer)
   return written
 }
 
 // For what nobody has foreseen: a tweet that stays PENDING would keep its idempotency key until the sweep. One try: if the database is
 // what failed, that is left to the sweep.
 async function giveUp(deps: Deps, tweet: Tweet, asked: boolean, cause: unknown): Promise<void> {
-  const answer: PostAnswer = asked
-    ? { kind: 'unknown', cause }
-    : { kind: 'refused', code: 'POST_INTERRUPTED', retryAt: null, to: 'ACCOUNT' }
+  const answer: PostAnswer = asked ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
   try {
     logOutcome(deps, await writeOutcome(deps, tweet, answer), null)
   } catch (error) {
@@ -205,7 +219,8 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
       ? []
       : await deps.db
           .update(tweets)
-          .set({ sentAt: deps.clock.sqlNow() })
+          // What was to be looked for is not there.
+          .set({ sentAt: deps.clock.sqlNow(), mayExistSince: null })
           .where(
             and(
               eq(tweets.id, tweet.id),
@@ -225,7 +240,8 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
   if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
   const error = tweetError(earlier)
   if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'never') return earlier
-  if (error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
+  // Not for a cap, which an operator may raise before it ends: whether X is asked is then up to x/limits.ts.
+  if (error.code !== 'X_USAGE_CAPPED' && error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
   await chooseAccount(deps, userId, earlier.accountId)
   const claimedAt = performance.now()
   const [again] = await transaction(deps, async (deps) => {
@@ -239,6 +255,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
         claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
         sentAt: null,
         errorCode: null,
+        errorDetail: null,
         retryAt: null,
       })
       .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
@@ -246,7 +263,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
     if (claimed.length > 0) await spendPoints(deps, 'post', userId, 1)
     return claimed
   })
-  return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt)
+  return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, earlier)
 }
 
 async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {

@@ -384,8 +384,15 @@ export const tweets = pgTable(
     doubtSince: moment(),
     /** Billed reads of the timeline spent on this tweet. */
     settleReads: integer().notNull().default(0),
+    /**
+     * Since when there may be a tweet although it was not X that answered: the timeline is looked at from here on before it is sent
+     * again. Null where nothing is to be looked for.
+     */
+    mayExistSince: moment(),
     xTweetId: text(),
     errorCode: text(),
+    /** What X said of it, where the code alone does not tell an operator enough: status, title and type. */
+    errorDetail: text(),
     retryAt: moment(),
     createdAt: moment().notNull(),
     postedAt: moment(),

@@ -122,7 +122,7 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
     }),
     replyToXTweetId: t.id({
       description:
-        "X's id of the tweet to reply to. X allows that only where its author mentioned or quoted the account.",
+        "X's id of the tweet to reply to, as a string: it has more digits than a number in JSON keeps. X allows that only where its author mentioned or quoted the account.",
     }),
     replySettings: t.field({ type: ReplySettingsRef, description: 'Who may reply. Default: everybody.' }),
     madeWithAi: t.boolean({ description: 'Labels the tweet as made with AI. Default: false.' }),

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
+import { BLOCK_PAGES } from './block-pages.ts'
 import type { FaultKind, PlantedFault } from './faults.ts'
 import { parseJson } from './parameters.ts'
 import { answerProblem, findProblem } from './problems.ts'
@@ -67,6 +68,11 @@ async function applyFault(
     case 'problemAfter':
       await act()
       return send(await problemAnswer(world, fault))
+    case 'blockPage': {
+      if (fault.act === true) await act()
+      const { status, headers, body } = BLOCK_PAGES[fault.page]
+      return send({ status, headers: Object.entries(headers), body: Buffer.from(body) })
+    }
     case 'redirect':
       return send({ status: fault.status ?? 302, headers: [['location', fault.location]], body: Buffer.alloc(0) })
     case 'malformed':

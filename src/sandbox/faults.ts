@@ -1,3 +1,4 @@
+import type { BlockPageName } from './block-pages.ts'
 import type { ProblemName } from './problems.ts'
 
 /** Faults that a test plants between the network and the two providers. "Act" means: do what the request asks for. */
@@ -23,6 +24,8 @@ export type FaultKind =
   | { kind: 'statusAfter'; status: number; body?: unknown; headers?: Record<string, string> }
   | { kind: 'problem'; name: ProblemName; headers?: Record<string, string> }
   | { kind: 'problemAfter'; name: ProblemName; headers?: Record<string, string> }
+  /** Something in front of X answers; with `act` X has acted, and its answer was replaced on the way. */
+  | { kind: 'blockPage'; page: BlockPageName; act?: boolean }
   | { kind: 'dropBefore' }
   | { kind: 'dropAfter' }
   /** Acts, sends the head and half of the body, then cuts the connection. */

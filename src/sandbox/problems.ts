@@ -5,6 +5,8 @@
 export type Problem = { status: number; body: Record<string, unknown> }
 
 const TYPE = 'https://api.x.com/2/problems'
+const LOOKS_AUTOMATED =
+  "This request looks like it might be automated. To protect our users from spam and other malicious activity, we can't complete this action right now. Please try again later."
 
 /** The token and revocation endpoints (RFC 6749, section 5.2, with X's own words). */
 export const OAUTH_PROBLEMS = {
@@ -45,6 +47,48 @@ export const API_PROBLEMS = {
       resource_type: 'tweet',
     },
   },
+  // In these words since 2026.
+  'reply-not-engaged': blank(
+    403,
+    'Forbidden',
+    'Reply to this conversation is not allowed because you have not been mentioned or otherwise engaged by the author of the post you are replying to.',
+  ),
+  'mentions-not-allowed': blank(
+    403,
+    'Forbidden',
+    'Creating posts with @mentions is not allowed for your access package.',
+  ),
+  'looks-automated': blank(403, 'Forbidden', LOOKS_AUTOMATED),
+  'daily-limit': blank(
+    403,
+    'Forbidden',
+    'You have reached your daily limit for sending Tweets and messages. Please try again later.',
+  ),
+  'text-too-long': invalidRequest('Your Tweet text is too long. For more information on how Twitter calculates…', {}),
+  'app-read-only': {
+    status: 403,
+    body: {
+      title: 'Forbidden',
+      status: 403,
+      detail: 'Your client app is not configured with the appropriate oauth1 app permissions for this endpoint.',
+      type: `${TYPE}/oauth1-permissions`,
+    },
+  },
+  'app-suspended': blank(403, 'Forbidden', 'This app has been suspended and is not permitted to make this request.'),
+  'spend-cap-reached': {
+    status: 403,
+    body: {
+      account_id: '1849302774156890113',
+      title: 'SpendCapReached',
+      detail: 'Your account has reached its billing cycle spend cap.',
+      reset_date: '2026-12-12',
+      type: `${TYPE}/credits`,
+    },
+  },
+  'spend-cap-reached-typed': {
+    status: 403,
+    body: { title: 'Forbidden', detail: 'Forbidden', status: 403, type: `${TYPE}/spend-cap-reached` },
+  },
   'reply-target-gone': blank(
     403,
     'Forbidden',
@@ -78,6 +122,26 @@ export const API_PROBLEMS = {
       type: `${TYPE}/usage-capped`,
     },
   },
+  // As API v1.1 wrote refusals, and v2 now and then does.
+  'v1-over-daily-limit': numbered(403, 185, 'User is over daily status update limit.'),
+  'v1-too-long': numbered(403, 186, 'Tweet needs to be a bit shorter.'),
+  'v1-duplicate': numbered(403, 187, 'Status is a duplicate.'),
+  'v1-looks-automated': numbered(403, 226, LOOKS_AUTOMATED),
+  'v1-app-read-only': numbered(403, 261, 'Application cannot perform write actions. Contact X Platform Operations.'),
+  'v1-daily-limit': numbered(403, 344, 'You have reached your daily limit for sending Tweets and messages.'),
+  'v1-reply-target-gone': numbered(
+    403,
+    385,
+    'You attempted to reply to a Tweet that is deleted or not visible to you.',
+  ),
+  'v1-app-suspended': numbered(403, 416, 'The application has been suspended and cannot perform write actions.'),
+  'v1-reply-restricted': numbered(403, 433, 'The original Tweet author restricted who can reply to this Tweet.'),
+  'v1-access-level': numbered(403, 453, 'You currently have access to a subset of X API V2 endpoints only.'),
+  'v1-suspended': numbered(403, 64, 'Your account is suspended and is not permitted to access this feature.'),
+  'v1-locked': numbered(403, 326, 'To protect our users from spam, this account is temporarily locked.'),
+  'v1-internal-error': numbered(403, 131, 'Internal error.'),
+  'v1-unauthorized': numbered(401, 89, 'Invalid or expired token.'),
+  'v1-rate-limited': numbered(429, 88, 'Rate limit exceeded'),
   'invalid-request': invalidRequest('$.text: is missing but it is required', {}),
   'invalid-media': invalidRequest('Your media IDs are invalid.', {}),
   'too-many-requests': blank(429, 'Too Many Requests', 'Too Many Requests'),
@@ -152,13 +216,14 @@ export function notVisible(resource: 'tweet' | 'user', id: string, parameter: st
   }
 }
 
-/** OAuth errors are plain JSON; the API's are problem documents (OpenAPI, every `default` response). */
+/** OAuth errors and numbered ones are plain JSON; the API's are problem documents (OpenAPI, every `default` response). */
 export function answerProblem(problem: Problem): Response {
   const isOAuth = 'error' in problem.body
+  const isPlain = isOAuth || !('type' in problem.body)
   return new Response(JSON.stringify(problem.body), {
     status: problem.status,
     headers: {
-      'content-type': isOAuth ? 'application/json;charset=UTF-8' : 'application/problem+json',
+      'content-type': isPlain ? 'application/json;charset=UTF-8' : 'application/problem+json',
       ...(isOAuth ? { 'cache-control': 'no-store', pragma: 'no-cache' } : {}),
     },
   })
@@ -170,6 +235,10 @@ function oauth(status: number, error: string, description: string): Problem {
 
 function blank(status: number, title: string, detail: string): Problem {
   return { status, body: { title, detail, type: 'about:blank', status } }
+}
+
+function numbered(status: number, code: number, message: string): Problem {
+  return { status, body: { errors: [{ code, message }] } }
 }
 
 function paymentRequired(type: string): Problem {

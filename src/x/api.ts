@@ -2,22 +2,18 @@
 import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth.ts'
 import type { Deps } from '../deps.ts'
-import type { ErrorCode } from '../errors.ts'
-import { type CallReport, callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
-import { isAppLimitUsedUp, readRetryAt } from './rate-limits.ts'
+import { type CallReport, callProvider, noBreaker, parseJson, storableText } from '../outbound.ts'
+import { judgeRefusal, type Refusal, refusal } from './refusals.ts'
 
 /** What came of a call to X's API. */
 export type XAnswer<T> =
   | { kind: 'done'; value: T }
   /** 401: this access token is not accepted. Nothing was done. */
   | { kind: 'unauthorized' }
-  /** X said no, and certainly did nothing. */
+  /** X said no and did nothing; or something in front of X did, which is not certain. */
   | Refusal
   /** X may or may not have done it. */
   | { kind: 'unknown'; cause: unknown }
-
-/** A no of X: to one account, or to all accounts of our app. */
-export type Refusal = { kind: 'refused'; code: ErrorCode; retryAt: Date | null; to: 'ACCOUNT' | 'APP' }
 
 /** The profile that X shows of an account. */
 export type XProfile = {
@@ -58,9 +54,14 @@ const tweetShape = z.object({ data: z.object({ id: xId }) })
 // X answers for what is missing with 200, `errors` and no `data`.
 const deletedShape = z.union([
   z.object({ data: z.object({ deleted: z.literal(true) }) }),
-  z.object({ errors: z.array(z.unknown()).min(1) }),
+  z.object({ errors: z.array(z.looseObject({ type: z.string().regex(/\/resource-not-found$/) })).min(1) }),
 ])
-const problemShape = z.object({ type: z.string(), title: z.string(), detail: z.string() }).partial()
+// X's own 404 is a problem document; of one with an empty object nothing speaks against it.
+const goneShape = z.union([
+  z.strictObject({}),
+  z.looseObject({ type: z.string().regex(/^about:blank$|\/problems\/resource-not-found$/) }),
+  z.looseObject({ errors: z.array(z.looseObject({ message: z.string() })).min(1) }),
+])
 
 /** Our app at X. */
 export function xApp({ config }: Deps): OAuthApp {
@@ -103,12 +104,21 @@ export async function createTweet(deps: Deps, accessToken: string, tweet: XTweet
 /** Deletes a tweet. One that is gone already counts as deleted. */
 export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: string): Promise<XAnswer<true>> {
   const answer = await ask(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
-  if (answer.report.status === 404) return { kind: 'done', value: true }
-  return judge(deps, answer, deletedShape, () => true as const)
+  // A page in X's place says 404 as well, of the address and not of the tweet.
+  const isGone = answer.report.status === 404 && goneShape.safeParse(answer.body).success
+  return isGone ? { kind: 'done', value: true } : judge(deps, answer, deletedShape, () => true as const)
 }
 
 /** What came back from X, not judged yet. */
-export type RawAnswer = { report: CallReport; body: unknown; error: unknown }
+export type RawAnswer = {
+  report: CallReport
+  /** Its JSON; null where there is none. */
+  body: unknown
+  /** True where there is a body, and it is no JSON. */
+  isOtherText: boolean
+  isPost: boolean
+  error: unknown
+}
 
 /** Makes one call to X's API. */
 export async function ask(
@@ -118,6 +128,7 @@ export async function ask(
   accessToken: string,
   json?: object,
 ): Promise<RawAnswer> {
+  let isOtherText = false
   const result = await callProvider(
     method === 'POST' ? deps.breakers.X_POST : noBreaker,
     async (): Promise<unknown> => {
@@ -131,10 +142,20 @@ export async function ask(
         },
         ...(json && { body: JSON.stringify(json) }),
       })
-      return readJson(response)
+      const text = await response.text()
+      isOtherText = text !== ''
+      const body = parseJson(text, response.status)
+      isOtherText = false
+      return body
     },
   )
-  return { report: result.report, body: result.ok ? result.value : null, error: result.ok ? null : result.error }
+  return {
+    report: result.report,
+    body: result.ok ? result.value : null,
+    isOtherText,
+    isPost: method === 'POST',
+    error: result.ok ? null : result.error,
+  }
 }
 
 /** Judges an answer. @param read makes the value of a body of that shape. */
@@ -145,7 +166,7 @@ export function judge<Shape, T>(
   read: (body: Shape) => T,
 ): XAnswer<T> {
   const { status, sent } = answer.report
-  if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refuse('X_UNAVAILABLE')
+  if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refusal('X_UNAVAILABLE')
   if (status >= 200 && status < 300) {
     const parsed = shape.safeParse(answer.body)
     // A 2xx with an empty id has been seen.
@@ -155,34 +176,6 @@ export function judge<Shape, T>(
   }
   if (status < 400 || status >= 500)
     return { kind: 'unknown', cause: answer.error ?? new Error(`X answered ${status}`) }
-  return judgeProblem(deps, answer, status)
-}
-
-// By status, by the last segment of the problem's type (its host changed from api.twitter.com to api.x.com in 2026), and by the
-// sentences that X has used for years where the type says only about:blank.
-function judgeProblem(deps: Deps, answer: RawAnswer, status: number): XAnswer<never> {
-  const problem = problemShape.safeParse(answer.body).data ?? {}
-  const type = problem.type?.split('/').at(-1) ?? ''
-  const detail = problem.detail ?? ''
-  const { headers } = answer.report
-  const retryAt = readRetryAt(headers, deps.clock.now())
-  if ((status === 401 || status === 403) && /suspended|temporarily locked/i.test(`${problem.title} ${detail}`))
-    return refuse('ACCOUNT_SUSPENDED')
-  if (status === 401) return { kind: 'unauthorized' }
-  if (status === 402) return refuse('X_CREDITS_EXHAUSTED', 'APP')
-  if (status === 429)
-    return type === 'usage-capped'
-      ? refuse('X_USAGE_CAPPED', 'APP', retryAt)
-      : refuse('RATE_LIMITED', isAppLimitUsedUp(headers) ? 'APP' : 'ACCOUNT', retryAt)
-  if (status !== 403) return refuse('X_REJECTED_REQUEST')
-  if (type === 'client-forbidden') return refuse('X_APP_NOT_ENROLLED', 'APP')
-  if (/duplicate content/i.test(detail)) return refuse('DUPLICATE_TWEET')
-  if (/attempted to reply to a Tweet that is deleted/i.test(detail)) return refuse('REPLY_TARGET_GONE')
-  if (/only reply to or quote/i.test(detail)) return refuse('REPLY_NOT_ALLOWED')
-  if (detail === 'Forbidden') return refuse('SCOPE_MISSING')
-  return refuse('TWEET_REFUSED')
-}
-
-function refuse(code: ErrorCode, to: Refusal['to'] = 'ACCOUNT', retryAt: Date | null = null): Refusal {
-  return { kind: 'refused', code, retryAt, to }
+  const { report, body, isOtherText, isPost } = answer
+  return judgeRefusal({ status, headers: report.headers, body, isOtherText, isPost }, deps.clock.now())
 }

@@ -3,8 +3,9 @@
 import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
 import { type Deps, sqlIn } from '../deps.ts'
-import { isErrorCode } from '../errors.ts'
-import type { Refusal, XAnswer } from './api.ts'
+import { type ErrorCode, isErrorCode } from '../errors.ts'
+import type { XAnswer } from './api.ts'
+import { type Refusal, refusal } from './refusals.ts'
 
 /** A class of calls that X limits together. */
 export type XEndpoint = (typeof xEndpoints)[number]
@@ -17,6 +18,12 @@ const PROBE_SECONDS = 15
 const UNTOLD_BLOCK_SECONDS = 60
 // Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking now and then is how we learn of it.
 const CREDITS_BLOCK_SECONDS = 300
+const OPERATORS_PROBLEMS: readonly ErrorCode[] = [
+  'X_CREDITS_EXHAUSTED',
+  'X_APP_NOT_ENROLLED',
+  'X_APP_READ_ONLY',
+  'X_APP_SUSPENDED',
+]
 
 /** The refusal that a call would get for certain, or null. When a block's time is over, one caller is let through to try. */
 export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<Refusal | null> {
@@ -43,12 +50,10 @@ export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoi
     .orderBy(desc(xBlocks.until))
     .limit(1)
   if (last === undefined) return null
-  return {
-    kind: 'refused',
-    code: isErrorCode(last.errorCode) ? last.errorCode : 'RATE_LIMITED',
+  return refusal(isErrorCode(last.errorCode) ? last.errorCode : 'RATE_LIMITED', {
     retryAt: last.until,
     to: last.subject === APP ? 'APP' : 'ACCOUNT',
-  }
+  })
 }
 
 /** Learns from an answer: a refusal that holds for a while is remembered, and any other answer of X proves that there is none. */
@@ -80,8 +85,9 @@ function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, account
 function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
   if (code === 'RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
-  if (code === 'X_USAGE_CAPPED') return told ?? CREDITS_BLOCK_SECONDS
-  return code === 'X_CREDITS_EXHAUSTED' || code === 'X_APP_NOT_ENROLLED' ? CREDITS_BLOCK_SECONDS : null
+  // An operator may raise the cap before it ends.
+  if (code === 'X_USAGE_CAPPED') return Math.min(told ?? CREDITS_BLOCK_SECONDS, CREDITS_BLOCK_SECONDS)
+  return OPERATORS_PROBLEMS.includes(code) ? CREDITS_BLOCK_SECONDS : null
 }
 
 /** True for an answer that X itself gave, to a token that it accepted. */

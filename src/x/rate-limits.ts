@@ -2,6 +2,7 @@ type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 const QUARTER_HOUR_MILLISECONDS = 15 * 60_000
 const DAY_MILLISECONDS = 24 * 3_600_000
+const LONGEST_PERIOD_MILLISECONDS = 32 * DAY_MILLISECONDS
 
 // The app's first: while it is used up, whose turn it is does not matter.
 const DAILY_LIMITS = ['x-app-limit-24hour', 'x-user-limit-24hour'] as const
@@ -21,6 +22,14 @@ export function readRetryAt(headers: Headers, now: Date): Date | null {
         ]
   const credible = moments.filter((moment) => moment !== null)
   return credible.length === 0 ? null : new Date(Math.max(...credible))
+}
+
+/** When a cap of X ends, from the `reset_date` of its refusal: a day or a moment. Null when it says nothing credible. */
+export function readResetDate(resetDate: string | null, now: Date): Date | null {
+  const moment = resetDate !== null && /^\d{4}-\d\d-\d\d/.test(resetDate) ? Date.parse(resetDate) : Number.NaN
+  const ahead = moment - now.getTime()
+  // X bills by the month.
+  return ahead > 0 && ahead <= LONGEST_PERIOD_MILLISECONDS ? new Date(moment) : null
 }
 
 /** True when the headers of a 429 say that the limit of our whole app is used up, and not one account's. */

@@ -7,6 +7,7 @@ import { markNeedsReauth } from './accounts.ts'
 import type { XAnswer } from './api.ts'
 import { takeUpLatePairs } from './late-pairs.ts'
 import { findBlock, isWordOfX, rememberAnswer, type XEndpoint } from './limits.ts'
+import { refusal } from './refusals.ts'
 import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-tokens.ts'
 import { rotateTokens } from './rotation.ts'
 import { isUnreadable, openToken } from './sealed-tokens.ts'
@@ -77,7 +78,7 @@ async function callWithToken<T>(
     }
     await noteRefusedToken(deps, account.id, second.version)
   }
-  return { kind: 'refused', code: 'X_UNAVAILABLE', retryAt: null, to: 'ACCOUNT' }
+  return refusal('X_UNAVAILABLE')
 }
 
 async function noteAccepted(deps: Deps, accountId: string, token: Usable, answer: XAnswer<unknown>): Promise<void> {

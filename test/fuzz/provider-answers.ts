@@ -30,6 +30,8 @@ const TYPES = [
   'about:blank',
   'https://api.x.com/2/problems/client-forbidden',
   'https://api.x.com/2/problems/usage-capped',
+  'https://api.x.com/2/problems/credits',
+  'https://developers.cloudflare.com/error-1020/',
 ]
 const HEADER_NAMES = [
   ...[
@@ -150,7 +152,9 @@ function writeProblem(choices: Choices): unknown {
   return spoil(choices, {
     error: choices.pick(ERRORS),
     error_description: choices.pick(DESCRIPTIONS),
-    title: choices.pick(['Forbidden', ANSWERED_TOKEN, 'Too Many Requests']),
+    title: choices.pick(['Forbidden', ANSWERED_TOKEN, 'Too Many Requests', 'SpendCapReached']),
+    reset_date: choices.pick(['2026-12-12', '1970-01-01', '99999-01-01', 'soon']),
+    errors: choices.pick([[], null, [{ code: 187, message: ANSWERED_TOKEN }], [{ code: '226' }], ANSWERED_TOKEN]),
     detail: choices.pick([...DESCRIPTIONS, 'Your account is temporarily locked.', 'This user has been suspended.']),
     type: choices.pick(TYPES),
   })

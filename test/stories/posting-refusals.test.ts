@@ -11,6 +11,7 @@ beforeAll(async () => {
 })
 afterEach(() => {
   endFaults(world)
+  world.sandbox.control.setVocabulary('tweet')
   // What X has said of the whole app is remembered for a while.
   world.advance(1000)
 })
@@ -26,6 +27,8 @@ const typed = (status: number, type: string): FaultKind => ({
   status,
   body: { type: `https://api.twitter.com/2/problems/${type}`, title: 'A title', detail: 'A detail', extra: [1] },
 })
+
+const titled = (title: string): FaultKind => ({ kind: 'status', status: 403, body: { title, status: 403 } })
 
 const refusals: Refusal[] = [
   ['a duplicate', problem('duplicate-content'), 'DUPLICATE_TWEET'],
@@ -47,38 +50,160 @@ const refusals: Refusal[] = [
   ['a suspended account, by 403', problem('suspended'), 'ACCOUNT_SUSPENDED'],
   ['a suspended account, by 401', problem('suspended-unauthorized'), 'ACCOUNT_SUSPENDED'],
   ['a locked account', problem('locked'), 'ACCOUNT_SUSPENDED'],
-  ['a 403 page', { kind: 'malformed', status: 403, body: '<html>', contentType: 'text/html' }, 'TWEET_REFUSED'],
-  ['a 403 of odd types', { kind: 'status', status: 403, body: { title: 4, detail: [], type: {} } }, 'TWEET_REFUSED'],
-  ['a 400 that is cut short', { kind: 'malformed', status: 400 }, 'X_REJECTED_REQUEST'],
-  ['404', { kind: 'status', status: 404, body: 'null' }, 'X_REJECTED_REQUEST'],
-  ['418', { kind: 'status', status: 418 }, 'X_REJECTED_REQUEST'],
+  ['the reply refusal of 2026', problem('reply-not-engaged'), 'REPLY_NOT_ALLOWED'],
+  ['a mention that is not allowed', problem('mentions-not-allowed'), 'MENTION_NOT_ALLOWED'],
+  ['a text that is too long, by 400', problem('text-too-long'), 'TEXT_TOO_LONG'],
+  ['a suspicion of automation', problem('looks-automated'), 'X_SUSPECTS_AUTOMATION', true],
+  ['the daily limit, by 403', problem('daily-limit'), 'RATE_LIMITED', true],
+  ['an app that may only read', problem('app-read-only'), 'X_APP_READ_ONLY'],
+  ['an app that is suspended', problem('app-suspended'), 'X_APP_SUSPENDED'],
+  ['the spend cap, by its title', problem('spend-cap-reached'), 'X_USAGE_CAPPED', true],
+  ['the spend cap, by its type', problem('spend-cap-reached-typed'), 'X_USAGE_CAPPED', true],
+  ['the usage cap, by 403', typed(403, 'usage-capped'), 'X_USAGE_CAPPED', true],
+  ['a duplicate, by its number', problem('v1-duplicate'), 'DUPLICATE_TWEET'],
+  ['a duplicate, by its type', typed(403, 'duplicate-rules'), 'DUPLICATE_TWEET'],
+  [
+    'a duplicate, by its title',
+    titled('You are not allowed to create a Tweet with duplicate content.'),
+    'DUPLICATE_TWEET',
+  ],
+  ['a reply to what is gone, by its number', problem('v1-reply-target-gone'), 'REPLY_TARGET_GONE'],
+  ['a reply that its author restricts, by its number', problem('v1-reply-restricted'), 'REPLY_NOT_ALLOWED'],
+  ['a reply to what it may not see, by its type', typed(403, 'not-authorized-for-resource'), 'REPLY_NOT_ALLOWED'],
+  ['a text that is too long, by its number', problem('v1-too-long'), 'TEXT_TOO_LONG'],
+  ['a suspicion of automation, by its number', problem('v1-looks-automated'), 'X_SUSPECTS_AUTOMATION', true],
+  ['the daily limit, by its number', problem('v1-daily-limit'), 'RATE_LIMITED', true],
+  ['the daily limit of updates, by its number', problem('v1-over-daily-limit'), 'RATE_LIMITED', true],
+  ['the rate limit, by its number', problem('v1-rate-limited'), 'RATE_LIMITED', true],
+  ['an app that may only read, by its number', problem('v1-app-read-only'), 'X_APP_READ_ONLY'],
+  ['an app that is suspended, by its number', problem('v1-app-suspended'), 'X_APP_SUSPENDED'],
+  ['an access level that is too low, by its number', problem('v1-access-level'), 'X_APP_NOT_ENROLLED'],
+  ['a suspended account, by its number', problem('v1-suspended'), 'ACCOUNT_SUSPENDED'],
+  ['a locked account, by its number', problem('v1-locked'), 'ACCOUNT_SUSPENDED'],
+  ['a failure of its own, by its number', problem('v1-internal-error'), 'X_UNAVAILABLE', true],
+  ['what it calls passing', titled('Try again later.'), 'X_UNAVAILABLE', true],
+  ['a refusal that nobody knows', typed(403, 'brand-new'), 'TWEET_REFUSED'],
 ]
 
 describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable = false) => {
-  test(`it is FAILED with ${code}, and nothing is tried again by itself`, async () => {
+  // X says "Tweet" and "Post" for the same thing.
+  test.each(['tweet', 'post'] as const)(
+    `it is FAILED with ${code}, and nothing is tried again by itself (%s)`,
+    async (vocabulary) => {
+      const account = await linkAccount(world)
+      world.sandbox.control.setVocabulary(vocabulary)
+      world.sandbox.control.inject(postFault(fault))
+      const x = watchX(world)
+      const { tweet, userErrors } = await account.post('Refused', { idempotencyKey: keyOf(account) })
+      expect(tweet).toMatchObject({ status: 'FAILED', xTweetId: null, url: null, text: 'Refused', postedAt: null })
+      expect(userErrors).toEqual([
+        {
+          code,
+          retryable,
+          message: expect.stringMatching(/\.$/),
+          field: null,
+          retryAt: expect.toBeOneOf([null, expect.any(String)]),
+        },
+      ])
+      expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({
+        tweet: { status: 'FAILED', xTweetId: null, error: { code, retryable } },
+      })
+      expect(await account.tweets()).toMatchObject([
+        { id: tweet?.id, status: 'FAILED', errorCode: code, xTweetId: null, attempt: 1, postedAt: null },
+      ])
+      expect([account.grant().rotations, x.posts()]).toEqual([0, 1])
+      expect(world.sandbox.control.tweets(account.username)).toEqual([])
+      expect(await account.show()).toMatchObject({ status: 'ACTIVE', lastUsedAt: null })
+    },
+  )
+})
+
+test('the access token that X calls expired by its number is refreshed, and the tweet is posted', async () => {
+  const account = await linkAccount(world)
+  world.sandbox.control.inject(postFault(problem('v1-unauthorized')))
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  expect(account.grant().rotations).toBe(1)
+})
+
+test('a cap that X puts an end to says so, stops the app once, and is asked for again before', async () => {
+  const [account, other] = [await linkAccount(world), await linkAccount(world)]
+  const { control } = world.sandbox
+  const end = new Date(control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
+  const body = { title: 'SpendCapReached', type: 'https://api.x.com/2/problems/credits', reset_date: end }
+  control.inject(postFault({ kind: 'status', status: 403, body }))
+  const x = watchX(world)
+  const idempotencyKey = keyOf(account)
+  const { userErrors } = await account.post('Capped', { idempotencyKey })
+  expect(userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED', retryable: true, retryAt: `${end}T00:00:00.000Z` }])
+  expect((await other.post()).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED' }])
+  expect((await account.post('Capped', { idempotencyKey })).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED' }])
+  expect(x.posts()).toBe(1)
+  // The operator has raised it.
+  world.advance(600)
+  expect((await account.post('Capped', { idempotencyKey })).tweet).toMatchObject({ status: 'POSTED' })
+})
+
+test.each(['2020-01-01', 'soon', '9999-12-31', ''])(
+  'a cap that ends on %j ends nobody knows when',
+  async (reset_date) => {
     const account = await linkAccount(world)
-    world.sandbox.control.inject(postFault(fault))
-    const x = watchX(world)
-    const { tweet, userErrors } = await account.post('Refused', { idempotencyKey: keyOf(account) })
-    expect(tweet).toMatchObject({ status: 'FAILED', xTweetId: null, url: null, text: 'Refused', postedAt: null })
-    expect(userErrors).toEqual([
-      {
-        code,
-        retryable,
-        message: expect.stringMatching(/\.$/),
-        field: null,
-        retryAt: expect.toBeOneOf([null, expect.any(String)]),
+    const body = { title: 'SpendCapReached', detail: 'Reached', reset_date }
+    world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED', retryAt: null }])
+  },
+)
+
+describe('a refusal that nobody knows', () => {
+  const body = {
+    type: 'https://api.x.com/2/problems/brand-new',
+    title: 'Brand New',
+    detail: 'Of @somebody',
+    status: 403,
+  }
+
+  test('keeps its status, title and type in the log, in the answer and in the row', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
+    const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
+    const message = expect.stringMatching(/may apply\. X answered 403 "Brand New" \(brand-new\)\.$/)
+    expect(userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
+    expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({ tweet: { error: { message } } })
+    const again = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
+    expect(again.userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
+    const lines = world
+      .logs()
+      .split('\n')
+      .filter((line) => line.includes(tweet?.id ?? '') && line.includes('not posted'))
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { errorCode: 'TWEET_REFUSED', x: { status: 403, title: 'Brand New', type: 'brand-new' } },
+    ])
+    expect(lines.join()).not.toContain('@somebody')
+  })
+
+  test('of a deletion too', async () => {
+    const account = await linkAccount(world)
+    const { tweet } = await account.post()
+    world.sandbox.control.inject({ kind: 'status', status: 403, body, match: { method: 'DELETE' } })
+    const answer = await account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
+    expect(answer).toMatchObject({
+      deleteTweet: {
+        tweet: null,
+        userErrors: [{ code: 'TWEET_REFUSED', message: expect.stringContaining('(brand-new)') }],
       },
-    ])
-    expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({
-      tweet: { status: 'FAILED', xTweetId: null, error: { code, retryable } },
     })
-    expect(await account.tweets()).toMatchObject([
-      { id: tweet?.id, status: 'FAILED', errorCode: code, xTweetId: null, attempt: 1, postedAt: null },
+    expect(world.logs()).toContain('"x":{"status":403,"title":"Brand New","type":"brand-new"}')
+  })
+
+  test('holds its title on one line, short, and without a token', async () => {
+    const account = await linkAccount(world)
+    const token = account.grant().accessToken ?? ''
+    const title = `One\n\u0000two\u202e ${token} ${'long '.repeat(100)}`
+    world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body: { ...body, title } }))
+    const { userErrors } = await account.post()
+    expect(userErrors).toMatchObject([
+      { message: expect.stringMatching(/"One two \[secret\] [long ]{1,90}" \(brand-new\)/) },
     ])
-    expect([account.grant().rotations, x.posts()]).toEqual([0, 1])
-    expect(world.sandbox.control.tweets(account.username)).toEqual([])
-    expect(await account.show()).toMatchObject({ status: 'ACTIVE', lastUsedAt: null })
+    expect(world.logs()).not.toContain(token)
   })
 })
 
