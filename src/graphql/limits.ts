@@ -64,9 +64,23 @@ function limitVariables(variables: unknown): void {
       throw refusal(
         `The variables are nested deeper than ${MAX_VARIABLES_DEPTH}. Send no more than the inputs describe.`,
       )
-    for (const value of level) if (Array.isArray(value)) limitList(value.length)
+    for (const value of level) {
+      if (Array.isArray(value)) limitList(value.length)
+      refuseRoundedNumbers(value)
+    }
     level = level.flatMap((value): unknown[] => Object.values(value)).filter(holdsMore)
   }
+}
+
+// An id of X's has more digits than a number in JSON keeps: it was rounded before anybody could look, and is the id of something
+// else. No other number of an input is as large. In the document itself a number is read digit by digit.
+function refuseRoundedNumbers(value: object): void {
+  const rounded = Object.entries(value).find(
+    ([, inner]) => typeof inner === 'number' && Math.abs(inner) > Number.MAX_SAFE_INTEGER,
+  )
+  if (rounded === undefined) return
+  const name = JSON.stringify(rounded[0].slice(0, 100))
+  throw refusal(`${name} is a number beyond 2^53, of which JSON keeps no more than 17 digits. Send it as a string.`)
 }
 
 function limitList(values: number): void {

@@ -12,6 +12,7 @@ import {
   queryRows,
   watchX,
 } from '../linked-account.ts'
+import { sendGraphql } from '../raw-graphql.ts'
 
 let world: World
 let account: LinkedAccount
@@ -137,6 +138,56 @@ describe('what cannot be posted is refused before it costs anything, and leaves 
     expect(await person.api('post-tweet', { input: { text: 'c'.repeat(25_001) } })).toMatchObject({
       postTweet: { tweet: null, userErrors: [{ code: 'TEXT_TOO_LONG' }] },
     })
+  })
+})
+
+describe('the id of the tweet to reply to', () => {
+  const number = '1799000000000000123'
+  const reply = (account: LinkedAccount, input: string, variables: string) =>
+    sendGraphql(
+      account.person,
+      `{"query":"mutation${input} { tweet { id } userErrors { code } } }","variables":${variables}}`,
+    )
+
+  test('is refused as a number in the variables, which JSON has rounded, and nothing is sent', async () => {
+    const account = await linkAccount(world)
+    const posts = world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })
+    const answers = [
+      await reply(
+        account,
+        '($i: PostTweetInput!) { postTweet(input: $i)',
+        `{"i": {"text": "Hello", "accountId": "${account.id}", "replyToXTweetId": ${number}}}`,
+      ),
+      await reply(
+        account,
+        `($id: ID) { postTweet(input: {text: \\"Hello\\", accountId: \\"${account.id}\\", replyToXTweetId: $id})`,
+        `{"id": ${number}}`,
+      ),
+    ]
+    for (const { answer } of answers)
+      expect(answer).toMatchObject({
+        errors: [
+          {
+            message: expect.stringMatching(/^"(replyToXTweetId|id)" is a number/),
+            extensions: { code: 'BAD_USER_INPUT' },
+          },
+        ],
+      })
+    for (const { text } of answers) expect(text).toContain('Send it as a string')
+    expect(await account.tweets()).toEqual([])
+    expect(world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(posts)
+  })
+
+  test('arrives digit by digit as a string, and as a number in the document', async () => {
+    const account = await linkAccount(world)
+    await account.post('To be replied to, as a string', { replyToXTweetId: number })
+    await reply(
+      account,
+      ` { postTweet(input: {text: \\"Hello\\", accountId: \\"${account.id}\\", replyToXTweetId: ${number}})`,
+      '{}',
+    )
+    const sent = world.sandbox.control.received({ method: 'POST', path: '/2/tweets' }).slice(-2)
+    expect(sent.map(({ body }) => body)).toMatchObject(Array(2).fill({ reply: { in_reply_to_tweet_id: number } }))
   })
 })
 
