@@ -61,10 +61,12 @@ const REPAIRS: Record<string, readonly Repair[]> = {
         && sent.length < max_pipeline`,
       times: 1,
     },
-    // What a server, or a pooler, says before it closes a connection is why it does.
+    // What a server, or a pooler, says before it closes a connection is why it does. A ROLLBACK that was written between the error and
+    // the end of a connection is given up with it: the next connection would wait for its response, and take no query any more.
     {
-      text: "&& error(Errors.connection('CONNECTION_CLOSED', options, socket))",
-      by: "&& error(errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket))\n    errorResponse = null",
+      text: "!hadError && (query || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))",
+      by: `(query || sent.length) && error(errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket))
+    query = errorResponse = null`,
       times: 1,
     },
     { text: 'return fetchArrayTypes()', by: 'return fetchArrayTypes().catch(() => (needsTypes = true))', times: 1 },
@@ -81,6 +83,12 @@ const REPAIRS: Record<string, readonly Repair[]> = {
       needsSetup = options.extras.onOpen !== ''
       binding = null
       isBound = false
+      // Whatever was written to the connection before this one is lost with it. The first response would be taken for its own, and
+      // with a ROLLBACK that waits behind it this connection would take no query any more.
+      query && queryError(query, Errors.connection('CONNECTION_CLOSED', options, socket))
+      while (sent.length)
+        queryError(sent.shift(), Errors.connection('CONNECTION_CLOSED', options, socket))
+      query = errorResponse = null
 `,
       times: 1,
     },
@@ -89,7 +97,8 @@ const REPAIRS: Record<string, readonly Repair[]> = {
       by: `
       if (needsSetup) {
         needsSetup = false
-        return new Query([options.extras.onOpen], [], execute, null, { simple: true }).catch(() => socket && socket.destroy())
+        const own = socket
+        return new Query([options.extras.onOpen], [], execute, null, { simple: true }).catch(() => own.destroy())
       }
 
       if (needsTypes) {

@@ -72,6 +72,8 @@ async function openEncrypted(host: PostgresHost, address: PostgresAddress, signa
     const [answer]: Buffer[] = await settled(socket, 'data', signal)
     // Whatever follows the one byte was not sent by the server that the handshake will be with (CVE-2021-23222).
     if (answer?.toString() !== 'S') {
+      // The same connection goes on in the clear.
+      if (answer?.toString() === 'N' && (mode === 'allow' || mode === 'prefer')) return socket
       socket.destroy()
       if (answer?.toString() === 'N')
         throw new EncryptionError(`the server offers no encryption, which sslmode=${mode} asks for`)
