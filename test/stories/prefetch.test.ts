@@ -74,7 +74,7 @@ async function expectNothing(person: Browser, target: string, method: string, he
 }
 
 test.each(speculations)(
-  '%s changes nothing at /auth/*, and what it was about still works',
+  'C-03 %s changes nothing at /auth/*, and what it was about still works',
   async (_what, method, headers) => {
     const { person, signIn, connect } = await prepare()
     for (const target of [
@@ -96,7 +96,7 @@ test.each(speculations)(
   },
 )
 
-test('a prefetch that is written down as a form’s POST signs nobody out and ends no token', async () => {
+test('C-03 a prefetch that is written down as a form’s POST signs nobody out and ends no token', async () => {
   const { person } = await prepare()
   for (const target of ['/auth/sign-out', '/auth/token/revoke'])
     await expectNothing(person, target, 'POST', { 'sec-purpose': 'prefetch' })
