@@ -2,7 +2,7 @@
 //   0x01 | length of key id | key id | salt (16) | nonce (12) | ciphertext | tag (16), as base64url
 // Each record has its own key, HKDF-SHA-256(master key, salt, info = associated data), so that one record's nonce can never
 // meet another record's. The associated data names table, column, account and user: a ciphertext moved elsewhere does not open.
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
 const VERSION = 0x01
 const SALT_BYTES = 16
@@ -41,6 +41,11 @@ export function randomToken(bytes = 32): string {
 /** SHA-256 as lower-case hex. For high-entropy secrets, which need no slow hash. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
+}
+
+/** HMAC-SHA-256 as base64url: 256 bits that follow from `key` and `text`, and say nothing of either. */
+export function hmacSha256(key: string, text: string): string {
+  return createHmac('sha256', key).update(text).digest('base64url')
 }
 
 /** A fresh code verifier of 128 characters, the longest RFC 7636 section 4.1 allows (96 random bytes). */

@@ -37,6 +37,8 @@ export type Timing = {
   idleRefresh: number
   /** How long a caller waits for the outcome of a tweet that another call is sending. */
   waitForTweet: number
+  /** How long a callback that comes a second time waits for the outcome of the first one. Below the minute that proxies allow. */
+  waitForAttempt: number
   /** How often a stream of events looks whether it is still allowed, and whether it was told of everything. */
   streamRecheck: number
   /** After so long a stream ends, and its client comes back where it was: to another instance, perhaps, and newly identified. */
@@ -63,6 +65,7 @@ export const productionTiming: Timing = Object.freeze({
   settleAgainAfter: 60,
   idleRefresh: 150 * 86_400,
   waitForTweet: 15,
+  waitForAttempt: 45,
   streamRecheck: 10,
   streamLife: 900,
 })

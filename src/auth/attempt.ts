@@ -19,6 +19,11 @@ export const ATTEMPT_LIFETIME_SECONDS = 600
 const LINK_KEPT_SECONDS = 86_400
 // Only for whoever comes back late; anybody can start one, so that they must not pile up.
 const SIGN_IN_KEPT_SECONDS = 3_600
+/** How long a browser may come back with a sign-in, to finish it or to be told what has become of it. */
+export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + SIGN_IN_KEPT_SECONDS
+const WAIT_POLL_MILLISECONDS = 200
+// Longer than any callback takes, which waits for some calls to a provider, and for a database that is away.
+const ABANDONED_SECONDS = 900
 
 type NewAttempt = Pick<
   typeof connectAttempts.$inferInsert,
@@ -53,30 +58,38 @@ export async function startAttempt(
   return { attempt, state, codeVerifier }
 }
 
-/** The attempt that a state parameter belongs to. @throws AppError ATTEMPT_UNKNOWN */
+/** The attempt that a state parameter belongs to, of whichever provider; null when there is none. */
+export async function findAttemptByState(deps: Deps, state: string | null): Promise<ConnectAttempt | null> {
+  if (state === null) return null
+  const [attempt] = await deps.db
+    .select()
+    .from(connectAttempts)
+    .where(eq(connectAttempts.stateHash, sha256(state)))
+  return attempt ?? null
+}
+
+/** The attempt at this provider that a state parameter belongs to. @throws AppError ATTEMPT_UNKNOWN */
 export async function getAttemptByState(
   deps: Deps,
   kind: ConnectAttempt['kind'],
   state: string | null,
 ): Promise<ConnectAttempt> {
+  const attempt = await findAttemptByState(deps, state)
   // Bound to the kind: a state of one provider is nothing at the other's callback (RFC 9700 section 4.4, mix-up).
-  const [attempt] = await deps.db
-    .select()
-    .from(connectAttempts)
-    .where(and(eq(connectAttempts.stateHash, sha256(state ?? '')), eq(connectAttempts.kind, kind)))
-  if (attempt === undefined) throw new AppError('ATTEMPT_UNKNOWN')
+  if (attempt?.kind !== kind) throw new AppError('ATTEMPT_UNKNOWN')
   return attempt
 }
 
 /**
- * Takes an attempt for good, and returns its code verifier and when that was. Of any number of callers one succeeds.
- * @throws AppError ATTEMPT_ALREADY_USED, ATTEMPT_EXPIRED
+ * Takes an attempt for good, and returns its code verifier and when that was. Of any number of callers one succeeds: the others, and
+ * all that come later, get null.
+ * @throws AppError ATTEMPT_EXPIRED
  */
 export async function takeAttempt(
   deps: Deps,
   attempt: ConnectAttempt,
-): Promise<{ codeVerifier: string; takenAt: Date }> {
-  if (attempt.takenAt !== null || attempt.verifierSealed === null) throw new AppError('ATTEMPT_ALREADY_USED')
+): Promise<{ codeVerifier: string; takenAt: Date } | null> {
+  if (attempt.takenAt !== null || attempt.verifierSealed === null) return null
   const [taken] = await deps.db
     .update(connectAttempts)
     .set({ takenAt: deps.clock.sqlNow(), verifierSealed: null })
@@ -94,7 +107,30 @@ export async function takeAttempt(
     return { codeVerifier, takenAt: taken.takenAt }
   }
   const [now] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attempt.id))
-  throw new AppError(now?.takenAt ? 'ATTEMPT_ALREADY_USED' : 'ATTEMPT_EXPIRED')
+  if (now?.takenAt) return null
+  throw new AppError('ATTEMPT_EXPIRED')
+}
+
+/**
+ * The attempt once it is not under way any more, for a callback that comes a second time. After `timing.waitForAttempt` it is returned
+ * as it is; at once where the process that took it must have died.
+ */
+export async function waitForAttempt(deps: Deps, attemptId: string): Promise<ConnectAttempt> {
+  const giveUpAt = performance.now() + deps.timing.waitForAttempt * 1000
+  for (;;) {
+    const [attempt] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attemptId))
+    // Swept, or deleted with its user.
+    if (attempt === undefined) throw new AppError('ATTEMPT_UNKNOWN')
+    const takenForSeconds = (deps.clock.now().getTime() - (attempt.takenAt?.getTime() ?? 0)) / 1000
+    if (attempt.status !== 'PENDING' || takenForSeconds > ABANDONED_SECONDS || performance.now() > giveUpAt)
+      return attempt
+    await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))
+  }
+}
+
+/** True for an attempt whose time is over and that nobody has come back with. One that was taken in time is finished, however late. */
+export function isExpired({ clock }: Pick<Deps, 'clock'>, { status, takenAt, expiresAt }: ConnectAttempt): boolean {
+  return status === 'PENDING' && takenAt === null && expiresAt <= clock.now()
 }
 
 // What a provider's redirect says in place of a code. GitHub sends the last two (docs.github.com, "Troubleshooting authorization
@@ -138,6 +174,15 @@ export async function finishAttempt(
     .update(connectAttempts)
     .set({ ...outcome, finishedAt: deps.clock.sqlNow() })
     .where(eq(connectAttempts.id, attemptId))
+}
+
+/** Writes down which session a sign-in has started, and whose it is. */
+export async function noteSignIn(
+  deps: Deps,
+  attemptId: string,
+  { id: sessionId, userId }: { id: string; userId: string },
+): Promise<void> {
+  await deps.db.update(connectAttempts).set({ sessionId, userId }).where(eq(connectAttempts.id, attemptId))
 }
 
 /** Deletes attempts that nobody will ask for any more. */

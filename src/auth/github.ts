@@ -6,14 +6,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type CallResult, callProvider, noBreaker, readJson, storableText } from '../outbound.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../provider-failure.ts'
-import {
-  type CallbackParameters,
-  finishAttempt,
-  getAttemptByState,
-  readCode,
-  startAttempt,
-  takeAttempt,
-} from './attempt.ts'
+import { startAttempt } from './attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth.ts'
 import type { User } from './viewer.ts'
 
@@ -58,37 +51,11 @@ export async function startGithubSignIn(
 }
 
 /**
- * Finishes a sign-in: takes the attempt, exchanges the code, and finds or makes the user by GitHub's numeric id.
- * @throws AppError for everything a person may do something about.
+ * The user whose authorization code this is, by GitHub's numeric id: an earlier one, or a new one.
+ * @throws AppError for everything that a person may do something about.
  */
-export async function finishGithubSignIn(
-  deps: Deps,
-  browserToken: string | null,
-  parameters: CallbackParameters,
-): Promise<{ user: User; returnTo: string | null }> {
-  if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
-  const attempt = await getAttemptByState(deps, 'GITHUB_SIGN_IN', parameters.state)
-  if (browserToken === null || attempt.browserHash !== sha256(browserToken)) throw new AppError('ATTEMPT_UNKNOWN')
-  const { codeVerifier } = await takeAttempt(deps, attempt)
-  try {
-    const user = await signIn(deps, parameters, codeVerifier)
-    await finishAttempt(deps, attempt.id, { status: 'SUCCEEDED', accountId: null })
-    return { user, returnTo: attempt.returnTo }
-  } catch (error) {
-    await finishAttempt(deps, attempt.id, {
-      status: 'FAILED',
-      errorCode: error instanceof AppError ? error.code : 'INTERNAL',
-    })
-    throw error
-  }
-}
-
-async function signIn(
-  deps: Deps,
-  parameters: Exclude<CallbackParameters, 'repeated'>,
-  codeVerifier: string,
-): Promise<User> {
-  const profile = await fetchProfile(deps, await exchange(deps, readCode(parameters), codeVerifier))
+export async function identifyGithubUser(deps: Deps, code: string, codeVerifier: string): Promise<User> {
+  const profile = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
   return keepUser(deps, profile)
 }
 

@@ -47,13 +47,14 @@ declare module 'lucia' {
 /**
  * Starts a session, and returns it with the Set-Cookie header that hands its token to the browser and to nobody else.
  * @param userAgent the browser's header of that name.
+ * @param token the session token: 256 bits that nobody else can know. Random unless given.
  */
 export async function startSession(
   deps: Deps,
   userId: string,
   userAgent: string | null,
+  token = randomToken(),
 ): Promise<{ session: Session; setCookie: string }> {
-  const token = randomToken()
   const now = deps.clock.now()
   const session = await transaction(deps, async (deps) => {
     await recordEvent(deps, { type: 'session.started', userId })
@@ -81,6 +82,12 @@ export async function findSession(
   }
   if (!session.fresh) await noteUse(deps, session)
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
+}
+
+/** The Set-Cookie header that hands out the session with this id and token once more; null when there is no such session. */
+export async function repeatSessionCookie(deps: Deps, sessionId: string, token: string): Promise<string | null> {
+  const isIts = sessionId === sha256(token) && (await isSessionGood(deps, sessionId))
+  return isIts ? lucia(deps).createSessionCookie(token).serialize() : null
 }
 
 /** True while a session has not ended. It is not renewed by being looked at. */

@@ -167,7 +167,10 @@ export const connectAttempts = pgTable(
     kind: text({ enum: attemptKinds }).notNull(),
     /** SHA-256 of the state parameter. */
     stateHash: text().notNull().unique('connect_attempts_state_hash'),
-    /** X_CONNECT: who started it, in which session. No foreign key to sessions: the attempt outlives a sign-out. */
+    /**
+     * X_CONNECT: who started it, in which session. GITHUB_SIGN_IN: who signed in by it, and the session that was started; null before.
+     * No foreign key to sessions: the attempt outlives a sign-out.
+     */
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
     sessionId: text(),
     /** GITHUB_SIGN_IN: SHA-256 of the cookie that ties the attempt to one browser. */

@@ -1,4 +1,4 @@
-import type { ConnectAttempt } from '../auth/attempt.ts'
+import { type ConnectAttempt, isExpired } from '../auth/attempt.ts'
 import { AppError, isErrorCode } from '../errors.ts'
 import { findConnectAttempt, startXConnect } from '../x/connect.ts'
 import { builder } from './builder.ts'
@@ -9,7 +9,7 @@ import { payloadRef, toPayload, toUserError, UserErrorRef } from './user-error.t
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   description: 'How far an attempt has come.',
   values: {
-    PENDING: { description: 'The user has not come back from X yet.' },
+    PENDING: { description: 'The user has not come back from X yet, or has, and the link is being made.' },
     SUCCEEDED: { description: 'The account is linked: see `account`.' },
     FAILED: { description: 'Nothing was linked: see `error`.' },
     EXPIRED: { description: 'The user did not come back within ten minutes.' },
@@ -23,8 +23,7 @@ const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').im
     status: t.field({
       type: ConnectAttemptStatusRef,
       description: 'How far it has come.',
-      resolve: (attempt, _args, { deps }) =>
-        attempt.status === 'PENDING' && attempt.expiresAt <= deps.clock.now() ? 'EXPIRED' : attempt.status,
+      resolve: (attempt, _args, { deps }) => (isExpired(deps, attempt) ? 'EXPIRED' : attempt.status),
     }),
     error: t.field({
       type: UserErrorRef,

@@ -1,9 +1,9 @@
 // The routes of the OAuth round trips of both providers: each starts one, or takes the browser back that a provider has sent here.
 import type { Context, Hono } from 'hono'
 import type { CallbackParameters } from '../auth/attempt.ts'
-import { finishGithubSignIn, startGithubSignIn } from '../auth/github.ts'
+import { startGithubSignIn } from '../auth/github.ts'
 import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
-import { endSession, startSession } from '../auth/session.ts'
+import { finishGithubSignIn } from '../auth/sign-in.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -34,26 +34,38 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   })
 
   app.get('/auth/github/callback', async (c) => {
+    const callback = readCallback(c)
+    const state = callback === 'repeated' ? null : callback.state
     try {
       await payAsAddress(deps, c, 'sign-in')
-      const callback = readCallback(c)
-      const state = callback === 'repeated' ? null : callback.state
-      const browserToken = state === null ? null : cookies.get(c, state)
-      if (state !== null && browserToken !== null) cookies.delete(c, state)
-      const { user, returnTo } = await finishGithubSignIn(deps, browserToken, callback)
-      await forgetProviderProblems(deps, 'GITHUB')
-      // A session that an attacker may have planted is not taken over: every sign-in gets its own.
-      const planted = sessionOf(c.var.viewer)
-      if (planted !== null) await endSession(deps, planted.session.id, 'REPLACED')
-      const { setCookie: session } = await startSession(deps, user.id, c.req.header('user-agent') ?? null)
-      c.header('set-cookie', session, { append: true })
-      return c.redirect(outcomeUrl(deps, returnTo, { signIn: 'succeeded' }), 303)
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       const attempt = await findAttemptForLog(deps, 'GITHUB_SIGN_IN', c.req.query('state') ?? null)
       await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', attempt, error)
       return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
     }
+    const finished = await finishGithubSignIn(
+      deps,
+      {
+        viewer: sessionOf(c.var.viewer),
+        token: state === null ? null : cookies.get(c, state),
+        userAgent: c.req.header('user-agent') ?? null,
+      },
+      callback,
+    )
+    if (finished.status === 'ignored') return c.redirect(outcomeUrl(deps, null, {}), 303)
+    const { status: signIn, returnTo } = finished
+    if (finished.status === 'failed') {
+      const { error, isRepeated } = finished
+      const attempt = finished.attempt ?? (await findAttemptForLog(deps, 'GITHUB_SIGN_IN', state))
+      if (!isRepeated) await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', attempt, error)
+      return c.redirect(outcomeUrl(deps, returnTo, { signIn, code: error.code }), 303)
+    }
+    if (!finished.isRepeated) await forgetProviderProblems(deps, 'GITHUB')
+    // The session says from now on whose attempt it was. After a failure the cookie still does.
+    if (state !== null && cookies.get(c, state) !== null) cookies.delete(c, state)
+    if (finished.setCookie !== null) c.header('set-cookie', finished.setCookie, { append: true })
+    return c.redirect(outcomeUrl(deps, returnTo, { signIn }), 303)
   })
 }
 
@@ -86,8 +98,9 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
       return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
     }
     const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
-    if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
-    if (finished.status === 'failed') await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
+    if (finished.status === 'connected' && !finished.isRepeated) await forgetProviderProblems(deps, 'X')
+    if (finished.status === 'failed' && !finished.isRepeated)
+      await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
     const code = finished.status === 'failed' ? finished.error.code : null
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
     return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)

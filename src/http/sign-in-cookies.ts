@@ -2,7 +2,7 @@
 // follows from the state: a callback finds its own cookie, also where several tabs started at once and none knew of the others.
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { ATTEMPT_LIFETIME_SECONDS } from '../auth/attempt.ts'
+import { SIGN_IN_KNOWN_SECONDS } from '../auth/attempt.ts'
 import type { Config } from '../config.ts'
 import { sha256 } from '../crypto.ts'
 
@@ -32,7 +32,7 @@ export function createSignInCookies({ publicUrl }: Pick<Config, 'publicUrl'>) {
         httpOnly: true,
         // Lax, not Strict: GitHub's redirect back must bring it along.
         sameSite: 'Lax',
-        maxAge: ATTEMPT_LIFETIME_SECONDS,
+        maxAge: SIGN_IN_KNOWN_SECONDS,
       })
     },
     /** The browser's token of the sign-in with this state; null when it has none. */

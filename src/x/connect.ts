@@ -10,12 +10,13 @@ import {
   readCode,
   startAttempt,
   takeAttempt,
+  waitForAttempt,
 } from '../auth/attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode } from '../auth/oauth.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
-import { AppError, type ErrorCode } from '../errors.ts'
+import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
 import { spendPoints } from '../rate-limit.ts'
 import { readReturnTo } from '../return-to.ts'
 import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
@@ -34,10 +35,10 @@ export type StartXConnectInput = {
   reconnectAccountId: string | null
 }
 
-/** How a round trip ended. A null attempt is one that does not belong to this browser: nothing of it is told. */
+/** How a round trip ended; `isRepeated` marks the outcome of an earlier callback. A null attempt is one that does not belong to this browser: nothing of it is told. */
 export type FinishedXConnect =
-  | { status: 'connected'; attempt: ConnectAttempt }
-  | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError }
+  | { status: 'connected'; attempt: ConnectAttempt; isRepeated: boolean }
+  | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError; isRepeated: boolean }
 
 // Refusals are named after what they mean for a tweet; these mean something else of a profile.
 const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
@@ -109,17 +110,23 @@ export async function finishXConnect(
 ): Promise<FinishedXConnect> {
   let attempt: ConnectAttempt | null = null
   let taken = false
+  let isRepeated = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
     const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
-    if (viewer === null || found.userId !== viewer.user.id || found.sessionId !== viewer.session.id) {
+    const isOwners = viewer !== null && found.userId === viewer.user.id
+    // One that was taken can't be finished by anybody else: what came of it is told to its owner in any session, as by the API.
+    if (!isOwners || (found.sessionId !== viewer.session.id && found.takenAt === null)) {
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
       // Whoever holds the state now is not who started: the attempt is over.
       await abandonAttempt(deps, found.id, error.code)
       throw error
     }
     attempt = found
-    const { codeVerifier, takenAt } = await takeAttempt(deps, found)
+    const takenNow = await takeAttempt(deps, found)
+    isRepeated = takenNow === null
+    if (takenNow === null) return await repeatOutcome(deps, found)
+    const { codeVerifier, takenAt } = takenNow
     taken = true
     const accountId = await link(deps, { ...found, takenAt }, viewer.user.id, codeVerifier, parameters)
     // It is linked by now: an attempt that says otherwise would have the person link it again for nothing.
@@ -129,15 +136,27 @@ export async function finishXConnect(
       () => finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId }),
       PERSON_WAITS_SECONDS,
     )
-    return { status: 'connected', attempt: found }
+    return { status: 'connected', attempt: found, isRepeated: false }
   } catch (error) {
     const isOutcome = error instanceof AppError
     // A callback that came too late, or beside the one that took the attempt, has no say in how that ends.
     if (attempt !== null && taken)
       await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode: isOutcome ? error.code : 'INTERNAL' })
     if (!isOutcome) throw error
-    return { status: 'failed', attempt, error }
+    return { status: 'failed', attempt, error, isRepeated }
   }
+}
+
+// Ended by a visit that was not from the session that started it: that visit's outcome is not this session's.
+const ENDED_BY_OTHERS: readonly string[] = ['SESSION_MISSING', 'SESSION_MISMATCH']
+
+// For the same callback again: what the first one came to, waiting while it is under way.
+async function repeatOutcome(deps: Deps, found: ConnectAttempt): Promise<FinishedXConnect> {
+  const attempt = await waitForAttempt(deps, found.id)
+  if (attempt.status === 'SUCCEEDED') return { status: 'connected', attempt, isRepeated: true }
+  const code = attempt.errorCode ?? ''
+  if (attempt.status === 'PENDING' || ENDED_BY_OTHERS.includes(code)) throw new AppError('ATTEMPT_ALREADY_USED')
+  throw new AppError(isErrorCode(code) ? code : 'INTERNAL')
 }
 
 async function link(

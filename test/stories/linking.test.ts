@@ -133,8 +133,7 @@ describe('a link', () => {
     const arrivals = await whileAttemptIsHeld(world, callback, () =>
       Promise.all(Array.from({ length: 50 }, () => person.finish(callback))),
     )
-    expect(arrivals.filter(({ outcome }) => outcome === 'connected')).toHaveLength(1)
-    expect(new Set(arrivals.map(({ code }) => code))).toEqual(new Set([null, 'ATTEMPT_ALREADY_USED']))
+    expect(arrivals.filter(({ outcome, code }) => outcome === 'connected' && code === null)).toHaveLength(50)
     expect(countTokenCalls()).toBe(before + 1)
     expect(await rowsOf(username)).toMatchObject([{ status: 'ACTIVE' }])
     expect(world.sandbox.control.grants(username)).toMatchObject([{ live: true }])

@@ -74,7 +74,7 @@ describe('the cookie and the row', () => {
     const person = world.browser()
     const start = await person.request('/auth/github')
     expect(start.headers.getSetCookie()).toEqual([
-      expect.stringMatching(/^xconnect_sign_in_[0-9a-f]{16}=[\w-]{43}; Max-Age=600; Path=\/; HttpOnly; SameSite=Lax$/),
+      expect.stringMatching(/^xconnect_sign_in_[0-9a-f]{16}=[\w-]{43}; Max-Age=4200; Path=\/; HttpOnly; SameSite=Lax$/),
     ])
     const finish = await person.request(await person.consent(start.headers.get('location') ?? '', 'mara-holt'))
     expect(finish.headers.getSetCookie()).toEqual([
