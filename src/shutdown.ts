@@ -28,17 +28,17 @@ const LOAD_BALANCER_SECONDS = 5
 /** A refresh takes 15.5 s at most: a connection 5, the call 10, and half a second where the process was stalled. */
 const LAST_REFRESH_SECONDS = 5
 /** Requests are finished. */
-const REQUESTS_SECONDS = 20
+const REQUESTS_SECONDS = 19
 /** Refreshes and jobs are finished, and their results are written. */
-const WRITTEN_SECONDS = 22
-/** The database is closed. The rest of STOP_SECONDS is for the last lines of the log. */
-const CLOSED_SECONDS = 24
+const WRITTEN_SECONDS = 21.5
+/** The database is closed. The rest of STOP_SECONDS is for the last lines of the log, and for a busy machine. */
+const CLOSED_SECONDS = 23
 
 // Within the above: for a client that has just connected to ask, and for the last response to leave.
 const QUIET_CONNECTION_SECONDS = 2
 const LAST_RESPONSE_SECONDS = 1
 
-/** Finishes what is under way, then closes everything. Resolves within 24 s, whatever hangs. */
+/** Finishes what is under way, then closes everything. Resolves within 23 s, whatever hangs. */
 export async function shutDown(running: Running, { log, production }: { log: Log; production: boolean }) {
   const { app, server, queue, fanOut, rotations } = running
   const startedAt = performance.now()
