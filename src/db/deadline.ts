@@ -55,7 +55,7 @@ function boundQuery(query: Query, bound: Bound): Query {
       if (property === 'then') {
         const settled = bound(
           () => target,
-          () => target.cancel(),
+          () => cancelQuietly(target),
         )
         return settled.then.bind(settled)
       }
@@ -64,4 +64,13 @@ function boundQuery(query: Query, bound: Bound): Query {
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+}
+
+// A cancel opens a connection of its own, and the driver drops its promise: where the database cannot be reached, its rejection would
+// be nobody's, and end the process.
+function cancelQuietly(query: Query): void {
+  const cancel: unknown = Reflect.get(query, 'canceller')
+  if (typeof cancel === 'function')
+    Reflect.set(query, 'canceller', (cancelled: Query) => Promise.resolve(cancel(cancelled)).catch(() => {}))
+  query.cancel()
 }
