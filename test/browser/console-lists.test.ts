@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { desc, eq } from 'drizzle-orm'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -117,8 +116,9 @@ describeInChromium('The list of tweets', () => {
       .where(eq(tweetRows.text, 'Number 3'))
     await page.getByRole('button', { name: 'Refresh' }).click()
     await page.getByRole('button', { name: 'Show all' }).click()
+    await world.db().update(tweetRows).set({ text: 'Changed meanwhile' }).where(eq(tweetRows.text, 'Number 1'))
     await page.getByRole('button', { name: 'Refresh' }).click()
-    await sleep(300)
+    await items(page).first().getByText('Changed meanwhile').waitFor()
     expect(await items(page).nth(2).locator('.text').getAttribute('class')).toBe('text')
   })
 
