@@ -41,6 +41,11 @@ export const errorCodes = {
     retry: 'action',
     sentence: 'The provider sent back something we do not understand. Start again.',
   },
+  ISSUER_MISMATCH: {
+    retry: 'action',
+    sentence:
+      'The response came from another provider than the one that was asked. Start again. If that persists at a GitHub Enterprise Server, the operator has to set GITHUB_URL to the address that it has in a browser.',
+  },
   SESSION_MISSING: {
     retry: 'action',
     sentence: 'You are not signed in in this browser. Sign in, then start linking again.',

@@ -10,8 +10,13 @@ import { type ProviderCode, ProviderFailure, parseProviderCode } from '../provid
 /** One unfinished or finished OAuth round trip. */
 export type ConnectAttempt = typeof connectAttempts.$inferSelect
 
-/** What a provider's redirect carried. A parameter that came twice is `repeated`: it is never guessed which one counts. */
-export type CallbackParameters = { state: string | null; code: string | null; error: string | null } | 'repeated'
+/**
+ * What a provider's redirect carried; `iss` names the provider (RFC 9207). A parameter that came twice is `repeated`: it is never guessed
+ * which one counts.
+ */
+export type CallbackParameters =
+  | { state: string | null; code: string | null; error: string | null; iss: string | null }
+  | 'repeated'
 
 /** How long a person may take at a provider. */
 export const ATTEMPT_LIFETIME_SECONDS = 600
@@ -142,10 +147,13 @@ const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
 }
 
 /**
- * The authorization code of a redirect.
- * @throws AppError ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH; CALLBACK_INVALID where it brought none.
+ * The authorization code of a redirect. An `iss` that is not the provider's own is refused, of an error too, and a missing one is not:
+ * an Enterprise Server may be older than the parameter (RFC 9207 section 2.4).
+ * @param issuer the `iss` of the provider that was asked, compared character by character; null for one that sends none.
+ * @throws AppError ISSUER_MISMATCH, ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH; CALLBACK_INVALID where it brought none.
  */
-export function readCode({ code, error }: Exclude<CallbackParameters, 'repeated'>): string {
+export function readCode({ code, error, iss }: Exclude<CallbackParameters, 'repeated'>, issuer: string | null): string {
+  if (iss !== null && iss !== issuer) throw new AppError('ISSUER_MISMATCH')
   if (error !== null) {
     const providerCode = parseProviderCode(error)
     const cause = new ProviderFailure({ report: null, providerCode })

@@ -50,6 +50,12 @@ export async function startGithubSignIn(
   }
 }
 
+/** What GitHub calls itself in `iss`: https://github.com/login/oauth, sent since April 2026. */
+export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
+  // GITHUB_URL may be written with capitals or a default port.
+  return new URL(`${config.github.url}/login/oauth`).href
+}
+
 /**
  * The user whose authorization code this is, by GitHub's numeric id: an earlier one, or a new one.
  * @throws AppError for everything that a person may do something about.

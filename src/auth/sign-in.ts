@@ -13,7 +13,7 @@ import {
   takeAttempt,
   waitForAttempt,
 } from './attempt.ts'
-import { identifyGithubUser } from './github.ts'
+import { githubIssuer, identifyGithubUser } from './github.ts'
 import { endSession, isSessionGood, repeatSessionCookie, startSession } from './session.ts'
 import type { SessionViewer } from './viewer.ts'
 
@@ -95,7 +95,7 @@ async function signIn(
   codeVerifier: string,
 ): Promise<{ setCookie: string }> {
   try {
-    const user = await identifyGithubUser(deps, readCode(parameters), codeVerifier)
+    const user = await identifyGithubUser(deps, readCode(parameters, githubIssuer(deps)), codeVerifier)
     return await transaction(deps, async (deps) => {
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       if (browser.viewer !== null) await endSession(deps, browser.viewer.session.id, 'REPLACED')

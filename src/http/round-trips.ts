@@ -110,11 +110,11 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
 // A repeated parameter is refused: two readers of one URL may each see another one.
 function readCallback(c: Context): CallbackParameters {
   const { searchParams } = new URL(c.req.url)
-  const [state, code, error] = ['state', 'code', 'error'].map((name) => searchParams.getAll(name))
-  if (state === undefined || code === undefined || error === undefined)
-    throw new Error('Bug: three names give three lists')
-  if ([state, code, error].some((values) => values.length > 1)) return 'repeated'
-  return { state: state[0] || null, code: code[0] || null, error: error[0] || null }
+  const names = ['state', 'code', 'error', 'iss']
+  if (names.some((name) => searchParams.getAll(name).length > 1)) return 'repeated'
+  const get = (name: string) => searchParams.get(name) || null
+  // An empty issuer is one that is not the provider's.
+  return { state: get('state'), code: get('code'), error: get('error'), iss: searchParams.get('iss') }
 }
 
 function outcomeUrl(deps: Deps, returnTo: string | null, outcome: Record<string, string | null>): string {

@@ -18,16 +18,16 @@ export function addGithubOAuth(app: Hono, world: World): void {
   app.get('/login/oauth/authorize', (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))
     if ('wrong' in request) return errorPage(c, request.wrong)
-    return world.switches.githubAppSuspended ? appSuspended(request) : consentPage(c, world, request, null)
+    return world.switches.githubAppSuspended ? appSuspended(world, request) : consentPage(c, world, request, null)
   })
 
   app.post('/login/oauth/authorize', async (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))
     if ('wrong' in request) return errorPage(c, request.wrong)
-    if (world.switches.githubAppSuspended) return appSuspended(request)
+    if (world.switches.githubAppSuspended) return appSuspended(world, request)
     const form = await readParameters(c.req.raw)
     if (form.get('decision') === 'deny') {
-      return redirectBack(request, {
+      return redirectBack(world, request, {
         error: 'access_denied',
         error_description: 'The user has denied your application access.',
         error_uri: `${DOCUMENTATION}/troubleshooting-authorization-request-errors/#access-denied`,
@@ -37,7 +37,7 @@ export function addGithubOAuth(app: Hono, world: World): void {
     if (person === undefined) return consentPage(c, world, request, 'Choose who you are.')
     if (form.get('decision') !== 'approve')
       return consentPage(c, world, request, 'Choose whether to authorize the app.')
-    return redirectBack(request, { code: newCode(world, request, person) })
+    return redirectBack(world, request, { code: newCode(world, request, person) })
   })
 
   app.post('/login/oauth/access_token', async (c) => {
@@ -149,16 +149,18 @@ function answerToken(request: Request, body: Record<string, string>): Response {
   })
 }
 
-function redirectBack(request: AuthorizeRequest, answer: Record<string, string>): Response {
+// With the issuer, of errors too, as github.com since April 2026 (RFC 9207 section 2).
+function redirectBack(world: World, request: AuthorizeRequest, answer: Record<string, string>): Response {
   const target = new URL(request.redirectUri)
-  for (const [name, value] of Object.entries(answer)) target.searchParams.append(name, value)
+  const iss = `${world.url}/login/oauth`
+  for (const [name, value] of Object.entries({ ...answer, iss })) target.searchParams.append(name, value)
   if (request.state !== null) target.searchParams.append('state', request.state)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })
 }
 
 // docs.github.com, "Troubleshooting authorization request errors".
-function appSuspended(request: AuthorizeRequest): Response {
-  return redirectBack(request, {
+function appSuspended(world: World, request: AuthorizeRequest): Response {
+  return redirectBack(world, request, {
     error: 'application_suspended',
     error_description: 'Your application has been suspended. Contact support@github.com.',
     error_uri: `${DOCUMENTATION}/troubleshooting-authorization-request-errors/#application-suspended`,

@@ -40,6 +40,9 @@ export type FinishedXConnect =
   | { status: 'connected'; attempt: ConnectAttempt; isRepeated: boolean }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError; isRepeated: boolean }
 
+// X sends no `iss`: one that comes all the same is another provider's (RFC 9207 section 2.4 leaves that to the client).
+const X_ISSUER = null
+
 // Refusals are named after what they mean for a tweet; these mean something else of a profile.
 const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
   SCOPE_MISSING: 'SCOPES_MISSING',
@@ -167,7 +170,7 @@ async function link(
   parameters: Exclude<CallbackParameters, 'repeated'>,
 ): Promise<string> {
   // The code lives 30 seconds: nothing slow comes before this.
-  const issued = await exchange(deps, readCode(parameters), codeVerifier)
+  const issued = await exchange(deps, readCode(parameters, X_ISSUER), codeVerifier)
   let stored = false
   try {
     const scopes = issued.scopes ?? attempt.scopes

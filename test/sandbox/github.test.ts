@@ -102,8 +102,9 @@ describe('GitHub’s sign-in', () => {
   it('sends a refusal back with its reason and the state', async () => {
     const sandbox = await openSandbox()
     const answer = await decide(authorizeUrl(sandbox), { decision: 'deny' })
-    expect([...answer.keys()]).toEqual(['error', 'error_description', 'error_uri', 'state'])
+    expect([...answer.keys()]).toEqual(['error', 'error_description', 'error_uri', 'iss', 'state'])
     expect(answer.get('error')).toBe('access_denied')
+    expect(answer.get('iss')).toBe(`${sandbox.url}/login/oauth`)
   })
 
   it('sends the browser of a suspended app back with that in place of a code', async () => {
