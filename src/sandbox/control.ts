@@ -188,6 +188,14 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setRotationKillsAccessToken(on: boolean): void {
       world.switches.rotationKillsAccessToken = on
     },
+    /** Whether an authorization leaves the account's earlier grant alive; off at first. */
+    setKeepsEarlierGrants(on: boolean): void {
+      world.switches.keepsEarlierGrants = on
+    },
+    /** Whether revoking a token of an ended grant ends the live grant of the same account and app; off at first. */
+    setRevocationEndsAccount(on: boolean): void {
+      world.switches.revocationEndsAccount = on
+    },
     /** How long the access tokens live that are issued from now on: short, it makes rotations as dense as a test likes. */
     setAccessTokenSeconds(seconds: number): void {
       world.switches.accessTokenSeconds = seconds

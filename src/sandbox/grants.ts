@@ -7,7 +7,9 @@ import type { World } from './world.ts'
  * X's grants (fact sheet, section 1). The rules hidden here:
  * one live grant per account and app, a new authorization ends the one before; refresh tokens work once; what a replayed
  * one does is a switch. An access token outlives the rotation that follows it until its own two hours are over: X does not
- * document that it dies, and clients are known to go on with it (`rotationKillsAccessToken` is the stricter reading).
+ * document that it dies, and clients are known to go on with it (`rotationKillsAccessToken` is the stricter reading). Nor does X
+ * document what revoking a token of an ended grant does (`revocationEndsAccount` is the stricter reading: it ends the live grant of
+ * that account and app).
  */
 export const ACCESS_TOKEN_SECONDS = 7200
 const REFRESH_TOKEN_SECONDS = 183 * 24 * 60 * 60
@@ -26,7 +28,7 @@ export function createGrantIndex(state: State): GrantIndex {
 
 /** Turns a spent code into a grant, and ends the account's earlier one. */
 export function startGrant(world: World, code: AuthorizationCode): Grant {
-  for (const earlier of liveGrants(world)) {
+  for (const earlier of world.switches.keepsEarlierGrants ? [] : liveGrants(world)) {
     if (earlier.accountId === code.accountId && earlier.clientId === code.clientId) endGrant(earlier, 'superseded')
   }
   const grant: Grant = {
@@ -75,7 +77,11 @@ export function findGrantByAccessToken(world: World, accessToken: string): Grant
 /** RFC 7009: either token of the pair ends the whole grant; unknown tokens are ignored. A spent refresh token still names its grant. */
 export function revokeToken(world: World, token: string, clientId: string): void {
   const grant = world.grants.byAccessToken.get(token) ?? world.grants.byRefreshToken.get(token)
-  if (grant !== undefined && grant.clientId === clientId && grant.ended === null) endGrant(grant, 'revoked-by-app')
+  if (grant === undefined || grant.clientId !== clientId) return
+  const named = world.switches.revocationEndsAccount
+    ? liveGrants(world).filter((live) => live.accountId === grant.accountId && live.clientId === clientId)
+    : [grant]
+  for (const live of named) if (live.ended === null) endGrant(live, 'revoked-by-app')
 }
 
 /** What the connected-apps page does. */

@@ -28,6 +28,10 @@ export type World = {
     replay: ReplayMode
     /** Whether a rotation also kills the access token before it; X's documents do not say, see `grants.ts`. */
     rotationKillsAccessToken: boolean
+    /** Whether an authorization leaves the account's earlier grant alive, against X's rule of one for each account and app. */
+    keepsEarlierGrants: boolean
+    /** Whether revoking a token of an ended grant ends the account's live one; X's documents do not say, see `grants.ts`. */
+    revocationEndsAccount: boolean
     /** How long the access tokens live that are issued from now on. */
     accessTokenSeconds: number
     /** Whether the same text is refused a second time. */
@@ -59,6 +63,8 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
     switches: {
       replay,
       rotationKillsAccessToken: false,
+      keepsEarlierGrants: false,
+      revocationEndsAccount: false,
       accessTokenSeconds: ACCESS_TOKEN_SECONDS,
       refusesDuplicates: true,
       vocabulary: 'tweet',

@@ -1,7 +1,7 @@
 // One rotation of a single-use refresh token, across any number of processes: claim, guard, send once, commit.
 // A refresh token is spent by being sent, and an answer that is lost takes the grant with it. So: one holder at a time by a lease
 // with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
-import { and, eq } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { refreshTokens, type TokenAnswer } from '../auth/oauth.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
@@ -9,6 +9,7 @@ import { AppError } from '../errors.ts'
 import { HeldBackError } from '../outbound.ts'
 import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
 import { xApp } from './api.ts'
+import { takeNewestOrphan } from './late-pairs.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
 import { requestRevocation } from './revocation.ts'
@@ -179,11 +180,8 @@ async function keepLatePair(deps: Deps, claim: Claim, pair: SealedPair, refreshT
 
 async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
   return transaction(deps, async (deps) => {
-    const [orphan] = await deps.db
-      .delete(rotationOrphans)
-      .where(and(eq(rotationOrphans.accountId, claim.accountId), eq(rotationOrphans.fromVersion, claim.version)))
-      .returning()
-    if (orphan === undefined) return false
+    const orphan = await takeNewestOrphan(deps, claim.accountId, claim.version)
+    if (orphan === null) return false
     const [adopted] = await deps.db
       .update(oauthTokens)
       .set({
@@ -191,6 +189,8 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
         refreshTokenSealed: orphan.refreshTokenSealed,
         accessExpiresAt: orphan.accessExpiresAt,
         ...settled(deps, claim),
+        // X may have ended it since it was issued. A refusal speaks of this account alone, and the refresh token tells more.
+        accessUnproven: false,
         lastEvent: 'RECOVERED',
         refreshIssuedAt: orphan.createdAt,
       })

@@ -5,7 +5,7 @@ import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { markNeedsReauth } from './accounts.ts'
 import type { XAnswer } from './api.ts'
-import { takeUpLatePairs } from './late-pairs.ts'
+import { sweepOrphans, takeUpLatePairs } from './late-pairs.ts'
 import { findBlock, isWordOfX, rememberAnswer, type XEndpoint } from './limits.ts'
 import { refusal } from './refusals.ts'
 import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-tokens.ts'
@@ -114,6 +114,7 @@ export async function refreshIdle(deps: Deps): Promise<void> {
  */
 export async function recoverLatePairs(deps: Deps): Promise<void> {
   await takeUpLatePairs(deps)
+  await sweepOrphans(deps)
   const late = await deps.db
     .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
     .from(oauthTokens)
