@@ -21,7 +21,7 @@ export type Jobs = {
   enqueue(deps: Pick<Deps, 'db'>, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
 }
 
-export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook'
+export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
 /** What a job is about. Those of one group share a part of the workers, so that others are not kept waiting behind them. */
 export type JobData = { id: string; group?: string }
 
@@ -56,7 +56,10 @@ export type Deps = {
   jobs: Jobs
   /** The way to addresses that users choose. */
   targets: Targets
-  /** Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. */
+  /**
+   * Rotations under way in this process, by account id: their callers share one, and shutting down waits for all. Also the writes of pairs
+   * from a code exchange that the database has not taken yet, by attempt id.
+   */
   rotations: Map<string, Promise<RotationOutcome>>
   /** False while the process is ending, when a new pair might not be written any more. */
   mayRefresh(): boolean

@@ -208,7 +208,11 @@ export const errorCodes = {
 
   // Tweets.
   TEXT_EMPTY: { retry: 'never', sentence: 'A tweet needs text.' },
-  TEXT_TOO_LONG: { retry: 'never', sentence: 'The text is longer than X allows. Shorten it.' },
+  TEXT_TOO_LONG: {
+    retry: 'never',
+    sentence:
+      'The text is longer than X allowed this account when it was last connected. Shorten it; or, if its subscription has changed since, connect it again with startXConnect(input: {reconnectAccountId}).',
+  },
   TEXT_INVALID_CHARACTERS: {
     retry: 'never',
     sentence: 'The text holds characters that X does not accept (U+FFFE, U+FEFF, U+FFFF, lone surrogates).',
@@ -360,6 +364,12 @@ export function explainListenError(error: unknown, port: number, remedy: string,
   )
 }
 
+// A sentence that points to `retryAt` needs one.
+function sentenceOf(code: ErrorCode, retryAt: Date | null): string {
+  const { sentence } = errorCodes[code]
+  return retryAt === null ? sentence.replace('Try again at retryAt.', 'Try again in a few minutes.') : sentence
+}
+
 /** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */
 export class AppError extends Error {
   readonly code: ErrorCode
@@ -374,7 +384,7 @@ export class AppError extends Error {
     options: { detail?: string; field?: string[]; retryAt?: Date | null; cause?: unknown } = {},
   ) {
     super(
-      options.detail ?? errorCodes[code].sentence,
+      options.detail ?? sentenceOf(code, options.retryAt ?? null),
       options.cause === undefined ? undefined : { cause: options.cause },
     )
     this.name = 'AppError'

@@ -18,6 +18,9 @@ import { settleTweet } from './tweet-reconciliation.ts'
 import { sweepWebhookDeliveries } from './webhooks/deliveries.ts'
 import { deliverWebhook } from './webhooks/delivery.ts'
 import { fanOutEvents } from './webhooks/fan-out.ts'
+import { endAbandonedAttempts } from './x/connect.ts'
+import { resumeConnection } from './x/connect-outcome.ts'
+import { checkConnection } from './x/connection-check.ts'
 import { REVOCATION_WORTH_SECONDS, revokeGrant } from './x/revocation.ts'
 import { recoverLatePairs, refreshIdle } from './x/tokens.ts'
 
@@ -58,6 +61,10 @@ const queues: Record<JobName, Queue> = {
     workers: { localConcurrency: 4 },
     work: revokeGrant,
   },
+  // The sweep queues it again for an attempt that still waits, which says itself when it is due.
+  'finish-connect': { queue: { retryLimit: 2 }, workers: { localConcurrency: 4 }, work: resumeConnection },
+  // A day, with the pauses between: after that the next use of the account tells.
+  'check-connection': { queue: { retryLimit: 30 }, workers: { localConcurrency: 2 }, work: checkConnection },
   'settle-tweet': { queue: {}, workers: { localConcurrency: 4 }, work: settleTweet },
   'deliver-webhook': {
     // Tried again for what breaks on our side: that a receiver does not answer is no failure of the job.
@@ -150,6 +157,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
 
 const sweeps = [
   sweepTweets,
+  endAbandonedAttempts,
   sweepAttempts,
   sweepSessions,
   sweepRateLimits,

@@ -1,9 +1,16 @@
 // What waits for a job gets one where there is none: after a database was copied without its queue, after the queue gave a job up, or
 // when an account that was disconnected is back.
-import { and, eq, gt, lt, ne, not, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { queryRows } from './db/client.ts'
-import { connectedAccounts, grantRevocations, tweets, webhookDeliveries, webhookEndpoints } from './db/tables.ts'
+import {
+  connectAttempts,
+  connectedAccounts,
+  grantRevocations,
+  tweets,
+  webhookDeliveries,
+  webhookEndpoints,
+} from './db/tables.ts'
 import { type Deps, type JobName, sqlIn, transaction } from './deps.ts'
 import { MAX_READS } from './tweet-reconciliation.ts'
 import { enqueueDelivery } from './webhooks/fan-out.ts'
@@ -25,7 +32,12 @@ async function replaceBatch(deps: Deps): Promise<number> {
     sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
   )
   if (lock?.mine !== true) return 0
-  const found = [await replaceRevocations(deps), await replaceSettlements(deps), await replaceDeliveries(deps)]
+  const found = [
+    await replaceRevocations(deps),
+    await replaceConnects(deps),
+    await replaceSettlements(deps),
+    await replaceDeliveries(deps),
+  ]
   return Math.max(...found)
 }
 
@@ -42,6 +54,23 @@ async function replaceRevocations(deps: Deps): Promise<number> {
     .limit(BATCH)
   for (const { id } of lost) await deps.jobs.enqueue(deps, 'revoke-grant', { id })
   return lost.length
+}
+
+// Not a loss alone: an attempt that waits for X has no job until it is due.
+async function replaceConnects(deps: Deps): Promise<number> {
+  const due = await deps.db
+    .select({ id: connectAttempts.id })
+    .from(connectAttempts)
+    .where(
+      and(
+        isNotNull(connectAttempts.tokensSealed),
+        lte(connectAttempts.nextTryAt, deps.clock.sqlNow()),
+        not(hasJob('finish-connect', connectAttempts.id)),
+      ),
+    )
+    .limit(BATCH)
+  for (const { id } of due) await deps.jobs.enqueue(deps, 'finish-connect', { id })
+  return due.length
 }
 
 async function replaceSettlements(deps: Deps): Promise<number> {

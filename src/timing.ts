@@ -26,6 +26,8 @@ export type Timing = {
   keepRefused: number
   /** How long a caller waits for somebody else's rotation. */
   waitForRotation: number
+  /** How long a call that X failed in passing is repeated while a person waits in a browser. */
+  personPatience: number
   /** One outgoing call, from start to the last byte of the answer. */
   callDeadline: number
   /** How long a tweet's sender has for everything; afterwards the row belongs to the sweeper. */
@@ -59,6 +61,7 @@ export const productionTiming: Timing = Object.freeze({
   maxTokenLife: 86_400,
   keepRefused: 900,
   waitForRotation: 8,
+  personPatience: 6,
   callDeadline: 10,
   tweetClaim: 60,
   settleAfter: 15,

@@ -321,7 +321,8 @@ function refuseText(text: string, maxWeightedLength: number): void {
   }
   throw new AppError('TEXT_TOO_LONG', {
     field,
-    detail: `The text counts ${problem.weightedLength} of at most ${problem.maxWeightedLength}. Shorten it.`,
+    // X bills for the profile, which is asked for at each connection and not at each tweet.
+    detail: `The text counts ${problem.weightedLength} of at most ${problem.maxWeightedLength}, as X said when the account was last connected. Shorten it; or, if its subscription has changed since, connect it again with startXConnect(input: {reconnectAccountId}).`,
   })
 }
 

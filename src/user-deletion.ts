@@ -4,6 +4,7 @@ import { users } from './db/tables.ts'
 import { type Deps, isUserGone, transaction } from './deps.ts'
 import { AppError } from './errors.ts'
 import { disconnectAccount, listConnectedAccounts } from './x/accounts.ts'
+import { revokeKeptTokens } from './x/refused-connection.ts'
 
 /**
  * Deletes a user with every row of theirs. Their accounts are unlinked first, each as by `disconnectAccount`: only the grants that are
@@ -34,6 +35,7 @@ function deleteUnlinked(deps: Deps, userId: string): Promise<boolean> {
     // Waits for a link that is being stored. One that comes later finds nobody to belong to.
     await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
     if ((await listLinked(deps, userId)).length > 0) return false
+    await revokeKeptTokens(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })

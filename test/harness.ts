@@ -41,7 +41,7 @@ export type World = {
 }
 
 /** For stories in which somebody never answers: nobody waits for him for long. */
-export const impatient: Partial<Timing> = { callDeadline: 2, waitForRotation: 8, waitForTweet: 15 }
+export const impatient: Partial<Timing> = { personPatience: 0.5, callDeadline: 2, waitForRotation: 8, waitForTweet: 15 }
 
 // All others wait longer than any machine takes, so that what they see does not depend on how fast it is.
 const patient: Timing = {

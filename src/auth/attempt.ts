@@ -28,7 +28,7 @@ const SIGN_IN_KEPT_SECONDS = 3_600
 export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + SIGN_IN_KEPT_SECONDS
 const WAIT_POLL_MILLISECONDS = 200
 // Longer than any callback takes, which waits for some calls to a provider, and for a database that is away.
-const ABANDONED_SECONDS = 900
+export const ABANDONED_SECONDS = 900
 
 type NewAttempt = Pick<
   typeof connectAttempts.$inferInsert,
@@ -172,15 +172,17 @@ export async function abandonAttempt(deps: Deps, attemptId: string, errorCode: E
     .where(and(eq(connectAttempts.id, attemptId), isNull(connectAttempts.takenAt)))
 }
 
+/** How an attempt ended. `errorDetail` replaces the code's own sentence, where that does not say it all. */
+export type AttemptOutcome =
+  | { status: 'SUCCEEDED'; accountId: string | null }
+  | { status: 'FAILED'; errorCode: ErrorCode; errorDetail?: string | null; retryAt?: Date | null }
+
 /** Writes down how an attempt that was taken has ended, for whoever asks. */
-export async function finishAttempt(
-  deps: Deps,
-  attemptId: string,
-  outcome: { status: 'SUCCEEDED'; accountId: string | null } | { status: 'FAILED'; errorCode: ErrorCode },
-): Promise<void> {
+export async function finishAttempt(deps: Deps, attemptId: string, outcome: AttemptOutcome): Promise<void> {
   await deps.db
     .update(connectAttempts)
-    .set({ ...outcome, finishedAt: deps.clock.sqlNow() })
+    // What an attempt waited for is no news once it has succeeded.
+    .set({ errorCode: null, errorDetail: null, retryAt: null, ...outcome, finishedAt: deps.clock.sqlNow() })
     .where(eq(connectAttempts.id, attemptId))
 }
 
@@ -195,15 +197,22 @@ export async function noteSignIn(
 
 /** Deletes attempts that nobody will ask for any more. */
 export async function sweepAttempts(deps: Deps): Promise<void> {
-  const endedBefore = (seconds: number) => lt(connectAttempts.expiresAt, sqlIn(deps.clock, -seconds))
-  await deps.db
-    .delete(connectAttempts)
-    .where(
+  const endedBefore = (seconds: number) => {
+    const moment = sqlIn(deps.clock, -seconds)
+    // One that waited for X has ended long after its ten minutes.
+    const finished = or(isNull(connectAttempts.finishedAt), lt(connectAttempts.finishedAt, moment))
+    return and(lt(connectAttempts.expiresAt, moment), finished)
+  }
+  await deps.db.delete(connectAttempts).where(
+    and(
+      // One that waits for X.
+      isNull(connectAttempts.tokensSealed),
       or(
         endedBefore(LINK_KEPT_SECONDS),
         and(eq(connectAttempts.kind, 'GITHUB_SIGN_IN'), endedBefore(SIGN_IN_KEPT_SECONDS)),
       ),
-    )
+    ),
+  )
 }
 
 function verifierPlace(attemptId: string, userId: string): SealedPlace {

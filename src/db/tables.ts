@@ -32,7 +32,7 @@ export function loginKey(login: SQLWrapper): SQL<string> {
 }
 
 export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
-export const attemptStatuses = ['PENDING', 'SUCCEEDED', 'FAILED'] as const
+export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as const
 export const accountStatuses = ['ACTIVE', 'LIMITED', 'NEEDS_REAUTH', 'DISCONNECTED'] as const
 export const accountStatusReasons = [
   'SCOPES_NOT_GRANTED',
@@ -52,7 +52,7 @@ export const tokenEvents = [
   'ANSWER_LOST',
   'REFUSED',
 ] as const
-export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE'] as const
+export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE', 'READ_PROFILE'] as const
 /** Error codes that a provider's response holds against this deployment. */
 export const providerProblemCodes = [
   'GITHUB_CREDENTIALS_REJECTED',
@@ -183,6 +183,20 @@ export const connectAttempts = pgTable(
     reconnectAccountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
     status: text({ enum: attemptStatuses }).notNull().default('PENDING'),
     errorCode: text(),
+    /** What the person is told in place of the code's own sentence, such as the names of the accounts involved. */
+    errorDetail: text(),
+    /** When X takes another try, where it said so. */
+    retryAt: moment(),
+    /** X_CONNECT: X's id of the account that was approved, once X has told it for an attempt that failed. */
+    providerAccountId: text(),
+    /** The pair that X issued, sealed, from the code exchange until it is known whose account it is; null before and after. */
+    tokensSealed: text(),
+    /** When the access token of that pair ends. */
+    accessExpiresAt: moment(),
+    /** X is not asked about that pair before this moment. Moved forward by each try, before it begins. */
+    nextTryAt: moment(),
+    /** How often X was asked whose account it is, and gave no usable response. */
+    tries: integer().notNull().default(0),
     accountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
     createdAt: moment().notNull(),
     expiresAt: moment().notNull(),
@@ -191,8 +205,14 @@ export const connectAttempts = pgTable(
   },
   (table) => [
     index().on(table.expiresAt),
+    index('connect_attempts_kept').on(table.nextTryAt).where(sql`${table.tokensSealed} is not null`),
+    index().on(table.providerAccountId),
     check('connect_attempts_kind', oneOf(table.kind, attemptKinds)),
     check('connect_attempts_status', oneOf(table.status, attemptStatuses)),
+    check(
+      'connect_attempts_kept_tokens',
+      sql`(${table.tokensSealed} is null) = (${table.nextTryAt} is null) and (${table.tokensSealed} is not null or ${table.status} <> 'WAITING')`,
+    ),
     check(
       'connect_attempts_bound',
       sql`(${table.kind} = 'X_CONNECT' and ${table.userId} is not null and ${table.sessionId} is not null) or (${table.kind} = 'GITHUB_SIGN_IN' and ${table.browserHash} is not null)`,
@@ -349,9 +369,11 @@ export const rotationOrphans = pgTable(
 /** A grant that is to be revoked at X. Written in the transaction that stops using it; deleted when X has confirmed. */
 export const grantRevocations = pgTable('grant_revocations', {
   id: id(),
-  /** Associated data of the sealed token, and nothing else: the account may be gone. */
+  /** Associated data of the sealed token: the account may be gone, or the id that of an attempt that was refused. */
   accountId: uuid().notNull(),
   userId: uuid().notNull(),
+  /** X's id of the account whose grant it is; null where X never told it. */
+  providerAccountId: text(),
   tokenSealed: text().notNull(),
   tokenTypeHint: text({ enum: ['refresh_token', 'access_token'] }).notNull(),
   createdAt: moment().notNull(),

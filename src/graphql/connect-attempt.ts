@@ -1,6 +1,6 @@
 import { type ConnectAttempt, isExpired } from '../auth/attempt.ts'
-import { AppError, isErrorCode } from '../errors.ts'
 import { findConnectAttempt, startXConnect } from '../x/connect.ts'
+import { recordedError } from '../x/connect-outcome.ts'
 import { builder } from './builder.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { getSession, getUser } from './context.ts'
@@ -10,6 +10,10 @@ const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   description: 'How far an attempt has come.',
   values: {
     PENDING: { description: 'The user has not come back from X yet, or has, and the link is being made.' },
+    WAITING: {
+      description:
+        'The user has approved, and X cannot say just now whose account it is: see `error`. The gateway asks again by itself; the user need not come back.',
+    },
     SUCCEEDED: { description: 'The account is linked: see `account`.' },
     FAILED: { description: 'Nothing was linked: see `error`.' },
     EXPIRED: { description: 'The user did not come back within ten minutes.' },
@@ -28,9 +32,11 @@ const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').im
     error: t.field({
       type: UserErrorRef,
       nullable: true,
-      description: 'Why it failed; null unless FAILED.',
-      resolve: ({ errorCode }) =>
-        errorCode === null ? null : toUserError(new AppError(isErrorCode(errorCode) ? errorCode : 'INTERNAL')),
+      description: 'Why it failed, or while WAITING what it waits for, with `retryAt`; null otherwise.',
+      resolve: (attempt) => {
+        const error = recordedError(attempt)
+        return error === null ? null : toUserError(error)
+      },
     }),
     account: t.field({
       type: ConnectedAccountRef,
@@ -56,7 +62,7 @@ const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').im
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it ended; null while PENDING.',
+      description: 'When it ended; null while PENDING or WAITING.',
     }),
   }),
 })
@@ -77,7 +83,7 @@ const StartXConnectInput = builder.inputType('StartXConnectInput', {
   fields: (t) => ({
     returnTo: t.string({
       description:
-        'Where to send the user afterwards: a path here, or a URL of an origin that the operator listed. It gets the parameters xConnect=connected|failed, code and attempt. Default: the console.',
+        'Where to send the user afterwards: a path here, or a URL of an origin that the operator listed. It gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console.',
     }),
     scopes: t.stringList({
       description:

@@ -121,7 +121,8 @@ export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('Connecte
       resolve: ({ status }) => (status === 'NEEDS_REAUTH' ? 'RECONNECT' : status === 'LIMITED' ? 'GRANT_SCOPES' : null),
     }),
     maxTweetLength: t.int({
-      description: "How long a tweet of this account may be, in X's weighted count: 280, or 25000 with X Premium.",
+      description:
+        "How long a tweet of this account may be, in X's weighted count: 280, or 25000 with X Premium, as X said when the account was last connected. Connect it again after a change of its subscription.",
       resolve: maxTweetLength,
     }),
     connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When the account was linked, last time.' }),

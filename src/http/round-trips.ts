@@ -98,10 +98,11 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
       return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
     }
     const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
-    if (finished.status === 'connected' && !finished.isRepeated) await forgetProviderProblems(deps, 'X')
-    if (finished.status === 'failed' && !finished.isRepeated)
-      await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
-    const code = finished.status === 'failed' ? finished.error.code : null
+    if (!finished.isRepeated) {
+      if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
+      else await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
+    }
+    const code = finished.status === 'connected' ? null : finished.error.code
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }
     return c.redirect(outcomeUrl(deps, finished.attempt?.returnTo ?? null, outcome), 303)
   })

@@ -1,4 +1,4 @@
-import { and, desc, eq, exists, inArray, ne } from 'drizzle-orm'
+import { and, desc, eq, exists, inArray, isNotNull, ne, sql } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
@@ -132,6 +132,28 @@ export async function markNeedsReauth(
     await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
     deps.log?.warn({ accountId, reason }, 'An account needs its user: it has to be linked again')
   })
+}
+
+/**
+ * Says of a connected account that X has ended its pair by a later approval, as `markNeedsReauth` does. The pair is then tried once more by
+ * the sweep: X's rule is documented, and its word decides. Call it in a transaction that has locked the account.
+ */
+export async function markSuperseded(
+  deps: Deps,
+  { id, version, grantId }: { id: string; version: number; grantId: string },
+): Promise<void> {
+  await markNeedsReauth(deps, id, { version, grantId }, 'GRANT_REVOKED')
+  await deps.db
+    .update(oauthTokens)
+    .set({ state: 'UNCERTAIN', cause: sql`coalesce(${oauthTokens.cause}, 'SUPERSEDED')`, nextTryAt: null })
+    .where(
+      and(
+        eq(oauthTokens.accountId, id),
+        eq(oauthTokens.grantId, grantId),
+        eq(oauthTokens.state, 'ACTIVE'),
+        isNotNull(oauthTokens.refreshTokenSealed),
+      ),
+    )
 }
 
 type HeldAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>

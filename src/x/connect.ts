@@ -1,7 +1,8 @@
 // Linking an X account. The trap to close: an attacker starts an attempt and has the victim finish it, or finishes with the victim's
 // code. So an attempt belongs to one user in one session, and the callback must come from that very session.
-import { and, eq } from 'drizzle-orm'
+import { and, eq, isNull, lt } from 'drizzle-orm'
 import {
+  ABANDONED_SECONDS,
   abandonAttempt,
   type CallbackParameters,
   type ConnectAttempt,
@@ -15,16 +16,18 @@ import {
 import { createAuthorizationUrl, describeRefusal, exchangeCode } from '../auth/oauth.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
-import { type Deps, isRowId, transaction } from '../deps.ts'
-import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
+import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import { spendPoints } from '../rate-limit.ts'
 import { readReturnTo } from '../return-to.ts'
-import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
-import { fetchMe, type XProfile, xApp } from './api.ts'
-import { storeLink } from './link.ts'
-import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
-import { requestRevocation } from './revocation.ts'
-import { canReadProfile, readScopes } from './scopes.ts'
+import { findConnectedAccount } from './accounts.ts'
+import { xApp } from './api.ts'
+import { type ConnectOutcome, recordedError, settleConnection } from './connect-outcome.ts'
+import { keepTokens, type TakenAttempt } from './kept-tokens.ts'
+import { findAppBlock } from './limits.ts'
+import { readRetryAt } from './rate-limits.ts'
+import { checkSuspects, revokeKept } from './refused-connection.ts'
+import { readScopes } from './scopes.ts'
 import { type IssuedTokens, isRedirectRefused, judgeRefusal, readIssuedTokens } from './token-answer.ts'
 
 /** What a caller may ask of a new link; all of it optional. */
@@ -38,20 +41,17 @@ export type StartXConnectInput = {
 /** How a round trip ended; `isRepeated` marks the outcome of an earlier callback. A null attempt is one that does not belong to this browser: nothing of it is told. */
 export type FinishedXConnect =
   | { status: 'connected'; attempt: ConnectAttempt; isRepeated: boolean }
+  /** X cannot say yet whose account it is: a job asks again, and the attempt tells how it ends. */
+  | { status: 'waiting'; attempt: ConnectAttempt; error: AppError; isRepeated: boolean }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError; isRepeated: boolean }
 
 // X sends no `iss`: one that comes all the same is another provider's (RFC 9207 section 2.4 leaves that to the client).
 const X_ISSUER = null
 
-// Refusals are named after what they mean for a tweet; these mean something else of a profile.
-const PROFILE_REFUSALS: Partial<Record<ErrorCode, ErrorCode>> = {
-  SCOPE_MISSING: 'SCOPES_MISSING',
-  TWEET_REFUSED: 'X_UNAVAILABLE',
-}
-
 /**
  * Starts linking an X account to the viewer.
- * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED
+ * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED; X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and
+ * RATE_LIMITED, with `retryAt`, while X is known to tell no account of this app.
  */
 export async function startXConnect(
   deps: Deps,
@@ -68,6 +68,9 @@ export async function startXConnect(
     throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'reconnectAccountId'] })
   }
   const expectedUsername = readUsername(input.expectedUsername)
+  // X would take the person through its consent, and then not say whose account it is.
+  const block = await findAppBlock(deps, 'READ_PROFILE')
+  if (block !== null) throw new AppError(block.code, { retryAt: block.retryAt })
   await spendPoints(deps, 'link', viewer.user.id, 1)
   const { attempt, state, codeVerifier } = await startAttempt(deps, {
     kind: 'X_CONNECT',
@@ -112,7 +115,6 @@ export async function finishXConnect(
   parameters: CallbackParameters,
 ): Promise<FinishedXConnect> {
   let attempt: ConnectAttempt | null = null
-  let taken = false
   let isRepeated = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
@@ -130,22 +132,10 @@ export async function finishXConnect(
     isRepeated = takenNow === null
     if (takenNow === null) return await repeatOutcome(deps, found)
     const { codeVerifier, takenAt } = takenNow
-    taken = true
-    const accountId = await link(deps, { ...found, takenAt }, viewer.user.id, codeVerifier, parameters)
-    // It is linked by now: an attempt that says otherwise would have the person link it again for nothing.
-    await persistently(
-      deps,
-      'write down that an account was linked',
-      () => finishAttempt(deps, found.id, { status: 'SUCCEEDED', accountId }),
-      PERSON_WAITS_SECONDS,
-    )
-    return { status: 'connected', attempt: found, isRepeated: false }
+    const outcome = await complete(deps, { ...found, userId: viewer.user.id, takenAt }, codeVerifier, parameters)
+    return { ...outcome, attempt: found, isRepeated: false }
   } catch (error) {
-    const isOutcome = error instanceof AppError
-    // A callback that came too late, or beside the one that took the attempt, has no say in how that ends.
-    if (attempt !== null && taken)
-      await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode: isOutcome ? error.code : 'INTERNAL' })
-    if (!isOutcome) throw error
+    if (!(error instanceof AppError)) throw error
     return { status: 'failed', attempt, error, isRepeated }
   }
 }
@@ -157,91 +147,84 @@ const ENDED_BY_OTHERS: readonly string[] = ['SESSION_MISSING', 'SESSION_MISMATCH
 async function repeatOutcome(deps: Deps, found: ConnectAttempt): Promise<FinishedXConnect> {
   const attempt = await waitForAttempt(deps, found.id)
   if (attempt.status === 'SUCCEEDED') return { status: 'connected', attempt, isRepeated: true }
-  const code = attempt.errorCode ?? ''
-  if (attempt.status === 'PENDING' || ENDED_BY_OTHERS.includes(code)) throw new AppError('ATTEMPT_ALREADY_USED')
-  throw new AppError(isErrorCode(code) ? code : 'INTERNAL')
+  if (attempt.status === 'PENDING' || ENDED_BY_OTHERS.includes(attempt.errorCode ?? ''))
+    throw new AppError('ATTEMPT_ALREADY_USED')
+  const error = recordedError(attempt) ?? new AppError('INTERNAL')
+  return { status: attempt.status === 'WAITING' ? 'waiting' : 'failed', attempt, error, isRepeated: true }
 }
 
-async function link(
+/** Ends attempts that were taken by a process that died before it had kept the tokens, or before X had issued any. */
+export async function endAbandonedAttempts(deps: Deps): Promise<void> {
+  const abandoned = and(
+    eq(connectAttempts.kind, 'X_CONNECT'),
+    eq(connectAttempts.status, 'PENDING'),
+    isNull(connectAttempts.tokensSealed),
+    lt(connectAttempts.takenAt, sqlIn(deps.clock, -ABANDONED_SECONDS)),
+  )
+  await transaction(deps, async (deps) => {
+    const ended = await deps.db
+      .update(connectAttempts)
+      .set({ status: 'FAILED', errorCode: 'X_UNAVAILABLE', finishedAt: deps.clock.sqlNow() })
+      .where(abandoned)
+      .returning()
+    for (const { userId, reconnectAccountId } of ended)
+      if (userId !== null) await checkSuspects(deps, { userId, reconnectAccountId })
+  })
+}
+
+async function complete(
   deps: Deps,
-  attempt: ConnectAttempt & { takenAt: Date },
-  userId: string,
+  attempt: TakenAttempt,
   codeVerifier: string,
   parameters: Exclude<CallbackParameters, 'repeated'>,
-): Promise<string> {
+): Promise<ConnectOutcome> {
   // The code lives 30 seconds: nothing slow comes before this.
-  const issued = await exchange(deps, readCode(parameters, X_ISSUER), codeVerifier)
-  let stored = false
-  try {
-    const scopes = issued.scopes ?? attempt.scopes
-    if (issued.accessToken === null) throw new AppError('X_UNAVAILABLE')
-    if (!canReadProfile(scopes)) throw new AppError('SCOPES_MISSING')
-    const profile = await getProfile(deps, issued.accessToken)
-    const mismatch = await findMismatch(deps, attempt, userId, profile)
-    // X has killed the earlier pair of this account by now. Where that pair is the user's own link, the fresh one keeps it alive.
-    if (mismatch !== null && !(await isOwnLink(deps, userId, profile))) throw mismatch
-    const fresh = { ...issued, accessToken: issued.accessToken, askedAt: attempt.takenAt }
-    const accountId = await storeLink(deps, userId, profile, scopes, fresh)
-    stored = true
-    if (mismatch !== null) throw mismatch
-    return accountId
-  } catch (error) {
-    if (!stored) await discard(deps, attempt, userId, issued)
-    throw error
-  }
-}
-
-async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<IssuedTokens> {
-  const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
-  if (answer.kind !== 'issued') {
-    const cause = describeRefusal(answer)
-    if (judgeRefusal(answer) === 'APP_REJECTED') throw new AppError('X_CREDENTIALS_REJECTED', { cause })
-    if (isRedirectRefused(answer)) throw new AppError('X_REDIRECT_MISMATCH', { cause })
-    if (answer.kind === 'refused' && answer.status === 400) throw new AppError('CODE_REJECTED', { cause })
-    throw new AppError('X_UNAVAILABLE', { cause })
-  }
-  const issued = readIssuedTokens(answer.body, deps.timing)
-  if (issued === null) throw new AppError('X_UNAVAILABLE')
-  return issued
-}
-
-async function getProfile(deps: Deps, accessToken: string): Promise<XProfile> {
-  const answer = await fetchMe(deps, accessToken)
-  if (answer.kind === 'done') return answer.value
-  if (answer.kind === 'refused')
-    throw new AppError(PROFILE_REFUSALS[answer.code] ?? answer.code, { retryAt: answer.retryAt })
-  throw new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unknown' ? answer.cause : undefined })
-}
-
-async function findMismatch(
-  deps: Deps,
-  attempt: ConnectAttempt,
-  userId: string,
-  profile: XProfile,
-): Promise<AppError | null> {
-  const wanted = attempt.expectedUsername
-  if (wanted !== null && wanted.toLowerCase() !== profile.username.toLowerCase()) {
-    return new AppError('WRONG_ACCOUNT', {
-      detail: `X is signed in as @${profile.username}, not as @${wanted}. Switch accounts at x.com, then start again.`,
+  const exchanged = await exchange(deps, codeVerifier, parameters)
+  if ('error' in exchanged) {
+    const { error, isMaybeGranted } = exchanged
+    await transaction(deps, async (deps) => {
+      // A response that was lost may have brought a new pair, and ended the account's earlier one.
+      if (isMaybeGranted) await checkSuspects(deps, attempt)
+      const { code: errorCode, retryAt } = error
+      await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode, retryAt })
     })
+    return { status: 'failed', error }
   }
-  if (attempt.reconnectAccountId === null) return null
-  const account = await findConnectedAccount(deps, userId, attempt.reconnectAccountId)
-  return account?.providerAccountId === profile.providerAccountId ? null : new AppError('WRONG_ACCOUNT')
+  const kept = await keepTokens(deps, attempt, exchanged)
+  if (kept !== null) return settleConnection(deps, kept, true)
+  // The user was deleted meanwhile: the grant is given back as theirs were.
+  const tokens = { ...exchanged, scopes: [] }
+  await transaction(deps, (deps) => revokeKept(deps, { attempt, tokens }, null))
+  return { status: 'failed', error: new AppError('SESSION_MISSING') }
 }
 
-async function isOwnLink(deps: Deps, userId: string, profile: XProfile): Promise<boolean> {
-  const accounts = await listConnectedAccounts(deps, userId, { includeDisconnected: false })
-  return accounts.some((account) => account.providerAccountId === profile.providerAccountId)
-}
-
-// The attempt stands for an account that does not exist.
-async function discard(deps: Deps, attempt: ConnectAttempt, userId: string, issued: IssuedTokens): Promise<void> {
-  const owner = { accountId: attempt.id, userId }
-  await transaction(deps, async (deps) => {
-    if (issued.refreshToken !== null) await requestRevocation(deps, owner, issued.refreshToken, 'refresh_token')
-    else if (issued.accessToken !== null) await requestRevocation(deps, owner, issued.accessToken, 'access_token')
+async function exchange(
+  deps: Deps,
+  codeVerifier: string,
+  parameters: Exclude<CallbackParameters, 'repeated'>,
+): Promise<IssuedTokens | { error: AppError; isMaybeGranted: boolean }> {
+  let code: string
+  try {
+    code = readCode(parameters, X_ISSUER)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return { error, isMaybeGranted: false }
+  }
+  const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
+  if (answer.kind === 'issued') {
+    const issued = readIssuedTokens(answer.body, deps.timing)
+    return issued ?? { error: new AppError('X_UNAVAILABLE'), isMaybeGranted: true }
+  }
+  const meaning = judgeRefusal(answer)
+  const cause = describeRefusal(answer)
+  const refuse = (code: ErrorCode, retryAt: Date | null = null) => ({
+    error: new AppError(code, { retryAt, cause }),
+    isMaybeGranted: meaning === 'AMBIGUOUS',
   })
+  if (meaning === 'APP_REJECTED') return refuse('X_CREDENTIALS_REJECTED')
+  if (isRedirectRefused(answer)) return refuse('X_REDIRECT_MISMATCH')
+  if (answer.kind === 'refused' && answer.status === 400) return refuse('CODE_REJECTED')
+  return refuse('X_UNAVAILABLE', readRetryAt(answer.report.headers, deps.clock.now()))
 }
 
 function readUsername(text: string | null): string | null {

@@ -49,11 +49,16 @@ export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoi
     .where(and(concerns, gt(xBlocks.until, now)))
     .orderBy(desc(xBlocks.until))
     .limit(1)
-  if (last === undefined) return null
-  return refusal(isErrorCode(last.errorCode) ? last.errorCode : 'RATE_LIMITED', {
-    retryAt: last.until,
-    to: last.subject === APP ? 'APP' : 'ACCOUNT',
-  })
+  return last === undefined ? null : describe(last)
+}
+
+/** The refusal that every account's call would get for certain just now, or null. Lets nobody through to try: it only looks. */
+export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Refusal | null> {
+  const [block] = await deps.db
+    .select()
+    .from(xBlocks)
+    .where(and(eq(xBlocks.subject, APP), eq(xBlocks.endpoint, endpoint), gt(xBlocks.until, deps.clock.sqlNow())))
+  return block === undefined ? null : describe(block)
 }
 
 /** Learns from an answer: a refusal that holds for a while is remembered, and any other answer of X proves that there is none. */
@@ -75,6 +80,13 @@ export async function rememberAnswer(
     const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
     await deps.db.delete(xBlocks).where(and(concerning(xBlocks, accountId, endpoint), probed))
   }
+}
+
+function describe({ errorCode, until, subject }: typeof xBlocks.$inferSelect): Refusal {
+  return refusal(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', {
+    retryAt: until,
+    to: subject === APP ? 'APP' : 'ACCOUNT',
+  })
 }
 
 function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, accountId: string, endpoint: XEndpoint) {

@@ -1,67 +1,77 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
-import { connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { and, desc, eq, gte, inArray, isNull, ne, notInArray, or, sql } from 'drizzle-orm'
+import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, isUserGone, sqlIn, transaction, violates } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events.ts'
 import { fetchMe, type XProfile } from './api.ts'
+import { type KeptAttempt, updateKept } from './kept-tokens.ts'
 import { PERSON_WAITS_SECONDS, persistently } from './persistently.ts'
 import { FRESH } from './rotation-claim.ts'
 import { workingStatus } from './scopes.ts'
 import { sealToken } from './sealed-tokens.ts'
-import type { IssuedTokens } from './token-answer.ts'
 
-/** What an authorization code was exchanged for, and a moment before it was, by the database's clock. */
-export type FreshTokens = IssuedTokens & { accessToken: string; askedAt: Date }
-
-type Grant = FreshTokens & { grantId: string; receivedAt: number }
+type Grant = KeptAttempt & { grantId: string; accessToken: string }
 type Stored =
-  | { kind: 'stored'; accountId: string }
-  /** Nothing is: another link of this account was stored meanwhile, and which grant is the newer one is for X to say. */
+  | { kind: 'stored' }
+  /** Nothing is: another connection of this account was stored meanwhile, and which grant is the newer one is for X to say. */
   | { kind: 'rivalled'; accountId: string; rivalId: string }
+  /** Nothing is: the account was approved for another user since. */
+  | { kind: 'outrun'; attemptId: string }
+  /** Nothing is: another process has the attempt. */
+  | { kind: 'lost' }
 
 /**
- * Stores a link with its tokens: a new account, or the user's own one with its tokens replaced. Where the user has linked the account
- * twice at once, X has ended one of the two grants: the other is kept, whichever comes here last.
- * @returns the account's id. Nothing that can fail comes after the row is written: whoever sees this throw may discard the grant.
+ * Stores a connection with its tokens, and ends its attempt, in one transaction: a new account, or the user's own one with its tokens
+ * replaced. Where the user has connected the account twice at once, X has ended one of the two grants: the other is kept, whichever comes
+ * here last.
+ * @param mismatch why the attempt fails all the same: this is another account of the user than the one asked for.
+ * @returns 'lost' where another process has finished the attempt; 'dead' where X has ended the pair; 'undecided' where X cannot say
+ * just now. Nothing is stored in these cases.
  * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
- * when the user is gone.
+ * when the user is gone; ACCOUNT_DISCONNECTED when the user has disconnected the account since.
  */
 export async function storeLink(
   deps: Deps,
-  userId: string,
+  kept: KeptAttempt,
   profile: XProfile,
-  scopes: string[],
-  issued: FreshTokens,
-): Promise<string> {
-  const grant = { ...issued, grantId: crypto.randomUUID(), receivedAt: performance.now() }
-  let olderGrantId: string | null = null
+  mismatch: AppError | null,
+): Promise<'stored' | 'lost' | 'dead' | 'undecided'> {
+  const { accessToken } = kept.tokens
+  if (accessToken === null) throw new Error('Bug: a profile was read without an access token')
+  const grant = { ...kept, accessToken, grantId: crypto.randomUUID() }
+  const older = new Set<string>()
   for (;;) {
-    const stored = await store(deps, userId, profile, scopes, grant, olderGrantId)
-    if (stored.kind === 'stored') return stored.accountId
-    const { accountId, rivalId } = stored
-    const answer = await fetchMe(deps, issued.accessToken)
-    if (answer.kind === 'unauthorized') return accountId
-    if (answer.kind === 'done') olderGrantId = rivalId
-    else if (await keepBeside(deps, { accountId, userId }, rivalId, grant)) return accountId
+    const stored = await store(deps, profile, grant, older, mismatch)
+    if (stored.kind === 'stored' || stored.kind === 'lost') return stored.kind
+    const answer = await fetchMe(deps, accessToken)
+    if (answer.kind === 'done') older.add(stored.kind === 'rivalled' ? stored.rivalId : stored.attemptId)
+    else if (stored.kind === 'outrun') return answer.kind === 'unauthorized' ? 'dead' : 'undecided'
+    else if (answer.kind === 'unauthorized') return endBeside(deps, grant, stored.accountId, mismatch)
+    else if (await keepBeside(deps, grant, stored, mismatch)) return 'stored'
   }
+}
+
+/** Lets one connection of an X account be decided at a time, for the transaction of `deps`: of two, one could not know of the other. */
+export async function lockXAccount(deps: Deps, providerAccountId: string): Promise<void> {
+  await deps.db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`x-account:${providerAccountId}`}, 0))`)
 }
 
 async function store(
   deps: Deps,
-  userId: string,
   profile: XProfile,
-  scopes: string[],
   grant: Grant,
-  olderGrantId: string | null,
+  older: ReadonlySet<string>,
+  mismatch: AppError | null,
 ): Promise<Stored> {
   try {
     return await persistently(
       deps,
       'store a linked account',
-      () => transaction(deps, (deps) => upsert(deps, userId, profile, scopes, grant, olderGrantId)),
+      () => transaction(deps, (deps) => upsert(deps, profile, grant, older, mismatch)),
       PERSON_WAITS_SECONDS,
     )
   } catch (error) {
+    if (error instanceof Lost) return { kind: 'lost' }
     if (violates(error, 'connected_accounts_one_live'))
       throw new AppError('ACCOUNT_LINKED_TO_ANOTHER_USER', { cause: error })
     if (isUserGone(error)) throw new AppError('SESSION_MISSING', { cause: error })
@@ -69,13 +79,53 @@ async function store(
   }
 }
 
+/** Rolls a transaction back: the attempt is another process's, or finished by an earlier try of this one. */
+class Lost extends Error {}
+
+// Last in its transaction: deleting a user locks the user before their attempts, and so does storing an account.
+async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<void> {
+  const ended = await updateKept(deps, grant, {
+    ...(mismatch === null
+      ? { status: 'SUCCEEDED', accountId, errorCode: null, errorDetail: null }
+      : { status: 'FAILED', errorCode: mismatch.code, errorDetail: mismatch.message }),
+    retryAt: null,
+    tokensSealed: null,
+    accessExpiresAt: null,
+    nextTryAt: null,
+    finishedAt: deps.clock.sqlNow(),
+  })
+  if (!ended) throw new Lost()
+}
+
+// X has replaced this pair by the one that is stored: the account is connected all the same.
+async function endBeside(
+  deps: Deps,
+  grant: Grant,
+  accountId: string,
+  mismatch: AppError | null,
+): Promise<'stored' | 'lost'> {
+  try {
+    await persistently(
+      deps,
+      'write down that an account was linked',
+      () => transaction(deps, (deps) => endAttempt(deps, grant, accountId, mismatch)),
+      PERSON_WAITS_SECONDS,
+    )
+    return 'stored'
+  } catch (error) {
+    if (error instanceof Lost) return 'lost'
+    throw error
+  }
+}
+
 // X could not say which of two grants lives: this one is tried should it refuse the other. False when that one is gone already.
 async function keepBeside(
   deps: Deps,
-  owner: { accountId: string; userId: string },
-  rivalId: string,
   grant: Grant,
+  { accountId, rivalId }: { accountId: string; rivalId: string },
+  mismatch: AppError | null,
 ): Promise<boolean> {
+  const owner = { accountId, userId: grant.attempt.userId }
   return transaction(deps, async (deps) => {
     const [rival] = await deps.db
       .select({ version: oauthTokens.version, fence: oauthTokens.fence })
@@ -90,18 +140,23 @@ async function keepBeside(
       ...sealPair(deps, owner, grant),
       createdAt: deps.clock.sqlNow(),
     })
+    await endAttempt(deps, grant, accountId, mismatch)
     return true
   })
 }
 
 async function upsert(
   deps: Deps,
-  userId: string,
   profile: XProfile,
-  scopes: string[],
   grant: Grant,
-  olderGrantId: string | null,
+  older: ReadonlySet<string>,
+  mismatch: AppError | null,
 ): Promise<Stored> {
+  const { userId, takenAt } = grant.attempt
+  const { scopes } = grant.tokens
+  await lockXAccount(deps, profile.providerAccountId)
+  const outrunBy = await findLaterApproval(deps, grant, profile.providerAccountId)
+  if (outrunBy !== null && !older.has(outrunBy)) return { kind: 'outrun', attemptId: outrunBy }
   const now = deps.clock.sqlNow()
   const values = {
     ...profile,
@@ -119,9 +174,11 @@ async function upsert(
     })
     .returning({ id: connectedAccounts.id })
   const before = inserted === undefined ? await lockEarlierLink(deps, userId, profile.providerAccountId) : null
-  // An earlier try was committed, and only its answer was lost.
-  if (before?.grantId === grant.grantId) return { kind: 'stored', accountId: before.id }
-  if (before?.grantId && before.grantId !== olderGrantId && before.connectedAt >= grant.askedAt)
+  // An earlier try was committed, and only its response was lost.
+  if (before?.grantId === grant.grantId) return { kind: 'stored' }
+  if (grant.attempt.status === 'WAITING' && before?.disconnectedAt && before.disconnectedAt >= takenAt)
+    throw new AppError('ACCOUNT_DISCONNECTED')
+  if (before?.grantId && !older.has(before.grantId) && before.connectedAt >= takenAt)
     return { kind: 'rivalled', accountId: before.id, rivalId: before.grantId }
   if (before !== null) await deps.db.update(connectedAccounts).set(values).where(eq(connectedAccounts.id, before.id))
   const account = inserted ?? before
@@ -143,19 +200,40 @@ async function upsert(
       target: oauthTokens.accountId,
       set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fence: sql`${oauthTokens.fence} + 1` },
     })
-  await forgetEarlierGrants(deps, profile.providerAccountId, account.id)
+  await forgetEarlierGrants(deps, userId, profile.providerAccountId, account.id)
   const about = { userId, accountId: account.id }
   await recordEvent(deps, { ...about, type: linkEventType(before), reason: values.statusReason })
   const change = before && profileChange(before, profile)
   if (change !== null) await recordEvent(deps, { ...about, type: 'account.profile_changed', reason: change })
-  return { kind: 'stored', accountId: account.id }
+  await endAttempt(deps, grant, account.id, mismatch)
+  return { kind: 'stored' }
+}
+
+// The same account, approved in another attempt since this one was under way, and refused there: X may have ended this pair.
+async function findLaterApproval(deps: Deps, { attempt }: Grant, providerAccountId: string): Promise<string | null> {
+  const [later] = await deps.db
+    .select({ id: connectAttempts.id })
+    .from(connectAttempts)
+    .where(
+      and(
+        eq(connectAttempts.providerAccountId, providerAccountId),
+        eq(connectAttempts.status, 'FAILED'),
+        ne(connectAttempts.id, attempt.id),
+        gte(connectAttempts.finishedAt, attempt.takenAt),
+      ),
+    )
+    .orderBy(desc(connectAttempts.finishedAt))
+    .limit(1)
+  return later?.id ?? null
 }
 
 function sealPair(deps: Deps, owner: { accountId: string; userId: string }, grant: Grant) {
   return {
     accessTokenSealed: sealToken(deps, owner, 'accessTokenSealed', grant.accessToken),
     refreshTokenSealed:
-      grant.refreshToken === null ? null : sealToken(deps, owner, 'refreshTokenSealed', grant.refreshToken),
+      grant.tokens.refreshToken === null
+        ? null
+        : sealToken(deps, owner, 'refreshTokenSealed', grant.tokens.refreshToken),
     accessExpiresAt: sqlIn(deps.clock, grant.expiresInSeconds - (performance.now() - grant.receivedAt) / 1000),
   }
 }
@@ -195,12 +273,33 @@ function profileChange(before: EarlierLink, profile: XProfile): string | null {
 }
 
 // X keeps one live pair per account and app: the new authorization has ended all earlier grants. Revoking one of them now could only
-// hit the new one.
-async function forgetEarlierGrants(deps: Deps, providerAccountId: string, accountId: string): Promise<void> {
+// hit the new one. Of a grant whose account X never told, this one may be the successor.
+async function forgetEarlierGrants(
+  deps: Deps,
+  userId: string,
+  providerAccountId: string,
+  accountId: string,
+): Promise<void> {
   const sameAccount = deps.db
     .select({ id: connectedAccounts.id })
     .from(connectedAccounts)
     .where(eq(connectedAccounts.providerAccountId, providerAccountId))
-  await deps.db.delete(grantRevocations).where(inArray(grantRevocations.accountId, sameAccount))
+  const ofUser = deps.db
+    .select({ id: connectedAccounts.id })
+    .from(connectedAccounts)
+    .where(eq(connectedAccounts.userId, userId))
+  await deps.db
+    .delete(grantRevocations)
+    .where(
+      or(
+        inArray(grantRevocations.accountId, sameAccount),
+        eq(grantRevocations.providerAccountId, providerAccountId),
+        and(
+          isNull(grantRevocations.providerAccountId),
+          eq(grantRevocations.userId, userId),
+          notInArray(grantRevocations.accountId, ofUser),
+        ),
+      ),
+    )
   await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, accountId))
 }

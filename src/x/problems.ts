@@ -2,7 +2,7 @@
 import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
 import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
+import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
 import { APP } from './limits.ts'
 import { countRefusedTokens } from './refused-tokens.ts'
 
@@ -62,5 +62,5 @@ function describeRefusedTokens(accounts: number): string {
 }
 
 function describe(code: ErrorCode, since: Date | null): Problem {
-  return { code, since, detail: errorCodes[code].sentence }
+  return { code, since, detail: new AppError(code).message }
 }

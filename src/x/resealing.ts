@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, isNull, ne } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type KeyRing, type SealedPlace, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
@@ -11,9 +11,10 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../db/tables.ts'
-import { systemClock } from '../deps.ts'
+import { sqlIn, systemClock } from '../deps.ts'
 import { type SecretColumn, webhookSecretPlace } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
+import { CLAIM_SECONDS, keptTokensPlace } from './kept-tokens.ts'
 import { revocationPlace } from './revocation.ts'
 import { tokenPlace } from './sealed-tokens.ts'
 
@@ -44,6 +45,7 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   await resealTokens(db, keys, counts)
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
+  await resealKeptTokens(db, keys, counts)
   await resealWebhookSecrets(db, keys, counts)
   const waitingAttempts = await countAttempts(db, keys)
   const { resealed, unreadable } = counts
@@ -117,6 +119,35 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
       if (tokenSealed === null) return
       await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
       counts.resealed += 1
+    },
+  )
+}
+
+async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+  await eachRow(
+    (after) =>
+      db
+        .select({ id: connectAttempts.id, userId: connectAttempts.userId, sealed: connectAttempts.tokensSealed })
+        .from(connectAttempts)
+        .where(and(isNotNull(connectAttempts.tokensSealed), afterId(connectAttempts.id, after)))
+        .orderBy(asc(connectAttempts.id))
+        .limit(BATCH),
+    async ({ id, userId, sealed }) => {
+      if (sealed === null || userId === null) return
+      const tokensSealed = resealOne(keys, counts, keptTokensPlace(id, userId), sealed)
+      if (tokensSealed === null) return
+      // A process that works on the attempt just now knows its pair by these bytes, and may have the next one in its hands.
+      const unchanged = and(eq(connectAttempts.id, id), eq(connectAttempts.tokensSealed, sealed))
+      const idle = or(
+        lte(connectAttempts.nextTryAt, systemClock.sqlNow()),
+        gt(connectAttempts.nextTryAt, sqlIn(systemClock, CLAIM_SECONDS)),
+      )
+      const written = await db
+        .update(connectAttempts)
+        .set({ tokensSealed })
+        .where(and(unchanged, idle))
+        .returning({ id: connectAttempts.id })
+      counts[written.length > 0 ? 'resealed' : 'waiting'] += 1
     },
   )
 }

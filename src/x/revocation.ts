@@ -1,19 +1,27 @@
 // Grants to be revoked at X. The request is a row written in the transaction that stops using the grant, so that a user gets away
 // even while X is down; a job goes on until X has confirmed.
-import { eq } from 'drizzle-orm'
+import { and, eq, gt, isNotNull, or } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth.ts'
 import { type SealedPlace, seal, unseal } from '../crypto.ts'
-import { grantRevocations } from '../db/tables.ts'
-import type { Deps } from '../deps.ts'
+import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
+import { type Deps, sqlIn } from '../deps.ts'
 import { xApp } from './api.ts'
 
 /** A refresh token lives about six months; after that there is nothing left to revoke. */
 export const REVOCATION_WORTH_SECONDS = 183 * 86_400
 
-/** Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable here. */
+// From the code exchange to the stored account, with the calls and writes that are repeated in between.
+const UNDER_WAY_SECONDS = 120
+const AGAIN_SECONDS = 5
+
+/**
+ * Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable here.
+ * @param owner.accountId of the account, or of the attempt that brought the grant.
+ * @param owner.providerAccountId X's id of the account, where the grant belongs to none that is stored here.
+ */
 export async function requestRevocation(
   deps: Deps,
-  owner: { accountId: string; userId: string },
+  owner: { accountId: string; userId: string; providerAccountId?: string | null },
   token: string,
   tokenTypeHint: 'refresh_token' | 'access_token',
 ): Promise<void> {
@@ -22,6 +30,7 @@ export async function requestRevocation(
     id,
     accountId: owner.accountId,
     userId: owner.userId,
+    providerAccountId: owner.providerAccountId ?? null,
     tokenSealed: seal(deps.config.encryptionKeys, revocationPlace(owner.accountId, owner.userId), token),
     tokenTypeHint,
     createdAt: deps.clock.sqlNow(),
@@ -33,6 +42,9 @@ export async function requestRevocation(
 export async function revokeGrant(deps: Deps, revocationId: string): Promise<void> {
   const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
   if (request === undefined) return
+  // What its user connects just now may be the same account: then this request is dropped with it (see link.ts).
+  if (await isConnecting(deps, request))
+    return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
   const token = unseal(
     deps.config.encryptionKeys,
     revocationPlace(request.accountId, request.userId),
@@ -41,6 +53,16 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
   const revoked = await revokeToken(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/revoke`, token, request.tokenTypeHint)
   if (!revoked) throw new Error('X has not confirmed a revocation yet')
   await deps.db.delete(grantRevocations).where(eq(grantRevocations.id, revocationId))
+}
+
+async function isConnecting(deps: Deps, { userId, accountId }: typeof grantRevocations.$inferSelect): Promise<boolean> {
+  const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
+  const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
+  const isUnderWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
+  // One that waits for X may wait for days: that holds up only what may be about the same account.
+  const isKept = and(isNotNull(tokensSealed), isAccount ? eq(reconnectAccountId, accountId) : undefined)
+  const isConnecting = and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), or(isUnderWay, isKept))
+  return (await deps.db.$count(connectAttempts, isConnecting)) > 0
 }
 
 /** Where the token of a request is sealed, for whoever re-seals it under another key. */

@@ -9,6 +9,7 @@ import { AppError } from '../errors.ts'
 import { HeldBackError } from '../outbound.ts'
 import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
 import { xApp } from './api.ts'
+import { isConnectWaiting } from './kept-tokens.ts'
 import { takeNewestOrphan } from './late-pairs.ts'
 import { persistently } from './persistently.ts'
 import { readRetryAt } from './rate-limits.ts'
@@ -213,6 +214,11 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
     accountId: claim.accountId,
     status: answer.report.status,
     error: answer.kind === 'refused' ? answer.error : undefined,
+  }
+  if (meaning === 'GRANT_DEAD' && (await isConnectWaiting(deps, claim.accountId))) {
+    // The user has approved the account again, which has ended this pair. The new one is here; X only cannot say yet whose it is.
+    await releaseClaim(deps, claim, { event: 'X_UNAVAILABLE', retryInSeconds: null })
+    return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   if (meaning === 'GRANT_DEAD') {
     deps.log.warn(evidence, 'X no longer accepts the refresh token of an account')

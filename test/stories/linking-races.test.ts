@@ -32,7 +32,9 @@ test('L-04 an X account that is linked to another user is not linked to a second
   expect(await second.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
     connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null },
   })
-  expect(await rowsOf('taken')).toEqual(before)
+  // X has ended the first one's pair by then, which is told at once.
+  const cut = { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED', statusSince: expect.any(Date) }
+  expect(await rowsOf('taken')).toEqual([{ ...before[0], ...cut }])
   expect(await second.api('connected-accounts')).toEqual({ connectedAccounts: [] })
   await revocationsDone()
   expect(world.sandbox.control.grants('taken').map(({ ended }) => ended)).toEqual(['superseded', 'revoked-by-app'])
@@ -63,7 +65,8 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
     winners.push(winner)
     expect(arrivals[loser]?.code).toBe('ACCOUNT_LINKED_TO_ANOTHER_USER')
     const rows = await rowsOf(username)
-    expect(rows).toMatchObject([{ status: 'ACTIVE' }])
+    // The first one's pair is ended by the second one's approval, also where the first one gets the account.
+    expect(rows).toMatchObject([{ status: winner === 1 ? 'ACTIVE' : 'NEEDS_REAUTH' }])
     expect(
       await world
         .db()

