@@ -62,11 +62,46 @@ const REPAIRS: Record<string, readonly Repair[]> = {
       times: 1,
     },
     // What a server, or a pooler, says before it closes a connection is why it does. A ROLLBACK that was written between the error and
-    // the end of a connection is given up with it: the next connection would wait for its response, and take no query any more.
+    // the end of a connection is given up with it: the next connection would wait for its response, and take no query any more. A
+    // connection that is closed before its first query is sent fails that query; the driver would connect again at once, without end.
     {
-      text: "!hadError && (query || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))",
-      by: `(query || sent.length) && error(errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket))
-    query = errorResponse = null`,
+      text: `    if (initial)
+      return reconnect()
+
+    !hadError && (query || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))
+`,
+      by: `    const reason = isFatal(errorResponse) ? errorResponse : Errors.connection('CONNECTION_CLOSED', options, socket)
+    if (query || initial || sent.length)
+      error(reason)
+    query = errorResponse = null
+`,
+      times: 1,
+    },
+    {
+      text: "onclose(connection, Errors.connection('CONNECTION_CLOSED', options, socket))",
+      by: 'onclose(connection, reason)',
+      times: 1,
+    },
+    {
+      text: '    errored(err)\n    while (sent.length)\n',
+      by: `    // The response to this query says more than the end of the connection that followed it.
+    if (query && errorResponse)
+      queryError(query, errorResponse)
+    if (isFatal(errorResponse))
+      err = errorResponse
+    errored(err)
+    while (sent.length)
+`,
+      times: 1,
+    },
+    {
+      text: '  function errored(err) {\n',
+      by: `  function isFatal(response) {
+    return response !== null && /^(FATAL|PANIC)$/.test(response.severity || response.severity_local)
+  }
+
+  function errored(err) {
+`,
       times: 1,
     },
     { text: 'return fetchArrayTypes()', by: 'return fetchArrayTypes().catch(() => (needsTypes = true))', times: 1 },
