@@ -8,6 +8,7 @@ import { type Browser, cookieOf, isSignedIn, sessionTokenOf } from '../browser.t
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
 import { endFaults } from '../linked-account.ts'
+import { sweepNow } from '../sweep.ts'
 
 const FRONT_END = 'https://app.example'
 const RETURN_TO = `${FRONT_END}/done`
@@ -264,6 +265,66 @@ describe('the callback of a link', () => {
     const { callback, attempt } = await startLink(person, { expectedUsername: 'somebody_else' })
     const failed = `${RETURN_TO}?xConnect=failed&code=WRONG_ACCOUNT&attempt=${attempt}`
     for (let visit = 0; visit < 3; visit++) expect((await person.finish(callback)).url.href).toBe(failed)
+  })
+
+  type Told = { status: string; error: { code: string; message: string; retryAt: string | null } | null }
+  const toldOf = async (person: Browser, id: string) =>
+    (await person.api<{ connectAttempt: Told }>('connect-attempt', { id })).connectAttempt
+
+  test('comes again after it failed: what the API says of it stays, with its sentence and its moment', async () => {
+    const person = await world.signedIn()
+    const wrong = await startLink(person, { expectedUsername: 'somebody_else' })
+    await person.finish(wrong.callback)
+    const first = await toldOf(person, wrong.attempt)
+    expect(first).toMatchObject({ status: 'FAILED', error: { code: 'WRONG_ACCOUNT' } })
+    for (const name of [`@${wrong.username}`, '@somebody_else']) expect(first.error?.message).toContain(name)
+
+    const limited = await startLink(person)
+    const headers = { 'retry-after': '120' }
+    world.sandbox.control.inject({ kind: 'status', status: 503, headers, match: { path: tokenPaths.X } })
+    await person.finish(limited.callback)
+    const second = await toldOf(person, limited.attempt)
+    expect(second).toMatchObject({ status: 'FAILED', error: { code: 'X_UNAVAILABLE' } })
+    expect(Date.parse(second.error?.retryAt ?? '')).toBeGreaterThan(world.sandbox.control.now())
+
+    const exchanges = countExchanges('X')
+    for (const [{ callback, attempt }, told] of [
+      [wrong, first],
+      [limited, second],
+    ] as const)
+      for (let visit = 0; visit < 2; visit++) {
+        expect(await person.finish(callback)).toMatchObject({ outcome: 'failed', code: told.error?.code })
+        expect(await toldOf(person, attempt)).toEqual(told)
+      }
+    expect(countExchanges('X')).toBe(exchanges)
+  })
+
+  test('comes again while the connection waits for X, and is told that it waits; once it is made, that it is made', async () => {
+    const person = await world.signedIn()
+    const { callback, attempt } = await startLink(person)
+    const path = '/2/users/me'
+    world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
+    const waiting = `${RETURN_TO}?xConnect=waiting&code=RATE_LIMITED&attempt=${attempt}`
+    expect((await person.finish(callback)).url.href).toBe(waiting)
+    const [told, exchanges, reads] = [
+      await toldOf(person, attempt),
+      countExchanges('X'),
+      world.sandbox.control.countReceived({ path }),
+    ]
+    expect(told).toMatchObject({ status: 'WAITING', error: { code: 'RATE_LIMITED', retryAt: expect.any(String) } })
+    const again = await Promise.all([person.finish(callback), person.finish(callback), person.finish(callback)])
+    expect(again.map(({ url }) => url.href)).toEqual([waiting, waiting, waiting])
+    await person.signIn('mara-holt')
+    expect((await person.finish(callback)).url.href).toBe(waiting)
+    expect(await toldOf(person, attempt)).toEqual(told)
+    expect([countExchanges('X'), world.sandbox.control.countReceived({ path })]).toEqual([exchanges, reads])
+    const stranger = await world.signedIn('tomasz-k')
+    expect((await stranger.finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
+    endFaults(world)
+    world.advance(901)
+    await sweepNow(world)
+    await expect.poll(() => statusOf(person, attempt), { timeout: 20_000 }).toBe('SUCCEEDED')
+    expect((await person.finish(callback)).url.href).toBe(`${RETURN_TO}?xConnect=connected&attempt=${attempt}`)
   })
 
   test('comes while the first is under way: both are told that it was made, and X is asked once', async () => {
