@@ -1,4 +1,4 @@
-// One line in the log for every sign-in and connection that fails: what became of it, why, and who can do something about it.
+// One line in the log for every sign-in and connection that fails, or has to wait for X: why, and who can do something about it.
 import type { Deps } from '../deps.ts'
 import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../provider-failure.ts'
@@ -24,17 +24,20 @@ export type Fault = 'PERSON' | 'OPERATOR' | 'PROVIDER'
 const PROVIDER_DOWN: readonly ErrorCode[] = ['GITHUB_UNAVAILABLE', 'X_UNAVAILABLE']
 // These lie between the gateway and the provider: a certificate, a name server, a firewall or a mistyped URL of the operator's.
 const OPERATORS_NETWORK: readonly (SocketReason | null)[] = ['CERTIFICATE', 'TLS', 'DNS', 'REFUSED', 'UNREACHABLE']
+const WAITING = 'A connection waits for X'
 const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
 
 /**
  * Writes the line, and remembers for /readyz what only the operator can cure.
  * @param attempt null where none is known, or where it is not this browser's.
+ * @param outcome 'waiting' for a connection that is not lost: a job asks X again, and how that ends is a line of its own where it fails.
  */
 export async function noteFailedRoundTrip(
   deps: Deps,
   kind: ConnectAttempt['kind'],
   attempt: Pick<ConnectAttempt, 'id' | 'userId'> | null,
   error: AppError,
+  outcome: 'failed' | 'waiting' = 'failed',
 ): Promise<void> {
   const failure = findProviderFailure(error)
   const socketReason = failure?.socketReason ?? findSocketReason(error.cause)
@@ -51,7 +54,7 @@ export async function noteFailedRoundTrip(
     fault,
     ...(fault !== 'PERSON' && error.cause !== undefined && { error: error.cause }),
   }
-  const what = kind === 'GITHUB_SIGN_IN' ? 'A sign-in failed' : 'A connection failed'
+  const what = outcome === 'waiting' ? WAITING : kind === 'GITHUB_SIGN_IN' ? 'A sign-in failed' : 'A connection failed'
   deps.log[LEVELS[fault]](about, fault === 'OPERATOR' ? `${what}: ${errorCodes[error.code].sentence}` : what)
   if (!isHearsay && isProviderProblem(error.code)) await noteProviderProblem(deps, error.code)
 }

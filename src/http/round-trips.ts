@@ -100,7 +100,7 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
     const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
     if (!finished.isRepeated) {
       if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
-      else await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error)
+      else await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error, finished.status)
     }
     const code = finished.status === 'connected' ? null : finished.error.code
     const outcome = { xConnect: finished.status, code, attempt: finished.attempt?.id ?? null }

@@ -1,10 +1,11 @@
 // What becomes of an approval once X has issued a pair for it: whose account it is, and whether it is connected, refused, or asked about again
 // later. The same code runs while the person waits, and afterwards by a job.
 import { eq, sql } from 'drizzle-orm'
+import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, sqlIn } from '../deps.ts'
 import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
-import { forgetProviderProblems, isProviderProblem, noteProviderProblem } from '../provider-problems.ts'
+import { forgetProviderProblems } from '../provider-problems.ts'
 import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import { fetchMe, type XAnswer, type XProfile } from './api.ts'
 import { claimKept, type KeptAttempt, needsRefresh, refreshKept, type TakenAttempt, updateKept } from './kept-tokens.ts'
@@ -14,12 +15,13 @@ import { persistently } from './persistently.ts'
 import { type Refused, refuseConnection } from './refused-connection.ts'
 import { canReadProfile } from './scopes.ts'
 
-/** How a connection ended, or what it waits for. */
-export type ConnectOutcome =
+/** How a connection ended, or what it waits for; `isRepeated` where another process has brought it so far, and has logged that. */
+export type ConnectOutcome = (
   | { status: 'connected' }
   | { status: 'failed'; error: AppError }
   /** X cannot say yet whose account it is. A job asks again. */
   | { status: 'waiting'; error: AppError }
+) & { isRepeated?: boolean }
 
 const FIRST_PAUSE_MILLISECONDS = 400
 // As long as it may take until an operator has bought credits. A refresh token lives for half a year.
@@ -49,15 +51,11 @@ export async function resumeConnection(deps: Deps, attemptId: string): Promise<v
   if (kept === null) return
   const outcome = await settleConnection(deps, kept, false)
   // While a person waits, the route of the callback says what became of it.
-  const code = outcome.status === 'connected' ? null : outcome.error.code
-  if (code === null) await forgetProviderProblems(deps, 'X')
-  else if (isProviderProblem(code)) await noteProviderProblem(deps, code)
-  if (outcome.status === 'waiting')
-    deps.log.warn(
-      { error: outcome.error.cause, attempt: attemptId, errorCode: code, retryAt: outcome.error.retryAt },
-      'X has approved a connection and cannot say whose account it is; it is asked again',
-    )
-  else deps.log.info({ attempt: attemptId, outcome: outcome.status }, 'A connection that waited for X has ended')
+  if (outcome.isRepeated) return
+  if (outcome.status !== 'connected')
+    return noteFailedRoundTrip(deps, 'X_CONNECT', kept.attempt, outcome.error, outcome.status)
+  await forgetProviderProblems(deps, 'X')
+  deps.log.info({ attemptId }, 'A connection that waited for X is made')
 }
 
 /**
@@ -199,10 +197,10 @@ function secondsToWait(deps: Deps, attempt: TakenAttempt, { code, retryAt }: App
 // Another process has finished the attempt, or its user is gone with it.
 async function readOutcome(deps: Deps, attemptId: string): Promise<ConnectOutcome> {
   const [now] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attemptId))
-  if (now === undefined) return { status: 'failed', error: new AppError('SESSION_MISSING') }
-  if (now.status === 'SUCCEEDED') return { status: 'connected' }
+  if (now === undefined) return { status: 'failed', error: new AppError('SESSION_MISSING'), isRepeated: true }
+  if (now.status === 'SUCCEEDED') return { status: 'connected', isRepeated: true }
   const error = recordedError(now) ?? new AppError('X_UNAVAILABLE')
-  return { status: now.status === 'FAILED' ? 'failed' : 'waiting', error }
+  return { status: now.status === 'FAILED' ? 'failed' : 'waiting', error, isRepeated: true }
 }
 
 /** Why an attempt has failed, or what it waits for; null where nothing went wrong. */

@@ -14,6 +14,7 @@ import {
   waitForAttempt,
 } from '../auth/attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode } from '../auth/oauth.ts'
+import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
@@ -133,7 +134,7 @@ export async function finishXConnect(
     if (takenNow === null) return await repeatOutcome(deps, found)
     const { codeVerifier, takenAt } = takenNow
     const outcome = await complete(deps, { ...found, userId: viewer.user.id, takenAt }, codeVerifier, parameters)
-    return { ...outcome, attempt: found, isRepeated: false }
+    return { isRepeated: false, ...outcome, attempt: found }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     return { status: 'failed', attempt, error, isRepeated }
@@ -161,7 +162,7 @@ export async function endAbandonedAttempts(deps: Deps): Promise<void> {
     isNull(connectAttempts.tokensSealed),
     lt(connectAttempts.takenAt, sqlIn(deps.clock, -ABANDONED_SECONDS)),
   )
-  await transaction(deps, async (deps) => {
+  const ended = await transaction(deps, async (deps) => {
     const ended = await deps.db
       .update(connectAttempts)
       .set({ status: 'FAILED', errorCode: 'X_UNAVAILABLE', finishedAt: deps.clock.sqlNow() })
@@ -169,7 +170,9 @@ export async function endAbandonedAttempts(deps: Deps): Promise<void> {
       .returning()
     for (const { userId, reconnectAccountId } of ended)
       if (userId !== null) await checkSuspects(deps, { userId, reconnectAccountId })
+    return ended
   })
+  for (const attempt of ended) await noteFailedRoundTrip(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
 }
 
 async function complete(

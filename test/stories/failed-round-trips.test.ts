@@ -3,13 +3,15 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
+import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { providerProblems } from '../../src/db/tables.ts'
+import { connectAttempts, providerProblems } from '../../src/db/tables.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
 import { findFreePort } from '../free-port.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, postFault } from '../linked-account.ts'
 import { selfSigned } from '../self-signed.ts'
+import { sweepNow } from '../sweep.ts'
 
 let world: World
 beforeAll(async () => {
@@ -23,15 +25,14 @@ afterAll(() => world.close())
 
 type Line = Record<string, unknown> & { msg: string }
 
-/** The lines about failed round trips that were logged while `work` went on. */
-async function linesOf(work: () => Promise<unknown>): Promise<Line[]> {
-  const before = world.logs().length
+/** The lines about round trips that failed or wait, which were logged while `work` went on, or from `before` on. */
+async function linesOf(work: () => Promise<unknown>, before = world.logs().length): Promise<Line[]> {
   await work()
   const lines = world.logs().slice(before).trimEnd().split('\n')
   return lines
     .filter((line) => line !== '')
     .map((line): Line => JSON.parse(line))
-    .filter(({ msg }) => /^A (sign-in|connection) failed/.test(msg))
+    .filter(({ msg }) => /^A (sign-in|connection) (failed|waits)/.test(msg))
 }
 
 async function problems(): Promise<{ code: string; detail: string }[]> {
@@ -313,6 +314,75 @@ describe('a connection that fails is one line, with its attempt', () => {
     // The next connection that succeeds proves that it is solved.
     expect(await person.connect('maraholt')).toMatchObject({ outcome: 'connected' })
     expect(await problems()).toEqual([])
+  })
+})
+
+describe('a connection that waited for X', () => {
+  /** Approved as this account, at an X that limits its app; the time has come to ask again. */
+  async function wait(username: string, input: Record<string, unknown> = {}) {
+    world.sandbox.control.addAccount(username)
+    const person = await world.signedIn()
+    const path = '/2/users/me'
+    world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
+    const lines = await linesOf(async () =>
+      expect(await person.connect(username, input)).toMatchObject({ outcome: 'waiting', code: 'RATE_LIMITED' }),
+    )
+    expect(lines).toMatchObject([
+      { msg: 'A connection waits for X', errorCode: 'RATE_LIMITED', attemptId: expect.any(String) },
+    ])
+    endFaults(world)
+    world.advance(901)
+    return lines[0]?.attemptId
+  }
+  const statusOf = async (id: unknown) =>
+    (await world.db().query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.id, String(id)) }))?.status
+
+  test('and is refused by a job is one line, as one that is refused at once', async () => {
+    const attemptId = await wait('refused_later', { expectedUsername: 'somebody_else' })
+    const start = world.logs().length
+    await sweepNow(world)
+    await expect.poll(() => world.logs().slice(start), { timeout: 20_000 }).toContain('A connection failed')
+    await sweepNow(world)
+    const lines = await linesOf(async () => {}, start)
+    expectLine(lines, { errorCode: 'WRONG_ACCOUNT', fault: 'PERSON' })
+    expect(lines[0]).toMatchObject({ msg: 'A connection failed', attemptId, userId: expect.any(String) })
+    expect(await statusOf(attemptId)).toBe('FAILED')
+  })
+
+  test('and still cannot be made says what it waits for now, and whose fault that is', async () => {
+    const attemptId = await wait('waits_on')
+    const start = world.logs().length
+    const path = '/2/users/me'
+    world.sandbox.control.inject({ kind: 'problem', name: 'credits-depleted', times: null, match: { path } })
+    await sweepNow(world)
+    await expect.poll(() => world.logs().slice(start), { timeout: 20_000 }).toContain('A connection waits')
+    const lines = await linesOf(async () => {}, start)
+    expectLine(lines, { errorCode: 'X_CREDITS_EXHAUSTED', fault: 'OPERATOR' })
+    expect(lines[0]).toMatchObject({ attemptId, msg: expect.stringMatching(/^A connection waits for X: /) })
+    await expect.poll(async () => codesOf(await problems())).toEqual(['X_CREDITS_EXHAUSTED'])
+    endFaults(world)
+    world.advance(3_601)
+    // Made in the end: nothing failed.
+    const made = world.logs().length
+    await sweepNow(world)
+    await expect.poll(() => statusOf(attemptId), { timeout: 20_000 }).toBe('SUCCEEDED')
+    expect(await linesOf(async () => {}, made)).toEqual([])
+    await expect.poll(problems).toEqual([])
+  })
+
+  test('or was left by a process that died, is one line too', async () => {
+    const person = await world.signedIn()
+    const { attempt } = await person.startXConnect()
+    const taken = { takenAt: new Date(world.sandbox.control.now() - 1_000_000), verifierSealed: null }
+    await world
+      .db()
+      .update(connectAttempts)
+      .set(taken)
+      .where(eq(connectAttempts.id, attempt?.id ?? ''))
+    const lines = await linesOf(() => sweepNow(world))
+    expectLine(lines, { errorCode: 'X_UNAVAILABLE', fault: 'PROVIDER' })
+    expect(lines[0]).toMatchObject({ attemptId: attempt?.id })
+    expect(await linesOf(() => sweepNow(world))).toEqual([])
   })
 })
 
