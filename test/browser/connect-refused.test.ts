@@ -1,9 +1,10 @@
 import { eq } from 'drizzle-orm'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connectAttempts } from '../../src/db/tables.ts'
+import { connectAttempts, connectedAccounts } from '../../src/db/tables.ts'
 import { describeInChromium, launchChromium } from '../chromium.ts'
 import { startWorld, type World } from '../harness.ts'
+import { sweepNow } from '../sweep.ts'
 import { connect, openPage, signIn } from './visit.ts'
 
 describeInChromium('A connection that is refused', () => {
@@ -51,5 +52,53 @@ describeInChromium('A connection that is refused', () => {
       return data.connectAttempt.error.message
     }, attempt?.id)
     expect(await notice.locator('p').textContent()).toBe(`Nothing was connected. ${said}`)
+  })
+})
+
+describeInChromium('A connection that waits for X', () => {
+  let world: World
+  let browser: Browser
+  beforeAll(async () => {
+    world = await startWorld()
+    browser = await launchChromium()
+  })
+  afterAll(async () => {
+    await browser.close()
+    await world.close()
+  })
+
+  test('is told as waiting and not as lost, with the reason and the moment, and is there once X has said whose it is', async () => {
+    await using visit = await openPage(browser, world)
+    const { page } = visit
+    await signIn(page, world, 'Tomasz Kowal')
+    world.sandbox.control.inject({
+      kind: 'problem',
+      name: 'too-many-requests',
+      times: null,
+      match: { path: '/2/users/me' },
+    })
+    await connect(page, 'Harbour Bakery')
+    const notice = page.locator('.notice')
+    await notice
+      .getByText(
+        'X has approved it, but cannot say yet which account it is: it allows this gateway no more calls just now.',
+      )
+      .waitFor()
+    const text = await notice.locator('p').textContent()
+    expect(text).toMatch(
+      /The gateway asks again by itself, next after \d+ \w+ \d{4}, \d\d:\d\d\. You need not connect it again\.$/,
+    )
+    // Nothing is lost, and nothing is to be done.
+    expect(text).not.toMatch(/Nothing was connected|Try again/)
+    expect(await notice.evaluate((element) => [...element.classList])).toContain('neutral')
+    expect(new URL(page.url()).search).toBe('')
+    world.sandbox.control.clearFaults()
+    world.advance(901)
+    await sweepNow(world)
+    await expect.poll(() => world.db().$count(connectedAccounts), { timeout: 20_000 }).toBe(1)
+    await page.reload()
+    await page.getByText('@harbourbakery').first().waitFor()
+    expect(await notice.count()).toBe(0)
+    expect(visit.complaints).toEqual([])
   })
 })

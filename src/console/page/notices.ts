@@ -1,6 +1,6 @@
 import { request } from './api.ts'
 import { copyTemplate, find } from './elements.ts'
-import { explainCode } from './wording.ts'
+import { explainCode, explainWait } from './wording.ts'
 
 /** Shows one notice above everything else, in place of any other. The region is live, so it is also spoken. */
 export function showNotice(tone: 'good' | 'neutral' | 'bad', text: string): void {
@@ -54,12 +54,7 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)
   } else if (result === 'waiting') {
-    const error = found?.connectAttempt?.error
-    const why = explainCode(code, error)
-    showNotice(
-      'neutral',
-      `X has approved it, but cannot say yet which account it is. ${why} The gateway asks again by itself: you need not connect it again.`,
-    )
+    showNotice('neutral', explainWait(code, found?.connectAttempt?.error ?? null))
   } else {
     showNotice('bad', `Nothing was connected. ${explainCode(code, found?.connectAttempt?.error)}`)
   }

@@ -82,6 +82,27 @@ export function explainCode(
   return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
 }
 
+const WAITS: Partial<Record<ErrorCode, string>> = {
+  RATE_LIMITED: 'it allows this gateway no more calls just now',
+  X_CREDITS_EXHAUSTED: 'this gateway’s credits at X are used up, and its operator has to buy more',
+  X_USAGE_CAPPED: 'this gateway has reached its cap at X',
+  X_APP_NOT_ENROLLED: 'the operator of this gateway has to put its app into a project at X',
+  X_CREDENTIALS_REJECTED: 'it rejects this gateway’s credentials, which its operator has to correct',
+}
+
+/**
+ * What a connection waits for that X has approved. The code's own sentence asks the person to try again, which is not theirs to do here.
+ * @param error what the API says about the attempt; null where it is not known.
+ */
+export function explainWait(
+  code: string | null,
+  error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null,
+): string {
+  const why = (code !== null && isErrorCode(code) ? WAITS[code] : undefined) ?? 'it does not respond as it should'
+  const next = error?.retryAt == null ? '' : `, next after ${sayMoment(error.retryAt)}`
+  return `X has approved it, but cannot say yet which account it is: ${why}. The gateway asks again by itself${next}. You need not connect it again.`
+}
+
 const relativeTime = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
 const absoluteTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short' })
 const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' })
