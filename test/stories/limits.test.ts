@@ -1,6 +1,6 @@
 // What X says not to ask for a while is not asked: one refused call, and then none until the time is over.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { xBlocks } from '../../src/db/tables.ts'
+import { oauthTokens, xBlocks } from '../../src/db/tables.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, type PostedTweet, postFault, watchX } from '../linked-account.ts'
@@ -12,6 +12,8 @@ beforeAll(async () => {
 afterEach(async () => {
   endFaults(world)
   await world.db().delete(xBlocks)
+  // A token that X has just issued and refused is a problem of its own, for an hour.
+  await world.db().update(oauthTokens).set({ accessRefusedAt: null })
 })
 afterAll(() => world.close())
 
