@@ -25,6 +25,7 @@ export const errorCodes = {
     retry: 'later',
     sentence: 'X, or this gateway, allows no more of these calls just now. Try again at retryAt.',
   },
+  DATABASE_UNAVAILABLE: { retry: 'later', sentence: 'The database does not answer. Try again shortly.' },
   INTERNAL: {
     retry: 'later',
     sentence: 'Something broke on our side. Try again; if it persists, report the request id.',

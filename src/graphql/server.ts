@@ -5,7 +5,7 @@ import { isDatabaseOutage } from '../db/outage.ts'
 import { type Deps, isUserGone } from '../deps.ts'
 import { AppError, type ErrorCode, errorCodes, isErrorCode } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/refuse.ts'
+import { OUTAGE_HEADERS, PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/refuse.ts'
 import type { DocumentNotes } from '../log.ts'
 import type { Meter } from '../rate-limit.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -127,7 +127,8 @@ function withPlainMediaTypes(request: Request): Request {
 
 // Of these Yoga does not say what to do, or knows nothing of the request.
 function withReason(response: Response, { requestId, viewer }: GraphqlRequest): Response {
-  if (response.status === 503) return refuseForOutage(requestId)
+  // Where nothing ran. Of a document that ran, the errors say which field the outage struck.
+  if (response.status === 503 && !response.headers.has('retry-after')) return refuseForOutage(requestId)
   if (response.status === 413) {
     const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
@@ -170,10 +171,8 @@ const refuseForbidden: Plugin<GraphqlRequest> = {
 }
 
 // As the rest of the gateway answers then.
-function unavailable({ message, extensions }: GraphQLError): GraphQLError {
-  return new GraphQLError(message, {
-    extensions: { ...extensions, http: { status: 503 } },
-  })
+function unavailable({ message, nodes, path, extensions }: GraphQLError, headers = {}): GraphQLError {
+  return new GraphQLError(message, { nodes, path, extensions: { ...extensions, http: { status: 503, headers } } })
 }
 
 // A token beside the query is one that a proxy, or whoever logs bodies, may have kept.
@@ -201,8 +200,16 @@ const refusePersistedQuery: Plugin = {
 
 // Here, and not where errors are masked: only here is it known which request it was.
 function describeErrors(deps: Deps): Plugin<GraphqlContext> {
-  const describeAll = ({ errors }: ExecutionResult, { requestId }: GraphqlContext) =>
-    errors?.map((error) => describe(deps, error, requestId))
+  const describeAll = ({ data, errors }: ExecutionResult, { requestId }: GraphqlContext) => {
+    // With data the answer is one, and a mutation in it may have taken effect.
+    const isEmpty = data == null || Object.values(data).every((value) => value === null)
+    return errors?.map((error) => {
+      const described = describe(deps, error, requestId)
+      return isEmpty && described.extensions.code === ('DATABASE_UNAVAILABLE' satisfies ErrorCode)
+        ? unavailable(described, OUTAGE_HEADERS)
+        : described
+    })
+  }
   return {
     onExecute: ({ args }) => ({
       onExecuteDone: ({ result, setResult }) => {
@@ -255,7 +262,7 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
   }
   if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
   deps.log.error({ error: original, requestId }, 'A request failed for a reason of ours')
-  const code: ErrorCode = 'INTERNAL'
+  const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,
     extensions: { code, ...(requestId && { requestId }) },

@@ -52,7 +52,7 @@ export function payloadRef<Thing>(name: string, userErrors = 'Empty when it work
 }
 
 // These are about the request as a whole, and go to the top-level errors.
-const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'INTERNAL']
+const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'DATABASE_UNAVAILABLE', 'INTERNAL']
 
 /** What the API tells of an error. */
 export function toUserError({ code, message, field, retryAt }: AppError): UserError {

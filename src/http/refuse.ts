@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../errors.ts'
 
 /**
  * An answer that refuses a request, in the shape of the API's own errors wherever it comes from, so that a client reads one shape.
@@ -16,8 +16,11 @@ export function refuse(
 /** The message of PERSISTED_QUERY_NOT_SUPPORTED. urql knows the error by these words, Apollo by the code or by these words. */
 export const PERSISTED_QUERY_MESSAGE = 'PersistedQueryNotSupported'
 
+/** The headers that go with the status 503 while the database is away. */
+export const OUTAGE_HEADERS = { 'retry-after': '5' }
+
 /** What everybody is told while the database is away. @param requestId by which the log tells more */
 export function refuseForOutage(requestId: string): Response {
-  const message = 'The database does not answer. Try again shortly.'
-  return refuse(503, { code: 'INTERNAL', message, requestId }, { 'retry-after': '5' })
+  const code: ErrorCode = 'DATABASE_UNAVAILABLE'
+  return refuse(503, { code, message: errorCodes[code].sentence, requestId }, OUTAGE_HEADERS)
 }

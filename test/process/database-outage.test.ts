@@ -52,7 +52,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
         errors: [
           {
             message: 'The database does not answer. Try again shortly.',
-            extensions: { code: 'INTERNAL', requestId: asked.headers.get('x-request-id') },
+            extensions: { code: 'DATABASE_UNAVAILABLE', requestId: asked.headers.get('x-request-id') },
           },
         ],
       })

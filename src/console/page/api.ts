@@ -133,6 +133,8 @@ export async function request<Name extends keyof Operations>(
   const answer = await send<Operations[Name][1]>(JSON.stringify({ query, variables }))
   const error = answer.errors?.[0]
   if (error?.extensions?.code === 'UNAUTHENTICATED') throw new SignedOutError(error.message)
+  // What was asked may have been done all the same.
+  if (error?.extensions?.code === 'DATABASE_UNAVAILABLE') throw new UnreachableError(error.message)
   if (error !== undefined) throw new RefusedError(error.message)
   if (!answer.data) throw new UnreachableError('The gateway answered, but not as the API does.')
   return answer.data

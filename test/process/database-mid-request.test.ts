@@ -1,0 +1,103 @@
+// The database goes away between the look-up of the session and the end of a resolver.
+import { expect, inject, onTestFinished, test, vi } from 'vitest'
+import { openSingleConnection } from '../../src/db/client.ts'
+import { cookieOf } from '../browser.ts'
+import { startWorld } from '../harness.ts'
+import { linkAccount, type PostedTweet } from '../linked-account.ts'
+import { createDatabase } from '../postgres.ts'
+
+type Answer = {
+  data?: Record<string, unknown> | null
+  errors?: { message: string; path?: string[]; extensions: Record<string, unknown> }[]
+}
+
+async function openWorld() {
+  const database = await createDatabase(inject('postgres'))
+  const world = await startWorld({ DATABASE_URL: database.url })
+  const admin = openSingleConnection(database.url)
+  onTestFinished(async () => {
+    await world.close()
+    await admin.end()
+    await database.drop()
+  })
+  const account = await linkAccount(world)
+  const ask = async (query: string, variables: Record<string, unknown> = {}) => {
+    const response = await fetch(`${world.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...cookieOf(account.person) },
+      body: JSON.stringify({ query, variables }),
+    })
+    return {
+      status: response.status,
+      retryAfter: response.headers.get('retry-after'),
+      requestId: response.headers.get('x-request-id'),
+      answer: (await response.json()) as Answer,
+    }
+  }
+  /** Asks, and ends the sessions of the server that wait for `table` then. */
+  const askWithout = (table: string, query: string, variables?: Record<string, unknown>) =>
+    admin.begin(async (admin) => {
+      await admin.unsafe(`lock table ${table} in access exclusive mode`)
+      const asked = ask(query, variables)
+      await vi.waitFor(
+        async () =>
+          expect(
+            await admin`select pg_terminate_backend(pid) from pg_stat_activity
+              where datname = current_database() and wait_event_type = 'Lock' and application_name = 'xconnect-gateway'`,
+          ).not.toEqual([]),
+        { timeout: 20_000, interval: 20 },
+      )
+      return await asked
+    })
+  return { world, account, ask, askWithout }
+}
+
+const away = (requestId: string | null, path: string) => ({
+  message: 'The database does not answer. Try again shortly.',
+  path: [path],
+  locations: expect.anything(),
+  extensions: { code: 'DATABASE_UNAVAILABLE', requestId },
+})
+
+test('a query whose resolver loses the database is answered with 503, and said to be worth another try', async () => {
+  const { world, ask, askWithout } = await openWorld()
+  const query = '{ viewer { login } tweets { edges { node { id } } } }'
+  const { requestId, ...lost } = await askWithout('tweets', query)
+  expect(lost).toEqual({ status: 503, retryAfter: '5', answer: { data: null, errors: [away(requestId, 'tweets')] } })
+  const lines = world
+    .logs()
+    .split('\n')
+    .filter((line) => line.includes(requestId ?? '-') && line.includes('"level":"error"'))
+  expect(lines).toHaveLength(1)
+  expect(lines[0]).toContain('57P01')
+  expect(await ask(query)).toMatchObject({ status: 200, retryAfter: null })
+})
+
+test('what could be had of a query is kept, beside the error that says what could not', async () => {
+  const { askWithout } = await openWorld()
+  const query = '{ viewer { login } tweet(id: "019c0000-0000-7000-8000-000000000000") { id } }'
+  const { requestId, ...lost } = await askWithout('tweets', query)
+  expect(lost).toEqual({
+    status: 200,
+    retryAfter: null,
+    answer: { data: { viewer: { login: 'mara-holt' }, tweet: null }, errors: [away(requestId, 'tweet')] },
+  })
+})
+
+test('a post that loses the database is 503, and posted once with the same key afterwards', async () => {
+  const { world, account, askWithout } = await openWorld()
+  const input = { text: 'Once and no more', idempotencyKey: 'once-and-no-more' }
+  const mutation = `mutation ($input: PostTweetInput!) {
+    setLinkVisibility(input: { visibility: INTEGRATORS }) { userErrors { code } }
+    postTweet(input: $input) { tweet { status } userErrors { code } }
+  }`
+  const { requestId, ...lost } = await askWithout('tweets', mutation, { input })
+  expect(lost).toEqual({ status: 503, retryAfter: '5', answer: { data: null, errors: [away(requestId, 'postTweet')] } })
+  // What stands before the error's path took effect.
+  expect(await account.person.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'INTEGRATORS' } })
+  for (let again = 0; again < 2; again++) {
+    const { postTweet } = await account.person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
+    expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+  }
+  expect(world.sandbox.control.tweets(account.username).filter(({ text }) => text === input.text)).toHaveLength(1)
+})
