@@ -30,6 +30,16 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
   return url.href
 }
 
+/** Where to send a browser whose round trip is refused: as readReturnTo, but null where the address is not allowed. */
+export function findReturnTo(config: Config, returnTo: string | null): string | null {
+  try {
+    return readReturnTo(config, returnTo, ['returnTo'])
+  } catch (error) {
+    if (error instanceof AppError) return null
+    throw error
+  }
+}
+
 // The router decodes what it is asked for.
 function isBelowAuth(pathname: string): boolean {
   const decoded = pathname.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character))

@@ -186,6 +186,15 @@ export async function finishAttempt(deps: Deps, attemptId: string, outcome: Atte
     .where(eq(connectAttempts.id, attemptId))
 }
 
+/** True for an attempt that this browser has started: by its session, or by its token of this sign-in. */
+export function isStartedBy(
+  { sessionId, browserHash }: ConnectAttempt,
+  browser: { sessionId: string | null; token: string | null },
+): boolean {
+  if (sessionId !== null && sessionId === browser.sessionId) return true
+  return browser.token !== null && browserHash === sha256(browser.token)
+}
+
 /** Writes down which session a sign-in has started, and whose it is. */
 export async function noteSignIn(
   deps: Deps,

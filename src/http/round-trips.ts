@@ -1,6 +1,6 @@
 // The routes of the OAuth round trips of both providers: each starts one, or takes the browser back that a provider has sent here.
 import type { Context, Hono } from 'hono'
-import type { CallbackParameters } from '../auth/attempt.ts'
+import { type CallbackParameters, isStartedBy } from '../auth/attempt.ts'
 import { startGithubSignIn } from '../auth/github.ts'
 import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { finishGithubSignIn } from '../auth/sign-in.ts'
@@ -8,7 +8,7 @@ import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { forgetProviderProblems } from '../provider-problems.ts'
-import { readReturnTo } from '../return-to.ts'
+import { findReturnTo, readReturnTo } from '../return-to.ts'
 import { finishXConnect, startXConnect } from '../x/connect.ts'
 import { type HttpEnv, refuseCrossSiteNavigation } from './guards.ts'
 import { payAsAddress } from './limits.ts'
@@ -19,14 +19,16 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   const cookies = createSignInCookies(deps.config)
 
   app.get('/auth/github', async (c) => {
+    const asked = c.req.query('returnTo') ?? null
     let returnTo: string | null
     try {
       await payAsAddress(deps, c, 'sign-in')
-      returnTo = readReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
+      returnTo = readReturnTo(deps.config, asked, ['returnTo'])
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', null, error)
-      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+      const landing = findReturnTo(deps.config, asked)
+      return c.redirect(outcomeUrl(deps, landing, { signIn: 'failed', code: error.code }), 303)
     }
     const { authorizationUrl, state, browserToken } = await startGithubSignIn(deps, returnTo)
     cookies.set(c, state, browserToken)
@@ -36,19 +38,22 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
   app.get('/auth/github/callback', async (c) => {
     const callback = readCallback(c)
     const state = callback === 'repeated' ? null : callback.state
+    const token = state === null ? null : cookies.get(c, state)
     try {
       await payAsAddress(deps, c, 'sign-in')
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      const attempt = await findAttemptForLog(deps, 'GITHUB_SIGN_IN', c.req.query('state') ?? null)
+      const attempt = await findAttemptForLog(deps, 'GITHUB_SIGN_IN', state)
       await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', attempt, error)
-      return c.redirect(outcomeUrl(deps, null, { signIn: 'failed', code: error.code }), 303)
+      const sessionId = sessionOf(c.var.viewer)?.session.id ?? null
+      const own = attempt !== null && isStartedBy(attempt, { sessionId, token }) ? attempt : null
+      return c.redirect(outcomeUrl(deps, own?.returnTo ?? null, { signIn: 'failed', code: error.code }), 303)
     }
     const finished = await finishGithubSignIn(
       deps,
       {
         viewer: sessionOf(c.var.viewer),
-        token: state === null ? null : cookies.get(c, state),
+        token,
         userAgent: c.req.header('user-agent') ?? null,
       },
       callback,
@@ -63,7 +68,7 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     }
     if (!finished.isRepeated) await forgetProviderProblems(deps, 'GITHUB')
     // The session says from now on whose attempt it was. After a failure the cookie still does.
-    if (state !== null && cookies.get(c, state) !== null) cookies.delete(c, state)
+    if (state !== null && token !== null) cookies.delete(c, state)
     if (finished.setCookie !== null) c.header('set-cookie', finished.setCookie, { append: true })
     return c.redirect(outcomeUrl(deps, returnTo, { signIn }), 303)
   })
@@ -85,19 +90,26 @@ export function addXConnect(app: Hono<HttpEnv>, deps: Deps): void {
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       await noteFailedRoundTrip(deps, 'X_CONNECT', null, error)
-      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+      const returnTo = findReturnTo(deps.config, c.req.query('returnTo') ?? null)
+      return c.redirect(outcomeUrl(deps, returnTo, { xConnect: 'failed', code: error.code }), 303)
     }
   })
 
   app.get('/auth/x/callback', async (c) => {
+    const viewer = sessionOf(c.var.viewer)
+    const callback = readCallback(c)
     try {
       await payAsAddress(deps, c, 'sign-in')
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      await noteFailedRoundTrip(deps, 'X_CONNECT', null, error)
-      return c.redirect(outcomeUrl(deps, null, { xConnect: 'failed', code: error.code }), 303)
+      const attempt = await findAttemptForLog(deps, 'X_CONNECT', callback === 'repeated' ? null : callback.state)
+      await noteFailedRoundTrip(deps, 'X_CONNECT', attempt, error)
+      const sessionId = viewer?.session.id ?? null
+      const own = attempt !== null && isStartedBy(attempt, { sessionId, token: null }) ? attempt : null
+      const outcome = { xConnect: 'failed', code: error.code, attempt: own?.id ?? null }
+      return c.redirect(outcomeUrl(deps, own?.returnTo ?? null, outcome), 303)
     }
-    const finished = await finishXConnect(deps, sessionOf(c.var.viewer), readCallback(c))
+    const finished = await finishXConnect(deps, viewer, callback)
     if (!finished.isRepeated) {
       if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
       else await noteFailedRoundTrip(deps, 'X_CONNECT', finished.attempt, finished.error, finished.status)
