@@ -81,9 +81,13 @@ export async function startWorld(
     githubClient: {
       id: asked.github.clientId,
       secret: asked.github.clientSecret,
-      redirectUris: [`${url}/auth/github/callback`],
+      redirectUris: [`${asked.publicUrl}/auth/github/callback`],
     },
-    xClient: { id: asked.x.clientId, secret: asked.x.clientSecret, redirectUris: [`${url}/auth/x/callback`] },
+    xClient: {
+      id: asked.x.clientId,
+      secret: asked.x.clientSecret,
+      redirectUris: [`${asked.publicUrl}/auth/x/callback`],
+    },
   })
   let config = withSandboxUrl(asked, sandbox.url)
   const lines: string[] = []

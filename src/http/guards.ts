@@ -109,6 +109,10 @@ export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
       own = c.res.headers.get('content-security-policy')
     })
     if (own !== null) c.header('content-security-policy', own)
+    // Browsers obey this header of each redirect on the way (HTML, "obtain an opener policy"). Through a round trip in a popup the front end
+    // would lose the popup, and take it for closed. A redirect shows nothing that an opener could reach.
+    if (c.req.path.startsWith('/auth/') && c.res.headers.has('location'))
+      c.header('cross-origin-opener-policy', 'unsafe-none')
     // What caches may keep is the same for everybody.
     if (c.res.headers.get('cache-control') !== null) return
     c.header('cache-control', 'no-store')
@@ -184,21 +188,6 @@ export function refuseCrossSiteNavigation(deps: Deps): MiddlewareHandler<HttpEnv
     if (!isOwn && (referrer === null || !trusted.includes(referrer.origin))) {
       const message = 'Linking an account starts on a page of this gateway, or of an origin in ALLOWED_ORIGINS.'
       return refuse(403, { code: 'FORBIDDEN', message })
-    }
-    return next()
-  }
-}
-
-/** Cookies set at 127.0.0.1 are not there at localhost: a person who opens the other name is sent to the one that is configured. */
-export function sendToPublicUrl(deps: Deps): MiddlewareHandler<HttpEnv> {
-  const isLoopback = (hostname: string) =>
-    hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
-  const own = new URL(deps.config.publicUrl)
-  return async (c, next) => {
-    const asked = new URL(c.req.url)
-    const isPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').toLowerCase().includes('text/html')
-    if (isPage && asked.hostname !== own.hostname && isLoopback(asked.hostname) && isLoopback(own.hostname)) {
-      return c.redirect(`${own.origin}${asked.pathname}${asked.search}`, 302)
     }
     return next()
   }

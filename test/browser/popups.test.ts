@@ -1,0 +1,95 @@
+// A front end that signs people in, and connects their accounts, in a popup: what it sees of the popup, and the popup of it.
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { describeInChromium, launchChromium } from '../chromium.ts'
+import { startWorld, type World } from '../harness.ts'
+import { type FrontEnd, startFrontEnd } from './front-end.ts'
+
+describeInChromium('A popup', () => {
+  let frontEnd: FrontEnd
+  let world: World
+  let browser: Browser
+  let context: BrowserContext
+  let page: Page
+  beforeAll(async () => {
+    frontEnd = await startFrontEnd()
+    world = await startWorld({ ALLOWED_ORIGINS: frontEnd.origin })
+    browser = await launchChromium()
+    // The page at the end tells its opener how it went.
+    frontEnd.addPage('/done', '<h1>Done</h1><script>opener.postMessage(location.search, location.origin)</script>')
+    frontEnd.addPage(
+      '/',
+      `<h1>A front end</h1><script>
+        var popup = null, told = []
+        addEventListener('message', (event) => told.push(event.data))
+        function start(url) { popup = open(url, 'trip', 'popup,width=500,height=600') }
+      </script>`,
+    )
+  })
+  beforeEach(async () => {
+    context = await browser.newContext()
+    page = await context.newPage()
+    await page.goto(`${frontEnd.origin}/`)
+  })
+  afterEach(() => context.close())
+  afterAll(async () => {
+    await browser.close()
+    await world.close()
+    await frontEnd[Symbol.asyncDispose]()
+  })
+
+  const starting = (path: string, origin = world.url) =>
+    `${origin}${path}?${new URLSearchParams({ returnTo: `${frontEnd.origin}/done` })}`
+
+  async function openPopup(url: string): Promise<Page> {
+    const [popup] = await Promise.all([
+      context.waitForEvent('page'),
+      page.evaluate((target) => (globalThis as unknown as { start(url: string): void }).start(target), url),
+    ])
+    return popup
+  }
+  const isClosed = () => page.evaluate('popup.closed')
+  const told = () => page.evaluate('told')
+
+  /** The popup comes to the provider's page, and is then sent back: its opener knows it all the time. */
+  async function decide(popup: Page, choice: string, button: string, expected: string): Promise<void> {
+    await popup.getByRole('button', { name: button }).waitFor()
+    expect([await isClosed(), await popup.evaluate('opener !== null')]).toEqual([false, true])
+    if (choice !== '') await popup.getByRole('radio', { name: choice }).check()
+    await popup.getByRole('button', { name: button }).click()
+    await expectDone(popup, expected)
+  }
+
+  async function expectDone(popup: Page, expected: string): Promise<void> {
+    await popup.getByRole('heading', { name: 'Done' }).waitFor()
+    await expect.poll(told, { timeout: 20_000 }).toEqual([expect.stringContaining(expected)])
+    expect([await isClosed(), await popup.evaluate('opener.location.pathname')]).toEqual([false, '/'])
+    await popup.close()
+    await expect.poll(isClosed, { timeout: 20_000 }).toBe(true)
+  }
+
+  test('that signs in and connects keeps its opener to the end, and is closed only when it is', async () => {
+    await decide(await openPopup(starting('/auth/github')), 'Mara Holt', 'Authorize', '?signIn=succeeded')
+    await page.reload()
+    await decide(await openPopup(starting('/auth/x')), 'Mara Holt', 'Authorize app', '?xConnect=connected&attempt=')
+  })
+
+  test('that is cancelled says so to its opener', async () => {
+    await decide(await openPopup(starting('/auth/github')), '', 'Cancel', '?signIn=failed&code=ACCESS_DENIED')
+  })
+
+  test('whose start is refused says so to its opener', async () => {
+    await expectDone(await openPopup(starting('/auth/x')), '?xConnect=failed&code=UNAUTHENTICATED')
+  })
+
+  test('that begins under another name of this machine keeps its opener too', async () => {
+    const other = world.url.replace('127.0.0.1', 'localhost')
+    await decide(await openPopup(starting('/auth/github', other)), 'Mara Holt', 'Authorize', '?signIn=succeeded')
+  })
+
+  test('with the console in it is out of the front end’s reach', async () => {
+    const popup = await openPopup(`${world.url}/`)
+    await popup.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
+    expect([await isClosed(), await popup.evaluate('opener')]).toEqual([true, null])
+  })
+})

@@ -1,0 +1,47 @@
+// A reverse proxy that says another Host than the one the browser asked for, as nginx's `proxy_pass http://localhost:3000` does and
+// Vite's `server.proxy` with an address alone. Of redirects it rewrites what begins with its target, as both do.
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type HostProxy = AsyncDisposable & {
+  port: number
+  /** From now on requests go to this port, with this Host; null keeps the browser's. */
+  passTo(port: number, host: string | null): void
+}
+
+/** Starts a proxy on 127.0.0.1. */
+export async function startHostProxy(): Promise<HostProxy> {
+  let target: { port: number; host: string | null } | null = null
+  const server = createServer((incoming, outgoing) => {
+    if (target === null) return outgoing.writeHead(502).end()
+    const { port, host } = target
+    const own = `http://${incoming.headers.host}`
+    const headers = { ...incoming.headers, host: host ?? incoming.headers.host }
+    const passed = request(
+      { host: '127.0.0.1', port, method: incoming.method, path: incoming.url, headers },
+      (answer) => {
+        const { location } = answer.headers
+        const rewritten =
+          host !== null && location?.startsWith(`http://${host}/`) ? location.replace(`http://${host}`, own) : location
+        outgoing.writeHead(answer.statusCode ?? 502, {
+          ...answer.headers,
+          ...(rewritten !== undefined && { location: rewritten }),
+        })
+        answer.pipe(outgoing)
+      },
+    )
+    passed.on('error', () => outgoing.destroy())
+    incoming.pipe(passed)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    port: (server.address() as AddressInfo).port,
+    passTo: (port, host) => {
+      target = { port, host }
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
