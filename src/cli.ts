@@ -134,8 +134,7 @@ function readDatabase(words: readonly string[]): () => Promise<number> {
 }
 
 async function migrate(_config: Config, database: Database): Promise<number> {
-  await migrateDatabase(database, onTerminal)
-  await installJobTables(database)
+  await migrateDatabase(database, { ...onTerminal, underLock: () => installJobTables(database) })
   console.log('The tables are up to date.')
   return 0
 }

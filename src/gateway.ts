@@ -11,7 +11,7 @@ import { checkProviders } from './db/providers.ts'
 import { type Clock, type Deps, systemClock } from './deps.ts'
 import { explainListenError } from './errors.ts'
 import { createEventStreams, EVENTS_CHANNEL } from './event-streams.ts'
-import { createJobQueue } from './jobs.ts'
+import { createJobQueue, installJobTables } from './jobs.ts'
 import type { Log } from './log.ts'
 import { installOutbound } from './outbound.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './same-site.ts'
@@ -55,7 +55,11 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   let mayRefresh = true
   try {
     const report = (fields: object, sentence: string) => log.warn(fields, sentence)
-    await waiting(log, 'the migrations', migrateDatabase(database, { report }))
+    // The job queue would make its tables while other instances do, and knows that they did by an English message of the server.
+    const underLock = async () => {
+      if (database.source.kind === 'postgres') await installJobTables(database)
+    }
+    await waiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
     await waiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
     await waiting(log, 'the providers to be compared', checkProviders(database.db, config))
     const clock = parts.clock ?? systemClock

@@ -41,8 +41,8 @@ export class DatabaseUnreachableError extends StartError {
 
 const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 
-/** How a start waits for another instance that migrates. */
-export type Waiting = { report?: ReportWaiting; waitSeconds?: number }
+/** How a start waits for another instance that migrates, and what else it makes while others wait for it. */
+export type Waiting = { report?: ReportWaiting; waitSeconds?: number; underLock?: () => Promise<void> }
 
 /**
  * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
@@ -59,6 +59,8 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
     await makePending(db)
     const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
+    // A directory is held by one process.
+    await waiting.underLock?.()
     return
   }
   const connection = openSingleConnection(source)
@@ -79,6 +81,7 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
     await makePending(db).catch(explainLockedTable)
     const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
+    await waiting.underLock?.()
   } finally {
     await connection.end({ timeout: 5 })
   }
