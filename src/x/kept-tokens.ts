@@ -102,8 +102,10 @@ export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAtte
   if (userId === null || takenAt === null || sealed === null)
     throw new Error('Bug: tokens are kept for no taken attempt')
   const attempt = { ...row.attempt, userId, takenAt }
-  const tokens = await openTokens(deps, attempt, sealed)
-  return tokens && { attempt, sealed, tokens, expiresInSeconds: Number(row.secondsLeft), receivedAt }
+  // A pair that was altered is worth what a dead one is: its attempt is to end, and not to be claimed for ever.
+  const nothing = { accessToken: null, refreshToken: null, scopes: attempt.scopes }
+  const tokens = (await openTokens(deps, attempt, sealed)) ?? nothing
+  return { attempt, sealed, tokens, expiresInSeconds: Number(row.secondsLeft), receivedAt }
 }
 
 /** True when the access token of a kept pair has ended, or there is none. */

@@ -438,3 +438,17 @@ test('a kept pair is sealed anew under another key, and opens once the first is 
   await world.restart({ encryptionKeys: [k2] })
   await expectConnected(account, arrival, 40_010)
 })
+
+test('a kept pair that was altered in the database ends its attempt, and the connection is looked after', async () => {
+  const account = await linkAccount(world)
+  const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
+  world.sandbox.control.clearFaults()
+  const id = arrival.attempt ?? ''
+  const altered = sql`${connectAttempts.tokensSealed} || 'AAAA'`
+  await world.db().update(connectAttempts).set({ tokensSealed: altered }).where(eq(connectAttempts.id, id))
+  expect(await untilSettled(account.person, id)).toMatchObject({ status: 'FAILED', error: { code: 'X_UNAVAILABLE' } })
+  const [row] = await world.db().select().from(connectAttempts).where(eq(connectAttempts.id, id))
+  expect([row?.tokensSealed, row?.nextTryAt]).toEqual([null, null])
+  // The approval has ended the stored pair.
+  await expect.poll(async () => (await account.show()).status, { timeout: 20_000 }).toBe('NEEDS_REAUTH')
+})
