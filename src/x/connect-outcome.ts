@@ -188,6 +188,8 @@ async function wait(deps: Deps, kept: KeptAttempt, error: AppError): Promise<Con
 }
 
 function secondsToWait(deps: Deps, attempt: TakenAttempt, { code, retryAt }: AppError): number {
+  // An operator may raise the cap before it ends.
+  if (code === 'X_USAGE_CAPPED') return MAX_WAIT_SECONDS
   if (retryAt !== null) return Math.max((retryAt.getTime() - deps.clock.now().getTime()) / 1000, 1)
   if (code !== 'X_UNAVAILABLE') return code === 'RATE_LIMITED' ? BLOCKED_WAIT_SECONDS : MAX_WAIT_SECONDS
   const most = Math.min(MIN_WAIT_SECONDS * 2 ** Math.min(attempt.tries, 10), MAX_WAIT_SECONDS)

@@ -452,3 +452,14 @@ test('a kept pair that was altered in the database ends its attempt, and the con
   // The approval has ended the stored pair.
   await expect.poll(async () => (await account.show()).status, { timeout: 20_000 }).toBe('NEEDS_REAUTH')
 })
+
+test('a pair that waits for a usage cap is tried long before the cap ends', async () => {
+  const account = await linkAccount(world)
+  const end = new Date(world.sandbox.control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
+  const body = { title: 'SpendCapReached', type: 'https://api.x.com/2/problems/credits', reset_date: end }
+  const arrival = await reconnect(account, atMe({ kind: 'status', status: 403, body }))
+  expect(arrival).toMatchObject({ outcome: 'waiting', code: 'X_USAGE_CAPPED' })
+  // The operator has raised it.
+  world.sandbox.control.clearFaults()
+  await expectConnected(account, arrival, 601)
+})
