@@ -42,13 +42,22 @@ export async function storeLink(
   const older = new Set<string>()
   for (;;) {
     const stored = await store(deps, profile, grant, older, mismatch)
-    if (stored.kind === 'stored' || stored.kind === 'lost') return stored.kind
+    if (isDecided(stored)) return stored.kind
     const answer = await fetchMe(deps, accessToken)
     if (answer.kind === 'done') older.add(stored.kind === 'rivalled' ? stored.rivalId : stored.attemptId)
     else if (stored.kind === 'outrun') return answer.kind === 'unauthorized' ? 'dead' : 'undecided'
-    else if (answer.kind === 'unauthorized') return endBeside(deps, grant, stored.accountId, mismatch)
-    else if (await keepBeside(deps, grant, stored, mismatch)) return 'stored'
+    else {
+      const beside =
+        answer.kind === 'unauthorized'
+          ? await endBeside(deps, grant, stored.accountId, mismatch)
+          : await keepBeside(deps, grant, stored, mismatch)
+      if (isDecided(beside)) return beside.kind
+    }
   }
+}
+
+function isDecided(stored: Stored): stored is Extract<Stored, { kind: 'stored' | 'lost' }> {
+  return stored.kind === 'stored' || stored.kind === 'lost'
 }
 
 /** Lets one connection of an X account be decided at a time, for the transaction of `deps`: of two, one could not know of the other. */
@@ -67,11 +76,10 @@ async function store(
     return await persistently(
       deps,
       'store a linked account',
-      () => transaction(deps, (deps) => upsert(deps, profile, grant, older, mismatch)),
+      () => transactionUnlessLost(deps, (deps) => upsert(deps, profile, grant, older, mismatch)),
       PERSON_WAITS_SECONDS,
     )
   } catch (error) {
-    if (error instanceof Lost) return { kind: 'lost' }
     if (violates(error, 'connected_accounts_one_live'))
       throw new AppError('ACCOUNT_LINKED_TO_ANOTHER_USER', { cause: error })
     if (isUserGone(error)) throw new AppError('SESSION_MISSING', { cause: error })
@@ -81,6 +89,16 @@ async function store(
 
 /** Rolls a transaction back: the attempt is another process's, or finished by an earlier try of this one. */
 class Lost extends Error {}
+
+// Caught within each try: that the attempt is lost is no failure of the database, and not worth another.
+async function transactionUnlessLost(deps: Deps, write: (deps: Deps) => Promise<Stored>): Promise<Stored> {
+  try {
+    return await transaction(deps, write)
+  } catch (error) {
+    if (error instanceof Lost) return { kind: 'lost' }
+    throw error
+  }
+}
 
 // Last in its transaction: deleting a user locks the user before their attempts, and so does storing an account.
 async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<void> {
@@ -98,50 +116,44 @@ async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch:
 }
 
 // X has replaced this pair by the one that is stored: the account is connected all the same.
-async function endBeside(
-  deps: Deps,
-  grant: Grant,
-  accountId: string,
-  mismatch: AppError | null,
-): Promise<'stored' | 'lost'> {
-  try {
-    await persistently(
-      deps,
-      'write down that an account was linked',
-      () => transaction(deps, (deps) => endAttempt(deps, grant, accountId, mismatch)),
-      PERSON_WAITS_SECONDS,
-    )
-    return 'stored'
-  } catch (error) {
-    if (error instanceof Lost) return 'lost'
-    throw error
-  }
+function endBeside(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<Stored> {
+  return persistently(
+    deps,
+    'write down that an account was linked',
+    () =>
+      transactionUnlessLost(deps, async (deps) => {
+        await endAttempt(deps, grant, accountId, mismatch)
+        return { kind: 'stored' }
+      }),
+    PERSON_WAITS_SECONDS,
+  )
 }
 
-// X could not say which of two grants lives: this one is tried should it refuse the other. False when that one is gone already.
-async function keepBeside(
+// X could not say which of two grants lives: this one is tried should it refuse the other. Rivalled where that one is gone already.
+function keepBeside(
   deps: Deps,
   grant: Grant,
-  { accountId, rivalId }: { accountId: string; rivalId: string },
+  rivalled: Extract<Stored, { kind: 'rivalled' }>,
   mismatch: AppError | null,
-): Promise<boolean> {
+): Promise<Stored> {
+  const { accountId, rivalId } = rivalled
   const owner = { accountId, userId: grant.attempt.userId }
-  return transaction(deps, async (deps) => {
+  return transactionUnlessLost(deps, async (deps) => {
     const [rival] = await deps.db
       .select({ version: oauthTokens.version, fence: oauthTokens.fence })
       .from(oauthTokens)
-      .where(and(eq(oauthTokens.accountId, owner.accountId), eq(oauthTokens.grantId, rivalId)))
+      .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.grantId, rivalId)))
       .for('update')
-    if (rival === undefined) return false
+    if (rival === undefined) return rivalled
     await deps.db.insert(rotationOrphans).values({
-      accountId: owner.accountId,
+      accountId,
       fromVersion: rival.version,
       fence: rival.fence,
       ...sealPair(deps, owner, grant),
       createdAt: deps.clock.sqlNow(),
     })
     await endAttempt(deps, grant, accountId, mismatch)
-    return true
+    return { kind: 'stored' }
   })
 }
 

@@ -463,3 +463,25 @@ test('a pair that waits for a usage cap is tried long before the cap ends', asyn
   world.sandbox.control.clearFaults()
   await expectConnected(account, arrival, 601)
 })
+
+test('a process whose attempt another has finished meanwhile stores nothing, and tells what it came to', async () => {
+  const account = await linkAccount(world)
+  const stored = await account.storedRefreshToken()
+  const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+  const callback = await account.person.consent(authorizationUrl ?? '', account.username)
+  world.sandbox.control.inject(atMe({ kind: 'delay', milliseconds: 1_000, times: 1 }))
+  const [calls, logged] = [countMe(), world.logs().length]
+  const finishing = account.person.finish(callback)
+  await expect.poll(countMe, { interval: 5, timeout: 15_000 }).toBe(calls + 1)
+  const finished = { status: 'SUCCEEDED' as const, accountId: account.id, tokensSealed: null, nextTryAt: null }
+  await world
+    .db()
+    .update(connectAttempts)
+    .set({ ...finished, finishedAt: world.clock.sqlNow() })
+    .where(eq(connectAttempts.id, attempt?.id ?? ''))
+  expect(await finishing).toMatchObject({ outcome: 'connected' })
+  expect(await account.storedRefreshToken()).toBe(stored)
+  expect(await eventTypesOf(account)).toEqual(['account.connected'])
+  // That the attempt is gone is the database's word, not a failure of it that more tries could cure.
+  expect(world.logs().slice(logged)).not.toContain('The database did not take it')
+})
