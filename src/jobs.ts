@@ -84,8 +84,8 @@ const queues: Record<JobName, Queue> = {
 const SCHEMA = { schema: JOBS_SCHEMA, createSchema: false } as const
 
 /**
- * Makes the queue's tables where they are missing or of an older release, so that a role which may not can then work with them. The
- * migrations come first.
+ * Makes the queue's tables where they are missing or of an older release, so that a role which may
+ * not can then work with them. The migrations come first.
  */
 export async function installJobTables({ source }: Pick<Database, 'source'>): Promise<void> {
   const opened = source.kind === 'postgres' ? openJobDatabase(source) : null

@@ -127,7 +127,8 @@ function readOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer) {
   const { code, retryAt, problem } = answer
   const failure = { status: 'FAILED' as const, errorCode: code, errorDetail: describeProblem(code, problem), retryAt }
   if (answer.isCertain) return failure
-  // Nobody was told that it was posted, and yet it may be: it is looked for before it is sent again.
+  // Nobody was told that it was posted, and yet it may be: it is looked for before it is sent
+  // again.
   const mayExistSince = sql<Date>`coalesce(${tweets.mayExistSince}, ${tweets.sentAt})`
   return { ...failure, mayExistSince, doubtSince: doubt.doubtSince }
 }
@@ -153,7 +154,10 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
   })
 }
 
-/** The event of an outcome. A doubt that ends is one event, whichever way it ends: POSTED, or why it was not. */
+/**
+ * The event of an outcome. A doubt that ends is one event, whichever way it ends: POSTED, or why it
+ * was not.
+ */
 export function outcomeEvent(tweet: Tweet, wasUnknown: boolean): NewEvent {
   const types = { POSTED: 'tweet.posted', FAILED: 'tweet.failed', UNKNOWN: 'tweet.unknown' } as const
   if (tweet.status === 'PENDING' || tweet.status === 'DELETED') throw new Error('Bug: this is no outcome')

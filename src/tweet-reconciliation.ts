@@ -1,5 +1,6 @@
-// A tweet of which X did not say whether it posted it is looked for in its account's timeline. Reads are billed: at most three for one
-// sending. Nothing is sent again on a guess: NOT_POSTED takes a timeline that proves it, twice.
+// A tweet of which X did not say whether it posted it is looked for in its account's timeline.
+// Reads are billed: at most three for one sending. Nothing is sent again on a guess: NOT_POSTED
+// takes a timeline that proves it, twice.
 import { and, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { tweets } from './db/tables.ts'
 import { type Deps, transaction, violates } from './deps.ts'
@@ -19,17 +20,22 @@ export const MAX_READS = 3
 const READS_TO_BE_SURE = 2
 // X's clock and the database's may differ.
 const CLOCK_MARGIN_MILLISECONDS = 60_000
-// Beyond this the span that is asked for is moved; less is within the margin, with a slow answer on top.
+// Beyond this the span that is asked for is moved; less is within the margin, with a slow answer on
+// top.
 const CLOCK_TOLERANCE_MILLISECONDS = 30_000
 
-/** What a look at the timeline came to: the post, if it was found; ABSENT where the timeline proves that there is none. */
+/**
+ * What a look at the timeline came to: the post, if it was found; ABSENT where the timeline proves
+ * that there is none.
+ */
 type Sight = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
 
 type Account = { id: string; userId: string; providerAccountId: string }
 
 /**
- * Looks for a tweet in doubt in its account's timeline: POSTED with its id where it is there, FAILED where it is certainly not, after
- * two looks. Where the timeline does not tell, the doubt stays.
+ * Looks for a tweet in doubt in its account's timeline: POSTED with its id where it is there,
+ * FAILED where it is certainly not, after two looks. Where the timeline does not tell, the doubt
+ * stays.
  * @throws Error when X could not be read: the job is then tried again.
  */
 export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
@@ -58,10 +64,12 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
 }
 
 /**
- * Looks once for a tweet that may have been posted although it was not X that answered, before it is sent again.
+ * Looks once for a tweet that may have been posted although it was not X that answered, before it
+ * is sent again.
  * @param tweet its row, PENDING under a claim of the caller's.
  * @param lastClaim until when the sending before had its claim.
- * @returns the row, POSTED, where it was found; ABSENT where it may be sent; UNCLEAR where it may not.
+ * @returns the row, POSTED, where it was found; ABSENT where it may be sent; UNCLEAR where it may
+ * not.
  * @throws AppError when X could not be read.
  */
 export async function lookBeforeSending(
@@ -79,7 +87,8 @@ export async function lookBeforeSending(
   return (await takePost(deps, tweet, 'PENDING', sight.posts)) ?? 'UNCLEAR'
 }
 
-// By the database's clock: since when a tweet may have been posted, until when it was sent, and when that is asked.
+// By the database's clock: since when a tweet may have been posted, until when it was sent, and
+// when that is asked.
 type Span = { since: Date; until: Date; now: number }
 
 async function look(
@@ -119,7 +128,8 @@ async function readTimeline(
 ): Promise<TimelinePage> {
   const startedAt = performance.now()
   const since = span.since.getTime() - CLOCK_MARGIN_MILLISECONDS
-  // After its claim nobody sends any more. What X may not have listed yet is not cut off, nor asked for by a moment to come.
+  // After its claim nobody sends any more. What X may not have listed yet is not cut off, nor asked
+  // for by a moment to come.
   const end = span.until.getTime() + CLOCK_MARGIN_MILLISECONDS
   const until = end < span.now - CLOCK_MARGIN_MILLISECONDS ? end : null
   const read = async (shift: number): Promise<TimelinePage> => {

@@ -200,8 +200,8 @@ async function finish(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Twe
   return written
 }
 
-// For what nobody has foreseen: a tweet that stays PENDING would keep its idempotency key until the sweep. One try: if the database is
-// what failed, that is left to the sweep.
+// For what nobody has foreseen: a tweet that stays PENDING would keep its idempotency key until the
+// sweep. One try: if the database is what failed, that is left to the sweep.
 async function giveUp(deps: Deps, tweet: Tweet, asked: boolean, cause: unknown): Promise<void> {
   const answer: PostAnswer = asked ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
   try {
@@ -219,7 +219,7 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
       ? []
       : await deps.db
           .update(tweets)
-          // What was to be looked for is not there.
+          // The timeline has been read, and the earlier sending is not in it.
           .set({ sentAt: deps.clock.sqlNow(), mayExistSince: null })
           .where(
             and(
@@ -240,7 +240,8 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
   if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
   const error = tweetError(earlier)
   if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'never') return earlier
-  // Not for a cap, which an operator may raise before it ends: whether X is asked is then up to x/limits.ts.
+  // Not for a cap, which an operator may raise before it ends: whether X is asked is then up to
+  // x/limits.ts.
   if (error.code !== 'X_USAGE_CAPPED' && error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
   await chooseAccount(deps, userId, earlier.accountId)
   const claimedAt = performance.now()
@@ -250,7 +251,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
       .set({
         status: 'PENDING',
         attempt: earlier.attempt + 1,
-        // What was looked for was the sending before.
+        // The reads counted so far were for the sending before.
         settleReads: 0,
         claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
         sentAt: null,
@@ -303,7 +304,8 @@ async function chooseAccount(deps: Deps, userId: string, accountId: string | nul
 }
 
 function refuseText(text: string, maxWeightedLength: number): void {
-  // Counting costs time; a text that is nothing but the longest emoji, or links of 180 characters, still fits.
+  // Counting costs time; a text that is nothing but the longest emoji, or links of 180 characters,
+  // still fits.
   if (text.length > MAX_TEXT_UNITS) {
     const [units, most] = [text.length, MAX_TEXT_UNITS].map((number) => number.toLocaleString('en'))
     const detail = `The text has ${units} UTF-16 units of at most ${most}. Shorten it.`

@@ -11,8 +11,8 @@ import { type ProviderCode, ProviderFailure, parseProviderCode } from '../provid
 export type ConnectAttempt = typeof connectAttempts.$inferSelect
 
 /**
- * What a provider's redirect carried; `iss` names the provider (RFC 9207). A parameter that came twice is `repeated`: it is never guessed
- * which one counts.
+ * What a provider's redirect carried; `iss` names the provider (RFC 9207). A parameter that came
+ * twice is `repeated`: it is never guessed which one counts.
  */
 export type CallbackParameters =
   | { state: string | null; code: string | null; error: string | null; iss: string | null }
@@ -24,10 +24,16 @@ export const ATTEMPT_LIFETIME_SECONDS = 600
 const LINK_KEPT_SECONDS = 86_400
 // Only for whoever comes back late; anybody can start one, so that they must not pile up.
 const SIGN_IN_KEPT_SECONDS = 3_600
-/** How long a browser may come back with a sign-in, to finish it or to be told what has become of it. */
+/**
+ * How long a browser may come back with a sign-in, to finish it or to be told what has become of
+ * it.
+ */
 export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + SIGN_IN_KEPT_SECONDS
 const WAIT_POLL_MILLISECONDS = 200
-// Longer than any callback takes, which waits for some calls to a provider, and for a database that is away.
+/**
+ * How long after it was taken an unfinished attempt is given up: longer than any callback takes,
+ * with its calls to a provider and its wait for a database that is away.
+ */
 export const ABANDONED_SECONDS = 900
 
 type NewAttempt = Pick<
@@ -63,7 +69,9 @@ export async function startAttempt(
   return { attempt, state, codeVerifier }
 }
 
-/** The attempt that a state parameter belongs to, of whichever provider; null when there is none. */
+/**
+ * The attempt that a state parameter belongs to, of whichever provider; null when there is none.
+ */
 export async function findAttemptByState(deps: Deps, state: string | null): Promise<ConnectAttempt | null> {
   if (state === null) return null
   const [attempt] = await deps.db
@@ -73,7 +81,9 @@ export async function findAttemptByState(deps: Deps, state: string | null): Prom
   return attempt ?? null
 }
 
-/** The attempt at this provider that a state parameter belongs to. @throws AppError ATTEMPT_UNKNOWN */
+/**
+ * The attempt at this provider that a state parameter belongs to. @throws AppError ATTEMPT_UNKNOWN
+ */
 export async function getAttemptByState(
   deps: Deps,
   kind: ConnectAttempt['kind'],
@@ -86,8 +96,8 @@ export async function getAttemptByState(
 }
 
 /**
- * Takes an attempt for good, and returns its code verifier and when that was. Of any number of callers one succeeds: the others, and
- * all that come later, get null.
+ * Takes an attempt for good, and returns its code verifier and when that was. Of any number of
+ * callers one succeeds: the others, and all that come later, get null.
  * @throws AppError ATTEMPT_EXPIRED
  */
 export async function takeAttempt(
@@ -117,8 +127,9 @@ export async function takeAttempt(
 }
 
 /**
- * The attempt once it is not under way any more, for a callback that comes a second time. After `timing.waitForAttempt` it is returned
- * as it is; at once where the process that took it must have died.
+ * The attempt once it is not under way any more, for a callback that comes a second time. After
+ * `timing.waitForAttempt` it is returned as it is; at once where the process that took it must have
+ * died.
  */
 export async function waitForAttempt(deps: Deps, attemptId: string): Promise<ConnectAttempt> {
   const giveUpAt = performance.now() + deps.timing.waitForAttempt * 1000
@@ -133,13 +144,16 @@ export async function waitForAttempt(deps: Deps, attemptId: string): Promise<Con
   }
 }
 
-/** True for an attempt whose time is over and that nobody has come back with. One that was taken in time is finished, however late. */
+/**
+ * True for an attempt whose time is over and that nobody has come back with. One that was taken in
+ * time is finished, however late.
+ */
 export function isExpired({ clock }: Pick<Deps, 'clock'>, { status, takenAt, expiresAt }: ConnectAttempt): boolean {
   return status === 'PENDING' && takenAt === null && expiresAt <= clock.now()
 }
 
-// What a provider's redirect says in place of a code. GitHub sends the last two (docs.github.com, "Troubleshooting authorization
-// request errors").
+// What a provider's redirect says in place of a code. GitHub sends the last two (docs.github.com,
+// "Troubleshooting authorization request errors").
 const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
   access_denied: 'ACCESS_DENIED',
   application_suspended: 'GITHUB_APP_SUSPENDED',
@@ -147,10 +161,13 @@ const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
 }
 
 /**
- * The authorization code of a redirect. An `iss` that is not the provider's own is refused, of an error too, and a missing one is not:
- * an Enterprise Server may be older than the parameter (RFC 9207 section 2.4).
- * @param issuer the `iss` of the provider that was asked, compared character by character; null for one that sends none.
- * @throws AppError ISSUER_MISMATCH, ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH; CALLBACK_INVALID where it brought none.
+ * The authorization code of a redirect. An `iss` that is not the provider's own is refused, of an
+ * error too, and a missing one is not: an Enterprise Server may be older than the parameter (RFC
+ * 9207 section 2.4).
+ * @param issuer the `iss` of the provider that was asked, compared character by character; null for
+ * one that sends none.
+ * @throws AppError ISSUER_MISMATCH, ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH;
+ * CALLBACK_INVALID where it brought none.
  */
 export function readCode({ code, error, iss }: Exclude<CallbackParameters, 'repeated'>, issuer: string | null): string {
   if (iss !== null && iss !== issuer) throw new AppError('ISSUER_MISMATCH')
@@ -172,21 +189,27 @@ export async function abandonAttempt(deps: Deps, attemptId: string, errorCode: E
     .where(and(eq(connectAttempts.id, attemptId), isNull(connectAttempts.takenAt)))
 }
 
-/** How an attempt ended. `errorDetail` replaces the code's own sentence, where that does not say it all. */
+/**
+ * How an attempt ended. `errorDetail` replaces the code's own sentence, where that does not say it
+ * all.
+ */
 export type AttemptOutcome =
   | { status: 'SUCCEEDED'; accountId: string | null }
   | { status: 'FAILED'; errorCode: ErrorCode; errorDetail?: string | null; retryAt?: Date | null }
 
-/** Writes down how an attempt that was taken has ended, for whoever asks. */
+/** Writes down how an attempt that was taken has ended. */
 export async function finishAttempt(deps: Deps, attemptId: string, outcome: AttemptOutcome): Promise<void> {
   await deps.db
     .update(connectAttempts)
-    // What an attempt waited for is no news once it has succeeded.
+    // Clears the error that a WAITING attempt had.
     .set({ errorCode: null, errorDetail: null, retryAt: null, ...outcome, finishedAt: deps.clock.sqlNow() })
     .where(eq(connectAttempts.id, attemptId))
 }
 
-/** True for an attempt that this browser has started: by its session, or by its token of this sign-in. */
+/**
+ * True for an attempt that this browser has started: by its session, or by its token of this
+ * sign-in.
+ */
 export function isStartedBy(
   { sessionId, browserHash }: ConnectAttempt,
   browser: { sessionId: string | null; token: string | null },

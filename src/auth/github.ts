@@ -27,8 +27,9 @@ const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
 const problemShape = z.object({ message: z.string() })
 
 /**
- * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser that started can finish
- * (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as himself).
+ * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser
+ * that started can finish (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as
+ * himself).
  */
 export async function startGithubSignIn(
   deps: Deps,
@@ -131,8 +132,8 @@ function judgeProfileRefusal({ report: { status, headers }, ...result }: CallRes
   // Also where a web server says so, of an address at which there is no API.
   if (status === 404) return 'GITHUB_API_NOT_FOUND'
   const problem = problemShape.safeParse(result.ok ? result.value : null)
-  // GitHub's own refusals are JSON: a page comes from something in between. A rate limit is a 403 too (docs.github.com/rest, "Rate
-  // limits for the REST API").
+  // GitHub's own refusals are JSON: a page comes from something in between. A rate limit is a 403
+  // too (docs.github.com/rest, "Rate limits for the REST API").
   if (status !== 403 || !problem.success) return 'GITHUB_UNAVAILABLE'
   const { message } = problem.data
   if (headers['x-ratelimit-remaining'] === '0' || headers['retry-after'] !== undefined || /rate limit/i.test(message))

@@ -59,7 +59,8 @@ export function exchangeCode(
 }
 
 /**
- * Asks for a new pair (RFC 6749 section 6). Sends at most once; whether to send again is the caller's to judge.
+ * Asks for a new pair (RFC 6749 section 6). Sends at most once; whether to send again is the
+ * caller's to judge.
  * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
  */
 export function refreshTokens(
@@ -109,7 +110,8 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
   return [encode(app.clientId), encode(app.clientSecret ?? '')]
 }
 
-// Never throws: a caller that has claimed something must learn whether the call was sent, whatever broke.
+// Never throws: a caller that has claimed something must learn whether the call was sent, whatever
+// broke.
 async function askForTokens(breaker: Breaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
   const result = await callProvider(breaker, send)
   const { report } = result

@@ -1,11 +1,15 @@
-// One line in the log for every sign-in and connection that fails, or has to wait for X: why, and who can do something about it.
+// One line in the log for every sign-in and connection that fails, or has to wait for X: why, and
+// who can do something about it.
 import type { Deps } from '../deps.ts'
 import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../provider-failure.ts'
 import { isProviderProblem, noteProviderProblem } from '../provider-problems.ts'
 import { type ConnectAttempt, getAttemptByState } from './attempt.ts'
 
-/** The attempt of a callback, for the line about it; null where none has this state, or the database cannot say. */
+/**
+ * The attempt of a callback, for the line about it; null where none has this state, or the database
+ * cannot say.
+ */
 export async function findAttemptForLog(
   deps: Deps,
   kind: ConnectAttempt['kind'],
@@ -22,7 +26,8 @@ export async function findAttemptForLog(
 export type Fault = 'PERSON' | 'OPERATOR' | 'PROVIDER'
 
 const PROVIDER_DOWN: readonly ErrorCode[] = ['GITHUB_UNAVAILABLE', 'X_UNAVAILABLE']
-// These lie between the gateway and the provider: a certificate, a name server, a firewall or a mistyped URL of the operator's.
+// These lie between the gateway and the provider: a certificate, a name server, a firewall or a
+// mistyped URL of the operator's.
 const OPERATORS_NETWORK: readonly (SocketReason | null)[] = ['CERTIFICATE', 'TLS', 'DNS', 'REFUSED', 'UNREACHABLE']
 const WAITING = 'A connection waits for X'
 const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
@@ -30,7 +35,8 @@ const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
 /**
  * Writes the line, and remembers for /readyz what only the operator can cure.
  * @param attempt null where none is known, or where it is not this browser's.
- * @param outcome 'waiting' for a connection that is not lost: a job asks X again, and how that ends is a line of its own where it fails.
+ * @param outcome 'waiting' for a connection that is not lost: a job asks X again, and how that ends
+ * is a line of its own where it fails.
  */
 export async function noteFailedRoundTrip(
   deps: Deps,

@@ -84,7 +84,10 @@ export async function findSession(
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
 }
 
-/** The Set-Cookie header that hands out the session with this id and token once more; null when there is no such session. */
+/**
+ * The Set-Cookie header that hands out the session with this id and token once more; null when
+ * there is no such session.
+ */
 export async function repeatSessionCookie(deps: Deps, sessionId: string, token: string): Promise<string | null> {
   const isIts = sessionId === sha256(token) && (await isSessionGood(deps, sessionId))
   return isIts ? lucia(deps).createSessionCookie(token).serialize() : null

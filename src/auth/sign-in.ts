@@ -1,5 +1,5 @@
-// The way back of a sign-in: which browser may finish it, and what the same callback gets that comes again, by Back, by a reload or twice at
-// once. GitHub itself is in github.ts.
+// The way back of a sign-in: which browser may finish it, and what the same callback gets that
+// comes again, by Back, by a reload or twice at once. GitHub itself is in github.ts.
 import { hmacSha256, sha256 } from '../crypto.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
@@ -17,10 +17,16 @@ import { githubIssuer, identifyGithubUser } from './github.ts'
 import { endSession, isSessionGood, repeatSessionCookie, startSession } from './session.ts'
 import type { SessionViewer } from './viewer.ts'
 
-/** The browser that a callback came to: the session that it has already, its token of this sign-in, and what it says that it is. */
+/**
+ * The browser that a callback came to: the session that it has already, its token of this sign-in,
+ * and what it says that it is.
+ */
 export type SignInBrowser = { viewer: SessionViewer | null; token: string | null; userAgent: string | null }
 
-/** How a callback of a sign-in ended for the browser that it came to. `isRepeated` marks the outcome of an earlier callback. */
+/**
+ * How a callback of a sign-in ended for the browser that it came to. `isRepeated` marks the outcome
+ * of an earlier callback.
+ */
 export type FinishedSignIn =
   /** `setCookie` hands the browser its session; null where it has one. */
   | { status: 'succeeded'; setCookie: string | null; returnTo: string | null; isRepeated: boolean }
@@ -32,18 +38,23 @@ export type FinishedSignIn =
       returnTo: string | null
       isRepeated: boolean
     }
-  /** Somebody is signed in in this browser, and the callback is of no attempt of it: nothing was done, and there is nothing to tell. */
+  /**
+   * Somebody is signed in in this browser, and the callback is of no attempt of it: nothing was
+   * done, and there is nothing to tell.
+   */
   | { status: 'ignored' }
 
-// What is wrong with coming back, and not with signing in.
+// Errors of the visit, not of the sign-in, which may have succeeded.
 const COMING_BACK_ERRORS: readonly ErrorCode[] = ['ATTEMPT_ALREADY_USED', 'ATTEMPT_EXPIRED']
 
-// A response that its browser has dropped is on its way for no longer. Afterwards the cookie of a sign-in is worth nothing.
+// A response that its browser has dropped is on its way for no longer. Afterwards the cookie of a
+// sign-in is worth nothing.
 const REPEATED_WITHIN_SECONDS = 10
 
 /**
- * Finishes a sign-in with what GitHub's redirect brought to this browser: takes the attempt, exchanges the code, finds or makes the user
- * by GitHub's numeric id, and starts a session. The same callback again changes nothing, and gets the outcome of the first.
+ * Finishes a sign-in with what GitHub's redirect brought to this browser: takes the attempt,
+ * exchanges the code, finds or makes the user by GitHub's numeric id, and starts a session. The
+ * same callback again changes nothing, and gets the outcome of the first.
  */
 export async function finishGithubSignIn(
   deps: Deps,
@@ -115,9 +126,11 @@ async function signIn(
 }
 
 /**
- * What came of an attempt that another callback has taken. One that comes meanwhile, or just after, is given the same session: a browser that
- * reloads the page drops the response that it waited for, and with it the cookie.
- * @throws AppError the attempt's own, or ATTEMPT_ALREADY_USED where its session is not for whoever asks now.
+ * What came of an attempt that another callback has taken. One that comes meanwhile, or just after,
+ * is given the same session: a browser that reloads the page drops the response that it waited for,
+ * and with it the cookie.
+ * @throws AppError the attempt's own, or ATTEMPT_ALREADY_USED where this browser has no right to
+ * its session.
  */
 async function repeatOutcome(
   deps: Deps,
@@ -153,8 +166,9 @@ async function isSignedInSince(
   return isSessionGood(deps, viewer.session.id)
 }
 
-// Follows from 256 random bits that this browser alone has, from GitHub's code, and from what only the row knows: two equal callbacks come
-// to one session, and nobody else can. With the code in it, a cookie that was planted in a browser tells nothing of its session.
+// Follows from 256 random bits that this browser alone has, from GitHub's code, and from what only
+// the row knows: two equal callbacks come to one session, and nobody else can. With the code in it,
+// a cookie that was planted in a browser tells nothing of its session.
 function sessionTokenOf(attempt: ConnectAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
   return hmacSha256(token, `session:${attempt.id}:${attempt.stateHash}:${code}`)
 }

@@ -72,8 +72,9 @@ function limitVariables(variables: unknown): void {
   }
 }
 
-// An id of X's has more digits than a number in JSON keeps: it was rounded before anybody could look, and is the id of something
-// else. No other number of an input is as large. In the document itself a number is read digit by digit.
+// An id of X's has more digits than a number in JSON keeps: it was rounded before anybody could
+// look, and is the id of something else. No other number of an input is as large. In the document
+// itself a number is read digit by digit.
 function refuseRoundedNumbers(value: object): void {
   const rounded = Object.entries(value).find(
     ([, inner]) => typeof inner === 'number' && Math.abs(inner) > Number.MAX_SAFE_INTEGER,

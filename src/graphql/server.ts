@@ -29,8 +29,9 @@ export type GraphqlRequest = {
 
 // Without a viewer nothing can be posted; no other request needs as much.
 const MAX_BODY_BYTES = 100_000
-// The longest text that maxTweetLength allows, in the longest JSON: 12,500 emoji of 15 UTF-16 units, each unit written as \uXXXX, are
-// 1,125,000 bytes. The document and the other variables need the rest.
+// The longest text that maxTweetLength allows, in the longest JSON: 12,500 emoji of 15 UTF-16
+// units, each unit written as \uXXXX, are 1,125,000 bytes. The document and the other variables
+// need the rest.
 const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
 // Of what Yoga says of a request that is none, what does not say what to send instead.
@@ -50,7 +51,8 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     createYogaWithin(deps, maxBodyBytes),
   )
   if (forAnybody === undefined || forIdentified === undefined) throw new Error('Bug: two limits give two servers')
-  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes on that nobody then waits for.
+  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes
+  // on that nobody then waits for.
   return async (request, about) => {
     const yoga = about.viewer === null ? forAnybody : forIdentified
     const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
@@ -116,7 +118,8 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
   })
 }
 
-// Media types have no case (RFC 9110 section 8.3.1); Yoga compares them as they are written. The route has checked the content type.
+// Media types have no case (RFC 9110 section 8.3.1); Yoga compares them as they are written. The
+// route has checked the content type.
 function withPlainMediaTypes(request: Request): Request {
   const headers = new Headers(request.headers)
   headers.set('content-type', 'application/json')
@@ -188,8 +191,9 @@ const refuseMisplacedToken: Plugin = {
   },
 }
 
-// Clients that send the hash of a document first go on with its text when they are told so (Apollo's automatic persisted queries, version
-// 1). Nothing is kept by its hash: documents are short, and only a list that the operator chose would protect anything.
+// Clients that send the hash of a document first go on with its text when they are told so
+// (Apollo's automatic persisted queries, version 1). Nothing is kept by its hash: documents are
+// short, and only a list that the operator chose would protect anything.
 const refusePersistedQuery: Plugin = {
   onParams: ({ params: { query, extensions } }) => {
     if (query || extensions?.persistedQuery == null) return

@@ -4,7 +4,7 @@ import { createRareWarning } from '../rare-warning.ts'
 
 // By which proxies tell whose request they pass on. Only the first is read.
 const FORWARDING_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip']
-// Few are proxies of the operator's; whoever reaches the gateway directly may send what they like.
+// An operator has few proxies. A client that reaches the gateway directly may send any header.
 const PEERS_PER_HOUR = 5
 
 /**
@@ -24,8 +24,9 @@ export function createAddressReader(trustedProxies: readonly string[]) {
 }
 
 /**
- * Makes a watch over peers that are not trusted and say whose request they pass on: one that is the operator's own proxy is to be listed in
- * TRUSTED_PROXIES, since otherwise all its visitors count as one address.
+ * Makes a watch over peers that are not trusted and say whose request they pass on: one that is the
+ * operator's own proxy is to be listed in TRUSTED_PROXIES, since otherwise all its visitors count
+ * as one address.
  */
 export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
   const isTrusted = createProxyList(trustedProxies)

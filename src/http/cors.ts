@@ -1,10 +1,14 @@
-// What a browser is told about pages of other origins (Fetch Standard, section 3.3), and what the log is told of those that are refused.
+// What a browser is told about pages of other origins (Fetch Standard, section 3.3), and what the
+// log is told of those that are refused.
 import type { Context } from 'hono'
 import type { Deps } from '../deps.ts'
 import { createRareWarning } from '../rare-warning.ts'
 import type { HttpEnv } from './guards.ts'
 
-/** Request headers that pages of listed origins may send: the API's own, and those that tracing and GraphQL clients add by themselves. */
+/**
+ * Request headers that pages of listed origins may send: the API's own, and those that tracing and
+ * GraphQL clients add by themselves.
+ */
 const ALLOWED_HEADERS = [
   ...['content-type', 'authorization', 'x-request-id', 'x-requested-with'],
   // W3C Trace Context and Baggage, Sentry, Zipkin, Datadog, AWS X-Ray.
@@ -22,7 +26,7 @@ const ALLOWED_HEADERS = [
 ]
 const ALLOWED_METHODS = ['GET', 'HEAD', 'POST']
 const EXPOSED_HEADERS = 'RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id'
-// So that a stranger who invents origins cannot fill the log.
+// Limits the log lines of a client that sends invented origins.
 const ORIGINS_PER_HOUR = 20
 const MAX_LOGGED_CHARACTERS = 200
 

@@ -109,8 +109,9 @@ export function securityHeaders(deps: Deps): MiddlewareHandler<HttpEnv> {
       own = c.res.headers.get('content-security-policy')
     })
     if (own !== null) c.header('content-security-policy', own)
-    // Browsers obey this header of each redirect on the way (HTML, "obtain an opener policy"). Through a round trip in a popup the front end
-    // would lose the popup, and take it for closed. A redirect shows nothing that an opener could reach.
+    // Browsers obey this header of each redirect on the way (HTML, "obtain an opener policy").
+    // Through a round trip in a popup the front end would lose the popup, and take it for closed. A
+    // redirect shows nothing that an opener could reach.
     if (c.req.path.startsWith('/auth/') && c.res.headers.has('location'))
       c.header('cross-origin-opener-policy', 'unsafe-none')
     // What caches may keep is the same for everybody.
@@ -156,9 +157,10 @@ export function guardCookies(deps: Deps): MiddlewareHandler<HttpEnv> {
 const PURPOSE_HEADERS = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz']
 
 /**
- * Refuses what nobody has asked for on purpose: HEAD, and what a browser fetches ahead of a click (Fetch, section "Sec-Purpose"; Purpose,
- * X-Purpose and X-Moz of older ones). A GET of a round trip starts it or takes it to its end, so that its response can't be got ready.
- * A browser discards a refused response, and asks anew at the click.
+ * Refuses what nobody has asked for on purpose: HEAD, and what a browser fetches ahead of a click
+ * (Fetch, section "Sec-Purpose"; Purpose, X-Purpose and X-Moz of older ones). A GET of a round trip
+ * starts it or takes it to its end, so that its response can't be got ready. A browser discards a
+ * refused response, and asks anew at the click.
  * @param methodsOf the methods that a path has.
  */
 export function refuseSpeculation(methodsOf: (path: string) => string[]): MiddlewareHandler<HttpEnv> {

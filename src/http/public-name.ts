@@ -1,4 +1,5 @@
-// One name for people. Cookies set at 127.0.0.1 are not there at localhost: a person who opens the other name is sent to the configured one.
+// One name for people. Cookies set at 127.0.0.1 are not there at localhost: a person who opens the
+// other name is sent to the configured one.
 import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { Deps } from '../deps.ts'
@@ -10,9 +11,10 @@ const MOVED_COOKIE = 'xconnect_moved'
 const MOVED_SECONDS = 3
 
 /**
- * Sends people from another loopback name to that of PUBLIC_URL. A proxy may say another Host than the browser's, and then the browser is
- * at PUBLIC_URL already: so nobody is sent where the port tells that something stands between (nginx and Vite say their target's), and
- * nobody is sent twice in a row.
+ * Sends people from another loopback name to that of PUBLIC_URL. A proxy may say another Host than
+ * the browser's, and then the browser is at PUBLIC_URL already: so nobody is sent where the port
+ * tells that something stands between (nginx and Vite say their target's), and nobody is sent twice
+ * in a row.
  */
 export function sendToPublicUrl(deps: Pick<Deps, 'config'>): MiddlewareHandler<HttpEnv> {
   const own = new URL(deps.config.publicUrl)

@@ -13,7 +13,10 @@ export function refuse(
   return Response.json({ errors: [{ message, extensions: { code, ...extensions } }] }, { status, headers })
 }
 
-/** The message of PERSISTED_QUERY_NOT_SUPPORTED. urql knows the error by these words, Apollo by the code or by these words. */
+/**
+ * The message of PERSISTED_QUERY_NOT_SUPPORTED. urql knows the error by these words, Apollo by the
+ * code or by these words.
+ */
 export const PERSISTED_QUERY_MESSAGE = 'PersistedQueryNotSupported'
 
 /** The headers that go with the status 503 while the database is away. */

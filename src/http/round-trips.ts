@@ -1,4 +1,5 @@
-// The routes of the OAuth round trips of both providers: each starts one, or takes the browser back that a provider has sent here.
+// The routes of the OAuth round trips of both providers: each starts one, or takes the browser back
+// that a provider has sent here.
 import type { Context, Hono } from 'hono'
 import { type CallbackParameters, isStartedBy } from '../auth/attempt.ts'
 import { startGithubSignIn } from '../auth/github.ts'

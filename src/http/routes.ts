@@ -1,5 +1,5 @@
-// The edge that is not GraphQL. A route does three things: who is asking, one call of a feature, the shape of the response. The routes
-// of both OAuth round trips are in round-trips.ts.
+// The edge that is not GraphQL. A route does three things: who is asking, one call of a feature,
+// the shape of the response. The routes of both OAuth round trips are in round-trips.ts.
 import { type Context, Hono } from 'hono'
 import { burnApiToken } from '../auth/api-token.ts'
 import { endSession } from '../auth/session.ts'

@@ -1,12 +1,14 @@
-// The cookies that tie sign-ins to the browser that started them: one for each, so that several tabs can sign in side by side. The name
-// follows from the state: a callback finds its own cookie, also where several tabs started at once and none knew of the others.
+// The cookies that tie sign-ins to the browser that started them: one for each, so that several
+// tabs can sign in side by side. The name follows from the state: a callback finds its own cookie,
+// also where several tabs started at once and none knew of the others.
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { SIGN_IN_KNOWN_SECONDS } from '../auth/attempt.ts'
 import type { Config } from '../config.ts'
 import { sha256 } from '../crypto.ts'
 
-// Enough for the tabs of one person. With some 80 bytes each they leave room in the Cookie header: Node takes 16 KiB of headers.
+// Enough for the tabs of one person. With some 80 bytes each they leave room in the Cookie header:
+// Node takes 16 KiB of headers.
 const MOST_COOKIES = 10
 const NAME_DIGITS = 16
 
@@ -20,7 +22,10 @@ export function createSignInCookies({ publicUrl }: Pick<Config, 'publicUrl'>) {
   const isName = (name: string) => name.startsWith(prefix) && /^[0-9a-f]{16}$/.test(name.slice(prefix.length))
 
   return {
-    /** Hands a browser the token of the sign-in with this state. The oldest cookies make room for it. */
+    /**
+     * Hands a browser the token of the sign-in with this state. The oldest cookies make room for
+     * it.
+     */
     set(c: Context, state: string, browserToken: string): void {
       // Browsers send the older cookie first (RFC 6265 section 5.4).
       const earlier = Object.keys(getCookie(c)).filter(isName)

@@ -135,8 +135,9 @@ export async function markNeedsReauth(
 }
 
 /**
- * Says of a connected account that X has ended its pair by a later approval, as `markNeedsReauth` does. The pair is then tried once more by
- * the sweep: X's rule is documented, and its word decides. Call it in a transaction that has locked the account.
+ * Says of a connected account that X has ended its pair by a later approval, as `markNeedsReauth`
+ * does. The pair is then tried once more by the sweep: X's rule is documented, and its word
+ * decides. Call it in a transaction that has locked the account.
  */
 export async function markSuperseded(
   deps: Deps,

@@ -1,5 +1,6 @@
-// What becomes of an approval once X has issued a pair for it: whose account it is, and whether it is connected, refused, or asked about again
-// later. The same code runs while the person waits, and afterwards by a job.
+// What becomes of an approval once X has issued a pair for it: whose account it is, and whether it
+// is connected, refused, or asked about again later. The same code runs while the person waits, and
+// afterwards by a job.
 import { eq, sql } from 'drizzle-orm'
 import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { connectAttempts } from '../db/tables.ts'
@@ -15,7 +16,10 @@ import { persistently } from './persistently.ts'
 import { type Refused, refuseConnection } from './refused-connection.ts'
 import { canReadProfile } from './scopes.ts'
 
-/** How a connection ended, or what it waits for; `isRepeated` where another process has brought it so far, and has logged that. */
+/**
+ * How a connection ended, or what it waits for; `isRepeated` where another process has brought it
+ * so far, and has logged that.
+ */
 export type ConnectOutcome = (
   | { status: 'connected' }
   | { status: 'failed'; error: AppError }
@@ -24,13 +28,15 @@ export type ConnectOutcome = (
 ) & { isRepeated?: boolean }
 
 const FIRST_PAUSE_MILLISECONDS = 400
-// As long as it may take until an operator has bought credits. A refresh token lives for half a year.
+// As long as it may take until an operator has bought credits. A refresh token lives for half a
+// year.
 const KEPT_SECONDS = 7 * 86_400
 const MIN_WAIT_SECONDS = 5
 const MAX_WAIT_SECONDS = 300
 const BLOCKED_WAIT_SECONDS = 60
 
-// What users/me refuses for good. Everything else passes: an outage, a limit, credits, an app that has to be enrolled.
+// What users/me refuses for good. Everything else passes: an outage, a limit, credits, an app that
+// has to be enrolled.
 const FINAL: Partial<Record<ErrorCode, ErrorCode>> = {
   SCOPE_MISSING: 'SCOPES_MISSING',
   ACCOUNT_SUSPENDED: 'ACCOUNT_SUSPENDED',
@@ -104,7 +110,8 @@ async function findOwner(deps: Deps, first: KeptAttempt, personWaits: boolean): 
     if (answer.kind === 'done') return { kind: 'found', kept, profile: answer.value }
     const isFirstRejection = answer.kind === 'unauthorized' && !isRejected
     isRejected ||= answer.kind === 'unauthorized'
-    // An access token that is refused may be one that a later approval has replaced: the refresh token tells.
+    // An access token that is refused may be one that a later approval has replaced: the refresh
+    // token tells.
     if (isFirstRejection && kept.tokens.refreshToken !== null) continue
     const final = answer.kind === 'refused' ? FINAL[answer.code] : undefined
     if (final !== undefined) return { kind: 'refused', kept, error: new AppError(final) }
@@ -120,7 +127,8 @@ async function askOwner(deps: Deps, { attempt }: KeptAttempt, accessToken: strin
   const block = await findBlock(deps, attempt.id, 'READ_PROFILE')
   if (block !== null) return block
   const answer = await fetchMe(deps, accessToken)
-  // A limit of one account is kept with its attempt; what concerns the whole app, or proves that nothing stands in the way, is for all.
+  // A limit of one account is kept with its attempt; what concerns the whole app, or proves that
+  // nothing stands in the way, is for all.
   if (answer.kind === 'refused' && answer.to === 'ACCOUNT') return answer
   try {
     await rememberAnswer(deps, attempt.id, 'READ_PROFILE', answer)
@@ -140,7 +148,8 @@ function passingError(answer: Exclude<XAnswer<XProfile>, { kind: 'done' }>): App
 async function decide(deps: Deps, kept: KeptAttempt, profile: XProfile): Promise<ConnectOutcome> {
   const { attempt } = kept
   const mismatch = await findMismatch(deps, attempt, profile)
-  // X has ended the earlier pair of this account by now. Where it is connected to this user, the fresh pair keeps that connection alive.
+  // X has ended the earlier pair of this account by now. Where it is connected to this user, the
+  // fresh pair keeps that connection alive.
   if (mismatch !== null && !(await isOwnAccount(deps, attempt.userId, profile)))
     return refuse(deps, kept, { error: mismatch, profile })
   try {
@@ -227,7 +236,8 @@ async function findMismatch(deps: Deps, attempt: TakenAttempt, profile: XProfile
       : wrongAccount(profile, account?.username ?? null)
   }
   if (wanted === null) return null
-  // A name changes hands at X, an id never does. Where the user has connected an account of this name, that account is meant.
+  // A name changes hands at X, an id never does. Where the user has connected an account of this
+  // name, that account is meant.
   const accounts = await listConnectedAccounts(deps, userId, { includeDisconnected: true })
   const named = accounts.filter(({ username }) => username.toLowerCase() === wanted.toLowerCase())
   const isNamed = named.some(({ providerAccountId }) => providerAccountId === profile.providerAccountId)

@@ -39,20 +39,25 @@ export type StartXConnectInput = {
   reconnectAccountId: string | null
 }
 
-/** How a round trip ended; `isRepeated` marks the outcome of an earlier callback. A null attempt is one that does not belong to this browser: nothing of it is told. */
+/**
+ * How a round trip ended; `isRepeated` marks the outcome of an earlier callback. A null attempt is
+ * one that does not belong to this browser: nothing of it is told.
+ */
 export type FinishedXConnect =
   | { status: 'connected'; attempt: ConnectAttempt; isRepeated: boolean }
   /** X cannot say yet whose account it is: a job asks again, and the attempt tells how it ends. */
   | { status: 'waiting'; attempt: ConnectAttempt; error: AppError; isRepeated: boolean }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError; isRepeated: boolean }
 
-// X sends no `iss`: one that comes all the same is another provider's (RFC 9207 section 2.4 leaves that to the client).
+// X sends no `iss`: one that comes all the same is another provider's (RFC 9207 section 2.4 leaves
+// that to the client).
 const X_ISSUER = null
 
 /**
  * Starts linking an X account to the viewer.
- * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED; X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and
- * RATE_LIMITED, with `retryAt`, while X is known to tell no account of this app.
+ * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED;
+ * X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and RATE_LIMITED, with `retryAt`, while X is known to tell no
+ * account of this app.
  */
 export async function startXConnect(
   deps: Deps,
@@ -121,7 +126,8 @@ export async function finishXConnect(
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
     const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
     const isOwners = viewer !== null && found.userId === viewer.user.id
-    // One that was taken can't be finished by anybody else: what came of it is told to its owner in any session, as by the API.
+    // One that was taken can't be finished by anybody else: what came of it is told to its owner in
+    // any session, as by the API.
     if (!isOwners || (found.sessionId !== viewer.session.id && found.takenAt === null)) {
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
       // Whoever holds the state now is not who started: the attempt is over.
@@ -141,7 +147,8 @@ export async function finishXConnect(
   }
 }
 
-// Ended by a visit that was not from the session that started it: that visit's outcome is not this session's.
+// Ended by a visit that was not from the session that started it: that visit's outcome is not this
+// session's.
 const ENDED_BY_OTHERS: readonly string[] = ['SESSION_MISSING', 'SESSION_MISMATCH']
 
 // For the same callback again: what the first one came to, waiting while it is under way.
@@ -154,7 +161,10 @@ async function repeatOutcome(deps: Deps, found: ConnectAttempt): Promise<Finishe
   return { status: attempt.status === 'WAITING' ? 'waiting' : 'failed', attempt, error, isRepeated: true }
 }
 
-/** Ends attempts that were taken by a process that died before it had kept the tokens, or before X had issued any. */
+/**
+ * Ends attempts that were taken by a process that died before it had kept the tokens, or before X
+ * had issued any.
+ */
 export async function endAbandonedAttempts(deps: Deps): Promise<void> {
   const abandoned = and(
     eq(connectAttempts.kind, 'X_CONNECT'),

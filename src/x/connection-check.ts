@@ -1,4 +1,5 @@
-// Whether a connection still works, asked of X: for accounts whose pair an approval may have ended that was never finished.
+// Whether a connection still works, asked of X: for accounts whose pair an approval may have ended
+// that was never finished.
 import { and, eq, inArray } from 'drizzle-orm'
 import { connectedAccounts } from '../db/tables.ts'
 import { type Deps, isRowId } from '../deps.ts'
@@ -10,7 +11,8 @@ import { withAccessToken } from './tokens.ts'
 const TELLING: readonly ErrorCode[] = ['SCOPE_MISSING', 'ACCOUNT_SUSPENDED']
 
 /**
- * Uses an account's tokens once, so that an account whose grant X has ended turns to NEEDS_REAUTH now and not at its next post.
+ * Uses an account's tokens once, so that an account whose grant X has ended turns to NEEDS_REAUTH
+ * now and not at its next post.
  * @throws Error when X could not say: the job is then tried again.
  */
 export async function checkConnection(deps: Deps, accountId: string): Promise<void> {

@@ -1,5 +1,6 @@
-// The pair that X issued for an attempt, kept sealed with it from the code exchange until it is known whose account it is. The exchange has
-// ended the account's earlier pair: if this one were lost to a response that X owes us, a working connection would be lost.
+// The pair that X issued for an attempt, kept sealed with it from the code exchange until it is
+// known whose account it is. The exchange has ended the account's earlier pair: losing this one,
+// because X cannot say yet whose it is, would lose a working connection.
 import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { ConnectAttempt } from '../auth/attempt.ts'
@@ -17,10 +18,16 @@ import { type IssuedTokens, judgeRefusal, readIssuedTokens } from './token-answe
 /** An attempt to connect an account, taken by the user who started it. */
 export type TakenAttempt = ConnectAttempt & { userId: string; takenAt: Date }
 
-/** A taken attempt with the pair that X issued for it. One process at a time works on it, by moving `nextTryAt` forward first. */
+/**
+ * A taken attempt with the pair that X issued for it. One process at a time works on it, by moving
+ * `nextTryAt` forward first.
+ */
 export type KeptAttempt = {
   attempt: TakenAttempt
-  /** The pair as it stands in the row. A row that holds another value, or none, is another process's, or finished. */
+  /**
+   * The pair as it stands in the row. A row that holds another value, or none, is another
+   * process's, or finished.
+   */
   sealed: string
   tokens: Pick<IssuedTokens, 'accessToken' | 'refreshToken'> & { scopes: string[] }
   expiresInSeconds: number
@@ -37,7 +44,10 @@ export type KeptRefresh =
   /** Another process has the attempt. */
   | { kind: 'lost' }
 
-/** All calls of one try with their retries, twice over. A try that is cut off by the end of its process is repeated after this. */
+/**
+ * All calls of one try with their retries, twice over. A try that is cut off by the end of its
+ * process is repeated after this.
+ */
 export const CLAIM_SECONDS = 120
 
 const tokensShape = z.object({
@@ -47,7 +57,8 @@ const tokensShape = z.object({
 })
 
 /**
- * Keeps a pair that X has just issued. While the database is away, it goes on trying after this has thrown: a job then finishes the attempt.
+ * Keeps a pair that X has just issued. While the database is away, it goes on trying after this has
+ * thrown: a job then finishes the attempt.
  * @returns null when the attempt is gone with its user.
  * @throws what the database throws after `PERSON_WAITS_SECONDS`.
  */
@@ -80,7 +91,10 @@ export async function keepTokens(deps: Deps, attempt: TakenAttempt, issued: Issu
   }
 }
 
-/** Takes a kept attempt whose time has come, to go on with it. Null when it is finished, another process's, or not due. */
+/**
+ * Takes a kept attempt whose time has come, to go on with it. Null when it is finished, another
+ * process's, or not due.
+ */
 export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAttempt | null> {
   const receivedAt = performance.now()
   const [row] = await deps.db
@@ -102,7 +116,8 @@ export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAtte
   if (userId === null || takenAt === null || sealed === null)
     throw new Error('Bug: tokens are kept for no taken attempt')
   const attempt = { ...row.attempt, userId, takenAt }
-  // A pair that was altered is worth what a dead one is: its attempt is to end, and not to be claimed for ever.
+  // A pair that was altered is worth what a dead one is: its attempt is to end, and not to be
+  // claimed for ever.
   const nothing = { accessToken: null, refreshToken: null, scopes: attempt.scopes }
   const tokens = (await openTokens(deps, attempt, sealed)) ?? nothing
   return { attempt, sealed, tokens, expiresInSeconds: Number(row.secondsLeft), receivedAt }
@@ -114,7 +129,9 @@ export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: KeptAttem
   return tokens.accessToken === null || secondsLeft <= deps.timing.usableBeforeEnd
 }
 
-/** Replaces a kept pair by a new one. Sends once; a pair that comes is written until it is written. */
+/**
+ * Replaces a kept pair by a new one. Sends once; a pair that comes is written until it is written.
+ */
 export async function refreshKept(deps: Deps, kept: KeptAttempt): Promise<KeptRefresh> {
   const { refreshToken } = kept.tokens
   if (refreshToken === null) return { kind: 'dead' }
@@ -163,7 +180,10 @@ export async function updateKept(
   return updated !== undefined
 }
 
-/** True while a pair is kept that is to be this account's, should X confirm that: its user has approved it again. */
+/**
+ * True while a pair is kept that is to be this account's, should X confirm that: its user has
+ * approved it again.
+ */
 export async function isConnectWaiting(deps: Deps, accountId: string): Promise<boolean> {
   const [waiting] = await deps.db
     .select({ id: connectAttempts.id })
@@ -188,7 +208,10 @@ export function keptTokensPlace(attemptId: string, userId: string): SealedPlace 
   return { table: 'connect_attempts', column: 'tokens_sealed', accountId: attemptId, userId }
 }
 
-/** Opens the tokens of an attempt; null where the row was altered. @throws UnsealError where the key is missing. */
+/**
+ * Opens the tokens of an attempt; null where the row was altered. @throws UnsealError where the key
+ * is missing.
+ */
 export async function openTokens(
   deps: Deps,
   attempt: { id: string; userId: string },

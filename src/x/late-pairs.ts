@@ -25,9 +25,10 @@ export async function takeUpLatePairs(deps: Deps): Promise<void> {
 }
 
 /**
- * Takes the newest of an account's orphaned pairs, in the transaction that raises the version of its tokens by one. The others come
- * along to that version: should X refuse this one, the next is tried. None is revoked: a token of the same grant would end the pair that
- * was taken (RFC 7009 section 2.1), and of another grant X has ended all but one.
+ * Takes the newest of an account's orphaned pairs, in the transaction that raises the version of
+ * its tokens by one. The others come along to that version: should X refuse this one, the next is
+ * tried. None is revoked: a token of the same grant would end the pair that was taken (RFC 7009
+ * section 2.1), and of another grant X has ended all but one.
  */
 export async function takeNewestOrphan(
   deps: Deps,
@@ -51,7 +52,10 @@ export async function takeNewestOrphan(
   return newest
 }
 
-/** Deletes orphaned pairs of versions that have passed: X has issued a newer pair since, and takes these no more. */
+/**
+ * Deletes orphaned pairs of versions that have passed: X has issued a newer pair since, and takes
+ * these no more.
+ */
 export async function sweepOrphans(deps: Deps): Promise<void> {
   await deps.db.delete(rotationOrphans).where(
     exists(

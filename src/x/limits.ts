@@ -16,7 +16,8 @@ export const APP = 'APP'
 const PROBE_SECONDS = 15
 // A 429 that does not say until when; X's windows are a quarter of an hour.
 const UNTOLD_BLOCK_SECONDS = 60
-// Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking now and then is how we learn of it.
+// Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking
+// now and then is how we learn of it.
 const CREDITS_BLOCK_SECONDS = 300
 const OPERATORS_PROBLEMS: readonly ErrorCode[] = [
   'X_CREDITS_EXHAUSTED',
@@ -52,7 +53,10 @@ export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoi
   return last === undefined ? null : describe(last)
 }
 
-/** The refusal that every account's call would get for certain just now, or null. Lets nobody through to try: it only looks. */
+/**
+ * The refusal that every account's call would get for certain just now, or null. Lets nobody
+ * through to try: it only looks.
+ */
 export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Refusal | null> {
   const [block] = await deps.db
     .select()

@@ -13,20 +13,24 @@ import { sealToken } from './sealed-tokens.ts'
 type Grant = KeptAttempt & { grantId: string; accessToken: string }
 type Stored =
   | { kind: 'stored' }
-  /** Nothing is: another connection of this account was stored meanwhile, and which grant is the newer one is for X to say. */
+  /**
+   * Nothing is stored: another connection of this account was stored meanwhile, and X has to tell
+   * which grant is the newer one.
+   */
   | { kind: 'rivalled'; accountId: string; rivalId: string }
-  /** Nothing is: the account was approved for another user since. */
+  /** Nothing is stored: the account was approved in a later attempt, which was refused. */
   | { kind: 'outrun'; attemptId: string }
-  /** Nothing is: another process has the attempt. */
+  /** Nothing is stored: another process has the attempt. */
   | { kind: 'lost' }
 
 /**
- * Stores a connection with its tokens, and ends its attempt, in one transaction: a new account, or the user's own one with its tokens
- * replaced. Where the user has connected the account twice at once, X has ended one of the two grants: the other is kept, whichever comes
- * here last.
- * @param mismatch why the attempt fails all the same: this is another account of the user than the one asked for.
- * @returns 'lost' where another process has finished the attempt; 'dead' where X has ended the pair; 'undecided' where X cannot say
- * just now. Nothing is stored in these cases.
+ * Stores a connection with its tokens, and ends its attempt, in one transaction: a new account, or
+ * the user's own one with its tokens replaced. Where the user has connected the account twice at
+ * once, X has ended one of the two grants: the other is kept, whichever comes here last.
+ * @param mismatch why the attempt fails all the same: this is another account of the user than the
+ * one asked for.
+ * @returns 'lost' where another process has finished the attempt; 'dead' where X has ended the
+ * pair; 'undecided' where X cannot say just now. Nothing is stored in these cases.
  * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
  * when the user is gone; ACCOUNT_DISCONNECTED when the user has disconnected the account since.
  */
@@ -60,7 +64,10 @@ function isDecided(stored: Stored): stored is Extract<Stored, { kind: 'stored' |
   return stored.kind === 'stored' || stored.kind === 'lost'
 }
 
-/** Lets one connection of an X account be decided at a time, for the transaction of `deps`: of two, one could not know of the other. */
+/**
+ * Lets one connection of an X account be decided at a time, for the transaction of `deps`: of two,
+ * one could not know of the other.
+ */
 export async function lockXAccount(deps: Deps, providerAccountId: string): Promise<void> {
   await deps.db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`x-account:${providerAccountId}`}, 0))`)
 }
@@ -87,10 +94,14 @@ async function store(
   }
 }
 
-/** Rolls a transaction back: the attempt is another process's, or finished by an earlier try of this one. */
+/**
+ * Rolls a transaction back: the attempt is another process's, or finished by an earlier try of this
+ * one.
+ */
 class Lost extends Error {}
 
-// Caught within each try: that the attempt is lost is no failure of the database, and not worth another.
+// Caught within each try: that the attempt is lost is no failure of the database, and not worth
+// another.
 async function transactionUnlessLost(deps: Deps, write: (deps: Deps) => Promise<Stored>): Promise<Stored> {
   try {
     return await transaction(deps, write)
@@ -100,7 +111,8 @@ async function transactionUnlessLost(deps: Deps, write: (deps: Deps) => Promise<
   }
 }
 
-// Last in its transaction: deleting a user locks the user before their attempts, and so does storing an account.
+// Last in its transaction: deleting a user locks the user before their attempts, and so does
+// storing an account.
 async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<void> {
   const ended = await updateKept(deps, grant, {
     ...(mismatch === null
@@ -129,7 +141,8 @@ function endBeside(deps: Deps, grant: Grant, accountId: string, mismatch: AppErr
   )
 }
 
-// X could not say which of two grants lives: this one is tried should it refuse the other. Rivalled where that one is gone already.
+// X could not say which of two grants lives: this one is tried should it refuse the other. Rivalled
+// where that one is gone already.
 function keepBeside(
   deps: Deps,
   grant: Grant,
@@ -221,7 +234,8 @@ async function upsert(
   return { kind: 'stored' }
 }
 
-// The same account, approved in another attempt since this one was under way, and refused there: X may have ended this pair.
+// The same account, approved in another attempt since this one was under way, and refused there: X
+// may have ended this pair.
 async function findLaterApproval(deps: Deps, { attempt }: Grant, providerAccountId: string): Promise<string | null> {
   const [later] = await deps.db
     .select({ id: connectAttempts.id })

@@ -24,7 +24,10 @@ export function readRetryAt(headers: Headers, now: Date): Date | null {
   return credible.length === 0 ? null : new Date(Math.max(...credible))
 }
 
-/** When a cap of X ends, from the `reset_date` of its refusal: a day or a moment. Null when it says nothing credible. */
+/**
+ * When a cap of X ends, from the `reset_date` of its refusal: a day or a moment. Null when it says
+ * nothing credible.
+ */
 export function readResetDate(resetDate: string | null, now: Date): Date | null {
   const moment = resetDate !== null && /^\d{4}-\d\d-\d\d/.test(resetDate) ? Date.parse(resetDate) : Number.NaN
   const ahead = moment - now.getTime()

@@ -1,11 +1,12 @@
-// What X's refusals mean: by the type of the problem, by its title, by the number that API v1.1 gave it, and by the sentences that X
-// has used for years. X says "Tweet" and "Post" for the same, and its types moved from api.twitter.com to api.x.com in 2026.
+// What X's refusals mean: by the type of the problem, by its title, by the number that API v1.1
+// gave it, and by the sentences that X has used for years. X says "Tweet" and "Post" for the same,
+// and its types moved from api.twitter.com to api.x.com in 2026.
 import { z } from 'zod'
 import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
 import { redactText } from '../redaction.ts'
 import { isAppLimitUsedUp, readResetDate, readRetryAt } from './rate-limits.ts'
 
-/** A no: to one account, or to all accounts of our app. */
+/** A call that was refused: for one account, or for all accounts of our app. */
 export type Refusal = {
   kind: 'refused'
   code: ErrorCode
@@ -13,7 +14,10 @@ export type Refusal = {
   to: 'ACCOUNT' | 'APP'
   /** What X said; null where it was not asked, or it was not X that answered. */
   problem: XProblem | null
-  /** False where it was not X that answered, so that what was asked for may have been done all the same. */
+  /**
+   * False where it was not X that answered, so that what was asked for may have been done all the
+   * same.
+   */
   isCertain: boolean
 }
 
@@ -82,13 +86,15 @@ const RULES: readonly Rule[] = [
     isAnchored: true,
   },
 ]
-// X cannot, rather than does not want to.
+// Internal errors of X, which X reports with a 4xx.
 const FAILURES_OF_X: readonly number[] = [130, 131]
 
 // A limit that is used up, with no word of when: X's windows are a quarter of an hour.
 const UNTOLD_WAIT_MILLISECONDS = 60_000
 
-/** A refusal. @param more what differs from one to an account, for sure, of which no more is known. */
+/**
+ * A refusal. @param more what differs from one to an account, for sure, of which no more is known.
+ */
 export function refusal(code: ErrorCode, more: Partial<Omit<Refusal, 'kind' | 'code'>> = {}): Refusal {
   return { kind: 'refused', code, retryAt: null, to: 'ACCOUNT', problem: null, isCertain: true, ...more }
 }
@@ -111,14 +117,17 @@ export function describeProblem(code: ErrorCode, problem: XProblem | null): stri
   return `X answered ${status}${title === null ? '' : ` "${title}"`} (${type ?? 'without a type'}).`
 }
 
-/** Judges a 4xx. What is not X's problem JSON is no decision of X's: something in front of it answered, and X may even have acted. */
+/**
+ * Judges a 4xx. What is not X's problem JSON is no decision of X's: something in front of it
+ * answered, and X may even have acted.
+ */
 export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized' } | Refusal {
   const { status, headers } = refused
   const said = status === 408 || status === 425 ? null : parseProblem(refused.body)
   const retryAt = readRetryAt(headers, now)
   // In front of X too there are limits, and to wait is right for either.
   if (said === null && status === 429) return rateLimited(headers, retryAt, now, null)
-  // Nothing else answers so, and X has done it without a word.
+  // Only X answers 402, and it has done so with an empty body.
   if (said === null && status === 402 && !refused.isOtherText)
     return refusal('X_CREDITS_EXHAUSTED', { to: 'APP', retryAt })
   if (said === null) return refusal('X_UNAVAILABLE', { retryAt, isCertain: false })
@@ -179,7 +188,10 @@ const problemShape = part.extend({
   errors: z.array(part.catch({})).nullish().catch(null),
 })
 
-/** What X says in a body; null for a body that is not X's: neither a problem document of its own (RFC 9457) nor numbered errors. */
+/**
+ * What X says in a body; null for a body that is not X's: neither a problem document of its own
+ * (RFC 9457) nor numbered errors.
+ */
 function parseProblem(body: unknown): Said | null {
   const problem = problemShape.safeParse(body).data
   if (problem === undefined) return null
@@ -208,7 +220,8 @@ function typeName(type: string): string | null {
   return type === BLANK ? BLANK : (/^https?:\/\/[\w.-]+\/(?:\d\/)?problems\/([\w-]{1,64})\/?$/.exec(type)?.[1] ?? null)
 }
 
-// On one line of a log or an answer, and of a title's length; without what an answer may have repeated.
+// On one line of a log or an answer, and of a title's length; without what an answer may have
+// repeated.
 function printable(title: string): string {
   return redactText(title.replaceAll(/[\p{C}\s]+/gu, ' ').trim()).slice(0, 100)
 }

@@ -1,5 +1,5 @@
-// Refusing a connection that X has approved. X keeps one pair for each account and app, so that the approval has ended the account's earlier
-// pair, also where that was another user's.
+// Refusing a connection that X has approved. X keeps one pair for each account and app, so that the
+// approval has ended the account's earlier pair, also where that was another user's.
 import { and, eq, inArray, isNotNull, ne } from 'drizzle-orm'
 import { connectAttempts, connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -16,17 +16,23 @@ export type Refused = {
   error: AppError
   /** Whose account X has approved; absent where X did not say. */
   profile?: XProfile
-  /** True when X has ended the new pair already: there is nothing to revoke, and nothing that it can have ended. */
+  /**
+   * True when X has ended the new pair already: there is nothing to revoke, and nothing that it can
+   * have ended.
+   */
   isDead?: boolean
 }
 
-// An attempt whose account is not known may have been about any of the user's. Few people have more.
+// An attempt whose account is not known may have been about any of the user's. Few people have
+// more.
 const MAX_CHECKED = 20
 
 /**
- * Ends an attempt as FAILED, asks for its pair to be revoked, and tells the user whose working connection the approval has ended, in one
- * transaction. Where X's account is not known, a job checks the accounts that it may be.
- * @returns 'undecided' when X cannot say just now which of two pairs it holds: nothing is written then.
+ * Ends an attempt as FAILED, asks for its pair to be revoked, and tells the user whose working
+ * connection the approval has ended, in one transaction. Where X's account is not known, a job
+ * checks the accounts that it may be.
+ * @returns 'undecided' when X cannot say just now which of two pairs it holds: nothing is written
+ * then.
  */
 export async function refuseConnection(
   deps: Deps,
@@ -43,7 +49,8 @@ export async function refuseConnection(
       PERSON_WAITS_SECONDS,
     )
     if (result.kind !== 'rivalled') return result
-    // The other user has connected the account since this approval was under way: which one is the later is for X to say.
+    // The other user has connected the account since this approval was under way: which one is the
+    // later is for X to say.
     const answer = await fetchMe(deps, kept.tokens.accessToken ?? '')
     if (answer.kind === 'unauthorized') isReplaced = true
     else if (answer.kind === 'done') olderGrantId = result.rivalId
@@ -51,7 +58,10 @@ export async function refuseConnection(
   }
 }
 
-/** Asks, in the transaction of `deps`, for checks of the accounts that an approval may have been about where X did not say. */
+/**
+ * Asks, in the transaction of `deps`, for checks of the accounts that an approval may have been
+ * about where X did not say.
+ */
 export async function checkSuspects(
   deps: Deps,
   attempt: Pick<TakenAttempt, 'userId' | 'reconnectAccountId'>,
@@ -125,7 +135,10 @@ export async function revokeKept(
   else if (accessToken !== null) await requestRevocation(deps, owner, accessToken, 'access_token')
 }
 
-/** Asks for the pairs to be revoked that are kept with a user's attempts, in the transaction of `deps` that deletes the user. */
+/**
+ * Asks for the pairs to be revoked that are kept with a user's attempts, in the transaction of
+ * `deps` that deletes the user.
+ */
 export async function revokeKeptTokens(deps: Deps, userId: string): Promise<void> {
   const kept = await deps.db
     .select({ id: connectAttempts.id, sealed: connectAttempts.tokensSealed })
@@ -163,7 +176,8 @@ async function lockHolder(deps: Deps, userId: string, providerAccountId: string)
   return tokens === undefined ? null : { ...account, ...tokens }
 }
 
-// The code's own sentence does not say it, and only this person knows what they have just done at X.
+// The code's own sentence does not say it, and only this person knows what they have just done at
+// X.
 function withCutConnection(error: AppError, username: string): AppError {
   const cut = `@${username} is connected to another user here, and approving it at X has ended that connection: that user has been told to connect it again.`
   const remedy =

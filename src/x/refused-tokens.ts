@@ -1,5 +1,6 @@
-// Access tokens that X refuses moments after it has issued them, as it does while it refuses a whole app. Another refresh would bring
-// another such token, and spend a refresh token for each post: so the refusal is remembered with the pair, for all instances.
+// Access tokens that X refuses moments after it has issued them, as it does while it refuses a
+// whole app. Another refresh would bring another such token, and spend a refresh token for each
+// post: so the refusal is remembered with the pair, for all instances.
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import { oauthTokens } from '../db/tables.ts'
 import { type Deps, sqlIn } from '../deps.ts'
@@ -7,7 +8,10 @@ import { type Deps, sqlIn } from '../deps.ts'
 // An account that nobody posts with says nothing more, however X judges its token by now.
 const COUNTED_SECONDS = 3_600
 
-/** Remembers that X refused the access token of the pair that has `version`, which it had just issued. Never throws. */
+/**
+ * Remembers that X refused the access token of the pair that has `version`, which it had just
+ * issued. Never throws.
+ */
 export async function noteRefusedToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
     const [noted] = await deps.db
@@ -27,7 +31,9 @@ export async function noteRefusedToken(deps: Deps, accountId: string, version: n
   }
 }
 
-/** Remembers that X has accepted it. Never throws: what X did by it is the caller's to write down. */
+/**
+ * Remembers that X has accepted it. Never throws: what X did by it is the caller's to write down.
+ */
 export async function noteAcceptedToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
     await deps.db
@@ -39,7 +45,10 @@ export async function noteAcceptedToken(deps: Deps, accountId: string, version: 
   }
 }
 
-/** How many accounts' new access tokens X has refused within the last hour and not accepted since; `except` is not counted. */
+/**
+ * How many accounts' new access tokens X has refused within the last hour and not accepted since;
+ * `except` is not counted.
+ */
 export async function countRefusedTokens(
   deps: Deps,
   except: string | null = null,

@@ -136,7 +136,8 @@ async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<
       if (sealed === null || userId === null) return
       const tokensSealed = resealOne(keys, counts, keptTokensPlace(id, userId), sealed)
       if (tokensSealed === null) return
-      // A process that works on the attempt just now knows its pair by these bytes, and may have the next one in its hands.
+      // A process that works on the attempt just now knows its pair by these bytes, and may have
+      // the next one in its hands.
       const unchanged = and(eq(connectAttempts.id, id), eq(connectAttempts.tokensSealed, sealed))
       const idle = or(
         lte(connectAttempts.nextTryAt, systemClock.sqlNow()),

@@ -10,14 +10,17 @@ import { xApp } from './api.ts'
 /** A refresh token lives about six months; after that there is nothing left to revoke. */
 export const REVOCATION_WORTH_SECONDS = 183 * 86_400
 
-// From the code exchange to the stored account, with the calls and writes that are repeated in between.
+// From the code exchange to the stored account, with the calls and writes that are repeated in
+// between.
 const UNDER_WAY_SECONDS = 120
 const AGAIN_SECONDS = 5
 
 /**
- * Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable here.
+ * Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable
+ * here.
  * @param owner.accountId of the account, or of the attempt that brought the grant.
- * @param owner.providerAccountId X's id of the account, where the grant belongs to none that is stored here.
+ * @param owner.providerAccountId X's id of the account, where the grant belongs to none that is
+ * stored here.
  */
 export async function requestRevocation(
   deps: Deps,
@@ -42,7 +45,8 @@ export async function requestRevocation(
 export async function revokeGrant(deps: Deps, revocationId: string): Promise<void> {
   const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
   if (request === undefined) return
-  // What its user connects just now may be the same account: then this request is dropped with it (see link.ts).
+  // What its user connects just now may be the same account: then this request is dropped with it
+  // (see link.ts).
   if (await isConnecting(deps, request))
     return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
   const token = unseal(

@@ -106,8 +106,8 @@ export async function claimRotation(
   }
 }
 
-// The database may have granted a lease whose confirmation was lost. A row with a cause was in doubt before, and stays so. One try: if
-// the database is away, the lease lapses by itself.
+// The database may have granted a lease whose confirmation was lost. A row with a cause was in
+// doubt before, and stays so. One try: if the database is away, the lease lapses by itself.
 async function forgetLease(deps: Deps, accountId: string, leaseId: string): Promise<void> {
   try {
     await deps.db
@@ -148,8 +148,10 @@ export function secondsToSend({ timing }: Deps): number {
 
 /**
  * Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause.
- * @param options.cause what speaks against that, if anything: should X refuse the token later on, it was lost then.
- * @param options.tried false when X was not asked at all: then the pause before the next try does not grow.
+ * @param options.cause what speaks against that, if anything: should X refuse the token later on,
+ * it was lost then.
+ * @param options.tried false when X was not asked at all: then the pause before the next try does
+ * not grow.
  */
 export async function releaseClaim(
   deps: Deps,

@@ -49,8 +49,9 @@ export async function rotateTokens(
   }
 }
 
-// For what nobody has foreseen: a row that stays claimed would keep its account from posting until the lease lapses. Where an earlier
-// step gave the row back, or it is somebody else's by now, this changes nothing.
+// Covers unexpected errors: a row that stays claimed would keep its account from posting until the
+// lease lapses. Where an earlier step gave the row back, or it is somebody else's by now, this
+// changes nothing.
 async function giveBackAfter(deps: Deps, claim: Claim, sent: boolean): Promise<void> {
   try {
     if (sent) await markUncertain(deps, claim)
@@ -190,7 +191,8 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
         refreshTokenSealed: orphan.refreshTokenSealed,
         accessExpiresAt: orphan.accessExpiresAt,
         ...settled(deps, claim),
-        // X may have ended it since it was issued. A refusal speaks of this account alone, and the refresh token tells more.
+        // X may have ended it since it was issued. A refusal speaks of this account alone, and the
+        // refresh token tells more.
         accessUnproven: false,
         lastEvent: 'RECOVERED',
         refreshIssuedAt: orphan.createdAt,
@@ -216,7 +218,8 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
     error: answer.kind === 'refused' ? answer.error : undefined,
   }
   if (meaning === 'GRANT_DEAD' && (await isConnectWaiting(deps, claim.accountId))) {
-    // The user has approved the account again, which has ended this pair. The new one is here; X only cannot say yet whose it is.
+    // The user has approved the account again, which has ended this pair. The new one is here; X
+    // only cannot say yet whose it is.
     await releaseClaim(deps, claim, { event: 'X_UNAVAILABLE', retryInSeconds: null })
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
@@ -231,7 +234,8 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   if (answer.kind === 'unanswered' && answer.cause instanceof HeldBackError) {
-    // Nothing was asked of X, so nothing is known against the account: it need not wait as after a failure.
+    // Nothing was asked of X, so nothing is known against the account: it need not wait as after a
+    // failure.
     await releaseClaim(deps, claim, {
       event: 'X_UNAVAILABLE',
       retryInSeconds: answer.cause.retryInSeconds,

@@ -1,5 +1,5 @@
-// Whether a post of a timeline is a tweet of ours, and whether the timeline tells at all. What cannot be told keeps a doubt open: a
-// tweet that is declared not to be there is sent again.
+// Whether a post of a timeline is a tweet of ours, and whether the timeline tells at all. What
+// cannot be told keeps a doubt open: a tweet that is declared not to be there is sent again.
 import { beginsLikeText, isSameText } from './same-text.ts'
 import { MAX_WEIGHTED_LENGTH, weightedLength } from './text.ts'
 import type { TimelinePost } from './timeline.ts'
@@ -45,7 +45,8 @@ function compareText(sent: SentTweet, post: TimelinePost): Likeness {
   if (sent.replyToXTweetId !== null) {
     const [names, rest] = splitNames(sent.text)
     const [shownNames, shownRest] = splitNames(post.text)
-    // X puts its names in front of those that were written. In another order, or with some missing, it is not certain.
+    // X puts its names in front of those that were written. In another order, or with some missing,
+    // it is not certain.
     const hasAllInOrder = names.join(' ') === shownNames.slice(shownNames.length - names.length).join(' ')
     if (isSameText(rest, { ...post, text: shownRest })) return hasAllInOrder ? 'SAME' : 'UNCLEAR'
     pairs.push([rest, shownRest])
@@ -54,7 +55,8 @@ function compareText(sent: SentTweet, post: TimelinePost): Likeness {
   return isNearly ? 'UNCLEAR' : 'DIFFERENT'
 }
 
-// X may have dropped characters that nobody sees, or put a space there, and may show no more than the beginning.
+// X may have dropped characters that nobody sees, or put a space there, and may show no more than
+// the beginning.
 function isNearlySame(text: string, post: TimelinePost): boolean {
   return [INVISIBLE_TO_NOTHING, INVISIBLE_TO_SPACE].some((makeVisible) => {
     const [visible, shown] = [makeVisible(text), { ...post, text: makeVisible(post.text) }]
@@ -62,12 +64,14 @@ function isNearlySame(text: string, post: TimelinePost): boolean {
   })
 }
 
-// X cuts what is longer than an ordinary post; a margin, since it counts in its own way. A short post may end with an ellipsis too.
+// X cuts what is longer than an ordinary post; a margin, since it counts in its own way. A short
+// post may end with an ellipsis too.
 function mayBeCut(text: string, post: TimelinePost): boolean {
   return !post.isWholeText && post.text.length >= MIN_CUT_LENGTH && weightedLength(text) > MIN_CUT_WEIGHT
 }
 
-// Controls, format characters and whatever else has no shape of its own (UAX #44, Default_Ignorable_Code_Point); not white space.
+// Controls, format characters and whatever else has no shape of its own (UAX #44,
+// Default_Ignorable_Code_Point); not white space.
 const INVISIBLE = /(?!\s)[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
 const INVISIBLE_TO_NOTHING = (text: string) => text.replaceAll(INVISIBLE, '')
 const INVISIBLE_TO_SPACE = (text: string) => text.replaceAll(INVISIBLE, ' ')

@@ -1,5 +1,5 @@
-// An account's timeline, read to find a tweet in doubt. Both vocabularies of X are parsed: OpenAPI 2.166 says "Tweet" where 2.167
-// says "Post".
+// An account's timeline, read to find a tweet in doubt. Both vocabularies of X are parsed: OpenAPI
+// 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
 import { ask, judge, type XAnswer, xId } from './api.ts'
@@ -11,7 +11,7 @@ export type TimelinePost = ShownText & {
   createdAt: Date
   /** The post that it replies to; null when it is no reply, or X does not say. */
   repliesToXTweetId: string | null
-  /** Whom it replies to; null when nobody, or X does not say. */
+  /** The user whom it replies to; null when it is no reply, or X does not say. */
   repliesToUserId: string | null
   /** Ids of its versions before an edit, whose texts are not known. */
   earlierXTweetIds: readonly string[]
@@ -23,7 +23,10 @@ export type TimelinePost = ShownText & {
 export type TimelinePage = {
   /** Newest first. */
   posts: TimelinePost[]
-  /** False when there are more posts than fit one page, or X held some back: what is not on it may exist. */
+  /**
+   * False when there are more posts than fit one page, or X held some back: what is not on it may
+   * exist.
+   */
   isWhole: boolean
   /** X's own clock when it answered; null when it did not tell. */
   answeredAt: Date | null
@@ -79,7 +82,8 @@ export async function fetchTimeline(
     max_results: String(TIMELINE_PAGE),
     start_time: inWholeSeconds(since),
     ...(until && { end_time: inWholeSeconds(until) }),
-    // The names of 2.166 alone: X refuses a parameter that it does not know, and takes these (fact sheet, section 2).
+    // The names of 2.166 alone: X refuses a parameter that it does not know, and takes these (fact
+    // sheet, section 2).
     'tweet.fields': 'created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id',
   })
   const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
@@ -106,7 +110,8 @@ function toTimelinePost(post: z.infer<typeof postShape>): TimelinePost {
   }
 }
 
-// As X's own documents show a long post without its note: an ellipsis, and a link to the whole. An author may end so too.
+// As X's own documents show a long post without its note: an ellipsis, and a link to the whole. An
+// author may end so too.
 const CUT_TEXT = /…(?:\s*https?:\/\/t\.co\/\w+)?\s*$/
 
 // X takes no fractions.

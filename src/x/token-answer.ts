@@ -62,7 +62,10 @@ export function judgeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): 
   return 'NOT_NOW'
 }
 
-/** True where X did not take the redirect URI: the code is not at fault, but how this gateway is set up. */
+/**
+ * True where X did not take the redirect URI: the code is not at fault, but how this gateway is set
+ * up.
+ */
 export function isRedirectRefused(answer: Exclude<TokenAnswer, { kind: 'issued' }>): boolean {
   return answer.kind === 'refused' && answer.status === 400 && /redirect[ _]?uri/i.test(answer.description ?? '')
 }

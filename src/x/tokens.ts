@@ -22,14 +22,18 @@ type Usable = {
   accessToken: string
   version: number
   isUnproven: boolean
-  /** Until when, by this process's monotonic clock, it is not refreshed if X refuses it: X has only just issued it. */
+  /**
+   * Until when, by this process's monotonic clock, it is not refreshed if X refuses it: X has only
+   * just issued it.
+   */
   keepUntil: number
 }
 
 /**
- * Runs `use` with an access token that is fresh: refreshed before it ends, and once more if X answers 401, with one retry and
- * never a loop. One that X has issued moments ago and never accepted is not refreshed again: X refuses more than this account then.
- * Of any number of callers, in any number of processes, one refreshes and the others wait for its result.
+ * Runs `use` with an access token that is fresh: refreshed before it ends, and once more if X
+ * answers 401, with one retry and never a loop. One that X has issued moments ago and never
+ * accepted is not refreshed again: X refuses more than this account then. Of any number of callers,
+ * in any number of processes, one refreshes and the others wait for its result.
  *
  * A call that X is known to refuse for a while is not made at all.
  *
@@ -139,7 +143,8 @@ async function rotateEach(
     try {
       const outcome = await (deps.rotations.get(account.id) ??
         startRotation(deps, account, account.version, accessTokenRejected))
-      // X is down, or rejects our credentials: the others can wait, and need not find that out one after the other.
+      // X is down, or rejects our credentials: the others can wait, and need not find that out one
+      // after the other.
       if (outcome.kind === 'failed') return
     } catch (error) {
       // What is wrong with one account must not keep the others from their turn.
@@ -171,7 +176,8 @@ async function getUsableToken(
       if (isFallback) return open(deps, account, row)
       // X granted no offline.access. A token that it refuses before the two hours are over was revoked.
       const isOver = row.secondsLeft <= timing.usableBeforeEnd
-      // Or X refuses the whole app just now, as it does new tokens of other accounts: then this says nothing of the account.
+      // Or X refuses the whole app just now, as it does new tokens of other accounts: then this
+      // says nothing of the account.
       if (!isOver && (await countRefusedTokens(deps, account.id)).accounts > 0) throw new AppError('X_UNAVAILABLE')
       await markNeedsReauth(deps, account.id, row, isOver ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
       throw new AppError('ACCOUNT_NEEDS_REAUTH')
