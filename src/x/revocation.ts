@@ -1,6 +1,6 @@
 // Grants to be revoked at X. The request is a row written in the transaction that stops using the grant, so that a user gets away
 // even while X is down; a job goes on until X has confirmed.
-import { and, eq, gt, isNotNull, or } from 'drizzle-orm'
+import { and, eq, gt, isNotNull, isNull, or } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth.ts'
 import { type SealedPlace, seal, unseal } from '../crypto.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
@@ -63,8 +63,10 @@ async function isConnecting(deps: Deps, { userId, accountId }: typeof grantRevoc
   const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
   const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
   const isUnderWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
-  // One that waits for X may wait for days: that holds up only what may be about the same account.
-  const isKept = and(isNotNull(tokensSealed), isAccount ? eq(reconnectAccountId, accountId) : undefined)
+  // One that waits for X may wait for days: it holds up only what may be about the same account. An
+  // attempt that named no account to reconnect may be about any, also where it named a username.
+  const isMaybeSame = or(isNull(reconnectAccountId), eq(reconnectAccountId, accountId))
+  const isKept = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
   const isConnecting = and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), or(isUnderWay, isKept))
   return (await deps.db.$count(connectAttempts, isConnecting)) > 0
 }

@@ -485,3 +485,36 @@ test('a process whose attempt another has finished meanwhile stores nothing, and
   // That the attempt is gone is the database's word, not a failure of it that more tries could cure.
   expect(world.logs().slice(logged)).not.toContain('The database did not take it')
 })
+
+test('a pending revocation of a disconnected account does not end a pair that may be of the same account', async () => {
+  const { control } = world.sandbox
+  control.setRevocationEndsAccount(true)
+  try {
+    const account = await linkAccount(world)
+    control.inject({ kind: 'problem', name: 'service-unavailable', times: null, match: { path: '/2/oauth2/revoke' } })
+    await account.disconnect()
+    const [revocation] = await world.db().select().from(grantRevocations)
+    // Connected again without a word of which account it is to be.
+    const { authorizationUrl } = await account.person.startXConnect()
+    const callback = await account.person.consent(authorizationUrl ?? '', account.username)
+    control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
+    const arrival = await account.person.finish(callback)
+    expect(arrival).toMatchObject({ outcome: 'waiting' })
+    // X takes revocations again, and the callback was a while ago.
+    control.clearFaults()
+    control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
+    world.advance(125)
+    const data = JSON.stringify({ id: revocation?.id })
+    const [job] = await queryRows(
+      world,
+      sql`insert into pgboss.job (name, data) values ('revoke-grant', ${data}::jsonb) returning id`,
+    )
+    const state = sql`select state from pgboss.job where id = ${job?.id}`
+    await expect.poll(() => queryRows(world, state), { timeout: 20_000 }).toEqual([{ state: 'completed' }])
+    expect(account.grant().live).toBe(true)
+    control.clearFaults()
+    await expectConnected(account, arrival)
+  } finally {
+    control.setRevocationEndsAccount(false)
+  }
+})
