@@ -1,15 +1,18 @@
 // The database is away in every way that servers, poolers and networks know: requests answer 503, streams wait, and all is well after it.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { expect, inject, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
 import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
 import { isDatabaseOutage } from '../../src/db/outage.ts'
+import { connectAttempts } from '../../src/db/tables.ts'
 import { cookieOf } from '../browser.ts'
 import { openStream } from '../event-stream.ts'
 import { findFreePort } from '../free-port.ts'
 import { startWorld, type World } from '../harness.ts'
 import { openInstance } from '../instance.ts'
+import { linkAccount } from '../linked-account.ts'
 import { createDatabase, createRole } from '../postgres.ts'
+import { sweepNow } from '../sweep.ts'
 import { makeTemporaryDirectory } from '../temporary-directory.ts'
 
 const OUTAGE = 'The database does not answer. Try again shortly.'
@@ -94,6 +97,55 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
   await vi.waitFor(() => expect(stream.types().length).toBeGreaterThan(0), { timeout: 60_000, interval: 100 })
   expect(stream.messages).toEqual([])
   await stream.hangUp()
+})
+
+describe('a server that goes away while a connection is made, after X has issued the pair', () => {
+  const path = '/2/oauth2/token'
+
+  test.each(['while the person waits', 'after the person was told 503'])(
+    'and is back %s: the pair is not lost',
+    { timeout: 80_000 },
+    async (when) => {
+      const { world, admin, role, endSessions } = await openWorldOfRole()
+      const { control } = world.sandbox
+      const account = await linkAccount(world)
+      const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+      const callback = await account.person.consent(authorizationUrl ?? '', account.username)
+      const [calls, exchanges] = [control.countReceived({ path }), control.countTokenCalls('authorization_code')]
+      // X has ended the account's earlier pair before the database goes, and its response comes afterwards.
+      control.inject({ kind: 'delayAfter', milliseconds: 3_000, match: { path } })
+      const finishing = account.person.request(callback)
+      await expect.poll(() => control.countReceived({ path }), { interval: 5, timeout: 15_000 }).toBe(calls + 1)
+      await admin.unsafe(`alter role ${role.name} nologin`)
+      await endSessions()
+      const purpose = 'keep the tokens of a connection under way'
+      await expect.poll(() => world.logs(), { timeout: 60_000 }).toContain(`trying on to ${purpose}`)
+      if (when === 'after the person was told 503') expect((await finishing).status).toBe(503)
+      await admin.unsafe(`alter role ${role.name} login`)
+      if (when === 'while the person waits')
+        expect((await finishing).headers.get('location')).toContain('xConnect=connected')
+      await vi.waitFor(async () => expect((await account.person.request('/readyz')).status).toBe(200), {
+        timeout: 60_000,
+        interval: 200,
+      })
+      const find = async () => (await world.db().select().from(connectAttempts)).find(({ id }) => id === attempt?.id)
+      // What the callback could not write then is written by now, and a job goes on with it.
+      await expect
+        .poll(async () => ((await find())?.tokensSealed ?? null) !== null || (await find())?.status === 'SUCCEEDED', {
+          timeout: 30_000,
+        })
+        .toBe(true)
+      world.advance(121)
+      await sweepNow(world)
+      await expect.poll(async () => (await find())?.status, { timeout: 30_000 }).toBe('SUCCEEDED')
+      expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
+      expect(await account.storedRefreshToken()).toBe(account.grant().refreshToken)
+      expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+      expect(control.countTokenCalls('authorization_code') - exchanges).toBe(1)
+      expect(control.grants(account.username).filter(({ live }) => live)).toHaveLength(1)
+      expect(world.logs()).not.toContain('The tokens of a connection are lost')
+    },
+  )
 })
 
 test.each<[string, () => Promise<string>]>([
