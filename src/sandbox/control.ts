@@ -175,6 +175,10 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setShowsReferences(on: boolean): void {
       world.switches.showsReferences = on
     },
+    /** The address at which GitHub is reached where a proxy stands in front: the issuer that it names. Null: the sandbox's own. */
+    setGithubUrl(url: string | null): void {
+      world.switches.githubUrl = url
+    },
     /** Cuts the account's next consents down to these scopes; null lifts it. */
     grantScopes(username: string, scopes: string[] | null): void {
       const { id } = mustFind(username)

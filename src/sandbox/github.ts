@@ -152,7 +152,7 @@ function answerToken(request: Request, body: Record<string, string>): Response {
 // With the issuer, of errors too, as github.com since April 2026 (RFC 9207 section 2).
 function redirectBack(world: World, request: AuthorizeRequest, answer: Record<string, string>): Response {
   const target = new URL(request.redirectUri)
-  const iss = `${world.url}/login/oauth`
+  const iss = `${world.switches.githubUrl ?? world.url}/login/oauth`
   for (const [name, value] of Object.entries({ ...answer, iss })) target.searchParams.append(name, value)
   if (request.state !== null) target.searchParams.append('state', request.state)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })

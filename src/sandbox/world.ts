@@ -42,6 +42,8 @@ export type World = {
     showsNotes: boolean
     /** Whether a reply names what it replies to, by `referenced_tweets`. */
     showsReferences: boolean
+    /** GitHub's address where a proxy in front gives it another one than the sandbox's own. */
+    githubUrl: string | null
     /** Scopes that the next consents of an account are cut down to, by account id. */
     scopeLimits: Map<string, string[]>
     /** Whether GitHub has suspended the app. */
@@ -70,6 +72,7 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
       vocabulary: 'tweet',
       showsNotes: true,
       showsReferences: true,
+      githubUrl: null,
       scopeLimits: new Map(),
       githubAppSuspended: false,
       githubStanding: { unverifiedEmails: new Set(), suspended: new Set() },

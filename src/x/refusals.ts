@@ -137,7 +137,10 @@ export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized
     return rateLimited(headers, retryAt, now, problem)
   if (rule !== undefined) {
     const end = rule.code === 'X_USAGE_CAPPED' ? readResetDate(said.resetDate, now) : null
-    return refusal(rule.code, { to: rule.to ?? 'ACCOUNT', retryAt: end ?? retryAt, problem })
+    const to = rule.to ?? 'ACCOUNT'
+    // X's limits stand in the headers of every refusal. To wait for them cures no duplicate.
+    const isCuredByTime = to === 'APP' || errorCodes[rule.code].retry === 'later'
+    return refusal(rule.code, { to, retryAt: isCuredByTime ? (end ?? retryAt) : null, problem })
   }
   if (status === 401) return { kind: 'unauthorized' }
   if (status === 402) return refusal('X_CREDITS_EXHAUSTED', { to: 'APP', problem })

@@ -35,6 +35,7 @@ async function openNetwork(certificateOptions: Parameters<typeof makeCertificate
   const certificateFile = path.join(database.dataDir, 'authority.pem')
   writeFileSync(certificateFile, certificate.cert)
   const [github, x] = [GITHUB, X].map((host) => `https://${host}:${providers.port}`)
+  sandbox.control.setGithubUrl(github ?? null)
   return {
     url,
     sandbox,
