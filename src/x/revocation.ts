@@ -1,6 +1,6 @@
 // Grants to be revoked at X. The request is a row written in the transaction that stops using the grant, so that a user gets away
 // even while X is down; a job goes on until X has confirmed.
-import { and, eq, gt, isNotNull, isNull, or } from 'drizzle-orm'
+import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth.ts'
 import { type SealedPlace, seal, unseal } from '../crypto.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
@@ -45,10 +45,12 @@ export async function requestRevocation(
 export async function revokeGrant(deps: Deps, revocationId: string): Promise<void> {
   const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
   if (request === undefined) return
-  // What its user connects just now may be the same account: then this request is dropped with it
-  // (see link.ts).
-  if (await isConnecting(deps, request))
-    return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
+  // What its user connects may be the same account: then this request is dropped with it (see
+  // link.ts). A callback ends within seconds. A pair that waits for X may wait for days: the sweep
+  // then queues the request again each minute, so that jobs do not pile up.
+  const { isUnderWay, isWaiting } = await findConnecting(deps, request)
+  if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
+  if (isWaiting) return
   const token = unseal(
     deps.config.encryptionKeys,
     revocationPlace(request.accountId, request.userId),
@@ -59,16 +61,20 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
   await deps.db.delete(grantRevocations).where(eq(grantRevocations.id, revocationId))
 }
 
-async function isConnecting(deps: Deps, { userId, accountId }: typeof grantRevocations.$inferSelect): Promise<boolean> {
+async function findConnecting(
+  deps: Deps,
+  { userId, accountId }: typeof grantRevocations.$inferSelect,
+): Promise<{ isUnderWay: boolean; isWaiting: boolean }> {
   const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
   const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
-  const isUnderWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
-  // One that waits for X may wait for days: it holds up only what may be about the same account. An
-  // attempt that named no account to reconnect may be about any, also where it named a username.
+  const underWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
+  // One that waits for X holds up only what may be about the same account. An attempt that named no
+  // account to reconnect may be about any, also where it named a username.
   const isMaybeSame = or(isNull(reconnectAccountId), eq(reconnectAccountId, accountId))
-  const isKept = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
-  const isConnecting = and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), or(isUnderWay, isKept))
-  return (await deps.db.$count(connectAttempts, isConnecting)) > 0
+  const waiting = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
+  const count = (which: SQL | undefined) =>
+    deps.db.$count(connectAttempts, and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), which))
+  return { isUnderWay: (await count(underWay)) > 0, isWaiting: (await count(waiting)) > 0 }
 }
 
 /** Where the token of a request is sealed, for whoever re-seals it under another key. */

@@ -505,12 +505,17 @@ test('a pending revocation of a disconnected account does not end a pair that ma
     control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
     world.advance(125)
     const data = JSON.stringify({ id: revocation?.id })
+    const queued = sql`select id from pgboss.job
+      where name = 'revoke-grant' and state = 'created' and data = ${data}::jsonb and start_after > now()`
+    const before = await queryRows(world, queued)
     const [job] = await queryRows(
       world,
       sql`insert into pgboss.job (name, data) values ('revoke-grant', ${data}::jsonb) returning id`,
     )
     const state = sql`select state from pgboss.job where id = ${job?.id}`
     await expect.poll(() => queryRows(world, state), { timeout: 20_000 }).toEqual([{ state: 'completed' }])
+    // The sweep of each minute looks again: a pair may wait for days, and jobs must not pile up.
+    expect(before).toEqual(expect.arrayContaining(await queryRows(world, queued)))
     expect(account.grant().live).toBe(true)
     control.clearFaults()
     await expectConnected(account, arrival)
