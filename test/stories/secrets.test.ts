@@ -1,7 +1,8 @@
 // Some hundreds of secrets go through every flow and every failure, and must be found nowhere afterwards: not in a row, not in a
 // file, not in the log, not in an answer.
-import { sql } from 'drizzle-orm'
+import { isNotNull, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
+import { connectAttempts } from '../../src/db/tables.ts'
 import type { Fault } from '../../src/sandbox/faults.ts'
 import type { Answer, Browser } from '../browser.ts'
 import { databaseKind } from '../database.ts'
@@ -17,6 +18,10 @@ import {
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
 } from '../linked-account.ts'
+import { sweepNow } from '../sweep.ts'
+
+// X names no longer wait than its window of a quarter of an hour.
+const UNTIL_WAITED_SECONDS = 960
 
 test('E-01 E-08 T-09 two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
   const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { ...impatient, personPatience: 6 })
@@ -132,6 +137,13 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   secrets.add(new URL(callback).searchParams.get('code'))
   await world.browser().finish(callback)
   await person.finish(callback)
+
+  // The connection that waits learns that a later approval has replaced it. While it waits, no revocation is sent.
+  world.advance(UNTIL_WAITED_SECONDS)
+  await sweepNow(world)
+  const waiting = () => world.db().$count(connectAttempts, isNotNull(connectAttempts.tokensSealed))
+  await expect.poll(waiting, { timeout: 20_000 }).toBe(0)
+  await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
 
   // Refreshing and posting, with an X that repeats in its answers what it was sent.
   for (let number = 0; number < 30; number++) accounts.push(await linkAccount(world, { person }))
