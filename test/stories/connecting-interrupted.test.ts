@@ -377,13 +377,24 @@ describe('what X refuses to the whole app at users/me', () => {
     }
     world.sandbox.control.inject(atMe({ kind: 'problem', name: 'credits-depleted' }))
     const calls = countMe()
-    const arrivals = []
+    const arrivals: Arrival[] = []
     for (const [index, { person }] of accounts.entries()) arrivals.push(await person.finish(urls[index] ?? ''))
     expect(arrivals.map(({ outcome, code }) => [outcome, code])).toEqual(
       accounts.map(() => ['waiting', 'X_CREDITS_EXHAUSTED']),
     )
     expect(countMe() - calls).toBe(1)
     world.sandbox.control.clearFaults()
+    world.advance(301)
+    // Whichever has the turn to ask first ends the block; the others are due again once that turn is over.
+    const statuses = async () => {
+      world.advance(16)
+      await sweepNow(world)
+      const found = await Promise.all(
+        accounts.map(({ person }, at) => attemptOf(person, arrivals[at]?.attempt ?? null)),
+      )
+      return found.map(({ status }) => status)
+    }
+    await expect.poll(statuses, { timeout: 30_000 }).toEqual(accounts.map(() => 'SUCCEEDED'))
     for (const [index, account] of accounts.entries())
       if (arrivals[index]) await expectConnected(account, arrivals[index])
   })
