@@ -1,5 +1,6 @@
 // What `npm run fuzz` sends, by what it is aimed at.
 import fc from 'fast-check'
+import { xBlocks } from '../../src/db/tables.ts'
 import { isErrorCode } from '../../src/errors.ts'
 import { createTweet, deleteXTweet } from '../../src/x/api.ts'
 import { fetchTimeline } from '../../src/x/timeline.ts'
@@ -92,6 +93,8 @@ function judgeRedirect(gateway: FuzzGateway, answer: Response): void {
 const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
   const property = fc.asyncProperty(fc.constantFrom('github', 'x'), answerPairs, async (provider, answers) => {
+    // What X refused to the whole app keeps later attempts from being started.
+    await gateway.deps.db.delete(xBlocks)
     const { state, cookie } = await startAttempt(gateway, provider)
     gateway.providers.answerWith(answers)
     const startedAt = performance.now()
