@@ -19,7 +19,8 @@ const UNTOLD_BLOCK_SECONDS = 60
 // Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking
 // now and then is how we learn of it.
 const CREDITS_BLOCK_SECONDS = 300
-const OPERATORS_PROBLEMS: readonly ErrorCode[] = [
+/** What X holds against the whole app until an operator acts: no moment ends it. */
+export const ENDED_BY_OPERATOR: ErrorCode[] = [
   'X_CREDITS_EXHAUSTED',
   'X_APP_NOT_ENROLLED',
   'X_APP_READ_ONLY',
@@ -103,7 +104,7 @@ function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   if (code === 'RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
   // An operator may raise the cap before it ends.
   if (code === 'X_USAGE_CAPPED') return Math.min(told ?? CREDITS_BLOCK_SECONDS, CREDITS_BLOCK_SECONDS)
-  return OPERATORS_PROBLEMS.includes(code) ? CREDITS_BLOCK_SECONDS : null
+  return ENDED_BY_OPERATOR.includes(code) ? CREDITS_BLOCK_SECONDS : null
 }
 
 /** True for an answer that X itself gave, to a token that it accepted. */

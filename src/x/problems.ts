@@ -3,10 +3,9 @@ import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
 import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
-import { APP } from './limits.ts'
+import { APP, ENDED_BY_OPERATOR } from './limits.ts'
 import { countRefusedTokens } from './refused-tokens.ts'
 
-const ENDED_BY_OPERATOR: ErrorCode[] = ['X_CREDITS_EXHAUSTED', 'X_APP_NOT_ENROLLED']
 const LOG_LINES_DROPPED =
   'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
 

@@ -7,6 +7,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectAttempts, providerProblems } from '../../src/db/tables.ts'
 import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { ProblemName } from '../../src/sandbox/problems.ts'
 import { findFreePort } from '../free-port.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, postFault } from '../linked-account.ts'
@@ -387,9 +388,11 @@ describe('a connection that waited for X', () => {
 })
 
 describe('a problem stands in /readyz until X has accepted a call', () => {
-  test.each<[string, 'credits-depleted' | 'client-not-enrolled', string]>([
+  test.each<[string, ProblemName, string]>([
     ['used-up credits', 'credits-depleted', 'X_CREDITS_EXHAUSTED'],
     ['an app that is not enrolled', 'client-not-enrolled', 'X_APP_NOT_ENROLLED'],
+    ['an app that may only read', 'app-read-only', 'X_APP_READ_ONLY'],
+    ['an app that is suspended', 'app-suspended', 'X_APP_SUSPENDED'],
   ])('%s', async (_what, name, code) => {
     const account = await linkAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name }))
