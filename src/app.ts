@@ -1,9 +1,9 @@
 import type { Hono } from 'hono'
+import { listProblems } from './accounts/deployment-problems.ts'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
-import type { HttpEnv } from './http/guards.ts'
-import { createRoutes } from './http/routes.ts'
-import { listProblems } from './x/problems.ts'
+import type { HttpEnv } from './http/middleware/guards.ts'
+import { createRoutes } from './routes/routes.ts'
 
 /** The gateway without a port: everything it answers, given what it needs. */
 export type App = {

@@ -1,11 +1,11 @@
 import { type SQL, sql } from 'drizzle-orm'
-import type { Breakers } from './breakers.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
+import type { Timing } from './config/timing.ts'
 import type { Db } from './db/client.ts'
 import type { AppError } from './errors.ts'
-import type { Log } from './log.ts'
-import type { Targets } from './targets.ts'
-import type { Timing } from './timing.ts'
+import type { Breakers } from './outbound/circuit-breakers.ts'
+import type { Targets } from './outbound/public-urls.ts'
+import type { Log } from './telemetry/log.ts'
 
 /** The time, in the two places where it is asked for. Tests shift both together. */
 export type Clock = {

@@ -1,12 +1,12 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
-import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config.ts'
-import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts'
-import { holdDirectory } from './db/directory.ts'
+import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config/config.ts'
+import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
+import { holdDirectory } from './db/pglite.ts'
 import { explainListenError, StartError } from './errors.ts'
-import { createLog } from './log.ts'
-import { openLogOutput } from './log-output.ts'
-import { findExposingOptions, keepEnvironmentOutOfReports } from './memory-exposure.ts'
-import { endOnSignals } from './signals.ts'
+import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
+import { endOnSignals } from './process/signals.ts'
+import { createLog } from './telemetry/log.ts'
+import { openLogOutput } from './telemetry/log-output.ts'
 
 async function main(): Promise<void> {
   keepEnvironmentOutOfReports()

@@ -4,8 +4,8 @@
 import type { ServerType } from '@hono/node-server'
 import type { App } from './app.ts'
 import type { EventStreams, RotationOutcome } from './deps.ts'
-import type { JobQueue } from './jobs.ts'
-import type { Log } from './log.ts'
+import type { JobQueue } from './jobs/queue.ts'
+import type { Log } from './telemetry/log.ts'
 
 /** What is ended. */
 export type Running = {

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createSecret, isSecret, showSecret } from '../src/auth/api-token-secret.ts'
+import { createSecret, isSecret, showSecret } from '../src/auth/api-token-format.ts'
 import { createRandomness } from './chaos/randomness.ts'
 
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'

@@ -1,8 +1,8 @@
 // A program that ends on signals, while one of Node's threads waits for something that never comes: a writer of the named pipe.
 import { open } from 'node:fs'
-import { createLog } from '../src/log.ts'
-import { openLogOutput } from '../src/log-output.ts'
-import { endOnSignals } from '../src/signals.ts'
+import { endOnSignals } from '../src/process/signals.ts'
+import { createLog } from '../src/telemetry/log.ts'
+import { openLogOutput } from '../src/telemetry/log-output.ts'
 
 open(process.argv[2] ?? '', 'r', () => {})
 const output = openLogOutput()

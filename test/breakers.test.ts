@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest'
-import { createBreakers } from '../src/breakers.ts'
-import { createLog } from '../src/log.ts'
-import type { CallReport, CallResult } from '../src/outbound.ts'
+import { createBreakers } from '../src/outbound/circuit-breakers.ts'
+import type { CallReport, CallResult } from '../src/outbound/provider-calls.ts'
+import { createLog } from '../src/telemetry/log.ts'
 
 const answer = (status: number | null, { sent = true, ok = status !== null } = {}): CallResult<string> => {
   const report: CallReport = { sent, status, headers: {} }

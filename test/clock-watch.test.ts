@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createClockWatch } from '../src/clock-watch.ts'
-import { createLog } from '../src/log.ts'
+import { createClockWatch } from '../src/outbound/clock-skew.ts'
+import { createLog } from '../src/telemetry/log.ts'
 
 test('a clock that differs from the providers’ by more than a minute is named in the log, once an hour', () => {
   const lines: string[] = []

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Config, ConfigError, readConfig } from '../src/config.ts'
-import { defaultRateLimits } from '../src/rate-limit-policies.ts'
+import { type Config, ConfigError, readConfig } from '../src/config/config.ts'
+import { defaultRateLimits } from '../src/config/rate-limits.ts'
 import { makeTemporaryDirectory, type TemporaryDirectory } from './temporary-directory.ts'
 
 let directory: TemporaryDirectory

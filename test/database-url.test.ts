@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parsePostgresUrl } from '../src/database-url.ts'
+import { parsePostgresUrl } from '../src/config/database-url.ts'
 import { makeTemporaryDirectory, type TemporaryDirectory } from './temporary-directory.ts'
 
 let directory: TemporaryDirectory

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../src/errors.ts'
-import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../src/event-streams.ts'
+import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../src/events/streams.ts'
 
 test('G-12 a process serves so many streams and no more, until one of them ends', () => {
   const streams = createEventStreams(900)

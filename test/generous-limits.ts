@@ -1,4 +1,4 @@
-import { defaultRateLimits } from '../src/rate-limit-policies.ts'
+import { defaultRateLimits } from '../src/config/rate-limits.ts'
 
 /** Limits that are counted and never met, for whoever asks more of a gateway than people do. */
 export const generousLimits = Object.keys(defaultRateLimits)

@@ -2,14 +2,14 @@
 // asks for its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../src/app.ts'
-import { createBreakers } from '../src/breakers.ts'
+import { productionTiming } from '../src/config/timing.ts'
 import { connectPostgres } from '../src/db/connection.ts'
-import { drizzlePostgres } from '../src/db/driver.ts'
+import { drizzlePostgres } from '../src/db/postgres.ts'
 import * as tables from '../src/db/tables.ts'
-import { createEventStreams } from '../src/event-streams.ts'
-import { createLog } from '../src/log.ts'
-import { createTargets } from '../src/targets.ts'
-import { productionTiming } from '../src/timing.ts'
+import { createEventStreams } from '../src/events/streams.ts'
+import { createBreakers } from '../src/outbound/circuit-breakers.ts'
+import { createTargets } from '../src/outbound/public-urls.ts'
+import { createLog } from '../src/telemetry/log.ts'
 import type { World } from './harness.ts'
 
 export type Instance = ReturnType<typeof openInstance>

@@ -1,9 +1,9 @@
 // An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
 import { eq, type SQL } from 'drizzle-orm'
+import { tokenPlace } from '../src/accounts/sealed-tokens.ts'
 import { unseal } from '../src/crypto.ts'
 import { connectedAccounts, oauthTokens, tweets } from '../src/db/tables.ts'
-import type { Fault } from '../src/sandbox/faults.ts'
-import { tokenPlace } from '../src/x/sealed-tokens.ts'
+import type { Fault } from '../src/sandbox/control/faults.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { findExposingOptions } from '../src/memory-exposure.ts'
+import { findExposingOptions } from '../src/process/node-flags.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 describe('E-09 what would show the memory of the process', () => {
@@ -31,7 +31,7 @@ describe('E-09 what would show the memory of the process', () => {
   ])('a report of a process that ran out of memory holds no environment when it is %s', async (_, ours) => {
     await using temporary = await makeTemporaryDirectory('report')
     const { path: directory } = temporary
-    const source = pathToFileURL(join(import.meta.dirname, '../src/memory-exposure.ts')).href
+    const source = pathToFileURL(join(import.meta.dirname, '../src/process/node-flags.ts')).href
     const code = `
       const { keepEnvironmentOutOfReports } = await import(${JSON.stringify(source)})
       if (${ours}) keepEnvironmentOutOfReports()

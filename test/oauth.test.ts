@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { createAuthorizationUrl, exchangeCode, refreshTokens, revokeToken } from '../src/auth/oauth.ts'
+import { createAuthorizationUrl, exchangeCode, refreshTokens, revokeToken } from '../src/auth/oauth-client.ts'
 import { createCodeVerifier } from '../src/crypto.ts'
-import { noBreaker } from '../src/outbound.ts'
+import { noBreaker } from '../src/outbound/provider-calls.ts'
 
 const app = {
   clientId: 'an id & more',

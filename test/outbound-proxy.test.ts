@@ -1,7 +1,13 @@
 // The rules for calls that leave the process hold through a proxy too.
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type CallResult, callProvider, installOutbound, noBreaker, OutboundError } from '../src/outbound.ts'
+import {
+  type CallResult,
+  callProvider,
+  installOutbound,
+  noBreaker,
+  OutboundError,
+} from '../src/outbound/provider-calls.ts'
 import { type ConnectProxy, makeCertificate, startConnectProxy, startHttps } from './tls.ts'
 
 const HOST = 'provider.test'

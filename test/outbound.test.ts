@@ -3,7 +3,14 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { Worker } from 'node:worker_threads'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type CallResult, callProvider, installOutbound, noBreaker, OutboundError, readJson } from '../src/outbound.ts'
+import {
+  type CallResult,
+  callProvider,
+  installOutbound,
+  noBreaker,
+  OutboundError,
+  readJson,
+} from '../src/outbound/provider-calls.ts'
 import { findFreePort } from './free-port.ts'
 
 const DEADLINE_SECONDS = 0.6

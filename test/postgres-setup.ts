@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node'
-import { postgresAt } from '../src/database-config.ts'
+import { postgresAt } from '../src/config/database-config.ts'
 import { startPostgresServer } from './postgres.ts'
 import { fillTemplate } from './template.ts'
 

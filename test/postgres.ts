@@ -14,7 +14,7 @@ import { chmod, chown, cp, open, readdir, readFile, rm, writeFile } from 'node:f
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { postgres } from '../src/db/driver.ts'
+import { postgres } from '../src/db/postgres.ts'
 import { findFreePort } from './free-port.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { createLog } from '../src/log.ts'
-import { createRareWarning } from '../src/rare-warning.ts'
+import { createLog } from '../src/telemetry/log.ts'
+import { createRareWarning } from '../src/telemetry/rare-warning.ts'
 
 test('warns once an hour for each key, of so many keys, and says how many lines were left out', () => {
   const lines: string[] = []

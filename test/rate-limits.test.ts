@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readRetryAt } from '../src/x/rate-limits.ts'
+import { readRetryAt } from '../src/x/rate-limit-headers.ts'
 
 const now = new Date('2026-11-23T12:00:00.000Z')
 const inSeconds = (seconds: number) => String(now.getTime() / 1000 + seconds)

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createSecret } from '../src/auth/api-token-secret.ts'
+import { createSecret } from '../src/auth/api-token-format.ts'
 import { createCodeVerifier, randomToken, seal } from '../src/crypto.ts'
-import { createLog } from '../src/log.ts'
-import { redactText } from '../src/redaction.ts'
 import { newGithubToken, newXSecret } from '../src/sandbox/secrets.ts'
+import { createLog } from '../src/telemetry/log.ts'
+import { redactText } from '../src/telemetry/redaction.ts'
 import { createWebhookSecret } from '../src/webhooks/signature.ts'
 
 // As many as are worth their seconds at each run of all tests; FUZZ_RUNS=100000 tries more.

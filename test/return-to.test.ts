@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readConfig } from '../src/config.ts'
+import { readReturnTo } from '../src/auth/return-to.ts'
+import { readConfig } from '../src/config/config.ts'
 import { AppError } from '../src/errors.ts'
-import { readReturnTo } from '../src/return-to.ts'
 import { expectSafeReturn, hostileReturns } from './return-to-corpus.ts'
 
 const OWN = 'http://127.0.0.1:3000'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { explainCrossSite, isSameSite } from '../src/same-site.ts'
+import { explainCrossSite, isSameSite } from '../src/config/same-site.ts'
 
 test.each([
   ['https://app.example.com', 'https://gateway.example.com', true],

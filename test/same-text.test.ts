@@ -1,8 +1,8 @@
 // Whether a post of a timeline is the tweet we sent, by what the sandbox makes of a text: it finds links by code of its own.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { encodeText } from '../src/sandbox/tweet-text.ts'
-import { isSameText, type ShownText } from '../src/x/same-text.ts'
+import { encodeText } from '../src/sandbox/x/tweet-text.ts'
+import { isSameText, type ShownText } from '../src/tweets/text/match.ts'
 
 const shownAs = (text: string): ShownText => {
   const encoded = encodeText(text, '1849302774156890113')

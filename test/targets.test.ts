@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { OutboundError } from '../src/outbound.ts'
+import { OutboundError } from '../src/outbound/provider-calls.ts'
 import {
   createTargets,
   isPublicAddress,
   type ResolveHost,
   type TargetPolicy,
   TargetRefusedError,
-} from '../src/targets.ts'
+} from '../src/outbound/public-urls.ts'
 
 // IANA's special-purpose registries, and what clouds keep for themselves.
 const INSIDE = [

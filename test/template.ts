@@ -15,7 +15,7 @@ export async function fillTemplate(database: Pick<Database, 'source'>): Promise<
   const boss = new PgBoss({
     ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
     ...(opened !== null && { db: opened }),
-    // As in src/jobs.ts.
+    // As in src/jobs/queue.ts.
     schema: 'pgboss',
     supervise: false,
     schedule: false,

@@ -6,8 +6,13 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH, weightedLength } from '../src/x/text.ts'
-import { tlds } from '../src/x/text-data.ts'
+import { tlds } from '../src/tweets/text/data.ts'
+import {
+  checkTweetText,
+  MAX_PREMIUM_WEIGHTED_LENGTH,
+  MAX_WEIGHTED_LENGTH,
+  weightedLength,
+} from '../src/tweets/text/length.ts'
 
 const family = '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}\u200d\u{1f466}'
 const longHost = 'somesuperlongurl'.repeat(249)

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { TokenAnswer } from '../src/auth/oauth.ts'
-import { productionTiming } from '../src/timing.ts'
-import { judgeRefusal, type RefusalMeaning, readIssuedTokens } from '../src/x/token-answer.ts'
+import type { TokenAnswer } from '../src/auth/oauth-client.ts'
+import { productionTiming } from '../src/config/timing.ts'
+import { judgeRefusal, type RefusalMeaning, readIssuedTokens } from '../src/x/token-response.ts'
 
 const read = (body: Record<string, unknown>) => readIssuedTokens(body, productionTiming)
 const pair = { access_token: 'a', refresh_token: 'r' }

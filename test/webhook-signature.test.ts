@@ -1,7 +1,7 @@
 // W-01: what we sign is what anybody's library for Standard Webhooks accepts, and nothing else is.
 import { Webhook } from 'standardwebhooks'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createLog } from '../src/log.ts'
+import { createLog } from '../src/telemetry/log.ts'
 import { createWebhookSecret, signWebhook } from '../src/webhooks/signature.ts'
 
 afterEach(() => vi.useRealTimers())

@@ -5,8 +5,8 @@ import { sha256 } from '../crypto.ts'
 import { apiScopes, apiTokens, operatorScopes, users } from '../db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { recordEvent } from '../events.ts'
-import { createSecret, isSecret, showSecret } from './api-token-secret.ts'
+import { recordEvent } from '../events/events.ts'
+import { createSecret, isSecret, showSecret } from './api-token-format.ts'
 
 /** What a token may do. */
 export type ApiScope = (typeof apiScopes)[number]

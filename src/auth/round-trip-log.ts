@@ -2,9 +2,9 @@
 // who can do something about it.
 import type { Deps } from '../deps.ts'
 import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
-import { findProviderFailure, findSocketReason, type SocketReason } from '../provider-failure.ts'
-import { isProviderProblem, noteProviderProblem } from '../provider-problems.ts'
-import { type ConnectAttempt, getAttemptByState } from './attempt.ts'
+import { findProviderFailure, findSocketReason, type SocketReason } from '../outbound/provider-failure.ts'
+import { type ConnectAttempt, getAttemptByState } from './oauth-attempt.ts'
+import { isProviderProblem, noteProviderProblem } from './provider-problems.ts'
 
 /**
  * The attempt of a callback, for the line about it; null where none has this state, or the database

@@ -7,8 +7,8 @@ import { randomToken, sha256 } from '../crypto.ts'
 import { sessions, users } from '../db/tables.ts'
 import { type Deps, isRowId, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { recordEvent } from '../events.ts'
-import { describeDevice } from './device.ts'
+import { recordEvent } from '../events/events.ts'
+import { describeDevice } from './user-agent.ts'
 
 /** Why a session has ended. */
 export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'

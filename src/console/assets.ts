@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import path from 'node:path'
-import * as textData from '../x/text-data.ts'
+import * as textData from '../tweets/text/data.ts'
 import * as operations from './operations.ts'
 
 export type Asset = { contentType: string; body: Uint8Array<ArrayBuffer>; etag: string }
@@ -22,7 +22,7 @@ const sources = path.join(import.meta.dirname, '..')
 const page = path.join(import.meta.dirname, 'page')
 
 // What the page's own modules import from outside their folder.
-const SHARED_MODULES = ['errors.ts', 'x/text.ts', 'x/urls.ts', 'x/punycode.ts']
+const SHARED_MODULES = ['errors.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
 
 // Development builds of React would warn about GraphiQL's own code.
 const LIBRARIES = [
@@ -54,7 +54,7 @@ export function loadAssets(): Assets {
   }
   for (const name of SHARED_MODULES) add(toScriptName(name), readModule(name))
   add('console/operations.js', writeModule(operations))
-  add('x/text-data.js', writeModule(textData))
+  add('tweets/text/data.js', writeModule(textData))
   for (const [library, file] of LIBRARIES) add(`${library}/${path.basename(file)}`, readLibrary(library, file))
   const version = hash(new TextEncoder().encode([...files].map(([name, { etag }]) => name + etag).join()))
   return { version, files }

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Context, Hono } from 'hono'
 import { compress } from 'hono/compress'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
-import { refuse } from '../http/refuse.ts'
+import { refuse } from '../http/error-response.ts'
 import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000

@@ -3,7 +3,7 @@
 import { createHash, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { PostgresAddress } from '../database-url.ts'
+import type { PostgresAddress } from '../config/database-url.ts'
 
 /** What the two SASL messages of the client say of the binding. */
 export type ChannelBinding = { mechanism: string; header: string; data: string }

@@ -1,9 +1,9 @@
 // Every connection to PostgreSQL is made here: whatever the driver is asked to do, the address and the pooler mean the same to it.
 import type { Options, PostgresType, Sql } from 'postgres'
-import type { PostgresAddress, PostgresConfig, PostgresHost } from '../database-config.ts'
+import type { PostgresAddress, PostgresConfig, PostgresHost } from '../config/database-config.ts'
 import { bindChannel } from './channel-binding.ts'
-import { type DriverExtras, failingSocket, postgres } from './driver.ts'
 import { DatabaseConnectError } from './outage.ts'
+import { type DriverExtras, failingSocket, postgres } from './postgres.ts'
 import { parameterStatements, sessionSettings, startupParameters } from './session-settings.ts'
 import { describeHost, openSocket } from './socket.ts'
 

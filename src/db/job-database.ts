@@ -1,8 +1,8 @@
 // The job queue's way to PostgreSQL: the same driver, address and pooler as everything else's.
 import type { Sql } from 'postgres'
-import type { PostgresConfig } from '../database-config.ts'
+import type { PostgresConfig } from '../config/database-config.ts'
 import { connectPostgres } from './connection.ts'
-import { withDeadlines } from './deadline.ts'
+import { withDeadlines } from './deadlines.ts'
 
 /** What pg-boss asks its statements of. */
 export type JobDatabase = {

@@ -2,7 +2,7 @@
 // session's lock stays behind on a connection of the pooler, and the next start would wait for it for ever.
 import { setTimeout } from 'node:timers/promises'
 import type { Sql } from 'postgres'
-import type { PostgresConfig } from '../database-config.ts'
+import type { PostgresConfig } from '../config/database-config.ts'
 import { StartError } from '../errors.ts'
 import { connectPostgres } from './connection.ts'
 import { sessionSettings } from './session-settings.ts'

@@ -1,6 +1,6 @@
 // Whose people and accounts a database holds. Ids of one GitHub or X are those of other people at another.
 import { eq } from 'drizzle-orm'
-import type { Config } from '../config.ts'
+import type { Config } from '../config/config.ts'
 import { StartError } from '../errors.ts'
 import type { Db } from './client.ts'
 import { deployment } from './tables.ts'

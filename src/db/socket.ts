@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { isIP, Socket } from 'node:net'
 import tls from 'node:tls'
-import type { PostgresAddress, PostgresHost } from '../database-url.ts'
+import type { PostgresAddress, PostgresHost } from '../config/database-url.ts'
 import { DatabaseConnectError } from './outage.ts'
 
 /** Message SSLRequest of the protocol: https://www.postgresql.org/docs/current/protocol-message-formats.html */

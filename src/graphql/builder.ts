@@ -6,8 +6,8 @@ import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import { GraphQLError } from 'graphql'
 import { mayAsOperator, mayAsUser, sessionOf } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
+import { explainRefusal, type Needs, readNeeds } from './access.ts'
 import type { GraphqlContext } from './context.ts'
-import { explainRefusal, type Needs, readNeeds } from './needs.ts'
 
 /** A page of 100 tweets with their accounts is the dearest honest document. */
 export const MAX_COMPLEXITY = 5_000

@@ -1,10 +1,10 @@
 import DataLoader from 'dataloader'
+import { type ConnectedAccount, listAccountsByIds } from '../accounts/accounts.ts'
 import { requireRecentSignIn } from '../auth/session.ts'
 import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import type { DocumentNotes } from '../log.ts'
-import type { Meter } from '../rate-limit.ts'
-import { type ConnectedAccount, listAccountsByIds } from '../x/accounts.ts'
+import type { Meter } from '../rate-limit/limiter.ts'
+import type { DocumentNotes } from '../telemetry/log.ts'
 
 /** What a resolver knows of the request it answers. */
 export type GraphqlContext = {

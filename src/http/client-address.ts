@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net'
-import type { Log } from '../log.ts'
-import { createRareWarning } from '../rare-warning.ts'
+import type { Log } from '../telemetry/log.ts'
+import { createRareWarning } from '../telemetry/rare-warning.ts'
 
 // By which proxies tell whose request they pass on. Only the first is read.
 const FORWARDING_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip']

@@ -3,8 +3,8 @@
 // also where several tabs started at once and none knew of the others.
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { SIGN_IN_KNOWN_SECONDS } from '../auth/attempt.ts'
-import type { Config } from '../config.ts'
+import { SIGN_IN_KNOWN_SECONDS } from '../auth/oauth-attempt.ts'
+import type { Config } from '../config/config.ts'
 import { sha256 } from '../crypto.ts'
 
 // Enough for the tabs of one person. With some 80 bytes each they leave room in the Cookie header:

@@ -3,12 +3,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
-import { BLOCK_PAGES } from './block-pages.ts'
-import type { FaultKind, PlantedFault } from './faults.ts'
+import type { FaultKind, PlantedFault } from './control/faults.ts'
 import { parseJson } from './parameters.ts'
-import { answerProblem, findProblem } from './problems.ts'
-import { inVocabulary } from './vocabulary.ts'
 import type { World } from './world.ts'
+import { BLOCK_PAGES } from './x/block-pages.ts'
+import { answerProblem, findProblem } from './x/problems.ts'
+import { inVocabulary } from './x/vocabulary.ts'
 
 export type Answer = { status: number; headers: [string, string][]; body: Buffer }
 

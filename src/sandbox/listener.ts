@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Answer } from './answer.ts'
 import { deliver, deliverWithFault, readAnswer } from './answer.ts'
-import type { Faults } from './faults.ts'
-import type { Recorder } from './recorder.ts'
+import type { Faults } from './control/faults.ts'
+import type { Recorder } from './control/recorder.ts'
 import type { World } from './world.ts'
 
 export type Application = { fetch(request: Request): Response | Promise<Response> }

@@ -1,9 +1,9 @@
 import { type Clock, createClock } from './clock.ts'
-import { ACCESS_TOKEN_SECONDS, createGrantIndex, type GrantIndex } from './grants.ts'
-import { createRateLimits, type RateLimits } from './rate-limits.ts'
 import type { State, XAccount } from './state.ts'
-import { createTweetIndex, type TweetIndex } from './tweet-store.ts'
-import type { Vocabulary } from './vocabulary.ts'
+import { ACCESS_TOKEN_SECONDS, createGrantIndex, type GrantIndex } from './x/grants.ts'
+import { createRateLimits, type RateLimits } from './x/rate-limits.ts'
+import { createTweetIndex, type TweetIndex } from './x/tweet-store.ts'
+import type { Vocabulary } from './x/vocabulary.ts'
 
 export type ReplayMode = 'kill-family' | 'invalid-request'
 

@@ -1,10 +1,10 @@
 // What became of the messages, for those who own the endpoints.
 import { and, eq, inArray, lt, ne } from 'drizzle-orm'
-import { isOnPage, orderOfPage, type RowPage } from '../db/newest-first.ts'
+import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
 import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import type { EventType } from '../events.ts'
+import type { EventType } from '../events/events.ts'
 import { ownedBy, type WebhookOwner } from './endpoints.ts'
 import { enqueueDelivery } from './fan-out.ts'
 

@@ -4,7 +4,7 @@ import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } fro
 import { queryRows } from '../db/client.ts'
 import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { isReadableBy } from '../events.ts'
+import { isReadableBy } from '../events/events.ts'
 
 /** Looks for new events at each hint, soon and one look at a time. */
 export type FanOut = {

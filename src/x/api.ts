@@ -1,8 +1,8 @@
 // Calls to X's API, each in two steps: one that asks, one that judges the answer.
 import { z } from 'zod'
-import type { OAuthApp } from '../auth/oauth.ts'
+import type { OAuthApp } from '../auth/oauth-client.ts'
 import type { Deps } from '../deps.ts'
-import { type CallReport, callProvider, noBreaker, parseJson, storableText } from '../outbound.ts'
+import { type CallReport, callProvider, noBreaker, parseJson, storableText } from '../outbound/provider-calls.ts'
 import { judgeRefusal, type Refusal, refusal } from './refusals.ts'
 
 /** What came of a call to X's API. */

@@ -3,8 +3,8 @@
 // and its types moved from api.twitter.com to api.x.com in 2026.
 import { z } from 'zod'
 import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
-import { redactText } from '../redaction.ts'
-import { isAppLimitUsedUp, readResetDate, readRetryAt } from './rate-limits.ts'
+import { redactText } from '../telemetry/redaction.ts'
+import { isAppLimitUsedUp, readResetDate, readRetryAt } from './rate-limit-headers.ts'
 
 /** A call that was refused: for one account, or for all accounts of our app. */
 export type Refusal = {

@@ -2,8 +2,8 @@
 // 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
+import type { ShownText } from '../tweets/text/match.ts'
 import { ask, judge, type XAnswer, xId } from './api.ts'
-import type { ShownText } from './same-text.ts'
 
 /** A post of an account's timeline. */
 export type TimelinePost = ShownText & {

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { postgres } from '../../src/db/driver.ts'
+import { postgres } from '../../src/db/postgres.ts'
 import { type PostgresServer, startPostgresServer } from '../postgres.ts'
 import { openStage, type Stage, type StageOptions } from './stage.ts'
 

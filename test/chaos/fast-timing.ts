@@ -1,4 +1,4 @@
-import { productionTiming, type Timing } from '../../src/timing.ts'
+import { productionTiming, type Timing } from '../../src/config/timing.ts'
 
 /** How long the sandbox's access tokens live in a scenario, and what the gateways make of it. */
 export type Pace = { accessTokenSeconds: number; timing: Timing }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Timing } from '../../src/timing.ts'
+import type { Timing } from '../../src/config/timing.ts'
 import { findFreePort } from '../free-port.ts'
 
 /** A place for one process after another, on one port. */

@@ -1,12 +1,12 @@
 // One gateway as src/main.ts runs it, but with another timing, which production has no way to be told.
 import { flushCompileCache } from 'node:module'
-import { readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config/config.ts'
+import type { Timing } from '../../src/config/timing.ts'
 import { StartError } from '../../src/errors.ts'
 import { startGateway } from '../../src/gateway.ts'
-import { createLog } from '../../src/log.ts'
-import { openLogOutput } from '../../src/log-output.ts'
-import { endOnSignals } from '../../src/signals.ts'
-import type { Timing } from '../../src/timing.ts'
+import { endOnSignals } from '../../src/process/signals.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { openLogOutput } from '../../src/telemetry/log-output.ts'
 
 // Whoever started this is gone, perhaps killed: nothing may stay behind, nor be written into a directory that is being removed.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))

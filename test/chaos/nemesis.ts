@@ -1,6 +1,6 @@
 // What goes wrong, by plan: processes killed, stalled and restarted, the database restarted, answers lost, X unwell.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Fault } from '../../src/sandbox/faults.ts'
+import type { Fault } from '../../src/sandbox/control/faults.ts'
 import type { Arena } from './arena.ts'
 import type { Slot } from './fleet.ts'
 

@@ -1,6 +1,6 @@
 // Thousands of posts, while X loses and spoils answers after it has acted, and processes are killed.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { FaultKind as SandboxFault } from '../../src/sandbox/faults.ts'
+import type { FaultKind as SandboxFault } from '../../src/sandbox/control/faults.ts'
 import { type Arena, openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'

@@ -1,6 +1,7 @@
 // What the gateways' rows and X's own books say of the links at one moment, side by side.
+
+import { tokenPlace } from '../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../src/crypto.ts'
-import { tokenPlace } from '../../src/x/sealed-tokens.ts'
 import type { Arena } from './arena.ts'
 import type { Link } from './links.ts'
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { ApiScope, ApiToken } from '../../src/auth/api-token.ts'
 import type { User, Viewer } from '../../src/auth/viewer.ts'
 import { AppError } from '../../src/errors.ts'
-import { describeNeeds } from '../../src/graphql/needs.ts'
+import { describeNeeds } from '../../src/graphql/access.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../access-table.ts'
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
-import { installOutbound } from '../../src/outbound.ts'
+import { installOutbound } from '../../src/outbound/provider-calls.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 

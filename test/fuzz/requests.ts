@@ -1,6 +1,6 @@
 // Requests that are no documents: who is asking, what a provider's redirect brings back, and what a form holds. Most are nearly right.
 import fc from 'fast-check'
-import { createSecret } from '../../src/auth/api-token-secret.ts'
+import { createSecret } from '../../src/auth/api-token-format.ts'
 import { randomToken } from '../../src/crypto.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'

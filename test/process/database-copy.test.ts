@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { eq, getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, type PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { pgliteDirectory, postgresAt } from '../../src/database-config.ts'
+import { pgliteDirectory, postgresAt } from '../../src/config/database-config.ts'
 import { type Database, type Db, openForLong, queryRows } from '../../src/db/client.ts'
 import * as tables from '../../src/db/tables.ts'
 import {

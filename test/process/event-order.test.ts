@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { type Database, type Db, openPostgres, queryRows } from '../../src/db/client.ts'
 import { events } from '../../src/db/tables.ts'
 import { systemClock } from '../../src/deps.ts'
-import { recordEvent } from '../../src/events.ts'
+import { recordEvent } from '../../src/events/events.ts'
 import { createTestDatabase } from '../database.ts'
 
 async function open() {

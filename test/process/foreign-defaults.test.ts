@@ -1,6 +1,6 @@
 // Defaults of a role and of a database that change the text of values, or what a transaction is: nothing of the gateway depends on them.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { postgresAt } from '../../src/database-config.ts'
+import { postgresAt } from '../../src/config/database-config.ts'
 import { openForLong, openPglite } from '../../src/db/client.ts'
 import { copyDatabase } from '../../src/db/copy.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'

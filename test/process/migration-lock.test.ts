@@ -1,6 +1,6 @@
 // A start waits for another instance that migrates: not in silence, not for ever, and for no lock that nobody has.
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { postgresAt } from '../../src/database-config.ts'
+import { postgresAt } from '../../src/config/database-config.ts'
 import { openSingleConnection } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
 import { createTestDatabase } from '../database.ts'

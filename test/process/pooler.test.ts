@@ -1,7 +1,7 @@
 // PgBouncer between the gateway and PostgreSQL: as it comes in session mode, by DATABASE_POOLER in transaction mode.
 import type { Sql } from 'postgres'
 import { expect, test } from 'vitest'
-import { postgres } from '../../src/db/driver.ts'
+import { postgres } from '../../src/db/postgres.ts'
 import { openBrowser } from '../browser.ts'
 import { createTestDatabase } from '../database.ts'
 import { findFreePort } from '../free-port.ts'

@@ -2,7 +2,7 @@
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { postgres } from '../../src/db/driver.ts'
+import { postgres } from '../../src/db/postgres.ts'
 import { cookieOf, openBrowser } from '../browser.ts'
 import { openStream } from '../event-stream.ts'
 import { findFreePort } from '../free-port.ts'

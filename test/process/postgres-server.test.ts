@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { postgres } from '../../src/db/driver.ts'
+import { postgres } from '../../src/db/postgres.ts'
 import { startPostgresServer } from '../postgres.ts'
 
 test('a crashed server keeps what was committed, and starts again on the same port', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { connectSandboxControl } from '../../src/sandbox/control-client.ts'
+import { connectSandboxControl } from '../../src/sandbox/control/client.ts'
 import { basic, call, link, openSandbox, post, refresh } from './client.ts'
 
 describe('what was received', () => {

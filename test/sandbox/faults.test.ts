@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Fault } from '../../src/sandbox/faults.ts'
+import type { Fault } from '../../src/sandbox/control/faults.ts'
 import { at, call, link, openSandbox, post, refresh, tokensOf } from './client.ts'
 
 /** A linked account and one fault on its way to post. */

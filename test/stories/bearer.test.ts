@@ -2,7 +2,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../src/auth/api-token.ts'
-import { createSecret } from '../../src/auth/api-token-secret.ts'
+import { createSecret } from '../../src/auth/api-token-format.ts'
 import { apiScopes, apiTokens, sessions, users } from '../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'

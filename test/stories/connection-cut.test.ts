@@ -2,7 +2,7 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, events, grantRevocations } from '../../src/db/tables.ts'
-import type { Fault } from '../../src/sandbox/faults.ts'
+import type { Fault } from '../../src/sandbox/control/faults.ts'
 import type { Browser } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { type LinkedAccount, linkAccount, queryRows } from '../linked-account.ts'

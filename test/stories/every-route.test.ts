@@ -1,7 +1,7 @@
 // What holds for every route there is: the list is the router's own, so that a new one is looked at too.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createRoutes } from '../../src/http/routes.ts'
+import { createRoutes } from '../../src/routes/routes.ts'
 import type { Browser } from '../browser.ts'
 import { expectSafePage, findPolicyFaults } from '../content-policy.ts'
 import { startWorld, type World } from '../harness.ts'

@@ -1,8 +1,10 @@
 // A new encryption key takes over from an old one while people go on posting, and then the old one can be thrown away.
 import { eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { resealAll } from '../../src/accounts/reseal.ts'
+import { tokenPlace } from '../../src/accounts/sealed-tokens.ts'
 import { type KeyRing, randomToken, seal, sealedKeyId } from '../../src/crypto.ts'
-import { WrongKeysError } from '../../src/db/canary.ts'
+import { WrongKeysError } from '../../src/db/startup-checks.ts'
 import {
   connectAttempts,
   encryptionCanaries,
@@ -11,8 +13,6 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../../src/db/tables.ts'
-import { resealAll } from '../../src/x/resealing.ts'
-import { tokenPlace } from '../../src/x/sealed-tokens.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../linked-account.ts'
 import { startReceiver, verify, webhooksOf } from '../webhook-receiver.ts'

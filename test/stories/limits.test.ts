@@ -1,7 +1,7 @@
 // What X says not to ask for a while is not asked: one refused call, and then none until the time is over.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { oauthTokens, xBlocks } from '../../src/db/tables.ts'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, type PostedTweet, postFault, watchX } from '../linked-account.ts'
 

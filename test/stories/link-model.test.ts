@@ -1,7 +1,7 @@
 // Random lives of a link, against a small model of what should become of it.
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { startWorld, type World } from '../harness.ts'
 import { actAtX, inDoubt, linked, type Model, type RefreshFate, refreshFates, unlinked, use } from '../link-model.ts'
 import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../linked-account.ts'

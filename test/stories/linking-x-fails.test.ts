@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, grantRevocations, oauthTokens } from '../../src/db/tables.ts'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import type { Browser } from '../browser.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 

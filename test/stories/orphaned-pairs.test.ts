@@ -1,8 +1,8 @@
 // Several pairs of tokens that came too late for one account. At most one of them is good at X.
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { sealToken } from '../../src/accounts/sealed-tokens.ts'
 import { grantRevocations, rotationOrphans } from '../../src/db/tables.ts'
-import { sealToken } from '../../src/x/sealed-tokens.ts'
 import { startWorld, type World } from '../harness.ts'
 import {
   ACCESS_TOKEN_SECONDS,

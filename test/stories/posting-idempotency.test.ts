@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, linkAccount, postFault, refreshFault, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
 

@@ -1,7 +1,7 @@
 // Every way in which X says no, or does not say. The tweet's row tells which, and so does the answer.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
-import type { ProblemName } from '../../src/sandbox/problems.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
+import type { ProblemName } from '../../src/sandbox/x/problems.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../linked-account.ts'
 

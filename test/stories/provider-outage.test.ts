@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { oauthTokens } from '../../src/db/tables.ts'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { startWorld, type World } from '../harness.ts'
 import {
   endFaults,

@@ -1,6 +1,6 @@
 // Whatever goes wrong with a refresh, nobody is disconnected for it. What differs is whether the refresh token may be spent now.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 import {
   endFaults,

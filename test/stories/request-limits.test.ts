@@ -3,7 +3,7 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
-import { createSecret } from '../../src/auth/api-token-secret.ts'
+import { createSecret } from '../../src/auth/api-token-format.ts'
 import { connectAttempts, rateLimits, users } from '../../src/db/tables.ts'
 import { type Browser, cookieOf, type UserError } from '../browser.ts'
 import { openStream } from '../event-stream.ts'

@@ -3,7 +3,7 @@
 import { isNotNull, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { connectAttempts } from '../../src/db/tables.ts'
-import type { Fault } from '../../src/sandbox/faults.ts'
+import type { Fault } from '../../src/sandbox/control/faults.ts'
 import type { Answer, Browser } from '../browser.ts'
 import { databaseKind } from '../database.ts'
 import { readEveryFile, readEveryRow } from '../dump.ts'

@@ -3,7 +3,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, tweets } from '../../src/db/tables.ts'
-import { MAX_READS } from '../../src/tweet-reconciliation.ts'
+import { MAX_READS } from '../../src/tweets/reconcile.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../linked-account.ts'
 

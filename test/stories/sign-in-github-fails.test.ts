@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../src/crypto.ts'
 import { sessions, users } from '../../src/db/tables.ts'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import { impatient, startWorld, type World } from '../harness.ts'
 
 let world: World

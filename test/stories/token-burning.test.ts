@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
-import { createSecret } from '../../src/auth/api-token-secret.ts'
+import { createSecret } from '../../src/auth/api-token-format.ts'
 import { apiTokens, events, users } from '../../src/db/tables.ts'
 import { cookieOf } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readTokenCommand } from '../../src/commands/token.ts'
+import { readTokenCommand } from '../../src/cli/token.ts'
 import { apiTokens } from '../../src/db/tables.ts'
 import { UsageError } from '../../src/errors.ts'
 import { startWorld, type World } from '../harness.ts'

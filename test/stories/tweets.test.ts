@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../src/db/tables.ts'
-import type { FaultKind } from '../../src/sandbox/faults.ts'
+import type { FaultKind } from '../../src/sandbox/control/faults.ts'
 import type { UserError } from '../browser.ts'
 import { startWorld, type World } from '../harness.ts'
 import { endFaults, type LinkedAccount, linkAccount, momentIn } from '../linked-account.ts'

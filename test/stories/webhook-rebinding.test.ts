@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createTargets } from '../../src/targets.ts'
+import { createTargets } from '../../src/outbound/public-urls.ts'
 import { startWorld } from '../harness.ts'
 import { webhooksOf } from '../webhook-receiver.ts'
 

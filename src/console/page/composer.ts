@@ -1,4 +1,4 @@
-import { checkTweetText, MAX_WEIGHTED_LENGTH } from '../../x/text.ts'
+import { checkTweetText, MAX_WEIGHTED_LENGTH } from '../../tweets/text/length.ts'
 import { type Account, request, UnreachableError, type UserError } from './api.ts'
 import { createCounter } from './counter.ts'
 import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'

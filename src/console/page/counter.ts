@@ -1,4 +1,4 @@
-import { weightedLength } from '../../x/text.ts'
+import { weightedLength } from '../../tweets/text/length.ts'
 import { find } from './elements.ts'
 
 // From here on the rest is worth saying aloud.

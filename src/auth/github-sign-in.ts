@@ -1,0 +1,150 @@
+import { and, eq, isNull, ne, sql } from 'drizzle-orm'
+import { z } from 'zod'
+import { randomToken, sha256 } from '../crypto.ts'
+import { loginKey, users } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
+import { type CallResult, callProvider, noBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
+import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
+import { startAttempt } from './oauth-attempt.ts'
+import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth-client.ts'
+import type { User } from './viewer.ts'
+
+const profileShape = z.object({
+  id: z.int().positive(),
+  login: storableText.min(1),
+  name: storableText.nullish(),
+  avatar_url: storableText.nullish(),
+})
+
+// Errors of GitHub's token endpoint that are not about the code.
+const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
+  incorrect_client_credentials: 'GITHUB_CREDENTIALS_REJECTED',
+  redirect_uri_mismatch: 'GITHUB_REDIRECT_MISMATCH',
+  application_suspended: 'GITHUB_APP_SUSPENDED',
+  unverified_user_email: 'GITHUB_EMAIL_UNVERIFIED',
+}
+const problemShape = z.object({ message: z.string() })
+
+/**
+ * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser
+ * that started can finish (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as
+ * himself).
+ */
+export async function startGithubSignIn(
+  deps: Deps,
+  returnTo: string | null,
+): Promise<{ authorizationUrl: string; state: string; browserToken: string }> {
+  const browserToken = randomToken()
+  const { state, codeVerifier } = await startAttempt(deps, {
+    kind: 'GITHUB_SIGN_IN',
+    browserHash: sha256(browserToken),
+    // The public profile needs none.
+    scopes: [],
+    returnTo,
+  })
+  const endpoint = `${deps.config.github.url}/login/oauth/authorize`
+  return {
+    authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes: [] }),
+    state,
+    browserToken,
+  }
+}
+
+/** What GitHub calls itself in `iss`: https://github.com/login/oauth, sent since April 2026. */
+export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
+  // GITHUB_URL may be written with capitals or a default port.
+  return new URL(`${config.github.url}/login/oauth`).href
+}
+
+/**
+ * The user whose authorization code this is, by GitHub's numeric id: an earlier one, or a new one.
+ * @throws AppError for everything that a person may do something about.
+ */
+export async function identifyGithubUser(deps: Deps, code: string, codeVerifier: string): Promise<User> {
+  const profile = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
+  return keepUser(deps, profile)
+}
+
+// GitHub gives a login that was given up to the next who asks: whoever signs in with it has it, and nobody else has it any more.
+function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
+  const { id: githubId, login } = profile
+  return transaction(deps, async (deps) => {
+    const key = loginKey(sql`${login}::text`)
+    // One sign-in by one login at a time: of two at once, one could not know of the other.
+    await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext('login:' || ${key}))`)
+    await deps.db
+      .update(users)
+      .set({ loginLostAt: deps.clock.sqlNow() })
+      .where(and(eq(loginKey(users.login), key), ne(users.githubId, githubId), isNull(users.loginLostAt)))
+    const values = { login, loginLostAt: null, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
+    const [user] = await deps.db
+      .insert(users)
+      .values({ githubId, ...values, createdAt: deps.clock.sqlNow() })
+      .onConflictDoUpdate({ target: users.githubId, set: values })
+      .returning()
+    if (user === undefined) throw new Error('Bug: an upsert returned no row')
+    return user
+  })
+}
+
+async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {
+  const answer = await exchangeCode(
+    githubApp(deps),
+    `${deps.config.github.url}/login/oauth/access_token`,
+    code,
+    codeVerifier,
+  )
+  if (answer.kind === 'unanswered') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(answer) })
+  const { report } = answer
+  // GitHub tells its errors with status 200, so that they arrive where tokens do.
+  const error = answer.kind === 'refused' ? answer.error : answer.body.error
+  if (error !== undefined) {
+    const providerCode = parseProviderCode(error)
+    throw new AppError(TOKEN_ERRORS[providerCode] ?? 'CODE_REJECTED', {
+      cause: new ProviderFailure({ report, providerCode }),
+    })
+  }
+  if (answer.kind === 'refused' || typeof answer.body.access_token !== 'string')
+    throw new AppError('GITHUB_UNAVAILABLE', { cause: new ProviderFailure({ report }) })
+  return answer.body.access_token
+}
+
+async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
+  const result = await callProvider(noBreaker, async (): Promise<unknown> => {
+    const response = await fetch(`${deps.config.github.apiUrl}/user`, {
+      headers: {
+        authorization: `Bearer ${accessToken}`,
+        accept: 'application/vnd.github+json',
+        'x-github-api-version': '2022-11-28',
+        'user-agent': 'xconnect-gateway',
+      },
+    })
+    return readJson(response)
+  })
+  const profile = profileShape.safeParse(result.ok ? result.value : null)
+  if (profile.success) return profile.data
+  const cause = result.ok ? profile.error : result.error
+  throw new AppError(judgeProfileRefusal(result), { cause: new ProviderFailure(result, cause) })
+}
+
+function judgeProfileRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): ErrorCode {
+  // Also where a web server says so, of an address at which there is no API.
+  if (status === 404) return 'GITHUB_API_NOT_FOUND'
+  const problem = problemShape.safeParse(result.ok ? result.value : null)
+  // GitHub's own refusals are JSON: a page comes from something in between. A rate limit is a 403
+  // too (docs.github.com/rest, "Rate limits for the REST API").
+  if (status !== 403 || !problem.success) return 'GITHUB_UNAVAILABLE'
+  const { message } = problem.data
+  if (headers['x-ratelimit-remaining'] === '0' || headers['retry-after'] !== undefined || /rate limit/i.test(message))
+    return 'GITHUB_UNAVAILABLE'
+  return /account (was|is|has been) suspended/i.test(message) ? 'GITHUB_ACCOUNT_SUSPENDED' : 'GITHUB_API_FORBIDDEN'
+}
+
+function githubApp({ config }: Deps): OAuthApp {
+  return {
+    clientId: config.github.clientId,
+    clientSecret: config.github.clientSecret,
+    redirectUri: `${config.publicUrl}/auth/github/callback`,
+  }
+}

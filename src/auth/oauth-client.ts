@@ -1,0 +1,137 @@
+// The only file that imports arctic, which gets no more releases. To replace it, write these functions anew.
+import {
+  ArcticFetchError,
+  CodeChallengeMethod,
+  OAuth2Client,
+  OAuth2RequestError,
+  type OAuth2Tokens,
+  UnexpectedErrorResponseBodyError,
+  UnexpectedResponseError,
+} from 'arctic'
+import { type Breaker, type CallReport, callProvider, noBreaker } from '../outbound/provider-calls.ts'
+import { ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
+
+/** Our app at a provider. */
+export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
+
+/** What came of a call to a token endpoint. */
+export type TokenAnswer =
+  /** 200 with a JSON object. Nothing in it has been judged. */
+  | { kind: 'issued'; body: Record<string, unknown>; report: CallReport }
+  /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
+  | { kind: 'refused'; status: number; error: string; description: string | null; report: CallReport }
+  /** No usable answer. `sent` tells whether the provider may have acted. */
+  | { kind: 'unanswered'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
+
+/** What a response without tokens says, for the log. */
+export function describeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): ProviderFailure {
+  const { report } = answer
+  return answer.kind === 'refused'
+    ? new ProviderFailure({ report, providerCode: parseProviderCode(answer.error) })
+    : new ProviderFailure({ report }, answer.cause)
+}
+
+/** The URL that starts an authorization code flow with an S256 challenge (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
+export function createAuthorizationUrl(
+  app: OAuthApp,
+  endpoint: string,
+  request: { state: string; codeVerifier: string; scopes: readonly string[] },
+): string {
+  const url = new OAuth2Client(app.clientId, null, app.redirectUri).createAuthorizationURLWithPKCE(
+    endpoint,
+    request.state,
+    CodeChallengeMethod.S256,
+    request.codeVerifier,
+    [...request.scopes],
+  )
+  // X wants the scopes separated by %20; URLSearchParams writes a plus.
+  return url.toString().replaceAll('+', '%20')
+}
+
+/** Exchanges an authorization code (RFC 6749 section 4.1.3). */
+export function exchangeCode(
+  app: OAuthApp,
+  endpoint: string,
+  code: string,
+  codeVerifier: string,
+): Promise<TokenAnswer> {
+  return askForTokens(noBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+}
+
+/**
+ * Asks for a new pair (RFC 6749 section 6). Sends at most once; whether to send again is the
+ * caller's to judge.
+ * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
+ */
+export function refreshTokens(
+  app: OAuthApp,
+  endpoint: string,
+  refreshToken: string,
+  breaker: Breaker,
+): Promise<TokenAnswer> {
+  return askForTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
+}
+
+/**
+ * Revokes a grant (RFC 7009). Not by arctic, which cannot send the token_type_hint that X insists on.
+ * @returns true when the provider has confirmed that the token is good for nothing any more.
+ */
+export async function revokeToken(
+  app: OAuthApp,
+  endpoint: string,
+  token: string,
+  tokenTypeHint: 'access_token' | 'refresh_token',
+): Promise<boolean> {
+  const body = new URLSearchParams({ token, token_type_hint: tokenTypeHint })
+  const headers = new Headers({ accept: 'application/json' })
+  if (app.clientSecret === null) body.set('client_id', app.clientId)
+  else headers.set('authorization', `Basic ${Buffer.from(basicCredentials(app).join(':')).toString('base64')}`)
+  const result = await callProvider(noBreaker, async () => {
+    const response = await fetch(endpoint, { method: 'POST', headers, body })
+    return { status: response.status, text: await response.text() }
+  })
+  if (!result.ok) return false
+  // 400 for a token that the provider does not know any more; but not for what is wrong with our app or with the request.
+  return (
+    result.value.status === 200 ||
+    (result.value.status === 400 && /token was invalid|invalid_grant/i.test(result.value.text))
+  )
+}
+
+function client(app: OAuthApp): OAuth2Client {
+  if (app.clientSecret === null) return new OAuth2Client(app.clientId, null, app.redirectUri)
+  const [id, secret] = basicCredentials(app)
+  return new OAuth2Client(id, secret, app.redirectUri)
+}
+
+// RFC 6749 section 2.3.1: both are form-encoded before they become Basic credentials.
+function basicCredentials(app: OAuthApp): [id: string, secret: string] {
+  const encode = (text: string) => new URLSearchParams({ text }).toString().slice('text='.length)
+  return [encode(app.clientId), encode(app.clientSecret ?? '')]
+}
+
+// Never throws: a caller that has claimed something must learn whether the call was sent, whatever
+// broke.
+async function askForTokens(breaker: Breaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+  const result = await callProvider(breaker, send)
+  const { report } = result
+  if (result.ok) return { kind: 'issued', body: { ...result.value.data }, report }
+  const { error } = result
+  if (error instanceof OAuth2RequestError) {
+    // Codes are written so; what is not may be anything, even what we sent, and would go into the log.
+    const code = /^[a-z_]{1,64}$/.test(error.code) ? error.code : 'unreadable'
+    return { kind: 'refused', status: report.status ?? 400, error: code, description: error.description, report }
+  }
+  // The body of an unexpected answer may hold tokens: it goes no further.
+  if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError) {
+    return {
+      kind: 'unanswered',
+      sent: true,
+      status: error.status,
+      report,
+      cause: new Error(`Unexpected answer with status ${error.status}`),
+    }
+  }
+  const cause = error instanceof ArcticFetchError ? error.cause : error
+  return { kind: 'unanswered', sent: report.sent, status: report.status, report, cause }
+}

@@ -1,0 +1,182 @@
+import { setTimeout } from 'node:timers/promises'
+import { sql } from 'drizzle-orm'
+import type { Config } from '../config/config.ts'
+import type { PostgresConfig } from '../config/database-config.ts'
+import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
+import { explainMissingGrants, findMissingGrants } from '../db/grants.ts'
+import { openJobDatabase } from '../db/job-database.ts'
+import { hearNotifications } from '../db/listen.ts'
+import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
+import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
+import { judgeServer, readServerFacts } from '../db/server-check.ts'
+import { explainMissingKey, findMissingKey } from '../db/startup-checks.ts'
+import { callProvider, noBreaker } from '../outbound/provider-calls.ts'
+import { explainUnreached } from './unreached.ts'
+
+export const DOCTOR_USAGE =
+  '  xconnect doctor          look at the configuration, the database, the keys and both providers'
+
+/** One thing that was looked at, and what to do where it is not well. */
+export type Finding = { name: string; state: 'ok' | 'FAIL' | 'not checked'; detail: string }
+
+// Expiry is counted by the database's clock, and X counts by its own.
+const MAX_CLOCK_DIFFERENCE_SECONDS = 60
+const CONNECTION_SECONDS = 10
+
+/** Looks at everything a gateway needs from outside, and changes nothing. */
+export async function examine(config: Config, database: Database): Promise<Finding[]> {
+  const findings: Finding[] = [
+    {
+      name: 'Public address',
+      state: 'ok',
+      detail: `${config.publicUrl}; register ${config.publicUrl}/auth/github/callback and ${config.publicUrl}/auth/x/callback`,
+    },
+    ...(await examineDatabase(config, database)),
+  ]
+  if (config.sandbox !== null) return [...findings, { name: 'Providers', state: 'ok', detail: 'the sandbox' }]
+  for (const [name, url] of [
+    ['GitHub', config.github.apiUrl],
+    ['X', config.x.apiUrl],
+  ] as const) {
+    findings.push(await look(name, () => reach(url, config.outboundProxy)))
+  }
+  return findings
+}
+
+async function examineDatabase(config: Config, database: Database): Promise<Finding[]> {
+  const seconds = await readDatabaseClock(database).catch(reasonOf)
+  if (seconds instanceof Error) return unusable(explainUnreachable(database, seconds))
+  // The embedded database is none that an operator has set up.
+  const problem = database.source.kind === 'pglite' ? null : judgeServer(await readServerFacts(database.db))
+  if (problem !== null) return unusable(problem.sentence)
+  return [
+    await look('Database', async () =>
+      describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`),
+    ),
+    ...(await examineConnections(database.source)),
+    await look('Tables', async () => {
+      const missing = database.source.kind === 'pglite' ? [] : await findMissingGrants(database.db)
+      if (missing.length > 0) throw new Error(explainMissingGrants(missing))
+      const pending = await countPendingMigrations(database.db)
+      if (pending > 0)
+        throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)
+      return 'up to date'
+    }),
+    await examineKeys(config, database),
+  ]
+}
+
+/** The connections that a gateway makes beside those of its requests, each by its own way. */
+async function examineConnections(source: Database['source']): Promise<Finding[]> {
+  if (source.kind === 'pglite') return []
+  return [
+    await look('Connection of the migrations', async () => {
+      await assertKeepsSession(source)
+      return source.direct === null ? 'keeps its session' : 'DATABASE_DIRECT_URL keeps its session'
+    }),
+    ...(source.pooler === 'transaction'
+      ? [
+          await look('Pooler', async () => {
+            await assertPooledDatabase(source)
+            return 'transaction mode; both addresses lead to one database'
+          }),
+        ]
+      : []),
+    await look('Connection of the events', async () => {
+      await within(CONNECTION_SECONDS, hearOwnNotification(source))
+      return 'hears what is notified'
+    }),
+    await look('Connection of the jobs', async () => {
+      const jobs = openJobDatabase(source)
+      try {
+        await within(CONNECTION_SECONDS, jobs.executeSql('select 1'))
+        return 'answers'
+      } finally {
+        await jobs.close()
+      }
+    }),
+  ]
+}
+
+async function hearOwnNotification(source: PostgresConfig): Promise<void> {
+  const channel = `xconnect_doctor_${process.pid}`
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const client = openSingleConnection(source)
+  const end = await hearNotifications({ source }, channel, (payload) => payload === 'heard' && resolve())
+  try {
+    await client`select pg_notify(${channel}, 'heard')`
+    await promise
+  } finally {
+    await Promise.all([end(), client.end({ timeout: 1 })])
+  }
+}
+
+async function within<T>(seconds: number, work: Promise<T>): Promise<T> {
+  const late = setTimeout(seconds * 1000, null, { ref: false }).then(() => {
+    throw new Error(`no answer for ${seconds} s`)
+  })
+  return Promise.race([work, late])
+}
+
+function unusable(detail: string): Finding[] {
+  return [
+    { name: 'Database', state: 'FAIL', detail },
+    { name: 'Tables', state: 'not checked', detail: 'the database comes first' },
+    { name: 'Encryption keys', state: 'not checked', detail: 'the database comes first' },
+  ]
+}
+
+async function examineKeys(config: Config, { db }: Database): Promise<Finding> {
+  const name = 'Encryption keys'
+  const [canaries] = await queryRows(db, sql`select to_regclass('encryption_canaries') is not null as exist`)
+  if (canaries?.exist !== true)
+    return { name, state: 'not checked', detail: 'the tables come first: run xconnect migrate, or start the gateway' }
+  return look(name, async () => {
+    const missing = await findMissingKey(db, config.encryptionKeys)
+    if (missing !== null) throw new Error(explainMissingKey(missing))
+    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" writes`
+  })
+}
+
+async function look(name: string, work: () => Promise<string>): Promise<Finding> {
+  try {
+    return { name, state: 'ok', detail: await work() }
+  } catch (error) {
+    return { name, state: 'FAIL', detail: reasonOf(error).message }
+  }
+}
+
+// Drizzle's own message is the query; why it failed is the cause.
+function reasonOf(error: unknown): Error {
+  const isOfDrizzle = error instanceof Error && error.message.startsWith('Failed query')
+  const reason = isOfDrizzle && error.cause instanceof Error ? error.cause : error
+  return reason instanceof Error ? reason : new Error('failed')
+}
+
+function explainUnreachable({ source }: Database, reason: Error): string {
+  return source.kind === 'postgres' ? new DatabaseUnreachableError(source, reason).message : reason.message
+}
+
+async function readDatabaseClock({ db }: Database): Promise<number> {
+  const [row] = await queryRows(db, sql`select extract(epoch from clock_timestamp())::float8 as seconds`)
+  return Number(row?.seconds)
+}
+
+async function reach(url: string, proxy: Config['outboundProxy']): Promise<string> {
+  const result = await callProvider(noBreaker, async () => {
+    const response = await fetch(url, { method: 'HEAD' })
+    await response.arrayBuffer()
+    return response.headers.get('date')
+  })
+  // Any answer will do, a redirect or a 404 included.
+  if (result.report.status === null) throw new Error(explainUnreached(url, result.ok ? null : result.error, proxy))
+  const date = result.ok ? result.value : null
+  return describeClock(date === null ? null : Date.parse(date) / 1000, `${url} answers`)
+}
+
+function describeClock(seconds: number | null, detail: string): string {
+  if (seconds === null) return detail
+  const difference = Math.round(seconds - Date.now() / 1000)
+  if (Math.abs(difference) <= MAX_CLOCK_DIFFERENCE_SECONDS) return detail
+  throw new Error(`${detail}, but its clock differs by ${difference} s from this machine's. Set the clocks (NTP).`)
+}

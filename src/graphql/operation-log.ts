@@ -1,0 +1,52 @@
+// What the log says of a document: the operation's name, the fields it asks for, and the codes of what went wrong. No text of anybody's:
+// fields and codes are from our own lists, and a name is cut.
+import { type DocumentNode, type GraphQLSchema, getOperationAST, Kind } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import { isErrorCode } from '../errors.ts'
+import type { DocumentNotes } from '../telemetry/log.ts'
+import type { GraphqlContext } from './context.ts'
+import type { Payload } from './payload.ts'
+
+const MAX_NAME_LENGTH = 64
+const MAX_FIELDS = 10
+
+/** Notes what a valid document asks for, and the codes of the top-level errors. */
+export const takeNotes: Plugin<GraphqlContext, { notes: DocumentNotes }> = {
+  onValidate:
+    ({ params, context }) =>
+    ({ valid }) => {
+      if (valid) noteOperation(context.notes, params.documentAST, context.params.operationName ?? null)
+    },
+  onResultProcess: ({ result, serverContext }) => {
+    if (Symbol.asyncIterator in result) return
+    for (const { errors } of [result].flat())
+      noteCodes(serverContext.notes, errors ?? [], ({ extensions }) => extensions?.code)
+  },
+}
+
+/** Has every mutation note the codes of its userErrors, whether or not they are asked for. */
+export function noteUserErrors(schema: GraphQLSchema): void {
+  for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
+    const { resolve } = field
+    if (resolve === undefined) throw new Error(`Bug: ${field.name} has no resolver`)
+    field.resolve = async (parent, args, context: GraphqlContext, info) => {
+      // All answer with a payload, but some have nothing to refuse.
+      const payload = (await resolve(parent, args, context, info)) as Partial<Payload<unknown>>
+      noteCodes(context.notes, payload.userErrors ?? [], ({ code }) => code)
+      return payload
+    }
+  }
+}
+
+function noteOperation(notes: DocumentNotes, document: DocumentNode, operationName: string | null): void {
+  const operation = getOperationAST(document, operationName)
+  if (!operation) return
+  const fields = operation.selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
+  notes.operation = operation.name?.value.slice(0, MAX_NAME_LENGTH) ?? null
+  notes.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
+}
+
+function noteCodes<Item>(notes: DocumentNotes, errors: readonly Item[], codeOf: (error: Item) => unknown): void {
+  const codes = errors.map(codeOf).filter((code) => typeof code === 'string' && isErrorCode(code)) as string[]
+  notes.errorCodes = [...new Set([...notes.errorCodes, ...codes])]
+}

@@ -1,0 +1,147 @@
+import { isRowId } from '../../deps.ts'
+import { AppError } from '../../errors.ts'
+import {
+  findLinkedUser,
+  type LinkedAccount,
+  type LinkedUser,
+  listLinkedUsers,
+  setLinkVisibility,
+  type UserKey,
+} from '../../users/link-visibility.ts'
+import { builder } from '../builder.ts'
+import { getUser } from '../context.ts'
+import { pageComplexity, refuseCursor, resolvePage } from '../pagination.ts'
+import { payloadRef, toPayload } from '../payload.ts'
+import { AccountStatusRef, ProviderRef } from './connected-account.ts'
+import { LinkVisibilityRef, UserRef } from './user.ts'
+
+const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
+  description: 'An X account that a user has linked and shows to integrators.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id of the link, as in events. It stays the same when linked again.' }),
+    provider: t.expose('provider', { type: ProviderRef, description: 'Where the account lives.' }),
+    providerAccountId: t.exposeID('providerAccountId', {
+      description: "X's id of the account, a decimal string. It never changes.",
+    }),
+    username: t.exposeString('username', {
+      description: 'The @username as of the last link, without the @. It can change: do not key on it.',
+    }),
+    status: t.expose('status', {
+      type: AccountStatusRef,
+      description: 'How well the link works. Never DISCONNECTED: what is unlinked is not shown.',
+    }),
+    connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When it was linked, last time.' }),
+  }),
+})
+
+const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
+  description: 'A person who has linked an X account and shows that to integrators.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id of this user, as in events.' }),
+    githubId: t.id({
+      description: "GitHub's numeric id of the person, which never changes.",
+      resolve: ({ githubId }) => String(githubId),
+    }),
+    login: t.exposeString('login', {
+      nullable: true,
+      description:
+        "The person's GitHub login as of the last sign-in. Null when somebody else has signed in with it since.",
+    }),
+    accounts: t.expose('accounts', {
+      type: [LinkedAccountRef],
+      authScopes: { operator: 'accounts:read' },
+      // Hardly anybody links more; by the usual ten a full page of users would be too dear.
+      complexity: { field: 1, multiplier: 3 },
+      description: 'What they have linked, the last linked first. Never empty.',
+    }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  user: t.field({
+    type: LinkedUserRef,
+    nullable: true,
+    authScopes: { operator: 'accounts:read' },
+    description:
+      'The user with this GitHub id or login: give one of the two. Null when there is no such user, when they have linked nothing, and when they do not show it: which of these it is, is not told.',
+    args: {
+      githubId: t.arg.id({ description: "GitHub's numeric id." }),
+      githubLogin: t.arg.string({ description: 'A login at GitHub, in any case. It can change hands.' }),
+    },
+    resolve: (_, args, { deps }) => findLinkedUser(deps, readKey(args)),
+  }),
+  users: t.connection(
+    {
+      type: LinkedUserRef,
+      authScopes: { operator: 'accounts:read' },
+      description:
+        'All users who have linked an account and show it, as a Relay connection: 20 a page unless told otherwise, 100 at most. In an order that means nothing and stays the same.',
+      complexity: pageComplexity,
+      resolve: (_, args, { deps }) =>
+        resolvePage(args, writeCursor, ({ before, after, limit, inverted }) =>
+          listLinkedUsers(deps, {
+            after: after === undefined ? null : readCursor(after, 'after'),
+            before: before === undefined ? null : readCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
+    },
+    { name: 'LinkedUserConnection', description: 'A page of users.' },
+    { name: 'LinkedUserEdge', description: 'A user and their place in the list.' },
+  ),
+}))
+
+const SetLinkVisibilityInput = builder.inputType('SetLinkVisibilityInput', {
+  description: 'What to show.',
+  fields: (t) => ({
+    visibility: t.field({ type: LinkVisibilityRef, required: true, description: "Who may see the viewer's links." }),
+  }),
+})
+
+type VisibilitySet = Awaited<ReturnType<typeof setLinkVisibility>>
+
+const SetLinkVisibilityPayloadRef = payloadRef<VisibilitySet>('SetLinkVisibilityPayload').implement({
+  description: 'The answer to `setLinkVisibility`.',
+  fields: (t) => ({
+    user: t.field({
+      type: UserRef,
+      nullable: true,
+      description: 'The user whose links they are.',
+      resolve: ({ thing }) => thing,
+    }),
+  }),
+})
+
+builder.mutationField('setLinkVisibility', (t) =>
+  t.field({
+    type: SetLinkVisibilityPayloadRef,
+    authScopes: { scope: 'accounts:write' },
+    description: "Decides who may see that the viewer's GitHub and X accounts belong together. Holds at once.",
+    args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'What to show.' }) },
+    resolve: (_, { input }, context) =>
+      toPayload(() => setLinkVisibility(context.deps, getUser(context).id, input.visibility)),
+  }),
+)
+
+// GitHub's ids are far below what a JavaScript number holds exactly; a longer one is nobody's.
+function readKey({ githubId, githubLogin }: { githubId?: string | null; githubLogin?: string | null }): UserKey {
+  if (typeof githubId === 'string' && githubLogin == null) {
+    if (/^\d{1,15}$/.test(githubId)) return { githubId: Number(githubId) }
+    throw new AppError('BAD_USER_INPUT', { field: ['githubId'], detail: '"githubId" is a number of up to 15 digits.' })
+  }
+  if (typeof githubLogin === 'string' && githubId == null) {
+    if (/^[A-Za-z0-9_-]{1,100}$/.test(githubLogin)) return { githubLogin }
+    throw new AppError('BAD_USER_INPUT', { field: ['githubLogin'], detail: '"githubLogin" is no login of GitHub.' })
+  }
+  throw new AppError('BAD_USER_INPUT', { detail: 'Give "githubId" or "githubLogin", and not both.' })
+}
+
+function writeCursor({ id }: LinkedUser): string {
+  return Buffer.from(`user:${id}`).toString('base64url')
+}
+
+function readCursor(cursor: string, argument: string): string {
+  const userId = /^user:(.+)$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1]
+  return userId !== undefined && isRowId(userId) ? userId : refuseCursor(argument)
+}

@@ -1,0 +1,194 @@
+import type { replySettings, tweetStatuses } from '../../db/tables.ts'
+import type { Tweet } from '../../tweets/outcome.ts'
+import { deleteTweet, findTweet, listTweets, postTweet, tweetError } from '../../tweets/post.ts'
+import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
+import { getUser } from '../context.ts'
+import { pageComplexity, readMomentCursor, resolvePage, writeMomentCursor } from '../pagination.ts'
+import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
+import { ConnectedAccountRef } from './connected-account.ts'
+
+const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
+  PENDING: 'On its way to X.',
+  POSTED: 'X has it: see `xTweetId`.',
+  FAILED: 'X does not have it: see `error`.',
+  UNKNOWN: 'X did not tell whether it posted it. It is not sent again by itself.',
+  DELETED: 'Was posted, and deleted through this API.',
+}
+
+const TweetStatusRef = builder.enumType('TweetStatus', {
+  description: 'What became of a tweet.',
+  values: describeValues(statusDescriptions),
+})
+
+const replyDescriptions: Record<(typeof replySettings)[number], string> = {
+  FOLLOWING: 'Accounts that the author follows.',
+  MENTIONED_USERS: 'Only accounts mentioned in the tweet.',
+  SUBSCRIBERS: "The author's subscribers.",
+  VERIFIED: 'Verified accounts.',
+}
+
+const ReplySettingsRef = builder.enumType('ReplySettings', {
+  description: 'Who may reply. Without it: everybody.',
+  values: describeValues(replyDescriptions),
+})
+
+const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
+  description: 'A tweet that was posted, or was to be posted, through this API.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id. It exists before X has one.' }),
+    xTweetId: t.exposeID('xTweetId', {
+      nullable: true,
+      description: "X's id, a decimal string; null unless X has posted it.",
+    }),
+    url: t.string({
+      nullable: true,
+      description: 'The address at X; null unless POSTED.',
+      resolve: async ({ status, xTweetId, accountId }, _args, { deps, accounts }) =>
+        status === 'POSTED'
+          ? `${deps.config.x.url}/${(await accounts.load(accountId)).username}/status/${xTweetId}`
+          : null,
+    }),
+    text: t.exposeString('text', { description: 'As it was given. X shortens URLs and may escape characters.' }),
+    status: t.expose('status', { type: TweetStatusRef, description: 'What became of it.' }),
+    error: t.field({
+      type: UserErrorRef,
+      nullable: true,
+      description: 'Why it is FAILED or UNKNOWN; null otherwise.',
+      resolve: (tweet) => {
+        const error = tweetError(tweet)
+        return error && toUserError(error)
+      },
+    }),
+    account: t.field({
+      type: ConnectedAccountRef,
+      authScopes: { scope: 'accounts:read' },
+      description: 'The account it was posted with.',
+      resolve: ({ accountId }, _args, { accounts }) => accounts.load(accountId),
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first asked for.' }),
+    postedAt: t.expose('postedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When X took it; null unless it did.',
+    }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  tweet: t.field({
+    type: TweetRef,
+    nullable: true,
+    authScopes: { scope: 'tweets:read' },
+    description: "One of the viewer's tweets; null when there is none with this id.",
+    args: { id: t.arg.id({ required: true, description: 'Tweet.id' }) },
+    resolve: (_, { id }, context) => findTweet(context.deps, getUser(context).id, id),
+  }),
+  tweets: t.connection(
+    {
+      type: TweetRef,
+      authScopes: { scope: 'tweets:read' },
+      description:
+        "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
+      args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
+      complexity: pageComplexity,
+      resolve: (_, args, context) =>
+        resolvePage(args, writeMomentCursor, ({ before, after, limit, inverted }) =>
+          listTweets(context.deps, getUser(context).id, {
+            accountId: args.accountId ?? null,
+            // Newest first: what comes after a cursor is older.
+            olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
+            newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
+            limit,
+            inverted,
+          }),
+        ),
+    },
+    { name: 'TweetConnection', description: 'A page of tweets.' },
+    { name: 'TweetEdge', description: 'A tweet and its place in the list.' },
+  ),
+}))
+
+const PostTweetInput = builder.inputType('PostTweetInput', {
+  description: 'A tweet to post.',
+  fields: (t) => ({
+    text: t.string({
+      required: true,
+      description: 'Up to 280 characters as X counts them (every URL 23, most emoji and CJK 2), more with X Premium.',
+    }),
+    accountId: t.id({ description: "ConnectedAccount.id. Default: the viewer's only ACTIVE account." }),
+    idempotencyKey: t.string({
+      description:
+        'A name of your own for this tweet: 1 to 255 characters, without lone surrogates and U+0000. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry.',
+    }),
+    replyToXTweetId: t.id({
+      description:
+        "X's id of the tweet to reply to, as a string: it has more digits than a number in JSON keeps. X allows that only where its author mentioned or quoted the account.",
+    }),
+    replySettings: t.field({ type: ReplySettingsRef, description: 'Who may reply. Default: everybody.' }),
+    madeWithAi: t.boolean({ description: 'Labels the tweet as made with AI. Default: false.' }),
+  }),
+})
+
+const PostTweetPayloadRef = payloadRef<Tweet>(
+  'PostTweetPayload',
+  'Why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
+).implement({
+  description: 'The answer to `postTweet`.',
+  fields: (t) => ({
+    tweet: t.field({
+      type: TweetRef,
+      nullable: true,
+      description: 'The tweet and what became of it; null when the input was refused before anything was kept.',
+      resolve: ({ thing }) => thing,
+    }),
+  }),
+})
+
+const DeleteTweetInput = builder.inputType('DeleteTweetInput', {
+  description: 'What to delete.',
+  fields: (t) => ({ tweetId: t.id({ required: true, description: 'Tweet.id' }) }),
+})
+
+const DeleteTweetPayloadRef = payloadRef<Tweet>('DeleteTweetPayload').implement({
+  description: 'The answer to `deleteTweet`.',
+  fields: (t) => ({
+    tweet: t.field({
+      type: TweetRef,
+      nullable: true,
+      description: 'The tweet, now DELETED; null when there are userErrors.',
+      resolve: ({ thing }) => thing,
+    }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  postTweet: t.field({
+    type: PostTweetPayloadRef,
+    authScopes: { scope: 'tweets:write' },
+    complexity: NETWORK_COMPLEXITY,
+    description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
+    args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet.' }) },
+    resolve: async (_, { input }, context) => {
+      const payload = await toPayload(() =>
+        postTweet(context.deps, getUser(context).id, {
+          text: input.text,
+          accountId: input.accountId ?? null,
+          idempotencyKey: input.idempotencyKey ?? null,
+          replyToXTweetId: input.replyToXTweetId ?? null,
+          replySettings: input.replySettings ?? null,
+          madeWithAi: input.madeWithAi ?? false,
+        }),
+      )
+      const error = payload.thing && tweetError(payload.thing)
+      return error === null ? payload : { ...payload, userErrors: [toUserError(error)] }
+    },
+  }),
+  deleteTweet: t.field({
+    type: DeleteTweetPayloadRef,
+    authScopes: { scope: 'tweets:write' },
+    complexity: NETWORK_COMPLEXITY,
+    description: 'Deletes a posted tweet at X.',
+    args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'What to delete.' }) },
+    resolve: (_, { input }, context) => toPayload(() => deleteTweet(context.deps, getUser(context).id, input.tweetId)),
+  }),
+}))

@@ -1,0 +1,114 @@
+import { endSession } from '../../auth/session.ts'
+import type { User } from '../../auth/viewer.ts'
+import { deleteUser } from '../../users/deletion.ts'
+import type { LinkVisibility } from '../../users/link-visibility.ts'
+import { builder, describeValues } from '../builder.ts'
+import { getRecentSession, getSession } from '../context.ts'
+import { payloadRef, toPayload } from '../payload.ts'
+
+const visibilityDescriptions: Record<LinkVisibility, string> = {
+  NOBODY: 'Only the user.',
+  INTEGRATORS:
+    "Programs with an operator's API token, too: they see the GitHub login and id, and each account with its status.",
+}
+
+/** Who may see which accounts a user has linked. */
+export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
+  description: 'Who may see which accounts a user has linked.',
+  values: describeValues(visibilityDescriptions),
+})
+
+/** A person, as they see themselves. */
+export const UserRef = builder.objectRef<User>('User').implement({
+  description: 'A person who signed in with GitHub.',
+  fields: (t) => ({
+    id: t.exposeID('id', { description: 'Our id of this user. It never changes.' }),
+    githubId: t.id({
+      description: "GitHub's numeric id of the person, which never changes.",
+      resolve: ({ githubId }) => String(githubId),
+    }),
+    login: t.exposeString('login', {
+      description: "The person's GitHub login as of the last sign-in. It can change hands: do not key on it.",
+    }),
+    name: t.exposeString('name', {
+      nullable: true,
+      description: 'The display name at GitHub; null when there is none.',
+    }),
+    avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'The picture at GitHub.' }),
+    linkVisibility: t.expose('linkVisibility', {
+      type: LinkVisibilityRef,
+      description: 'Who may see which accounts the user has linked. `setLinkVisibility` changes it.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'The first sign-in.' }),
+  }),
+})
+
+builder.queryField('viewer', (t) =>
+  t.field({
+    type: UserRef,
+    nullable: true,
+    authScopes: { anyone: true },
+    description:
+      "The user who is asking, or for whom a user's API token does; null when signed out, and for the operator's. Sign in by opening /auth/github in the browser.",
+    resolve: (_, _args, { viewer }) => (viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user),
+  }),
+)
+
+const SignOutPayloadRef = builder.objectRef<{ signedOut: boolean }>('SignOutPayload').implement({
+  description: 'The answer to `signOut`.',
+  fields: (t) => ({
+    signedOut: t.exposeBoolean('signedOut', { description: 'True: the session is gone, here and in the browser.' }),
+  }),
+})
+
+builder.mutationField('signOut', (t) =>
+  t.field({
+    type: SignOutPayloadRef,
+    authScopes: { session: true },
+    description: 'Ends this session. Linked accounts stay linked.',
+    resolve: async (_, _args, context) => {
+      const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
+      context.setCookie(setCookie)
+      return { signedOut: true }
+    },
+  }),
+)
+
+const DeleteViewerInput = builder.inputType('DeleteViewerInput', {
+  description: 'Whom to delete.',
+  fields: (t) => ({
+    login: t.string({
+      required: true,
+      description: "The viewer's own GitHub login, repeated so that nobody does this by accident.",
+    }),
+  }),
+})
+
+const DeleteViewerPayloadRef = payloadRef<string>('DeleteViewerPayload').implement({
+  description: 'The answer to `deleteViewer`.',
+  fields: (t) => ({
+    deletedUserId: t.id({
+      nullable: true,
+      description: 'The id that the user had; null when nothing was deleted.',
+      resolve: ({ thing }) => thing,
+    }),
+  }),
+})
+
+builder.mutationField('deleteViewer', (t) =>
+  t.field({
+    type: DeleteViewerPayloadRef,
+    authScopes: { session: true },
+    description:
+      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.',
+    args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'Whom to delete.' }) },
+    resolve: (_, { input }, context) =>
+      toPayload(async () => {
+        const { user, session } = getRecentSession(context)
+        await deleteUser(context.deps, user, input.login)
+        const { setCookie } = await endSession(context.deps, session.id, 'SIGNED_OUT')
+        context.setCookie(setCookie)
+        return user.id
+      }),
+  }),
+)

@@ -1,0 +1,47 @@
+// Whose budget a request is paid from, and what its answer says of that: draft-ietf-httpapi-ratelimit-headers-11.
+import type { Context, MiddlewareHandler } from 'hono'
+import type { RateLimitName } from '../../config/rate-limits.ts'
+import type { Deps } from '../../deps.ts'
+import { createMeter, type Meter } from '../../rate-limit/limiter.ts'
+import { addressBlock } from '../client-address.ts'
+import type { HttpEnv } from './guards.ts'
+
+/** The budget of whoever asks the API: a person's, wherever signed in; a token's own; where nobody is known, the address's. */
+export function openMeter(deps: Deps, c: Context<HttpEnv>): Meter {
+  const meter = meterOf(deps, c)
+  c.set('meter', meter)
+  return meter
+}
+
+/** Counts a request against its address, before it is answered. */
+export function limitByAddress(deps: Deps, name: RateLimitName): MiddlewareHandler<HttpEnv> {
+  return async (c, next) => {
+    await payAsAddress(deps, c, name)
+    return next()
+  }
+}
+
+/** Takes a point of the address that a request comes from. @throws AppError RATE_LIMITED */
+export async function payAsAddress(deps: Deps, c: Context<HttpEnv>, name: RateLimitName): Promise<void> {
+  const meter = createMeter(deps, name, addressBlock(c.var.address))
+  c.set('meter', meter)
+  await meter.spend(1)
+}
+
+/** Tells the caller what is left, where something was spent, in every answer. */
+export const tellRateLimit: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  await next()
+  const reading = c.var.meter?.reading() ?? null
+  if (reading === null) return
+  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = reading
+  c.header('ratelimit-policy', `"${name}";q=${limit};w=${windowSeconds}`)
+  c.header('ratelimit', `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`)
+  if (retryInSeconds !== null) c.header('retry-after', String(Math.max(Math.ceil(retryInSeconds), 1)))
+}
+
+function meterOf(deps: Deps, { var: { viewer, address } }: Context<HttpEnv>): Meter {
+  if (viewer === null) return createMeter(deps, 'address', addressBlock(address))
+  return viewer.kind === 'SESSION'
+    ? createMeter(deps, 'user', viewer.user.id)
+    : createMeter(deps, 'token', viewer.apiToken.id)
+}

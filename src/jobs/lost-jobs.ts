@@ -1,0 +1,111 @@
+// What waits for a job gets one where there is none: after a database was copied without its queue, after the queue gave a job up, or
+// when an account that was disconnected is back.
+import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
+import type { PgColumn } from 'drizzle-orm/pg-core'
+import { REVOCATION_WORTH_SECONDS } from '../accounts/revocation.ts'
+import { queryRows } from '../db/client.ts'
+import {
+  connectAttempts,
+  connectedAccounts,
+  grantRevocations,
+  tweets,
+  webhookDeliveries,
+  webhookEndpoints,
+} from '../db/tables.ts'
+import { type Deps, type JobName, sqlIn, transaction } from '../deps.ts'
+import { MAX_READS } from '../tweets/reconcile.ts'
+import { enqueueDelivery } from '../webhooks/fan-out.ts'
+
+const BATCH = 500
+
+/** Gives a job to every row that waits for one and has none. */
+export async function replaceLostJobs(deps: Deps): Promise<void> {
+  let most: number
+  do most = await transaction(deps, replaceBatch)
+  while (most === BATCH)
+}
+
+async function replaceBatch(deps: Deps): Promise<number> {
+  // One at a time: of two jobs for one tweet in doubt, both would look at once, where two looks are to be a minute apart.
+  const [lock] = await queryRows(
+    deps.db,
+    sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
+  )
+  if (lock?.mine !== true) return 0
+  const found = [
+    await replaceRevocations(deps),
+    await replaceConnects(deps),
+    await replaceSettlements(deps),
+    await replaceDeliveries(deps),
+  ]
+  return Math.max(...found)
+}
+
+async function replaceRevocations(deps: Deps): Promise<number> {
+  const lost = await deps.db
+    .select({ id: grantRevocations.id })
+    .from(grantRevocations)
+    .where(
+      and(
+        gt(grantRevocations.createdAt, sqlIn(deps.clock, -REVOCATION_WORTH_SECONDS)),
+        not(hasJob('revoke-grant', grantRevocations.id)),
+      ),
+    )
+    .limit(BATCH)
+  for (const { id } of lost) await deps.jobs.enqueue(deps, 'revoke-grant', { id })
+  return lost.length
+}
+
+// Not a loss alone: an attempt that waits for X has no job until it is due.
+async function replaceConnects(deps: Deps): Promise<number> {
+  const due = await deps.db
+    .select({ id: connectAttempts.id })
+    .from(connectAttempts)
+    .where(
+      and(
+        isNotNull(connectAttempts.tokensSealed),
+        lte(connectAttempts.nextTryAt, deps.clock.sqlNow()),
+        not(hasJob('finish-connect', connectAttempts.id)),
+      ),
+    )
+    .limit(BATCH)
+  for (const { id } of due) await deps.jobs.enqueue(deps, 'finish-connect', { id })
+  return due.length
+}
+
+async function replaceSettlements(deps: Deps): Promise<number> {
+  const lost = await deps.db
+    .select({ id: tweets.id })
+    .from(tweets)
+    .innerJoin(connectedAccounts, eq(connectedAccounts.id, tweets.accountId))
+    .where(
+      and(
+        eq(tweets.status, 'UNKNOWN'),
+        lt(tweets.settleReads, MAX_READS),
+        ne(connectedAccounts.status, 'DISCONNECTED'),
+        not(hasJob('settle-tweet', tweets.id)),
+      ),
+    )
+    .limit(BATCH)
+  // As if it had been looked for just now: it may have been.
+  for (const { id } of lost) await deps.jobs.enqueue(deps, 'settle-tweet', { id }, deps.timing.settleAgainAfter)
+  return lost.length
+}
+
+async function replaceDeliveries(deps: Deps): Promise<number> {
+  const lost = await deps.db
+    .select({ id: webhookDeliveries.id, userId: webhookEndpoints.userId })
+    .from(webhookDeliveries)
+    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
+    .where(and(eq(webhookDeliveries.status, 'PENDING'), not(hasJob('deliver-webhook', webhookDeliveries.id))))
+    .limit(BATCH)
+  // One that is not due yet makes its job wait.
+  for (const delivery of lost) await enqueueDelivery(deps, delivery)
+  return lost.length
+}
+
+// A row and its job are written in one transaction, so that whoever sees the row without the job sees a loss.
+function hasJob(name: JobName, id: PgColumn): SQL {
+  return sql`exists (select from pgboss.job
+    where name = ${name} and state in ('created', 'retry', 'active') and data->>'id' = ${id}::text)`
+}

@@ -1,0 +1,45 @@
+import type { Context, Handler } from 'hono'
+import type { XAccount } from '../state.ts'
+import { findAccountById, type World } from '../world.ts'
+import { findGrantByAccessToken } from './grants.ts'
+import { API_PROBLEMS, answerProblem, type Problem } from './problems.ts'
+import type { EndpointLimit } from './rate-limits.ts'
+import { inVocabulary } from './vocabulary.ts'
+
+export const READ_SCOPES = ['tweet.read', 'users.read']
+export const WRITE_SCOPES = ['tweet.read', 'tweet.write', 'users.read']
+
+/**
+ * What every call of X's API passes before it acts: bearer token, limits, scopes, standing of the account.
+ * Rate-limit headers go on every answer except 401 (fact sheet, section 2).
+ */
+export function xEndpoint(
+  world: World,
+  rule: { limit: EndpointLimit; scopes: string[] },
+  act: (c: Context, caller: XAccount) => Response | Promise<Response>,
+): Handler {
+  return async (c) => {
+    const token = /^bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1]
+    const grant = token === undefined ? null : findGrantByAccessToken(world, token)
+    const caller = grant === null ? null : findAccountById(world, grant.accountId)
+    if (grant === null || caller === null) return answerProblem(API_PROBLEMS.unauthorized)
+    const { allowed, headers } = world.rateLimits.take(rule.limit, caller.id, world.clock.now())
+    const refusal = allowed ? standingRefusal(rule.scopes, grant.scopes, caller) : API_PROBLEMS['too-many-requests']
+    const response = await inVocabulary(
+      world.switches.vocabulary,
+      refusal === null ? await act(c, caller) : answerProblem(refusal),
+    )
+    for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+    return response
+  }
+}
+
+function standingRefusal(needed: string[], granted: string[], caller: XAccount): Problem | null {
+  if (!needed.every((scope) => granted.includes(scope))) return API_PROBLEMS['missing-scope']
+  if (caller.suspended) return API_PROBLEMS.suspended
+  return caller.locked ? API_PROBLEMS.locked : null
+}
+
+export function answerData(body: Record<string, unknown>, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json; charset=utf-8' } })
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from 'node:crypto'
+import { newXSecret } from '../secrets.ts'
+import type { AuthorizationCode, Grant, State } from '../state.ts'
+import type { World } from '../world.ts'
+
+/**
+ * X's grants (fact sheet, section 1). The rules hidden here:
+ * one live grant per account and app, a new authorization ends the one before; refresh tokens work once; what a replayed
+ * one does is a switch. An access token outlives the rotation that follows it until its own two hours are over: X does not
+ * document that it dies, and clients are known to go on with it (`rotationKillsAccessToken` is the stricter reading). Nor does X
+ * document what revoking a token of an ended grant does (`revocationEndsAccount` is the stricter reading: it ends the live grant of
+ * that account and app).
+ */
+export const ACCESS_TOKEN_SECONDS = 7200
+const REFRESH_TOKEN_SECONDS = 183 * 24 * 60 * 60
+
+export type GrantIndex = { byAccessToken: Map<string, Grant>; byRefreshToken: Map<string, Grant> }
+
+export function createGrantIndex(state: State): GrantIndex {
+  const index: GrantIndex = { byAccessToken: new Map(), byRefreshToken: new Map() }
+  for (const grant of state.grants) {
+    for (const token of grant.accessTokens) index.byAccessToken.set(token.value, grant)
+    for (const value of grant.spentRefreshTokens) index.byRefreshToken.set(value, grant)
+    if (grant.refreshToken !== null) index.byRefreshToken.set(grant.refreshToken.value, grant)
+  }
+  return index
+}
+
+/** Turns a spent code into a grant, and ends the account's earlier one. */
+export function startGrant(world: World, code: AuthorizationCode): Grant {
+  for (const earlier of world.switches.keepsEarlierGrants ? [] : liveGrants(world)) {
+    if (earlier.accountId === code.accountId && earlier.clientId === code.clientId) endGrant(earlier, 'superseded')
+  }
+  const grant: Grant = {
+    family: randomUUID(),
+    accountId: code.accountId,
+    clientId: code.clientId,
+    scopes: code.scopes,
+    requestedScopes: code.requestedScopes,
+    grantedAt: world.clock.now(),
+    accessTokens: [],
+    refreshToken: null,
+    spentRefreshTokens: [],
+    rotations: 0,
+    replays: 0,
+    ended: null,
+  }
+  world.state.grants.push(grant)
+  issueTokens(world, grant)
+  return grant
+}
+
+/** Spends a refresh token; null when X would answer that the token was invalid. */
+export function rotateGrant(world: World, refreshToken: string, clientId: string): Grant | null {
+  const grant = world.grants.byRefreshToken.get(refreshToken)
+  if (grant === undefined || grant.clientId !== clientId) return null
+  if (grant.refreshToken?.value !== refreshToken) {
+    grant.replays += 1
+    if (world.switches.replay === 'kill-family' && grant.ended === null) endGrant(grant, 'replay')
+    return null
+  }
+  if (grant.ended !== null || world.clock.now() >= grant.refreshToken.expiresAt) return null
+  grant.spentRefreshTokens.push(refreshToken)
+  grant.rotations += 1
+  issueTokens(world, grant)
+  return grant
+}
+
+/** The grant an access token stands for, or null: unknown, expired or revoked look alike from outside. */
+export function findGrantByAccessToken(world: World, accessToken: string): Grant | null {
+  const grant = world.grants.byAccessToken.get(accessToken)
+  if (grant === undefined || grant.ended !== null) return null
+  const token = grant.accessTokens.find((issued) => issued.value === accessToken)
+  return token !== undefined && world.clock.now() < token.expiresAt ? grant : null
+}
+
+/** RFC 7009: either token of the pair ends the whole grant; unknown tokens are ignored. A spent refresh token still names its grant. */
+export function revokeToken(world: World, token: string, clientId: string): void {
+  const grant = world.grants.byAccessToken.get(token) ?? world.grants.byRefreshToken.get(token)
+  if (grant === undefined || grant.clientId !== clientId) return
+  const named = world.switches.revocationEndsAccount
+    ? liveGrants(world).filter((live) => live.accountId === grant.accountId && live.clientId === clientId)
+    : [grant]
+  for (const live of named) if (live.ended === null) endGrant(live, 'revoked-by-app')
+}
+
+/** What the connected-apps page does. */
+export function revokeGrantsOf(world: World, accountId: string): void {
+  for (const grant of liveGrants(world)) if (grant.accountId === accountId) endGrant(grant, 'revoked-by-user')
+}
+
+export function liveGrants(world: World): Grant[] {
+  return world.state.grants.filter((grant) => grant.ended === null)
+}
+
+export function liveAccessTokens(world: World, grant: Grant): string[] {
+  if (grant.ended !== null) return []
+  return grant.accessTokens.filter((token) => world.clock.now() < token.expiresAt).map((token) => token.value)
+}
+
+/** Order of X's own example; turned round where the client asked in the same order, so that nobody compares strings. */
+export function scopeInXOrder(grant: Grant): string {
+  const order = ['tweet.read', 'users.read', 'tweet.write', 'offline.access']
+  const rank = (scope: string) => (order.includes(scope) ? order.indexOf(scope) : order.length)
+  const sorted = [...grant.scopes].sort((left, right) => rank(left) - rank(right) || left.localeCompare(right))
+  const asked = grant.requestedScopes.filter((scope) => grant.scopes.includes(scope))
+  return (sorted.join(' ') === asked.join(' ') ? sorted.reverse() : sorted).join(' ')
+}
+
+function issueTokens(world: World, grant: Grant): void {
+  const now = world.clock.now()
+  for (const token of grant.accessTokens) {
+    if (world.switches.rotationKillsAccessToken || token.expiresAt <= now)
+      world.grants.byAccessToken.delete(token.value)
+  }
+  grant.accessTokens = grant.accessTokens.filter((token) => world.grants.byAccessToken.has(token.value))
+  const accessToken = { value: newXSecret('at', now), expiresAt: now + world.switches.accessTokenSeconds * 1000 }
+  grant.accessTokens.push(accessToken)
+  world.grants.byAccessToken.set(accessToken.value, grant)
+  if (!grant.scopes.includes('offline.access')) return
+  grant.refreshToken = { value: newXSecret('rt', now), expiresAt: now + REFRESH_TOKEN_SECONDS * 1000 }
+  world.grants.byRefreshToken.set(grant.refreshToken.value, grant)
+}
+
+function endGrant(grant: Grant, because: NonNullable<Grant['ended']>): void {
+  grant.ended = because
+}

@@ -1,0 +1,155 @@
+import { randomInt } from 'node:crypto'
+import type { State, StoredTweet, XAccount } from '../state.ts'
+import type { World } from '../world.ts'
+import { countWeighted, dropInvisible, encodeText, mentionsIn } from './tweet-text.ts'
+
+export type TweetIndex = { byId: Map<string, StoredTweet>; newestByText: Map<string, StoredTweet> }
+
+export type NewTweet = {
+  text: string
+  inReplyToTweetId: string | null
+  replySettings: string
+  madeWithAi: boolean
+  poll: StoredTweet['poll']
+}
+
+// X documents no window for "duplicate content"; 24 hours is the shortest that makes a blind resend after any outage of ours
+// visible, and lets the same good-morning go out every day. A deleted tweet stops counting.
+const DUPLICATE_WINDOW_MILLISECONDS = 24 * 60 * 60 * 1000
+
+const MAX_PLAIN_LENGTH = 280
+
+const TWITTER_EPOCH = 1_288_834_974_657n
+
+export function createTweetIndex(state: State): TweetIndex {
+  const index: TweetIndex = { byId: new Map(), newestByText: new Map() }
+  for (const tweet of state.tweets) indexTweet(index, tweet)
+  return index
+}
+
+export function storeTweet(world: World, account: XAccount, fresh: NewTweet): StoredTweet {
+  const id = nextTweetId(world)
+  const repliesToNames = namesInFront(world, account, fresh)
+  const tweet: StoredTweet = {
+    id,
+    accountId: account.id,
+    sentText: fresh.text,
+    ...shownText(fresh.text, repliesToNames, id),
+    createdAt: world.clock.now(),
+    inReplyToTweetId: fresh.inReplyToTweetId,
+    repliesToNames,
+    replySettings: fresh.replySettings,
+    madeWithAi: fresh.madeWithAi,
+    poll: fresh.poll,
+    earlierIds: [],
+    deleted: false,
+  }
+  world.state.tweets.push(tweet)
+  indexTweet(world.tweets, tweet)
+  return tweet
+}
+
+/** As the author does in X's own app within the hour: the new version has an id and a moment of its own, and replaces the old one. */
+export function editTweet(world: World, tweet: StoredTweet, text: string): StoredTweet {
+  const id = nextTweetId(world)
+  const edited: StoredTweet = {
+    ...tweet,
+    id,
+    sentText: text,
+    ...shownText(text, tweet.repliesToNames, id),
+    createdAt: world.clock.now(),
+    earlierIds: [...tweet.earlierIds, tweet.id],
+  }
+  tweet.deleted = true
+  world.state.tweets.push(edited)
+  indexTweet(world.tweets, edited)
+  return edited
+}
+
+/** Judged with the names in front, so that the same thanks may go to two people. */
+export function isDuplicate(
+  world: World,
+  account: XAccount,
+  fresh: Pick<NewTweet, 'text' | 'inReplyToTweetId'>,
+): boolean {
+  if (!world.switches.refusesDuplicates) return false
+  const names = namesInFront(world, account, fresh)
+  const earlier = world.tweets.newestByText.get(textKey(account.id, names, fresh.text))
+  if (earlier === undefined || earlier.deleted) return false
+  return world.clock.now() < earlier.createdAt + DUPLICATE_WINDOW_MILLISECONDS
+}
+
+/** A tweet that the reader may see: protected accounts show theirs to themselves only, suspended accounts show none. */
+export function findVisibleTweet(world: World, id: string, readerAccountId: string): StoredTweet | null {
+  const tweet = world.tweets.byId.get(id)
+  if (tweet === undefined || tweet.deleted) return null
+  const author = world.state.accounts.find((account) => account.id === tweet.accountId)
+  if (author === undefined || author.suspended) return null
+  return author.protected && author.id !== readerAccountId ? null : tweet
+}
+
+/** Newest first; ids grow with time. */
+export function tweetsOf(world: World, accountId: string): StoredTweet[] {
+  return world.state.tweets.filter((tweet) => tweet.accountId === accountId && !tweet.deleted).reverse()
+}
+
+/** 280 weighted, or 25,000 for subscribers (fact sheet, sections 2 and 4). */
+export function fitsLength(account: XAccount, text: string): boolean {
+  // Longer posts come with every tier, Basic included (X Help, "About X Premium").
+  const long = account.subscriptionType !== 'None'
+  return countWeighted(text) <= (long ? 25_000 : MAX_PLAIN_LENGTH)
+}
+
+/** A long post, which X shows cut. */
+export function isLong(text: string): boolean {
+  return countWeighted(text) > MAX_PLAIN_LENGTH
+}
+
+// A snowflake: milliseconds since Twitter's epoch, then 22 bits, which are odd here: a client that reads ids as numbers
+// rounds them, and must be seen to. Never below the one before, even when a test turns the clock back.
+function nextTweetId(world: World): string {
+  const byTime = ((BigInt(Math.floor(world.clock.now())) - TWITTER_EPOCH) << 22n) | BigInt(randomInt(2 ** 21) * 2 + 1)
+  const last = BigInt(world.state.lastTweetId)
+  const id = byTime > last ? byTime : last + 1n
+  world.state.lastTweetId = String(id)
+  return String(id)
+}
+
+function indexTweet(index: TweetIndex, tweet: StoredTweet): void {
+  index.byId.set(tweet.id, tweet)
+  index.newestByText.set(textKey(tweet.accountId, tweet.repliesToNames, tweet.sentText), tweet)
+}
+
+function textKey(accountId: string, names: readonly string[], text: string): string {
+  return `${accountId} ${names.join(' ')} ${dropInvisible(text).normalize('NFC').trim()}`
+}
+
+// X puts the people that a reply answers in front of its text: the author, and whom the tweet names. Not the one who replies, and
+// nobody whom the text begins with already.
+function namesInFront(
+  world: World,
+  account: XAccount,
+  { text, inReplyToTweetId }: Pick<NewTweet, 'text' | 'inReplyToTweetId'>,
+): string[] {
+  const target = inReplyToTweetId === null ? undefined : world.tweets.byId.get(inReplyToTweetId)
+  if (target === undefined) return []
+  const author = world.state.accounts.find(({ id }) => id === target.accountId)
+  const leading = mentionsIn(/^(?:\s*@\w+)*/.exec(text)?.[0] ?? '')
+  const known = new Set([account.username.toLowerCase(), ...leading])
+  const names: string[] = []
+  for (const name of [author?.username ?? '', ...mentionsIn(target.text)]) {
+    if (name === '' || known.has(name.toLowerCase())) continue
+    known.add(name.toLowerCase())
+    names.push(name)
+  }
+  return names
+}
+
+function shownText(text: string, names: readonly string[], id: string): Pick<StoredTweet, 'text' | 'urls'> {
+  const encoded = encodeText(dropInvisible(text), id)
+  const front = names.map((name) => `@${name} `).join('')
+  return {
+    text: front + encoded.text,
+    urls: encoded.urls.map((url) => ({ ...url, start: url.start + front.length, end: url.end + front.length })),
+  }
+}

@@ -1,0 +1,125 @@
+// What integrators may see of a user: nothing, until the user says otherwise. A user who shows nothing, one who has linked nothing, and
+// none at all are the same here, by one query each time.
+import { and, asc, desc, eq, exists, gt, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
+import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { recordEvent } from '../events/events.ts'
+
+/** Who may see a user's links. */
+export type LinkVisibility = (typeof linkVisibilities)[number]
+
+/** An account as integrators see it. */
+export type LinkedAccount = Pick<
+  typeof connectedAccounts.$inferSelect,
+  'id' | 'userId' | 'provider' | 'providerAccountId' | 'username' | 'status' | 'connectedAt'
+>
+
+/** A user as integrators see them. */
+export type LinkedUser = {
+  id: string
+  githubId: number
+  /** Null when another person has it by now. */
+  login: string | null
+  /** The last linked first; never empty. */
+  accounts: LinkedAccount[]
+}
+
+/** By what a user is looked up. */
+export type UserKey = { githubId: number } | { githubLogin: string }
+
+const account = {
+  id: connectedAccounts.id,
+  userId: connectedAccounts.userId,
+  provider: connectedAccounts.provider,
+  providerAccountId: connectedAccounts.providerAccountId,
+  username: connectedAccounts.username,
+  status: connectedAccounts.status,
+  connectedAt: connectedAccounts.connectedAt,
+}
+const user = { id: users.id, githubId: users.githubId, login: users.login, loginLostAt: users.loginLostAt }
+const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
+const isVisible = eq(users.linkVisibility, 'INTEGRATORS')
+
+/** Decides who may see the user's links, and returns the user as they are now. */
+export function setLinkVisibility(
+  deps: Deps,
+  userId: string,
+  visibility: LinkVisibility,
+): Promise<typeof users.$inferSelect> {
+  return transaction(deps, async (deps) => {
+    const changed = await deps.db
+      .update(users)
+      .set({ linkVisibility: visibility })
+      .where(and(eq(users.id, userId), ne(users.linkVisibility, visibility)))
+      .returning({ id: users.id })
+    if (changed.length > 0) await recordEvent(deps, { type: 'link_visibility.changed', userId, reason: visibility })
+    const [now] = await deps.db.select().from(users).where(eq(users.id, userId))
+    if (now === undefined) throw new Error('Bug: a viewer has no row')
+    return now
+  })
+}
+
+/** The user with this key who has linked an account and shows it; null in every other case. */
+export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUser | null> {
+  const rows = await deps.db
+    .select({ user, account })
+    .from(users)
+    .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, users.id), isLinked))
+    .where(and(isVisible, isIt(key)))
+    .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+  return groupByUser(rows)[0] ?? null
+}
+
+/** Up to `limit` of those who show a link, between two ids, by id: in no order that means anything, but always the same. */
+export async function listLinkedUsers(
+  deps: Deps,
+  page: { after: string | null; before: string | null; limit: number; inverted: boolean },
+): Promise<LinkedUser[]> {
+  const order = page.inverted ? desc : asc
+  const found = deps.db
+    .select(user)
+    .from(users)
+    .where(
+      and(
+        isVisible,
+        exists(
+          deps.db
+            .select({ id: connectedAccounts.id })
+            .from(connectedAccounts)
+            .where(and(eq(connectedAccounts.userId, users.id), isLinked)),
+        ),
+        page.after === null ? undefined : gt(users.id, page.after),
+        page.before === null ? undefined : lt(users.id, page.before),
+      ),
+    )
+    .orderBy(order(users.id))
+    .limit(page.limit)
+    .as('found')
+  const rows = await deps.db
+    .select({
+      user: { id: found.id, githubId: found.githubId, login: found.login, loginLostAt: found.loginLostAt },
+      account,
+    })
+    .from(found)
+    .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, found.id), isLinked))
+    .orderBy(order(found.id), desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+  return groupByUser(rows)
+}
+
+function isIt(key: UserKey): SQL | undefined {
+  if ('githubId' in key) return eq(users.githubId, key.githubId)
+  // As GitHub compares logins. One that was lost leads to nobody: whose it is now has not signed in, or is found by their own row.
+  return and(eq(loginKey(users.login), loginKey(sql`${key.githubLogin}::text`)), isNull(users.loginLostAt))
+}
+
+type Row = { user: Pick<typeof users.$inferSelect, keyof typeof user>; account: LinkedAccount }
+
+function groupByUser(rows: readonly Row[]): LinkedUser[] {
+  const byUser = Map.groupBy(rows, (row) => row.user.id)
+  return [...byUser.values()].flatMap((own) => {
+    const [first] = own
+    if (first === undefined) return []
+    const { id, githubId, login, loginLostAt } = first.user
+    return [{ id, githubId, login: loginLostAt === null ? login : null, accounts: own.map((row) => row.account) }]
+  })
+}
