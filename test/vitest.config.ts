@@ -6,7 +6,12 @@ const reportFile = process.env.VITEST_REPORT
 /** Which test files run where. */
 export const testFiles = {
   /** The sandbox, contracts and rules need no database: they run once. */
-  unit: ['test/*.test.ts', 'test/fuzz/**/*.test.ts', 'test/sandbox/**/*.test.ts', 'test/contract/**/*.test.ts'],
+  unit: [
+    'test/unit/**/*.test.ts',
+    'test/stress/**/*.test.ts',
+    'test/sandbox/**/*.test.ts',
+    'test/contract/**/*.test.ts',
+  ],
   /** Every story runs on both databases, so that neither is the one that should work too. */
   stories: ['test/stories/**/*.test.ts'],
   /** A browser or a second gateway wants the machine for itself. */
@@ -39,7 +44,7 @@ const config = defineConfig({
           // Each story makes a world of its own: the modules need not be loaded anew for each, which takes as long as the stories.
           isolate: false,
           provide: { databaseKind: 'pglite' },
-          globalSetup: 'test/pglite-setup.ts',
+          globalSetup: 'test/support/pglite-setup.ts',
         },
       },
       {
@@ -49,7 +54,7 @@ const config = defineConfig({
           include: testFiles.stories,
           isolate: false,
           provide: { databaseKind: 'postgres' },
-          globalSetup: 'test/postgres-setup.ts',
+          globalSetup: 'test/support/postgres-setup.ts',
         },
       },
       {
@@ -58,7 +63,7 @@ const config = defineConfig({
           name: 'process',
           include: testFiles.process,
           provide: { databaseKind: 'postgres' },
-          globalSetup: ['test/postgres-setup.ts', 'test/pglite-setup.ts'],
+          globalSetup: ['test/support/postgres-setup.ts', 'test/support/pglite-setup.ts'],
           // After everything else, and fewer at a time.
           maxWorkers: 2,
           // A browser on a machine that is busy with other things loses a click now and then; the report counts what was tried again.

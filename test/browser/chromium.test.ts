@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, findChromium, launchChromium, planBrowserTests } from '../chromium.ts'
+import { describeInChromium, findChromium, launchChromium, planBrowserTests } from '../support/chromium.ts'
 
 test('CHROMIUM_PATH wins over the usual places', () => {
   expect(findChromium({ CHROMIUM_PATH: process.execPath })).toBe(process.execPath)

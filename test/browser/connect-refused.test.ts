@@ -2,9 +2,9 @@ import { eq } from 'drizzle-orm'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, connectedAccounts } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
-import { sweepNow } from '../sweep.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { sweepNow } from '../support/sweep.ts'
 import { connect, openPage, signIn } from './visit.ts'
 
 describeInChromium('A connection that is refused', () => {

@@ -3,8 +3,8 @@ import { desc, eq } from 'drizzle-orm'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectedAccounts, tweets as tweetRows } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 import { connect, openPage, signIn } from './visit.ts'
 
 describeInChromium('The list of tweets', () => {

@@ -2,8 +2,8 @@ import { eq, sql } from 'drizzle-orm'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { sessions as sessionRows, tweets as tweetRows, users } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 import { connect, openPage, signIn } from './visit.ts'
 
 describeInChromium('The console', () => {

@@ -1,8 +1,8 @@
 // What a real browser makes of the pages' policies.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 
 describeInChromium('The content policies', () => {
   let world: World

@@ -3,8 +3,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 import { openPage, signIn } from './visit.ts'
 
 describeInChromium('a front end on another origin', () => {

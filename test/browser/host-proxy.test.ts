@@ -1,9 +1,9 @@
 // The console through a proxy that says another Host, in a real browser, which gives up after twenty redirects.
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld } from '../harness.ts'
-import { startHostProxy } from '../host-proxy.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld } from '../support/harness.ts'
+import { startHostProxy } from '../support/host-proxy.ts'
 
 describeInChromium('A proxy that rewrites Host', () => {
   let browser: Browser

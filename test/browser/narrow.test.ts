@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectedAccounts } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 import { connect, openPage, signIn } from './visit.ts'
 
 // As narrow as a page that is enlarged four times on a small screen (WCAG 2.2, 1.4.10).

@@ -1,8 +1,8 @@
 // A front end that signs people in, and connects their accounts, in a popup: what it sees of the popup, and the popup of it.
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../chromium.ts'
-import { startWorld, type World } from '../harness.ts'
+import { describeInChromium, launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 import { type FrontEnd, startFrontEnd } from './front-end.ts'
 
 describeInChromium('A popup', () => {

@@ -1,6 +1,6 @@
 // A person's Chromium, as the stories about pages use it.
 import type { Browser, Page } from 'playwright-core'
-import type { World } from '../harness.ts'
+import type { World } from '../support/harness.ts'
 
 export type Visit = AsyncDisposable & {
   page: Page

@@ -1,4 +1,4 @@
-// K-03: every field against everybody, in the schema itself. test/stories/scopes.test.ts does the same through the front door.
+// K-03: every field against everybody, in the schema itself. test/stories/connecting/scopes.test.ts does the same through the front door.
 import { buildSchema, type GraphQLField, getOperationAST, isObjectType, parse } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import type { ApiScope, ApiToken } from '../../src/auth/api-token.ts'
@@ -6,7 +6,7 @@ import type { User, Viewer } from '../../src/auth/viewer.ts'
 import { AppError } from '../../src/errors.ts'
 import { describeNeeds } from '../../src/graphql/access.ts'
 import { schema } from '../../src/graphql/schema.ts'
-import { type Asker, askers, everybody, fields, PART, whoMay } from '../access-table.ts'
+import { type Asker, askers, everybody, fields, PART, whoMay } from '../support/access-table.ts'
 
 const objectTypes = Object.values(schema.getTypeMap())
   .filter(isObjectType)

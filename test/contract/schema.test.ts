@@ -18,7 +18,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { errorCodes } from '../../src/errors.ts'
 import { printSdl, schema } from '../../src/graphql/schema.ts'
-import { listOperations } from '../operations.ts'
+import { listOperations } from '../support/operations.ts'
 
 const types = Object.values(schema.getTypeMap()).filter(
   (type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type),

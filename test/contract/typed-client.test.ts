@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { makeTypedClient, readProgram, type TypedClient } from '../typed-client.ts'
+import { makeTypedClient, readProgram, type TypedClient } from '../support/typed-client.ts'
 
 let client: TypedClient
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 // What `npm run abuse` does, bounded: counts here, the figures that depend on the machine by the command.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { abuses } from '../abuse/abuses.ts'
-import { startVictim, type Victim } from '../abuse/victim.ts'
-import { startProgram } from '../program.ts'
+import { abuses } from '../stress/abuse/abuses.ts'
+import { startVictim, type Victim } from '../stress/abuse/victim.ts'
+import { startProgram } from '../support/program.ts'
 
 const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20 }
 
@@ -30,7 +30,7 @@ test('G-07 distinct documents of the largest size are not kept', async () => {
 })
 
 test('the command says what can be asked of it', async () => {
-  const program = startProgram('test/abuse/run.ts', {}, ['--help'])
+  const program = startProgram('test/stress/abuse/run.ts', {}, ['--help'])
   expect(await program.ended).toBe(0)
   for (const name of ['--only', '--connections', ...Object.keys(abuses)]) expect(program.output()).toContain(name)
 })

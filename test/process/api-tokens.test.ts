@@ -8,9 +8,9 @@ import { createApiToken } from '../../src/auth/api-token.ts'
 import { openPostgres } from '../../src/db/client.ts'
 import { users } from '../../src/db/tables.ts'
 import { systemClock } from '../../src/deps.ts'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 
 type Ran = { code: number; stdout: string; stderr: string }
 

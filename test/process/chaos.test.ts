@@ -3,15 +3,15 @@
  * reliability.md, section 4, may break. The figures that take longer are the command's.
  */
 import { expect, test } from 'vitest'
-import { fastPace } from '../chaos/fast-timing.ts'
-import { faultKinds } from '../chaos/nemesis.ts'
-import { runPgliteKills } from '../chaos/pglite-kills.ts'
-import { runPostStorm } from '../chaos/post-storm.ts'
-import { presets } from '../chaos/presets.ts'
-import { createRandomness } from '../chaos/randomness.ts'
-import { runRotationScenario } from '../chaos/rotation-scenario.ts'
-import { renderFigures, renderOutcomes, renderStatuses } from '../chaos/table.ts'
-import { startProgram } from '../program.ts'
+import { fastPace } from '../stress/chaos/fast-timing.ts'
+import { faultKinds } from '../stress/chaos/nemesis.ts'
+import { runPgliteKills } from '../stress/chaos/pglite-kills.ts'
+import { runPostStorm } from '../stress/chaos/post-storm.ts'
+import { presets } from '../stress/chaos/presets.ts'
+import { createRandomness } from '../stress/chaos/randomness.ts'
+import { runRotationScenario } from '../stress/chaos/rotation-scenario.ts'
+import { renderFigures, renderOutcomes, renderStatuses } from '../stress/chaos/table.ts'
+import { startProgram } from '../support/program.ts'
 
 // A new one each time finds more; the one that found something is printed.
 const seed = Date.now() % 1_000_000
@@ -54,7 +54,7 @@ test('the embedded database keeps what it acknowledged through kill -9, and lets
 })
 
 test('the long runs say what can be asked of them', async () => {
-  const program = startProgram('test/chaos/run.ts', {}, ['--help'])
+  const program = startProgram('test/stress/chaos/run.ts', {}, ['--help'])
   expect(await program.ended).toBe(0)
   for (const name of ['--faults', ...faultKinds, '--preset', ...Object.keys(presets)])
     expect(program.output()).toContain(name)

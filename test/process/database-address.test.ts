@@ -7,11 +7,11 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { postgresAt } from '../../src/config/database-config.ts'
 import { connectPostgres } from '../../src/db/connection.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { type PostgresServer, startPostgresServer } from '../postgres.ts'
-import { startProgram } from '../program.ts'
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../temporary-directory.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { type PostgresServer, startPostgresServer } from '../support/postgres.ts'
+import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
 
 const run = promisify(execFile)
 

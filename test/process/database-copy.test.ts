@@ -18,13 +18,13 @@ import {
   users,
   xBlocks,
 } from '../../src/db/tables.ts'
-import { createTestDatabase } from '../database.ts'
-import { readPage } from '../event-reader.ts'
-import { startWorld, type World } from '../harness.ts'
-import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../linked-account.ts'
-import { sweepNow } from '../sweep.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
-import { startReceiver, tryDue, webhooksOf } from '../webhook-receiver.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { readPage } from '../support/event-reader.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/linked-account.ts'
+import { sweepNow } from '../support/sweep.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
+import { startReceiver, tryDue, webhooksOf } from '../support/webhook-receiver.ts'
 
 type Place = Parameters<typeof openForLong>[0]
 

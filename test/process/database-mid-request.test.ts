@@ -1,10 +1,10 @@
 // The database goes away between the look-up of the session and the end of a resolver.
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { openSingleConnection } from '../../src/db/client.ts'
-import { cookieOf } from '../browser.ts'
-import { startWorld } from '../harness.ts'
-import { linkAccount, type PostedTweet } from '../linked-account.ts'
-import { createDatabase } from '../postgres.ts'
+import { cookieOf } from '../support/browser.ts'
+import { startWorld } from '../support/harness.ts'
+import { linkAccount, type PostedTweet } from '../support/linked-account.ts'
+import { createDatabase } from '../support/postgres.ts'
 
 type Answer = {
   data?: Record<string, unknown> | null

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { openBrowser } from '../browser.ts'
-import { findFreePort } from '../free-port.ts'
-import { startPostgresServer } from '../postgres.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { openBrowser } from '../support/browser.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startPostgresServer } from '../support/postgres.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 

@@ -1,11 +1,11 @@
 /** The database goes away after X was asked, and is back only after X has answered: what X did must not be forgotten. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { type Arena, openArena } from '../chaos/arena.ts'
-import { postWithEach } from '../chaos/callers.ts'
-import { productionPace } from '../chaos/fast-timing.ts'
-import { linkAccounts } from '../chaos/links.ts'
-import { createRandomness } from '../chaos/randomness.ts'
+import { type Arena, openArena } from '../stress/chaos/arena.ts'
+import { postWithEach } from '../stress/chaos/callers.ts'
+import { productionPace } from '../stress/chaos/fast-timing.ts'
+import { linkAccounts } from '../stress/chaos/links.ts'
+import { createRandomness } from '../stress/chaos/randomness.ts'
 
 const ANSWER_AFTER_MS = 500
 const DOWN_FOR_MS = 1_500

@@ -6,9 +6,9 @@ import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { encryptionCanaries } from '../../src/db/tables.ts'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const newKey = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 

@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Arena, openArena } from '../chaos/arena.ts'
-import { productionPace } from '../chaos/fast-timing.ts'
-import { type Link, linkAccounts } from '../chaos/links.ts'
-import { createRandomness } from '../chaos/randomness.ts'
-import { type Program, startProgram } from '../program.ts'
-import { readReadmeBlock } from '../readme.ts'
+import { type Arena, openArena } from '../stress/chaos/arena.ts'
+import { productionPace } from '../stress/chaos/fast-timing.ts'
+import { type Link, linkAccounts } from '../stress/chaos/links.ts'
+import { createRandomness } from '../stress/chaos/randomness.ts'
+import { type Program, startProgram } from '../support/program.ts'
+import { readReadmeBlock } from '../support/readme.ts'
 
 const LIFE_SECONDS = 2
 const ROUNDS = 3

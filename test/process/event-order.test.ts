@@ -5,7 +5,7 @@ import { type Database, type Db, openPostgres, queryRows } from '../../src/db/cl
 import { events } from '../../src/db/tables.ts'
 import { systemClock } from '../../src/deps.ts'
 import { recordEvent } from '../../src/events/events.ts'
-import { createTestDatabase } from '../database.ts'
+import { createTestDatabase } from '../support/database.ts'
 
 async function open() {
   await using resources = new AsyncDisposableStack()

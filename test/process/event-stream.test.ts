@@ -1,12 +1,12 @@
 /** Events cross from one process to another, and outlive what carries them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { type Arena, openArena } from '../chaos/arena.ts'
-import { postWithEach } from '../chaos/callers.ts'
-import { productionPace } from '../chaos/fast-timing.ts'
-import { type Link, linkAccounts } from '../chaos/links.ts'
-import { createRandomness } from '../chaos/randomness.ts'
-import { type OpenStream, openStream } from '../event-stream.ts'
+import { type Arena, openArena } from '../stress/chaos/arena.ts'
+import { postWithEach } from '../stress/chaos/callers.ts'
+import { productionPace } from '../stress/chaos/fast-timing.ts'
+import { type Link, linkAccounts } from '../stress/chaos/links.ts'
+import { createRandomness } from '../stress/chaos/randomness.ts'
+import { type OpenStream, openStream } from '../support/event-stream.ts'
 
 const DOWN_FOR_MS = 1_500
 // Far less than the time that requests are given to end.

@@ -5,9 +5,9 @@ import { openForLong, openPglite } from '../../src/db/client.ts'
 import { copyDatabase } from '../../src/db/copy.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
 import { sessions } from '../../src/db/tables.ts'
-import { startWorld, type World } from '../harness.ts'
-import { linkAccount } from '../linked-account.ts'
-import { createDatabase, createRole, type DatabaseRole, setDefaults, type TestDatabase } from '../postgres.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { linkAccount } from '../support/linked-account.ts'
+import { createDatabase, createRole, type DatabaseRole, setDefaults, type TestDatabase } from '../support/postgres.ts'
 
 /** Each is the worst that it can be, on the database or on the role, whose defaults win. */
 const OF_THE_DATABASE = {

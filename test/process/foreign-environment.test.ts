@@ -2,11 +2,11 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createTestDatabase, type TestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { startProgram } from '../program.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 let database: TestDatabase
 beforeAll(async () => {

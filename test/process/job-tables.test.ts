@@ -1,10 +1,10 @@
 // The job queue's tables are made by one instance at a time, as the migrations are.
 import { expect, inject, test } from 'vitest'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { createDatabase, execute } from '../postgres.ts'
-import { startProgram } from '../program.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { createDatabase, execute } from '../support/postgres.ts'
+import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const INSTANCES = 4
 

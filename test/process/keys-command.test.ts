@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { createTestDatabase } from '../database.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 test('xconnect keys rotate says which keys are no longer needed, as long as they are configured', async () => {
   await using resources = new AsyncDisposableStack()

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
-import { startWorld, type World } from '../harness.ts'
-import { linkAccount } from '../linked-account.ts'
-import { createDatabase, createRole, execute } from '../postgres.ts'
-import { startProgram } from '../program.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { linkAccount } from '../support/linked-account.ts'
+import { createDatabase, createRole, execute } from '../support/postgres.ts'
+import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 /** An empty database of a role that migrates, and a role that may do nothing yet. */
 async function makeRoles() {

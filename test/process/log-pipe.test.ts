@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { type GatewayProcess, startGatewayProcess } from '../gateway-process.ts'
-import { type LogPipe, openLogPipe } from '../log-pipe.ts'
-import type { Streams } from '../program.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
+import { type LogPipe, openLogPipe } from '../support/log-pipe.ts'
+import type { Streams } from '../support/program.ts'
 
 // With so long an address each request's line has 7 kB: these are more lines than are kept.
 const LONG = 'x'.repeat(7_000)

@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
-import { createDatabase } from '../postgres.ts'
+import { createDatabase } from '../support/postgres.ts'
 
 const ROUNDS = 20
 

@@ -1,9 +1,9 @@
 // A pool of one connection: everything that is asked at once waits for its turn, and nothing waits for itself.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { startWorld, type World } from '../harness.ts'
-import { linkAccount } from '../linked-account.ts'
-import { createDatabase, createRole, type DatabaseRole, execute, type TestDatabase } from '../postgres.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { linkAccount } from '../support/linked-account.ts'
+import { createDatabase, createRole, type DatabaseRole, execute, type TestDatabase } from '../support/postgres.ts'
 
 // The pool's one, the two of the job queue, the one that listens. A start has some more for a moment.
 const MOST_WHILE_SERVING = 4

@@ -2,13 +2,13 @@
 import type { Sql } from 'postgres'
 import { expect, test } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
-import { openBrowser } from '../browser.ts'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import type { PostedTweet } from '../linked-account.ts'
-import { describeWithPgBouncer, startPgBouncer } from '../pgbouncer.ts'
-import { startProgram } from '../program.ts'
+import { openBrowser } from '../support/browser.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import type { PostedTweet } from '../support/linked-account.ts'
+import { describeWithPgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
+import { startProgram } from '../support/program.ts'
 
 const POSTS = 12
 

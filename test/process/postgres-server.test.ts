@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
-import { startPostgresServer } from '../postgres.ts'
+import { startPostgresServer } from '../support/postgres.ts'
 
 test('a crashed server keeps what was committed, and starts again on the same port', async () => {
   await using server = await startPostgresServer()
@@ -37,7 +37,7 @@ test('a frozen server answers nobody until it is thawed, and can be removed whil
 
 test('a killed test process leaves neither a server nor files', async () => {
   const script = `
-    const { startPostgresServer } = await import(${JSON.stringify(new URL('../postgres.ts', import.meta.url).href)})
+    const { startPostgresServer } = await import(${JSON.stringify(new URL('../support/postgres.ts', import.meta.url).href)})
     const server = await startPostgresServer()
     console.log(JSON.stringify({ directory: server.directory, url: server.adminUrl }))
     setInterval(() => {}, 1000)

@@ -1,10 +1,10 @@
 // Addresses of providers that change and remain the same provider, and those that do not.
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createTestDatabase, type DatabaseKind } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { startProgram } from '../program.ts'
+import { createTestDatabase, type DatabaseKind } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { startProgram } from '../support/program.ts'
 
 const OLD = { GITHUB_URL: 'https://github.example.com', GITHUB_API_URL: 'https://github.example.com/api/v3' }
 const NEW = { GITHUB_URL: 'https://code.example.com', GITHUB_API_URL: 'https://code.example.com/api/v3' }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 
 test('K-07 of two instances the sum is limited', async () => {
   await using resources = new AsyncDisposableStack()

@@ -5,10 +5,10 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has the %s', async (variable) => {
   await using database = await createTestDatabase('pglite')

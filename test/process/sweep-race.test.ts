@@ -4,9 +4,9 @@ import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { productionTiming } from '../../src/config/timing.ts'
 import { tweets } from '../../src/db/tables.ts'
-import { startWorld } from '../harness.ts'
-import { linkAccount, refreshFault, watchX } from '../linked-account.ts'
-import { sweepNow } from '../sweep.ts'
+import { startWorld } from '../support/harness.ts'
+import { linkAccount, refreshFault, watchX } from '../support/linked-account.ts'
+import { sweepNow } from '../support/sweep.ts'
 
 // The job queue looks once a second, and a lock is waited for for two.
 const LAPSES_IN_SECONDS = 1.6

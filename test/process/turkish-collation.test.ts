@@ -5,10 +5,10 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { queryRows } from '../../src/db/client.ts'
 import { users } from '../../src/db/tables.ts'
-import { startWorld, type World } from '../harness.ts'
-import { bearer, type Instance, openInstance } from '../instance.ts'
-import { readOperation } from '../operations.ts'
-import { createDatabase, type TestDatabase } from '../postgres.ts'
+import { startWorld, type World } from '../support/harness.ts'
+import { bearer, type Instance, openInstance } from '../support/instance.ts'
+import { readOperation } from '../support/operations.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
 
 describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
   let database: TestDatabase

@@ -5,10 +5,10 @@ import { cpSync, existsSync, readFileSync } from 'node:fs'
 import { delimiter, join, relative, sep } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { findFreePort } from '../free-port.ts'
-import { makeTemporaryDirectory, type TemporaryDirectory } from '../temporary-directory.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
 
-const repository = join(import.meta.dirname, '..', '..')
+const repository = join(import.meta.dirname, '../..')
 
 // As in .gitignore. Not asked of git, so that it also works where the sources came without their history.
 const NOT_IN_A_CLONE = new Set(['.git', 'node_modules', '.data', '.env'])

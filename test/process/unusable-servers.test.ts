@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vites
 import { openPostgres } from '../../src/db/client.ts'
 import { postgres } from '../../src/db/postgres.ts'
 import { judgeServer, readServerFacts, type ServerFacts } from '../../src/db/server-check.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { createDatabase, createRole, execute, setDefaults, startPostgresServer } from '../postgres.ts'
-import { startProgram } from '../program.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { createDatabase, createRole, execute, setDefaults, startPostgresServer } from '../support/postgres.ts'
+import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 let directory: Awaited<ReturnType<typeof makeTemporaryDirectory>>
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 type Ran = { code: number; stdout: string; stderr: string }
 

@@ -5,8 +5,8 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { webhookEndpoints } from '../../src/db/tables.ts'
-import { createTestDatabase } from '../database.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 type Ran = { code: number; stdout: string; stderr: string }
 

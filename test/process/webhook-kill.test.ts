@@ -4,12 +4,12 @@ import { PgBoss } from 'pg-boss'
 import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { webhookDeliveries } from '../../src/db/tables.ts'
-import { openBrowser } from '../browser.ts'
-import { createTestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
-import { makeTemporaryDirectory } from '../temporary-directory.ts'
-import { startReceiver, webhooksOf } from '../webhook-receiver.ts'
+import { openBrowser } from '../support/browser.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
+import { startReceiver, webhooksOf } from '../support/webhook-receiver.ts'
 
 test('W-02 a message whose sender is killed before it hears the answer is sent again, with the same id', {
   timeout: 240_000,

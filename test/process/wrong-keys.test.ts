@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { type Database, openPglite, openPostgres } from '../../src/db/client.ts'
-import { createTestDatabase, type DatabaseKind, type TestDatabase } from '../database.ts'
-import { findFreePort } from '../free-port.ts'
-import { startGatewayProcess } from '../gateway-process.ts'
+import { createTestDatabase, type DatabaseKind, type TestDatabase } from '../support/database.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { startGatewayProcess } from '../support/gateway-process.ts'
 
 const newKey = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 

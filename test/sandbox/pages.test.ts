@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { expectSafePage } from '../content-policy.ts'
+import { expectSafePage } from '../support/content-policy.ts'
 import { authorizeUrl, link, newPkce, openSandbox, post } from './client.ts'
 
 async function page(url: string | URL): Promise<string> {

@@ -1,9 +1,0 @@
-import { eq, type SQL } from 'drizzle-orm'
-import { sha256 } from '../src/crypto.ts'
-import { sessions } from '../src/db/tables.ts'
-import { type Browser, sessionTokenOf } from './browser.ts'
-
-/** The condition that finds the session a browser is signed in with. */
-export function isSessionOf(person: Browser): SQL {
-  return eq(sessions.id, sha256(sessionTokenOf(person)))
-}

@@ -1,0 +1,131 @@
+// POST /auth/token/revoke: a token that leaked is ended by whoever found it, in the manner of RFC 7009.
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createApiToken } from '../../../src/auth/api-token.ts'
+import { createSecret } from '../../../src/auth/api-token-format.ts'
+import { apiTokens, events, users } from '../../../src/db/tables.ts'
+import { cookieOf } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { bearer, type Instance, openInstance } from '../../support/instance.ts'
+
+const FORM = 'application/x-www-form-urlencoded'
+const WHO = '{ viewer { login } }'
+
+let world: World
+let instance: Instance
+let userId: string
+beforeAll(async () => {
+  world = await startWorld()
+  instance = openInstance(world)
+  await world.signedIn()
+  const [row] = await world.db().select().from(users)
+  userId = row?.id ?? ''
+})
+afterAll(async () => {
+  await instance.close()
+  await world.close()
+})
+
+const makeToken = (owner: string | null = userId) =>
+  createApiToken(
+    { db: world.db(), clock: world.clock },
+    { userId: owner },
+    { name: 'leaked', scopes: ['accounts:read'], expiresInDays: null },
+  )
+const isGood = async (secret: string) => (await instance.ask(WHO, bearer(secret))).status === 200
+const rowOf = async (id: string) => (await world.db().select().from(apiTokens).where(eq(apiTokens.id, id)))[0]
+async function send(body: string, headers: Record<string, string> = { 'content-type': FORM }) {
+  const answer = await instance.request('/auth/token/revoke', { method: 'POST', headers, body })
+  const told = [...answer.headers].filter(([name]) => name !== 'x-request-id' && name !== 'ratelimit')
+  return { status: answer.status, text: await answer.text(), seen: JSON.stringify([answer.status, told]) }
+}
+const burn = (secret: string) => send(new URLSearchParams({ token: secret }).toString())
+
+test('K-10 ends a user’s token and an operator’s, everywhere, without a cookie; and is told of', async () => {
+  const elsewhere = openInstance(world)
+  for (const owner of [userId, null]) {
+    const { secret, apiToken } = await makeToken(owner)
+    expect(await isGood(secret)).toBe(true)
+    expect(await burn(secret)).toMatchObject({ status: 200, text: '' })
+    expect([await isGood(secret), (await elsewhere.ask(WHO, bearer(secret))).status]).toEqual([false, 401])
+    const told = await world.db().select().from(events).where(eq(events.apiTokenId, apiToken.id))
+    expect(told.map(({ type, reason, userId }) => [type, reason, userId])).toEqual([
+      ['token.created', null, owner],
+      ['token.revoked', 'BURNED', owner],
+    ])
+    // Once more changes nothing.
+    const before = await rowOf(apiToken.id)
+    world.advance(60)
+    expect((await burn(secret)).status).toBe(200)
+    expect(await rowOf(apiToken.id)).toEqual(before)
+    expect(await world.db().$count(events, eq(events.apiTokenId, apiToken.id))).toBe(2)
+  }
+  await elsewhere.close()
+})
+
+test('K-10 says the same of a token, of one that ended, of one that never was, and of junk; of junk without looking for it', async () => {
+  const { secret } = await makeToken()
+  const answers = new Set<string>()
+  for (const token of [secret, secret, createSecret()]) answers.add((await burn(token)).seen)
+  const queries = await instance.queriesOf(async () => {
+    for (const token of ['', 'x', secret.slice(1), `${secret}0`, '\0', 'é', 'x'.repeat(7_000)])
+      answers.add((await burn(token)).seen)
+  })
+  expect(queries.filter((text) => text.includes('"api_tokens"'))).toEqual([])
+  expect([...answers]).toHaveLength(1)
+})
+
+test.each<[string, string, Record<string, string>]>([
+  ['no token', 'a=b', { 'content-type': FORM }],
+  ['nothing', '', { 'content-type': FORM }],
+  ['a token twice', 'token=SECRET&token=SECRET', { 'content-type': FORM }],
+  ['JSON', '{"token":"SECRET"}', { 'content-type': 'application/json' }],
+  ['another form', 'token=SECRET', { 'content-type': 'text/plain' }],
+  ['more than any token needs', `token=SECRET&more=${'x'.repeat(10_000)}`, { 'content-type': FORM }],
+])('%s is an invalid_request, and ends nothing', async (_what, body, headers) => {
+  const { secret } = await makeToken()
+  const answer = await send(body.replaceAll('SECRET', secret), headers)
+  expect([answer.status, JSON.parse(answer.text).error]).toEqual([400, 'invalid_request'])
+  expect(await isGood(secret)).toBe(true)
+  expect(instance.logs()).not.toContain(secret.slice(4, 31))
+})
+
+test('takes a hint, other parameters and a charset, and does not mind a cookie, a site or another token', async () => {
+  const person = await world.signedIn()
+  const requests: Record<string, string>[] = [
+    { 'content-type': `${FORM}; charset=utf-8` },
+    { 'content-type': FORM, ...cookieOf(person) },
+    { 'content-type': FORM, 'sec-fetch-site': 'cross-site', origin: 'https://scanner.example' },
+    { 'content-type': FORM, ...bearer((await makeToken()).secret) },
+    { 'content-type': FORM, ...bearer('junk') },
+  ]
+  for (const headers of requests) {
+    const { secret } = await makeToken()
+    expect((await send(`token=${secret}&token_type_hint=access_token&x=y`, headers)).status).toBe(200)
+    expect(await isGood(secret)).toBe(false)
+  }
+  expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+})
+
+test('K-08 the token in the address is refused and ends nothing: it may stand in a history or a log', async () => {
+  const { secret } = await makeToken()
+  for (const method of ['GET', 'POST']) {
+    const answer = await instance.request(`/auth/token/revoke?token=${secret}`, {
+      method,
+      headers: { 'content-type': FORM },
+    })
+    expect([answer.status, await answer.text()]).toEqual([401, expect.stringContaining('Authorization header')])
+  }
+  expect((await instance.request('/auth/token/revoke')).status).toBe(404)
+  expect(await isGood(secret)).toBe(true)
+  expect(instance.logs()).not.toContain(secret.slice(4, 31))
+})
+
+test('is counted against the address, so that nobody tries through all there are', async () => {
+  const answer = await instance.request('/auth/token/revoke', {
+    method: 'POST',
+    headers: { 'content-type': FORM },
+    body: 'token=x',
+  })
+  expect(answer.headers.get('ratelimit-policy')).toMatch(/^"address";/)
+})

@@ -1,0 +1,83 @@
+// An account that is connected changes at X: its name passes to another account, or its subscription begins.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount } from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+type Attempt = { status: string; error: { code: string; message: string } | null }
+const messageOf = async (person: Browser, id: string | null) => {
+  const { connectAttempt } = await person.api<{ connectAttempt: Attempt }>('connect-attempt', { id })
+  expect(connectAttempt).toMatchObject({ status: 'FAILED', error: { code: 'WRONG_ACCOUNT' } })
+  return connectAttempt.error?.message ?? ''
+}
+
+describe('L-02 an account that was renamed at X', () => {
+  test('is recognised by its id where its earlier name is asked for', async () => {
+    const account = await linkAccount(world)
+    const renamed = `${account.username}_new`
+    world.sandbox.control.renameAccount(account.username, renamed)
+    expect(await account.person.connect(renamed, { expectedUsername: account.username })).toMatchObject({
+      outcome: 'connected',
+    })
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE', username: renamed })
+    const both = { expectedUsername: account.username, reconnectAccountId: account.id }
+    expect(await account.person.connect(renamed, both)).toMatchObject({ outcome: 'connected' })
+  })
+
+  test('is not taken for the one that has its name now', async () => {
+    const account = await linkAccount(world)
+    const { username, person } = account
+    world.sandbox.control.renameAccount(username, `${username}_new`)
+    world.sandbox.control.addAccount(username)
+    for (const input of [
+      { expectedUsername: username },
+      { reconnectAccountId: account.id },
+      { expectedUsername: username, reconnectAccountId: account.id },
+    ]) {
+      const arrival = await person.connect(username, input)
+      expect(arrival).toMatchObject({ outcome: 'failed', code: 'WRONG_ACCOUNT' })
+      expect(await messageOf(person, arrival.attempt)).toContain(`@${username}`)
+    }
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE', username })
+    // Without a name the other one may be connected: it is another account.
+    expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
+  })
+
+  test('is not asked for by a name that the user has given up', async () => {
+    const account = await linkAccount(world)
+    const { username, person } = account
+    await account.disconnect()
+    world.sandbox.control.renameAccount(username, `${username}_new`)
+    world.sandbox.control.addAccount(username)
+    expect(await person.connect(username, { expectedUsername: username })).toMatchObject({ outcome: 'connected' })
+  })
+})
+
+test.each(['expectedUsername', 'reconnectAccountId'])(
+  'the wrong account by %s is named beside the one asked for',
+  async (how) => {
+    const [wanted, other] = [await linkAccount(world), 'somebody_else']
+    if (how === 'expectedUsername') world.sandbox.control.addAccount(other)
+    const input = how === 'expectedUsername' ? { expectedUsername: wanted.username } : { reconnectAccountId: wanted.id }
+    const arrival = await wanted.person.connect(other, input)
+    const message = await messageOf(wanted.person, arrival.attempt)
+    for (const name of [wanted.username, other]) expect(message).toContain(`@${name}`)
+  },
+)
+
+test('what Premium allows is as of the last connection, which a refusal says, and connecting again asks X', async () => {
+  const account = await linkAccount(world)
+  const text = 'x'.repeat(300)
+  world.sandbox.control.setAccount(account.username, { subscriptionType: 'Premium' })
+  const { userErrors } = await account.post(text)
+  expect(userErrors).toMatchObject([{ code: 'TEXT_TOO_LONG' }])
+  expect(userErrors[0]?.message).toMatch(/last connected.*connect it again/)
+  await account.person.connect(account.username, { reconnectAccountId: account.id })
+  expect(await account.post(text)).toMatchObject({ tweet: { status: 'POSTED' } })
+})

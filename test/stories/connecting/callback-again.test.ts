@@ -1,0 +1,377 @@
+// A callback that comes more than once: by Back, by a reload while the page loads, or twice at the same moment. It is about the same attempt,
+// and gets what that came to.
+import { eq } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { sha256 } from '../../../src/crypto.ts'
+import { connectAttempts, connectedAccounts, sessions } from '../../../src/db/tables.ts'
+import { type Browser, cookieOf, isSignedIn, sessionTokenOf } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
+import { endFaults } from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+const FRONT_END = 'https://app.example'
+const RETURN_TO = `${FRONT_END}/done`
+const tokenPaths = { GITHUB: '/login/oauth/access_token', X: '/2/oauth2/token' } as const
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({ ALLOWED_ORIGINS: FRONT_END })
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+const countExchanges = (provider: keyof typeof tokenPaths) =>
+  world.sandbox.control.countReceived({ method: 'POST', path: tokenPaths[provider] })
+
+/** The next exchange takes so long that other requests come meanwhile. */
+function slowDown(provider: keyof typeof tokenPaths, kind: 'delay' | 'delayAfter' = 'delay'): void {
+  world.sandbox.control.inject({ kind, milliseconds: 1_500, match: { path: tokenPaths[provider] } })
+}
+
+/** Resolves once the provider works on one more exchange. */
+async function untilExchanging(provider: keyof typeof tokenPaths, before: number): Promise<void> {
+  await expect.poll(() => countExchanges(provider), { interval: 5, timeout: 15_000 }).toBe(before + 1)
+}
+
+/** A sign-in in this browser, up to the callback URL. */
+async function startSignIn(browser: Browser, decision: 'approve' | 'deny' = 'approve', login = 'mara-holt') {
+  const start = await browser.request(`/auth/github?${new URLSearchParams({ returnTo: RETURN_TO })}`)
+  return browser.consent(start.headers.get('location') ?? '', login, decision)
+}
+
+/** The cookie that a response hands out for the session; null when it hands out none. */
+function sessionCookieIn(response: { headers: { getSetCookie(): string[] } }): string | null {
+  const cookie = response.headers.getSetCookie().find((header) => header.startsWith('xconnect_session='))
+  return cookie?.split(';')[0]?.split('=')[1] ?? null
+}
+
+describe('the callback of a sign-in that succeeded', () => {
+  test('comes again, by Back: the person is still signed in, and is told so where they wanted to go', async () => {
+    const browser = world.browser()
+    const callback = await startSignIn(browser)
+    expect((await browser.finish(callback)).url.href).toBe(`${RETURN_TO}?signIn=succeeded`)
+    const [token, rows, exchanges] = [
+      sessionTokenOf(browser),
+      await world.db().$count(sessions),
+      countExchanges('GITHUB'),
+    ]
+    for (let visit = 0; visit < 3; visit++) {
+      const response = await browser.request(callback)
+      expect(response.headers.get('location')).toBe(`${RETURN_TO}?signIn=succeeded`)
+      expect(response.headers.getSetCookie()).toEqual([])
+    }
+    // GitHub's page gives another code where somebody goes back as far as that.
+    const url = new URL(callback)
+    url.searchParams.set('code', 'another')
+    expect(await browser.finish(url.href)).toMatchObject({ outcome: 'succeeded' })
+    expect(sessionTokenOf(browser)).toBe(token)
+    expect(await isSignedIn(browser)).toBe(true)
+    expect([await world.db().$count(sessions), countExchanges('GITHUB')]).toEqual([rows, exchanges])
+  })
+
+  test('comes again in a later session of the same person', async () => {
+    const browser = world.browser()
+    const callback = await startSignIn(browser)
+    await browser.finish(callback)
+    await browser.signIn('mara-holt')
+    const token = sessionTokenOf(browser)
+    expect(await browser.finish(callback)).toMatchObject({ outcome: 'succeeded' })
+    expect(sessionTokenOf(browser)).toBe(token)
+    expect(await isSignedIn(browser)).toBe(true)
+  })
+
+  test('does not sign in again whoever has signed out since', async () => {
+    const browser = world.browser()
+    const callback = await startSignIn(browser)
+    const cookies = new Map(browser.cookies)
+    await browser.finish(callback)
+    await browser.api('sign-out')
+    const rows = await world.db().$count(sessions)
+    for (const [name, value] of [['x', 'y'], ...cookies] as [string, string][]) {
+      browser.cookies.set(name, value)
+      expect(await browser.finish(callback)).toMatchObject({ outcome: 'failed' })
+      expect(await isSignedIn(browser)).toBe(false)
+    }
+    expect(await world.db().$count(sessions)).toBe(rows)
+  })
+
+  test.each(['this instance', 'another instance'])(
+    'comes to %s while the first is under way: it waits, and the browser is signed in by either response',
+    async (where) => {
+      const browser = world.browser()
+      const callback = await startSignIn(browser)
+      const { cookie } = cookieOf(browser)
+      const [rows, exchanges] = [await world.db().$count(sessions), countExchanges('GITHUB')]
+      const instance = openInstance(world)
+      const visit = async () => {
+        const { pathname, search } = new URL(callback)
+        const response =
+          where === 'this instance'
+            ? await browser.request(callback, { headers: { cookie } })
+            : await instance.request(`${pathname}${search}`, { headers: { cookie } })
+        return { location: response.headers.get('location'), token: sessionCookieIn(response) }
+      }
+      slowDown('GITHUB')
+      const first = browser.request(callback, { headers: { cookie } })
+      await untilExchanging('GITHUB', exchanges)
+      const others = await Promise.all([visit(), visit(), visit()])
+      const token = sessionCookieIn(await first)
+      expect(token).toMatch(/^[\w-]{43}$/)
+      for (const other of others) expect(other).toEqual({ location: `${RETURN_TO}?signIn=succeeded`, token })
+      expect([await world.db().$count(sessions), countExchanges('GITHUB')]).toEqual([rows + 1, exchanges + 1])
+      // Whichever response the browser has kept.
+      const kept = world.browser()
+      kept.cookies.set('xconnect_session', others[0]?.token ?? '')
+      expect(await isSignedIn(kept)).toBe(true)
+      await instance.close()
+    },
+  )
+
+  test('comes while the first is under way, in a browser whose session that replaces', async () => {
+    const browser = await world.signedIn()
+    const callback = await startSignIn(browser)
+    const [{ cookie }, exchanges] = [cookieOf(browser), countExchanges('GITHUB')]
+    slowDown('GITHUB')
+    // The page is reloaded: its first response is not kept.
+    const first = fetchUnkept(callback, cookie)
+    await untilExchanging('GITHUB', exchanges)
+    expect(await browser.finish(callback)).toMatchObject({ outcome: 'succeeded' })
+    await first
+    expect(await isSignedIn(browser)).toBe(true)
+  })
+
+  test('S-03 gives no session to a browser that has another code: not to one whose cookie was planted in the victim’s', async () => {
+    const attacker = world.browser()
+    const start = await attacker.request('/auth/github')
+    const authorizationUrl = start.headers.get('location') ?? ''
+    const victim = world.browser()
+    for (const [name, value] of attacker.cookies) victim.cookies.set(name, value)
+    const callback = await victim.consent(authorizationUrl, 'mara-holt')
+    const exchanges = countExchanges('GITHUB')
+    slowDown('GITHUB')
+    const finishing = victim.finish(callback)
+    await untilExchanging('GITHUB', exchanges)
+    const { state } = Object.fromEntries(new URL(callback).searchParams)
+    for (const query of [`state=${state}&code=guessed`, `state=${state}`, `state=${state}&error=access_denied`]) {
+      expect(await attacker.finish(`/auth/github/callback?${query}`)).toMatchObject({ outcome: 'failed' })
+      expect(sessionTokenOf(attacker)).toBe('')
+    }
+    expect(await finishing).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
+describe('the callback of a sign-in that failed', () => {
+  test('comes again with the reason of the first time, and goes where that went', async () => {
+    const denied = world.browser()
+    const callback = await startSignIn(denied, 'deny')
+    for (let visit = 0; visit < 3; visit++)
+      expect((await denied.finish(callback)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=ACCESS_DENIED`)
+
+    const unlucky = world.browser()
+    const approved = await startSignIn(unlucky)
+    const exchanges = countExchanges('GITHUB')
+    world.sandbox.control.inject({ kind: 'status', status: 503, match: { path: tokenPaths.GITHUB } })
+    for (let visit = 0; visit < 3; visit++)
+      expect((await unlucky.finish(approved)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=GITHUB_UNAVAILABLE`)
+    expect(countExchanges('GITHUB')).toBe(exchanges + 1)
+    expect(await isSignedIn(unlucky)).toBe(false)
+  })
+
+  test('comes while the first is under way: both get the reason', async () => {
+    const browser = world.browser()
+    const callback = await startSignIn(browser)
+    const exchanges = countExchanges('GITHUB')
+    slowDown('GITHUB')
+    world.sandbox.control.inject({
+      kind: 'malformed',
+      body: '{"error":"bad_verification_code"}',
+      match: { path: tokenPaths.GITHUB },
+    })
+    const first = browser.finish(callback)
+    await untilExchanging('GITHUB', exchanges)
+    const arrivals = [await browser.finish(callback), await first]
+    for (const { url } of arrivals) expect(url.href).toBe(`${RETURN_TO}?signIn=failed&code=CODE_REJECTED`)
+    expect(countExchanges('GITHUB')).toBe(exchanges + 1)
+  })
+})
+
+describe('a signed-in person is not told that signing in failed', () => {
+  test('by a tab that was left alone for eleven minutes while another one signed in', async () => {
+    const browser = world.browser()
+    const late = await startSignIn(browser)
+    const alone = world.browser()
+    const lateAlone = await startSignIn(alone)
+    await browser.signIn('mara-holt')
+    world.advance(660)
+    expect((await browser.finish(late)).url.href).toBe(`${RETURN_TO}?signIn=succeeded`)
+    expect(await isSignedIn(browser)).toBe(true)
+    // Where nobody is signed in, it did fail, and is told where the person wanted to go.
+    expect((await alone.finish(lateAlone)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=ATTEMPT_EXPIRED`)
+  })
+
+  test('but by one who meant to sign in anew, and is not recent', async () => {
+    const browser = await world.signedIn()
+    const late = await startSignIn(browser)
+    world.advance(660)
+    expect((await browser.finish(late)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=ATTEMPT_EXPIRED`)
+  })
+
+  test('by a callback of somebody else’s, or of an attempt that is forgotten: they come to the console', async () => {
+    const [person, attacker] = [await world.signedIn(), world.browser()]
+    const foreign = await startSignIn(attacker, 'approve', 'tomasz-k')
+    const token = sessionTokenOf(person)
+    for (const callback of [foreign, '/auth/github/callback?state=forgotten&code=x', '/auth/github/callback']) {
+      const response = await person.request(callback)
+      expect([response.status, response.headers.get('location')]).toEqual([303, `${world.url}/`])
+      expect(response.headers.getSetCookie()).toEqual([])
+    }
+    expect(sessionTokenOf(person)).toBe(token)
+    expect(await isSignedIn(person)).toBe(true)
+    expect(await attacker.finish(foreign)).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
+describe('the callback of a link', () => {
+  let lastNumber = 0
+  async function startLink(person: Browser, input: Record<string, unknown> = {}) {
+    lastNumber += 1
+    const username = `again_${lastNumber}`
+    world.sandbox.control.addAccount(username)
+    const { authorizationUrl, attempt } = await person.startXConnect({ returnTo: RETURN_TO, ...input })
+    return { username, callback: await person.consent(authorizationUrl ?? '', username), attempt: attempt?.id ?? '' }
+  }
+  const statusOf = async (person: Browser, id: string) =>
+    (await person.api<{ connectAttempt: { status: string } }>('connect-attempt', { id })).connectAttempt.status
+
+  test('comes again after it was made, in the same session and in a later one of the same person', async () => {
+    const person = await world.signedIn()
+    const { callback, attempt } = await startLink(person)
+    const connected = `${RETURN_TO}?xConnect=connected&attempt=${attempt}`
+    expect((await person.finish(callback)).url.href).toBe(connected)
+    const exchanges = countExchanges('X')
+    for (let visit = 0; visit < 2; visit++) expect((await person.finish(callback)).url.href).toBe(connected)
+    await person.signIn('mara-holt')
+    expect((await person.finish(callback)).url.href).toBe(connected)
+    expect(countExchanges('X')).toBe(exchanges)
+    // Nothing of it is told to anybody else.
+    const stranger = await world.signedIn('tomasz-k')
+    expect((await stranger.finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
+    expect(await statusOf(person, attempt)).toBe('SUCCEEDED')
+  })
+
+  test('comes again after it failed, with the reason of the first time', async () => {
+    const person = await world.signedIn()
+    const { callback, attempt } = await startLink(person, { expectedUsername: 'somebody_else' })
+    const failed = `${RETURN_TO}?xConnect=failed&code=WRONG_ACCOUNT&attempt=${attempt}`
+    for (let visit = 0; visit < 3; visit++) expect((await person.finish(callback)).url.href).toBe(failed)
+  })
+
+  type Told = { status: string; error: { code: string; message: string; retryAt: string | null } | null }
+  const toldOf = async (person: Browser, id: string) =>
+    (await person.api<{ connectAttempt: Told }>('connect-attempt', { id })).connectAttempt
+
+  test('comes again after it failed: what the API says of it stays, with its sentence and its moment', async () => {
+    const person = await world.signedIn()
+    const wrong = await startLink(person, { expectedUsername: 'somebody_else' })
+    await person.finish(wrong.callback)
+    const first = await toldOf(person, wrong.attempt)
+    expect(first).toMatchObject({ status: 'FAILED', error: { code: 'WRONG_ACCOUNT' } })
+    for (const name of [`@${wrong.username}`, '@somebody_else']) expect(first.error?.message).toContain(name)
+
+    const limited = await startLink(person)
+    const headers = { 'retry-after': '120' }
+    world.sandbox.control.inject({ kind: 'status', status: 503, headers, match: { path: tokenPaths.X } })
+    await person.finish(limited.callback)
+    const second = await toldOf(person, limited.attempt)
+    expect(second).toMatchObject({ status: 'FAILED', error: { code: 'X_UNAVAILABLE' } })
+    expect(Date.parse(second.error?.retryAt ?? '')).toBeGreaterThan(world.sandbox.control.now())
+
+    const exchanges = countExchanges('X')
+    for (const [{ callback, attempt }, told] of [
+      [wrong, first],
+      [limited, second],
+    ] as const)
+      for (let visit = 0; visit < 2; visit++) {
+        expect(await person.finish(callback)).toMatchObject({ outcome: 'failed', code: told.error?.code })
+        expect(await toldOf(person, attempt)).toEqual(told)
+      }
+    expect(countExchanges('X')).toBe(exchanges)
+  })
+
+  test('comes again while the connection waits for X, and is told that it waits; once it is made, that it is made', async () => {
+    const person = await world.signedIn()
+    const { callback, attempt } = await startLink(person)
+    const path = '/2/users/me'
+    world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
+    const waiting = `${RETURN_TO}?xConnect=waiting&code=RATE_LIMITED&attempt=${attempt}`
+    expect((await person.finish(callback)).url.href).toBe(waiting)
+    const [told, exchanges, reads] = [
+      await toldOf(person, attempt),
+      countExchanges('X'),
+      world.sandbox.control.countReceived({ path }),
+    ]
+    expect(told).toMatchObject({ status: 'WAITING', error: { code: 'RATE_LIMITED', retryAt: expect.any(String) } })
+    const again = await Promise.all([person.finish(callback), person.finish(callback), person.finish(callback)])
+    expect(again.map(({ url }) => url.href)).toEqual([waiting, waiting, waiting])
+    await person.signIn('mara-holt')
+    expect((await person.finish(callback)).url.href).toBe(waiting)
+    expect(await toldOf(person, attempt)).toEqual(told)
+    expect([countExchanges('X'), world.sandbox.control.countReceived({ path })]).toEqual([exchanges, reads])
+    const stranger = await world.signedIn('tomasz-k')
+    expect((await stranger.finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
+    endFaults(world)
+    world.advance(901)
+    await sweepNow(world)
+    await expect.poll(() => statusOf(person, attempt), { timeout: 20_000 }).toBe('SUCCEEDED')
+    expect((await person.finish(callback)).url.href).toBe(`${RETURN_TO}?xConnect=connected&attempt=${attempt}`)
+  })
+
+  test('comes while the first is under way: both are told that it was made, and X is asked once', async () => {
+    const person = await world.signedIn()
+    const { username, callback, attempt } = await startLink(person)
+    const exchanges = countExchanges('X')
+    slowDown('X')
+    const first = person.finish(callback)
+    await untilExchanging('X', exchanges)
+    const arrivals = [...(await Promise.all([person.finish(callback), person.finish(callback)])), await first]
+    for (const { url } of arrivals) expect(url.href).toBe(`${RETURN_TO}?xConnect=connected&attempt=${attempt}`)
+    expect(countExchanges('X')).toBe(exchanges + 1)
+    const rows = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
+    expect(rows).toHaveLength(1)
+  })
+
+  test('is never EXPIRED while it is being finished, however long that takes', async () => {
+    const person = await world.signedIn()
+    const { callback, attempt } = await startLink(person)
+    const exchanges = countExchanges('X')
+    // X has acted by then: its code lives for half a minute.
+    slowDown('X', 'delayAfter')
+    const first = person.finish(callback)
+    await untilExchanging('X', exchanges)
+    expect(await statusOf(person, attempt)).toBe('PENDING')
+    world.advance(660)
+    expect(await statusOf(person, attempt)).toBe('PENDING')
+    expect(await person.finish(callback)).toMatchObject({ outcome: 'connected' })
+    expect(await first).toMatchObject({ outcome: 'connected' })
+    expect(await statusOf(person, attempt)).toBe('SUCCEEDED')
+  })
+})
+
+test('a callback whose process has died is not waited for', async () => {
+  const browser = world.browser()
+  const callback = await startSignIn(browser)
+  const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
+  await world
+    .db()
+    .update(connectAttempts)
+    .set({ takenAt: new Date(world.sandbox.control.now() - 1_000_000), verifierSealed: null })
+    .where(eq(connectAttempts.stateHash, stateHash))
+  expect(await browser.finish(callback)).toMatchObject({ outcome: 'failed', code: 'GITHUB_UNAVAILABLE' })
+})
+
+/** Visits a callback with these cookies, and keeps nothing of the response. */
+async function fetchUnkept(url: string, cookie: string): Promise<void> {
+  const browser = world.browser()
+  await browser.request(url, { headers: { cookie } })
+}

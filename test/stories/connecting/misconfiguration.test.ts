@@ -1,0 +1,94 @@
+// The operator has mistyped the client secret. That is told to the operator, and costs no user their link.
+import { ne } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { connectedAccounts } from '../../../src/db/tables.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { type LinkedAccount, linkAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/linked-account.ts'
+
+const ACCOUNTS = 20
+
+let world: World
+let accounts: LinkedAccount[]
+beforeAll(async () => {
+  world = await startWorld()
+  const person = await world.signedIn()
+  accounts = await Promise.all(Array.from({ length: ACCOUNTS }, () => linkAccount(world, { person })))
+  world.advance(UNTIL_DUE_SECONDS)
+  world.sandbox.control.rotateClientSecret('another-secret')
+})
+afterAll(() => world.close())
+
+const postWithAll = () => Promise.all(accounts.map((account) => account.post()))
+
+async function readReadiness(): Promise<unknown> {
+  const answer = await world.browser().request('/readyz')
+  expect(answer.status).toBe(200)
+  return answer.json()
+}
+
+async function tokenHealths(): Promise<unknown[]> {
+  const answer = await accounts[0]?.person.api<{ connectedAccounts: { tokenHealth: unknown }[] }>('connected-accounts')
+  return answer?.connectedAccounts.map(({ tokenHealth }) => tokenHealth) ?? []
+}
+
+const nobodyIsDisconnected = async () =>
+  expect(await world.db().select().from(connectedAccounts).where(ne(connectedAccounts.status, 'ACTIVE'))).toEqual([])
+
+test('while the access tokens live, posting goes on, and the operator is told', async () => {
+  expect(await readReadiness()).toEqual({ status: 'ready', problems: [] })
+  const x = watchX(world)
+  expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
+  expect([x.refreshes(), x.posts()]).toEqual([ACCOUNTS, ACCOUNTS])
+  await nobodyIsDisconnected()
+  expect(await readReadiness()).toEqual({
+    status: 'ready',
+    problems: [
+      {
+        code: 'X_CREDENTIALS_REJECTED',
+        since: expect.any(String),
+        detail: expect.stringContaining('X_CLIENT_SECRET'),
+      },
+    ],
+  })
+  const lines = world.logs().split('\n')
+  expect(lines.filter((line) => /"level":"error".*X_CREDENTIALS_REJECTED.*X_CLIENT_SECRET/.test(line))).toHaveLength(
+    ACCOUNTS,
+  )
+  expect(await tokenHealths()).toEqual(
+    Array(ACCOUNTS).fill({
+      lastEvent: 'X_CREDENTIALS_REJECTED',
+      lastEventAt: expect.any(String),
+      nextTryAt: expect.any(String),
+    }),
+  )
+})
+
+test('when they have ended, posts are refused for the right reason, and nobody is disconnected', async () => {
+  world.advance(300)
+  const x = watchX(world)
+  const refused = { tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_CREDENTIALS_REJECTED', retryable: true }] }
+  expect(await postWithAll()).toMatchObject(Array(ACCOUNTS).fill(refused))
+  // A second time X is not asked, and the reason is still the same.
+  const asked = x.refreshes()
+  await accounts[0]?.setTokens({ nextTryAt: new Date(world.sandbox.control.now() + 60_000) })
+  expect(await accounts[0]?.post()).toMatchObject(refused)
+  expect([x.refreshes(), x.posts()]).toEqual([asked, 0])
+  await nobodyIsDisconnected()
+})
+
+test('nobody is linked meanwhile, and the person is told whose fault it is', async () => {
+  const person = await world.signedIn('tomasz-k')
+  expect(await person.connect('tomasz_k')).toMatchObject({ outcome: 'failed', code: 'X_CREDENTIALS_REJECTED' })
+})
+
+test('with the right secret all accounts go on by themselves, and no problem is left', async () => {
+  world.sandbox.control.rotateClientSecret(world.config.x.clientSecret)
+  world.advance(60)
+  expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
+  await nobodyIsDisconnected()
+  expect(await readReadiness()).toEqual({ status: 'ready', problems: [] })
+  expect(await tokenHealths()).toMatchObject(Array(ACCOUNTS).fill({ lastEvent: 'REFRESHED', nextTryAt: null }))
+  expect(accounts.map((account) => account.grant())).toMatchObject(
+    Array(ACCOUNTS).fill({ live: true, rotations: 1, replays: 0 }),
+  )
+})

@@ -1,0 +1,320 @@
+import { eq, type SQL, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createApiToken } from '../../../src/auth/api-token.ts'
+import { grantRevocations } from '../../../src/db/tables.ts'
+import { databaseKind } from '../../support/database.ts'
+import { impatient, startWorld, type World } from '../../support/harness.ts'
+import { bearer, openInstance } from '../../support/instance.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  queryRows,
+  refreshFault,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../../support/linked-account.ts'
+import { readOperation } from '../../support/operations.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({}, impatient)
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+/** What X was told to revoke, oldest first; of one token when given. */
+function revoked(token?: string | null): Record<string, string>[] {
+  return world.sandbox.control
+    .received({ path: '/2/oauth2/revoke' })
+    .map(({ body }) => body as Record<string, string>)
+    .filter((revocation) => token === undefined || revocation.token === token)
+}
+
+function revocationsOf(account: LinkedAccount) {
+  return world.db().select().from(grantRevocations).where(eq(grantRevocations.accountId, account.id))
+}
+
+/** What another instance of the gateway shows integrators of the account's user, who lets them see it. */
+async function watchAsIntegrator({ person, userId }: LinkedAccount) {
+  await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
+  const input = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
+  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, input)
+  const user = await world.db().query.users.findFirst({ where: (table, { eq }) => eq(table.id, userId) })
+  const elsewhere = openInstance(world)
+  return {
+    accountIds: async () => {
+      const variables = { githubId: String(user?.githubId) }
+      const { data } = await elsewhere.ask(readOperation('user'), bearer(secret), variables)
+      return ((data?.user ?? { accounts: [] }) as { accounts: { id: string }[] }).accounts.map(({ id }) => id)
+    },
+    close: () => elsewhere.close(),
+  }
+}
+
+/** Until X has confirmed all that was asked of it for the account. */
+function untilRevoked(account: LinkedAccount): Promise<void> {
+  return vi.waitFor(async () => expect(await revocationsOf(account)).toEqual([]), { timeout: 60_000, interval: 100 })
+}
+
+describe.concurrent('unlinking', () => {
+  test('deletes the tokens at once, leaves a tombstone, and revokes the grant at X', async () => {
+    const account = await linkAccount(world)
+    const { refreshToken } = account.grant()
+    await account.post()
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await account.tokens()).toBeNull()
+    expect(await account.show()).toMatchObject({
+      status: 'DISCONNECTED',
+      statusReason: 'DISCONNECTED_BY_USER',
+      nextAction: null,
+      accessTokenExpiresAt: null,
+    })
+    expect(await account.person.api('connected-accounts')).not.toMatchObject({
+      connectedAccounts: expect.arrayContaining([expect.objectContaining({ id: account.id })]),
+    })
+    expect(await account.tweets()).toHaveLength(1)
+
+    await untilRevoked(account)
+    expect(revoked(refreshToken)).toEqual([{ token: refreshToken, token_type_hint: 'refresh_token' }])
+    expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
+  })
+
+  test('L-07 makes the account unusable before X knows of it', async () => {
+    const account = await linkAccount(world)
+    await account.disconnect()
+    expect(await account.post()).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }] })
+    expect(await account.tweets()).toEqual([])
+  })
+
+  test('without offline.access revokes by the access token', async () => {
+    const account = await linkAccount(world, { scopes: ['tweet.read', 'tweet.write', 'users.read'] })
+    const { accessToken } = account.grant()
+    await account.disconnect()
+    await untilRevoked(account)
+    expect(revoked(accessToken)).toEqual([{ token: accessToken, token_type_hint: 'access_token' }])
+    expect(account.grant()).toMatchObject({ ended: 'revoked-by-app' })
+  })
+
+  test('while the refresh token may be spent revokes by the access token too', async () => {
+    const account = await linkAccount(world)
+    const { accessToken, refreshToken } = account.grant()
+    await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: new Date() })
+    await account.disconnect()
+    await untilRevoked(account)
+    expect([revoked(accessToken), revoked(refreshToken)]).toMatchObject([[{}], [{}]])
+  })
+
+  test('twice changes nothing the second time', async () => {
+    const account = await linkAccount(world)
+    const { refreshToken } = account.grant()
+    const first = await account.disconnect()
+    await untilRevoked(account)
+    expect(await account.disconnect()).toEqual(first)
+    expect(await revocationsOf(account)).toEqual([])
+    expect(revoked(refreshToken)).toHaveLength(1)
+  })
+
+  test('20 times at the same moment asks X once', async () => {
+    const account = await linkAccount(world)
+    const { refreshToken } = account.grant()
+    const answers = await Promise.all(Array.from({ length: 20 }, () => account.disconnect()))
+    expect(answers.map(({ account }) => account?.status)).toEqual(Array(20).fill('DISCONNECTED'))
+    await untilRevoked(account)
+    expect(revoked(refreshToken)).toHaveLength(1)
+  })
+
+  test('an account whose grant X refuses works as well', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.revokeGrant(account.username)
+    await account.post()
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await account.tokens()).toBeNull()
+    await untilRevoked(account)
+  })
+
+  test('an account whose tokens nobody can read works as well', async () => {
+    const account = await linkAccount(world)
+    await account.setTokens({ refreshTokenSealed: 'junk', accessTokenSealed: 'AQ' })
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await account.tokens()).toBeNull()
+  })
+
+  test('with a refresh token that nobody can read still revokes by the access token', async () => {
+    const account = await linkAccount(world)
+    const { accessToken } = account.grant()
+    await account.setTokens({ refreshTokenSealed: 'junk' })
+    await account.disconnect()
+    await untilRevoked(account)
+    expect(revoked(accessToken)).toEqual([{ token: accessToken, token_type_hint: 'access_token' }])
+  })
+
+  test("somebody else's account is not found, and nothing happens to it", async () => {
+    const account = await linkAccount(world)
+    const stranger = await world.signedIn('tomasz-k')
+    const { refreshToken } = account.grant()
+    for (const accountId of [
+      account.id,
+      account.id.toUpperCase(),
+      account.providerAccountId,
+      '',
+      'x',
+      '\u0000',
+      '🙂',
+      '1'.repeat(5000),
+    ]) {
+      expect(await stranger.api('disconnect-account', { input: { accountId } })).toMatchObject({
+        disconnectAccount: {
+          account: null,
+          userErrors: [{ code: 'ACCOUNT_NOT_FOUND', field: ['input', 'accountId'], retryable: false }],
+        },
+      })
+    }
+    expect(await account.tokens()).not.toBeNull()
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
+    expect(revoked(refreshToken)).toEqual([])
+  })
+})
+
+describe('while X is down, unlinking', () => {
+  test('L-07 succeeds for the user, and a job goes on until X has confirmed', { timeout: 90_000 }, async () => {
+    const path = '/2/oauth2/revoke'
+    world.sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path } })
+    world.sandbox.control.inject({ kind: 'hang', match: { path } })
+    world.sandbox.control.inject({ kind: 'problem', name: 'unauthorized-client', match: { path } })
+    const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)]
+    for (const account of accounts) {
+      expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+      expect(await account.tokens()).toBeNull()
+    }
+    await vi.waitFor(() => expect(world.sandbox.control.faults().map(({ hits }) => hits)).toEqual([1, 1, 1]), {
+      timeout: 30_000,
+    })
+    expect(accounts.map((account) => account.grant().live)).toEqual([true, true, true])
+    await Promise.all(accounts.map(untilRevoked))
+    expect(accounts.map((account) => account.grant().ended)).toEqual(Array(3).fill('revoked-by-app'))
+  })
+
+  test('and linking the account again, by whomever, does not end the new grant', { timeout: 60_000 }, async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.inject({
+      kind: 'problem',
+      name: 'temporarily-unavailable',
+      match: { path: '/2/oauth2/revoke' },
+    })
+    await account.disconnect()
+    await vi.waitFor(() => expect(world.sandbox.control.faults()[0]?.hits).toBe(1), { timeout: 30_000 })
+    const other = await world.signedIn('yuki-ito')
+    expect(await other.connect(account.username)).toMatchObject({ outcome: 'connected' })
+    // X ended the old grant by itself: there is nothing left to revoke.
+    expect(await revocationsOf(account)).toEqual([])
+    expect(account.grant()).toMatchObject({ live: true })
+    expect(await account.show()).toMatchObject({ status: 'DISCONNECTED' })
+  })
+})
+
+describe('while a refresh is in flight', () => {
+  test('L-06 unlinking wins, the new token is revoked too, and integrators see it gone at once at every instance', async () => {
+    const account = await linkAccount(world)
+    const earlier = account.grant()
+    const seen = await watchAsIntegrator(account)
+    expect(await seen.accountIds()).toContain(account.id)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
+    const x = watchX(world)
+    const posting = account.post()
+    await vi.waitFor(() => expect(account.grant().rotations).toBe(1), { timeout: 30_000 })
+    const later = account.grant()
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect(await seen.accountIds()).not.toContain(account.id)
+    await seen.close()
+    expect(await posting).toMatchObject({
+      tweet: { status: 'FAILED', xTweetId: null },
+      userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }],
+    })
+    expect(x.posts()).toBe(0)
+    await untilRevoked(account)
+    expect(await account.tokens()).toBeNull()
+    expect(revoked(earlier.refreshToken)).toHaveLength(1)
+    expect(revoked(later.refreshToken)).toHaveLength(1)
+    expect(later.refreshToken).not.toBe(earlier.refreshToken)
+    expect(await account.show()).toMatchObject({ status: 'DISCONNECTED' })
+  })
+
+  test('L-06 that X has yet to act on, unlinking wins', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delay', milliseconds: 500 }))
+    const x = watchX(world)
+    const posting = account.post()
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
+    expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
+    expect((await posting).userErrors).toMatchObject([{ code: 'ACCOUNT_DISCONNECTED' }])
+    await untilRevoked(account)
+    expect(await account.tokens()).toBeNull()
+    // Whether X hears of the revocation or of the refresh first.
+    expect(account.grant().live).toBe(false)
+    expect(await account.show()).toMatchObject({ status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' })
+  })
+
+  test('L-06 linking again wins, and the late pair is revoked, never stored', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 3_000 }))
+    const x = watchX(world)
+    const posting = account.post()
+    await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
+    expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
+    expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
+    await untilRevoked(account)
+    expect(world.sandbox.control.grants(account.username).map(({ ended }) => ended)).toEqual(['superseded', null])
+    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, leaseId: null })
+    // The stored pair is the new grant's.
+    world.advance(UNTIL_ENDED_SECONDS)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
+  })
+})
+
+test('an unlinked account that is linked again is the same account, with its tweets', async () => {
+  const account = await linkAccount(world)
+  const { tweet } = await account.post()
+  await account.disconnect()
+  await untilRevoked(account)
+  expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
+  expect(await account.show()).toMatchObject({ id: account.id, status: 'ACTIVE', statusReason: null })
+  expect((await account.tweets()).map(({ id }) => id)).toEqual([tweet?.id])
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+})
+
+test.each([
+  ['unlinking', false],
+  ['unlinking a second time', true],
+])('%s waits for a link that is being stored, and not each for the other', async (_, again) => {
+  const account = await linkAccount(world)
+  if (again) await account.disconnect()
+  const execute = (statement: SQL) => world.db().execute(statement)
+  await execute(
+    sql`create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1); return null; end $$`,
+  )
+  // Each statement, also one that finds nothing to update.
+  await execute(sql`create trigger dawdle after update on connected_accounts execute function dawdle()`)
+  try {
+    const linking = account.person.connect(account.username)
+    const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+    // PGlite has one connection: there, nobody sees another's transaction.
+    if (databaseKind() === 'postgres')
+      await vi.waitFor(async () => expect(await queryRows(world, dawdling)).toHaveLength(1), {
+        timeout: 30_000,
+        interval: 10,
+      })
+    const [linked, unlinked] = await Promise.all([linking, account.disconnect()])
+    expect(linked).toMatchObject({ outcome: 'connected' })
+    expect(unlinked).toMatchObject({ userErrors: [] })
+    // Whichever won: an account without tokens is not linked, and tokens without an account are not kept.
+    expect((await account.tokens()) === null).toBe((await account.show()).status === 'DISCONNECTED')
+  } finally {
+    await execute(sql`drop function dawdle cascade`)
+  }
+})

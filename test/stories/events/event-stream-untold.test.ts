@@ -1,0 +1,46 @@
+// A stream that nobody tells anything looks by itself, now and then.
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sha256 } from '../../../src/crypto.ts'
+import { events, sessions } from '../../../src/db/tables.ts'
+import { cookieOf } from '../../support/browser.ts'
+import { newPerson } from '../../support/event-reader.ts'
+import { openStream } from '../../support/event-stream.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({}, { streamRecheck: 1, streamLife: 5 })
+})
+afterAll(() => world.close())
+
+test('finds out by itself that its session is gone', async () => {
+  const person = await newPerson(world)
+  const stream = await openStream(world.url, cookieOf(person))
+  await world
+    .db()
+    .delete(sessions)
+    .where(eq(sessions.id, sha256(person.cookies.get('xconnect_session') ?? '')))
+  expect(await stream.ended).toEqual({ completed: true, codes: ['UNAUTHENTICATED'] })
+})
+
+test('finds out by itself what has happened', async () => {
+  const person = await newPerson(world)
+  const stream = await openStream(world.url, cookieOf(person))
+  // As a notification does that is lost on its way.
+  await world.db().execute(sql`alter table events disable trigger events_placed`)
+  const { viewer } = await person.api<{ viewer: { id: string } }>('viewer')
+  await world.db().insert(events).values({
+    type: 'session.started',
+    userId: viewer.id,
+    occurredAt: new Date(),
+    position: 1_000,
+  })
+  await expect.poll(() => stream.types(), { timeout: 20_000 }).toEqual(['SESSION_STARTED'])
+  await world.db().execute(sql`alter table events enable trigger events_placed`)
+})
+
+test('ends after its time with an error that says so', async () => {
+  const stream = await openStream(world.url, cookieOf(await newPerson(world)))
+  expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
+})

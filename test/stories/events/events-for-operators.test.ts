@@ -1,0 +1,107 @@
+// What an integrator with an operator's token hears of: accounts, and only while their users show them.
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
+import type { Browser } from '../../support/browser.ts'
+import { type EventPage, newPerson } from '../../support/event-reader.ts'
+import { openStream } from '../../support/event-stream.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { bearer, type Instance, openInstance } from '../../support/instance.ts'
+import { linkAccount } from '../../support/linked-account.ts'
+import { readOperation } from '../../support/operations.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+let world: World
+let instance: Instance
+let operator: Record<string, string>
+let tokenId: string
+beforeAll(async () => {
+  world = await startWorld({}, { streamRecheck: 600 })
+  instance = openInstance(world)
+  const deps = { db: world.db(), clock: world.clock }
+  const made = await createApiToken(
+    deps,
+    { userId: null },
+    { name: 'monitor', scopes: ['events:read'], expiresInDays: 1 },
+  )
+  operator = bearer(made.secret)
+  tokenId = made.apiToken.id
+})
+afterAll(async () => {
+  await instance.close()
+  await world.close()
+})
+
+const show = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
+  person.api('set-link-visibility', { input: { visibility } })
+
+async function ask(variables: Record<string, unknown> = {}): Promise<EventPage> {
+  const answer = await instance.ask(readOperation('events'), operator, variables)
+  if (answer.data === null) throw new Error(answer.text)
+  return answer.data.events as EventPage
+}
+const heardOf = ({ edges }: EventPage, accountId: string) =>
+  edges.filter(({ node }) => node.accountId === accountId).map(({ node }) => node.type)
+
+test('accounts of users who show them are told of, from then on and for as long, and nothing else is', async () => {
+  const account = await linkAccount(world, { person: await newPerson(world) })
+  const again = () => account.person.connect(account.username)
+  expect(heardOf(await ask(), account.id)).toEqual([])
+  await show(account.person, 'INTEGRATORS')
+  // What was before was not for integrators.
+  expect(heardOf(await ask(), account.id)).toEqual([])
+  await account.post()
+  await again()
+  await account.disconnect()
+  expect(heardOf(await ask(), account.id)).toEqual(['ACCOUNT_RECONNECTED', 'ACCOUNT_DISCONNECTED'])
+  await show(account.person, 'NOBODY')
+  expect(heardOf(await ask(), account.id)).toEqual([])
+  await again()
+  await show(account.person, 'INTEGRATORS')
+  expect(heardOf(await ask(), account.id)).toEqual([])
+  await account.disconnect()
+  const page = await ask()
+  expect(heardOf(page, account.id)).toEqual(['ACCOUNT_DISCONNECTED'])
+  // Of whom, for looking them up.
+  expect(page.edges.at(-1)?.node).toMatchObject({ userId: account.userId, accountId: account.id, tweetId: null })
+})
+
+test('what was shown and is swept is missed by whoever resumes from before; what was not is not', async () => {
+  const [shown, hidden] = [
+    await linkAccount(world, { person: await newPerson(world) }),
+    await linkAccount(world, { person: await newPerson(world) }),
+  ]
+  await show(shown.person, 'INTEGRATORS')
+  await shown.disconnect()
+  const { pageInfo } = await ask({ last: 1 })
+  const sweepAll = async () => {
+    await world.db().execute(sql`update events set occurred_at = occurred_at - interval '91 days'`)
+    await sweepNow(world)
+  }
+  await hidden.disconnect()
+  await shown.person.signIn('mara-holt')
+  await sweepAll()
+  expect((await ask({ after: pageInfo.endCursor })).edges).toEqual([])
+  const person = await newPerson(world)
+  await show(person, 'INTEGRATORS')
+  await linkAccount(world, { person })
+  await sweepAll()
+  await expect(ask({ after: pageInfo.endCursor })).rejects.toThrow('EVENTS_MISSED')
+})
+
+test('a stream tells the same as it happens, and ends with its token', async () => {
+  const [shown, hidden] = [
+    await linkAccount(world, { person: await newPerson(world) }),
+    await linkAccount(world, { person: await newPerson(world) }),
+  ]
+  await show(shown.person, 'INTEGRATORS')
+  const stream = await openStream(world.url, operator)
+  await hidden.disconnect()
+  await shown.post()
+  await shown.disconnect()
+  await expect.poll(() => stream.types(), { timeout: 20_000, interval: 10 }).toEqual(['ACCOUNT_DISCONNECTED'])
+  expect(stream.edges[0]?.node.accountId).toBe(shown.id)
+  await revokeApiToken({ db: world.db(), clock: world.clock }, { userId: null }, tokenId)
+  expect(await stream.ended).toEqual({ completed: true, codes: ['UNAUTHENTICATED'] })
+  expect(stream.types()).toEqual(['ACCOUNT_DISCONNECTED'])
+})

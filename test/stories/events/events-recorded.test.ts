@@ -1,0 +1,303 @@
+// Each change leaves one event, in the transaction that makes it: who, when, why.
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { sha256 } from '../../../src/crypto.ts'
+import { events, sessions, tweets } from '../../../src/db/tables.ts'
+import { type Browser, cookieOf } from '../../support/browser.ts'
+import { newPerson, readEvents, readStory } from '../../support/event-reader.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  momentIn,
+  postFault,
+  UNTIL_DUE_SECONDS,
+  UNTIL_ENDED_SECONDS,
+} from '../../support/linked-account.ts'
+import { readOperation } from '../../support/operations.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+async function newAccount(scopes?: string[]): Promise<LinkedAccount> {
+  const person = await newPerson(world)
+  return linkAccount(world, { person, ...(scopes && { scopes }) })
+}
+
+describe('an account', () => {
+  test('that is linked is told of with whose it is and when, and nobody else hears of it', async () => {
+    const before = momentIn(world, -60)
+    const account = await newAccount()
+    const [signedIn, connected, ...more] = await readEvents(account.person)
+    expect(more).toEqual([])
+    expect(signedIn).toMatchObject({ type: 'SESSION_STARTED', userId: account.userId, accountId: null, reason: null })
+    expect(connected).toEqual({
+      id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      type: 'ACCOUNT_CONNECTED',
+      reason: null,
+      occurredAt: expect.any(String),
+      userId: account.userId,
+      accountId: account.id,
+      tweetId: null,
+      apiTokenId: null,
+      webhookEndpointId: null,
+    })
+    expect(new Date(connected?.occurredAt ?? 0).getTime()).toBeGreaterThan(before.getTime())
+    expect(await readStory(await newPerson(world))).toEqual([])
+  })
+
+  test('that lacks a scope says so', async () => {
+    const account = await newAccount(['tweet.read', 'users.read', 'tweet.write'])
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED SCOPES_NOT_GRANTED'])
+  })
+
+  test('that is linked once more was reconnected, and a new name at X is told of by itself', async () => {
+    const account = await newAccount()
+    await account.person.connect(account.username)
+    world.sandbox.control.setAccount(account.username, { name: 'Somebody Else' })
+    await account.person.connect(account.username)
+    world.sandbox.control.renameAccount(account.username, `${account.username}_new`)
+    await account.person.connect(`${account.username}_new`)
+    expect(await readStory(account.person)).toEqual([
+      'ACCOUNT_CONNECTED',
+      'ACCOUNT_RECONNECTED',
+      'ACCOUNT_RECONNECTED',
+      'ACCOUNT_PROFILE_CHANGED DISPLAY_NAME_CHANGED',
+      'ACCOUNT_RECONNECTED',
+      'ACCOUNT_PROFILE_CHANGED USERNAME_CHANGED',
+    ])
+  })
+
+  test('that is unlinked, 10 times at once and once more, was disconnected once; linked again it is connected', async () => {
+    const account = await newAccount()
+    await Promise.all(Array.from({ length: 10 }, () => account.disconnect()))
+    await account.disconnect()
+    await account.person.connect(account.username)
+    expect(await readStory(account.person)).toEqual([
+      'ACCOUNT_CONNECTED',
+      'ACCOUNT_DISCONNECTED DISCONNECTED_BY_USER',
+      'ACCOUNT_CONNECTED',
+    ])
+  })
+
+  test('that X has shut out, found by 10 posts at once, needs its user once; linked again it has recovered', async () => {
+    const account = await newAccount()
+    world.sandbox.control.revokeGrant(account.username)
+    world.advance(UNTIL_ENDED_SECONDS)
+    await Promise.all(Array.from({ length: 10 }, () => account.post()))
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
+    await account.person.connect(account.username)
+    const story = await readStory(account.person)
+    expect(story.filter((what) => !what.startsWith('TWEET_'))).toEqual([
+      'ACCOUNT_CONNECTED',
+      'ACCOUNT_NEEDS_REAUTH GRANT_REVOKED',
+      'ACCOUNT_RECOVERED',
+    ])
+  })
+
+  test('that ends for want of a refresh token, found by 20 at two instances at once, needs its user once', async () => {
+    const account = await newAccount(['tweet.read', 'tweet.write', 'users.read'])
+    world.advance(UNTIL_ENDED_SECONDS)
+    const instance = openInstance(world)
+    const input = { text: 'Too late', accountId: account.id }
+    const post = (number: number) =>
+      number % 2 === 0 ? account.post() : instance.ask(readOperation('post-tweet'), cookieOf(account.person), { input })
+    await Promise.all(Array.from({ length: 20 }, (_, number) => post(number)))
+    await instance.close()
+    const story = await readStory(account.person)
+    expect(story.filter((what) => !what.startsWith('TWEET_'))).toEqual([
+      'ACCOUNT_CONNECTED SCOPES_NOT_GRANTED',
+      'ACCOUNT_NEEDS_REAUTH REFRESH_TOKEN_MISSING',
+    ])
+  })
+
+  test('whose token is refreshed has nothing to tell', async () => {
+    const account = await newAccount()
+    world.advance(UNTIL_DUE_SECONDS)
+    await account.post()
+    expect(await account.tokens()).toMatchObject({ version: 2 })
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
+  })
+
+  test('is not unlinked where that could not be written down', async () => {
+    const account = await newAccount()
+    await world
+      .db()
+      .execute(
+        sql`create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = '23514'; end $$`,
+      )
+    await world
+      .db()
+      .execute(
+        sql`create trigger refuse before insert on events for each row when (new.type = 'account.disconnected') execute function refuse()`,
+      )
+    try {
+      await expect(account.disconnect()).rejects.toThrow('INTERNAL')
+    } finally {
+      await world.db().execute(sql`drop function refuse cascade`)
+    }
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
+    expect(await account.tokens()).not.toBeNull()
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED'])
+  })
+})
+
+describe('a tweet', () => {
+  test('is told of once, however often and by how many it is asked for with one key', async () => {
+    const account = await newAccount()
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => account.post('Once', { idempotencyKey: 'one key' })),
+    )
+    await account.post('Once', { idempotencyKey: 'one key' })
+    const posted = await readEvents(account.person, { types: ['TWEET_POSTED'] })
+    expect(posted).toMatchObject([
+      { userId: account.userId, accountId: account.id, tweetId: answers[0]?.tweet?.id, reason: null },
+    ])
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
+  })
+
+  test('that X refuses has failed for its reason, each time it is tried', async () => {
+    const account = await newAccount()
+    const limited = postFault({ kind: 'problem', name: 'too-many-requests', headers: { 'x-rate-limit-reset': '1' } })
+    world.sandbox.control.inject(limited)
+    await account.post('Twice', { idempotencyKey: 'key' })
+    world.advance(120)
+    expect((await account.post('Twice', { idempotencyKey: 'key' })).tweet).toMatchObject({ status: 'POSTED' })
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_FAILED RATE_LIMITED', 'TWEET_POSTED'])
+  })
+
+  test.each([
+    ['arrived', 'dropAfter', 'POSTED'],
+    ['never arrived', 'dropBefore', 'NOT_POSTED'],
+  ] as const)('of which X did not tell, and which %s, is unknown and then settled', async (_, kind, reason) => {
+    const account = await newAccount()
+    world.sandbox.control.inject(postFault({ kind }))
+    const { tweet } = await account.post()
+    await expect.poll(() => readStory(account.person), { timeout: 30_000 }).toHaveLength(3)
+    expect(await readStory(account.person)).toEqual([
+      'ACCOUNT_CONNECTED',
+      'TWEET_UNKNOWN OUTCOME_UNKNOWN',
+      `TWEET_UNKNOWN_SETTLED ${reason}`,
+    ])
+    expect(await readEvents(account.person, { types: ['TWEET_UNKNOWN_SETTLED'] })).toMatchObject([
+      { tweetId: tweet?.id, accountId: account.id, userId: account.userId },
+    ])
+  })
+
+  test('that a killed process left behind is told of by the sweep, once', async () => {
+    const account = await newAccount()
+    const { tweet } = await account.post()
+    await world
+      .db()
+      .insert(tweets)
+      .values({
+        userId: account.userId,
+        accountId: account.id,
+        requestHash: 'seeded',
+        text: 'Never sent',
+        status: 'PENDING',
+        claimedUntil: momentIn(world, -3600),
+        createdAt: momentIn(world, -3660),
+      })
+    await sweepNow(world)
+    await sweepNow(world)
+    expect(tweet).toMatchObject({ status: 'POSTED' })
+    expect(await readStory(account.person)).toEqual([
+      'ACCOUNT_CONNECTED',
+      'TWEET_POSTED',
+      'TWEET_FAILED POST_INTERRUPTED',
+    ])
+  })
+
+  test('that is deleted by 10 at once was deleted once', async () => {
+    const account = await newAccount()
+    const { tweet } = await account.post()
+    const input = { tweetId: tweet?.id }
+    await Promise.all(Array.from({ length: 10 }, () => account.person.api('delete-tweet', { input })))
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED', 'TWEET_DELETED'])
+  })
+
+  test('that is refused before anything is kept is told of to nobody but the caller', async () => {
+    const account = await newAccount()
+    await account.post('')
+    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED'])
+  })
+})
+
+describe('a session', () => {
+  const types = ['SESSION_STARTED', 'SESSION_ENDED']
+  const sessionStory = async (person: Browser) => {
+    const found = await readEvents(person, { types })
+    return found.map(({ type, reason }) => (reason === null ? type : `${type} ${reason}`))
+  }
+  /** Of the same person, a browser that looks on. */
+  const onlooker = async () => {
+    const login = `onlooker-${crypto.randomUUID().slice(0, 8)}`
+    world.sandbox.control.addGithubPerson(login)
+    return { login, looking: await world.signedIn(login) }
+  }
+
+  test('starts with a sign-in and ends by signing out, once', async () => {
+    const { login, looking } = await onlooker()
+    const person = await world.signedIn(login)
+    const token = person.cookies.get('xconnect_session') ?? ''
+    await person.api('sign-out')
+    person.cookies.set('xconnect_session', token)
+    await person.request('/auth/sign-out', { method: 'POST' })
+    expect(await sessionStory(looking)).toEqual(['SESSION_STARTED', 'SESSION_STARTED', 'SESSION_ENDED SIGNED_OUT'])
+  })
+
+  test('is replaced by a sign-in in the same browser', async () => {
+    const { login, looking } = await onlooker()
+    const person = await world.signedIn(login)
+    await person.signIn(login)
+    expect(await sessionStory(looking)).toEqual([
+      'SESSION_STARTED',
+      'SESSION_STARTED',
+      'SESSION_ENDED REPLACED',
+      'SESSION_STARTED',
+    ])
+  })
+
+  test('expires once, be it found by its use or by the sweep', async () => {
+    const { login, looking } = await onlooker()
+    const people = [await world.signedIn(login), await world.signedIn(login), await world.signedIn(login)]
+    const [used, left, old] = people.map((person) => sha256(person.cookies.get('xconnect_session') ?? ''))
+    const past = new Date(Date.now() - 1000)
+    for (const id of [used, left])
+      await world
+        .db()
+        .update(sessions)
+        .set({ expiresAt: past })
+        .where(eq(sessions.id, id ?? ''))
+    await world
+      .db()
+      .update(sessions)
+      .set({ createdAt: new Date(Date.now() - 91 * 86_400_000) })
+      .where(eq(sessions.id, old ?? ''))
+    await Promise.all([people[0], people[0], people[2], people[2]].map((person) => person?.api('viewer')))
+    await sweepNow(world)
+    await sweepNow(world)
+    expect(await sessionStory(looking)).toEqual([
+      ...Array(4).fill('SESSION_STARTED'),
+      ...Array(3).fill('SESSION_ENDED EXPIRED'),
+    ])
+  })
+})
+
+test('no event holds a text that somebody else wrote', async () => {
+  const [row] = await world.db().select().from(events).limit(1)
+  const { id: _id, position: _position, ...values } = row ?? { id: '', position: 0 }
+  const seeding = world
+    .db()
+    .insert(events)
+    .values({ ...values, type: 'tweet.failed', reason: 'X said: no', occurredAt: new Date() })
+  await expect(seeding).rejects.toMatchObject({ cause: { message: expect.stringContaining('events_reason') } })
+})

@@ -1,0 +1,180 @@
+// Reading events page by page, resuming, and what happens when they are too old to be kept.
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { events } from '../../../src/db/tables.ts'
+import type { Browser } from '../../support/browser.ts'
+import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount, momentIn } from '../../support/linked-account.ts'
+import { ask, expectGraphqlRefusal } from '../../support/raw-graphql.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+async function userIdOf(person: Browser): Promise<string> {
+  const { viewer } = await person.api<{ viewer: { id: string } }>('viewer')
+  return viewer.id
+}
+
+/** Gives somebody so many events at once. */
+async function seed(person: Browser, count: number): Promise<void> {
+  const event = { type: 'session.started' as const, userId: await userIdOf(person), occurredAt: momentIn(world, 0) }
+  await world.db().insert(events).values(Array(count).fill(event))
+}
+
+/** Everything so far happened so many days earlier. */
+async function age(days: number): Promise<void> {
+  await world.db().execute(sql`update events set occurred_at = occurred_at - make_interval(days => ${days})`)
+}
+
+describe('whoever polls', () => {
+  test('gets everything once and in order by what comes after the last cursor, however the pages fall', async () => {
+    const person = await newPerson(world)
+    const seen: string[] = []
+    let after: string | null = null
+    const poll = async (first: number) => {
+      const page = await readPage(person, { first, after })
+      seen.push(...page.edges.map(({ node }) => node.id))
+      after = page.pageInfo.endCursor ?? after
+      return page.pageInfo.hasNextPage
+    }
+    expect(await poll(5)).toBe(false)
+    expect(await poll(5)).toBe(false)
+    const account = await linkAccount(world, { person })
+    for (let round = 0; round < 3; round++) {
+      await account.post()
+      await seed(person, 4)
+      let more: boolean
+      do more = await poll(3)
+      while (more)
+    }
+    expect(seen).toEqual((await readEvents(person)).map(({ id }) => id))
+    expect(seen).toHaveLength(1 + 1 + 3 + 12)
+  })
+
+  test('begins with what is new by asking for the last one', async () => {
+    const person = await newPerson(world)
+    await seed(person, 3)
+    const { pageInfo } = await readPage(person, { last: 1 })
+    expect(pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: false })
+    await linkAccount(world, { person })
+    const { edges } = await readPage(person, { after: pageInfo.endCursor })
+    expect(edges.map(({ node }) => node.type)).toEqual(['ACCOUNT_CONNECTED'])
+  })
+
+  test('may ask for some types, or one account, and gets nothing of another person’s account', async () => {
+    const person = await newPerson(world)
+    const accounts = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+    for (const account of accounts) await account.post()
+    const [first, second] = accounts
+    const posted = await readEvents(person, { types: ['TWEET_POSTED', 'TWEET_FAILED'] })
+    expect(posted.map(({ accountId }) => accountId)).toEqual([first?.id, second?.id])
+    const own = await readEvents(person, { accountId: first?.id })
+    expect(own.map(({ type }) => type)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
+    expect(await readEvents(person, { accountId: first?.id, types: ['SESSION_STARTED'] })).toEqual([])
+    expect(await readEvents(await newPerson(world), { accountId: first?.id })).toEqual([])
+    expect(await readEvents(person, { accountId: 'nobody' })).toEqual([])
+  })
+
+  test('can go back with before', async () => {
+    const person = await newPerson(world)
+    await seed(person, 9)
+    const all = await readEvents(person)
+    const newest = await readPage(person, { last: 4 })
+    const earlier = await readPage(person, { last: 4, before: newest.pageInfo.startCursor })
+    expect([...earlier.edges, ...newest.edges].map(({ node }) => node.id)).toEqual(all.slice(2).map(({ id }) => id))
+  })
+})
+
+describe('what is refused', () => {
+  test.each([
+    ['a cursor that is none', '{ events(after: "junk") { edges { cursor } } }'],
+    [
+      'a cursor of another list',
+      `{ events(after: "${Buffer.from('1795464887605:1').toString('base64url')}") { edges { cursor } } }`,
+    ],
+    [
+      'a position beyond all numbers',
+      `{ events(after: "${Buffer.from(`event:${'9'.repeat(30)}`).toString('base64url')}") { edges { cursor } } }`,
+    ],
+    ['no types at all', '{ events(types: []) { edges { cursor } } }'],
+    ['a type that is none', '{ events(types: [ACCOUNT_SOLD]) { edges { cursor } } }'],
+    ['a page too large', '{ events(first: 101) { edges { cursor } } }'],
+  ])('%s', async (_, query) => {
+    await expectGraphqlRefusal(await newPerson(world), ask(query))
+  })
+
+  test('anybody who is not signed in', async () => {
+    await expectGraphqlRefusal(world.browser(), ask('{ events { edges { cursor } } }'), 'UNAUTHENTICATED')
+  })
+})
+
+describe('events older than 90 days', () => {
+  test('are swept, all of them, and younger ones are not', async () => {
+    const person = await newPerson(world)
+    await seed(person, 2_500)
+    await age(2)
+    await seed(person, 2)
+    await age(89)
+    await sweepNow(world)
+    expect(await readEvents(person)).toHaveLength(2)
+    await sweepNow(world)
+    expect(await readEvents(person)).toHaveLength(2)
+  })
+
+  test('are missed by whoever resumes from before them, and who is told', async () => {
+    const person = await newPerson(world)
+    const { pageInfo } = await readPage(person)
+    await seed(person, 3)
+    const between = await readPage(person, { after: pageInfo.endCursor, first: 2 })
+    const last = await readPage(person, { last: 1 })
+    await age(91)
+    await sweepNow(world)
+    for (const after of [pageInfo.endCursor, between.pageInfo.endCursor])
+      await expectGraphqlRefusal(person, ask(`{ events(after: "${after}") { edges { cursor } } }`), 'EVENTS_MISSED')
+    // Who had read them all has missed nothing.
+    expect((await readPage(person, { after: last.pageInfo.endCursor })).edges).toEqual([])
+  })
+
+  test('of others do no harm to the cursor of somebody of whom nothing has happened since', async () => {
+    const quiet = await newPerson(world)
+    const { pageInfo } = await readPage(quiet)
+    await seed(await newPerson(world), 3)
+    await age(91)
+    await sweepNow(world)
+    expect((await readPage(quiet, { after: pageInfo.endCursor })).edges).toEqual([])
+  })
+})
+
+test('whoever waits for what seldom happens keeps an old cursor, and is not told that something else was swept', async () => {
+  const person = await newPerson(world)
+  const account = await linkAccount(world, { person })
+  const { pageInfo } = await readPage(person, { last: 1 })
+  await seed(person, 3)
+  await age(91)
+  await sweepNow(world)
+  const after = pageInfo.endCursor
+  expect((await readPage(person, { after, types: ['ACCOUNT_NEEDS_REAUTH', 'ACCOUNT_CONNECTED'] })).edges).toEqual([])
+  await account.disconnect()
+  await age(91)
+  await sweepNow(world)
+  const query = `{ events(after: "${after}", types: [ACCOUNT_DISCONNECTED]) { edges { cursor } } }`
+  await expectGraphqlRefusal(person, ask(query), 'EVENTS_MISSED')
+})
+
+test('a cursor from before the database was restored from an older back-up is refused', async () => {
+  const person = await newPerson(world)
+  await seed(person, 1)
+  const { pageInfo } = await readPage(person, { last: 1 })
+  await world.db().execute(sql`delete from events where position = (select max(position) from events)`)
+  await world.db().execute(sql`select setval('events_positions', (select max(position) from events))`)
+  await expectGraphqlRefusal(
+    person,
+    ask(`{ events(after: "${pageInfo.endCursor}") { edges { cursor } } }`),
+    'EVENTS_MISSED',
+  )
+})

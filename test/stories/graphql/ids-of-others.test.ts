@@ -1,0 +1,160 @@
+// Every field that takes an id, found in the schema, and asked with the id of something that is somebody else's.
+import {
+  type GraphQLNamedType,
+  type GraphQLObjectType,
+  getNamedType,
+  isInputObjectType,
+  isLeafType,
+  isObjectType,
+  isRequiredArgument,
+  isRequiredInputField,
+} from 'graphql'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { schema } from '../../../src/graphql/schema.ts'
+import type { Browser } from '../../support/browser.ts'
+import { newPerson } from '../../support/event-reader.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount } from '../../support/linked-account.ts'
+import { literal } from '../../support/minimal-document.ts'
+import { ask, sendGraphql } from '../../support/raw-graphql.ts'
+
+/** A field, the name of what takes the id, and a document that gives it as $id and asks for all there is. */
+type Taker = { field: string; name: string; document: string }
+
+// These ids are nobody's here: X's own, and a GitHub user's, whom only an operator's token may ask for.
+const OTHER_IDS = ['postTweet.replyToXTweetId', 'user.githubId']
+
+const takers = [schema.getQueryType(), schema.getMutationType()].flatMap((root) => (root ? findTakers(root) : []))
+const known = takers.filter(({ field, name }) => !OTHER_IDS.includes(`${field}.${name}`))
+// What ends a thing comes last, for then nobody can be asked for it.
+const isEnd = ({ field }: Taker) => /^(delete|revoke|disconnect)/.test(field)
+const inOrder = [...known.filter((taker) => !isEnd(taker)), ...known.filter(isEnd)]
+
+let world: World
+let owner: Browser
+let stranger: Browser
+let owned: Record<string, string>
+beforeAll(async () => {
+  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  owner = await newPerson(world)
+  stranger = await newPerson(world)
+  owned = await ownOneOfEach()
+})
+afterAll(() => world.close())
+
+test('G-10 every field that takes an id is known here', () => {
+  expect(takers.length).toBeGreaterThan(15)
+  for (const id of OTHER_IDS) expect(takers.map(({ field, name }) => `${field}.${name}`)).toContain(id)
+})
+
+test.each(inOrder)('G-10 $field by $name answers the id of another’s as that of nothing', async (taker) => {
+  const id = idFor(taker)
+  const answerTo = async (person: Browser, given: string) => {
+    const { status, text } = await sendGraphql(person, ask(taker.document, { id: given }))
+    expect(text, taker.document).not.toMatch(/"code":"(INTERNAL|BAD_USER_INPUT|FORBIDDEN|UNAUTHENTICATED)"/)
+    return `${status} ${text.replaceAll(given, 'the id')}`
+  }
+  const nothing = await answerTo(stranger, crypto.randomUUID())
+  const others = await answerTo(stranger, id)
+  expect(others).toBe(nothing)
+  // Else the document would prove nothing: whose it is gets something else.
+  expect(await answerTo(owner, id)).not.toBe(nothing)
+})
+
+// As a number in JSON an id of X's has lost its last digits before anybody reads it, and is the id of something else.
+test.each(takers)('G-10 $field by $name refuses a number that JSON cannot hold', async ({ document }) => {
+  for (const number of ['1799000000000000123', '9007199254740993', '-9007199254740993', '1.8e18', '1e400']) {
+    const { text } = await sendGraphql(owner, ask(document, { id: 'NUMBER' }).replace('"NUMBER"', number))
+    expect(text, number).toMatch(/"code":"BAD_USER_INPUT"/)
+    expect(text, number).toContain('Send it as a string')
+  }
+  const { text } = await sendGraphql(owner, ask(document, { id: Number.MAX_SAFE_INTEGER }))
+  expect(text).not.toContain('as a string')
+})
+
+function idFor({ field, name }: Taker): string {
+  const kind = name === 'id' ? field : name.replace(/^reconnect/, '').replace(/^A/, 'a')
+  const id = owned[kind]
+  if (id === undefined) throw new Error(`${field} takes an id by ${name}: say in ownOneOfEach what that is the id of`)
+  return id
+}
+
+/** Something of each kind that has an id, all of them the owner's: their ids by the names of what takes them. */
+async function ownOneOfEach(): Promise<Record<string, string>> {
+  const account = await linkAccount(world, { person: owner })
+  const { tweet } = await account.post()
+  const { startXConnect } = await owner.api<{ startXConnect: { attempt: { id: string } } }>('start-x-connect')
+  const { createApiToken } = await owner.api<{ createApiToken: { apiToken: { id: string } } }>('create-api-token', {
+    input: { name: 'a program', scopes: ['accounts:read'] },
+  })
+  const { createWebhookEndpoint } = await owner.api<{ createWebhookEndpoint: { endpoint: { id: string } } }>(
+    'create-webhook-endpoint',
+    { input: { url: 'http://127.0.0.1:9/' } },
+  )
+  const endpointId = createWebhookEndpoint.endpoint.id
+  await owner.api('test-webhook-endpoint', { input: { endpointId } })
+  const deliveryId = await vi.waitFor(async () => {
+    const { webhookDeliveries } = await owner.query<{ webhookDeliveries: { edges: { node: { id: string } }[] } }>(
+      'query ($id: ID!) { webhookDeliveries(endpointId: $id) { edges { node { id } } } }',
+      { id: endpointId },
+    )
+    const [edge] = webhookDeliveries.edges
+    if (edge === undefined) throw new Error('Nothing is to be delivered')
+    return edge.node.id
+  }, 20_000)
+  // Another browser of the same person, so that ending it leaves this one.
+  const viewer = await owner.query<{ viewer: { login: string } }>('{ viewer { login } }')
+  await world.signedIn(viewer.viewer.login)
+  const { sessions } = await owner.query<{ sessions: { id: string; current: boolean }[] }>(
+    '{ sessions { id current } }',
+  )
+  const ids = {
+    accountId: account.id,
+    connectedAccount: account.id,
+    tweetId: tweet?.id,
+    tweet: tweet?.id,
+    connectAttempt: startXConnect.attempt.id,
+    revokeApiToken: createApiToken.apiToken.id,
+    endpointId,
+    deliveryId,
+    revokeSession: sessions.find(({ current }) => !current)?.id,
+  }
+  return Object.fromEntries(Object.entries(ids).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}
+
+function findTakers(root: GraphQLObjectType): Taker[] {
+  const keyword = root === schema.getMutationType() ? 'mutation' : 'query'
+  return Object.values(root.getFields()).flatMap((field) => {
+    const selection = selectAll(getNamedType(field.type), 0)
+    const write = (name: string, type: string, call: string) => ({
+      field: field.name,
+      name,
+      document: `${keyword}($id:${type}){${field.name}(${call})${selection}}`,
+    })
+    const required = field.args.filter(isRequiredArgument)
+    return field.args.flatMap((arg) => {
+      const named = getNamedType(arg.type)
+      const others = required.filter((one) => one !== arg).map((one) => `${one.name}:${literal(one.type)}`)
+      if (named.name === 'ID') return [write(arg.name, String(arg.type), [...others, `${arg.name}:$id`].join())]
+      if (!isInputObjectType(named)) return []
+      const members = Object.values(named.getFields())
+      return members
+        .filter((member) => getNamedType(member.type).name === 'ID')
+        .map((member) => {
+          const beside = members.filter((one) => one !== member && isRequiredInputField(one))
+          const values = [...beside.map((one) => `${one.name}:${literal(one.type)}`), `${member.name}:$id`]
+          return write(member.name, String(member.type), [...others, `${arg.name}:{${values.join()}}`].join())
+        })
+    })
+  })
+}
+
+/** All fields of a type that can be asked for without an argument, and theirs. */
+function selectAll(type: GraphQLNamedType, depth: number): string {
+  if (!isObjectType(type)) return ''
+  const fields = Object.values(type.getFields()).filter((field) => {
+    const isBelow = isLeafType(getNamedType(field.type)) || depth < 3
+    return isBelow && !field.args.some(isRequiredArgument)
+  })
+  return `{${fields.map((field) => `${field.name}${selectAll(getNamedType(field.type), depth + 1)}`).join(' ')}}`
+}

@@ -1,0 +1,247 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { connectAttempts, sessions } from '../../../src/db/tables.ts'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { readOperation } from '../../support/operations.ts'
+
+const LISTED = 'https://app.example'
+
+let world: World
+let person: Browser
+beforeAll(async () => {
+  world = await startWorld({ ALLOWED_ORIGINS: `${LISTED}, https://other.example` })
+  person = await world.signedIn()
+})
+afterAll(() => world.close())
+
+const own = () => world.url
+const foreign = () => [
+  ...['https://evil.example', 'null', `${own()}.evil.example`, 'http://127.0.0.1:1', own().replace('http', 'https')],
+  ...[
+    'http://app.example',
+    `${LISTED}:8443`,
+    `${LISTED}.evil.example`,
+    'https://evil-app.example',
+    `${LISTED}, ${LISTED}`,
+  ],
+  ...[LISTED.toUpperCase(), `${LISTED}/`, 'https://app.example.', ''],
+]
+const headersOf = (pairs: Record<string, string | null | undefined>): Record<string, string> =>
+  Object.fromEntries(Object.entries(pairs).filter((pair): pair is [string, string] => pair[1] !== null))
+
+describe('a browser’s write with our cookie', () => {
+  // A mutation whose effect can be counted.
+  const body = JSON.stringify({ query: readOperation('start-x-connect') })
+  async function post(contentType: string | null, headers: Record<string, string | null>) {
+    const before = await world.db().$count(connectAttempts)
+    const answer = await person.request('/graphql', {
+      method: 'POST',
+      headers: headersOf({ 'content-type': contentType, ...headers }),
+      // Bytes, because fetch would give a text a content type of its own.
+      body: new TextEncoder().encode(body),
+    })
+    return {
+      status: answer.status,
+      acted: (await world.db().$count(connectAttempts)) > before,
+      answer: await answer.text(),
+    }
+  }
+
+  test('C-01 acts from a listed origin, whatever else the browser says of it, and only as JSON', async () => {
+    for (const site of [null, 'same-origin', 'same-site', 'cross-site', 'none', 'x']) {
+      for (const contentType of [
+        'application/json',
+        'application/json; charset=utf-8',
+        'text/plain',
+        'application/jsonx',
+        null,
+      ]) {
+        const isJson = contentType?.split(';')[0] === 'application/json'
+        const { status, acted, answer } = await post(contentType, { 'sec-fetch-site': site, origin: LISTED })
+        const seen = JSON.stringify({ site, contentType, answer })
+        expect([status, acted], seen).toEqual(isJson ? [200, true] : [415, false])
+      }
+    }
+  })
+
+  test('C-01 is refused where the site is a word that nobody knows', async () => {
+    for (const site of ['x', '', 'same-origin, cross-site', 'SAME-ORIGIN']) {
+      for (const origin of [null, own(), 'https://evil.example'])
+        expect(await post('application/json', { 'sec-fetch-site': site, origin })).toMatchObject({
+          status: 403,
+          acted: false,
+        })
+    }
+  })
+
+  test.each(['PUT', 'PATCH', 'DELETE'])('C-02 %s does nothing at all', async (method) => {
+    const before = await world.db().$count(connectAttempts)
+    const answer = await person.request('/graphql', { method, headers: { 'content-type': 'application/json' }, body })
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST'])
+    expect(await world.db().$count(connectAttempts)).toBe(before)
+  })
+
+  test('C-01 does not sign anybody out from another site', async () => {
+    const before = await world.db().$count(sessions)
+    for (const headers of [
+      { 'sec-fetch-site': 'same-site' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'none' },
+      { origin: 'null' },
+      { origin: 'https://evil.example' },
+    ]) {
+      const answer = await person.request('/auth/sign-out', { method: 'POST', headers: headersOf(headers) })
+      expect([answer.status, answer.headers.getSetCookie()]).toEqual([403, []])
+    }
+    expect(await world.db().$count(sessions)).toBe(before)
+  })
+})
+
+test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, number, string]>([
+  ['another site', '/graphql', { method: 'POST', headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
+  ['a link elsewhere', '/auth/x', { headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
+  ['a word that is no method', '/graphql', { method: 'PUT' }, 405, 'BAD_USER_INPUT'],
+  ['a program that reads', '/graphql', { headers: { accept: 'application/json' } }, 405, 'BAD_USER_INPUT'],
+  ['another content type', '/graphql', { method: 'POST', body: 'a=b' }, 415, 'BAD_USER_INPUT'],
+  [
+    'a header that is no token',
+    '/graphql',
+    { headers: { authorization: 'Basic x' }, method: 'POST' },
+    401,
+    'UNAUTHENTICATED',
+  ],
+  ['an address of nothing', '/nothing', {}, 404, 'BAD_USER_INPUT'],
+])('%s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
+  const answer = await person.request(path, init)
+  expect([answer.status, await answer.json()]).toEqual([
+    status,
+    { errors: [{ message: expect.stringMatching(/^[A-Z].{15,}\.$/), extensions: { code } }] },
+  ])
+})
+
+test('C-03 a GET changes nothing, whatever it asks for', async () => {
+  const query = encodeURIComponent(readOperation('start-x-connect'))
+  const rows = async () => [await world.db().select().from(sessions), await world.db().select().from(connectAttempts)]
+  const before = await rows()
+  for (const path of [
+    '/',
+    '/healthz',
+    '/readyz',
+    '/auth/sign-out',
+    '/graphql',
+    `/graphql?query=${query}`,
+    '/graphql?query=mutation{signOut{signedOut}}',
+  ]) {
+    for (const accept of ['text/html', 'application/json', 'text/event-stream', '*/*']) {
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await person.request(path, { method, headers: { accept, 'content-type': 'application/json' } })
+        expect(answer.status, path).toBeLessThan(500)
+        expect(await answer.text(), path).not.toContain('authorizationUrl":"')
+      }
+    }
+  }
+  expect(await rows()).toEqual(before)
+  expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+})
+
+describe('O-11 linking by GET /auth/x', () => {
+  let before: number
+  beforeEach(async () => {
+    before = await world.db().$count(connectAttempts)
+  })
+
+  test.each<[string, string | null, string | null]>([
+    ['another site', 'cross-site', null],
+    ['a page of another site', 'cross-site', 'https://evil.example/page'],
+    ['a page whose address begins like ours', 'cross-site', 'http://127.0.0.1.evil.example/'],
+    ['a page that names a listed origin as its user', 'cross-site', 'https://app.example@evil.example/'],
+    ['a sibling domain', 'same-site', null],
+    ['who knows where', 'x', null],
+  ])('does not start from %s', async (_who, site, referer) => {
+    const answer = await person.request('/auth/x', { headers: headersOf({ 'sec-fetch-site': site, referer }) })
+    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([403, before])
+  })
+
+  test.each<[string, string | null, () => string | null]>([
+    ['our own page', 'same-origin', () => `${own()}/`],
+    ['the address bar', 'none', () => null],
+    ['a client that is no browser', null, () => null],
+    ['a page of a listed origin', 'cross-site', () => `${LISTED}/settings`],
+  ])('starts from %s', async (_who, site, referer) => {
+    const answer = await person.request('/auth/x', {
+      headers: headersOf({ 'sec-fetch-site': site, referer: referer() }),
+    })
+    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([303, before + 1])
+    expect(answer.headers.get('location')).toContain('/i/oauth2/authorize?')
+  })
+
+  test('needs a session', async () => {
+    const answer = await world.browser().request('/auth/x')
+    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([303, before])
+    expect(answer.headers.get('location')).toBe(`${own()}/?xConnect=failed&code=UNAUTHENTICATED`)
+  })
+})
+
+describe('C-04 CORS', () => {
+  const routes: [string, string][] = [
+    ['POST', '/graphql'],
+    ['POST', '/auth/sign-out'],
+    ['GET', '/'],
+    ['GET', '/healthz'],
+    ['GET', '/nowhere'],
+    ['GET', '/auth/github'],
+    ['OPTIONS', '/graphql'],
+  ]
+  const send = (method: string, path: string, origin: string) =>
+    world.browser().request(path, {
+      method,
+      headers: { origin, 'content-type': 'application/json', 'access-control-request-method': 'POST' },
+      ...(method === 'POST' && { body: '{"query":"{ viewer { id } }"}' }),
+    })
+  const corsHeaders = (answer: Awaited<ReturnType<typeof send>>) =>
+    [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))
+
+  test('gives no other origin leave to read anything, and repeats none', async () => {
+    for (const origin of foreign()) {
+      for (const [method, path] of routes)
+        expect(corsHeaders(await send(method, path, origin)), `${method} ${path} ${origin}`).toEqual([])
+    }
+  })
+
+  test.each(['/graphql', '/auth/sign-out', '/auth/github', '/nowhere'])(
+    'lets a listed origin read what %s answers, by name',
+    async (path) => {
+      for (const method of path === '/auth/github' || path === '/nowhere' ? ['GET'] : ['POST']) {
+        const answer = await send(method, path, LISTED)
+        expect(answer.headers.get('access-control-allow-origin')).toBe(LISTED)
+        expect(answer.headers.get('access-control-allow-credentials')).toBe('true')
+        expect(answer.headers.get('vary')).toContain('Origin')
+      }
+    },
+  )
+
+  test('lets it read refusals too', async () => {
+    const answer = await world
+      .browser()
+      .request('/graphql', { method: 'POST', headers: { origin: LISTED, 'content-type': 'text/plain' }, body: 'x' })
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([415, LISTED])
+    const unknown = { origin: LISTED, authorization: 'Bearer nothing' }
+    const { headers } = await world.browser().request('/graphql', { method: 'POST', headers: unknown, body: '{}' })
+    const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
+    for (const name of ['www-authenticate', 'retry-after', 'ratelimit', 'x-request-id']) expect(exposed).toContain(name)
+  })
+
+  test('answers its preflight with what the API needs, and no more', async () => {
+    const answer = await send('OPTIONS', '/graphql', LISTED)
+    expect(answer.status).toBe(204)
+    expect(Object.fromEntries(corsHeaders(answer).map((name) => [name, answer.headers.get(name)]))).toEqual({
+      'access-control-allow-origin': LISTED,
+      'access-control-allow-credentials': 'true',
+      'access-control-allow-methods': 'POST',
+      'access-control-allow-headers': expect.stringMatching(
+        /^content-type, authorization, x-request-id, [a-z0-9, -]+$/,
+      ),
+      'access-control-max-age': '600',
+    })
+  })
+})

@@ -1,0 +1,163 @@
+// What holds for every route there is: the list is the router's own, so that a new one is looked at too.
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createRoutes } from '../../../src/routes/routes.ts'
+import type { Browser } from '../../support/browser.ts'
+import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { type Instance, openInstance } from '../../support/instance.ts'
+import { queryRows } from '../../support/linked-account.ts'
+
+let world: World
+let instance: Instance
+let person: Browser
+let routes: { method: string; path: string }[]
+beforeAll(async () => {
+  world = await startWorld()
+  instance = openInstance(world)
+  const handlers = { checkReadiness: async () => [], answerGraphql: async () => new Response() }
+  // ALL is a middleware.
+  routes = createRoutes(instance.deps, handlers).routes.filter(({ method }) => method !== 'ALL')
+})
+beforeEach(async () => {
+  person = await world.connected('maraholt')
+})
+afterAll(async () => {
+  await instance.close()
+  await world.close()
+})
+
+/** A path that the route answers; parameters are those of a file that is there. */
+const pathOf = (path: string) => path.replace(':version', 'any').replace(':name{.+}', 'console/page/icon.svg')
+
+test('the routes are those that the README names, and what the pages load', () => {
+  expect(new Set(routes.map(({ method, path }) => `${method} ${path}`))).toEqual(
+    new Set([
+      ...['GET /', 'GET /graphql', 'POST /graphql', 'PUT /graphql', 'PATCH /graphql', 'DELETE /graphql'],
+      ...['GET /auth/github', 'GET /auth/github/callback', 'GET /auth/x', 'GET /auth/x/callback'],
+      ...['POST /auth/sign-out', 'POST /auth/token/revoke', 'GET /healthz', 'GET /readyz'],
+      ...['GET /favicon.ico', 'GET /assets/:version/:name{.+}'],
+    ]),
+  )
+})
+
+test('C-03 no GET changes a row, with a session and from our own page, but for attempts and what they cost', async () => {
+  const before = await digest()
+  for (const { path } of routes.filter(({ method }) => method === 'GET')) {
+    for (const accept of ['text/html', 'application/json', 'text/event-stream']) {
+      for (const method of ['GET', 'HEAD']) {
+        const query = new URLSearchParams({ query: 'mutation { signOut { signedOut } }', state: 'x', code: 'x' })
+        const answer = await person.request(`${pathOf(path)}?${query}`, {
+          method,
+          headers: { accept, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json' },
+        })
+        expect(answer.status, `${method} ${path}`).toBeLessThan(500)
+        expect(await digest(), `${method} ${path}`).toEqual(before)
+      }
+    }
+  }
+  expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+})
+
+describe('C-04 no route gives another origin leave to read', () => {
+  test.each([
+    ['another site', () => 'https://evil.example'],
+    ['a page without an origin', () => 'null'],
+    ['a name that ends as another site', () => `${world.url}.evil.example`],
+    ['a name that begins as another site', () => world.url.replace('://', '://evil')],
+    ['the same host with another scheme', () => world.url.replace('http', 'https')],
+    ['another port of the same host', () => 'http://127.0.0.1:1'],
+    ['our own origin, which needs none', () => world.url],
+  ])('%s', async (_who, originOf) => {
+    for (const { method, path } of routes) {
+      for (const by of [method, 'OPTIONS']) {
+        const headers = { origin: originOf(), 'access-control-request-method': method }
+        const answer = await person.request(pathOf(path), { method: by, headers, ...(by === 'POST' && { body: '{}' }) })
+        const allowed = [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))
+        expect(allowed, `${by} ${path}`).toEqual([])
+      }
+    }
+  })
+})
+
+/** A redirect of a round trip cuts no popup off from its opener; pages and everything else do. */
+const openerPolicyOf = (path: string, status: number) =>
+  path.startsWith('/auth/') && [302, 303].includes(status) ? 'unsafe-none' : 'same-origin'
+
+describe('C-06 S-09 every answer', () => {
+  const requests = () => [...routes, { method: 'GET', path: '/nowhere' }, { method: 'GET', path: '/auth/nowhere' }]
+
+  test('keeps itself from caches, frames, sniffing, referrers and devices', async () => {
+    for (const { method, path } of requests()) {
+      for (const site of ['same-origin', 'cross-site']) {
+        const headers = { 'sec-fetch-site': site, accept: 'text/html' }
+        const answer = await person.request(pathOf(path), { method, headers, ...(method === 'POST' && { body: '{}' }) })
+        const seen = `${method} ${path} ${site} ${answer.status}`
+        expect(Object.fromEntries(answer.headers), seen).toMatchObject({
+          'x-content-type-options': 'nosniff',
+          'x-frame-options': 'DENY',
+          'referrer-policy': 'no-referrer',
+          'cross-origin-opener-policy': openerPolicyOf(path, answer.status),
+          'cross-origin-resource-policy': 'same-origin',
+          'permissions-policy': 'camera=(), microphone=(), geolocation=()',
+        })
+        expect(findPolicyFaults(answer.headers.get('content-security-policy') ?? ''), seen).toEqual([])
+        // Files are the same for everybody; this address of one is not its own, and asked for again each time.
+        const cacheControl = path.startsWith('/assets/') ? 'no-cache' : 'no-store'
+        expect(answer.headers.get('cache-control'), seen).toBe(cacheControl)
+        if (cacheControl === 'no-store') expect(answer.headers.get('vary'), seen).toBe('Cookie, Authorization, Origin')
+        else expect(answer.headers.getSetCookie(), seen).toEqual([])
+      }
+    }
+  })
+
+  test('that is a page runs and loads nothing but our own files', async () => {
+    const pages = new Set<string>()
+    const missing = new Set<string>()
+    for (const { path } of requests()) {
+      const answer = await person.request(pathOf(path), { headers: { accept: 'text/html' } })
+      if (!answer.headers.get('content-type')?.startsWith('text/html')) continue
+      if (answer.status === 404) missing.add(path)
+      else pages.add(path)
+      expectSafePage(answer.headers.get('content-security-policy'), await answer.text())
+    }
+    expect(pages).toEqual(new Set(['/', '/graphql']))
+    expect(missing).toContain('/nowhere')
+  })
+
+  test('allows the sandbox’s pictures once, and no other http', async () => {
+    const policy = (await person.request('/')).headers.get('content-security-policy') ?? ''
+    expect(policy.match(/http:[^\s;]+/g)).toEqual([world.sandbox.url])
+  })
+
+  test('of csp_evaluator shows what it would find', () => {
+    expect(findPolicyFaults("default-src 'none'; script-src 'self' 'unsafe-inline'")).toHaveLength(1)
+    expect(findPolicyFaults("default-src 'none'; script-src *")).toHaveLength(1)
+    expect(findPolicyFaults("img-src 'self'").length).toBeGreaterThan(0)
+  })
+})
+
+test('a browser finds an icon for answers that are no pages', async () => {
+  const answer = await person.request('/favicon.ico')
+  expect(answer.status).toBe(302)
+  const icon = await person.request(answer.headers.get('location') ?? '')
+  expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
+})
+
+/** Of every table but four: an attempt is what a GET may start, each request is paid for, and background work notes how far it is. */
+async function digest(): Promise<unknown> {
+  const names = await queryRows(
+    world,
+    sql`select table_name as name from information_schema.tables where table_schema = 'public'
+        and table_name not in ('connect_attempts', 'rate_limits', 'event_horizons', 'webhook_fan_out') order by 1`,
+  )
+  expect(names.length).toBeGreaterThan(12)
+  const rowsOf = (name: string) =>
+    queryRows(
+      world,
+      sql`select count(*) as rows, md5(string_agg(t::text, '' order by t::text)) from ${sql.identifier(name)} t`,
+    )
+  const digests: unknown[] = []
+  for (const { name } of names) digests.push([name, ...(await rowsOf(String(name)))])
+  return digests
+}

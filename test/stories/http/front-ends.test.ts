@@ -1,0 +1,159 @@
+// Front ends on other origins: what their browsers may send, and what the operator and they are told where it cannot work.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { ask, sendGraphql } from '../../support/raw-graphql.ts'
+
+const SAME_SITE = 'http://127.0.0.1:5173'
+const OTHER_NAME = 'http://localhost:5173'
+const OTHER_DOMAIN = 'https://app.example'
+
+let world: World
+let person: Browser
+beforeAll(async () => {
+  world = await startWorld({ ALLOWED_ORIGINS: [SAME_SITE, OTHER_NAME, OTHER_DOMAIN].join() })
+  person = await world.signedIn()
+})
+afterAll(() => world.close())
+
+type Line = Record<string, unknown> & { level: string; msg: string }
+
+function warnings(beginning: string): Line[] {
+  const all = world.logs().trimEnd().split('\n')
+  return all
+    .map((line) => JSON.parse(line) as Line)
+    .filter(({ level, msg }) => level === 'warn' && msg.startsWith(beginning))
+}
+
+describe('an origin on another site than PUBLIC_URL', () => {
+  test('is named at the start, with what to do; one on the same site is not', () => {
+    const told = warnings('An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL')
+    expect(told).toMatchObject([
+      {
+        origin: OTHER_NAME,
+        publicUrl: world.url,
+        cure: expect.stringContaining('Open the front end at http://127.0.0.1:5173'),
+      },
+      { origin: OTHER_DOMAIN, publicUrl: world.url, cure: expect.stringContaining('Serve both below one domain') },
+    ])
+  })
+
+  // A browser leaves the cookie out between two sites, also after the person has signed in.
+  const send = (origin: string, headers: Record<string, string> = {}) =>
+    sendGraphql(world.browser(), ask('{ viewer { login } }'), { origin, 'sec-fetch-site': 'cross-site', ...headers })
+
+  test.each([OTHER_NAME, OTHER_DOMAIN])('is told by a code of its own why %s has no session', async (origin) => {
+    const { status, answer } = await send(origin)
+    expect([status, answer.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['CROSS_SITE_ORIGIN']])
+    expect(answer.errors?.[0]?.message).toContain('signing in again does not help')
+  })
+
+  test('may read that', async () => {
+    const response = await world.browser().request('/graphql', {
+      method: 'POST',
+      headers: { origin: OTHER_NAME, 'content-type': 'application/json' },
+      body: ask('{ viewer { login } }'),
+    })
+    expect(response.headers.get('access-control-allow-origin')).toBe(OTHER_NAME)
+    expect(response.headers.get('www-authenticate')).toBe('Bearer realm="xconnect"')
+  })
+
+  test('is served with an API token, and with a session that comes all the same', async () => {
+    const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
+      input: { name: 'a front end', scopes: ['accounts:read'] },
+    })
+    const authorization = `Bearer ${createApiToken.secret}`
+    expect((await send(OTHER_DOMAIN, { authorization })).answer).toEqual({ data: { viewer: { login: 'mara-holt' } } })
+    const { answer } = await sendGraphql(person, ask('{ viewer { login } }'), { origin: OTHER_DOMAIN })
+    expect(answer).toEqual({ data: { viewer: { login: 'mara-holt' } } })
+  })
+
+  test('is not meant where the page is on the same site and nobody is signed in', async () => {
+    const { status, answer } = await sendGraphql(world.browser(), ask('{ connectedAccounts { id } }'), {
+      origin: SAME_SITE,
+      'sec-fetch-site': 'same-site',
+    })
+    expect([status, answer.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['UNAUTHENTICATED']])
+  })
+})
+
+describe('a preflight', () => {
+  const preflight = (origin: string, headers: string, method = 'POST') =>
+    world.browser().request('/graphql', {
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': method, 'access-control-request-headers': headers },
+    })
+
+  test.each([
+    ['OpenTelemetry', 'baggage,content-type,traceparent,tracestate'],
+    ['Sentry', 'baggage,content-type,sentry-trace'],
+    ['Datadog', 'content-type,traceparent,tracestate,x-datadog-origin,x-datadog-parent-id,x-datadog-trace-id'],
+    ['Apollo Client', 'apollographql-client-name,apollographql-client-version,content-type'],
+    ['a client with CSRF prevention', 'apollo-require-preflight,content-type'],
+    ['a client that names its requests', 'authorization,content-type,x-request-id'],
+  ])('of a listed origin allows what %s adds', async (_who, headers) => {
+    const response = await preflight(SAME_SITE, headers)
+    const allowed = response.headers.get('access-control-allow-headers')?.split(', ')
+    for (const name of headers.split(',')) expect(allowed).toContain(name)
+    expect(warnings('A page of a listed origin asked').filter(({ origin }) => origin === SAME_SITE)).toEqual([])
+  })
+
+  test('that a browser takes for a refusal is a line in the log, with the origin and the header', async () => {
+    for (let times = 0; times < 3; times += 1) await preflight(OTHER_DOMAIN, 'Content-Type, X-Own, x-other')
+    await preflight(OTHER_DOMAIN, 'content-type', 'PUT')
+    expect(warnings('A page of a listed origin asked')).toMatchObject([
+      { origin: OTHER_DOMAIN, method: 'POST', headers: 'x-own, x-other', path: '/graphql' },
+      { origin: OTHER_DOMAIN, method: 'PUT', headers: '', path: '/graphql' },
+    ])
+  })
+
+  test('of an origin that is not listed is a line too, and so is its request; a flood of them is twenty', async () => {
+    const { status } = await preflight('https://forgotten.example', 'content-type')
+    expect(status).toBe(403)
+    await sendGraphql(world.browser(), ask('{ viewer { login } }'), {
+      origin: 'https://with-a-token.example',
+      authorization: 'Bearer xcg_unknown',
+    })
+    const lines = () => warnings('A page of an origin that is not in ALLOWED_ORIGINS called')
+    expect(lines()).toMatchObject([
+      { origin: 'https://forgotten.example', method: 'OPTIONS', path: '/graphql' },
+      { origin: 'https://with-a-token.example', method: 'POST', path: '/graphql' },
+    ])
+    for (let number = 0; number < 100; number += 1)
+      await preflight(`https://${number}.${'x'.repeat(4_000)}.example`, 'content-type')
+    expect(lines()).toHaveLength(20)
+    expect(JSON.stringify(lines()).length).toBeLessThan(20 * 1_000)
+  })
+
+  test('and nothing is said of our own pages', async () => {
+    const before = world.logs().length
+    await sendGraphql(person, ask('{ viewer { login } }'), { origin: world.url, 'sec-fetch-site': 'same-origin' })
+    await person.request('/auth/sign-out', {
+      method: 'POST',
+      headers: { origin: 'null', 'sec-fetch-site': 'same-origin' },
+    })
+    expect(world.logs().slice(before)).not.toContain('"level":"warn"')
+  })
+})
+
+describe('a peer that says whose request it passes on', () => {
+  const told = () => warnings('A peer that is not in TRUSTED_PROXIES')
+  const visit = (headers: Record<string, string>) => world.browser().request('/healthz', { headers })
+
+  test('is named once, where it is not in TRUSTED_PROXIES', async () => {
+    expect(told()).toEqual([])
+    for (let visitor = 1; visitor <= 30; visitor += 1) await visit({ 'x-forwarded-for': `203.0.113.${visitor}` })
+    await visit({ forwarded: 'for=203.0.113.7', 'x-real-ip': '203.0.113.7' })
+    expect(told()).toMatchObject([{ peer: '127.0.0.1', headers: ['x-forwarded-for'] }])
+  })
+
+  test('is not named where it is', async () => {
+    const listed = await startWorld({ TRUSTED_PROXIES: '127.0.0.0/8' })
+    try {
+      await listed.browser().request('/healthz', { headers: { 'x-forwarded-for': '203.0.113.7' } })
+      expect(listed.logs()).not.toContain('TRUSTED_PROXIES')
+    } finally {
+      await listed.close()
+    }
+  })
+})

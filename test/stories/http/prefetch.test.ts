@@ -1,0 +1,135 @@
+// Requests that nobody has made on purpose: HEAD, by which links are checked, and what a browser fetches ahead of a click that may never
+// come. At /auth/* they find nothing out and change nothing.
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { sessions } from '../../../src/db/tables.ts'
+import { type Browser, isSignedIn } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { queryRows } from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+const speculations: [what: string, method: string, headers: Record<string, string>][] = [
+  ['HEAD', 'HEAD', {}],
+  ['HEAD for a page', 'HEAD', { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'none' }],
+  ['Sec-Purpose', 'GET', { 'sec-purpose': 'prefetch' }],
+  ['Sec-Purpose of a prerendering', 'GET', { 'sec-purpose': 'prefetch;prerender' }],
+  ['Sec-Purpose with a space', 'GET', { 'sec-purpose': 'prefetch; prerender' }],
+  ['Sec-Purpose by a proxy', 'GET', { 'sec-purpose': 'prefetch;anonymous-client-ip' }],
+  ['Purpose', 'GET', { purpose: 'prefetch' }],
+  ['Purpose in capitals', 'GET', { purpose: 'Prefetch' }],
+  ['Purpose of a preview', 'GET', { purpose: 'preview' }],
+  ['X-Purpose', 'GET', { 'x-purpose': 'preview' }],
+  ['X-Moz', 'GET', { 'x-moz': 'prefetch' }],
+  ['two of them', 'GET', { purpose: 'prefetch', 'sec-purpose': 'prefetch' }],
+]
+
+/** Every table of ours, but for what background work notes. */
+async function readTables(): Promise<{ budgets: string[]; others: unknown }> {
+  const names = await queryRows(
+    world,
+    sql`select table_name as name from information_schema.tables where table_schema = 'public'
+        and table_name not in ('event_horizons', 'webhook_fan_out') order by 1`,
+  )
+  expect(names.map(({ name }) => name)).toEqual(expect.arrayContaining(['connect_attempts', 'rate_limits', 'sessions']))
+  const tables: [name: string, rows: string[]][] = []
+  for (const name of names.map((row) => String(row.name))) {
+    const rows = await queryRows(world, sql`select t::text as text from ${sql.identifier(name)} t`)
+    tables.push([name, rows.map(({ text }) => String(text)).toSorted()])
+  }
+  const isBudgets = ([name]: [string, unknown]) => name === 'rate_limits'
+  return { budgets: tables.find(isBudgets)?.[1] ?? [], others: tables.filter((table) => !isBudgets(table)) }
+}
+
+/** A signed-in browser with a sign-in and a link under way, both approved, whose session is due for renewal. */
+async function prepare() {
+  const person = await world.signedIn()
+  const start = await person.request('/auth/github')
+  const signIn = await person.consent(start.headers.get('location') ?? '', 'mara-holt')
+  const { authorizationUrl } = await person.startXConnect()
+  const connect = await person.consent(authorizationUrl ?? '', 'maraholt')
+  await world
+    .db()
+    .update(sessions)
+    .set({ expiresAt: new Date(Date.now() + 86_400_000), lastUsedAt: new Date(Date.now() - 86_400_000) })
+  return { person, signIn, connect }
+}
+
+const providersAsked = () => world.sandbox.control.received({}).length
+
+async function expectNothing(person: Browser, target: string, method: string, headers: Record<string, string>) {
+  const [before, asked, cookies] = [await readTables(), providersAsked(), new Map(person.cookies)]
+  const answer = await person.request(target, { method, headers })
+  const seen = `${method} ${new URL(target, world.url).pathname} ${JSON.stringify(headers)}`
+  expect(answer.status, seen).toBeGreaterThanOrEqual(400)
+  expect(answer.status, seen).toBeLessThan(500)
+  expect([answer.headers.get('cache-control'), answer.headers.get('location')], seen).toEqual(['no-store', null])
+  expect([answer.headers.getSetCookie(), person.cookies], seen).toEqual([[], cookies])
+  const after = await readTables()
+  expect(after.others, seen).toEqual(before.others)
+  // The sweep of each minute deletes budgets that are full again. Nothing was spent.
+  expect(before.budgets, seen).toEqual(expect.arrayContaining(after.budgets))
+  expect(providersAsked(), seen).toBe(asked)
+  return answer
+}
+
+test.each(speculations)(
+  'C-03 %s changes nothing at /auth/*, and what it was about still works',
+  async (_what, method, headers) => {
+    const { person, signIn, connect } = await prepare()
+    for (const target of [
+      '/auth/github',
+      '/auth/github?returnTo=/settings',
+      signIn,
+      '/auth/x',
+      '/auth/x?expectedUsername=maraholt',
+      connect,
+      '/auth/github/callback?error=access_denied&state=x',
+      '/auth/sign-out',
+      '/auth/nowhere',
+    ]) {
+      await expectNothing(person, target, method, headers)
+      await expectNothing(world.browser(), target, method, headers)
+    }
+    expect(await person.finish(connect)).toMatchObject({ outcome: 'connected' })
+    expect(await person.finish(signIn)).toMatchObject({ outcome: 'succeeded' })
+  },
+)
+
+test('C-03 a prefetch that is written down as a form’s POST signs nobody out and ends no token', async () => {
+  const { person } = await prepare()
+  for (const target of ['/auth/sign-out', '/auth/token/revoke'])
+    await expectNothing(person, target, 'POST', { 'sec-purpose': 'prefetch' })
+  expect(await isSignedIn(person)).toBe(true)
+})
+
+test('HEAD is told which methods there are, and a prefetch why it gets nothing', async () => {
+  const browser = world.browser()
+  for (const [path, allow] of [
+    ['/auth/github', 'GET'],
+    ['/auth/x/callback', 'GET'],
+    ['/auth/sign-out', 'POST'],
+  ]) {
+    const answer = await browser.request(path ?? '', { method: 'HEAD' })
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow])
+  }
+  expect((await browser.request('/auth/nowhere', { method: 'HEAD' })).status).toBe(404)
+  const answer = await browser.request('/auth/github', { headers: { 'sec-purpose': 'prefetch' } })
+  expect([answer.status, await answer.json()]).toEqual([
+    403,
+    { errors: [{ message: expect.stringMatching(/ahead/), extensions: { code: 'FORBIDDEN' } }] },
+  ])
+})
+
+test('a purpose that is no prefetch is an ordinary visit', async () => {
+  for (const headers of [{ purpose: 'navigation' }, { 'sec-purpose': '' }, { 'x-moz': 'microsummary' }]) {
+    const answer = await world.browser().request('/auth/github', { headers })
+    expect([answer.status, answer.headers.get('location')?.startsWith(world.sandbox.url)]).toEqual([303, true])
+  }
+  // Elsewhere a page may be fetched ahead.
+  expect((await world.browser().request('/', { headers: { 'sec-purpose': 'prefetch' } })).status).toBe(200)
+})

@@ -1,0 +1,135 @@
+import { sql } from 'drizzle-orm'
+import { GraphQLError } from 'graphql'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { schema } from '../../../src/graphql/schema.ts'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { ask, sendGraphql } from '../../support/raw-graphql.ts'
+
+let world: World
+let person: Browser
+beforeAll(async () => {
+  world = await startWorld()
+  person = await world.signedIn()
+})
+afterAll(() => world.close())
+
+/** A database in which a table is not where it should be. */
+async function withoutTable(table: string, work: () => Promise<void>): Promise<void> {
+  const rename = (from: string, to: string) =>
+    world.db().execute(sql`alter table ${sql.identifier(from)} rename to ${sql.identifier(to)}`)
+  await rename(table, 'mislaid')
+  try {
+    await work()
+  } finally {
+    await rename('mislaid', table)
+  }
+}
+
+// Of the database, of the code, of a driver.
+const INNARDS =
+  /mislaid|relation|connect_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
+
+test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id, by which the log tells the rest', async () => {
+  await withoutTable('connected_accounts', async () => {
+    const answer = await person.request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-request-id': 'story-12345' },
+      body: '{"query":"{ viewer { login } connectedAccounts { id } }"}',
+    })
+    const text = await answer.text()
+    expect(answer.status).toBe(200)
+    expect(JSON.parse(text)).toEqual({
+      data: null,
+      errors: [
+        {
+          message: 'Something broke on our side. Try again; if it persists, report the request id.',
+          path: ['connectedAccounts'],
+          locations: [{ line: 1, column: 20 }],
+          extensions: { code: 'INTERNAL', requestId: 'story-12345' },
+        },
+      ],
+    })
+    expect(text.replaceAll('connectedAccounts', '')).not.toMatch(INNARDS)
+  })
+  const line = world
+    .logs()
+    .split('\n')
+    .find((entry) => entry.includes('story-12345') && entry.includes('"level":"error"'))
+  expect(line).toContain('42P01')
+})
+
+test('what breaks in a mutation is no userError', async () => {
+  await withoutTable('connect_attempts', async () => {
+    await expect(person.startXConnect()).rejects.toThrow('Something broke on our side')
+  })
+})
+
+test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/github/callback?state=x&code=y'])(
+  'what breaks in %s is a 500 that tells nothing but the request’s id',
+  async (path) => {
+    await withoutTable('connect_attempts', async () => {
+      const answer = await person.request(path)
+      const text = await answer.text()
+      expect(answer.status).toBe(500)
+      expect(JSON.parse(text)).toEqual({
+        errors: [
+          {
+            message: 'Something broke on our side. Try again; if it persists, report the request id.',
+            extensions: { code: 'INTERNAL', requestId: answer.headers.get('x-request-id') },
+          },
+        ],
+      })
+      expect(text).not.toMatch(INNARDS)
+      expect([answer.headers.get('cache-control'), answer.headers.get('x-content-type-options')]).toEqual([
+        'no-store',
+        'nosniff',
+      ])
+    })
+  },
+)
+
+test('a session that cannot be looked up is no signed-out answer, and costs nobody the session', async () => {
+  await withoutTable('sessions', async () => {
+    const answer = await person.request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"query":"{viewer{id}}"}',
+    })
+    expect([answer.status, answer.headers.getSetCookie()]).toEqual([500, []])
+    expect(await answer.text()).not.toMatch(INNARDS)
+    expect((await person.request('/healthz')).status).toBe(200)
+  })
+  expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
+})
+
+const ofDatabase = Object.assign(new Error('Failed query: select pw=hunter2'), { code: '42P01' })
+
+test.each<[what: string, thrown: unknown]>([
+  ['an error', new Error('pw=hunter2')],
+  ['an error with a cause', new Error('pw=hunter2', { cause: ofDatabase })],
+  ['several errors', new AggregateError([new Error('pw=hunter2'), ofDatabase], 'pw=hunter2')],
+  ['an error of the database', ofDatabase],
+  ['an error of the database inside one of GraphQL', new GraphQLError('pw=hunter2', { originalError: ofDatabase })],
+  ['a text', 'pw=hunter2'],
+  ['an object', { message: 'pw=hunter2', stack: 'pw=hunter2' }],
+  ['nothing', undefined],
+])('G-09 a resolver that throws %s tells nothing of it', async (_what, thrown) => {
+  const field = schema.getQueryType()?.getFields().viewer
+  if (field === undefined) throw new Error('There is no field to break')
+  const { resolve } = field
+  field.resolve = () => {
+    throw thrown
+  }
+  // A development machine shows no more than any other.
+  const { NODE_ENV } = process.env
+  process.env.NODE_ENV = 'development'
+  try {
+    const { status, text, answer } = await sendGraphql(person, ask('{viewer{id}}'))
+    expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([200, 'INTERNAL'])
+    expect(text).not.toMatch(/hunter2|stack|42P01/)
+  } finally {
+    field.resolve = resolve
+    process.env.NODE_ENV = NODE_ENV
+  }
+})

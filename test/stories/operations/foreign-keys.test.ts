@@ -1,0 +1,28 @@
+// Deleting a row looks for all that refer to it: without an index the whole table is read for each.
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startWorld, type World } from '../../support/harness.ts'
+import { queryRows } from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+// It holds the attempts of a day.
+const SMALL = 'connect_attempts'
+
+test('every reference from a table that grows has an index that holds all of its rows', async () => {
+  const references = await queryRows(
+    world,
+    sql`select conrelid::regclass::text as "from", attname::text as "column", exists (
+          select from pg_index
+          where indrelid = conrelid and indkey[0] = conkey[1] and indpred is null
+        ) as indexed
+        from pg_constraint join pg_attribute on attrelid = conrelid and attnum = conkey[1]
+        where contype = 'f' and connamespace = 'public'::regnamespace`,
+  )
+  expect(references.length).toBeGreaterThan(10)
+  expect(references.filter((reference) => !reference.indexed && reference.from !== SMALL)).toEqual([])
+})

@@ -1,0 +1,118 @@
+// The queue of jobs may lose what it has, or not have come along with the rest of the database: the rows say what is to be done.
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount, postFault, queryRows } from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
+
+let world: World
+beforeAll(async () => {
+  // A tweet in doubt is looked for by the jobs of the sweep alone.
+  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { settleAfter: 3_600 })
+})
+afterEach(() => world.sandbox.control.clearFaults())
+afterAll(() => world.close())
+
+const loseJobs = () => world.db().execute(sql`delete from pgboss.job where name <> 'sweep'`)
+
+/** The jobs that there are for a row. */
+async function jobsOf(id: string): Promise<number> {
+  const [row] = await queryRows(
+    world,
+    sql`select count(*)::int as jobs from pgboss.job where data->>'id' = ${id} and state in ('created', 'retry', 'active')`,
+  )
+  return Number(row?.jobs)
+}
+
+/** A tweet that X has, and of which we do not know. */
+async function postIntoDoubt() {
+  const account = await linkAccount(world)
+  world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))
+  const { tweet } = await account.post()
+  expect(tweet).toMatchObject({ status: 'UNKNOWN' })
+  return { account, tweetId: tweet?.id ?? '' }
+}
+
+const readTweet = async (id: string) => (await world.db().select().from(tweets).where(eq(tweets.id, id)))[0]
+const timelineReads = () => world.sandbox.control.countReceived({ path: '/2/users/\\d+/tweets' })
+
+test('a revocation whose job is lost reaches X all the same', async () => {
+  const account = await linkAccount(world)
+  world.sandbox.control.inject({ kind: 'dropBefore', times: 1_000, match: { path: '/2/oauth2/revoke' } })
+  await account.disconnect()
+  await loseJobs()
+  world.sandbox.control.clearFaults()
+  expect(await world.db().$count(grantRevocations)).toBe(1)
+  expect(account.grant()).toMatchObject({ live: true })
+  await sweepNow(world)
+  await vi.waitFor(async () => expect(await world.db().$count(grantRevocations)).toBe(0), { timeout: 30_000 })
+  expect(account.grant()).toMatchObject({ live: false })
+})
+
+test('a tweet in doubt whose job is lost is settled, for one read however many sweeps there are', async () => {
+  const { tweetId } = await postIntoDoubt()
+  const before = timelineReads()
+  await loseJobs()
+  for (let time = 0; time < 3; time++) await sweepNow(world)
+  await vi.waitFor(async () => expect(await readTweet(tweetId)).toMatchObject({ status: 'POSTED' }), {
+    timeout: 30_000,
+  })
+  expect(timelineReads() - before).toBe(1)
+  await sweepNow(world)
+  expect(await jobsOf(tweetId)).toBe(0)
+})
+
+test('a row that has its job gets no second one', async () => {
+  const { tweetId } = await postIntoDoubt()
+  for (let time = 0; time < 3; time++) await sweepNow(world)
+  expect(await jobsOf(tweetId)).toBe(1)
+})
+
+test('a tweet in doubt waits without a read while its account is disconnected, and is settled once that is back', async () => {
+  const { account, tweetId } = await postIntoDoubt()
+  await account.disconnect()
+  const before = timelineReads()
+  await world.db().execute(sql`update pgboss.job set start_after = now() where data->>'id' = ${tweetId}`)
+  await vi.waitFor(async () => expect(await jobsOf(tweetId)).toBe(0), { timeout: 30_000 })
+  await sweepNow(world)
+  expect(await jobsOf(tweetId)).toBe(0)
+  expect(await readTweet(tweetId)).toMatchObject({ status: 'UNKNOWN', settleReads: 0 })
+  expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
+  await sweepNow(world)
+  await vi.waitFor(async () => expect(await readTweet(tweetId)).toMatchObject({ status: 'POSTED' }), {
+    timeout: 30_000,
+  })
+  expect(timelineReads() - before).toBe(1)
+})
+
+test('a webhook whose job is lost is sent when it is due, and once', async () => {
+  const receiver = await startReceiver()
+  const webhooks = webhooksOf(await world.signedIn())
+  const { id } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
+  receiver.answerWith({ status: 503 })
+  await webhooks.test(id)
+  const tried = async () => {
+    const [delivery] = await webhooks.deliveries(id)
+    if (delivery?.lastHttpStatus !== 503) throw new Error('Not tried yet')
+    return delivery
+  }
+  const { id: deliveryId } = await vi.waitFor(tried, { timeout: 30_000 })
+  await loseJobs()
+  receiver.answerWith({ status: 204 })
+  for (let time = 0; time < 2; time++) await sweepNow(world)
+  expect(await jobsOf(deliveryId)).toBe(1)
+  world.advance(600)
+  await tryDue(world)
+  await vi.waitFor(
+    async () => {
+      await tryDue(world)
+      expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'DELIVERED', attempts: 2 }])
+    },
+    { timeout: 30_000 },
+  )
+  expect(receiver.received).toHaveLength(2)
+  await world.db().delete(webhookEndpoints)
+  await receiver.close()
+})

@@ -1,0 +1,162 @@
+// A provider that is down for many calls, with the circuit breakers of production: what is held back is certainly not sent, nobody is
+// answered with an error of ours, and nothing stays locked once the provider is back.
+import { sql } from 'drizzle-orm'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { oauthTokens } from '../../../src/db/tables.ts'
+import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  postFault,
+  refreshFault,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await startWorld()
+})
+afterEach(() => world.close())
+
+const GITHUB_TOKEN_PATH = '/login/oauth/access_token'
+const X_TOKEN_PATH = '/2/oauth2/token'
+const DOWN: FaultKind = { kind: 'problem', name: 'temporarily-unavailable' }
+
+async function linkAccounts(count: number): Promise<LinkedAccount[]> {
+  const person = await world.signedIn()
+  const accounts: LinkedAccount[] = []
+  while (accounts.length < count) accounts.push(await linkAccount(world, { person }))
+  return accounts
+}
+
+function heldLeases(): Promise<number> {
+  return world
+    .db()
+    .$count(oauthTokens, sql`${oauthTokens.leaseId} is not null or ${oauthTokens.leaseUntil} is not null`)
+}
+
+describe('X’s token endpoint is down for more than twenty calls', () => {
+  test('then every one of twelve accounts posts a minute after it is back', async () => {
+    const accounts = await linkAccounts(12)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
+    const x = watchX(world)
+    // So far apart that no account is left alone for its own failures.
+    for (let round = 0; round < 3; round++) {
+      const answers = await Promise.all(accounts.map((account) => account.post()))
+      for (const answer of answers)
+        expect(answer).toMatchObject({
+          tweet: { status: 'FAILED' },
+          userErrors: [{ code: 'X_UNAVAILABLE', retryable: true }],
+        })
+      expect(await heldLeases()).toBe(0)
+      world.advance(4)
+    }
+    // Two rounds were sent, until the breaker opened, and of the third no more than a probe now and then.
+    expect(x.refreshes()).toBeGreaterThanOrEqual(20)
+    expect(x.refreshes()).toBeLessThan(36)
+    // Being held back is no failure of the account's.
+    const failures = await Promise.all(accounts.map(async (account) => (await account.tokens())?.failCount))
+    expect(failures.filter((count) => count === 2).length).toBeGreaterThan(6)
+    endFaults(world)
+    world.advance(60)
+    for (const account of accounts) expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+    expect(world.sandbox.control.grants().every(({ live, replays }) => live && replays === 0)).toBe(true)
+  })
+})
+
+describe('the outage is nobody’s fault', () => {
+  test('signing in says so at every call, and works at the first one after it', async () => {
+    const person = world.browser()
+    world.sandbox.control.inject({ match: { path: GITHUB_TOKEN_PATH }, kind: 'status', status: 503, times: 25 })
+    for (let call = 0; call < 25; call++)
+      expect(await person.signIn('mara-holt')).toMatchObject({ outcome: 'failed', code: 'GITHUB_UNAVAILABLE' })
+    endFaults(world)
+    expect(await person.signIn('mara-holt')).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('connecting says so at every call, and works at the first one after it', async () => {
+    const person = await world.signedIn()
+    world.sandbox.control.addAccount('patient_one')
+    world.sandbox.control.inject({ match: { path: X_TOKEN_PATH }, times: 25, ...DOWN })
+    for (let call = 0; call < 25; call++)
+      expect(await person.connect('patient_one')).toMatchObject({ outcome: 'failed', code: 'X_UNAVAILABLE' })
+    endFaults(world)
+    expect(await person.connect('patient_one')).toMatchObject({ outcome: 'connected' })
+  })
+})
+
+test('while X refreshes and its responses are lost, most connections are kept from being lost with them', async () => {
+  const accounts = await linkAccounts(40)
+  world.advance(UNTIL_ENDED_SECONDS)
+  world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name: 'gateway-timeout', times: null }))
+  for (const account of accounts) await account.post()
+  endFaults(world)
+  world.advance(60)
+  const codes: (string | undefined)[] = []
+  for (const account of accounts) {
+    const { tweet, userErrors } = await account.post()
+    codes.push(userErrors[0]?.code ?? tweet?.status)
+  }
+  const lost = codes.filter((code) => code === 'ACCOUNT_NEEDS_REAUTH').length
+  // Twenty, and a probe now and then. Each of them is told; the others need nobody.
+  expect(lost).toBeGreaterThanOrEqual(20)
+  expect(lost).toBeLessThan(30)
+  expect(codes.filter((code) => code === 'POSTED')).toHaveLength(40 - lost)
+})
+
+test('the sweep goes on with the rest while refreshes are held back', async () => {
+  const accounts = await linkAccounts(22)
+  world.advance(UNTIL_ENDED_SECONDS)
+  world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
+  await Promise.all(accounts.map((account) => account.post()))
+  const [idle] = accounts
+  // Unused for so long that the sweep refreshes it.
+  await idle?.setTokens({ refreshIssuedAt: new Date(0), nextTryAt: null })
+  await sweepNow(world)
+  expect(world.logs()).not.toContain('A background job failed')
+  expect(await heldLeases()).toBe(0)
+})
+
+describe('posts are not answered', () => {
+  test('after twenty in doubt the others are certainly not posted, and cost no look into a timeline', async () => {
+    const accounts = await linkAccounts(3)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
+    const x = watchX(world)
+    const statuses: (string | undefined)[] = []
+    for (let call = 0; call < 45; call++) statuses.push((await accounts[call % accounts.length]?.post())?.tweet?.status)
+    expect(statuses.slice(0, 20)).toEqual(Array(20).fill('UNKNOWN'))
+    // Of the others one every five seconds is let through.
+    const inDoubt = statuses.filter((status) => status === 'UNKNOWN').length
+    expect(statuses.filter((status) => status === 'FAILED')).toHaveLength(45 - inDoubt)
+    expect(inDoubt).toBeLessThan(35)
+    expect(x.posts()).toBe(inDoubt)
+    endFaults(world)
+  })
+
+  test('and once they are, the first call that is answered lets all others through', async () => {
+    const accounts = await linkAccounts(12)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
+    for (let call = 0; call < 20; call++) await accounts[call % accounts.length]?.post()
+    expect(await accounts[0]?.post()).toMatchObject({ tweet: { status: 'FAILED' } })
+    endFaults(world)
+    world.advance(5)
+    const x = watchX(world)
+    expect(await accounts[0]?.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+    const answers = await Promise.all(accounts.map((account) => account.post()))
+    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(12).fill('POSTED'))
+    expect(x.posts()).toBe(13)
+  })
+
+  test('refusals, whatever their number, hold nothing back', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted', times: 30 }))
+    for (let call = 0; call < 30; call++) await account.post()
+    endFaults(world)
+    expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
+  })
+})

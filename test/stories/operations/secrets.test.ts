@@ -1,0 +1,253 @@
+// Some hundreds of secrets go through every flow and every failure, and must be found nowhere afterwards: not in a row, not in a
+// file, not in the log, not in an answer.
+import { isNotNull, sql } from 'drizzle-orm'
+import { expect, test } from 'vitest'
+import { connectAttempts } from '../../../src/db/tables.ts'
+import type { Fault } from '../../../src/sandbox/control/faults.ts'
+import type { Answer, Browser } from '../../support/browser.ts'
+import { databaseKind } from '../../support/database.ts'
+import { readEveryFile, readEveryRow } from '../../support/dump.ts'
+import { impatient, startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  postFault,
+  queryRows,
+  refreshFault,
+  UNTIL_DUE_SECONDS,
+  UNTIL_ENDED_SECONDS,
+} from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+// X names no longer wait than its window of a quarter of an hour.
+const UNTIL_WAITED_SECONDS = 960
+
+test('E-01 E-08 T-09 two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
+  const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { ...impatient, personPatience: 6 })
+  try {
+    const secrets = new Secrets(world)
+    const person = await world.signedIn()
+    const answers = person.keepAnswers()
+    await goThroughEverything(world, person, secrets)
+
+    secrets.collect(person)
+    expect(secrets.values.size).toBeGreaterThan(200)
+    const searched = [...secrets.values]
+    // The test would pass as well if it looked in the wrong place: these are there.
+    const stored = await readEveryRow(world)
+    expect(stored.includes('maraholt')).toBe(true)
+    expect(world.logs().includes('X did not tell whether it posted a tweet')).toBe(true)
+
+    expect(searched.filter((secret) => stored.includes(secret))).toEqual([])
+    // A message may quote the beginning of what it could not read.
+    const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
+    expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
+    expect(findInAnswers(answers, searched, secrets.shown)).toEqual([])
+    expect(findInAddresses(world, searched, secrets.states)).toEqual([])
+
+    await world.restart()
+    const files = readEveryFile(world.config.dataDir)
+    if (databaseKind() === 'pglite') expect(files.includes('maraholt')).toBe(true)
+    expect(searched.filter((secret) => files.includes(secret))).toEqual([])
+  } finally {
+    await world.close()
+  }
+})
+
+class Secrets {
+  readonly values = new Set<string>()
+  readonly states = new Set<string>()
+  /** Which have an answer to be in: the states, and what is shown once. */
+  readonly shown = new Set<string>()
+  readonly world: World
+
+  constructor(world: World) {
+    this.world = world
+    const { config } = world
+    for (const { secret } of config.encryptionKeys)
+      for (const encoding of ['base64', 'base64url', 'hex'] as const) this.values.add(secret.toString(encoding))
+    this.values.add(config.github.clientSecret)
+    this.values.add(config.x.clientSecret ?? '')
+  }
+
+  /** All that has come by so far. Tokens are seen while they live: call it before each that replaces them. */
+  collect(person: Browser): void {
+    const { control } = this.world.sandbox
+    for (const { accessTokens, refreshToken } of control.grants())
+      for (const token of [...accessTokens, refreshToken]) this.add(token)
+    for (const { headers, body, query } of control.received()) {
+      this.add(headers.authorization?.replace(/^\w+ /, ''))
+      const fields = { ...query, ...(typeof body === 'object' ? body : {}) }
+      for (const [name, value] of Object.entries(fields)) {
+        if (['code', 'code_verifier', 'refresh_token', 'token', 'client_secret'].includes(name)) this.add(value)
+        if (name === 'state') {
+          this.add(value)
+          this.states.add(String(value))
+          this.shown.add(String(value))
+        }
+      }
+    }
+    for (const value of person.cookies.values()) this.add(value)
+  }
+
+  shownOnce(value: string): void {
+    this.add(value)
+    this.shown.add(value)
+  }
+
+  add(value: unknown): void {
+    if (typeof value === 'string' && value.length >= 16) this.values.add(value)
+  }
+}
+
+/** How many accounts are still to be checked by a job. */
+async function countChecks(world: World): Promise<number> {
+  const open = sql`select from pgboss.job where name = 'check-connection' and state in ('created', 'retry', 'active')`
+  return (await queryRows(world, open)).length
+}
+
+async function goThroughEverything(world: World, person: Browser, secrets: Secrets): Promise<void> {
+  const { control } = world.sandbox
+  const meet = (...faults: Fault[]) => faults.map((fault) => control.inject(fault))
+  const echo = (secret: string) => ({ error: secret, error_description: `No ${secret} here`, error_uri: secret })
+  const accounts: LinkedAccount[] = [await linkAccount(world, { person })]
+  await person.connect('maraholt')
+  await makeWhatIsShownOnce(person, secrets)
+
+  // Linking, with every kind of end.
+  for (const [path, fault, outcome] of [
+    ['/2/oauth2/token', { kind: 'problem', name: 'invalid-code' }, 'failed'],
+    ['/2/oauth2/token', { kind: 'status', status: 400, body: echo('client-secret-echo-0123456789abcdef') }, 'failed'],
+    ['/2/oauth2/token', { kind: 'answer', body: { error: 'odd' }, omit: ['access_token', 'refresh_token'] }, 'failed'],
+    ['/2/oauth2/token', { kind: 'cutHalfway' }, 'failed'],
+    ['/2/users/me', { kind: 'problem', name: 'missing-scope' }, 'failed'],
+    ['/2/users/me', { kind: 'problem', name: 'too-many-requests' }, 'waiting'],
+    ['/2/users/me', { kind: 'dropAfter' }, 'connected'],
+    ['/2/users/me', { kind: 'malformed' }, 'connected'],
+  ] satisfies [string, Fault, string][]) {
+    // A lost response to the exchange has the user's accounts checked, which would meet the fault instead.
+    await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
+    meet({ ...fault, match: { path } })
+    expect(await person.connect('tomasz_k')).toMatchObject({ outcome })
+    secrets.collect(person)
+  }
+  const started = await person.startXConnect()
+  const callback = await person.consent(started.authorizationUrl ?? '', 'tomasz_k')
+  secrets.add(new URL(callback).searchParams.get('code'))
+  await world.browser().finish(callback)
+  await person.finish(callback)
+
+  // The connection that waits learns that a later approval has replaced it. While it waits, no revocation is sent.
+  world.advance(UNTIL_WAITED_SECONDS)
+  await sweepNow(world)
+  const waiting = () => world.db().$count(connectAttempts, isNotNull(connectAttempts.tokensSealed))
+  await expect.poll(waiting, { timeout: 20_000 }).toBe(0)
+  await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
+
+  // Refreshing and posting, with an X that repeats in its answers what it was sent.
+  for (let number = 0; number < 30; number++) accounts.push(await linkAccount(world, { person }))
+  secrets.collect(person)
+  world.advance(UNTIL_ENDED_SECONDS)
+  const faults: ((token: string) => Fault)[] = [
+    (token) => refreshFault({ kind: 'status', status: 400, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 401, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 503, body: echo(token) }),
+    (token) => refreshFault({ kind: 'status', status: 400, body: { error: token, error_description: [token] } }),
+    (token) => refreshFault({ kind: 'malformed', body: `${token} is no JSON` }),
+    (token) => refreshFault({ kind: 'malformed', status: 400, body: `${token} is no JSON` }),
+    (token) => refreshFault({ kind: 'redirect', location: `http://127.0.0.1:9/?token=${token}` }),
+    () => refreshFault({ kind: 'hang', act: true }),
+    () => refreshFault({ kind: 'dropAfter' }),
+    () => refreshFault({ kind: 'cutHalfway' }),
+    () => refreshFault({ kind: 'problem', name: 'invalid-token' }),
+  ]
+  for (const fault of faults) {
+    const account = accounts.pop()
+    meet(fault(account?.grant().refreshToken ?? ''))
+    await account?.post()
+    secrets.collect(person)
+  }
+  for (const account of accounts.slice(0, 8)) await account.post()
+  secrets.collect(person)
+  const postFaults: ((token: string) => Fault)[] = [
+    (token) => postFault({ kind: 'malformed', act: true, status: 201, body: `${token} is no JSON` }),
+    (token) => postFault({ kind: 'malformed', status: 403, body: `${token} is no JSON` }),
+    (token) => postFault({ kind: 'status', status: 403, body: { title: token, detail: token, type: `x/${token}` } }),
+    (token) => postFault({ kind: 'status', status: 500, body: { title: token } }),
+    (token) => postFault({ kind: 'redirect', location: `http://127.0.0.1:9/?token=${token}` }),
+    (token) => postFault({ kind: 'answer', body: { data: { id: token } } }),
+    () => postFault({ kind: 'dropAfter' }),
+  ]
+  for (const fault of postFaults) {
+    const account = accounts.shift()
+    meet(fault(account?.grant().accessToken ?? ''))
+    await account?.post()
+  }
+
+  // Tokens altered in the database, a refused revocation, and unlinking.
+  const [altered, moved, unlinked, due] = accounts
+  const foreign = await moved?.tokens()
+  await altered?.setTokens({ accessTokenSealed: foreign?.accessTokenSealed ?? '' })
+  await altered?.post()
+  meet({
+    kind: 'status',
+    status: 400,
+    body: echo(unlinked?.grant().refreshToken ?? ''),
+    match: { path: '/2/oauth2/revoke' },
+  })
+  await unlinked?.disconnect()
+  world.advance(UNTIL_DUE_SECONDS)
+  await due?.post()
+  await expect.poll(() => control.faults().every(({ hits }) => hits > 0), { timeout: 15_000 }).toBe(true)
+
+  // Signing in again, with a GitHub that repeats what it was sent.
+  for (const path of ['/login/oauth/access_token', '/user']) {
+    meet({ kind: 'malformed', body: 'client_secret=sandbox-github-secret is no JSON', match: { path } })
+    await person.signIn('mara-holt')
+    secrets.collect(person)
+  }
+  await person.request('/graphql', { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } })
+  await person.api('connected-accounts', { includeDisconnected: true })
+  await person.api('tweets', { first: 100 })
+  endFaults(world)
+}
+
+// An API token and a webhook's secret belong in the one answer that makes them. Somebody then puts the token wherever it fits.
+async function makeWhatIsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
+  const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
+    input: { name: 'a program', scopes: ['accounts:read'] },
+  })
+  secrets.shownOnce(createApiToken.secret)
+  for (const authorization of [`Bearer ${createApiToken.secret}`, `Basic ${createApiToken.secret}`])
+    await person.request(`/graphql?access_token=${createApiToken.secret}`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json', 'x-request-id': createApiToken.secret },
+      body: '{"query":"{ viewer { login } }"}',
+    })
+  const { createWebhookEndpoint } = await person.api<{ createWebhookEndpoint: { secret: string } }>(
+    'create-webhook-endpoint',
+    { input: { url: 'http://127.0.0.1:9/hook?key=only-the-receiver-knows-this' } },
+  )
+  secrets.shownOnce(createWebhookEndpoint.secret)
+}
+
+// The session token belongs in Set-Cookie, and a state in the URL that starts an authorization.
+function findInAnswers(answers: Answer[], searched: string[], shown: Set<string>): string[] {
+  const text = answers
+    .map(({ headers, body }) => {
+      const kept = headers.filter(([name]) => name !== 'set-cookie')
+      return `${kept.map((header) => header.join(': ')).join('\n')}\n${body}`
+    })
+    .join('\n')
+  expect(text).toContain('code_challenge=')
+  return searched.filter((secret) => !shown.has(secret) && text.includes(secret))
+}
+
+// What the providers' access logs hold. The browser brings the state of an authorization there, and nobody anything else.
+function findInAddresses(world: World, searched: string[], states: Set<string>): string[] {
+  const received = world.sandbox.control.received()
+  expect(received.length).toBeGreaterThan(100)
+  const addresses = received.map(({ path, query }) => `${path}?${new URLSearchParams(query)}`).join('\n')
+  return searched.filter((secret) => !states.has(secret) && addresses.includes(encodeURIComponent(secret)))
+}

@@ -1,0 +1,137 @@
+// A round trip that is refused before a provider is asked: where the browser is sent, and what the log says.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+
+const FRONT_END = 'https://app.example'
+const RETURN_TO = `${FRONT_END}/settings?tab=x`
+
+/** A world with these limits beside generous ones. */
+async function open(limits: string): Promise<World> {
+  return startWorld({ ALLOWED_ORIGINS: FRONT_END, RATE_LIMITS: limits })
+}
+
+/** Where a response leads, and the lines about failed round trips that it left in the log. */
+async function visit(world: World, browser: Browser, target: string) {
+  const before = world.logs().length
+  const response = await browser.request(target)
+  expect([response.status, await response.text()]).toEqual([303, ''])
+  const lines = world
+    .logs()
+    .slice(before)
+    .split('\n')
+    .filter((line) => /"msg":"A (sign-in|connection) failed/.test(line))
+    .map((line): { errorCode: string; attemptId: string | null; msg: string } => JSON.parse(line))
+  return { location: response.headers.get('location'), lines }
+}
+
+const starting = (path: string, parameters: Record<string, string>) => `${path}?${new URLSearchParams(parameters)}`
+
+describe('a start that is refused goes back with its code to where the person came from', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await open('sign-in=100/3600,link=3/3600')
+  })
+  afterAll(() => world.close())
+
+  const expectRefused = async (browser: Browser, parameters: Record<string, string>, code: string) => {
+    const begun = (extra: Record<string, string>) => starting('/auth/x', { ...parameters, ...extra })
+    const places: [asked: Record<string, string>, landing: string][] = [
+      [{ returnTo: RETURN_TO }, `${RETURN_TO}&xConnect=failed&code=${code}`],
+      [{ returnTo: '/settings' }, `${world.url}/settings?xConnect=failed&code=${code}`],
+      [{}, `${world.url}/?xConnect=failed&code=${code}`],
+    ]
+    for (const [asked, landing] of places) {
+      const { location, lines } = await visit(world, browser, begun(asked))
+      expect(location).toBe(landing)
+      expect(lines).toMatchObject([{ msg: 'A connection failed', errorCode: code, attemptId: null }])
+    }
+    // Nobody is led to a place that is not listed, whatever else is wrong.
+    for (const returnTo of ['https://evil.example/', '//evil.example', '/auth/sign-out', `${FRONT_END}@evil.example`]) {
+      const { location, lines } = await visit(world, browser, begun({ returnTo }))
+      expect(location).toMatch(new RegExp(`^${world.url}/\\?xConnect=failed&code=[A-Z_]+$`))
+      expect(lines).toHaveLength(1)
+    }
+  }
+
+  test('where nobody is signed in', async () => {
+    await expectRefused(world.browser(), {}, 'UNAUTHENTICATED')
+  })
+
+  test.each<[string, Record<string, string>, string]>([
+    ['scopes that are none', { scopes: 'tweet.read everything' }, 'BAD_USER_INPUT'],
+    ['a username that is none', { expectedUsername: 'not a name' }, 'BAD_USER_INPUT'],
+    ['an account that is not the viewer’s', { reconnectAccountId: crypto.randomUUID() }, 'ACCOUNT_NOT_FOUND'],
+  ])('for %s', async (_what, parameters, code) => {
+    await expectRefused(await world.signedIn(), parameters, code)
+  })
+
+  test('where the user has started too many', async () => {
+    const person = await world.signedIn('tomasz-k')
+    for (let start = 0; start < 3; start++) {
+      const { location, lines } = await visit(world, person, starting('/auth/x', { returnTo: RETURN_TO }))
+      expect([location?.startsWith(world.sandbox.url), lines]).toEqual([true, []])
+    }
+    await expectRefused(person, {}, 'RATE_LIMITED')
+  })
+})
+
+describe('an address without budget', () => {
+  let world: World
+  // One point each 400 seconds.
+  afterEach(() => world.close())
+
+  test('is sent back to where a sign-in was to return', async () => {
+    world = await open('sign-in=1/400')
+    const browser = world.browser()
+    await browser.request('/auth/github')
+    for (const [returnTo, landing] of [
+      [RETURN_TO, `${RETURN_TO}&signIn=failed&code=RATE_LIMITED`],
+      ['/settings', `${world.url}/settings?signIn=failed&code=RATE_LIMITED`],
+      ['//evil.example', `${world.url}/?signIn=failed&code=RATE_LIMITED`],
+    ] as const) {
+      const { location, lines } = await visit(world, browser, starting('/auth/github', { returnTo }))
+      expect(location).toBe(landing)
+      expect(lines).toMatchObject([{ msg: 'A sign-in failed', errorCode: 'RATE_LIMITED' }])
+    }
+  })
+
+  test('is sent back by its callbacks where the attempt is its own, and may come again with them', async () => {
+    world = await open('sign-in=3/1200')
+    const person = await world.signedIn()
+    const connecting = await person.startXConnect({ returnTo: RETURN_TO })
+    const connect = await person.consent(connecting.authorizationUrl ?? '', 'maraholt')
+    const browser = world.browser()
+    const start = await browser.request(starting('/auth/github', { returnTo: RETURN_TO }))
+    const signIn = await browser.consent(start.headers.get('location') ?? '', 'tomasz-k')
+
+    const attempt = connecting.attempt?.id ?? 'Bug: none'
+    const own: [Browser, callback: string, landing: string][] = [
+      [browser, signIn, `${RETURN_TO}&signIn=failed&code=RATE_LIMITED`],
+      [person, connect, `${RETURN_TO}&xConnect=failed&code=RATE_LIMITED&attempt=${attempt}`],
+    ]
+    for (const [visitor, callback, landing] of own) {
+      const { location, lines } = await visit(world, visitor, callback)
+      expect(location).toBe(landing)
+      expect(lines).toMatchObject([{ errorCode: 'RATE_LIMITED', attemptId: expect.any(String) }])
+    }
+    // To anybody else nothing of an attempt is told, not even where it was to return.
+    const foreign: [Browser, callback: string, parameter: string][] = [
+      [world.browser(), signIn, 'signIn'],
+      [person, signIn, 'signIn'],
+      [world.browser(), connect, 'xConnect'],
+      [browser, connect, 'xConnect'],
+      [browser, '/auth/github/callback?state=unknown&code=x', 'signIn'],
+      [person, '/auth/x/callback', 'xConnect'],
+      [browser, signIn.replace('/auth/github/', '/auth/x/'), 'xConnect'],
+    ]
+    for (const [visitor, callback, parameter] of foreign) {
+      const { location, lines } = await visit(world, visitor, callback)
+      expect(location).toBe(`${world.url}/?${parameter}=failed&code=RATE_LIMITED`)
+      expect(lines).toHaveLength(1)
+    }
+    // The refusal has ended nothing.
+    world.advance(400)
+    expect((await browser.finish(signIn)).url.href).toBe(`${RETURN_TO}&signIn=succeeded`)
+  })
+})

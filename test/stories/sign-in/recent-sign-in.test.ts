@@ -1,0 +1,88 @@
+// What a stolen cookie is not enough for: whoever has no more than that cannot sign in again.
+import { eq } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { RECENT_SIGN_IN_SECONDS } from '../../../src/auth/session.ts'
+import { apiTokens, sessions, users } from '../../../src/db/tables.ts'
+import { type Browser, sessionTokenOf, type UserError } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { isSessionOf } from '../../support/session-row.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterAll(() => world.close())
+
+const makeToken = async (person: Browser) => {
+  const input = { name: 'bot', scopes: ['tweets:read'] }
+  const { createApiToken } = await person.api<{ createApiToken: { secret: string | null; userErrors: UserError[] } }>(
+    'create-api-token',
+    { input },
+  )
+  return createApiToken
+}
+
+const leave = async (person: Browser, login: string) => {
+  const { deleteViewer } = await person.api<{
+    deleteViewer: { deletedUserId: string | null; userErrors: UserError[] }
+  }>('delete-viewer', { input: { login } })
+  return deleteViewer
+}
+
+const REFUSED = {
+  userErrors: [{ code: 'REAUTH_REQUIRED', retryable: false, message: expect.stringContaining('/auth/github') }],
+}
+
+test('S-10 an API token is made within ten minutes of signing in, and after signing in again', async () => {
+  const person = await world.signedIn()
+  world.advance(RECENT_SIGN_IN_SECONDS - 30)
+  expect(await makeToken(person)).toMatchObject({ secret: expect.any(String), userErrors: [] })
+  world.advance(31)
+  const before = await world.db().$count(apiTokens)
+  expect(await makeToken(person)).toMatchObject({ secret: null, ...REFUSED })
+  expect(await world.db().$count(apiTokens)).toBe(before)
+
+  const stolen = world.browser()
+  stolen.cookies.set('xconnect_session', sessionTokenOf(person))
+  await person.signIn('mara-holt')
+  expect(await makeToken(person)).toMatchObject({ secret: expect.any(String) })
+  // The old session is not refreshed by it: it has ended.
+  await expect(makeToken(stolen)).rejects.toThrow('Sign in first')
+})
+
+test('S-10 that a session is used does not make its sign-in recent', async () => {
+  const person = await world.signedIn()
+  const hoursAgo = (hours: number) => new Date(world.clock.now().getTime() - hours * 3_600_000)
+  await world
+    .db()
+    .update(sessions)
+    .set({ createdAt: hoursAgo(2), lastUsedAt: hoursAgo(2) })
+    .where(isSessionOf(person))
+  expect(await makeToken(person)).toMatchObject(REFUSED)
+  const [row] = await world.db().select().from(sessions).where(isSessionOf(person))
+  expect(row?.lastUsedAt.getTime()).toBeGreaterThan(hoursAgo(1).getTime())
+  expect(await makeToken(person)).toMatchObject(REFUSED)
+})
+
+test('S-10 the account is deleted within ten minutes of signing in, and nothing of it later', async () => {
+  const person = await world.signedIn('yuki-ito')
+  world.advance(RECENT_SIGN_IN_SECONDS + 1)
+  expect(await leave(person, 'yuki-ito')).toMatchObject({ deletedUserId: null, ...REFUSED })
+  expect(await world.db().select().from(users).where(eq(users.login, 'yuki-ito'))).toHaveLength(1)
+  await person.signIn('yuki-ito')
+  expect(await leave(person, 'yuki-ito')).toMatchObject({ deletedUserId: expect.any(String), userErrors: [] })
+})
+
+test('S-10 all else goes on in an old session: linking, posting, revoking', async () => {
+  const person = await world.signedIn('tomasz-k')
+  await makeToken(person)
+  world.advance(86_400)
+  expect(await person.connect('harbourbakery')).toMatchObject({ outcome: 'connected' })
+  const { postTweet } = await person.api<{ postTweet: object }>('post-tweet', { input: { text: 'A day later' } })
+  expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' } })
+  const { apiTokens: tokens } = await person.api<{ apiTokens: { id: string }[] }>('api-tokens')
+  expect(await person.api('revoke-api-token', { input: { id: tokens[0]?.id } })).toMatchObject({
+    revokeApiToken: { apiToken: { status: 'REVOKED' }, userErrors: [] },
+  })
+  expect(await person.api('revoke-other-sessions')).toMatchObject({ revokeOtherSessions: {} })
+})

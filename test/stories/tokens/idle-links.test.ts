@@ -1,0 +1,110 @@
+// A refresh token lives about half a year. A link that nobody uses is rotated before that, as seldom as will do.
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  type LinkedAccount,
+  linkAccount,
+  momentIn,
+  refreshFault,
+  watchX,
+} from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+const DAY = 86_400
+const IDLE = 151 * DAY
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+const rotationsOf = (account: LinkedAccount) => account.grant().rotations
+
+/** As if nobody had used the account since. */
+async function linkIdle(options?: Parameters<typeof linkAccount>[1]): Promise<LinkedAccount> {
+  const account = await linkAccount(world, options)
+  await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE), accessExpiresAt: momentIn(world, -IDLE + 7200) })
+  return account
+}
+
+test('a link that nobody uses for more than a year is rotated every five months, and works after that', async () => {
+  const account = await linkAccount(world)
+  world.advance(149 * DAY)
+  await sweepNow(world)
+  expect(rotationsOf(account)).toBe(0)
+  for (const [rotations, days] of [
+    [1, 2],
+    [1, 149],
+    [2, 2],
+  ] as const) {
+    world.advance(days * DAY)
+    await sweepNow(world)
+    expect(rotationsOf(account)).toBe(rotations)
+  }
+  expect(await account.tokens()).toMatchObject({ version: 3, state: 'ACTIVE', lastEvent: 'REFRESHED' })
+  world.advance(149 * DAY)
+  await account.person.signIn('mara-holt')
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  expect(account.grant()).toMatchObject({ live: true, rotations: 3, replays: 0 })
+})
+
+test('a link that is used now and then is never rotated by the sweep', async () => {
+  const account = await linkAccount(world)
+  world.advance(100 * DAY)
+  await account.person.signIn('mara-holt')
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  world.advance(100 * DAY)
+  await sweepNow(world)
+  expect(rotationsOf(account)).toBe(1)
+})
+
+test('links that no refresh can help are left alone, and what the sweep finds out is told', async () => {
+  const lost = await linkIdle()
+  world.sandbox.control.revokeGrant(lost.username)
+  expect((await lost.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+  const unlinked = await linkIdle()
+  await unlinked.disconnect()
+  await linkIdle({ scopes: ['tweet.read', 'tweet.write', 'users.read'] })
+  const revoked = await linkIdle()
+  world.sandbox.control.revokeGrant(revoked.username)
+  const inDoubt = await linkIdle()
+  await inDoubt.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -IDLE) })
+
+  const x = watchX(world)
+  await sweepNow(world)
+  expect(x.refreshes()).toBe(2)
+  expect(await lost.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
+  expect(await unlinked.tokens()).toBeNull()
+  expect(await revoked.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+  expect(await inDoubt.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, lastEvent: 'RECOVERED' })
+  await sweepNow(world)
+  expect(x.refreshes()).toBe(2)
+})
+
+test('while X is down it is not asked for one link after the other, and those behind get their turn', async () => {
+  const accounts = [await linkIdle(), await linkIdle(), await linkIdle(), await linkIdle()]
+  world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable', times: null }))
+  const x = watchX(world)
+  await sweepNow(world)
+  // The sweep of the full minute may have come in between.
+  expect(x.refreshes()).toBeGreaterThan(0)
+  expect(x.refreshes()).toBeLessThan(accounts.length)
+  for (const account of accounts) expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
+  endFaults(world)
+  world.advance(600)
+  await sweepNow(world)
+  expect(accounts.map(rotationsOf)).toEqual([1, 1, 1, 1])
+})
+
+test('links that must wait do not stand in the way of others', async () => {
+  const waiting = await Promise.all(Array.from({ length: 20 }, () => linkIdle()))
+  for (const account of waiting)
+    await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE - DAY), nextTryAt: momentIn(world, 300) })
+  const account = await linkIdle()
+  await sweepNow(world)
+  expect(rotationsOf(account)).toBe(1)
+  expect(waiting.map(rotationsOf)).toEqual(Array(20).fill(0))
+})

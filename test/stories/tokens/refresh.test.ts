@@ -1,0 +1,197 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  linkAccount,
+  postFault,
+  refreshFault,
+  UNTIL_DUE_SECONDS,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+describe('when an access token is refreshed', () => {
+  test('not while it is fresh, however often it is used', async () => {
+    const account = await linkAccount(world)
+    world.advance(6800)
+    const x = watchX(world)
+    for (let tweet = 0; tweet < 3; tweet++) expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect(x.refreshes()).toBe(0)
+    expect(await account.tokens()).toMatchObject({ version: 1, fence: 0, sentAt: null })
+  })
+
+  test('once, shortly before it ends', async () => {
+    const account = await linkAccount(world)
+    const before = account.grant()
+    world.advance(UNTIL_DUE_SECONDS)
+    const x = watchX(world)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect(x.refreshes()).toBe(1)
+    expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
+    expect(account.grant().refreshToken).not.toBe(before.refreshToken)
+    expect(await account.tokens()).toMatchObject({
+      version: 2,
+      state: 'ACTIVE',
+      leaseId: null,
+      leaseUntil: null,
+      sentAt: null,
+      cause: null,
+      failCount: 0,
+    })
+    // Both tweets went out with the new token: the old one would do for seconds only.
+    const sent = world.sandbox.control.received({ method: 'POST', path: '/2/tweets' }).slice(-2)
+    expect(sent.map(({ headers }) => headers.authorization)).toEqual(
+      Array(2).fill(`Bearer ${account.grant().accessToken}`),
+    )
+  })
+
+  test('after it has ended, before it is used', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    const x = watchX(world)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+  })
+
+  test('again and again, for as long as the account is used', async () => {
+    const account = await linkAccount(world)
+    for (let round = 1; round <= 4; round++) {
+      world.advance(UNTIL_ENDED_SECONDS)
+      expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+      expect(account.grant()).toMatchObject({ live: true, rotations: round, replays: 0 })
+    }
+    expect(await account.tokens()).toMatchObject({ version: 5, fence: 4 })
+  })
+
+  test('by one of 50 posts at the same moment, while the others wait for it', async () => {
+    const account = await linkAccount(world)
+    world.advance(UNTIL_ENDED_SECONDS)
+    world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 300 }))
+    const x = watchX(world)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => account.post()))
+    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
+    expect([x.refreshes(), x.posts()]).toEqual([1, 50])
+    expect(world.sandbox.control.concurrentSends()).toBe(1)
+    expect(world.sandbox.control.tweets(account.username)).toHaveLength(50)
+  })
+})
+
+describe('when X answers 401', () => {
+  test('the token is refreshed once and the call made once more', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.expireAccessToken(account.username)
+    const x = watchX(world)
+    expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 2])
+    expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
+  })
+
+  test('50 posts at the same moment share that one refresh', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.expireAccessToken(account.username)
+    const x = watchX(world)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => account.post()))
+    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
+    expect(x.refreshes()).toBe(1)
+    expect(world.sandbox.control.tweets(account.username)).toHaveLength(50)
+  })
+
+  test('a second time in a row, there is no third call, and nobody is disconnected', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
+    const x = watchX(world)
+    expect(await account.post()).toMatchObject({
+      tweet: { status: 'FAILED', xTweetId: null },
+      userErrors: [{ code: 'X_UNAVAILABLE', retryable: true }],
+    })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 2])
+    expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+  })
+
+  test('and refuses the refresh token too, the account needs its user, and X is left alone', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.revokeGrant(account.username)
+    const x = watchX(world)
+    expect(await account.post()).toMatchObject({
+      tweet: { status: 'FAILED' },
+      userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH', retryable: false }],
+    })
+    expect(await account.show()).toMatchObject({
+      status: 'NEEDS_REAUTH',
+      statusReason: 'GRANT_REVOKED',
+      nextAction: 'RECONNECT',
+    })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'REFUSED', leaseId: null, sentAt: null })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+
+    expect(await account.post()).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
+    expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+  })
+
+  test('to 20 posts of a revoked account at the same moment, one refresh is tried', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.revokeGrant(account.username)
+    const x = watchX(world)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => account.post()))
+    expect(answers.map(({ userErrors }) => userErrors[0]?.code)).toEqual(Array(20).fill('ACCOUNT_NEEDS_REAUTH'))
+    expect(x.refreshes()).toBe(1)
+  })
+
+  test('403 refreshes nothing', async () => {
+    const account = await linkAccount(world)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
+    const x = watchX(world)
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'TWEET_REFUSED' }])
+    expect([x.refreshes(), x.posts()]).toEqual([0, 1])
+  })
+})
+
+describe('without offline.access', () => {
+  const scopes = ['tweet.read', 'tweet.write', 'users.read']
+
+  test('the account works for two hours, then needs its user', async () => {
+    const account = await linkAccount(world, { scopes })
+    expect(await account.show()).toMatchObject({
+      status: 'LIMITED',
+      statusReason: 'SCOPES_NOT_GRANTED',
+      missingScopes: ['offline.access'],
+      nextAction: 'GRANT_SCOPES',
+    })
+    world.advance(UNTIL_DUE_SECONDS)
+    const x = watchX(world)
+    expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+    world.advance(300)
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_TOKEN_MISSING' })
+    expect([x.refreshes(), x.posts()]).toEqual([0, 1])
+  })
+
+  test('and revoked before they are over, it is the revocation that is told', async () => {
+    const account = await linkAccount(world, { scopes })
+    world.sandbox.control.revokeGrant(account.username)
+    expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+  })
+})
+
+test('linking again brings a revoked account back', async () => {
+  const account = await linkAccount(world)
+  world.sandbox.control.revokeGrant(account.username)
+  await account.post()
+  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
+
+  const { outcome } = await account.person.connect(account.username, { reconnectAccountId: account.id })
+  expect(outcome).toBe('connected')
+  expect(await account.show()).toMatchObject({ id: account.id, status: 'ACTIVE', statusReason: null, nextAction: null })
+  expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, version: 2 })
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+})

@@ -1,0 +1,117 @@
+// What breaks on our side while an account's tokens or a tweet are claimed: the claim is given back, so that the next caller need not
+// wait until it lapses.
+import { type SQL, sql } from 'drizzle-orm'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  linkAccount,
+  postFault,
+  queryRows,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+
+let world: World
+beforeEach(async () => {
+  world = await startWorld()
+})
+afterEach(() => world.close())
+
+/** Refuses each UPDATE of `table` that fits `condition` while `work` goes on, for a reason that no second try cures. */
+async function whileRefused(table: string, condition: SQL, work: () => Promise<void>): Promise<void> {
+  await world.db().execute(sql`create function refuse() returns trigger language plpgsql as $$ begin
+    raise exception 'not this one' using errcode = '23514';
+  end $$`)
+  await world
+    .db()
+    .execute(
+      sql`create trigger refuse before update on ${sql.identifier(table)} for each row when (${condition}) execute function refuse()`,
+    )
+  try {
+    await work()
+  } finally {
+    await world.db().execute(sql`drop function refuse cascade`)
+  }
+}
+
+const isConfirmation = sql`old.lease_id is not null and new.lease_id is not distinct from old.lease_id`
+
+test('a lease that cannot be confirmed is given back, and the tweet too', async () => {
+  const account = await linkAccount(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  const x = watchX(world)
+  const input = { idempotencyKey: 'unforeseen' }
+  await whileRefused('oauth_tokens', isConfirmation, async () => {
+    await expect(account.post('Once', input)).rejects.toThrow('Something broke on our side')
+  })
+  expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', leaseId: null, leaseUntil: null, sentAt: null })
+  expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED', sentAt: null }])
+  expect([x.refreshes(), x.posts()]).toEqual([0, 0])
+  // Past the pause after a failure, long before the lease would have lapsed.
+  world.advance(2)
+  expect(await account.post('Once', input)).toMatchObject({ tweet: { status: 'POSTED' } })
+  expect([x.refreshes(), x.posts()]).toEqual([1, 1])
+  expect(account.grant()).toMatchObject({ live: true, replays: 0 })
+})
+
+test('a pair that cannot be stored leaves the row in doubt at once, and the user is told when X refuses the old one', async () => {
+  const account = await linkAccount(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  await whileRefused('oauth_tokens', sql`new.version > old.version`, async () => {
+    await expect(account.post()).rejects.toThrow('Something broke on our side')
+  })
+  expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', leaseId: null, cause: 'ANSWER_LOST' })
+  world.advance(11)
+  expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+})
+
+test('a tweet that cannot be marked as sent is not sent, and its key tries again', async () => {
+  const account = await linkAccount(world)
+  const x = watchX(world)
+  const input = { idempotencyKey: 'unmarked' }
+  await whileRefused('tweets', sql`new.sent_at is not null and old.sent_at is null`, async () => {
+    await expect(account.post('Once', input)).rejects.toThrow('Something broke on our side')
+  })
+  expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }])
+  expect(x.posts()).toBe(0)
+  expect(await account.post('Once', input)).toMatchObject({ tweet: { status: 'POSTED' } })
+  expect(x.posts()).toBe(1)
+})
+
+test('what breaks after X has refused the access token leaves no doubt about the tweet', async () => {
+  const account = await linkAccount(world)
+  world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized' }))
+  await whileRefused('oauth_tokens', isConfirmation, async () => {
+    await expect(account.post()).rejects.toThrow('Something broke on our side')
+  })
+  expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }])
+  endFaults(world)
+})
+
+test('one account that cannot be refreshed keeps the sweep from nothing else', async () => {
+  const person = await world.signedIn()
+  const [first, second] = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+  await first.setTokens({ refreshIssuedAt: new Date(0) })
+  await second.setTokens({ refreshIssuedAt: new Date(1_000) })
+  const isFirst = sql`${isConfirmation} and new.account_id = ${sql.raw(`'${first.id}'`)}`
+  await whileRefused('oauth_tokens', isFirst, () => sweepNow(world))
+  expect(await first.tokens()).toMatchObject({ version: 1, leaseId: null, sentAt: null })
+  expect(await second.tokens()).toMatchObject({ version: 2 })
+  expect(world.logs()).toContain('The tokens of an account could not be refreshed by the sweep')
+})
+
+test('a part of the sweep that fails keeps the others from nothing', async () => {
+  const account = await linkAccount(world)
+  await account.setTokens({ refreshIssuedAt: new Date(0) })
+  await world.db().execute(sql`alter table rate_limits rename to mislaid`)
+  try {
+    await queryRows(world, sql`insert into pgboss.job (name) values ('sweep')`)
+    await expect.poll(async () => (await account.tokens())?.version, { timeout: 30_000 }).toBe(2)
+    await expect.poll(() => world.logs(), { timeout: 30_000 }).toContain('Parts of the sweep failed')
+  } finally {
+    await world.db().execute(sql`alter table mislaid rename to rate_limits`)
+  }
+})

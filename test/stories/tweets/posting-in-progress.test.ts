@@ -1,0 +1,28 @@
+// A tweet that is on its way while somebody asks for it again, by the same key, and does not want to wait for ever.
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount, postFault, watchX } from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld({}, { waitForTweet: 1 })
+})
+afterAll(() => world.close())
+
+test('I-03 a key whose tweet is still on its way answers with that tweet, PENDING, and X is not asked again', async () => {
+  const account = await linkAccount(world)
+  world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 10_000 }))
+  const x = watchX(world)
+  const input = { idempotencyKey: 'slow' }
+  const posting = account.post('Slowly', input)
+  await vi.waitFor(() => expect(x.posts()).toBe(1), { timeout: 30_000 })
+  const meanwhile = await Promise.all([account.post('Slowly', input), account.post('Slowly', input)])
+  expect(meanwhile[0]).toMatchObject({ tweet: { status: 'PENDING', xTweetId: null, url: null }, userErrors: [] })
+  expect(meanwhile[1]).toEqual(meanwhile[0])
+  expect((await account.post('Otherwise', input)).userErrors).toMatchObject([{ code: 'IDEMPOTENCY_KEY_REUSED' }])
+  const posted = await posting
+  expect(posted.tweet).toMatchObject({ id: meanwhile[0]?.tweet?.id, status: 'POSTED' })
+  expect(await account.post('Slowly', input)).toEqual(posted)
+  expect(x.posts()).toBe(1)
+  expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
+})

@@ -1,0 +1,292 @@
+// What an integrator with an operator's token learns of users, and what not.
+import { and, eq, ne } from 'drizzle-orm'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
+import { connectedAccounts, events, users } from '../../../src/db/tables.ts'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { type ApiAnswer, bearer, type Instance, openInstance } from '../../support/instance.ts'
+import { readOperation } from '../../support/operations.ts'
+
+const MARA = 58_320_114
+const NOBODY = '{"data":{"user":null}}'
+
+let world: World
+let instance: Instance
+let operator: Record<string, string>
+let mara: Browser
+beforeAll(async () => {
+  world = await startWorld()
+  instance = openInstance(world)
+  operator = bearer(await makeSecret(null, ['accounts:read']))
+  mara = await world.connected('maraholt')
+})
+afterAll(async () => {
+  await instance.close()
+  await world.close()
+})
+
+async function makeSecret(userId: string | null, scopes: ApiScope[]): Promise<string> {
+  const deps = { db: world.db(), clock: world.clock }
+  return (await createApiToken(deps, { userId }, { name: 'verifier', scopes, expiresInDays: null })).secret
+}
+const setVisibility = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
+  person.api('set-link-visibility', { input: { visibility } })
+const findUser = (key: { githubId?: number; githubLogin?: string }): Promise<ApiAnswer> =>
+  instance.ask(readOperation('user'), operator, key)
+type Page = { edges: { node: { githubId: string; login: string | null } }[] } & {
+  pageInfo: { hasNextPage: boolean; endCursor: string | null }
+}
+async function listUsers(variables: Record<string, unknown> = {}): Promise<Page> {
+  const answer = await instance.ask(readOperation('users'), operator, variables)
+  if (answer.data === null) throw new Error(answer.text)
+  return answer.data.users as Page
+}
+const logins = ({ edges }: Page) => edges.map(({ node }) => node.login)
+const rowOf = async (githubId: number) => {
+  const [row] = await world.db().select().from(users).where(eq(users.githubId, githubId))
+  if (row === undefined) throw new Error('There is no such user')
+  return row
+}
+
+describe('a user', () => {
+  test('shows nothing until they say so, and then their login, id and links, and no more', async () => {
+    expect(await mara.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'NOBODY' } })
+    expect((await findUser({ githubId: MARA })).text).toBe(NOBODY)
+    expect(logins(await listUsers())).toEqual([])
+    await setVisibility(mara, 'INTEGRATORS')
+    expect(await mara.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'INTEGRATORS' } })
+    const [account] = await world.db().select().from(connectedAccounts)
+    const shown = {
+      id: (await rowOf(MARA)).id,
+      githubId: String(MARA),
+      login: 'mara-holt',
+      accounts: [
+        {
+          id: account?.id,
+          provider: 'X',
+          providerAccountId: account?.providerAccountId,
+          username: 'maraholt',
+          status: 'ACTIVE',
+          connectedAt: account?.connectedAt.toISOString(),
+        },
+      ],
+    }
+    expect((await findUser({ githubId: MARA })).data).toEqual({ user: shown })
+    for (const githubLogin of ['mara-holt', 'Mara-Holt', 'MARA-HOLT'])
+      expect((await findUser({ githubLogin })).data, githubLogin).toEqual({ user: shown })
+    expect((await listUsers()).edges.map(({ node }) => node)).toEqual([shown])
+  })
+
+  test('shows how a link fares, and of what is unlinked nothing', async () => {
+    const show = async () => (await findUser({ githubId: MARA })).data
+    await mara.connect('tomasz_k')
+    expect(await show()).toMatchObject({ user: { accounts: [{ username: 'tomasz_k' }, { username: 'maraholt' }] } })
+    const { id: userId } = await rowOf(MARA)
+    const [second] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, 'tomasz_k'))
+    await world
+      .db()
+      .update(connectedAccounts)
+      .set({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+      .where(and(eq(connectedAccounts.userId, userId), ne(connectedAccounts.id, second?.id ?? '')))
+    expect(await show()).toMatchObject({ user: { accounts: [{ status: 'ACTIVE' }, { status: 'NEEDS_REAUTH' }] } })
+    await mara.api('disconnect-account', { input: { accountId: second?.id } })
+    expect(await show()).toMatchObject({ user: { accounts: [{ username: 'maraholt', status: 'NEEDS_REAUTH' }] } })
+    expect(await show()).not.toMatchObject({ user: { accounts: [{}, {}] } })
+  })
+
+  test('hides again at once, at every instance, and is told of each change once', async () => {
+    const elsewhere = openInstance(world)
+    const { id: userId } = await rowOf(MARA)
+    for (const visibility of ['INTEGRATORS', 'NOBODY', 'NOBODY', 'INTEGRATORS', 'NOBODY'] as const)
+      await setVisibility(mara, visibility)
+    expect((await findUser({ githubId: MARA })).text).toBe(NOBODY)
+    expect((await elsewhere.ask(readOperation('user'), operator, { githubId: MARA })).text).toBe(NOBODY)
+    expect(logins(await listUsers())).toEqual([])
+    const told = await world
+      .db()
+      .select()
+      .from(events)
+      .where(and(eq(events.userId, userId), eq(events.type, 'link_visibility.changed')))
+      .orderBy(events.position)
+    expect(told.map(({ reason }) => reason)).toEqual(['INTEGRATORS', 'NOBODY', 'INTEGRATORS', 'NOBODY'])
+    await elsewhere.close()
+  })
+
+  test('may leave it to a token with accounts:write', async () => {
+    const headers = bearer(await makeSecret((await rowOf(MARA)).id, ['accounts:write']))
+    const input = { visibility: 'INTEGRATORS' }
+    const answer = await instance.ask(readOperation('set-link-visibility'), headers, { input })
+    expect(answer.data).toMatchObject({
+      setLinkVisibility: { user: { linkVisibility: 'INTEGRATORS' }, userErrors: [] },
+    })
+    expect((await findUser({ githubId: MARA })).data).toMatchObject({ user: { login: 'mara-holt' } })
+  })
+})
+
+describe('K-06 no such user, nothing linked, everything unlinked, not shown', () => {
+  test('are one answer, byte for byte, header for header, by as many queries', async () => {
+    const ofEach = async (key: { githubId?: number; githubLogin?: string }) => {
+      let answer: Response | undefined
+      const queries = await instance.queriesOf(async () => {
+        answer = await instance.request('/graphql', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'x-request-id': 'the-same-one', ...operator },
+          body: JSON.stringify({ query: readOperation('user'), variables: key }),
+        })
+      })
+      // What is left of the budget is about who asks, and not about who is asked after.
+      const headers = [...(answer?.headers ?? [])].filter(([name]) => !name.startsWith('ratelimit'))
+      return JSON.stringify({ status: answer?.status, headers, body: await answer?.text(), queries })
+    }
+    await world.signedIn('tomasz-k')
+    const tomasz = await rowOf(7_409_262)
+    await world.db().update(users).set({ linkVisibility: 'INTEGRATORS' }).where(eq(users.id, tomasz.id))
+    await setVisibility(mara, 'NOBODY')
+    const kinds = {
+      'no such user': [{ githubId: 1 }, { githubLogin: 'no-such-user' }],
+      'nothing linked': [{ githubId: tomasz.githubId }, { githubLogin: tomasz.login }],
+      'not shown': [{ githubId: MARA }, { githubLogin: 'mara-holt' }],
+    }
+    await ofEach({ githubId: 1 })
+    const byId = new Set<string>()
+    const byLogin = new Set<string>()
+    for (const [id, login] of Object.values(kinds)) {
+      byId.add(await ofEach(id ?? {}))
+      byLogin.add(await ofEach(login ?? {}))
+    }
+    await setVisibility(mara, 'INTEGRATORS')
+    const { connectedAccounts: own } = await mara.api<{ connectedAccounts: { id: string }[] }>('connected-accounts')
+    for (const { id } of own) await mara.api('disconnect-account', { input: { accountId: id } })
+    byId.add(await ofEach({ githubId: MARA }))
+    byLogin.add(await ofEach({ githubLogin: 'mara-holt' }))
+    expect([...byId]).toHaveLength(1)
+    expect([...byLogin]).toHaveLength(1)
+    expect([...byId][0]).toContain(JSON.stringify(NOBODY))
+    // The token, the budget, and the one that looks: found or not.
+    const { queries } = JSON.parse([...byId][0] ?? '') as { queries: string[] }
+    expect(queries.filter((text) => text.includes('connected_accounts'))).toHaveLength(1)
+    await mara.connect('maraholt')
+    expect(JSON.parse(await ofEach({ githubId: MARA })).queries).toEqual(queries)
+  })
+
+  test.each([
+    [{}, null],
+    [{ githubId: MARA, githubLogin: 'mara-holt' }, null],
+    [{ githubId: 'x' }, 'githubId'],
+    [{ githubId: '' }, 'githubId'],
+    [{ githubId: '9'.repeat(30) }, 'githubId'],
+    [{ githubId: -1 }, 'githubId'],
+    [{ githubLogin: '' }, 'githubLogin'],
+    [{ githubLogin: 'a b' }, 'githubLogin'],
+    [{ githubLogin: '\0' }, 'githubLogin'],
+    [{ githubLogin: '%' }, 'githubLogin'],
+  ])('%j is no question', async (variables, field) => {
+    const answer = await instance.ask(readOperation('user'), operator, variables)
+    expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', ...(field && { field: [field] }) } }])
+    expect(answer.data).toEqual({ user: null })
+  })
+})
+
+describe('users', () => {
+  test('are all who show a link, each once, however the pages fall and whoever comes and goes meanwhile', async () => {
+    const [like] = await world.db().select().from(connectedAccounts)
+    if (like === undefined) throw new Error('There is no account')
+    const made = await world
+      .db()
+      .insert(users)
+      .values(
+        Array.from({ length: 60 }, (_, number) => ({
+          githubId: 1_000_000 + number,
+          login: `person-${number}`,
+          linkVisibility: number % 3 === 0 ? ('NOBODY' as const) : ('INTEGRATORS' as const),
+        })),
+      )
+      .returning()
+    // Of every three one is not visible, one has an account, or two, and one has nothing, or nothing any more.
+    const account = (userId: string, name: string, gone: boolean) => ({
+      ...like,
+      id: crypto.randomUUID(),
+      userId,
+      providerAccountId: name,
+      username: `name_${name}`,
+      status: gone ? ('DISCONNECTED' as const) : ('ACTIVE' as const),
+      statusReason: null,
+      disconnectedAt: gone ? new Date() : null,
+    })
+    await world
+      .db()
+      .insert(connectedAccounts)
+      .values(
+        made.flatMap(({ id }, number) => {
+          if (number % 3 === 2) return number % 2 === 0 ? [account(id, `${number}`, true)] : []
+          return [account(id, `${number}`, false), ...(number % 2 === 0 ? [account(id, `${number}b`, false)] : [])]
+        }),
+      )
+    await setVisibility(mara, 'INTEGRATORS')
+    const expected = [...made.filter((_, number) => number % 3 === 1).map(({ login }) => login), 'mara-holt'].toSorted()
+    for (const first of [1, 7, 20, 21, 100]) {
+      const seen: (string | null)[] = []
+      let after: string | null = null
+      do {
+        const page: Page = await listUsers({ first, after })
+        expect(page.edges.length).toBeLessThanOrEqual(first)
+        seen.push(...logins(page))
+        after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null
+      } while (after !== null)
+      expect(seen.toSorted(), `pages of ${first}`).toEqual(expected)
+    }
+    // Whoever was last on a page may have gone: the next page begins where it would have.
+    const page = await listUsers({ first: 5 })
+    const last = Number(page.edges.at(-1)?.node.githubId)
+    await world.db().update(users).set({ linkVisibility: 'NOBODY' }).where(eq(users.githubId, last))
+    const rest = await listUsers({ first: 100, after: page.pageInfo.endCursor })
+    expect([...logins(page), ...logins(rest)].toSorted()).toEqual(expected)
+  })
+
+  test.each(['x', '', Buffer.from('user:x').toString('base64url'), Buffer.from('event:1').toString('base64url')])(
+    'refuses the cursor "%s"',
+    async (after) => {
+      const answer = await instance.ask(readOperation('users'), operator, { after })
+      expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: ['after'] } }])
+    },
+  )
+})
+
+describe('a login that has passed to somebody else', () => {
+  test('leads to them and never to who had it, until that one signs in with it again', async () => {
+    await setVisibility(mara, 'INTEGRATORS')
+    const before = await rowOf(MARA)
+    // As at GitHub: she gave the login up, and somebody else took it, written otherwise.
+    await world.db().update(users).set({ githubId: 999_001 }).where(eq(users.githubId, MARA))
+    await world.db().update(users).set({ login: 'Mara-Holt' }).where(eq(users.githubId, 999_001))
+    const taker = await world.signedIn('mara-holt')
+    expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
+    expect((await findUser({ githubId: 999_001 })).data).toMatchObject({ user: { id: before.id, login: null } })
+    expect((await listUsers({ first: 100 })).edges.map(({ node }) => node.githubId)).toContain('999001')
+    // She still sees what she is called here.
+    expect(await mara.api('viewer')).toMatchObject({ viewer: { login: 'Mara-Holt' } })
+
+    await setVisibility(taker, 'INTEGRATORS')
+    expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
+    await taker.connect('tomasz_k')
+    expect((await findUser({ githubLogin: 'MARA-HOLT' })).data).toMatchObject({ user: { githubId: String(MARA) } })
+
+    // And back: the first one has the login again.
+    await world.db().update(users).set({ githubId: 999_002 }).where(eq(users.githubId, MARA))
+    await world.db().update(users).set({ githubId: MARA }).where(eq(users.githubId, 999_001))
+    await world.signedIn('mara-holt')
+    expect((await findUser({ githubLogin: 'mara-holt' })).data).toMatchObject({
+      user: { id: before.id, login: 'mara-holt' },
+    })
+    expect((await rowOf(999_002)).loginLostAt).not.toBeNull()
+  })
+
+  test('belongs to one, though many sign in with it at once', async () => {
+    await world.db().update(users).set({ githubId: 999_003 }).where(eq(users.githubId, MARA))
+    await Promise.all(Array.from({ length: 8 }, () => world.signedIn('mara-holt')))
+    const rows = await world.db().select().from(users)
+    const holders = rows.filter(({ login, loginLostAt }) => login.toLowerCase() === 'mara-holt' && loginLostAt === null)
+    expect(holders.map(({ githubId }) => githubId)).toEqual([MARA])
+  })
+})

@@ -1,0 +1,179 @@
+import { sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { createApiToken } from '../../../src/auth/api-token.ts'
+import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import {
+  endFaults,
+  linkAccount,
+  queryRows,
+  refreshFault,
+  UNTIL_ENDED_SECONDS,
+  watchX,
+} from '../../support/linked-account.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await startWorld()
+})
+afterEach(() => endFaults(world))
+afterAll(() => world.close())
+
+async function deleteViewer(person: Browser, login: string) {
+  const answer = await person.api<{ deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } }>(
+    'delete-viewer',
+    { input: { login } },
+  )
+  return answer.deleteViewer
+}
+
+/** How many rows each table has of this user, where it has any. */
+async function countRows(userId: string): Promise<Record<string, number>> {
+  const tables = await queryRows(
+    world,
+    sql`select table_name as name from information_schema.columns where table_schema = 'public' and column_name = 'user_id'`,
+  )
+  const counts: Record<string, number> = {}
+  for (const name of ['users', ...tables.map((table) => String(table.name))]) {
+    const column = name === 'users' ? 'id' : 'user_id'
+    const [row] = await queryRows(
+      world,
+      sql`select count(*)::int as rows from ${sql.identifier(name)} where ${sql.identifier(column)} = ${userId}`,
+    )
+    if (row?.rows !== 0) counts[name] = Number(row?.rows)
+  }
+  return counts
+}
+
+const untilNoRows = (userId: string) =>
+  vi.waitFor(async () => expect(await countRows(userId)).toEqual({}), { timeout: 60_000, interval: 100 })
+
+test('L-09 deleting the viewer leaves no row behind, and no grant at X', async () => {
+  const account = await linkAccount(world)
+  const { person, userId } = account
+  const second = await linkAccount(world, { person })
+  const former = await linkAccount(world, { person })
+  await account.post()
+  await former.post()
+  await former.disconnect()
+  await person.api('start-x-connect', { input: {} })
+  const { secret } = await createApiToken(
+    { db: world.db(), clock: world.clock },
+    { userId },
+    { name: 'a bot', scopes: ['tweets:read'], expiresInDays: null },
+  )
+  // Each kind of row is there to be deleted.
+  expect(Object.keys(await countRows(userId))).toEqual(
+    expect.arrayContaining([
+      'users',
+      'sessions',
+      'connect_attempts',
+      'connected_accounts',
+      'tweets',
+      'api_tokens',
+      'events',
+    ]),
+  )
+  const { cookie } = cookieOf(person)
+
+  // GitHub takes a login in any case.
+  expect(await deleteViewer(person, 'Mara-Holt')).toEqual({ deletedUserId: userId, userErrors: [] })
+  expect(person.cookies.has('xconnect_session')).toBe(false)
+  const ask = (headers: Record<string, string>) =>
+    world.browser().request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ query: '{ viewer { login } }' }),
+    })
+  expect(await (await ask({ cookie })).json()).toEqual({ data: { viewer: null } })
+  expect((await ask({ authorization: `Bearer ${secret}` })).status).toBe(401)
+  await untilNoRows(userId)
+  expect([account, second, former].map((each) => each.grant().ended)).toEqual(Array(3).fill('revoked-by-app'))
+
+  // Whoever comes back is somebody new.
+  const { viewer } = await (await world.signedIn()).query<{ viewer: { id: string } }>('{ viewer { id } }')
+  expect(viewer.id).not.toBe(userId)
+})
+
+test('with another login deletes nothing', async () => {
+  const account = await linkAccount(world)
+  for (const login of ['tomasz-k', '', ' mara-holt', '\u0000']) {
+    expect(await deleteViewer(account.person, login)).toMatchObject({
+      deletedUserId: null,
+      userErrors: [{ code: 'LOGIN_MISMATCH', field: ['input', 'login'], retryable: false }],
+    })
+  }
+  expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
+  expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
+})
+
+test('wins over a refresh in flight, and what that brings is revoked', async () => {
+  const account = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
+  world.advance(UNTIL_ENDED_SECONDS)
+  const leaving = await world.signedIn('tomasz-k')
+  world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 1_000 }))
+  const x = watchX(world)
+  const posting = account.post().catch(() => null)
+  await vi.waitFor(() => expect(account.grant().rotations).toBe(1), { timeout: 30_000 })
+  expect(await deleteViewer(leaving, 'tomasz-k')).toMatchObject({ deletedUserId: account.userId })
+  await posting
+  expect(x.posts()).toBe(0)
+  await untilNoRows(account.userId)
+  expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
+})
+
+test('wins over a link that is being finished: nothing is linked, and the grant is revoked', async () => {
+  const person = await world.signedIn('yuki-ito')
+  const { viewer } = await person.query<{ viewer: { id: string } }>('{ viewer { id } }')
+  const username = 'late_link'
+  world.sandbox.control.addAccount(username)
+  const profile = { path: '/2/users/me' }
+  world.sandbox.control.inject({ kind: 'delay', milliseconds: 1_000, match: profile })
+  const asked = world.sandbox.control.countReceived(profile)
+  const linking = person.connect(username)
+  await vi.waitFor(() => expect(world.sandbox.control.countReceived(profile)).toBe(asked + 1), { timeout: 30_000 })
+  expect(await deleteViewer(person, 'yuki-ito')).toMatchObject({ deletedUserId: viewer.id })
+  expect(await linking).toMatchObject({ outcome: 'failed', code: 'SESSION_MISSING' })
+  await untilNoRows(viewer.id)
+  expect(world.sandbox.control.grants(username).at(-1)).toMatchObject({ live: false })
+})
+
+test('10 times at the same moment deletes once, and says so each time or that nobody is signed in', async () => {
+  const account = await linkAccount(world, { person: await world.signedIn('yuki-ito') })
+  const answers = await Promise.allSettled(Array.from({ length: 10 }, () => deleteViewer(account.person, 'yuki-ito')))
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') expect(answer.value).toEqual({ deletedUserId: account.userId, userErrors: [] })
+    else expect(answer.reason).toMatchObject({ response: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } })
+  }
+  expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
+  await untilNoRows(account.userId)
+})
+
+test.each([
+  ['a sign-in', 'sessions', () => signInTill(world.browser())],
+  ['a link that is being started', 'connect_attempts', async () => ({ by: await world.signedIn(), url: '/auth/x' })],
+])('in the middle of %s is told as being signed out', async (_what, table, prepare) => {
+  const { by, url } = await prepare()
+  await world.db().execute(sql`
+    create function leave() returns trigger language plpgsql as
+    $$ begin delete from users where id = new.user_id; return new; end $$
+  `)
+  await world
+    .db()
+    .execute(sql`create trigger leave before insert on ${sql.identifier(table)} for each row execute function leave()`)
+  try {
+    const answer = await by.request(url)
+    expect([answer.status, await answer.json()]).toMatchObject([
+      401,
+      { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+    ])
+  } finally {
+    await world.db().execute(sql`drop function leave cascade`)
+  }
+})
+
+/** Signs in but for the last step. */
+async function signInTill(by: Browser) {
+  const start = await by.request('/auth/github')
+  return { by, url: await by.consent(start.headers.get('location') ?? '', 'mara-holt') }
+}

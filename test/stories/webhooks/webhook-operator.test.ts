@@ -1,0 +1,100 @@
+// The operator's endpoints are told of the accounts of those who show them to integrators, and of nothing else.
+import { isNull } from 'drizzle-orm'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
+import { createTargets } from '../../../src/outbound/public-urls.ts'
+import {
+  createWebhookEndpoint,
+  disableEndpoint,
+  listWebhookEndpoints,
+  testWebhookEndpoint,
+} from '../../../src/webhooks/endpoints.ts'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount } from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+import { type Receiver, startReceiver, tryDue, verify, webhooksOf } from '../../support/webhook-receiver.ts'
+
+let world: World
+let receiver: Receiver
+beforeEach(async () => {
+  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  receiver = await startReceiver()
+})
+afterEach(async () => {
+  await world.close()
+  await receiver.close()
+})
+
+/** Makes an endpoint as `xconnect webhook create` does. */
+async function create(): Promise<{ id: string; secret: string }> {
+  const targets = createTargets({ policy: 'LOOPBACK', deadlineSeconds: 5 })
+  const deps = { db: world.db(), clock: world.clock, config: world.config, targets }
+  const input = { url: receiver.url, description: null, types: null }
+  const { endpoint, secret } = await createWebhookEndpoint(deps, null, input)
+  await targets.close()
+  return { id: endpoint.id, secret }
+}
+
+const show = (person: Browser, visibility: string) => person.api('set-link-visibility', { input: { visibility } })
+const arrived = (count: number) => vi.waitFor(() => expect(receiver.received).toHaveLength(count), { timeout: 30_000 })
+const deliveries = () => world.db().select().from(webhookDeliveries)
+
+test('what happens to an account is sent while its user shows it, and nothing that is no account’s', async () => {
+  const { secret } = await create()
+  const person = await world.signedIn()
+  const hidden = await linkAccount(world, { person })
+  await show(person, 'INTEGRATORS')
+  const shown = await linkAccount(world, { person })
+  await shown.post()
+  await hidden.disconnect()
+  await arrived(2)
+  await show(person, 'NOBODY')
+  await shown.disconnect()
+  await sweepNow(world)
+  expect(await deliveries()).toHaveLength(2)
+  const messages = receiver.received.map((request) => verify(world, secret, request))
+  expect(messages.map(({ type, data }) => [type, data.accountId]).toSorted()).toEqual([
+    ['account.connected', shown.id],
+    ['account.disconnected', hidden.id],
+  ])
+})
+
+test('what is pending when its user stops showing it is dropped', async () => {
+  await create()
+  const person = await world.signedIn()
+  await show(person, 'INTEGRATORS')
+  receiver.answerWith({ status: 503 })
+  await linkAccount(world, { person })
+  await arrived(1)
+  await vi.waitFor(async () => expect(await deliveries()).toMatchObject([{ status: 'PENDING', lastError: 'STATUS' }]), {
+    timeout: 30_000,
+  })
+  await show(person, 'NOBODY')
+  receiver.answerWith({ status: 204 })
+  world.advance(600)
+  await tryDue(world)
+  await vi.waitFor(async () => expect(await deliveries()).toEqual([]), { timeout: 30_000 })
+  expect(receiver.received).toHaveLength(1)
+})
+
+test('an endpoint of the operator’s is no user’s, and hears of the operator’s own events', async () => {
+  const { id, secret } = await create()
+  const webhooks = webhooksOf(await world.signedIn())
+  expect(await webhooks.list()).toEqual([])
+  expect(await webhooks.rotate(id)).toMatchObject({ userErrors: [{ code: 'WEBHOOK_ENDPOINT_NOT_FOUND' }] })
+  expect(await webhooks.remove(id)).toMatchObject({ userErrors: [{ code: 'WEBHOOK_ENDPOINT_NOT_FOUND' }] })
+  const other = await create()
+  const deps = { db: world.db(), clock: world.clock }
+  await testWebhookEndpoint(deps, null, id)
+  await arrived(1)
+  const [endpoint] = (await listWebhookEndpoints(deps, null)).filter((found) => found.id === other.id)
+  if (endpoint === undefined) throw new Error('It is not listed')
+  await disableEndpoint(deps, endpoint, 'GONE')
+  await arrived(2)
+  expect(receiver.received.map((request) => verify(world, secret, request))).toMatchObject([
+    { type: 'webhook.test', data: { userId: null, webhookEndpointId: id } },
+    { type: 'webhook.disabled', data: { userId: null, webhookEndpointId: other.id, reason: 'GONE' } },
+  ])
+  expect(await world.db().$count(webhookEndpoints, isNull(webhookEndpoints.userId))).toBe(2)
+})

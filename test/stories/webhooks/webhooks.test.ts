@@ -1,0 +1,547 @@
+// What happens is told to whoever asked to be told: signed, at least once, to nobody else, and until it has arrived.
+import { eq, sql } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
+import type { Browser } from '../../support/browser.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { linkAccount, momentIn, queryRows } from '../../support/linked-account.ts'
+import { sweepNow } from '../../support/sweep.ts'
+import {
+  type Message,
+  type Receiver,
+  startReceiver,
+  tryDue,
+  tryEarly,
+  verify,
+  webhooksOf,
+} from '../../support/webhook-receiver.ts'
+
+let world: World
+let receiver: Receiver
+let person: Browser
+let webhooks: ReturnType<typeof webhooksOf>
+beforeAll(async () => {
+  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+})
+afterAll(() => world.close())
+beforeEach(async () => {
+  receiver = await startReceiver()
+  person = await world.signedIn()
+  webhooks = webhooksOf(person)
+})
+afterEach(async () => {
+  await world.db().delete(webhookEndpoints)
+  await receiver.close()
+})
+
+const TEN_MINUTES_SECONDS = 600
+const DAY_SECONDS = 86_400
+// Not tried again before, whatever chance says.
+const FAILS_FOR_A_MINUTE = { status: 500, headers: { 'retry-after': '60' } }
+
+/** Until so many requests have arrived at the receiver, since it was started. */
+async function arrived(count: number, at = receiver): Promise<void> {
+  await vi.waitFor(() => expect(at.received).toHaveLength(count), { timeout: 30_000 })
+}
+
+/** Until the newest delivery of an endpoint has been tried so often, and it is written down how that ended. */
+async function tried(endpointId: string, expected: { status: string; attempts: number }) {
+  await tryDue(world)
+  return vi.waitFor(
+    async () => {
+      const [delivery] = await webhooks.deliveries(endpointId)
+      expect(delivery).toMatchObject(expected)
+      if (expected.status === 'PENDING') expect(delivery?.lastError).not.toBeNull()
+      if (delivery === undefined) throw new Error('There is no delivery')
+      return delivery
+    },
+    { timeout: 30_000 },
+  )
+}
+
+/** Events of a user, as if the gateway had recorded them. */
+async function seedEvents(userId: string | null, count: number): Promise<void> {
+  await world
+    .db()
+    .insert(events)
+    .values(
+      Array.from({ length: count }, () => ({
+        type: 'account.connected' as const,
+        userId,
+        occurredAt: momentIn(world, 0),
+      })),
+    )
+}
+
+async function userIdOf(login: string): Promise<string> {
+  const [user] = await world.db().select().from(users).where(eq(users.login, login))
+  if (user === undefined) throw new Error(`There is no ${login}`)
+  return user.id
+}
+
+describe('an event', () => {
+  test('W-01 arrives at the endpoints of the user to whom it happened, signed, and at no other', async () => {
+    const strangers = await startReceiver()
+    const stranger = webhooksOf(await world.signedIn('tomasz-k'))
+    await stranger.create({ url: strangers.url })
+    const first = await webhooks.create({ url: receiver.url })
+    const second = await webhooks.create({ url: `${receiver.url}/second` })
+    const account = await linkAccount(world, { person })
+    await arrived(2)
+    const secrets: Record<string, string> = { '/hook': first.secret, '/hook/second': second.secret }
+    for (const request of receiver.received) {
+      const [event] = await world
+        .db()
+        .select()
+        .from(events)
+        .where(eq(events.id, request.headers['webhook-id'] ?? ''))
+      expect(verify(world, secrets[request.path] ?? '', request)).toEqual({
+        type: 'account.connected',
+        timestamp: event?.occurredAt.toISOString(),
+        data: {
+          id: event?.id,
+          userId: account.userId,
+          accountId: account.id,
+          tweetId: null,
+          apiTokenId: null,
+          webhookEndpointId: null,
+          reason: null,
+        },
+      })
+      expect(request.headers['content-type']).toBe('application/json')
+      const other = request.path === '/hook' ? second : first
+      expect(() => verify(world, other.secret, request)).toThrow()
+    }
+    expect(new Set(receiver.received.map(({ path }) => path))).toEqual(new Set(['/hook', '/hook/second']))
+    expect(await tried(first.id, { status: 'DELIVERED', attempts: 1 })).toMatchObject({
+      eventType: 'ACCOUNT_CONNECTED',
+      lastHttpStatus: 204,
+      lastError: null,
+      nextAttemptAt: null,
+    })
+    expect(strangers.received).toEqual([])
+    await strangers.close()
+  })
+
+  test('is sent when it happens: nobody has to come by and look', async () => {
+    // Without the look of every minute.
+    await world.db().execute(sql`delete from pgboss.schedule where name = 'sweep'`)
+    const { id } = await webhooks.create({ url: receiver.url })
+    for (const number of [1, 2, 3]) {
+      await webhooks.test(id)
+      await vi.waitFor(() => expect(receiver.received).toHaveLength(number), { timeout: 30_000 })
+    }
+  })
+
+  test('is sent only where its type was asked for, and only from when the endpoint is there', async () => {
+    await seedEvents(await userIdOf('mara-holt'), 1)
+    world.advance(1)
+    const { id } = await webhooks.create({ url: receiver.url, types: ['ACCOUNT_DISCONNECTED', 'TWEET_POSTED'] })
+    const account = await linkAccount(world, { person })
+    await account.post()
+    await account.disconnect()
+    await arrived(2)
+    expect(receiver.types().toSorted()).toEqual(['account.disconnected', 'tweet.posted'])
+    expect(await webhooks.deliveries(id)).toHaveLength(2)
+    expect(await webhooks.deliveries(id, { status: 'DEAD' })).toEqual([])
+  })
+
+  test('gives one delivery for each endpoint, however many instances look for new ones, and in however many pages', async () => {
+    const COUNT = 250
+    const { id } = await webhooks.create({ url: receiver.url })
+    // The deliveries are only written down here, not sent.
+    receiver.answerWith(null)
+    await seedEvents(await userIdOf('mara-holt'), COUNT)
+    await Promise.all([sweepNow(world), sweepNow(world), sweepNow(world)])
+    await sweepNow(world)
+    const rows = await world.db().select().from(webhookDeliveries).where(eq(webhookDeliveries.endpointId, id))
+    expect(rows).toHaveLength(COUNT)
+    expect(new Set(rows.map(({ eventId }) => eventId)).size).toBe(COUNT)
+    const pages = []
+    let after: string | null = null
+    do {
+      const {
+        webhookDeliveries: page,
+      }: {
+        webhookDeliveries: { edges: { node: { id: string } }[]; pageInfo: { hasNextPage: boolean; endCursor: string } }
+      } = await person.api('webhook-deliveries', { endpointId: id, first: 100, after })
+      pages.push(page.edges.map(({ node }) => node.id))
+      after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null
+    } while (after !== null)
+    expect(pages.map((page) => page.length)).toEqual([100, 100, 50])
+    expect(new Set(pages.flat()).size).toBe(COUNT)
+    // Their turn would come before that of the next test's.
+    await world.db().execute(sql`delete from pgboss.job where name = 'deliver-webhook'`)
+  })
+})
+
+describe('a message that does not arrive', () => {
+  test('is sent again, later and later, with the same webhook-id, until it is a dead letter; and a replay sends it once more', {
+    timeout: 120_000,
+  }, async () => {
+    const { id, secret } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
+    receiver.answerWith({ status: 503 })
+    await webhooks.test(id)
+    const ceilings = [30, 120, 480, 1_920, 7_680, 30_720, 57_600, 57_600, 57_600]
+    for (const [index, ceiling] of ceilings.entries()) {
+      const delivery = await tried(id, { status: 'PENDING', attempts: index + 1 })
+      expect(delivery).toMatchObject({ lastHttpStatus: 503, lastError: 'STATUS', deliveredAt: null })
+      const waits = (Date.parse(delivery.nextAttemptAt ?? '') - world.sandbox.control.now()) / 1000
+      expect(waits).toBeLessThanOrEqual(ceiling)
+      world.advance(ceiling)
+    }
+    const dead = await tried(id, { status: 'DEAD', attempts: 10 })
+    expect(dead).toMatchObject({ eventType: 'WEBHOOK_TEST', lastHttpStatus: 503, nextAttemptAt: null })
+    expect((await webhooks.deliveries(id, { status: 'DEAD' })).map((delivery) => delivery.id)).toEqual([dead.id])
+    expect(receiver.received).toHaveLength(10)
+    expect(new Set(receiver.received.map(({ headers }) => headers['webhook-id']))).toEqual(new Set([dead.eventId]))
+    expect(new Set(receiver.received.map(({ body }) => body)).size).toBe(1)
+    const times = receiver.received.map(({ headers }) => Number(headers['webhook-timestamp']))
+    expect(times).toEqual(times.toSorted((a, b) => a - b))
+    expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(DAY_SECONDS)
+
+    receiver.answerWith({ status: 200 })
+    expect(await webhooks.replay(dead.id)).toMatchObject({
+      delivery: { id: dead.id, status: 'PENDING' },
+      userErrors: [],
+    })
+    const delivered = await tried(id, { status: 'DELIVERED', attempts: 1 })
+    expect(delivered).toMatchObject({ id: dead.id, lastHttpStatus: 200, lastError: null })
+    const last = receiver.received.at(-1)
+    if (last === undefined) throw new Error('Nothing arrived')
+    expect(verify(world, secret, last)).toMatchObject({ type: 'webhook.test', data: { webhookEndpointId: id } })
+    expect(last.headers['webhook-id']).toBe(dead.eventId)
+    expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', failingSince: null })
+  })
+
+  test('waits as long as the receiver asks', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith({ status: 429, headers: { 'retry-after': '3600' } })
+    await webhooks.test(id)
+    const delivery = await tried(id, { status: 'PENDING', attempts: 1 })
+    const waits = (Date.parse(delivery.nextAttemptAt ?? '') - world.sandbox.control.now()) / 1000
+    expect(waits).toBeGreaterThan(3_500)
+    expect(waits).toBeLessThanOrEqual(3_600)
+    // A job that comes before is sent away, and there is another in its place.
+    await tryEarly(world)
+    const jobs = sql`select state, start_after > now() as later from pgboss.job
+      where name = 'deliver-webhook' and data->>'id' = ${delivery.id} order by created_on`
+    await vi.waitFor(
+      async () =>
+        expect(await queryRows(world, jobs)).toEqual([
+          { state: 'completed', later: false },
+          { state: 'completed', later: false },
+          { state: 'created', later: true },
+        ]),
+      { timeout: 30_000 },
+    )
+    expect(receiver.received).toHaveLength(1)
+  })
+
+  test('W-03 to somebody who sends it elsewhere does not follow, and says so', async () => {
+    const inside = await startReceiver()
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith({ status: 307, headers: { location: inside.url } })
+    await webhooks.test(id)
+    expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
+      lastError: 'REDIRECT',
+      lastHttpStatus: 307,
+    })
+    expect(inside.received).toEqual([])
+    await inside.close()
+  })
+
+  test('because nobody listens is told apart from an answer', async () => {
+    const gone = await startReceiver()
+    const { id } = await webhooks.create({ url: gone.url })
+    await gone.close()
+    await webhooks.test(id)
+    expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
+      lastError: 'CONNECTION',
+      lastHttpStatus: null,
+    })
+  })
+
+  test('because the receiver does not speak TLS as it should says so, and nothing is sent in the clear', async () => {
+    const { id } = await webhooks.create({ url: receiver.url.replace('http:', 'https:') })
+    await webhooks.test(id)
+    expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
+      lastError: 'TLS',
+      lastHttpStatus: null,
+    })
+    expect(receiver.received).toEqual([])
+  })
+
+  test('that is already pending is not replayed, but says when it is tried next; nor is one of somebody else replayed', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    await webhooks.test(id)
+    const pending = await tried(id, { status: 'PENDING', attempts: 1 })
+    const retryAt = pending.nextAttemptAt
+    expect(await webhooks.replay(pending.id)).toMatchObject({
+      delivery: null,
+      userErrors: [{ code: 'WEBHOOK_DELIVERY_PENDING', field: ['input', 'deliveryId'], retryable: true, retryAt }],
+    })
+    expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING', attempts: 1, nextAttemptAt: retryAt }])
+    const stranger = webhooksOf(await world.signedIn('tomasz-k'))
+    for (const deliveryId of [pending.id, pending.eventId, 'x', '\u0000'])
+      expect(await stranger.replay(deliveryId)).toMatchObject({
+        delivery: null,
+        userErrors: [{ code: 'WEBHOOK_DELIVERY_NOT_FOUND', field: ['input', 'deliveryId'] }],
+      })
+    expect(await stranger.deliveries(id)).toEqual([])
+  })
+})
+
+describe('an endpoint', () => {
+  test('E-06 shows its secret once, and the database never', async () => {
+    const { id, secret } = await webhooks.create({ url: receiver.url, description: 'Changelog bot' })
+    expect(secret).toMatch(/^whsec_/)
+    const answers = person.keepAnswers()
+    expect(await webhooks.show(id)).toMatchObject({ url: receiver.url, description: 'Changelog bot', types: null })
+    const { secret: rotated } = await webhooks.rotate(id)
+    await webhooks.list()
+    const rows = JSON.stringify(await world.db().select().from(webhookEndpoints))
+    expect(rows).toContain('Changelog bot')
+    for (const each of [secret, rotated ?? '']) expect(rows).not.toContain(each.slice(6))
+    expect(answers.filter(({ body }) => body.includes(secret))).toEqual([])
+    expect(world.logs()).not.toContain(secret.slice(6))
+  })
+
+  test('W-01 signs with both secrets for a day after a rotation, and then with the new one', async () => {
+    const { id, secret } = await webhooks.create({ url: receiver.url })
+    const { secret: newer, endpoint } = await webhooks.rotate(id)
+    if (!newer) throw new Error('No secret')
+    const overlap = (Date.parse(endpoint?.previousSecretEndsAt ?? '') - world.sandbox.control.now()) / 1000
+    expect(Math.abs(overlap - DAY_SECONDS)).toBeLessThan(60)
+    await webhooks.test(id)
+    await arrived(1)
+    world.advance(DAY_SECONDS + 60)
+    await webhooks.test(id)
+    await arrived(2)
+    const [during, after] = receiver.received
+    if (during === undefined || after === undefined) throw new Error('Nothing arrived')
+    world.advance(-DAY_SECONDS - 60)
+    for (const each of [secret, newer]) expect(verify(world, each, during)).toMatchObject({ type: 'webhook.test' })
+    world.advance(DAY_SECONDS + 60)
+    expect(verify(world, newer, after)).toMatchObject({ type: 'webhook.test' })
+    expect(() => verify(world, secret, after)).toThrow(/signature/)
+    expect(after.headers['webhook-signature']).not.toContain(' ')
+  })
+
+  test('at which nothing arrives for five days is disabled, its owner is told elsewhere, and can enable it again', async () => {
+    const failing = await startReceiver()
+    failing.answerWith({ status: 500 })
+    const { id } = await webhooks.create({ url: failing.url })
+    const other = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
+    await webhooks.test(id)
+    await tried(id, { status: 'PENDING', attempts: 1 })
+    expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', failingSince: expect.any(String) })
+    world.advance(4 * DAY_SECONDS)
+    await tried(id, { status: 'PENDING', attempts: 2 })
+    expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED' })
+    world.advance(DAY_SECONDS + TEN_MINUTES_SECONDS)
+    await tried(id, { status: 'DEAD', attempts: 3 })
+    expect(await webhooks.show(id)).toMatchObject({ status: 'DISABLED', disabledReason: 'FAILING' })
+    await arrived(1)
+    expect(receiver.received.map((request) => verify(world, other.secret, request))).toMatchObject([
+      { type: 'webhook.disabled', data: { webhookEndpointId: id, reason: 'FAILING' } },
+    ] satisfies Partial<Message>[])
+
+    // What happens meanwhile is not sent, not even later.
+    expect(await webhooks.test(id)).toMatchObject({ userErrors: [{ code: 'WEBHOOK_ENDPOINT_DISABLED' }] })
+    const [dead] = await webhooks.deliveries(id)
+    expect(await webhooks.replay(dead?.id ?? '')).toMatchObject({ userErrors: [{ code: 'WEBHOOK_ENDPOINT_DISABLED' }] })
+    await seedEvents(await userIdOf('mara-holt'), 1)
+    world.advance(1)
+    failing.answerWith({ status: 200 })
+    expect(await webhooks.update({ endpointId: id, enabled: true })).toMatchObject({
+      endpoint: { status: 'ENABLED', disabledReason: null, failingSince: null },
+    })
+    await webhooks.test(id)
+    await tried(id, { status: 'DELIVERED', attempts: 1 })
+    expect((await webhooks.deliveries(id)).map(({ eventType }) => eventType)).toEqual(['WEBHOOK_TEST', 'WEBHOOK_TEST'])
+    await failing.close()
+  })
+
+  test('that answers 410 Gone is disabled at once', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith({ status: 410 })
+    await webhooks.test(id)
+    expect(await tried(id, { status: 'DEAD', attempts: 1 })).toMatchObject({ lastHttpStatus: 410, lastError: 'STATUS' })
+    expect(await webhooks.show(id)).toMatchObject({ status: 'DISABLED', disabledReason: 'GONE' })
+  })
+
+  test('that its owner disables, or deletes, gets nothing more, not even what is pending', async () => {
+    const disabled = await webhooks.create({ url: `${receiver.url}/disabled` })
+    const deleted = await webhooks.create({ url: `${receiver.url}/deleted` })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    for (const { id } of [disabled, deleted]) {
+      await webhooks.test(id)
+      await tried(id, { status: 'PENDING', attempts: 1 })
+    }
+    expect(await webhooks.update({ endpointId: disabled.id, enabled: false })).toMatchObject({
+      endpoint: { status: 'DISABLED', disabledReason: 'BY_OWNER' },
+    })
+    expect(await webhooks.remove(deleted.id)).toMatchObject({ endpoint: { id: deleted.id }, userErrors: [] })
+    world.advance(TEN_MINUTES_SECONDS)
+    await seedEvents(await userIdOf('mara-holt'), 1)
+    await tryEarly(world)
+    const jobs = sql`select count(*)::int as left from pgboss.job where name = 'deliver-webhook' and state <> 'completed'`
+    await vi.waitFor(async () => expect(JSON.stringify(await world.db().execute(jobs))).toContain('"left":0'), {
+      timeout: 30_000,
+    })
+    expect(receiver.received).toHaveLength(2)
+    expect(await webhooks.deliveries(disabled.id)).toMatchObject([{ status: 'DEAD', lastError: 'ENDPOINT_DISABLED' }])
+    expect(await webhooks.deliveries(deleted.id)).toEqual([])
+    // The owner's own decision is no news.
+    const told = await world.db().select().from(events).where(eq(events.webhookEndpointId, disabled.id))
+    expect(told.map(({ type }) => type)).toEqual(['webhook.test'])
+  })
+
+  test('that was disabled at the very moment in which a delivery was written gets nothing of it', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    await webhooks.test(id)
+    await tried(id, { status: 'PENDING', attempts: 1 })
+    await world
+      .db()
+      .update(webhookEndpoints)
+      .set({ status: 'DISABLED', disabledReason: 'BY_OWNER' })
+      .where(eq(webhookEndpoints.id, id))
+    world.advance(TEN_MINUTES_SECONDS)
+    await tried(id, { status: 'DEAD', attempts: 2 })
+    expect(await webhooks.deliveries(id)).toMatchObject([{ lastError: 'ENDPOINT_DISABLED' }])
+    expect(receiver.received).toHaveLength(1)
+  })
+
+  test('of somebody else is not found, whatever is to be done with it', async () => {
+    const { id } = await webhooks.create({ url: receiver.url })
+    const stranger = webhooksOf(await world.signedIn('tomasz-k'))
+    const notFound = {
+      endpoint: null,
+      userErrors: [{ code: 'WEBHOOK_ENDPOINT_NOT_FOUND', field: ['input', 'endpointId'], retryable: false }],
+    }
+    for (const endpointId of [id, '', 'x', '\u0000', crypto.randomUUID()]) {
+      expect(await stranger.update({ endpointId, description: 'Mine' })).toMatchObject(notFound)
+      expect(await stranger.update({ endpointId, enabled: false })).toMatchObject(notFound)
+      expect(await stranger.rotate(endpointId)).toMatchObject({ ...notFound, secret: null })
+      expect(await stranger.remove(endpointId)).toMatchObject(notFound)
+      expect(await stranger.test(endpointId)).toMatchObject(notFound)
+    }
+    expect(await stranger.list()).toEqual([])
+    expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', description: null, previousSecretEndsAt: null })
+  })
+
+  test('changes only in what is given', async () => {
+    const { id } = await webhooks.create({ url: receiver.url, description: 'One', types: ['TWEET_POSTED'] })
+    const same = { url: receiver.url, description: 'One', types: ['TWEET_POSTED'], status: 'ENABLED' }
+    expect((await webhooks.update({ endpointId: id })).endpoint).toMatchObject(same)
+    const elsewhere = `${receiver.url}/elsewhere`
+    expect((await webhooks.update({ endpointId: id, url: elsewhere })).endpoint).toMatchObject({
+      ...same,
+      url: elsewhere,
+    })
+    expect((await webhooks.update({ endpointId: id, types: null, description: null })).endpoint).toMatchObject({
+      url: elsewhere,
+      types: null,
+      description: null,
+    })
+    for (const [field, value] of [
+      ['description', 'x'.repeat(201)],
+      ['description', '\u0000'],
+      ['description', 'a\ud800b'],
+      ['types', []],
+    ] as const)
+      expect(await webhooks.update({ endpointId: id, [field]: value })).toMatchObject({
+        endpoint: null,
+        userErrors: [{ code: 'BAD_USER_INPUT', field: ['input', field] }],
+      })
+  })
+
+  test('is one of ten at most, also when twelve are made at once', async () => {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
+    expect(answers.filter(({ endpoint }) => endpoint !== null)).toHaveLength(10)
+    expect(answers.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
+      Array(2).fill('TOO_MANY_WEBHOOK_ENDPOINTS'),
+    )
+    const [first] = await webhooks.list()
+    await webhooks.remove(first?.id ?? '')
+    expect((await webhooks.tryToCreate({ url: receiver.url })).endpoint).not.toBeNull()
+  })
+})
+
+test.each([
+  ...['http://example.com/', 'https://10.0.0.1/', 'https://169.254.169.254/latest/meta-data/', 'https://[fd00::1]/'],
+  ...[
+    'https://metadata/',
+    'https://user:password@127.0.0.1/',
+    'file:///etc/passwd',
+    'not a URL',
+    '',
+    'https://0xa000001/',
+    'http://127.0.0.1/\ud800',
+  ],
+])('W-03 an endpoint at %s is refused, and the sentence says what would do', async (url) => {
+  const refused = {
+    endpoint: null,
+    userErrors: [
+      {
+        code: 'WEBHOOK_URL_NOT_ALLOWED',
+        field: ['input', 'url'],
+        message: expect.stringMatching(/^Webhooks cannot be sent to this URL\. \S.+\.$/),
+        retryable: false,
+      },
+    ],
+  }
+  expect(await webhooks.tryToCreate({ url })).toMatchObject({ ...refused, secret: null })
+  const { id } = await webhooks.create({ url: receiver.url })
+  expect(await webhooks.update({ endpointId: id, url })).toMatchObject(refused)
+  expect(await webhooks.show(id)).toMatchObject({ url: receiver.url })
+})
+
+test('deliveries are kept for thirty days, those that are pending until they have ended', async () => {
+  const { id } = await webhooks.create({ url: receiver.url })
+  await webhooks.test(id)
+  await tried(id, { status: 'DELIVERED', attempts: 1 })
+  receiver.answerWith({ status: 500, headers: { 'retry-after': '86400' } })
+  await webhooks.test(id)
+  await tried(id, { status: 'PENDING', attempts: 1 })
+  world.advance(29 * DAY_SECONDS)
+  await sweepNow(world)
+  expect(await webhooks.deliveries(id)).toHaveLength(2)
+  world.advance(2 * DAY_SECONDS)
+  await sweepNow(world)
+  expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING' }])
+})
+
+test('users who leave while their last events are on their way to webhooks wait for nobody', async () => {
+  const people = await Promise.all(['yuki-ito', 'tomasz-k'].map((login) => world.signedIn(login)))
+  for (const leaving of people) {
+    for (const path of ['one', 'two']) await webhooksOf(leaving).create({ url: `${receiver.url}/${path}` })
+    for (const _ of [1, 2]) await linkAccount(world, { person: leaving })
+  }
+  const { id } = await webhooks.create({ url: receiver.url })
+  // Each unlinks two accounts first, which their webhooks hear of.
+  const leave = async (leaving: Browser) => {
+    const { viewer } = await leaving.api<{ viewer: { login: string } }>('viewer')
+    return leaving.api<{ deleteViewer: unknown }>('delete-viewer', { input: { login: viewer.login } })
+  }
+  const left = await Promise.all(people.map(leave))
+  expect(left).toMatchObject([{ deleteViewer: { userErrors: [] } }, { deleteViewer: { userErrors: [] } }])
+  await webhooks.test(id)
+  await tried(id, { status: 'DELIVERED', attempts: 1 })
+  const endpoints = await world.db().select().from(webhookEndpoints)
+  expect(endpoints.map((endpoint) => endpoint.id)).toEqual([id])
+  expect(world.logs()).not.toMatch(/deadlock/)
+})
+
+test('a user who is deleted takes endpoints and deliveries along', async () => {
+  const yuki = await world.signedIn('yuki-ito')
+  const { id } = await webhooksOf(yuki).create({ url: receiver.url })
+  await webhooksOf(yuki).test(id)
+  await arrived(1)
+  await world.db().delete(users).where(eq(users.login, 'yuki-ito'))
+  expect(await world.db().select().from(webhookEndpoints).where(eq(webhookEndpoints.id, id))).toEqual([])
+  expect(await world.db().select().from(webhookDeliveries).where(eq(webhookDeliveries.endpointId, id))).toEqual([])
+})

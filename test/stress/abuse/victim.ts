@@ -1,0 +1,111 @@
+// A gateway in a process of its own, on an embedded database, and somebody who goes on asking it while others abuse it.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createApiToken } from '../../../src/auth/api-token.ts'
+import { openPglite } from '../../../src/db/client.ts'
+import { migrateDatabase } from '../../../src/db/migrate.ts'
+import { users } from '../../../src/db/tables.ts'
+import { systemClock } from '../../../src/deps.ts'
+import { findFreePort } from '../../support/free-port.ts'
+import { percentile } from '../../support/percentile.ts'
+import { makeTemporaryDirectory } from '../../support/temporary-directory.ts'
+
+export type Victim = Awaited<ReturnType<typeof startVictim>>
+
+/** What it was like to be served meanwhile. */
+export type Service = { asked: number; failed: number; medianMs: number; p99Ms: number }
+
+const START_MS = 60_000
+const PAUSE_MS = 25
+
+/** Starts one. @param people how many there are, each with a token that may follow events. */
+export async function startVictim(people: number) {
+  await using resources = new AsyncDisposableStack()
+  const { path } = resources.use(await makeTemporaryDirectory('abuse'))
+  const tokens = await addPeople(join(path, 'pglite'), people)
+  const port = await findFreePort()
+  const url = `http://127.0.0.1:${port}`
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'src/main.ts'], {
+    cwd: join(import.meta.dirname, '../../..'),
+    env: { PORT: String(port), SANDBOX_PORT: '0', DATA_DIR: path, RATE_LIMITS: 'off', LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const ended = once(child, 'close')
+  resources.defer(async () => {
+    child.kill('SIGKILL')
+    await ended
+  })
+  await becomesReady(url)
+  const kept = resources.move()
+  return {
+    url,
+    port,
+    tokens,
+    memoryMb: () => readMemoryMb(child.pid),
+    /** Asks one thing after the other until `work` is done. */
+    watch: (work: () => Promise<void>) => watch(url, work),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+// Of a process, in megabytes; 0 where the system is not Linux, which tells by a file.
+function readMemoryMb(pid: number | undefined): number {
+  const file = `/proc/${pid}/status`
+  if (!existsSync(file)) return 0
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(file, 'utf8'))?.[1]) / 1024
+}
+
+async function addPeople(directory: string, people: number): Promise<string[]> {
+  const database = await openPglite(directory)
+  await migrateDatabase(database)
+  const deps = { db: database.db, clock: systemClock }
+  const tokens: string[] = []
+  for (let githubId = 1; githubId <= people; githubId++) {
+    const [user] = await deps.db
+      .insert(users)
+      .values({ githubId, login: `person-${githubId}` })
+      .returning()
+    if (user === undefined) throw new Error('Bug: an insert gives no row')
+    const token = { name: 'a program', scopes: ['events:read'], expiresInDays: 1 }
+    tokens.push((await createApiToken(deps, { userId: user.id }, token)).secret)
+  }
+  await database.close()
+  return tokens
+}
+
+async function becomesReady(url: string): Promise<void> {
+  for (const startedAt = performance.now(); performance.now() - startedAt < START_MS; await sleep(100)) {
+    const answer = await fetch(`${url}/readyz`).catch(() => null)
+    if (answer?.status === 200) return
+  }
+  throw new Error('The gateway did not become ready')
+}
+
+/** Posts a document by itself, without a cookie or a token. */
+export async function ask(url: string, query: string): Promise<number> {
+  const headers = { 'content-type': 'application/json' }
+  const answer = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) })
+  await answer.arrayBuffer()
+  return answer.status
+}
+
+async function watch(url: string, work: () => Promise<void>): Promise<Service> {
+  const latencies: number[] = []
+  let failed = 0
+  let isDone = false
+  const working = work().finally(() => {
+    isDone = true
+  })
+  while (!isDone) {
+    const startedAt = performance.now()
+    const status = await ask(url, '{ viewer { id } }').catch(() => 0)
+    if (status !== 200) failed += 1
+    latencies.push(performance.now() - startedAt)
+    await sleep(PAUSE_MS)
+  }
+  await working
+  return { asked: latencies.length, failed, medianMs: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
+}

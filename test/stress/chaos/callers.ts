@@ -1,0 +1,157 @@
+// People and programs that post, each with an idempotency key, and try again elsewhere when they get no answer.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Agent, request } from 'undici'
+import { z } from 'zod'
+import { readOperation } from '../../support/operations.ts'
+import type { Slot } from './fleet.ts'
+import type { Link } from './links.ts'
+import type { Stage } from './stage.ts'
+
+/** One tweet that somebody wanted, and what they were told in the end. */
+export type Post = { key: string; text: string; link: Link; tries: number; answer: PostAnswer }
+
+export type PostAnswer =
+  /** There is a row. */
+  | { kind: 'tweet'; id: string; status: string; error: string | null }
+  /** Refused before there was one. */
+  | { kind: 'refused'; error: string }
+  /** Nobody answered, or with an error of the request as a whole. */
+  | { kind: 'none'; why: string }
+
+export type Callers = {
+  posts: Post[]
+  /** Nobody tries again; returns when what is under way has been answered. */
+  stop(): Promise<void>
+}
+
+const DOCUMENT = readOperation('post-tweet')
+const ANSWER_LIMIT_MS = 30_000
+const MAX_TRIES = 12
+const MAX_PAUSE_MS = 1_000
+// A few links get half of the calls, so that processes meet on them.
+const HOT_SHARE = 0.5
+const HOT_LINKS = 0.1
+
+const payloadSchema = z.object({
+  data: z
+    .object({
+      postTweet: z.object({
+        tweet: z.object({ id: z.string(), status: z.string() }).nullable(),
+        userErrors: z.array(z.object({ code: z.string(), retryable: z.boolean() })),
+      }),
+    })
+    .nullish(),
+  errors: z.array(z.object({ extensions: z.object({ code: z.string() }).partial().optional() })).optional(),
+})
+
+/**
+ * Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for.
+ * @param options.hotShare the share of calls that goes to the few hot links.
+ */
+export function startCallers(
+  stage: Stage,
+  links: readonly Link[],
+  count: number,
+  {
+    limit = Infinity,
+    slots = stage.fleet.slots,
+    hotShare = HOT_SHARE,
+  }: { limit?: number; slots?: readonly Slot[]; hotShare?: number } = {},
+): Callers {
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  const posts: Post[] = []
+  let stopped = false
+  const call = async () => {
+    while (!stopped && posts.length < limit) {
+      const post = newPost(pickLink(stage, links, hotShare), posts.length)
+      posts.push(post)
+      await postUntilAnswered(stage, slots, agent, post, () => stopped)
+    }
+  }
+  const all = Promise.all(Array.from({ length: count }, call)).finally(() => agent.close())
+  return {
+    posts,
+    async stop() {
+      stopped = limit === Infinity
+      await all
+    },
+  }
+}
+
+/** Posts once with each link, at processes of chance, all at the same moment. */
+export async function postWithEach(
+  stage: Stage,
+  links: readonly Link[],
+  purpose: string,
+  slots: readonly Slot[] = stage.fleet.slots,
+): Promise<Post[]> {
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  try {
+    return await Promise.all(
+      links.map(async (link, index) => {
+        const post = newPost(link, `${purpose}-${index}`)
+        const slot = slots[index % slots.length]
+        await tryOnce(slot?.url ?? '', agent, post)
+        return post
+      }),
+    )
+  } finally {
+    await agent.close()
+  }
+}
+
+function newPost(link: Link, name: string | number): Post {
+  const key = `post-${name}-${crypto.randomUUID()}`
+  return { key, text: `Tweet ${key} of ${link.username}`, link, tries: 0, answer: { kind: 'none', why: 'never asked' } }
+}
+
+function pickLink(stage: Stage, links: readonly Link[], hotShare: number): Link {
+  const hot = links.slice(0, Math.max(1, Math.round(links.length * HOT_LINKS)))
+  return stage.random.pick(stage.random.next() < hotShare ? hot : links)
+}
+
+async function postUntilAnswered(
+  stage: Stage,
+  slots: readonly Slot[],
+  agent: Agent,
+  post: Post,
+  isOver: () => boolean,
+): Promise<void> {
+  for (let pause = 50; post.tries < MAX_TRIES && !isOver(); pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+    const again = await tryOnce(stage.random.pick(slots).url, agent, post)
+    if (!again) return
+    await sleep(pause * stage.random.between(0.5, 1.5))
+  }
+}
+
+/** Returns whether the caller has reason to try again. PENDING is an answer: the gateway knows of the tweet, and will see to it. */
+async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> {
+  post.tries += 1
+  try {
+    const response = await request(`${url}/graphql`, {
+      method: 'POST',
+      dispatcher: agent,
+      headers: { 'content-type': 'application/json', cookie: post.link.cookie, 'sec-fetch-site': 'same-origin' },
+      body: JSON.stringify({
+        query: DOCUMENT,
+        variables: { input: { text: post.text, accountId: post.link.accountId, idempotencyKey: post.key } },
+      }),
+    })
+    const { data, errors } = payloadSchema.parse(await response.body.json())
+    if (!data) {
+      post.answer = { kind: 'none', why: errors?.[0]?.extensions?.code ?? `status ${response.statusCode}` }
+      return true
+    }
+    const { tweet, userErrors } = data.postTweet
+    const error = userErrors[0] ?? null
+    post.answer =
+      tweet === null
+        ? { kind: 'refused', error: error?.code ?? '' }
+        : { kind: 'tweet', id: tweet.id, status: tweet.status, error: error?.code ?? null }
+    return error?.retryable === true
+  } catch (error) {
+    // Refused, cut off or silent: the process may be dead, and the tweet may be posted.
+    post.answer = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
+    return true
+  }
+}

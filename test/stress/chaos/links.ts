@@ -1,0 +1,45 @@
+// Links, made as people make them: sign in, start, consent, come back.
+import { cookieOf, openBrowser } from '../../support/browser.ts'
+import type { Stage } from './stage.ts'
+
+/** A linked X account, and the cookie of its user. */
+export type Link = { username: string; accountId: string; cookie: string }
+
+const PEOPLE = ['mara-holt', 'tomasz-k', 'yuki-ito']
+
+/** Links so many fresh X accounts through the front door. */
+export async function linkAccounts(stage: Stage, count: number): Promise<Link[]> {
+  const usernames = Array.from({ length: count }, (_, index) => `chaos_${index}`)
+  const links = await Promise.all(
+    PEOPLE.map((login, person) =>
+      linkAs(
+        stage,
+        login,
+        usernames.filter((_, index) => index % PEOPLE.length === person),
+      ),
+    ),
+  )
+  return links.flat()
+}
+
+async function linkAs(stage: Stage, login: string, usernames: string[]): Promise<Link[]> {
+  if (usernames.length === 0) return []
+  const person = openBrowser(stage.publicUrl)
+  try {
+    const { outcome } = await person.signIn(login)
+    if (outcome !== 'succeeded') throw new Error(`${login} could not sign in.`)
+    stage.secrets.push(...person.cookies.values())
+    for (const username of usernames) {
+      stage.sandbox.control.addAccount(username)
+      const { outcome, code } = await person.connect(username)
+      if (outcome !== 'connected') throw new Error(`@${username} could not be linked: ${code}`)
+    }
+    const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; username: string }[] }>(
+      'connected-accounts',
+    )
+    const { cookie } = cookieOf(person)
+    return connectedAccounts.map(({ id, username }) => ({ username, accountId: id, cookie }))
+  } finally {
+    await person.close()
+  }
+}

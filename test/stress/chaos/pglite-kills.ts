@@ -1,0 +1,68 @@
+// The embedded database under kill -9: what was acknowledged is there afterwards, and nobody else gets in meanwhile.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { GraphQLClient } from 'graphql-request'
+import { readOperation } from '../../support/operations.ts'
+import { type Post, type PostAnswer, startCallers } from './callers.ts'
+import { productionPace } from './fast-timing.ts'
+import { atMost, exactly, type Figure } from './figures.ts'
+import { type Link, linkAccounts } from './links.ts'
+import type { Randomness } from './randomness.ts'
+import { openStage, type Stage } from './stage.ts'
+
+const CALLERS = 6
+// Some are killed with little to lose, others in full swing.
+const MOST_BEFORE_KILL = 30
+const POLL_MS = 5
+
+export async function runPgliteKills({ rounds }: { rounds: number }, random: Randomness): Promise<Figure[]> {
+  await using stage = await openStage({ processes: 2, pace: productionPace, random }, null)
+  // The second has the same directory, and is only ever to be refused.
+  const [slot, intruder] = stage.fleet.slots
+  if (slot === undefined || intruder === undefined) throw new Error('Bug: two processes were asked for')
+  await stage.fleet.start(slot)
+  const links = await linkAccounts(stage, 1)
+  const refusal = await stage.fleet.startRefused(intruder)
+  const callers = startCallers(stage, links, CALLERS, { slots: [slot] })
+  for (let round = 0; round < rounds; round++) {
+    const enough = countPosted(callers.posts) + random.between(1, MOST_BEFORE_KILL)
+    while (countPosted(callers.posts) < enough) await sleep(POLL_MS)
+    await stage.fleet.kill(slot)
+    await stage.fleet.start(slot)
+  }
+  await callers.stop()
+  const acknowledged = callers.posts.flatMap(({ answer }) => (isPosted(answer) ? [answer.id] : []))
+  const missing = await countMissing(stage, links, acknowledged)
+  return [
+    exactly(`${rounds} kill -9 on PGlite: lost of ${acknowledged.length} acknowledged rows`, 0, missing),
+    exactly(`${rounds} kill -9 on PGlite: tweets posted twice`, 0, countTwice(stage)),
+    exactly(`${rounds} kill -9 on PGlite: failed starts`, 0, stage.fleet.counts.failedStarts),
+    atMost('A second process on the directory: seconds until it is refused', 1, refusal.seconds),
+    exactly('A second process on the directory: exit code', 1, refusal.exitCode ?? -1),
+  ]
+}
+
+async function countMissing(stage: Stage, [link]: readonly Link[], ids: readonly string[]): Promise<number> {
+  const client = new GraphQLClient(`${stage.publicUrl}/graphql`, {
+    headers: { cookie: link?.cookie ?? '', 'sec-fetch-site': 'same-origin' },
+  })
+  const document = readOperation('tweet')
+  let missing = 0
+  for (const id of ids) {
+    const { tweet } = await client.request<{ tweet: { status: string } | null }>(document, { id })
+    if (tweet?.status !== 'POSTED') missing += 1
+  }
+  return missing
+}
+
+function countPosted(posts: readonly Post[]): number {
+  return posts.filter(({ answer }) => isPosted(answer)).length
+}
+
+function isPosted(answer: PostAnswer): answer is PostAnswer & { kind: 'tweet' } {
+  return answer.kind === 'tweet' && answer.status === 'POSTED'
+}
+
+function countTwice({ sandbox }: Stage): number {
+  const texts = sandbox.control.tweets().map(({ sentText }) => sentText)
+  return texts.length - new Set(texts).size
+}

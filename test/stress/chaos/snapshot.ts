@@ -1,0 +1,65 @@
+// What the gateways' rows and X's own books say of the links at one moment, side by side.
+
+import { tokenPlace } from '../../../src/accounts/sealed-tokens.ts'
+import { unseal } from '../../../src/crypto.ts'
+import type { Arena } from './arena.ts'
+import type { Link } from './links.ts'
+
+/** One link. */
+export type LinkView = {
+  link: Link
+  status: string
+  statusReason: string | null
+  version: number
+  state: string
+  cause: string | null
+  leased: boolean
+  /** As stored, opened; null when there is none. */
+  refreshToken: string | null
+  /** Pairs that came too late and wait to be adopted. */
+  orphans: number
+  x: { rotations: number; replays: number; ended: string | null; refreshToken: string | null }
+}
+
+type Row = {
+  id: string
+  userId: string
+  status: string
+  statusReason: string | null
+  version: number
+  state: string
+  cause: string | null
+  leased: boolean
+  refreshTokenSealed: string | null
+  orphans: number
+}
+
+/** Reads all links. Only while nothing rotates is the picture of one moment. */
+export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promise<LinkView[]> {
+  const rows = await arena.sql<Row[]>`
+    select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.cause, t.lease_id is not null as leased,
+      t.refresh_token_sealed as "refreshTokenSealed",
+      (select count(*)::int from rotation_orphans o where o.account_id = a.id and o.from_version = t.version) as orphans
+    from connected_accounts a join oauth_tokens t on t.account_id = a.id`
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  // The newest authorization of each account is the last.
+  const grants = new Map(arena.sandbox.control.grants().map((grant) => [grant.username, grant]))
+  return links.map((link) => {
+    const row = byId.get(link.accountId)
+    const grant = grants.get(link.username)
+    if (row === undefined || grant === undefined) throw new Error(`The link of @${link.username} is gone.`)
+    const { id: accountId, userId, refreshTokenSealed: sealed, ...view } = row
+    const place = tokenPlace({ accountId, userId }, 'refreshTokenSealed')
+    return {
+      link,
+      ...view,
+      refreshToken: sealed === null ? null : unseal(arena.keys, place, sealed),
+      x: { rotations: grant.rotations, replays: grant.replays, ended: grant.ended, refreshToken: grant.refreshToken },
+    }
+  })
+}
+
+/** True when nothing more is to be expected of a link: it works, with nobody at work on it, or its user has been told. */
+export function isSettled({ status, state, leased }: LinkView): boolean {
+  return status === 'NEEDS_REAUTH' || (state === 'ACTIVE' && !leased)
+}

@@ -1,0 +1,99 @@
+// A gateway without a port, on an embedded database in memory: what is sent to it costs a few milliseconds, and nothing leaves the machine.
+import { createApp } from '../../../src/app.ts'
+import { createApiToken } from '../../../src/auth/api-token.ts'
+import { startSession } from '../../../src/auth/session.ts'
+import { readConfig } from '../../../src/config/config.ts'
+import { productionTiming } from '../../../src/config/timing.ts'
+import { openPglite } from '../../../src/db/client.ts'
+import { migrateDatabase } from '../../../src/db/migrate.ts'
+import { apiScopes, users } from '../../../src/db/tables.ts'
+import { type Deps, systemClock } from '../../../src/deps.ts'
+import { createEventStreams } from '../../../src/events/streams.ts'
+import { createBreakers } from '../../../src/outbound/circuit-breakers.ts'
+import { createTargets } from '../../../src/outbound/public-urls.ts'
+import { createLog } from '../../../src/telemetry/log.ts'
+import { startFakeProviders } from './provider-answers.ts'
+
+export type FuzzGateway = Awaited<ReturnType<typeof openFuzzGateway>>
+
+const ENCRYPTION_KEY = Buffer.from(Array.from({ length: 32 }, (_, index) => index * 7)).toString('base64')
+const CLIENT_SECRETS = ['github-secret-that-nobody-may-see', 'x-secret-that-nobody-may-see']
+
+/** Opens one, with a person who is signed in and has an API token of every scope. */
+export async function openFuzzGateway() {
+  const database = await openPglite(null)
+  await migrateDatabase(database)
+  const providers = await startFakeProviders()
+  const [githubSecret = '', xSecret = ''] = CLIENT_SECRETS
+  const config = readConfig({
+    SANDBOX: 'off',
+    RATE_LIMITS: 'off',
+    ENCRYPTION_KEYS: `fuzz:${ENCRYPTION_KEY}`,
+    GITHUB_CLIENT_ID: 'github-client',
+    GITHUB_CLIENT_SECRET: githubSecret,
+    X_CLIENT_ID: 'x-client',
+    X_CLIENT_SECRET: xSecret,
+    ...Object.fromEntries(['GITHUB_URL', 'GITHUB_API_URL', 'X_URL', 'X_API_URL'].map((name) => [name, providers.url])),
+  })
+  const errors: string[] = []
+  const log = createLog('error', { write: (line) => errors.push(line) })
+  const deps: Deps = {
+    db: database.db,
+    config,
+    clock: systemClock,
+    log,
+    // Nobody waits here: a call that is repeated for a person would take seconds for each of thousands of inputs.
+    timing: { ...productionTiming, personPatience: 0 },
+    // What one input makes of a provider must not keep the next from it.
+    get breakers() {
+      return createBreakers(log, () => new Date())
+    },
+    // What would be done later is not what is looked at here.
+    jobs: { enqueue: async () => {} },
+    targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
+    rotations: new Map(),
+    mayRefresh: () => true,
+    // A stream ends by itself at once, so that its answer can be read to the end.
+    eventStreams: createEventStreams(0.01),
+    droppedLogLines: () => 0,
+  }
+  const app = createApp(deps)
+  const [user] = await deps.db.insert(users).values({ githubId: 1, login: 'fuzzed' }).returning()
+  if (user === undefined) throw new Error('Bug: a row that is inserted is returned')
+  const owner = { userId: user.id }
+  const { secret } = await createApiToken(deps, owner, { name: 'a program', scopes: apiScopes, expiresInDays: null })
+  const secrets = new Set([secret, ENCRYPTION_KEY, ...CLIENT_SECRETS])
+  const signIn = async () => {
+    const { setCookie } = await startSession(deps, owner.userId, null)
+    const cookie = setCookie.split(';', 1)[0] ?? ''
+    secrets.add(cookie.slice(cookie.indexOf('=') + 1))
+    return cookie
+  }
+  let cookie = await signIn()
+  const cookieName = cookie.slice(0, cookie.indexOf('=') + 1)
+  return {
+    deps,
+    /** Headers that say who is asking. */
+    askers: {
+      nobody: () => ({}),
+      session: () => ({ cookie, 'sec-fetch-site': 'same-origin' }),
+      token: () => ({ authorization: `Bearer ${secret}` }),
+    },
+    /** What no answer may hold. */
+    secrets,
+    /** The lines of the log about what went wrong for a reason of ours, since this was last asked. */
+    takeErrors: () => errors.splice(0),
+    /** Sends a request, as from the wire. */
+    async request(path: string, init: RequestInit = {}): Promise<Response> {
+      const answer = await app.fetch(new Request(`${config.publicUrl}${path}`, init))
+      // Whatever ended the session, the next one is asked by somebody again.
+      if (answer.headers.getSetCookie().some((header) => header.startsWith(cookieName))) cookie = await signIn()
+      return answer
+    },
+    providers,
+    close: async () => {
+      await providers.close()
+      await database.close()
+    },
+  }
+}

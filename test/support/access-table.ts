@@ -1,0 +1,154 @@
+// Who may have which field of the schema: written by hand, field by field, so that it says what should be and not what is. A field that
+// is not in it fails the tests, and so does one that lets in somebody else.
+import type { ApiScope } from '../../src/auth/api-token.ts'
+
+/** Everybody there is to ask: nobody known, a signed-in browser, and tokens with these scopes. */
+export const askers = {
+  nobody: null,
+  session: 'session',
+  'accounts:read': ['accounts:read'],
+  'accounts:write': ['accounts:write'],
+  'tweets:read': ['tweets:read'],
+  'tweets:write': ['tweets:write'],
+  'events:read': ['events:read'],
+  'all but accounts:read': ['accounts:write', 'tweets:read', 'tweets:write', 'events:read'],
+  'all but accounts:write': ['accounts:read', 'tweets:read', 'tweets:write', 'events:read'],
+  'all but tweets:read': ['accounts:read', 'accounts:write', 'tweets:write', 'events:read'],
+  'all but tweets:write': ['accounts:read', 'accounts:write', 'tweets:read', 'events:read'],
+  'all but events:read': ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write'],
+  'every scope': ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write', 'events:read'],
+  'operator accounts:read': ['accounts:read'],
+  'operator events:read': ['events:read'],
+  'operator of both': ['accounts:read', 'events:read'],
+} as const satisfies Record<string, null | 'session' | readonly ApiScope[]>
+
+export type Asker = keyof typeof askers
+
+export const everybody = Object.keys(askers) as Asker[]
+
+const usersWith: Record<ApiScope, readonly Asker[]> = {
+  'accounts:read': [
+    ...(['session', 'accounts:read', 'all but accounts:write', 'all but tweets:read'] as const),
+    ...(['all but tweets:write', 'all but events:read', 'every scope'] as const),
+  ],
+  'accounts:write': [
+    ...(['session', 'accounts:write', 'all but accounts:read', 'all but tweets:read'] as const),
+    ...(['all but tweets:write', 'all but events:read', 'every scope'] as const),
+  ],
+  'tweets:read': [
+    ...(['session', 'tweets:read', 'all but accounts:read', 'all but accounts:write'] as const),
+    ...(['all but tweets:write', 'all but events:read', 'every scope'] as const),
+  ],
+  'tweets:write': [
+    ...(['session', 'tweets:write', 'all but accounts:read', 'all but accounts:write'] as const),
+    ...(['all but tweets:read', 'all but events:read', 'every scope'] as const),
+  ],
+  'events:read': [
+    ...(['session', 'events:read', 'all but accounts:read', 'all but accounts:write'] as const),
+    ...(['all but tweets:read', 'all but tweets:write', 'every scope'] as const),
+  ],
+}
+
+/** The rules, by what the description of a field says, with all whom each lets in. */
+export const rules: Record<string, readonly Asker[]> = {
+  nothing: everybody,
+  'a session': ['session'],
+  ...usersWith,
+  "operator's accounts:read": ['operator accounts:read', 'operator of both'],
+  "events:read or operator's events:read": [
+    ...usersWith['events:read'],
+    ...(['operator events:read', 'operator of both'] as const),
+  ],
+}
+
+/** A field without a rule of its own, which whoever was let in above it may have. */
+export const PART = 'part'
+
+/** Every field of every type of the schema, under its rule. */
+export const table: Record<string, Record<string, string>> = {
+  Query: {
+    nothing: 'viewer rateLimit',
+    'a session': 'apiTokens sessions',
+    'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
+    'tweets:read': 'tweet tweets',
+    'events:read': 'webhookDeliveries webhookEndpoints',
+    "events:read or operator's events:read": 'events',
+    "operator's accounts:read": 'user users',
+  },
+  Mutation: {
+    'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
+      revokeOtherSessions revokeSession rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
+    'accounts:write': 'disconnectAccount setLinkVisibility',
+    'tweets:write': 'deleteTweet postTweet',
+  },
+  Subscription: { "events:read or operator's events:read": 'events' },
+
+  User: { part: 'avatarUrl createdAt githubId id linkVisibility login name' },
+  LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },
+  LinkedUserConnection: { part: 'edges pageInfo' },
+  LinkedUserEdge: { part: 'cursor node' },
+  LinkedAccount: { part: 'connectedAt id provider providerAccountId status username' },
+  ConnectedAccount: {
+    part: `accessTokenExpiresAt avatarUrl connectedAt disconnectedAt displayName id lastUsedAt maxTweetLength missingScopes nextAction
+      provider providerAccountId scopes status statusReason statusSince tokenHealth username`,
+  },
+  TokenHealth: { part: 'lastEvent lastEventAt nextTryAt' },
+  ConnectAttempt: {
+    'accounts:read': 'account',
+    part: 'createdAt error expectedUsername expiresAt finishedAt id returnTo scopes status',
+  },
+  Tweet: {
+    'accounts:read': 'account',
+    part: 'createdAt error id postedAt status text url xTweetId',
+  },
+  TweetConnection: { part: 'edges pageInfo' },
+  TweetEdge: { part: 'cursor node' },
+  Event: { part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId' },
+  EventConnection: { part: 'edges pageInfo' },
+  EventEdge: { part: 'cursor node' },
+  Session: { part: 'createdAt current device expiresAt id lastUsedAt' },
+  ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
+  WebhookEndpoint: {
+    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types url',
+  },
+  WebhookDelivery: {
+    part: `attempts createdAt deliveredAt eventId eventType id lastAttemptAt lastError lastHttpStatus nextAttemptAt
+      status`,
+  },
+  WebhookDeliveryConnection: { part: 'edges pageInfo' },
+  WebhookDeliveryEdge: { part: 'cursor node' },
+  RateLimit: { part: 'cost limit remaining resetAt windowSeconds' },
+  PageInfo: { part: 'endCursor hasNextPage hasPreviousPage startCursor' },
+  UserError: { part: 'code field message retryAt retryable' },
+
+  CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
+  CreateWebhookEndpointPayload: { part: 'endpoint secret userErrors' },
+  DeleteTweetPayload: { part: 'tweet userErrors' },
+  DeleteViewerPayload: { part: 'deletedUserId userErrors' },
+  DeleteWebhookEndpointPayload: { part: 'endpoint userErrors' },
+  DisconnectAccountPayload: { part: 'account userErrors' },
+  PostTweetPayload: { part: 'tweet userErrors' },
+  ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
+  RevokeApiTokenPayload: { part: 'apiToken userErrors' },
+  RevokeOtherSessionsPayload: { part: 'revokedCount' },
+  RevokeSessionPayload: { part: 'session userErrors' },
+  RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
+  SetLinkVisibilityPayload: { part: 'user userErrors' },
+  SignOutPayload: { part: 'signedOut' },
+  StartXConnectPayload: { part: 'attempt authorizationUrl userErrors' },
+  TestWebhookEndpointPayload: { part: 'endpoint userErrors' },
+  UpdateWebhookEndpointPayload: { part: 'endpoint userErrors' },
+}
+
+/** Each field of the table: `Tweet.account`, and its rule. */
+export const fields: readonly { type: string; name: string; rule: string }[] = Object.entries(table).flatMap(
+  ([type, byRule]) =>
+    Object.entries(byRule).flatMap(([rule, names]) => names.split(/\s+/).map((name) => ({ type, name, rule }))),
+)
+
+/** Whom a rule lets in. */
+export function whoMay(rule: string): readonly Asker[] {
+  const allowed = rule === PART ? everybody : rules[rule]
+  if (allowed === undefined) throw new Error(`The table has no rule "${rule}"`)
+  return allowed
+}

@@ -1,0 +1,91 @@
+// A further instance of the gateway on a world's database, without a port and without background work: all it asks of the database it
+// asks for its requests, so that they can be counted.
+import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
+import { createApp } from '../../src/app.ts'
+import { productionTiming } from '../../src/config/timing.ts'
+import { connectPostgres } from '../../src/db/connection.ts'
+import { drizzlePostgres } from '../../src/db/postgres.ts'
+import * as tables from '../../src/db/tables.ts'
+import { createEventStreams } from '../../src/events/streams.ts'
+import { createBreakers } from '../../src/outbound/circuit-breakers.ts'
+import { createTargets } from '../../src/outbound/public-urls.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import type { World } from './harness.ts'
+
+export type Instance = ReturnType<typeof openInstance>
+
+export type ApiAnswer = {
+  status: number
+  challenge: string | null
+  /** The body as it came. */
+  text: string
+  data: Record<string, unknown> | null
+  errors: { message: string; extensions: { code: string; missingScopes?: string[] } }[]
+}
+
+export function openInstance(world: World) {
+  const queries: string[] = []
+  const lines: string[] = []
+  const { source } = world.database()
+  const options = {
+    schema: tables,
+    casing: 'snake_case',
+    logger: { logQuery: (text: string) => queries.push(text) },
+  } as const
+  const pool =
+    source.kind === 'postgres'
+      ? connectPostgres(source, { applicationName: 'instance', route: 'pooled', max: 4 })
+      : null
+  const db =
+    source.kind === 'pglite'
+      ? drizzlePglite(source.client, options)
+      : drizzlePostgres(pool as NonNullable<typeof pool>, options)
+  const log = createLog('debug', { write: (line) => lines.push(line) })
+  const deps = {
+    db,
+    config: world.config,
+    clock: world.clock,
+    log,
+    timing: productionTiming,
+    breakers: createBreakers(log, () => world.clock.now()),
+    jobs: {
+      enqueue: async () => {
+        throw new Error('This instance has no background work')
+      },
+    },
+    targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
+    rotations: new Map(),
+    mayRefresh: () => true,
+    eventStreams: createEventStreams(productionTiming.streamLife),
+    droppedLogLines: () => 0,
+  }
+  const app = createApp(deps)
+
+  async function request(path: string, init: RequestInit = {}): Promise<Response> {
+    return app.fetch(new Request(`${world.url}${path}`, init))
+  }
+
+  /** Sends a document with these headers. */
+  async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiAnswer> {
+    const response = await request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...headers },
+      body: JSON.stringify({ query, variables }),
+    })
+    const text = await response.text()
+    const { data = null, errors = [] } = JSON.parse(text)
+    return { status: response.status, challenge: response.headers.get('www-authenticate'), text, data, errors }
+  }
+
+  /** The queries made while `work` went on. */
+  async function queriesOf(work: () => Promise<unknown>): Promise<string[]> {
+    const before = queries.length
+    await work()
+    return queries.slice(before)
+  }
+
+  return { deps, request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
+}
+
+/** The header that presents a token. */
+export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` })

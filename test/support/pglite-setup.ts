@@ -1,0 +1,19 @@
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { openPglite } from '../../src/db/client.ts'
+import { fillTemplate } from './template.ts'
+import { makeTemporaryDirectory } from './temporary-directory.ts'
+
+/**
+ * Makes one migrated data directory for the whole run. Copying and opening it takes a test 0.4 s; making and migrating a
+ * new one takes 1.5 s.
+ */
+export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  if (project.getProvidedContext().pgliteTemplate) return undefined
+  const directory = await makeTemporaryDirectory('pglite-template')
+  const database = await openPglite(join(directory.path, 'pglite'))
+  await fillTemplate(database)
+  await database.close()
+  project.vitest.getRootProject().provide('pgliteTemplate', directory.path)
+  return () => directory.remove()
+}

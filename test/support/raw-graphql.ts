@@ -1,0 +1,40 @@
+// Requests to /graphql as no client library would send them, for looking at the bare answer.
+import { expect } from 'vitest'
+import { errorCodes } from '../../src/errors.ts'
+import type { Browser } from './browser.ts'
+
+type Answer = { data?: unknown; errors?: { message: string; extensions?: { code?: string } }[] }
+
+export async function sendGraphql(person: Browser, body: string, headers: Record<string, string> = {}) {
+  const answer = await person.request('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body,
+  })
+  const text = await answer.text()
+  return { status: answer.status, text, answer: JSON.parse(text) as Answer }
+}
+
+/** Sends what must be refused: never a 5xx, and every error has a sentence and a code of the published list. */
+export async function expectGraphqlRefusal(
+  person: Browser,
+  body: string,
+  code = 'BAD_USER_INPUT',
+  headers: Record<string, string> = {},
+) {
+  const { status, text, answer } = await sendGraphql(person, body, headers)
+  const seen = `${body.slice(0, 200)} → ${text.slice(0, 500)}`
+  expect(status, seen).toBeLessThan(500)
+  expect(answer.errors?.length, seen).toBeGreaterThan(0)
+  for (const error of answer.errors ?? []) {
+    expect(error.extensions?.code, seen).toBe(code)
+    expect(Object.keys(errorCodes)).toContain(code)
+    expect(error.message.length, seen).toBeGreaterThan(10)
+  }
+  expect(text, seen).not.toMatch(/stack|node_modules|\.ts:|SyntaxError|Failed query|select /i)
+  return { status, answer }
+}
+
+/** The body of a request. */
+export const ask = (query: string, variables?: unknown) =>
+  JSON.stringify({ query, ...(variables !== undefined && { variables }) })

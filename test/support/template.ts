@@ -1,0 +1,26 @@
+import { fromPglite, PgBoss } from 'pg-boss'
+import type { Database } from '../../src/db/client.ts'
+import { openJobDatabase } from '../../src/db/job-database.ts'
+import { migrateDatabase } from '../../src/db/migrate.ts'
+
+/**
+ * Fills the database that each test's own is copied from: our migrations, and the tables that the job queue makes for
+ * itself (with them it starts in 0.1 s instead of 0.4 s on PGlite). Starting the gateway does all of it once more and
+ * finds nothing to do; were something forgotten here, tests would be slower and no different.
+ */
+export async function fillTemplate(database: Pick<Database, 'source'>): Promise<void> {
+  await migrateDatabase(database)
+  const { source } = database
+  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
+  const boss = new PgBoss({
+    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
+    ...(opened !== null && { db: opened }),
+    // As in src/jobs/queue.ts.
+    schema: 'pgboss',
+    supervise: false,
+    schedule: false,
+  })
+  await boss.start()
+  await boss.stop({ graceful: false })
+  await opened?.close()
+}

@@ -1,0 +1,147 @@
+// Somebody's server that webhooks are sent to, and what its owner does with the gateway.
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { type SQL, sql } from 'drizzle-orm'
+import { Webhook } from 'standardwebhooks'
+import { vi } from 'vitest'
+import { webhookDeliveries } from '../../src/db/tables.ts'
+import type { Browser, UserError } from './browser.ts'
+import type { World } from './harness.ts'
+
+/** One request that arrived. */
+export type Received = { path: string; headers: Record<string, string>; body: string }
+
+/** What a message says. */
+export type Message = { type: string; timestamp: string; data: Record<string, string | null> }
+
+export type EndpointView = {
+  id: string
+  url: string
+  description: string | null
+  types: string[] | null
+  status: string
+  disabledReason: string | null
+  failingSince: string | null
+  previousSecretEndsAt: string | null
+}
+
+export type DeliveryView = {
+  id: string
+  eventId: string
+  eventType: string
+  status: string
+  attempts: number
+  lastHttpStatus: number | null
+  lastError: string | null
+  nextAttemptAt: string | null
+  deliveredAt: string | null
+}
+
+/** How the receiver answers; null: never. */
+type Answer = { status: number; headers?: Record<string, string> } | null
+
+export type Receiver = Awaited<ReturnType<typeof startReceiver>>
+
+/** Starts a receiver that answers 204 until it is told otherwise. */
+export async function startReceiver() {
+  const received: Received[] = []
+  let answer: (request: Received) => Answer = () => ({ status: 204 })
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk) => chunks.push(chunk))
+    request.on('end', () => {
+      const arrived = {
+        path: request.url ?? '',
+        headers: request.headers as Record<string, string>,
+        body: Buffer.concat(chunks).toString(),
+      }
+      received.push(arrived)
+      const given = answer(arrived)
+      if (given !== null) response.writeHead(given.status, given.headers).end()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('No port')
+  return {
+    url: `http://127.0.0.1:${address.port}/hook`,
+    received,
+    types: () => received.map(({ body }) => (JSON.parse(body) as Message).type),
+    answerWith: (next: Answer | ((request: Received) => Answer)) => {
+      answer = typeof next === 'function' ? next : () => next
+    },
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** What a message says, if its signature is good at the world's time. @throws WebhookVerificationError */
+export function verify(world: World, secret: string, { body, headers }: Received): Message {
+  vi.useFakeTimers({ now: world.sandbox.control.now(), toFake: ['Date'] })
+  try {
+    return new Webhook(secret).verify(body, headers) as Message
+  } finally {
+    vi.useRealTimers()
+  }
+}
+
+/** The queue keeps its own time: has it try now what is due by the world's. */
+export async function tryDue(world: World): Promise<void> {
+  const due = sql`select ${webhookDeliveries.id}::text from ${webhookDeliveries} where ${webhookDeliveries.nextAttemptAt} <= ${world.clock.sqlNow()}`
+  await hurry(world, sql`data->>'id' in (${due})`)
+}
+
+/** Has the queue try now all that it has, be it due or not. */
+export async function tryEarly(world: World): Promise<void> {
+  await hurry(world, sql`true`)
+}
+
+async function hurry(world: World, which: SQL): Promise<void> {
+  const waiting = sql`name = 'deliver-webhook' and state in ('created', 'retry')`
+  await world.db().execute(sql`update pgboss.job set start_after = now() where ${waiting} and ${which}`)
+}
+
+/** A person's webhooks, through the API. */
+export function webhooksOf(person: Browser) {
+  const endpointOf = async (name: string, field: string, input: Record<string, unknown>) => {
+    const answer = await person.api<
+      Record<string, { endpoint: EndpointView | null; secret?: string | null; userErrors: UserError[] }>
+    >(name, { input })
+    const payload = answer[field]
+    if (payload === undefined) throw new Error(`No ${field} in the answer`)
+    return payload
+  }
+  const list = async () =>
+    (await person.api<{ webhookEndpoints: EndpointView[] }>('webhook-endpoints')).webhookEndpoints
+  return {
+    tryToCreate: (input: Record<string, unknown>) =>
+      endpointOf('create-webhook-endpoint', 'createWebhookEndpoint', input),
+    async create(input: Record<string, unknown>): Promise<{ id: string; secret: string }> {
+      const { endpoint, secret, userErrors } = await this.tryToCreate(input)
+      if (endpoint === null || !secret) throw new Error(`Refused: ${userErrors[0]?.code}`)
+      return { id: endpoint.id, secret }
+    },
+    list,
+    show: async (id: string) => (await list()).find((endpoint) => endpoint.id === id),
+    update: (input: Record<string, unknown>) => endpointOf('update-webhook-endpoint', 'updateWebhookEndpoint', input),
+    rotate: (endpointId: string) => endpointOf('rotate-webhook-secret', 'rotateWebhookSecret', { endpointId }),
+    remove: (endpointId: string) => endpointOf('delete-webhook-endpoint', 'deleteWebhookEndpoint', { endpointId }),
+    test: (endpointId: string) => endpointOf('test-webhook-endpoint', 'testWebhookEndpoint', { endpointId }),
+    async deliveries(endpointId: string, page: Record<string, unknown> = {}): Promise<DeliveryView[]> {
+      const { webhookDeliveries } = await person.api<{ webhookDeliveries: { edges: { node: DeliveryView }[] } }>(
+        'webhook-deliveries',
+        { endpointId, ...page },
+      )
+      return webhookDeliveries.edges.map(({ node }) => node)
+    },
+    async replay(deliveryId: string) {
+      const { replayWebhookDelivery } = await person.api<{
+        replayWebhookDelivery: { delivery: DeliveryView | null; userErrors: UserError[] }
+      }>('replay-webhook-delivery', { input: { deliveryId } })
+      return replayWebhookDelivery
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import { crc32 } from 'node:zlib'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { createSecret, isSecret, showSecret } from '../../src/auth/api-token-format.ts'
+import { createRandomness } from '../stress/chaos/randomness.ts'
+
+const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
+const read = (digits: string) => [...digits].reduce((value, digit) => value * 62n + BigInt(BASE62.indexOf(digit)), 0n)
+
+describe('K-01 the secret of an API token', () => {
+  test('is xcg_, 160 random bits and a CRC32 over both, in base62', () => {
+    const secrets = Array.from({ length: 2_000 }, createSecret)
+    for (const secret of secrets) {
+      expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+      expect(read(secret.slice(4, 31)) < 2n ** 160n).toBe(true)
+      expect(read(secret.slice(31))).toBe(BigInt(crc32(secret.slice(0, 31))))
+      expect(isSecret(secret)).toBe(true)
+    }
+    expect(new Set(secrets).size).toBe(secrets.length)
+    // Each of the bits is one half of the time: a thousand of them, give or take six deviations.
+    for (let bit = 0n; bit < 160n; bit++) {
+      const ones = secrets.filter((secret) => (read(secret.slice(4, 31)) >> bit) & 1n).length
+      expect(Math.abs(ones - 1_000), `bit ${bit}`).toBeLessThan(6 * Math.sqrt(500))
+    }
+  })
+
+  test('is none with any one of its characters changed', () => {
+    const secret = createSecret()
+    for (let index = 0; index < secret.length; index++) {
+      for (const character of [...BASE62, '_', '-', ' ', 'é', '\0']) {
+        if (character === secret[index]) continue
+        const changed = secret.slice(0, index) + character + secret.slice(index + 1)
+        expect(isSecret(changed), changed).toBe(false)
+      }
+    }
+  })
+
+  test('is none with two neighbours swapped, a character more or less, or space around it', () => {
+    const secret = createSecret()
+    for (let index = 0; index + 1 < secret.length; index++) {
+      const [one, other] = [secret.charAt(index), secret.charAt(index + 1)]
+      if (one !== other) expect(isSecret(secret.slice(0, index) + other + one + secret.slice(index + 2))).toBe(false)
+    }
+    for (const changed of [secret.slice(0, -1), secret.slice(1), `${secret}0`, `${secret}\n`, ` ${secret}`, ''])
+      expect(isSecret(changed)).toBe(false)
+  })
+
+  test('is nothing made up: a million of the right form, and any text', () => {
+    const { pick } = createRandomness(62)
+    const digits = [...BASE62]
+    let passed = 0
+    for (let number = 0; number < 1_000_000; number++) {
+      let text = 'xcg_'
+      for (let place = 0; place < 33; place++) text += pick(digits)
+      // Each passes with a chance of one in 57 thousand million; the seed keeps that from ever being seen.
+      if (isSecret(text)) passed += 1
+    }
+    expect(passed).toBe(0)
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => !isSecret(text)),
+      { numRuns: 10_000, seed: 62 },
+    )
+  })
+
+  test('is shown by eight characters of its beginning and four of its end', () => {
+    const secret = createSecret()
+    expect(showSecret(secret)).toEqual({ prefix: secret.slice(0, 8), lastFour: secret.slice(33) })
+  })
+})

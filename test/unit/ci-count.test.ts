@@ -1,0 +1,34 @@
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
+
+type File = { status: 'passed' | 'failed'; tests: string[] }
+
+test.each<[string, File[] | null, number, string]>([
+  ['all passed', [{ status: 'passed', tests: ['passed', 'passed'] }], 0, '2 passed, 0 failed, 0 skipped'],
+  [
+    'skipped in every way',
+    [{ status: 'passed', tests: ['passed', 'skipped', 'pending', 'todo'] }],
+    0,
+    '1 passed, 0 failed, 3 skipped',
+  ],
+  ['a failed test', [{ status: 'failed', tests: ['passed', 'failed'] }], 1, '1 passed, 1 failed, 0 skipped'],
+  ['a file that could not be loaded', [{ status: 'failed', tests: [] }], 1, '0 passed, 1 failed, 0 skipped'],
+  ['a file whose set-up failed', [{ status: 'failed', tests: ['skipped'] }], 1, '0 passed, 1 failed, 1 skipped'],
+  ['an error outside any test', [{ status: 'passed', tests: ['passed'] }], 1, '1 passed, 1 failed, 0 skipped'],
+  ['no report, because lint failed', null, 1, '0 passed, 1 failed, 0 skipped'],
+])('the last line of .ci/run counts %s', async (_what, files, exitStatus, line) => {
+  await using directory = await makeTemporaryDirectory('report')
+  const reportFile = join(directory.path, 'report.json')
+  const testResults = files?.map(({ status, tests }) => ({
+    status,
+    assertionResults: tests.map((test) => ({ status: test })),
+  }))
+  if (testResults) await writeFile(reportFile, JSON.stringify({ testResults }))
+  const script = join(import.meta.dirname, '../../.ci/count.mjs')
+  const { stdout } = await promisify(execFile)(process.execPath, [script, reportFile, String(exitStatus)])
+  expect(stdout).toBe(`${line}\n`)
+})

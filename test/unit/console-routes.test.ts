@@ -1,0 +1,133 @@
+import { describe, expect, test } from 'vitest'
+import { consoleRoutes } from '../../src/console/routes.ts'
+import { listOperations } from '../support/operations.ts'
+
+const x = { url: 'https://x.com' }
+const app = consoleRoutes({ config: { graphiql: true, sandbox: null, x } })
+const html = { headers: { accept: 'text/html,application/xhtml+xml' } }
+
+async function readPage(path: string): Promise<string> {
+  const response = await app.request(path, html)
+  expect(response.status).toBe(200)
+  expect(response.headers.get('content-type')).toContain('text/html')
+  return response.text()
+}
+
+const listAssets = (page: string) =>
+  [...page.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path = '']) => path)
+
+describe.each(['/', '/graphql'])('the page %s', (path) => {
+  test('names only what the gateway serves, with its content type, to be kept for ever', async () => {
+    const page = await readPage(path)
+    const assets = listAssets(page)
+    expect(assets.length).toBeGreaterThan(4)
+    for (const asset of assets) {
+      const { status, headers } = await app.request(asset)
+      expect([asset, status]).toEqual([asset, 200])
+      const type = asset.endsWith('.js') ? 'text/javascript' : asset.endsWith('.css') ? 'text/css' : 'image/svg+xml'
+      expect(headers.get('content-type')).toContain(type)
+      expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+    }
+  })
+
+  test('holds no script or style of its own, and no address elsewhere', async () => {
+    const page = await readPage(path)
+    expect(page).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|%\w+%/)
+    expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|["'(]\/\//)
+    expect(page).toContain('<noscript>')
+    expect(page).toMatch(/<title>.+<\/title>/)
+  })
+})
+
+test('every module that the page imports is served, and nothing in it is TypeScript', async () => {
+  const [entry = ''] = listAssets(await readPage('/')).filter((path) => path.endsWith('/console.js'))
+  const seen = new Set<string>()
+  const visit = async (path: string): Promise<void> => {
+    if (seen.has(path)) return
+    seen.add(path)
+    const response = await app.request(path)
+    expect([path, response.status]).toEqual([path, 200])
+    const source = await response.text()
+    expect(source).not.toMatch(/\.ts['"]|^\s*(?:type|interface) \w+ =/m)
+    for (const [, specifier = ''] of source.matchAll(/^(?:import|export|\}).*['"](\.[^'"]+)['"]/gm))
+      await visit(new URL(specifier, `http://gateway${path}`).pathname)
+  }
+  await visit(entry)
+  expect([...seen].map((path) => path.replace(/^\/assets\/[^/]+\//, ''))).toEqual(
+    expect.arrayContaining(['tweets/text/length.js', 'tweets/text/data.js', 'errors.js', 'console/operations.js']),
+  )
+})
+
+test('the page’s operations are the published ones', async () => {
+  const path = listAssets(await readPage('/')).find((path) => path.endsWith('/operations.js')) ?? ''
+  const source = await (await app.request(path)).text()
+  const { operations }: { operations: Record<string, string> } = await import(
+    `data:text/javascript,${encodeURIComponent(source)}`
+  )
+  expect(Object.values(operations).toSorted()).toEqual(
+    listOperations()
+      .map(({ document }) => document)
+      .toSorted(),
+  )
+  expect(operations.PostTweet).toContain('mutation PostTweet')
+})
+
+test('a file is answered once, then only confirmed, and an older page still gets a file', async () => {
+  const path = listAssets(await readPage('/')).find((path) => path.endsWith('.css')) ?? ''
+  const etag = (await app.request(path)).headers.get('etag') ?? ''
+  const again = await app.request(path, { headers: { 'if-none-match': etag } })
+  expect([again.status, await again.text()]).toEqual([304, ''])
+  const older = await app.request(path.replace(/^\/assets\/[^/]+/, '/assets/older'))
+  expect([older.status, older.headers.get('cache-control')]).toEqual([200, 'no-cache'])
+})
+
+test.each([
+  '/assets/x/../package.json',
+  '/assets/x/..%2f..%2fpackage.json',
+  '/assets/x/%2e%2e/%2e%2e/package.json',
+  '/assets/x/console/routes.ts',
+  '/assets/x/console/routes.js',
+  '/assets/x/console/page/index.html',
+  '/assets/x/console/page/tsconfig.json',
+  '/assets/x/__proto__',
+  '/assets/x/',
+  '/assets/x',
+  '/assets/',
+])('%s is no file of ours', async (path) => {
+  expect((await app.request(path)).status).toBe(404)
+})
+
+test('programs that read /graphql are told to post', async () => {
+  const { status, headers } = await app.request('/graphql')
+  expect([status, headers.get('allow')]).toEqual([405, 'POST'])
+})
+
+test('without GRAPHIQL there is no GraphiQL and no link to it', async () => {
+  const off = consoleRoutes({ config: { graphiql: false, sandbox: null, x } })
+  expect((await off.request('/graphql', html)).status).toBe(404)
+  const page = await (await off.request('/')).text()
+  expect(page).toMatch(/<a href="\/graphql" hidden>/)
+})
+
+test('people are shown a page where there is nothing, and programs are not', async () => {
+  for (const path of ['/nothing/here', '/assets/old/nothing.js']) {
+    const response = await app.request(path, html)
+    expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=UTF-8'])
+    const page = await response.text()
+    expect(page).toContain('There is nothing here')
+    expect(page).not.toMatch(/<script|<style|\sstyle=|%\w+%|https?:/)
+    for (const asset of listAssets(page)) expect([asset, (await app.request(asset)).status]).toEqual([asset, 200])
+    for (const accept of ['*/*', 'application/json', 'text/javascript, */*'])
+      expect(await (await app.request(path, { headers: { accept } })).text()).not.toContain('<html')
+  }
+})
+
+test('every page says that it is the sandbox where it is, and leads there', async () => {
+  const config = { graphiql: true, sandbox: { port: 3001, followsPort: true }, x: { url: 'http://localhost:3001' } }
+  const sandboxed = consoleRoutes({ config })
+  for (const path of ['/', '/graphql', '/nothing/here']) {
+    const ribbon = /<aside class="ribbon".*Sandbox.*<a href="http:\/\/localhost:3001\/">/
+    expect(await (await sandboxed.request(path, html)).text()).toMatch(ribbon)
+    expect(await (await app.request(path, html)).text()).not.toMatch(/sandbox/i)
+  }
+})

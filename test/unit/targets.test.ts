@@ -1,0 +1,279 @@
+// W-03: a URL that a user gives us reaches nothing that only we can reach, however it is spelled and whatever its name resolves to.
+import { once } from 'node:events'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createTcpServer, type Server } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { OutboundError } from '../../src/outbound/provider-calls.ts'
+import {
+  createTargets,
+  isPublicAddress,
+  type ResolveHost,
+  type TargetPolicy,
+  TargetRefusedError,
+} from '../../src/outbound/public-urls.ts'
+
+// IANA's special-purpose registries, and what clouds keep for themselves.
+const INSIDE = [
+  ...[
+    '0.0.0.0',
+    '0.1.2.3',
+    '10.0.0.1',
+    '10.255.255.255',
+    '100.64.0.1',
+    '100.100.100.200',
+    '127.0.0.1',
+    '127.255.255.254',
+  ],
+  ...['168.63.129.16', '169.254.0.1', '169.254.169.254', '169.254.170.2', '172.16.0.1', '172.31.255.255', '192.0.0.1'],
+  ...['192.0.0.192', '192.0.2.1', '192.31.196.1', '192.52.193.1', '192.88.99.1', '192.168.0.1', '192.168.255.255'],
+  ...['192.175.48.1', '198.18.0.1', '198.19.255.255', '198.51.100.1', '203.0.113.1', '224.0.0.1', '239.255.255.255'],
+  ...['240.0.0.1', '255.255.255.255', '::', '::1', '::127.0.0.1', '::10.0.0.1', '::ffff:127.0.0.1', '::ffff:8.8.8.8'],
+  ...['::ffff:0:127.0.0.1', '64:ff9b::7f00:1', '64:ff9b::8.8.8.8', '64:ff9b:1::1', '100::1', '2001::1', '2001:2::1'],
+  ...['2001:10::1', '2001:20::1', '2001:db8::1', '2002:7f00:1::', '3fff::1', '5f00::1', 'fc00::1', 'fd00:ec2::254'],
+  ...['fd12:3456::1', 'fe80::1', 'fe80::1%eth0', 'febf::1', 'fec0::1', 'ff02::1', 'ff0e::1', '4000::1', '1::1'],
+]
+const OUTSIDE = [
+  '1.1.1.1',
+  '8.8.8.8',
+  '93.184.216.34',
+  '172.15.0.1',
+  '172.32.0.1',
+  '100.63.0.1',
+  '2606:4700::1111',
+  '2a00:1450::1',
+]
+
+describe('W-03 an address', () => {
+  test.each(INSIDE)('%s is not public', (address) => expect(isPublicAddress(address)).toBe(false))
+  test.each(OUTSIDE)('%s is public', (address) => expect(isPublicAddress(address)).toBe(true))
+  test.each(['', 'localhost', '256.1.1.1', '1.1.1.1/8', '[::1]'])('"%s" is none', (text) =>
+    expect(isPublicAddress(text)).toBe(false),
+  )
+})
+
+/** Answers in turn, the last one for ever, and counts how often it was asked. */
+function resolver(...answers: string[][]): ResolveHost & { asked: string[] } {
+  const asked: string[] = []
+  const resolve = async (hostname: string) => {
+    asked.push(hostname)
+    return answers[Math.min(asked.length, answers.length) - 1] ?? []
+  }
+  return Object.assign(resolve, { asked })
+}
+
+const PUBLIC_ADDRESS = '93.184.216.34'
+
+function open(policy: TargetPolicy, resolveHost: ResolveHost = resolver([PUBLIC_ADDRESS]), deadlineSeconds = 5) {
+  const targets = createTargets({ policy, deadlineSeconds, resolveHost })
+  return Object.assign(targets, { [Symbol.asyncDispose]: () => targets.close() })
+}
+
+async function listen(server: Server | ReturnType<typeof createHttpServer>) {
+  let connections = 0
+  server.on('connection', () => {
+    connections += 1
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('No port')
+  return {
+    port: address.port,
+    connections: () => connections,
+    [Symbol.asyncDispose]: async () => {
+      if ('closeAllConnections' in server) server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const receive = (listener: RequestListener) => listen(createHttpServer(listener))
+
+describe('W-03 a URL', () => {
+  test.each([
+    ...['https://hooks.example.com/', 'https://hooks.example.com:8443/a?b=c', 'https://93.184.216.34/'],
+    ...['https://[2606:4700::1111]/hook', 'HTTPS://Hooks.Example.Com./', 'https://bücher.example/'],
+  ])('%s is called', async (url) => {
+    await using targets = open('PUBLIC')
+    expect(await targets.check(url)).toBe(new URL(url).href)
+  })
+
+  test.each([
+    // Not https, not a URL, or with something that has no business in one.
+    ...['', 'hooks.example.com', '//hooks.example.com', 'http://hooks.example.com/', 'ftp://hooks.example.com/'],
+    ...['file:///etc/passwd', 'gopher://hooks.example.com:70/_', 'data:text/plain,x', 'javascript:alert(1)'],
+    ...['https://user@hooks.example.com/', 'https://user:password@hooks.example.com/', 'https://:p@hooks.example.com/'],
+    ...['https://hooks.example.com:22/', 'https://hooks.example.com:6379/', 'https://hooks.example.com:80/'],
+    `https://hooks.example.com/${'a'.repeat(2_000)}`,
+    // This machine, its neighbours, and clouds' metadata, in every spelling.
+    ...['https://localhost/', 'https://LOCALHOST/', 'https://127.0.0.1/', 'https://127.1/', 'https://127.0.0.1./'],
+    ...[
+      'https://2130706433/',
+      'https://0x7f000001/',
+      'https://0x7f.0.0.1/',
+      'https://017700000001/',
+      'https://0177.0.0.1/',
+    ],
+    ...['https://0/', 'https://0.0.0.0/', 'https://[::]/', 'https://[::1]/', 'https://[0:0:0:0:0:0:0:1]/'],
+    ...[
+      'https://[::ffff:127.0.0.1]/',
+      'https://[::ffff:7f00:1]/',
+      'https://[::127.0.0.1]/',
+      'https://[64:ff9b::7f00:1]/',
+    ],
+    ...[
+      'https://169.254.169.254/latest/meta-data/',
+      'https://2852039166/',
+      'https://0xa9fea9fe/',
+      'https://[fd00:ec2::254]/',
+    ],
+    ...['https://[::ffff:169.254.169.254]/', 'https://10.0.0.1/', 'https://192.168.1.1:8443/', 'https://172.16.0.1/'],
+    ...[
+      'https://100.64.0.1/',
+      'https://[fe80::1]/',
+      'https://[fc00::1]/',
+      'https://224.0.0.1/',
+      'https://255.255.255.255/',
+    ],
+    ...['https://１２７.0.0.1/', 'https://127。0。0。1/', 'https://①②⑦.0.0.1/', 'https://%31%32%37.0.0.1/'],
+  ])('%s is refused, in the check and in the call', async (url) => {
+    const resolveHost = resolver([PUBLIC_ADDRESS])
+    await using targets = open('PUBLIC', resolveHost)
+    await expect(targets.check(url)).rejects.toThrow(TargetRefusedError)
+    expect(await targets.post(url, {}, '')).toMatchObject({
+      ok: false,
+      error: expect.any(TargetRefusedError),
+      report: { sent: false, status: null },
+    })
+    expect(resolveHost.asked).toEqual([])
+  })
+
+  test.each([
+    ['inside', ['10.0.0.1']],
+    ['inside by IPv6', ['::1']],
+    ['inside as well as outside', [PUBLIC_ADDRESS, '127.0.0.1']],
+    ['nowhere', []],
+    ['nonsense', ['hooks.example.com']],
+  ])('whose name resolves to %s is refused, always in the same words', async (_, addresses) => {
+    await using targets = open('PUBLIC', resolver(addresses))
+    await expect(targets.check('https://hooks.example.com/')).rejects.toThrow(
+      new TargetRefusedError('The host must have public addresses, and no other.'),
+    )
+    expect(await targets.post('https://hooks.example.com/', {}, '')).toMatchObject({
+      ok: false,
+      error: expect.any(TargetRefusedError),
+      report: { sent: false, status: null },
+    })
+  })
+
+  test('whose name nobody can look up is refused in those words too', async () => {
+    await using targets = open('PUBLIC', () => Promise.reject(new Error('ESERVFAIL inside.example')))
+    await expect(targets.check('https://hooks.example.com/')).rejects.toThrow(
+      new TargetRefusedError('The host must have public addresses, and no other.'),
+    )
+  })
+
+  test('of this machine is called only where that was asked for, and the neighbours not even then', async () => {
+    await using receiver = await receive((_, response) => response.writeHead(204).end())
+    await using targets = open('LOOPBACK')
+    for (const host of ['127.0.0.1', '2130706433'])
+      expect(await targets.post(`http://${host}:${receiver.port}/`, {}, '')).toMatchObject({ report: { status: 204 } })
+    for (const url of [
+      'http://10.0.0.1/',
+      'https://10.0.0.1/',
+      'http://hooks.example.com/',
+      'https://169.254.169.254/',
+    ])
+      await expect(targets.check(url)).rejects.toThrow(TargetRefusedError)
+    expect(receiver.connections()).toBe(2)
+  })
+})
+
+describe('W-03 a name that changes its mind', () => {
+  test('between the check and the call is refused, and nobody inside is connected to', async () => {
+    await using receiver = await receive((_, response) => response.end())
+    const resolveHost = resolver([PUBLIC_ADDRESS], ['127.0.0.1'])
+    await using targets = open('PUBLIC', resolveHost)
+    await targets.check('https://rebinding.example:8443/')
+    expect(await targets.post('https://rebinding.example:8443/', {}, '')).toMatchObject({
+      ok: false,
+      error: expect.any(TargetRefusedError),
+      report: { sent: false },
+    })
+    expect([resolveHost.asked.length, receiver.connections()]).toEqual([2, 0])
+  })
+
+  test('during a call is not asked a second time: the socket goes to the address that was judged', async () => {
+    await using receiver = await listen(createTcpServer((socket) => socket.destroy()))
+    const resolveHost = resolver(['127.0.0.1'], ['169.254.169.254'])
+    await using targets = open('LOOPBACK', resolveHost)
+    const result = await targets.post(`https://rebinding.example:${receiver.port}/`, {}, 'x')
+    expect(result).toMatchObject({ ok: false, report: { sent: false, status: null } })
+    expect([resolveHost.asked, receiver.connections()]).toEqual([['rebinding.example'], 1])
+  })
+})
+
+describe('an answer', () => {
+  const reasonOf = (result: { ok: boolean; error?: unknown }) =>
+    result.error instanceof OutboundError ? result.error.reason : null
+
+  test('is known by its status, and comes over a connection of its own', async () => {
+    const seen: string[] = []
+    await using receiver = await receive((request, response) => {
+      let body = ''
+      request.on('data', (chunk) => {
+        body += chunk
+      })
+      request.on('end', () => {
+        seen.push(`${request.method} ${request.headers['x-name']} ${body}`)
+        response.writeHead(202).end('thanks')
+      })
+    })
+    await using targets = open('LOOPBACK')
+    for (const number of [1, 2])
+      expect(
+        await targets.post(`http://127.0.0.1:${receiver.port}/`, { 'x-name': 'a' }, `{"number":${number}}`),
+      ).toEqual({
+        ok: true,
+        value: undefined,
+        report: { sent: true, status: 202, headers: expect.anything() },
+      })
+    expect(seen).toEqual(['POST a {"number":1}', 'POST a {"number":2}'])
+    expect(receiver.connections()).toBe(2)
+  })
+
+  test.each([301, 302, 303, 307, 308])('%i to somewhere inside is not followed', async (status) => {
+    await using inside = await receive((_, response) => response.end())
+    await using receiver = await receive((_, response) =>
+      response.writeHead(status, { location: `http://127.0.0.1:${inside.port}/admin` }).end(),
+    )
+    await using targets = open('LOOPBACK')
+    const result = await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
+    expect([reasonOf(result), result.report.status, inside.connections()]).toEqual(['REDIRECT', status, 0])
+  })
+
+  test('without end counts by its status, and is cut off after a few kilobytes', async () => {
+    const { promise: closed, resolve } = Promise.withResolvers<void>()
+    let written = 0
+    await using receiver = await receive((_, response) => {
+      const write = () => {
+        while (!response.destroyed && response.write('x'.repeat(1024))) written += 1024
+      }
+      response.on('drain', write)
+      response.on('close', resolve)
+      write()
+    })
+    await using targets = open('LOOPBACK')
+    const result = await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
+    expect(result.report.status).toBe(200)
+    await closed
+    // What lies in the sockets' buffers, and no more.
+    expect(written).toBeLessThan(32 * 1024 * 1024)
+  })
+
+  test('that does not come is waited for no longer than the deadline', async () => {
+    await using receiver = await receive(() => {})
+    await using targets = open('LOOPBACK', resolver([]), 0.3)
+    expect(reasonOf(await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, ''))).toBe('DEADLINE')
+  })
+})
