@@ -9,7 +9,7 @@ import { refusal } from '../x/refusals.ts'
 import { markNeedsReauth } from './accounts.ts'
 import { sweepOrphans, takeUpLatePairs } from './orphaned-tokens.ts'
 import { rotateTokens } from './refresh.ts'
-import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-tokens.ts'
+import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-access-tokens.ts'
 import { isUnreadable, openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50

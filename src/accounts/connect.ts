@@ -27,9 +27,9 @@ import { readRetryAt } from '../x/rate-limit-headers.ts'
 import { readScopes } from '../x/scopes.ts'
 import { type IssuedTokens, isRedirectRefused, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
 import { findConnectedAccount } from './accounts.ts'
-import { type ConnectOutcome, recordedError, settleConnection } from './connect-outcome.ts'
-import { keepTokens, type TakenAttempt } from './kept-tokens.ts'
-import { checkSuspects, revokeKept } from './refused-connection.ts'
+import { keepTokens, type TakenAttempt } from './attempt-tokens.ts'
+import { type ConnectOutcome, recordedError, settleConnection } from './complete-connection.ts'
+import { checkSuspects, revokeKept } from './refuse-connection.ts'
 
 /** What a caller may ask of a new link; all of it optional. */
 export type StartXConnectInput = {

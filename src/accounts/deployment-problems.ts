@@ -4,7 +4,7 @@ import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
 import { APP, ENDED_BY_OPERATOR } from '../x/blocks.ts'
-import { countRefusedTokens } from './refused-tokens.ts'
+import { countRefusedTokens } from './refused-access-tokens.ts'
 
 const LOG_LINES_DROPPED =
   'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'

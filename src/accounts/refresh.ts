@@ -12,7 +12,7 @@ import { xApp } from '../x/api.ts'
 import { readRetryAt } from '../x/rate-limit-headers.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
 import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
-import { isConnectWaiting } from './kept-tokens.ts'
+import { isConnectWaiting } from './attempt-tokens.ts'
 import { takeNewestOrphan } from './orphaned-tokens.ts'
 import {
   type Claim,

@@ -14,7 +14,7 @@ import {
 import { sqlIn, systemClock } from '../deps.ts'
 import { type SecretColumn, webhookSecretPlace } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
-import { CLAIM_SECONDS, keptTokensPlace } from './kept-tokens.ts'
+import { CLAIM_SECONDS, keptTokensPlace } from './attempt-tokens.ts'
 import { revocationPlace } from './revocation.ts'
 import { tokenPlace } from './sealed-tokens.ts'
 

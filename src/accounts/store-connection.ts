@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { workingStatus } from '../x/scopes.ts'
-import { type KeptAttempt, updateKept } from './kept-tokens.ts'
+import { type KeptAttempt, updateKept } from './attempt-tokens.ts'
 import { FRESH } from './refresh-lease.ts'
 import { sealToken } from './sealed-tokens.ts'
 

@@ -1,7 +1,7 @@
 // A person who leaves. What is stored of them goes, and what X granted for them is revoked.
 import { eq } from 'drizzle-orm'
 import { disconnectAccount, listConnectedAccounts } from '../accounts/accounts.ts'
-import { revokeKeptTokens } from '../accounts/refused-connection.ts'
+import { revokeKeptTokens } from '../accounts/refuse-connection.ts'
 import { users } from '../db/tables.ts'
 import { type Deps, isUserGone, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'

@@ -1,5 +1,5 @@
+import { recordedError } from '../../accounts/complete-connection.ts'
 import { findConnectAttempt, startXConnect } from '../../accounts/connect.ts'
-import { recordedError } from '../../accounts/connect-outcome.ts'
 import { type ConnectAttempt, isExpired } from '../../auth/oauth-attempt.ts'
 import { builder } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'

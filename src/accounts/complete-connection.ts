@@ -12,8 +12,15 @@ import { fetchMe, type XAnswer, type XProfile } from '../x/api.ts'
 import { findBlock, rememberAnswer } from '../x/blocks.ts'
 import { canReadProfile } from '../x/scopes.ts'
 import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
-import { claimKept, type KeptAttempt, needsRefresh, refreshKept, type TakenAttempt, updateKept } from './kept-tokens.ts'
-import { type Refused, refuseConnection } from './refused-connection.ts'
+import {
+  claimKept,
+  type KeptAttempt,
+  needsRefresh,
+  refreshKept,
+  type TakenAttempt,
+  updateKept,
+} from './attempt-tokens.ts'
+import { type Refused, refuseConnection } from './refuse-connection.ts'
 import { storeLink } from './store-connection.ts'
 
 /**

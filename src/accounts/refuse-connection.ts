@@ -7,7 +7,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError, errorCodes } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { markSuperseded } from './accounts.ts'
-import { type KeptAttempt, openTokens, type TakenAttempt, updateKept } from './kept-tokens.ts'
+import { type KeptAttempt, openTokens, type TakenAttempt, updateKept } from './attempt-tokens.ts'
 import { requestRevocation } from './revocation.ts'
 import { lockXAccount } from './store-connection.ts'
 

@@ -2,7 +2,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   actAtX,
   inDoubt,
@@ -12,7 +11,8 @@ import {
   refreshFates,
   unlinked,
   use,
-} from '../../support/link-model.ts'
+} from '../../support/connection-model.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../../support/linked-account.ts'
 
 let world: World
