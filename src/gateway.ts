@@ -4,15 +4,15 @@ import type { Config } from './config/config.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
 import { type Database, openDatabase } from './db/client.ts'
+import type { Clock } from './db/clock.ts'
 import { hearNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
-import { type Clock, type Deps, systemClock } from './deps.ts'
+import { createDeps } from './deps.ts'
 import { explainListenError } from './errors.ts'
-import { createEventStreams, EVENTS_CHANNEL } from './events/streams.ts'
+import { EVENTS_CHANNEL } from './events/streams.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
-import { createBreakers } from './outbound/circuit-breakers.ts'
 import { createClockWatch } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createTargets, type Targets } from './outbound/public-urls.ts'
@@ -52,7 +52,6 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await Promise.all(closing.map((work) => within(log, 'connections', CLOSE_SECONDS, work)))
   }
   let hearing = async () => {}
-  let mayRefresh = true
   try {
     const report = (fields: object, sentence: string) => log.warn(fields, sentence)
     // The job queue would make its tables while other instances do, and knows that they did by an English message of the server.
@@ -62,25 +61,13 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await waiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
     await waiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
     await waiting(log, 'the providers to be compared', checkProviders(database.db, config))
-    const clock = parts.clock ?? systemClock
-    const deps: Deps = {
-      db: database.db,
-      config,
-      clock,
-      log,
-      timing,
-      breakers: createBreakers(log, () => clock.now()),
-      jobs: queue.jobs,
-      targets,
-      rotations: new Map(),
-      mayRefresh: () => mayRefresh,
-      eventStreams: createEventStreams(timing.streamLife),
-      droppedLogLines: parts.droppedLogLines ?? (() => 0),
-    }
+    const { clock, droppedLogLines } = parts
+    const { db } = database
+    const deps = createDeps({ db, config, log, jobs: queue.jobs, targets, timing, clock, droppedLogLines })
     await waiting(log, 'the job queue', queue.start(deps))
     const fanOut = createFanOut(deps)
     const heard = (userId: string | null) => {
-      deps.eventStreams.hear(userId)
+      deps.eventStreams.notify(userId)
       fanOut.hear()
     }
     hearing = await waiting(log, 'a connection that listens', hearNotifications(database, EVENTS_CHANNEL, heard))
@@ -100,10 +87,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       queue,
       fanOut,
       eventStreams: deps.eventStreams,
-      rotations: deps.rotations,
-      endRefreshes: () => {
-        mayRefresh = false
-      },
+      refreshes: deps.refreshes,
       close: () => Promise.all([within(log, 'notifications', CLOSE_SECONDS, hearing()), close()]),
     }
     return {

@@ -3,8 +3,9 @@
 // Everything else survives: another instance repeats a job, and looks in the timeline for a tweet that was being sent.
 import type { ServerType } from '@hono/node-server'
 import type { App } from './app.ts'
-import type { EventStreams, RotationOutcome } from './deps.ts'
 import type { JobQueue } from './jobs/queue.ts'
+import type { EventStreams } from './process/event-streams.ts'
+import type { RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
 
 /** What is ended. */
@@ -14,10 +15,7 @@ export type Running = {
   queue: JobQueue
   fanOut: { end(): Promise<void> }
   eventStreams: EventStreams
-  /** Refreshes under way. */
-  rotations: ReadonlyMap<string, Promise<RotationOutcome>>
-  /** From now on no refresh is begun. */
-  endRefreshes(): void
+  refreshes: RunningRefreshes
   /** Closes the database and all connections. */
   close(): Promise<unknown>
 }
@@ -40,23 +38,23 @@ const LAST_RESPONSE_SECONDS = 1
 
 /** Finishes what is under way, then closes everything. Resolves within 23 s, whatever hangs. */
 export async function shutDown(running: Running, { log, production }: { log: Log; production: boolean }) {
-  const { app, server, queue, fanOut, rotations } = running
+  const { app, server, queue, fanOut, refreshes } = running
   const startedAt = performance.now()
   const secondsUntil = (moment: number) => Math.max(moment - (performance.now() - startedAt) / 1000, 0)
   const finish = (what: string, moment: number, work: Promise<unknown>) => within(log, what, secondsUntil(moment), work)
 
   app.drain()
-  const lastRefresh = setTimeout(running.endRefreshes, LAST_REFRESH_SECONDS * 1000)
+  const lastRefresh = setTimeout(refreshes.refuseNew, LAST_REFRESH_SECONDS * 1000)
   // Other instances take the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
   const fannedOut = fanOut.end()
   if (production) await pause(LOAD_BALANCER_SECONDS)
   await finish('requests', REQUESTS_SECONDS, finishRequests(running))
   clearTimeout(lastRefresh)
-  running.endRefreshes()
+  refreshes.refuseNew()
   await Promise.all([
     // A refresh may have outlived the request that asked for it.
-    finish('refreshes', WRITTEN_SECONDS, Promise.allSettled(rotations.values())),
+    finish('refreshes', WRITTEN_SECONDS, refreshes.settled()),
     finish('events for webhooks', WRITTEN_SECONDS, fannedOut),
     finish(
       'jobs',

@@ -1,8 +1,10 @@
 // Access to an account's access token. The one way for anything to act for a linked account.
 import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or, sql } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
-import { type Deps, type RotationOutcome, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import type { XAnswer } from '../x/api.ts'
 import { findBlock, isWordOfX, rememberAnswer, type XEndpoint } from '../x/blocks.ts'
 import { refusal } from '../x/refusals.ts'
@@ -141,8 +143,7 @@ async function rotateEach(
 ): Promise<void> {
   for (const account of accounts) {
     try {
-      const outcome = await (deps.rotations.get(account.id) ??
-        startRotation(deps, account, account.version, accessTokenRejected))
+      const outcome = await shareRotation(deps, account, account.version, accessTokenRejected)
       // X is down, or rejects our credentials: the others can wait, and need not find that out one
       // after the other.
       if (outcome.kind === 'failed') return
@@ -163,7 +164,7 @@ async function getUsableToken(
   const giveUpAt = performance.now() + timing.waitForRotation * 1000
   const margin = timing.refreshBeforeEnd + (Math.random() * 2 - 1) * timing.refreshJitter
   let pause = POLL_MIN_MILLISECONDS
-  let outcome: RotationOutcome | null = null
+  let outcome: RefreshOutcome | null = null
   for (;;) {
     const row = await getTokenRow(deps, account.id)
     const rejected = row.version === rejectedVersion
@@ -204,9 +205,9 @@ async function rotateOnce(
   version: number,
   accessTokenEnded: boolean,
   giveUpAt: number,
-): Promise<RotationOutcome> {
-  const running = deps.rotations.get(account.id) ?? startRotation(deps, account, version, accessTokenEnded)
-  const { promise: timeUp, resolve } = Promise.withResolvers<RotationOutcome>()
+): Promise<RefreshOutcome> {
+  const running = shareRotation(deps, account, version, accessTokenEnded)
+  const { promise: timeUp, resolve } = Promise.withResolvers<RefreshOutcome>()
   const timer = setTimeout(() => resolve({ kind: 'held' }), Math.max(giveUpAt - performance.now(), 0))
   try {
     return await Promise.race([running, timeUp])
@@ -215,19 +216,13 @@ async function rotateOnce(
   }
 }
 
-function startRotation(
+function shareRotation(
   deps: Deps,
   account: { id: string; userId: string },
   version: number,
   accessTokenEnded: boolean,
-): Promise<RotationOutcome> {
-  // The refresh token stays as it is for the next process, or another instance.
-  if (!deps.mayRefresh()) return Promise.resolve({ kind: 'failed', error: new AppError('REFRESH_IN_PROGRESS') })
-  const rotation = rotateTokens(deps, account, version, accessTokenEnded).finally(() =>
-    deps.rotations.delete(account.id),
-  )
-  deps.rotations.set(account.id, rotation)
-  return rotation
+): Promise<RefreshOutcome> {
+  return deps.refreshes.share(account.id, () => rotateTokens(deps, account, version, accessTokenEnded))
 }
 
 type TokenRow = typeof oauthTokens.$inferSelect & {

@@ -6,9 +6,10 @@ import { z } from 'zod'
 import type { ConnectAttempt } from '../auth/oauth-attempt.ts'
 import { refreshTokens } from '../auth/oauth-client.ts'
 import { type SealedPlace, seal, UnsealError, unseal } from '../crypto.ts'
-import { PERSON_WAITS_SECONDS, persistently } from '../db/retry-write.ts'
+import { sqlIn } from '../db/clock.ts'
+import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { xApp } from '../x/api.ts'
 import { readRetryAt } from '../x/rate-limit-headers.ts'
@@ -77,15 +78,13 @@ export async function keepTokens(deps: Deps, attempt: TakenAttempt, issued: Issu
   }
   const purpose = 'keep the tokens of a connection under way'
   try {
-    const written = await persistently(deps, purpose, write, PERSON_WAITS_SECONDS)
+    const written = await retryUntilWritten(deps, purpose, write, PERSON_WAITS_SECONDS)
     return written ? { attempt, sealed, tokens, expiresInSeconds, receivedAt } : null
   } catch (error) {
-    const writing = persistently(deps, purpose, write)
-      .catch((error: unknown) => deps.log.error({ error, attempt: attempt.id }, 'The tokens of a connection are lost'))
-      .finally(() => deps.rotations.delete(attempt.id))
-    deps.rotations.set(
-      attempt.id,
-      writing.then(() => ({ kind: 'moved' })),
+    deps.refreshes.addWrite(
+      retryUntilWritten(deps, purpose, write).catch((error: unknown) =>
+        deps.log.error({ error, attempt: attempt.id }, 'The tokens of a connection are lost'),
+      ),
     )
     throw error
   }
@@ -157,7 +156,7 @@ export async function refreshKept(deps: Deps, kept: KeptAttempt): Promise<KeptRe
   }
   const { expiresInSeconds } = issued
   const sealed = sealTokens(deps, kept.attempt, tokens)
-  const written = await persistently(deps, 'keep the refreshed tokens of a connection under way', async () => {
+  const written = await retryUntilWritten(deps, 'keep the refreshed tokens of a connection under way', async () => {
     const values = { tokensSealed: sealed, ...timesOf(deps, expiresInSeconds, receivedAt) }
     // Another try of this write may have been committed, and only its response lost.
     return (await updateKept(deps, kept, values)) || (await updateKept(deps, { ...kept, sealed }, values))

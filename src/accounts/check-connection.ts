@@ -1,8 +1,9 @@
 // Whether a connection still works, asked of X: for accounts whose pair an approval may have ended
 // that was never finished.
 import { and, eq, inArray } from 'drizzle-orm'
+import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts } from '../db/tables.ts'
-import { type Deps, isRowId } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { fetchMe } from '../x/api.ts'
 import { withAccessToken } from './access-token.ts'

@@ -4,9 +4,11 @@
 import { eq, sql } from 'drizzle-orm'
 import { forgetProviderProblems } from '../auth/provider-problems.ts'
 import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
-import { persistently } from '../db/retry-write.ts'
+import { sqlIn } from '../db/clock.ts'
+import { retryUntilWritten } from '../db/retry-write.ts'
+import { isRowId } from '../db/row-id.ts'
 import { connectAttempts } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
 import { fetchMe, type XAnswer, type XProfile } from '../x/api.ts'
 import { findBlock, rememberAnswer } from '../x/blocks.ts'
@@ -198,7 +200,9 @@ async function wait(deps: Deps, kept: KeptAttempt, error: AppError): Promise<Con
     nextTryAt: sqlIn(deps.clock, seconds),
     tries: sql`${connectAttempts.tries} + 1`,
   } as const
-  const written = await persistently(deps, 'keep a connection that waits for X', () => updateKept(deps, kept, values))
+  const written = await retryUntilWritten(deps, 'keep a connection that waits for X', () =>
+    updateKept(deps, kept, values),
+  )
   if (!written) return readOutcome(deps, attempt.id)
   return { status: 'waiting', error: new AppError(error.code, { retryAt, cause: error }) }
 }

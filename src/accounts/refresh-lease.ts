@@ -1,8 +1,9 @@
 // Who may rotate an account's tokens: a lease with a fence on its row, how it is taken, and the ways of giving it back without a pair.
 import { and, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
-import { persistently } from '../db/retry-write.ts'
+import { sqlIn } from '../db/clock.ts'
+import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens } from '../db/tables.ts'
-import { type Deps, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { holdAccount, markNeedsReauth } from './accounts.ts'
 
 /** The row of `oauth_tokens`, as one holder claimed it. */
@@ -131,7 +132,7 @@ async function forgetLease(deps: Deps, accountId: string, leaseId: string): Prom
  * its machine is suspended.
  */
 export function confirmClaim(deps: Deps, claim: Claim): Promise<boolean> {
-  return persistently(deps, 'confirm a lease', async () => {
+  return retryUntilWritten(deps, 'confirm a lease', async () => {
     const [held] = await deps.db
       .update(oauthTokens)
       .set({ sentAt: deps.clock.sqlNow() })
@@ -169,7 +170,7 @@ export async function releaseClaim(
   },
 ): Promise<void> {
   const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
-  await persistently(deps, 'give a lease back', () =>
+  await retryUntilWritten(deps, 'give a lease back', () =>
     deps.db
       .update(oauthTokens)
       .set({
@@ -187,7 +188,7 @@ export async function releaseClaim(
 
 /** Gives the row back in doubt: X may have spent the token. */
 export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
-  await persistently(deps, 'mark a refresh token as possibly spent', () =>
+  await retryUntilWritten(deps, 'mark a refresh token as possibly spent', () =>
     deps.db
       .update(oauthTokens)
       .set({
@@ -206,7 +207,7 @@ export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
 
 /** Gives the row back for good: X refused the token, and only the user can help. */
 export async function markDead(deps: Deps, claim: Claim): Promise<void> {
-  await persistently(deps, 'mark a grant as dead', () =>
+  await retryUntilWritten(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {
       await holdAccount(deps, claim.accountId)
       const [row] = await deps.db

@@ -3,11 +3,13 @@
 // with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
 import { eq } from 'drizzle-orm'
 import { refreshTokens, type TokenAnswer } from '../auth/oauth-client.ts'
-import { persistently } from '../db/retry-write.ts'
+import { sqlIn } from '../db/clock.ts'
+import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
-import { type Deps, type RotationOutcome, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { HeldBackError } from '../outbound/provider-calls.ts'
+import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import { xApp } from '../x/api.ts'
 import { readRetryAt } from '../x/rate-limit-headers.ts'
 import { type IssuedTokens, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
@@ -37,7 +39,7 @@ export async function rotateTokens(
   account: { id: string; userId: string },
   version: number,
   accessTokenRejected: boolean,
-): Promise<RotationOutcome> {
+): Promise<RefreshOutcome> {
   const claim = await claimRotation(deps, account, version, accessTokenRejected)
   if (claim === null) return { kind: 'held' }
   const progress = { sent: false }
@@ -61,7 +63,7 @@ async function giveBackAfter(deps: Deps, claim: Claim, sent: boolean): Promise<v
   }
 }
 
-async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean }): Promise<RotationOutcome> {
+async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean }): Promise<RefreshOutcome> {
   const { timing } = deps
   if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
   const refreshToken = await openRefreshToken(deps, claim)
@@ -118,9 +120,9 @@ async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, rec
     secondsLeft: () => issued.expiresInSeconds - secondsSince(receivedAt),
     secondsSinceIssue: () => secondsSince(receivedAt),
   }
-  const written = await persistently(deps, 'write a rotated pair of tokens', () => writePair(deps, claim, pair))
+  const written = await retryUntilWritten(deps, 'write a rotated pair of tokens', () => writePair(deps, claim, pair))
   if (!written)
-    await persistently(deps, 'keep a pair of tokens that came too late', () =>
+    await retryUntilWritten(deps, 'keep a pair of tokens that came too late', () =>
       keepLatePair(deps, claim, pair, issued.refreshToken),
     )
 }
@@ -205,7 +207,7 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
   })
 }
 
-async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer): Promise<RotationOutcome> {
+async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer): Promise<RefreshOutcome> {
   if (answer.kind === 'issued') {
     // A 200 with no token in it: X says that it rotated.
     await markUncertain(deps, claim)

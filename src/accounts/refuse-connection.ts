@@ -1,7 +1,7 @@
 // Refusing a connection that X has approved. X keeps one pair for each account and app, so that the
 // approval has ended the account's earlier pair, also where that was another user's.
 import { and, eq, inArray, isNotNull, ne } from 'drizzle-orm'
-import { PERSON_WAITS_SECONDS, persistently } from '../db/retry-write.ts'
+import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError, errorCodes } from '../errors.ts'
@@ -42,7 +42,7 @@ export async function refuseConnection(
   let olderGrantId: string | null = null
   let isReplaced = isDead
   for (;;) {
-    const result = await persistently(
+    const result = await retryUntilWritten(
       deps,
       'refuse a connection',
       () => transaction(deps, (deps) => write(deps, kept, error, profile ?? null, isReplaced, olderGrantId)),

@@ -2,8 +2,9 @@
 // whole app. Another refresh would bring another such token, and spend a refresh token for each
 // post: so the refusal is remembered with the pair, for all instances.
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
 import { oauthTokens } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 
 // An account that nobody posts with says nothing more, however X judges its token by now.
 const COUNTED_SECONDS = 3_600

@@ -2,6 +2,7 @@ import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type KeyRing, type SealedPlace, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
+import { sqlIn, systemClock } from '../db/clock.ts'
 import {
   connectAttempts,
   connectedAccounts,
@@ -11,7 +12,6 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../db/tables.ts'
-import { sqlIn, systemClock } from '../deps.ts'
 import { type SecretColumn, webhookSecretPlace } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
 import { CLAIM_SECONDS, keptTokensPlace } from './attempt-tokens.ts'

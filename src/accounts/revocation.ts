@@ -3,8 +3,9 @@
 import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
 import { type SealedPlace, seal, unseal } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
 
 /** A refresh token lives about six months; after that there is nothing left to revoke. */

@@ -1,7 +1,9 @@
 import { and, desc, eq, gte, inArray, isNull, ne, notInArray, or, sql } from 'drizzle-orm'
-import { PERSON_WAITS_SECONDS, persistently } from '../db/retry-write.ts'
+import { sqlIn } from '../db/clock.ts'
+import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
-import { type Deps, isUserGone, sqlIn, transaction, violates } from '../deps.ts'
+import { isUserGone, violates } from '../db/violations.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
@@ -80,7 +82,7 @@ async function store(
   mismatch: AppError | null,
 ): Promise<Stored> {
   try {
-    return await persistently(
+    return await retryUntilWritten(
       deps,
       'store a linked account',
       () => transactionUnlessLost(deps, (deps) => upsert(deps, profile, grant, older, mismatch)),
@@ -129,7 +131,7 @@ async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch:
 
 // X has replaced this pair by the one that is stored: the account is connected all the same.
 function endBeside(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<Stored> {
-  return persistently(
+  return retryUntilWritten(
     deps,
     'write down that an account was linked',
     () =>

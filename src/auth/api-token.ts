@@ -2,8 +2,10 @@
 // is revoked ends at once, at every instance.
 import { and, count, desc, eq, getTableColumns, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
+import { isRowId } from '../db/row-id.ts'
 import { apiScopes, apiTokens, operatorScopes, users } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { createSecret, isSecret, showSecret } from './api-token-format.ts'

@@ -2,8 +2,9 @@
 // the middle loses nothing, and the callback may arrive at any instance.
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
 import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError, type ErrorCode } from '../errors.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 

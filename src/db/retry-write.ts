@@ -1,19 +1,22 @@
-import type { Deps } from '../deps.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
+import type { Log } from '../telemetry/log.ts'
 
-/** How long to go on while a person waits for the answer in a browser. */
+/** The limit for a write whose result a person waits for in a browser. */
 export const PERSON_WAITS_SECONDS = 30
-// As long as an operator may need to bring a database back. A process that is told to end waits less long (see gateway.ts).
+// As long as an operator may need to restore a database. A process that shuts down waits less long (shutdown.ts).
 const GIVE_UP_AFTER_SECONDS = 600
 const MAX_PAUSE_MILLISECONDS = 1_000
 
 /**
- * Does `write` again and again until the database takes it: what X has done cannot be asked for twice.
- * @throws what `write` throws when trying on is in vain: an AppError, a refusal for what it says (SQLSTATE classes 22, 23 and 42), and
- *   anything after `giveUpAfterSeconds` (ten minutes unless told otherwise).
+ * Repeats `write` until the database accepts it. For results of calls to X, which cannot be made a second time.
+ * @param purpose completes the log's sentence "Retrying to …".
+ * @param giveUpAfterSeconds ten minutes by default.
+ * @throws the error of `write` when a retry cannot help (an AppError, or SQLSTATE classes 22, 23 and 42), and any error
+ *   after `giveUpAfterSeconds`.
  */
-export async function persistently<T>(
-  deps: Deps,
+export async function retryUntilWritten<T>(
+  { log }: { log: Log },
   purpose: string,
   write: () => Promise<T>,
   giveUpAfterSeconds = GIVE_UP_AFTER_SECONDS,
@@ -23,15 +26,15 @@ export async function persistently<T>(
     try {
       return await write()
     } catch (error) {
-      if (isRefusal(error) || (performance.now() - startedAt) / 1000 > giveUpAfterSeconds) throw error
-      if (tries === 1) deps.log.error({ error }, `The database did not take it; trying on to ${purpose}`)
+      if (isRejected(error) || (performance.now() - startedAt) / 1000 > giveUpAfterSeconds) throw error
+      if (tries === 1) log.error({ error }, `The database did not accept a write. Retrying to ${purpose}`)
       const pause = Math.min(50 * 2 ** tries, MAX_PAUSE_MILLISECONDS)
-      await new Promise((resolve) => setTimeout(resolve, pause / 2 + (Math.random() * pause) / 2))
+      await sleep(pause / 2 + (Math.random() * pause) / 2)
     }
   }
 }
 
-function isRefusal(error: unknown): boolean {
+function isRejected(error: unknown): boolean {
   if (error instanceof AppError) return true
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string' && /^(22|23|42)[0-9A-Z]{3}$/.test(cause.code)) return true

@@ -17,8 +17,10 @@ import {
 } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { queryRows } from '../db/client.ts'
+import { sqlIn } from '../db/clock.ts'
+import { isRowId } from '../db/row-id.ts'
 import { eventHorizons, events, eventTypes, users } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
 /** What can happen. The same name in the row and in a webhook; the SDL's enum spells it in capitals. */

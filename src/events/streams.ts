@@ -1,17 +1,13 @@
 // Events to whoever keeps a connection open. A stream holds none: it reads the next ones from the table when its client takes them, so
 // that a slow client costs nothing and one that comes back goes on where it was. NOTIFY only says when to look.
 import { isDatabaseOutage } from '../db/outage.ts'
-import type { Deps, EventStream, EventStreams } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import type { EventStream } from '../process/event-streams.ts'
 import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents, readEvents } from './events.ts'
 
 /** The channel on which `events_placed` says whose events there are. */
 export const EVENTS_CHANNEL = 'xconnect_events'
-
-/** How many streams one user, or one token of the operator's, may have open at an instance. */
-export const MAX_STREAMS_PER_OWNER = 5
-/** Each asks the database every few seconds whether its owner may still look. */
-export const MAX_STREAMS = 500
 
 const PAGE = 50
 const OUTAGE_PAUSE_SECONDS = 1
@@ -26,69 +22,6 @@ export type Following = {
   after: number | null
   /** Whether whoever opened the stream may still look. */
   isAllowed(): Promise<boolean>
-}
-
-/** The streams of one process. */
-export function createEventStreams(lifeSeconds: number): EventStreams {
-  const open = new Set<{ owner: string; userId: string | null; hint(): void; finish(): void }>()
-  let closed = false
-  return {
-    open: (owner, userId) => {
-      const own = [...open].filter((stream) => stream.owner === owner).length
-      if (own >= MAX_STREAMS_PER_OWNER) throw new AppError('TOO_MANY_STREAMS')
-      if (open.size >= MAX_STREAMS) {
-        throw new AppError('TOO_MANY_STREAMS', {
-          detail: 'This instance has as many event streams open as it serves. Try again shortly, or poll with events.',
-        })
-      }
-      let over = closed
-      let hinted = false
-      let wake = () => {}
-      const member = {
-        owner,
-        userId,
-        hint: () => {
-          hinted = true
-          wake()
-        },
-        finish: () => {
-          over = true
-          wake()
-        },
-      }
-      // Not all at once: those that began together would come back together.
-      const timer = setTimeout(member.finish, lifeSeconds * (0.9 + Math.random() / 10) * 1000)
-      timer.unref()
-      open.add(member)
-      const stream: EventStream = {
-        isOver: () => over,
-        wait: async (seconds) => {
-          if (!hinted && !over) {
-            const { promise, resolve } = Promise.withResolvers<void>()
-            wake = resolve
-            const late = setTimeout(resolve, seconds * 1000)
-            await promise
-            clearTimeout(late)
-          }
-          hinted = false
-        },
-        end: () => {
-          clearTimeout(timer)
-          open.delete(member)
-          member.finish()
-        },
-      }
-      return stream
-    },
-    hear: (userId) => {
-      for (const stream of open)
-        if (userId === null || stream.userId === null || stream.userId === userId) stream.hint()
-    },
-    finishAll: () => {
-      closed = true
-      for (const stream of open) stream.finish()
-    },
-  }
 }
 
 /**

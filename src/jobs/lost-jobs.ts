@@ -4,6 +4,8 @@ import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REVOCATION_WORTH_SECONDS } from '../accounts/revocation.ts'
 import { queryRows } from '../db/client.ts'
+import { sqlIn } from '../db/clock.ts'
+import type { JobName } from '../db/jobs.ts'
 import {
   connectAttempts,
   connectedAccounts,
@@ -12,7 +14,7 @@ import {
   webhookDeliveries,
   webhookEndpoints,
 } from '../db/tables.ts'
-import { type Deps, type JobName, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
 import { enqueueDelivery } from '../webhooks/fan-out.ts'
 

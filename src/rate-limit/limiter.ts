@@ -4,8 +4,9 @@ import { lte, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { RateLimitName } from '../config/rate-limits.ts'
 import { queryRows } from '../db/client.ts'
+import { sqlIn } from '../db/clock.ts'
 import { rateLimits } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
 /** What a caller has left after spending something, or after being refused it. */

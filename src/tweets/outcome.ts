@@ -1,8 +1,10 @@
 // What became of a tweet, written down. tweet-reconciliation.ts finds it out where X did not say.
 import { and, eq, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
+import { sqlIn } from '../db/clock.ts'
 import { tweets } from '../db/tables.ts'
-import { type Deps, sqlIn, transaction, violates } from '../deps.ts'
+import { violates } from '../db/violations.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import type { XAnswer } from '../x/api.ts'

@@ -4,10 +4,12 @@ import { and, eq, gt } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import { sha256 } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
 import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
-import { persistently } from '../db/retry-write.ts'
+import { retryUntilWritten } from '../db/retry-write.ts'
+import { isRowId } from '../db/row-id.ts'
 import { tweets } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError, errorCodes, isErrorCode } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { spendPoints } from '../rate-limit/limiter.ts'
@@ -195,7 +197,9 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet 
 }
 
 async function finish(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
-  const written = await persistently(deps, 'write down what became of a tweet', () => writeOutcome(deps, tweet, answer))
+  const written = await retryUntilWritten(deps, 'write down what became of a tweet', () =>
+    writeOutcome(deps, tweet, answer),
+  )
   logOutcome(deps, written, answer)
   return written
 }

@@ -3,7 +3,8 @@ import { eq } from 'drizzle-orm'
 import { disconnectAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import { revokeKeptTokens } from '../accounts/refuse-connection.ts'
 import { users } from '../db/tables.ts'
-import { type Deps, isUserGone, transaction } from '../deps.ts'
+import { isUserGone } from '../db/violations.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
 /**

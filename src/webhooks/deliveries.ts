@@ -1,8 +1,10 @@
 // What became of the messages, for those who own the endpoints.
 import { and, eq, inArray, lt, ne } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
 import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
+import { isRowId } from '../db/row-id.ts'
 import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { EventType } from '../events/events.ts'
 import { ownedBy, type WebhookOwner } from './endpoints.ts'

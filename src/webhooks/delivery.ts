@@ -2,8 +2,9 @@
 // transaction open, then the row says what came of it. A process that is killed in between leaves a row that is due again a moment
 // later, so that a message is sent at least once; the receiver knows a second one by its webhook-id.
 import { and, eq, isNotNull, lte, ne, sql } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
 import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
-import { type Deps, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
 import { TargetRefusedError } from '../outbound/public-urls.ts'
 import { disableEndpoint, holdEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'

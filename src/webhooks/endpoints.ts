@@ -1,8 +1,10 @@
 // Addresses that events are sent to. A user's get what happens to that user; the operator's, which belong to nobody, what happens to
 // those who let integrators see them.
 import { and, asc, count, eq, isNull, type SQL } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
+import { isRowId } from '../db/row-id.ts'
 import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
-import { type Deps, isRowId, sqlIn, transaction } from '../deps.ts'
+import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
 import { TargetRefusedError } from '../outbound/public-urls.ts'

@@ -1,8 +1,9 @@
 // What X has told us not to ask for a while: remembered for all instances, so that a limit that is used up, or an app without
 // credits, costs one refused call and not thirty.
 import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
+import { sqlIn } from '../db/clock.ts'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
-import { type Deps, sqlIn } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../errors.ts'
 import type { XAnswer } from './api.ts'
 import { type Refusal, refusal } from './refusals.ts'

@@ -2,8 +2,15 @@
 // 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
-import type { ShownText } from '../tweets/text/match.ts'
 import { ask, judge, type XAnswer, xId } from './api.ts'
+
+/** The text of a post as X shows it. */
+export type ShownText = {
+  /** URLs are t.co links, & < > are entities. */
+  text: string
+  /** What the links stand for, as X tells it; empty when it does not. */
+  expandedUrls: readonly string[]
+}
 
 /** A post of an account's timeline. */
 export type TimelinePost = ShownText & {

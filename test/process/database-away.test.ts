@@ -119,7 +119,7 @@ describe('a server that goes away while a connection is made, after X has issued
       await admin.unsafe(`alter role ${role.name} nologin`)
       await endSessions()
       const purpose = 'keep the tokens of a connection under way'
-      await expect.poll(() => world.logs(), { timeout: 60_000 }).toContain(`trying on to ${purpose}`)
+      await expect.poll(() => world.logs(), { timeout: 60_000 }).toContain(`Retrying to ${purpose}`)
       if (when === 'after the person was told 503') expect((await finishing).status).toBe(503)
       await admin.unsafe(`alter role ${role.name} login`)
       if (when === 'while the person waits')

@@ -2,8 +2,8 @@
 import { asc, gt, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { type Database, type Db, openPostgres, queryRows } from '../../src/db/client.ts'
+import { systemClock } from '../../src/db/clock.ts'
 import { events } from '../../src/db/tables.ts'
-import { systemClock } from '../../src/deps.ts'
 import { recordEvent } from '../../src/events/events.ts'
 import { createTestDatabase } from '../support/database.ts'
 

@@ -4,7 +4,7 @@ import { type Config, readConfig, withSandboxUrl } from '../../src/config/config
 import { productionTiming, type Timing } from '../../src/config/timing.ts'
 import { randomToken } from '../../src/crypto.ts'
 import { type Database, type Db, openPglite, openPostgres } from '../../src/db/client.ts'
-import type { Clock } from '../../src/deps.ts'
+import type { Clock } from '../../src/db/clock.ts'
 import { type Gateway, type GatewayParts, startGateway } from '../../src/gateway.ts'
 import { type Sandbox, startSandbox } from '../../src/sandbox/server.ts'
 import { createLog } from '../../src/telemetry/log.ts'

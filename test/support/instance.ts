@@ -2,12 +2,10 @@
 // asks for its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../../src/app.ts'
-import { productionTiming } from '../../src/config/timing.ts'
 import { connectPostgres } from '../../src/db/connection.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
 import * as tables from '../../src/db/tables.ts'
-import { createEventStreams } from '../../src/events/streams.ts'
-import { createBreakers } from '../../src/outbound/circuit-breakers.ts'
+import { createDeps } from '../../src/deps.ts'
 import { createTargets } from '../../src/outbound/public-urls.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import type { World } from './harness.ts'
@@ -41,24 +39,18 @@ export function openInstance(world: World) {
       ? drizzlePglite(source.client, options)
       : drizzlePostgres(pool as NonNullable<typeof pool>, options)
   const log = createLog('debug', { write: (line) => lines.push(line) })
-  const deps = {
+  const deps = createDeps({
     db,
     config: world.config,
     clock: world.clock,
     log,
-    timing: productionTiming,
-    breakers: createBreakers(log, () => world.clock.now()),
     jobs: {
       enqueue: async () => {
         throw new Error('This instance has no background work')
       },
     },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
-    rotations: new Map(),
-    mayRefresh: () => true,
-    eventStreams: createEventStreams(productionTiming.streamLife),
-    droppedLogLines: () => 0,
-  }
+  })
   const app = createApp(deps)
 
   async function request(path: string, init: RequestInit = {}): Promise<Response> {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../../src/events/streams.ts'
+import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../../src/process/event-streams.ts'
 
 test('G-12 a process serves so many streams and no more, until one of them ends', () => {
   const streams = createEventStreams(900)
@@ -22,18 +22,18 @@ test('a hint that comes while nobody waits is not lost, and concerns whom it is 
     streams.open('tomasz', 'tomasz'),
     streams.open('token', null),
   ]
-  streams.hear('mara')
+  streams.notify('mara')
   const waits = [mara, tomasz, operator].map((stream, index) => stream?.wait(3600).then(() => index))
   expect(await Promise.all([waits[0], waits[2]])).toEqual([0, 2])
   let woken = false
   void waits[1]?.then(() => {
     woken = true
   })
-  streams.hear('mara')
+  streams.notify('mara')
   await new Promise((resolve) => setImmediate(resolve))
   expect(woken).toBe(false)
   // Null: some may have been missed.
-  streams.hear(null)
+  streams.notify(null)
   expect(await waits[1]).toBe(1)
 })
 

@@ -27,11 +27,7 @@ const rule: ImportRule = {
     { places: ['outbound/', 'telemetry/', 'process/', 'crypto.ts', 'errors.ts'], together: true },
   ],
   apart: ['sandbox/'],
-  exceptions: [
-    ['main.ts', 'sandbox/server.ts'],
-    ['db/retry-write.ts', 'deps.ts'],
-    ['x/timeline.ts', 'tweets/text/match.ts'],
-  ],
+  exceptions: [['main.ts', 'sandbox/server.ts']],
   packages: [
     // Two that get no more releases: each can be replaced in one file.
     { name: 'lucia', importers: ['auth/session.ts'] },

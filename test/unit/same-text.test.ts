@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeText } from '../../src/sandbox/x/tweet-text.ts'
-import { isSameText, type ShownText } from '../../src/tweets/text/match.ts'
+import { isSameText } from '../../src/tweets/text/match.ts'
+import type { ShownText } from '../../src/x/timeline.ts'
 
 const shownAs = (text: string): ShownText => {
   const encoded = encodeText(text, '1849302774156890113')

@@ -10,7 +10,8 @@ import {
   getLastPosition,
   listEvents,
 } from '../../events/events.ts'
-import { followEvents, MAX_STREAMS_PER_OWNER } from '../../events/streams.ts'
+import { followEvents } from '../../events/streams.ts'
+import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { pageComplexity, refuseCursor, resolvePage } from '../pagination.ts'

@@ -1,4 +1,4 @@
-import { isRowId } from '../../deps.ts'
+import { isRowId } from '../../db/row-id.ts'
 import { AppError } from '../../errors.ts'
 import {
   findLinkedUser,

@@ -1,13 +1,7 @@
 // Whether a post of a timeline is a tweet of ours. Which parts of a text X makes links of is not guessed here, but read from what
 // it shows: our rules and its own may differ by a top-level domain of this year, and a tweet that is not recognised is sent again.
 
-/** A post of a timeline, as far as it tells which tweet of ours it is. */
-export type ShownText = {
-  /** As X shows it: URLs as t.co links, & < > as entities. */
-  text: string
-  /** What the links stand for, as X tells it; empty when it does not. */
-  expandedUrls: readonly string[]
-}
+import type { ShownText } from '../../x/timeline.ts'
 
 type Link = { shown: string; expanded: string | null }
 

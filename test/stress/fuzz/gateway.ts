@@ -7,10 +7,10 @@ import { productionTiming } from '../../../src/config/timing.ts'
 import { openPglite } from '../../../src/db/client.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { apiScopes, users } from '../../../src/db/tables.ts'
-import { type Deps, systemClock } from '../../../src/deps.ts'
-import { createEventStreams } from '../../../src/events/streams.ts'
+import { createDeps } from '../../../src/deps.ts'
 import { createBreakers } from '../../../src/outbound/circuit-breakers.ts'
 import { createTargets } from '../../../src/outbound/public-urls.ts'
+import { createEventStreams } from '../../../src/process/event-streams.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { startFakeProviders } from './provider-answers.ts'
 
@@ -37,26 +37,28 @@ export async function openFuzzGateway() {
   })
   const errors: string[] = []
   const log = createLog('error', { write: (line) => errors.push(line) })
-  const deps: Deps = {
+  const breakers = () => createBreakers(log, () => new Date())
+  const deps = createDeps({
     db: database.db,
     config,
-    clock: systemClock,
     log,
     // Nobody waits here: a call that is repeated for a person would take seconds for each of thousands of inputs.
     timing: { ...productionTiming, personPatience: 0 },
     // What one input makes of a provider must not keep the next from it.
-    get breakers() {
-      return createBreakers(log, () => new Date())
+    breakers: {
+      get X_REFRESH() {
+        return breakers().X_REFRESH
+      },
+      get X_POST() {
+        return breakers().X_POST
+      },
     },
     // What would be done later is not what is looked at here.
     jobs: { enqueue: async () => {} },
     targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
-    rotations: new Map(),
-    mayRefresh: () => true,
     // A stream ends by itself at once, so that its answer can be read to the end.
     eventStreams: createEventStreams(0.01),
-    droppedLogLines: () => 0,
-  }
+  })
   const app = createApp(deps)
   const [user] = await deps.db.insert(users).values({ githubId: 1, login: 'fuzzed' }).returning()
   if (user === undefined) throw new Error('Bug: a row that is inserted is returned')

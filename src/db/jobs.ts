@@ -1,0 +1,19 @@
+// The interface through which features queue background work. It is declared in this layer, below
+// the features, because a job is a row written in the caller's transaction; jobs/queue.ts, above
+// the features, implements it and runs the jobs.
+import type { Db } from './client.ts'
+
+/** The names of the job queues. */
+export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
+
+/**
+ * The payload of a job: the id of the row that it works on. Jobs of one `group` share a part of the
+ * workers, so that a long queue of one group does not delay the others.
+ */
+export type JobData = { id: string; group?: string }
+
+/** Queues background jobs. */
+export type Jobs = {
+  /** Queues a job in the transaction of `deps`, so that the job exists exactly if the change that needs it does. */
+  enqueue(deps: { db: Db }, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
+}
