@@ -13,7 +13,7 @@ export const errorCodes = {
   CROSS_SITE_ORIGIN: {
     retry: 'action',
     sentence:
-      "This page is on another site than the gateway, so that the browser sends no session cookie, and signing in again does not help. The operator has to serve both from one site (README, Front ends), or the page's server has to send an API token.",
+      "This page is on another site than the gateway, so that the browser sends no session cookie, and signing in again does not help. The operator has to serve both from one site (docs/front-ends.md), or the page's server has to send an API token.",
   },
   FORBIDDEN: { retry: 'action', sentence: 'What you asked with may not do this.' },
   BAD_USER_INPUT: { retry: 'never', sentence: 'Correct the input and send it again.' },

@@ -170,7 +170,7 @@ function readProviders(
     }
   }
   for (const name of missing)
-    problems.push(`${name} is missing: copy it from the app you registered (README, "Run it").`)
+    problems.push(`${name} is missing: copy it from the app you registered (docs/operating.md).`)
   return {
     github: {
       clientId: get('GITHUB_CLIENT_ID') ?? '',

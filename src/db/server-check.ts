@@ -31,7 +31,7 @@ export type ServerFacts = {
 /** `exitCode` is 1 where the server may get well without a change of the configuration, and 78 elsewhere. */
 export type ServerProblem = { sentence: string; exitCode: StartError['exitCode'] }
 
-// The oldest that the tests run on, and that README names.
+// The oldest that the tests run on, and that docs/operating.md names.
 const OLDEST_VERSION = 15
 
 /** Reads what `judgeServer` needs. */

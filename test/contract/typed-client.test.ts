@@ -7,7 +7,7 @@ beforeAll(async () => {
 })
 afterAll(() => client[Symbol.asyncDispose]())
 
-test('the program in the README type-checks against the published schema and operations', async () => {
+test('the program in the manual type-checks against the published schema and operations', async () => {
   expect(await client.check(readProgram())).toBe('')
 })
 

@@ -1,14 +1,12 @@
 /** GraphQL clients that people use follow events over the ends of streams, of gateways and of connections. */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
 import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
+import { readRelativeLinks } from '../support/documents.ts'
 import { type Program, startProgram } from '../support/program.ts'
-import { readReadmeBlock } from '../support/readme.ts'
 
 const LIFE_SECONDS = 2
 const ROUNDS = 3
@@ -64,15 +62,11 @@ const told = (program: Program) =>
 
 const countStreams = () => arena.fleet.readLogs().split('"operation":"Follow"').length - 1
 
-describe.each([
-  ['graphql-sse', "from 'graphql-sse'"],
-  ['urql', "from '@urql/core'"],
-])('the program of the README with %s', (name, marker) => {
+describe.each(['graphql-sse', 'urql'])('the example with %s', (name) => {
   const file = `test/examples/follow-with-${name}.ts`
 
-  test('is the one in the README', () => {
-    const text = readFileSync(path.join(import.meta.dirname, '../..', file), 'utf8')
-    expect(readReadmeBlock('ts', marker)).toBe(text)
+  test('is linked from the manual of the API', () => {
+    expect(readRelativeLinks('schema/README.md')).toContain(`../${file}`)
   })
 
   test('misses nothing and tells nothing twice while its streams end and the gateway is restarted and killed', async () => {

@@ -65,7 +65,7 @@ describe('a role that migrates and a role that serves', () => {
   beforeAll(async () => {
     roles = await makeRoles()
     const to = roles.serving.name
-    // As README has them.
+    // As docs/operating.md has them.
     await execute(
       roles.migrating.url,
       `ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO ${to}`,

@@ -1,4 +1,4 @@
-// An integrator's project as the README describes it: our schema and operations, types generated from them, and a program.
+// An integrator's project as schema/README.md describes it: our schema and operations, types generated from them, and a program.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { globSync, readFileSync } from 'node:fs'
@@ -10,9 +10,10 @@ import * as documents from '@graphql-codegen/typed-document-node'
 import * as operations from '@graphql-codegen/typescript-operations'
 import { parse } from 'graphql'
 import { z } from 'zod'
-import { readReadmeBlock } from './readme.ts'
+import { readDocumentBlock } from './documents.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
+const MANUAL = 'schema/README.md'
 const root = path.join(import.meta.dirname, '../..')
 const plugins = { 'typescript-operations': operations, 'typed-document-node': documents }
 const configShape = z.object({
@@ -34,10 +35,10 @@ export type TypedClient = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** The README's program. */
-export const readProgram = () => readReadmeBlock('ts', "from './gateway.ts'")
+/** Returns the program of the manual. */
+export const readProgram = () => readDocumentBlock(MANUAL, 'ts', "from './gateway.ts'")
 
-/** Makes the project, and generates its types by the README's codegen.json. */
+/** Makes the project, and generates its types by the codegen.json of the manual. */
 export async function makeTypedClient(): Promise<TypedClient> {
   const directory = await makeTemporaryDirectory('client', 'disk')
   const at = (name: string) => path.join(directory.path, name)
@@ -85,7 +86,7 @@ export async function makeTypedClient(): Promise<TypedClient> {
 
 // As graphql-codegen does it; the command itself would bring 300 packages.
 async function generate(directory: string): Promise<string> {
-  const asked = configShape.parse(JSON.parse(readReadmeBlock('json', '"generates"')))
+  const asked = configShape.parse(JSON.parse(readDocumentBlock(MANUAL, 'json', '"generates"')))
   const read = (file: string) => parse(readFileSync(path.join(directory, file), 'utf8'))
   const { plugins: names, config } = asked.generates['gateway.ts']
   return codegen({

@@ -6,7 +6,7 @@ import { findImportProblems, type ImportRule, readImports, type SourceFiles } fr
 // What people do with the gateway: verbs on rows. Each layer may use those below it.
 const features = ['tweets/', 'users/', 'accounts/', 'x/', 'webhooks/', 'auth/', 'events/', 'rate-limit/']
 
-/** README › Layout describes the same. A new file or directory of src has no place until it is given one here. */
+/** src/README.md describes the same. A new file or directory of src has no place until it is given one here. */
 const rule: ImportRule = {
   layers: [
     { places: ['main.ts', 'cli.ts'], together: false },

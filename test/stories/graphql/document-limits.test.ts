@@ -153,7 +153,7 @@ describe('G-08 introspection', () => {
   })
 })
 
-// 5A70, D6D5 and 6A70 are about queries by GET, which a server MAY take. This one does not: README, Decisions.
+// 5A70, D6D5 and 6A70 are about queries by GET, which a server MAY take. This one does not: src/README.md, Decisions.
 const DEVIATIONS = ['5A70', '6A70', 'D6D5']
 
 test('G-01 GraphQL over HTTP’s own audit has 61 questions, of which these are not answered as it would like', async () => {

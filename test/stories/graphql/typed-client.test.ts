@@ -3,7 +3,7 @@ import { startWorld } from '../../support/harness.ts'
 import { linkAccount } from '../../support/linked-account.ts'
 import { makeTypedClient, readProgram } from '../../support/typed-client.ts'
 
-test('the program in the README posts with an API token, once however often it runs, and prints what is wrong', async () => {
+test('the program in the manual posts with an API token, once however often it runs, and prints what is wrong', async () => {
   await using resources = new AsyncDisposableStack()
   const world = await startWorld()
   resources.defer(() => world.close())

@@ -30,7 +30,7 @@ afterAll(async () => {
 /** A path that the route answers; parameters are those of a file that is there. */
 const pathOf = (path: string) => path.replace(':version', 'any').replace(':name{.+}', 'console/page/icon.svg')
 
-test('the routes are those that the README names, and what the pages load', () => {
+test('the routes are those that docs/front-ends.md names, and what the pages load', () => {
   expect(new Set(routes.map(({ method, path }) => `${method} ${path}`))).toEqual(
     new Set([
       ...['GET /', 'GET /graphql', 'POST /graphql', 'PUT /graphql', 'PATCH /graphql', 'DELETE /graphql'],

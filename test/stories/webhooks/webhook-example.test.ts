@@ -1,16 +1,16 @@
-// The receiver of the README, as it stands there.
+// The receiver in the manual of the API, as it stands there.
 import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { readDocumentBlock } from '../../support/documents.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startWorld } from '../../support/harness.ts'
-import { readReadmeBlock } from '../../support/readme.ts'
 import { webhooksOf } from '../../support/webhook-receiver.ts'
 
 const root = path.join(import.meta.dirname, '../../..')
 
-test('W-02 the receiver of the README takes what we send, once, and nothing that anybody else sends', async () => {
+test('W-02 the receiver in the manual takes what we send, once, and nothing that anybody else sends', async () => {
   const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}/`
@@ -24,7 +24,7 @@ test('W-02 the receiver of the README takes what we send, once, and nothing that
   try {
     const lines: string[] = []
     receiver.stdout.setEncoding('utf8').on('data', (text: string) => lines.push(...text.trim().split('\n')))
-    receiver.stdin.end(readReadmeBlock('ts', "from 'standardwebhooks'"))
+    receiver.stdin.end(readDocumentBlock('schema/README.md', 'ts', "from 'standardwebhooks'"))
     await vi.waitFor(() => reach(port), { timeout: 30_000 })
     await webhooks.test(id)
     const delivery = await vi.waitFor(
