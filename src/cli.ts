@@ -106,7 +106,10 @@ function readWebhook(words: readonly string[]): () => Promise<number> {
     withDatabase(async (config, database) => {
       await migrateDatabase(database, onTerminal)
       await checkEncryptionKeys(database.db, config.encryptionKeys)
-      const targets = createTargets({ policy: config.webhookTargets, deadlineSeconds: productionTiming.callDeadline })
+      const targets = createTargets({
+        policy: config.webhookTargets,
+        deadlineSeconds: productionTiming.callDeadlineSeconds,
+      })
       try {
         return await work({ db: database.db, clock: systemClock, config, targets }, terminal)
       } finally {
@@ -178,7 +181,7 @@ async function withDatabase(
 ): Promise<number> {
   const config = readConfig(loadEnvironment())
   for (const warning of config.warnings) terminal.remark(warning)
-  const outbound = installOutbound(productionTiming.callDeadline, config.outboundProxy)
+  const outbound = installOutbound(productionTiming.callDeadlineSeconds, config.outboundProxy)
   const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error
     throw new StartError(

@@ -33,8 +33,10 @@ export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'targets'>
 /** Creates the dependencies of one gateway. */
 export function createDeps({ db, config, log, jobs, targets, ...parts }: DepsParts): Deps {
   const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0 } = parts
-  const { breakers = createBreakers(log, () => clock.now()), eventStreams = createEventStreams(timing.streamLife) } =
-    parts
+  const {
+    breakers = createBreakers(log, () => clock.now()),
+    eventStreams = createEventStreams(timing.streamLifetimeSeconds),
+  } = parts
   const refreshes = createRunningRefreshes()
   return { db, config, clock, log, timing, breakers, jobs, targets, refreshes, eventStreams, droppedLogLines }
 }

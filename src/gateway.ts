@@ -42,9 +42,9 @@ const CLOSE_SECONDS = 2
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const timing = parts.timing ?? productionTiming
-  const outbound = installOutbound(timing.callDeadline, config.outboundProxy, createClockWatch(log))
+  const outbound = installOutbound(timing.callDeadlineSeconds, config.outboundProxy, createClockWatch(log))
   const targets =
-    parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadline })
+    parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadlineSeconds })
   const database = parts.database ?? (await waiting(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
   const close = async () => {

@@ -102,7 +102,7 @@ export async function refreshIdle(deps: Deps): Promise<void> {
     .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
     .where(
       and(
-        lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefresh)),
+        lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefreshSeconds)),
         ne(oauthTokens.state, 'DEAD'),
         // Those that must wait would keep the others from their turn.
         or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, deps.clock.sqlNow())),
@@ -161,8 +161,8 @@ async function getUsableToken(
   rejectedVersion: number | null,
 ): Promise<Usable> {
   const { timing } = deps
-  const giveUpAt = performance.now() + timing.waitForRotation * 1000
-  const margin = timing.refreshBeforeEnd + (Math.random() * 2 - 1) * timing.refreshJitter
+  const giveUpAt = performance.now() + timing.waitForRefreshSeconds * 1000
+  const margin = timing.refreshBeforeEndSeconds + (Math.random() * 2 - 1) * timing.refreshJitterSeconds
   let pause = POLL_MIN_MILLISECONDS
   let outcome: RefreshOutcome | null = null
   for (;;) {
@@ -170,13 +170,13 @@ async function getUsableToken(
     const rejected = row.version === rejectedVersion
     if (!rejected && row.secondsLeft > margin) return open(deps, account, row)
     // Once a refresh was tried, a token that lives is good enough, be it the old one or a new one that X gave a short life.
-    const isFallback = !rejected && row.secondsLeft > timing.usableBeforeEnd
+    const isFallback = !rejected && row.secondsLeft > timing.usableBeforeEndSeconds
     if (outcome !== null && isFallback) return open(deps, account, row)
     if (outcome?.kind === 'failed') throw outcome.error
     if (row.refreshTokenSealed === null) {
       if (isFallback) return open(deps, account, row)
       // X granted no offline.access. A token that it refuses before the two hours are over was revoked.
-      const isOver = row.secondsLeft <= timing.usableBeforeEnd
+      const isOver = row.secondsLeft <= timing.usableBeforeEndSeconds
       // Or X refuses the whole app just now, as it does new tokens of other accounts: then this
       // says nothing of the account.
       if (!isOver && (await countRefusedTokens(deps, account.id)).accounts > 0) throw new AppError('X_UNAVAILABLE')
@@ -259,7 +259,7 @@ async function open(deps: Deps, account: { id: string; userId: string }, row: To
   try {
     const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
     const { version, accessUnproven: isUnproven } = row
-    const keepSeconds = Math.min(deps.timing.keepRefused - row.secondsSinceIssue, row.secondsLeft)
+    const keepSeconds = Math.min(deps.timing.keepRefusedSeconds - row.secondsSinceIssue, row.secondsLeft)
     const keepUntil = isUnproven ? performance.now() + keepSeconds * 1000 : 0
     return { accessToken: accessToken ?? '', version, isUnproven, keepUntil }
   } catch (error) {

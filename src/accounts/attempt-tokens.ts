@@ -125,7 +125,7 @@ export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAtte
 /** True when the access token of a kept pair has ended, or there is none. */
 export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: KeptAttempt, deps: Deps): boolean {
   const secondsLeft = expiresInSeconds - (performance.now() - receivedAt) / 1000
-  return tokens.accessToken === null || secondsLeft <= deps.timing.usableBeforeEnd
+  return tokens.accessToken === null || secondsLeft <= deps.timing.usableBeforeEndSeconds
 }
 
 /**

@@ -127,7 +127,7 @@ async function findOwner(deps: Deps, first: KeptAttempt, personWaits: boolean): 
     const error = passingError(answer)
     const waited = (performance.now() - startedAt + pause) / 1000
     const isWorthWaiting = personWaits && error.code === 'X_UNAVAILABLE' && error.retryAt === null
-    if (!isWorthWaiting || waited > deps.timing.personPatience) return { kind: 'waiting', kept, error }
+    if (!isWorthWaiting || waited > deps.timing.interactiveRetrySeconds) return { kind: 'waiting', kept, error }
     await new Promise((resolve) => setTimeout(resolve, pause))
   }
 }

@@ -55,9 +55,11 @@ export async function claimRotation(
   const maybeSpent = and(
     or(
       and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
-      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)),
+      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
     ),
-    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEnd)),
+    accessTokenRejected
+      ? undefined
+      : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEndSeconds)),
   )
   const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
     const claimedAt = performance.now()
@@ -65,7 +67,7 @@ export async function claimRotation(
       .update(oauthTokens)
       .set({
         leaseId,
-        leaseUntil: sqlIn(deps.clock, deps.timing.lease),
+        leaseUntil: sqlIn(deps.clock, deps.timing.leaseSeconds),
         fence: sql`${oauthTokens.fence} + 1`,
         sentAt: now,
         ...(cause && { cause }),
@@ -144,7 +146,7 @@ export function confirmClaim(deps: Deps, claim: Claim): Promise<boolean> {
 
 /** What must be left of a lease when the socket is written to. */
 export function secondsToSend({ timing }: Deps): number {
-  return timing.callDeadline + timing.sendMargin
+  return timing.callDeadlineSeconds + timing.sendMarginSeconds
 }
 
 /**
@@ -169,7 +171,7 @@ export async function releaseClaim(
     tried?: boolean
   },
 ): Promise<void> {
-  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoff}, power(2, least(${oauthTokens.failCount}, 10)))))`
+  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoffSeconds}, power(2, least(${oauthTokens.failCount}, 10)))))`
   await retryUntilWritten(deps, 'give a lease back', () =>
     deps.db
       .update(oauthTokens)
@@ -199,7 +201,7 @@ export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
         lastEvent: 'ANSWER_LOST',
         lastEventAt: deps.clock.sqlNow(),
         // X may still be acting on what was sent.
-        nextTryAt: sqlIn(deps.clock, deps.timing.lapseMargin),
+        nextTryAt: sqlIn(deps.clock, deps.timing.lapseMarginSeconds),
       })
       .where(heldBy(claim)),
   )

@@ -69,7 +69,7 @@ async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean
   const refreshToken = await openRefreshToken(deps, claim)
   const confirmed = await confirmClaim(deps, claim)
   // A process that was stopped, or its machine, may find its lease taken over: it gives up without sending.
-  if (!confirmed || secondsSince(claim.claimedAt) > timing.lease - secondsToSend(deps)) {
+  if (!confirmed || secondsSince(claim.claimedAt) > timing.leaseSeconds - secondsToSend(deps)) {
     await releaseClaim(deps, claim, { event: null, retryInSeconds: 0 })
     return { kind: 'held' }
   }

@@ -129,11 +129,11 @@ export async function takeAttempt(
 
 /**
  * The attempt once it is not under way any more, for a callback that comes a second time. After
- * `timing.waitForAttempt` it is returned as it is; at once where the process that took it must have
+ * `timing.waitForAttemptSeconds` it is returned as it is; at once where the process that took it must have
  * died.
  */
 export async function waitForAttempt(deps: Deps, attemptId: string): Promise<ConnectAttempt> {
-  const giveUpAt = performance.now() + deps.timing.waitForAttempt * 1000
+  const giveUpAt = performance.now() + deps.timing.waitForAttemptSeconds * 1000
   for (;;) {
     const [attempt] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attemptId))
     // Swept, or deleted with its user.

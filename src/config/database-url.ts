@@ -51,7 +51,7 @@ const PERCENT_ENCODE =
   'If the user or the password has one of the characters / ? # [ ] @ or % in it, percent-encode it: / is %2F, ? is %3F, # is %23, [ is %5B, ] is %5D, @ is %40, % is %25.'
 
 // In seconds, unless connect_timeout says otherwise.
-const CONNECT_TIMEOUT = 5
+const CONNECT_TIMEOUT_SECONDS_SECONDS = 5
 
 // What other libraries put into an address. They say nothing that the gateway has to know, or it decides that itself.
 const ADVICE: Record<string, string> = {
@@ -240,13 +240,13 @@ function readPem(file: string, parameter: string, complain: Reading['complain'])
 }
 
 function readTimeout(text: string | null, complain: Reading['complain']): number {
-  if (text === null) return CONNECT_TIMEOUT
+  if (text === null) return CONNECT_TIMEOUT_SECONDS_SECONDS
   if (/^\d{1,4}$/.test(text)) {
     // libpq: 0 waits for ever, which a gateway must not, and anything else is 2 at least.
-    return Number(text) === 0 ? CONNECT_TIMEOUT : Math.max(Number(text), 2)
+    return Number(text) === 0 ? CONNECT_TIMEOUT_SECONDS_SECONDS : Math.max(Number(text), 2)
   }
   complain('connect_timeout must be a number of seconds.')
-  return CONNECT_TIMEOUT
+  return CONNECT_TIMEOUT_SECONDS_SECONDS
 }
 
 function readAttributes(text: string | null, complain: Reading['complain']): boolean {

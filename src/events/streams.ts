@@ -62,7 +62,7 @@ async function* readOn(
   start: number,
   hasLeft: () => boolean,
 ): AsyncGenerator<Event, undefined> {
-  const { streamRecheck } = deps.timing
+  const { streamRecheckSeconds } = deps.timing
   let position = start
   try {
     while (!stream.isOver()) {
@@ -80,11 +80,11 @@ async function* readOn(
       })
       for (const event of page) {
         // A client may take its time between two: what was read for it then is read, and allowed, anew.
-        if (stream.isOver() || performance.now() - checkedAt > streamRecheck * 1000) break
+        if (stream.isOver() || performance.now() - checkedAt > streamRecheckSeconds * 1000) break
         yield event
         position = event.position
       }
-      if (page.length === 0) await stream.wait(streamRecheck)
+      if (page.length === 0) await stream.wait(streamRecheckSeconds)
     }
     // To GraphQL clients a stream that only completes has told everything: none of them comes back.
     if (!hasLeft()) throw new AppError('STREAM_ENDED')

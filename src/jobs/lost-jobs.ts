@@ -90,7 +90,8 @@ async function replaceSettlements(deps: Deps): Promise<number> {
     )
     .limit(BATCH)
   // As if it had been looked for just now: it may have been.
-  for (const { id } of lost) await deps.jobs.enqueue(deps, 'settle-tweet', { id }, deps.timing.settleAgainAfter)
+  for (const { id } of lost)
+    await deps.jobs.enqueue(deps, 'settle-tweet', { id }, deps.timing.reconcileAgainAfterSeconds)
   return lost.length
 }
 

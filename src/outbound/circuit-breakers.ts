@@ -14,7 +14,7 @@ const MIN_CALLS = 20
 const WINDOW_SECONDS = 30
 const PROBE_AFTER_SECONDS = 5
 // How long a call waits for the probe beside it: X answers within that when it is well. It is taken from the margin that claims and
-// leases leave before a send (`sendMargin`), so it has to stay well below that.
+// leases leave before a send (`sendMarginSeconds`), so it has to stay well below that.
 const WAIT_FOR_PROBE_MILLISECONDS = 2_000
 
 /**

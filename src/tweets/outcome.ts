@@ -53,7 +53,8 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
       )
       .returning()
     if (written?.status === 'POSTED') await markUsed(deps, tweet.accountId)
-    if (written?.status === 'UNKNOWN') await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAfter)
+    if (written?.status === 'UNKNOWN')
+      await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.reconcileAfterSeconds)
     if (written !== undefined) {
       if (written.status !== before?.status)
         await recordEvent(deps, outcomeEvent(written, before?.status === 'UNKNOWN'))
@@ -85,7 +86,10 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, answer: Pos
 
 /** Takes over what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
 export async function sweepTweets(deps: Deps): Promise<void> {
-  const left = and(eq(tweets.status, 'PENDING'), lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMargin)))
+  const left = and(
+    eq(tweets.status, 'PENDING'),
+    lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
+  )
   const swept = await transaction(deps, async (deps) => {
     const inDoubt = await deps.db
       .update(tweets)
@@ -150,7 +154,8 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
         ),
       )
       .returning()
-    for (const other of withdrawn) await deps.jobs.enqueue(deps, 'settle-tweet', other, deps.timing.settleAfter)
+    for (const other of withdrawn)
+      await deps.jobs.enqueue(deps, 'settle-tweet', other, deps.timing.reconcileAfterSeconds)
     await recordEvent(deps, ...withdrawn.map((other) => outcomeEvent(other, false)))
     return withdrawn.length > 0
   })

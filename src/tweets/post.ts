@@ -82,7 +82,7 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
         replySettings: input.replySettings,
         madeWithAi: input.madeWithAi,
         status: 'PENDING',
-        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
+        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
         createdAt: deps.clock.sqlNow(),
       })
       .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
@@ -219,7 +219,7 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
   const { timing } = deps
   const secondsSpent = (performance.now() - claimedAt) / 1000
   const [marked] =
-    secondsSpent > timing.tweetClaim - timing.callDeadline - timing.sendMargin
+    secondsSpent > timing.tweetClaimSeconds - timing.callDeadlineSeconds - timing.sendMarginSeconds
       ? []
       : await deps.db
           .update(tweets)
@@ -231,7 +231,7 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
               eq(tweets.attempt, tweet.attempt),
               eq(tweets.status, 'PENDING'),
               // This very statement may have waited for a database that was slow.
-              gt(tweets.claimedUntil, sqlIn(deps.clock, timing.callDeadline)),
+              gt(tweets.claimedUntil, sqlIn(deps.clock, timing.callDeadlineSeconds)),
             ),
           )
           .returning({ id: tweets.id })
@@ -257,7 +257,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
         attempt: earlier.attempt + 1,
         // The reads counted so far were for the sending before.
         settleReads: 0,
-        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaim),
+        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
         sentAt: null,
         errorCode: null,
         errorDetail: null,
@@ -272,7 +272,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
 }
 
 async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {
-  const giveUpAt = performance.now() + deps.timing.waitForTweet * 1000
+  const giveUpAt = performance.now() + deps.timing.waitForTweetSeconds * 1000
   let tweet: Tweet | null = pending
   do {
     await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))

@@ -57,7 +57,9 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
     const errorCode = tweet.errorCode === 'DUPLICATE_TWEET' ? 'DUPLICATE_TWEET' : 'NOT_POSTED'
     await close(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
   } else if (tweet.settleReads < MAX_READS) {
-    await transaction(deps, (deps) => deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.settleAgainAfter))
+    await transaction(deps, (deps) =>
+      deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.reconcileAgainAfterSeconds),
+    )
   } else {
     const { id, accountId, attempt } = tweet
     deps.log.warn({ tweetId: id, accountId, attempt }, 'The timeline does not tell whether X posted a tweet')
@@ -82,7 +84,7 @@ export async function lookBeforeSending(
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND')
   // The claim was made just now, by the database's clock.
-  const now = tweet.claimedUntil.getTime() - deps.timing.tweetClaim * 1000
+  const now = tweet.claimedUntil.getTime() - deps.timing.tweetClaimSeconds * 1000
   const sight = await look(deps, tweet, account, { since, until: lastClaim, now }, async () => {})
   if (sight.kind !== 'FOUND') return sight.kind
   return (await takePost(deps, tweet, 'PENDING', sight.posts)) ?? 'UNCLEAR'

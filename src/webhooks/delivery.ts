@@ -53,7 +53,7 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
       lastAttemptAt: deps.clock.sqlNow(),
       lastHttpStatus: null,
       lastError: null,
-      nextAttemptAt: sqlIn(deps.clock, deps.timing.callDeadline + CLAIM_MARGIN_SECONDS),
+      nextAttemptAt: sqlIn(deps.clock, deps.timing.callDeadlineSeconds + CLAIM_MARGIN_SECONDS),
     })
     .where(and(pending, lte(webhookDeliveries.nextAttemptAt, sqlIn(deps.clock, EARLY_SECONDS))))
     .returning()

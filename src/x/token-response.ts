@@ -16,7 +16,7 @@ export type IssuedTokens = {
 
 const DEFAULT_EXPIRES_IN_SECONDS = 7_200
 
-type LifeBounds = Pick<Timing, 'minTokenLife' | 'maxTokenLife'>
+type LifeBounds = Pick<Timing, 'minTokenLifetimeSeconds' | 'maxTokenLifetimeSeconds'>
 
 /** Reads a 200 answer. Null when it holds neither token. */
 export function readIssuedTokens(body: Record<string, unknown>, bounds: LifeBounds): IssuedTokens | null {
@@ -74,11 +74,11 @@ function nonEmpty(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }
 
-function readExpiresIn(value: unknown, { minTokenLife, maxTokenLife }: LifeBounds): number {
+function readExpiresIn(value: unknown, { minTokenLifetimeSeconds, maxTokenLifetimeSeconds }: LifeBounds): number {
   const seconds =
     typeof value === 'number' || (typeof value === 'string' && value.trim() !== '') ? Number(value) : Number.NaN
   if (Number.isNaN(seconds)) return DEFAULT_EXPIRES_IN_SECONDS
-  return Math.min(Math.max(seconds, minTokenLife), maxTokenLife)
+  return Math.min(Math.max(seconds, minTokenLifetimeSeconds), maxTokenLifetimeSeconds)
 }
 
 function isJson(contentType: string | string[] | undefined): boolean {

@@ -15,10 +15,10 @@ import { startProgram } from '../support/program.ts'
 
 // A new one each time finds more; the one that found something is printed.
 const seed = Date.now() % 1_000_000
-const LIMIT_MS = 300_000
+const LIMIT_MILLISECONDS = 300_000
 
 test('no token is sent twice and no link dies in silence, whatever is killed, stalled, restarted, dropped or refused', {
-  timeout: LIMIT_MS,
+  timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const outcome = await runRotationScenario(
     { processes: 3, links: 24, callers: 8, faults: faultKinds, plan: { seconds: 60, times: 2 }, pace: fastPace },
@@ -34,7 +34,7 @@ test('no token is sent twice and no link dies in silence, whatever is killed, st
 })
 
 test('no tweet is posted twice or reported wrongly, while answers are lost and processes killed', {
-  timeout: LIMIT_MS,
+  timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const { verdict } = await runPostStorm(
     { posts: 300, processes: 2, links: 12, callers: 8, pace: fastPace, settleSeconds: 0 },
@@ -46,7 +46,7 @@ test('no tweet is posted twice or reported wrongly, while answers are lost and p
 })
 
 test('the embedded database keeps what it acknowledged through kill -9, and lets nobody else in', {
-  timeout: LIMIT_MS,
+  timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const figures = await runPgliteKills({ rounds: 3 }, createRandomness(seed))
   console.log(renderFigures(figures))

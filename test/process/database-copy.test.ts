@@ -79,7 +79,7 @@ async function startMovable() {
   // On PGlite, in the directory that every test database has.
   const world = await startWorld(
     { DATABASE_URL: '', ENCRYPTION_KEYS: key, WEBHOOK_TARGETS: 'loopback' },
-    { settleAfter: 3_600, settleAgainAfter: 1 },
+    { reconcileAfterSeconds: 3_600, reconcileAgainAfterSeconds: 1 },
   )
   onTestFinished(() => world.close())
   const environment = { ENCRYPTION_KEYS: key, DATA_DIR: world.config.dataDir }

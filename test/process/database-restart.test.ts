@@ -7,8 +7,8 @@ import { productionPace } from '../stress/chaos/fast-timing.ts'
 import { linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 
-const ANSWER_AFTER_MS = 500
-const DOWN_FOR_MS = 1_500
+const ANSWER_AFTER_MILLISECONDS = 500
+const DOWN_FOR_MILLISECONDS = 1_500
 
 function open(): Promise<Arena> {
   return openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
@@ -20,12 +20,12 @@ async function postThroughOutage(arena: Arena, path: string, prepare: () => Prom
   const links = await linkAccounts(arena, 1)
   await prepare()
   const { control } = arena.sandbox
-  control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MS, match: { method: 'POST', path } })
+  control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MILLISECONDS, match: { method: 'POST', path } })
   const before = control.countReceived({ path, acted: true })
   const posting = postWithEach(arena, links, 'outage')
   await vi.waitFor(() => expect(control.countReceived({ path, acted: true })).toBe(before + 1), { timeout: 10_000 })
   await arena.server.shutDown('immediate')
-  await sleep(DOWN_FOR_MS)
+  await sleep(DOWN_FOR_MILLISECONDS)
   await arena.server.start()
   return (await posting)[0]
 }

@@ -10,10 +10,10 @@ import { plantDistance } from '../stress/chaos/nemesis.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { readOperation } from '../support/operations.ts'
 
-const ANSWER_AFTER_MS = 1_500
+const ANSWER_AFTER_MILLISECONDS = 1_500
 // Far less than the time that requests are given to end.
-const MOMENT_MS = 10_000
-const SEEN_AFTER_MS = 300
+const MOMENT_MILLISECONDS = 10_000
+const SEEN_AFTER_MILLISECONDS = 300
 
 test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
@@ -23,7 +23,7 @@ test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its ca
   if (link === undefined || slot === undefined) throw new Error('Bug: one of each was asked for')
   const { control } = arena.sandbox
   const match = { method: 'POST', path: '/2/tweets' }
-  control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MS, match })
+  control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MILLISECONDS, match })
   const caller = new AbortController()
   const call = fetch(`${slot.url}/graphql`, {
     method: 'POST',
@@ -56,7 +56,7 @@ test('SIGTERM ends the process in a moment, although clients go on asking on the
   await arena.fleet.terminate(slot)
   const milliseconds = performance.now() - startedAt
   await callers.stop()
-  expect(milliseconds).toBeLessThan(MOMENT_MS)
+  expect(milliseconds).toBeLessThan(MOMENT_MILLISECONDS)
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
   // Nobody was cut off half-way.
   expect(await arena.sql`select status, count(*)::int from tweets group by status`).toEqual([
@@ -77,10 +77,10 @@ test.each([
   await once(client, 'connect')
   client.write(sent)
   // For the server to have seen it; without that the test would pass for another reason.
-  await sleep(SEEN_AFTER_MS)
+  await sleep(SEEN_AFTER_MILLISECONDS)
   const startedAt = performance.now()
   await arena.fleet.terminate(slot)
   client.destroy()
-  expect(performance.now() - startedAt).toBeLessThan(MOMENT_MS)
+  expect(performance.now() - startedAt).toBeLessThan(MOMENT_MILLISECONDS)
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
 })

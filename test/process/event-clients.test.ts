@@ -14,7 +14,7 @@ const ROUNDS = 3
 let arena: Arena
 let link: Link
 beforeAll(async () => {
-  const timing = { ...productionPace.timing, streamLife: LIFE_SECONDS, streamRecheck: 1 }
+  const timing = { ...productionPace.timing, streamLifetimeSeconds: LIFE_SECONDS, streamRecheckSeconds: 1 }
   arena = await openArena({ processes: 1, pace: { ...productionPace, timing }, random: createRandomness(1) })
   await arena.fleet.startAll()
   const [first] = await linkAccounts(arena, 1)

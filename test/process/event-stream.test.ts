@@ -8,9 +8,9 @@ import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { type OpenStream, openStream } from '../support/event-stream.ts'
 
-const DOWN_FOR_MS = 1_500
+const DOWN_FOR_MILLISECONDS = 1_500
 // Far less than the time that requests are given to end.
-const MOMENT_MS = 10_000
+const MOMENT_MILLISECONDS = 10_000
 
 async function open(processes: number): Promise<{ arena: Arena; link: Link; urls: string[] }> {
   const arena = await openArena({ processes, pace: productionPace, random: createRandomness(1) })
@@ -57,7 +57,7 @@ test('a stream outlives a crash of the database, and misses nothing', async () =
   const posted = [await post(urls[0] ?? '', link, 'Before')]
   await expect.poll(() => tweetIds(stream), { timeout: 20_000, interval: 10 }).toEqual(posted)
   await arena.server.shutDown('immediate')
-  await sleep(DOWN_FOR_MS)
+  await sleep(DOWN_FOR_MILLISECONDS)
   await arena.server.start()
   const [after] = await postWithEach(arena, [link], 'after')
   expect(after?.answer).toMatchObject({ kind: 'tweet', status: 'POSTED' })
@@ -85,7 +85,7 @@ test('SIGTERM completes the streams, also one whose client reads nothing, and en
   })
   const startedAt = performance.now()
   await arena.fleet.terminate(slot)
-  expect(performance.now() - startedAt).toBeLessThan(MOMENT_MS)
+  expect(performance.now() - startedAt).toBeLessThan(MOMENT_MILLISECONDS)
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
   for (const stream of streams) expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
   await deaf.body?.cancel().catch(() => {})

@@ -13,9 +13,9 @@ import type { Streams } from '../support/program.ts'
 const LONG = 'x'.repeat(7_000)
 const REQUESTS = 250
 // As Kubernetes does when a container has not ended after SIGTERM.
-const KILLED_AFTER_MS = 30_000
+const KILLED_AFTER_MILLISECONDS = 30_000
 // A request that is not answered by then is not answered at all.
-const HANGS_AFTER_MS = 20_000
+const HANGS_AFTER_MILLISECONDS = 20_000
 
 async function startInProduction(streamsIn: (directory: string) => Streams) {
   const database = await createTestDatabase('pglite')
@@ -43,7 +43,7 @@ async function startInProduction(streamsIn: (directory: string) => Streams) {
   return { gateway, url }
 }
 
-const ask = (url: string) => fetch(url, { signal: AbortSignal.timeout(HANGS_AFTER_MS) })
+const ask = (url: string) => fetch(url, { signal: AbortSignal.timeout(HANGS_AFTER_MILLISECONDS) })
 
 async function askAll(url: string, requests: number): Promise<number[]> {
   const statuses: number[] = []
@@ -56,7 +56,7 @@ async function askAll(url: string, requests: number): Promise<number[]> {
 }
 
 async function endedBy(gateway: GatewayProcess): Promise<number | NodeJS.Signals> {
-  const timer = setTimeout(() => gateway.signal('SIGKILL'), KILLED_AFTER_MS)
+  const timer = setTimeout(() => gateway.signal('SIGKILL'), KILLED_AFTER_MILLISECONDS)
   const ended = await gateway.ended
   clearTimeout(timer)
   return ended
@@ -129,7 +129,7 @@ test.each(untaken)('a second SIGTERM ends the process at once, with the log on %
   await askAll(url, REQUESTS)
   gateway.signal('SIGTERM')
   // From here on it only gives the load balancer its time.
-  await vi.waitFor(async () => expect((await ask(`${url}/readyz`)).status).toBe(503), HANGS_AFTER_MS)
+  await vi.waitFor(async () => expect((await ask(`${url}/readyz`)).status).toBe(503), HANGS_AFTER_MILLISECONDS)
   gateway.signal('SIGTERM')
   expect(await endedBy(gateway)).toBe(1)
 })
@@ -155,7 +155,7 @@ test('a reader that comes back gets what was kept, in order, and the number of l
       text += log.read()
       expect(lines().at(-1)).toHaveProperty('droppedLines')
     },
-    { timeout: HANGS_AFTER_MS, interval: 20 },
+    { timeout: HANGS_AFTER_MILLISECONDS, interval: 20 },
   )
   const dropped = lines().at(-1)?.droppedLines ?? 0
   const told = lines().flatMap(({ path }) => (path?.endsWith(LONG) ? [Number(path.split('/')[1])] : []))

@@ -7,7 +7,7 @@ import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { readOperation } from '../support/operations.ts'
 
-const GRACE_MS = 30_000
+const GRACE_MILLISECONDS = 30_000
 const POST = { method: 'POST', path: '/2/tweets' }
 const REFRESH = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } }
 
@@ -43,7 +43,7 @@ async function post(text: string): Promise<Posted | null> {
 /** Stops the gateway. The exit code, or SIGKILL where it took longer than Kubernetes waits. */
 async function stopLikeKubernetes(): Promise<number | NodeJS.Signals | null | undefined> {
   const child = slot.process
-  const timer = setTimeout(() => child?.kill('SIGKILL'), GRACE_MS)
+  const timer = setTimeout(() => child?.kill('SIGKILL'), GRACE_MILLISECONDS)
   await arena.fleet.terminate(slot)
   clearTimeout(timer)
   return child?.signalCode ?? child?.exitCode

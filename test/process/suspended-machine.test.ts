@@ -5,7 +5,7 @@ import { startWorld } from '../support/harness.ts'
 import { linkAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/linked-account.ts'
 
 test('a refresh token is not sent once its lease has passed on, though the process has counted no time', async () => {
-  const world = await startWorld({}, { waitForRotation: 2 })
+  const world = await startWorld({}, { waitForRefreshSeconds: 2 })
   onTestFinished(() => world.close())
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)

@@ -10,14 +10,14 @@ import { sweepNow } from '../support/sweep.ts'
 
 // The job queue looks once a second, and a lock is waited for for two.
 const LAPSES_IN_SECONDS = 1.6
-const LOCKED_FOR_MS = 1_900
+const LOCKED_FOR_MILLISECONDS = 1_900
 
 test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is never taken for one that was not', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
   const { id: accountId, userId } = await linkAccount(world)
   const seed = async (text: string, secondsToLapse: number) => {
-    const secondsToEnd = secondsToLapse - productionTiming.lapseMargin
+    const secondsToEnd = secondsToLapse - productionTiming.lapseMarginSeconds
     const [row] = await world
       .db()
       .insert(tweets)
@@ -43,7 +43,7 @@ test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is
   const sweep = await world.db().transaction(async (db) => {
     await db.select().from(tweets).where(eq(tweets.id, second.id)).for('update')
     const sweeping = sweepNow(world)
-    await sleep(LOCKED_FOR_MS)
+    await sleep(LOCKED_FOR_MILLISECONDS)
     return { sweeping }
   })
   await sweep.sweeping

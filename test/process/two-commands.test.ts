@@ -14,7 +14,7 @@ const repository = join(import.meta.dirname, '../..')
 const NOT_IN_A_CLONE = new Set(['.git', 'node_modules', '.data', '.env'])
 
 // npm brings some 600 MB here, from its cache where it can. Generous, because a busy machine must not fail the test.
-const INSTALL_LIMIT_MS = 240_000
+const INSTALL_LIMIT_MILLISECONDS = 240_000
 
 let clone: TemporaryDirectory
 let installed: { stdout: string; stderr: string }
@@ -27,7 +27,7 @@ beforeAll(async () => {
     filter: (path) => !NOT_IN_A_CLONE.has(relative(repository, path).split(sep)[0] ?? ''),
   })
   installed = await promisify(execFile)('npm', ['ci', '--prefer-offline'], { cwd: clone.path, env: shellEnvironment() })
-}, INSTALL_LIMIT_MS)
+}, INSTALL_LIMIT_MILLISECONDS)
 
 afterAll(() => clone.remove())
 

@@ -41,16 +41,21 @@ export type World = {
 }
 
 /** For stories in which somebody never answers: nobody waits for him for long. */
-export const impatient: Partial<Timing> = { personPatience: 0.5, callDeadline: 2, waitForRotation: 8, waitForTweet: 15 }
+export const impatient: Partial<Timing> = {
+  interactiveRetrySeconds: 0.5,
+  callDeadlineSeconds: 2,
+  waitForRefreshSeconds: 8,
+  waitForTweetSeconds: 15,
+}
 
 // All others wait longer than any machine takes, so that what they see does not depend on how fast it is.
 const patient: Timing = {
   ...productionTiming,
-  callDeadline: 20,
-  waitForRotation: 45,
-  waitForTweet: 45,
-  settleAfter: 1,
-  settleAgainAfter: 1,
+  callDeadlineSeconds: 20,
+  waitForRefreshSeconds: 45,
+  waitForTweetSeconds: 45,
+  reconcileAfterSeconds: 1,
+  reconcileAgainAfterSeconds: 1,
 }
 
 /**

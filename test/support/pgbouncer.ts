@@ -11,7 +11,7 @@ import { describe, test } from 'vitest'
 import { findFreePort } from './free-port.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
-const START_LIMIT_MS = 30_000
+const START_LIMIT_MILLISECONDS = 30_000
 
 const missingSentence = 'No PgBouncer was found. Install one (Debian: apt-get install pgbouncer).'
 
@@ -95,7 +95,7 @@ export async function startPgBouncer(url: string, settings: Record<string, strin
       env: {},
       stdio: 'ignore',
     })
-    const deadline = performance.now() + START_LIMIT_MS
+    const deadline = performance.now() + START_LIMIT_MILLISECONDS
     while (!(await listens(port))) {
       if (child.exitCode !== null || performance.now() > deadline) {
         const log = await readFile(configuration.logfile, 'utf8').catch(() => '')

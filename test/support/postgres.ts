@@ -27,7 +27,7 @@ const SUPERUSER = 'postgres'
 const TEMPLATE_DATABASE = 'template_gateway'
 
 /** Starting takes about 0.2 s; the limit is there for a machine that is busy with something else. */
-const START_LIMIT_MS = 60_000
+const START_LIMIT_MILLISECONDS = 60_000
 
 /**
  * Fast, but only where a test cannot tell: what is committed survives a killed server (synchronous_commit stays on) as
@@ -346,11 +346,11 @@ async function startServer(
   })
   child.unref()
   await log.close()
-  const deadline = performance.now() + START_LIMIT_MS
+  const deadline = performance.now() + START_LIMIT_MILLISECONDS
   while (!(await isReady(directory, child.pid))) {
     if (failure) throw failure
     if (child.exitCode !== null || child.signalCode !== null) throw new Error('The server ended while starting.')
-    if (performance.now() > deadline) throw new Error(`The server was not ready within ${START_LIMIT_MS} ms.`)
+    if (performance.now() > deadline) throw new Error(`The server was not ready within ${START_LIMIT_MILLISECONDS} ms.`)
     await sleep(10)
   }
   return { port, process: child }

@@ -14,7 +14,7 @@ const QUERY = 'subscription ($after: String) { events(after: $after) { cursor no
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({}, { streamRecheck: 600, streamLife: 2 })
+  world = await startWorld({}, { streamRecheckSeconds: 600, streamLifetimeSeconds: 2 })
 })
 afterAll(() => world.close())
 

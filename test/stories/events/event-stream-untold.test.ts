@@ -10,7 +10,7 @@ import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({}, { streamRecheck: 1, streamLife: 5 })
+  world = await startWorld({}, { streamRecheckSeconds: 1, streamLifetimeSeconds: 5 })
 })
 afterAll(() => world.close())
 

@@ -16,7 +16,7 @@ let world: World
 const streams: OpenStream[] = []
 beforeAll(async () => {
   // So long that nothing here is found by looking now and then: what arrives was told.
-  world = await startWorld({}, { streamRecheck: 600, streamLife: 3600 })
+  world = await startWorld({}, { streamRecheckSeconds: 600, streamLifetimeSeconds: 3600 })
 })
 afterEach(async () => {
   await Promise.all(streams.splice(0).map((stream) => stream.hangUp()))

@@ -16,7 +16,7 @@ let instance: Instance
 let operator: Record<string, string>
 let tokenId: string
 beforeAll(async () => {
-  world = await startWorld({}, { streamRecheck: 600 })
+  world = await startWorld({}, { streamRecheckSeconds: 600 })
   instance = openInstance(world)
   const deps = { db: world.db(), clock: world.clock }
   const made = await createApiToken(

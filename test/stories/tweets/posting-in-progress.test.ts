@@ -5,7 +5,7 @@ import { linkAccount, postFault, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({}, { waitForTweet: 1 })
+  world = await startWorld({}, { waitForTweetSeconds: 1 })
 })
 afterAll(() => world.close())
 

@@ -3,14 +3,14 @@ import type { Abused } from './abuses.ts'
 
 /** How it was to be served, as a table in Markdown; the ratio is to the first line, which is the quiet one. */
 export function renderAbused(results: readonly Abused[]): string {
-  const quietMs = results[0]?.service.medianMs ?? 0
+  const quietMilliseconds = results[0]?.service.medianMilliseconds ?? 0
   const rows = results.map(({ name, service, memoryMb }) => [
     name,
     service.asked.toLocaleString('en'),
     String(service.failed),
-    service.medianMs.toFixed(1),
-    service.p99Ms.toFixed(0),
-    quietMs > 0 ? (service.medianMs / quietMs).toFixed(1) : '',
+    service.medianMilliseconds.toFixed(1),
+    service.p99Milliseconds.toFixed(0),
+    quietMilliseconds > 0 ? (service.medianMilliseconds / quietMilliseconds).toFixed(1) : '',
     memoryMb.toFixed(0),
   ])
   const titles = ['meanwhile', 'asked', 'failed', 'median ms', 'p99 ms', 'median to the first', 'memory MB']

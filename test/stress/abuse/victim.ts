@@ -16,10 +16,10 @@ import { makeTemporaryDirectory } from '../../support/temporary-directory.ts'
 export type Victim = Awaited<ReturnType<typeof startVictim>>
 
 /** What it was like to be served meanwhile. */
-export type Service = { asked: number; failed: number; medianMs: number; p99Ms: number }
+export type Service = { asked: number; failed: number; medianMilliseconds: number; p99Milliseconds: number }
 
-const START_MS = 60_000
-const PAUSE_MS = 25
+const START_MILLISECONDS = 60_000
+const PAUSE_MILLISECONDS = 25
 
 /** Starts one. @param people how many there are, each with a token that may follow events. */
 export async function startVictim(people: number) {
@@ -77,7 +77,7 @@ async function addPeople(directory: string, people: number): Promise<string[]> {
 }
 
 async function becomesReady(url: string): Promise<void> {
-  for (const startedAt = performance.now(); performance.now() - startedAt < START_MS; await sleep(100)) {
+  for (const startedAt = performance.now(); performance.now() - startedAt < START_MILLISECONDS; await sleep(100)) {
     const answer = await fetch(`${url}/readyz`).catch(() => null)
     if (answer?.status === 200) return
   }
@@ -104,8 +104,13 @@ async function watch(url: string, work: () => Promise<void>): Promise<Service> {
     const status = await ask(url, '{ viewer { id } }').catch(() => 0)
     if (status !== 200) failed += 1
     latencies.push(performance.now() - startedAt)
-    await sleep(PAUSE_MS)
+    await sleep(PAUSE_MILLISECONDS)
   }
   await working
-  return { asked: latencies.length, failed, medianMs: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
+  return {
+    asked: latencies.length,
+    failed,
+    medianMilliseconds: percentile(latencies, 0.5),
+    p99Milliseconds: percentile(latencies, 0.99),
+  }
 }

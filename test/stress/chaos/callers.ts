@@ -25,9 +25,9 @@ export type Callers = {
 }
 
 const DOCUMENT = readOperation('post-tweet')
-const ANSWER_LIMIT_MS = 30_000
+const ANSWER_LIMIT_MILLISECONDS = 30_000
 const MAX_TRIES = 12
-const MAX_PAUSE_MS = 1_000
+const MAX_PAUSE_MILLISECONDS = 1_000
 // A few links get half of the calls, so that processes meet on them.
 const HOT_SHARE = 0.5
 const HOT_LINKS = 0.1
@@ -58,7 +58,7 @@ export function startCallers(
     hotShare = HOT_SHARE,
   }: { limit?: number; slots?: readonly Slot[]; hotShare?: number } = {},
 ): Callers {
-  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MILLISECONDS, bodyTimeout: ANSWER_LIMIT_MILLISECONDS })
   const posts: Post[] = []
   let stopped = false
   const call = async () => {
@@ -85,7 +85,7 @@ export async function postWithEach(
   purpose: string,
   slots: readonly Slot[] = stage.fleet.slots,
 ): Promise<Post[]> {
-  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MS, bodyTimeout: ANSWER_LIMIT_MS })
+  const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MILLISECONDS, bodyTimeout: ANSWER_LIMIT_MILLISECONDS })
   try {
     return await Promise.all(
       links.map(async (link, index) => {
@@ -117,7 +117,7 @@ async function postUntilAnswered(
   post: Post,
   isOver: () => boolean,
 ): Promise<void> {
-  for (let pause = 50; post.tries < MAX_TRIES && !isOver(); pause = Math.min(pause * 2, MAX_PAUSE_MS)) {
+  for (let pause = 50; post.tries < MAX_TRIES && !isOver(); pause = Math.min(pause * 2, MAX_PAUSE_MILLISECONDS)) {
     const again = await tryOnce(stage.random.pick(slots).url, agent, post)
     if (!again) return
     await sleep(pause * stage.random.between(0.5, 1.5))

@@ -6,12 +6,12 @@ export type Pace = { accessTokenSeconds: number; timing: Timing }
 // The life of an access token is what sets how often links rotate: 0.5 s instead of two hours. Everything that is measured against
 // that life shrinks with it.
 const SHORT_LIFE = {
-  refreshBeforeEnd: 0.15,
-  refreshJitter: 0.05,
-  usableBeforeEnd: 0.02,
-  probeBeforeEnd: 0.05,
-  minTokenLife: 0.05,
-  maxBackoff: 1,
+  refreshBeforeEndSeconds: 0.15,
+  refreshJitterSeconds: 0.05,
+  usableBeforeEndSeconds: 0.02,
+  probeBeforeEndSeconds: 0.05,
+  minTokenLifetimeSeconds: 0.05,
+  maxBackoffSeconds: 1,
 }
 
 /** Tokens of half a second under leases of ten: long enough for two stalls of three seconds in a row, and a call. */
@@ -20,15 +20,15 @@ export const fastPace: Pace = {
   timing: Object.freeze({
     ...productionTiming,
     ...SHORT_LIFE,
-    lease: 10,
-    lapseMargin: 0.5,
-    sendMargin: 1,
-    callDeadline: 2,
-    waitForRotation: 3,
-    tweetClaim: 10,
-    settleAfter: 1,
-    settleAgainAfter: 2,
-    waitForTweet: 4,
+    leaseSeconds: 10,
+    lapseMarginSeconds: 0.5,
+    sendMarginSeconds: 1,
+    callDeadlineSeconds: 2,
+    waitForRefreshSeconds: 3,
+    tweetClaimSeconds: 10,
+    reconcileAfterSeconds: 1,
+    reconcileAgainAfterSeconds: 2,
+    waitForTweetSeconds: 4,
   }),
 }
 

@@ -39,8 +39,8 @@ export type Fleet = {
 const SCRIPT = join(import.meta.dirname, 'gateway-process.ts')
 const MAIN = join(import.meta.dirname, '../../../src/main.ts')
 const MAX_START_TRIES = 60
-const START_PAUSE_MS = 250
-const REFUSAL_LIMIT_MS = 30_000
+const START_PAUSE_MILLISECONDS = 250
+const REFUSAL_LIMIT_MILLISECONDS = 30_000
 
 /** @param environment of all processes; each adds its own port. */
 export async function createFleet(options: {
@@ -95,7 +95,7 @@ export async function createFleet(options: {
         if (tries === MAX_START_TRIES) {
           throw new Error(`A gateway did not start.\n${readFileSync(slot.logFile, 'utf8').slice(-2_000)}`)
         }
-        await sleep(START_PAUSE_MS)
+        await sleep(START_PAUSE_MILLISECONDS)
       }
     },
     async startAll() {
@@ -104,7 +104,7 @@ export async function createFleet(options: {
     async startRefused(slot) {
       const startedAt = performance.now()
       const child = spawnIn(slot, MAIN)
-      const timer = setTimeout(() => child.kill('SIGKILL'), REFUSAL_LIMIT_MS)
+      const timer = setTimeout(() => child.kill('SIGKILL'), REFUSAL_LIMIT_MILLISECONDS)
       await once(child, 'exit')
       clearTimeout(timer)
       return { seconds: (performance.now() - startedAt) / 1000, exitCode: child.exitCode }

@@ -8,10 +8,10 @@ import { linkAccounts } from './links.ts'
 import type { Randomness } from './randomness.ts'
 import { watchTransactions } from './transactions.ts'
 
-const MOST_MS = 100
-const MOST_IN_RUSH_MS = 1_000
+const MOST_MILLISECONDS = 100
+const MOST_IN_RUSH_MILLISECONDS = 1_000
 // Less than callers wait for a rotation, and less than the deadline of a call: after either, everybody is answered at once.
-const HANG_MS = 6_000
+const HANG_MILLISECONDS = 6_000
 
 /** Posts with all accounts at once while X hangs: first at the posts, then, their tokens ended, at the refreshes. */
 export async function runHangingX(
@@ -32,15 +32,20 @@ export async function runHangingX(
     while (control.countReceived({ method: 'POST', path }) < received + accounts) await sleep(10)
     // From here on all of them wait for X, and nothing else has a reason to be slow.
     const waiting = watchTransactions(arena)
-    await sleep(HANG_MS)
+    await sleep(HANG_MILLISECONDS)
     const longestWaiting = await waiting.stop()
     const posts = await posting
     const longest = await whole.stop()
     const unanswered = posts.filter(({ answer }) => answer.kind === 'none').length
     const where = `X hangs at ${what} of ${accounts} accounts`
     figures.push(
-      atMost(`${where}: longest transaction meanwhile`, MOST_MS, longestWaiting, ' ms'),
-      atMost(`${where}: longest transaction, with the rush before and after`, MOST_IN_RUSH_MS, longest, ' ms'),
+      atMost(`${where}: longest transaction meanwhile`, MOST_MILLISECONDS, longestWaiting, ' ms'),
+      atMost(
+        `${where}: longest transaction, with the rush before and after`,
+        MOST_IN_RUSH_MILLISECONDS,
+        longest,
+        ' ms',
+      ),
       exactly(`${where}: callers left without an answer`, 0, unanswered),
     )
   }

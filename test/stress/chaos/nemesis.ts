@@ -17,7 +17,7 @@ export type Plan = { seconds: number; times?: number }
 const STALL_SECONDS = 3
 const PAUSE_SECONDS: Record<'kill' | 'stop' | 'term' | 'db', number> = { kill: 0.5, stop: 0.5, term: 0.2, db: 4 }
 // Half of what a refresh takes in production.
-const DISTANCE_MS = 100
+const DISTANCE_MILLISECONDS = 100
 const DROP_PROBABILITY = 0.002
 const UNWELL_PROBABILITY = 0.1
 
@@ -76,8 +76,18 @@ export function plantDistance({ sandbox }: Arena): void {
   const { control } = sandbox
   control.clearFaults()
   for (const path of ['/2/oauth2/token', '/2/tweets']) {
-    control.inject({ match: { method: 'POST', path }, kind: 'delay', milliseconds: DISTANCE_MS / 2, times: null })
-    control.inject({ match: { method: 'POST', path }, kind: 'delayAfter', milliseconds: DISTANCE_MS / 2, times: null })
+    control.inject({
+      match: { method: 'POST', path },
+      kind: 'delay',
+      milliseconds: DISTANCE_MILLISECONDS / 2,
+      times: null,
+    })
+    control.inject({
+      match: { method: 'POST', path },
+      kind: 'delayAfter',
+      milliseconds: DISTANCE_MILLISECONDS / 2,
+      times: null,
+    })
   }
 }
 

@@ -12,7 +12,7 @@ import { openStage, type Stage } from './stage.ts'
 const CALLERS = 6
 // Some are killed with little to lose, others in full swing.
 const MOST_BEFORE_KILL = 30
-const POLL_MS = 5
+const POLL_MILLISECONDS = 5
 
 export async function runPgliteKills({ rounds }: { rounds: number }, random: Randomness): Promise<Figure[]> {
   await using stage = await openStage({ processes: 2, pace: productionPace, random }, null)
@@ -25,7 +25,7 @@ export async function runPgliteKills({ rounds }: { rounds: number }, random: Ran
   const callers = startCallers(stage, links, CALLERS, { slots: [slot] })
   for (let round = 0; round < rounds; round++) {
     const enough = countPosted(callers.posts) + random.between(1, MOST_BEFORE_KILL)
-    while (countPosted(callers.posts) < enough) await sleep(POLL_MS)
+    while (countPosted(callers.posts) < enough) await sleep(POLL_MILLISECONDS)
     await stage.fleet.kill(slot)
     await stage.fleet.start(slot)
   }

@@ -13,12 +13,12 @@ export type Recovery = {
   after: LinkView[]
 }
 
-const POLL_MS = 100
+const POLL_MILLISECONDS = 100
 
 /** Uses each link until it has refreshed once more or its user has been told, for up to two lease times. */
 export async function recover(arena: Arena, links: readonly Link[]): Promise<Recovery> {
   const startedAt = performance.now()
-  const limit = arena.pace.timing.lease * 2
+  const limit = arena.pace.timing.leaseSeconds * 2
   const then = new Map((await takeSnapshot(arena, links)).map((view) => [view.link, view.version]))
   const posts: Post[] = []
   for (;;) {
@@ -30,7 +30,7 @@ export async function recover(arena: Arena, links: readonly Link[]): Promise<Rec
     if (late.length === 0 || seconds > limit) return { seconds, posts, late, after }
     const waiting = late.map(({ link }) => link)
     posts.push(...(await postWithEach(arena, waiting, 'recovery')))
-    await sleep(POLL_MS)
+    await sleep(POLL_MILLISECONDS)
   }
 }
 
@@ -40,6 +40,6 @@ export async function waitForDoubts({ sql }: Arena, limitSeconds: number): Promi
   while (performance.now() < giveUpAt) {
     const [open] = await sql`select 1 from tweets where status in ('PENDING', 'UNKNOWN') limit 1`
     if (open === undefined) return
-    await sleep(POLL_MS)
+    await sleep(POLL_MILLISECONDS)
   }
 }

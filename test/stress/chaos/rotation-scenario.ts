@@ -25,7 +25,7 @@ export type Outcome = Verdict & {
   seconds: number
   strikes: Strikes
   recoverySeconds: number
-  longestTransactionMs: number
+  longestTransactionMilliseconds: number
 }
 
 /** Runs the scenario in an arena of its own. */
@@ -42,10 +42,10 @@ export async function runRotationScenario(scenario: RotationScenario, random: Ra
   const seconds = (performance.now() - startedAt) / 1000
   await callers.stop()
   const recovery = await recover(arena, links)
-  const longestTransactionMs = await transactions.stop()
+  const longestTransactionMilliseconds = await transactions.stop()
   await waitForDoubts(arena, scenario.settleSeconds ?? 0)
   const verdict = await judge(arena, before, recovery.after, [...callers.posts, ...recovery.posts])
   for (const { link } of recovery.late)
     verdict.broken.push(`(g) @${link.username} did not refresh within two lease times after the last fault.`)
-  return { ...verdict, seconds, strikes, recoverySeconds: recovery.seconds, longestTransactionMs }
+  return { ...verdict, seconds, strikes, recoverySeconds: recovery.seconds, longestTransactionMilliseconds }
 }

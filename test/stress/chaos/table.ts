@@ -19,7 +19,10 @@ const COLUMNS: Column[] = [
   { title: 'lost', read: ({ lost }) => count(lost) },
   { title: 'detected', read: ({ lostAndDetected }) => count(lostAndDetected) },
   { title: 'recovery s', read: ({ recoverySeconds }) => recoverySeconds.toFixed(1) },
-  { title: 'longest transaction ms', read: ({ longestTransactionMs }) => longestTransactionMs.toFixed(0) },
+  {
+    title: 'longest transaction ms',
+    read: ({ longestTransactionMilliseconds }) => longestTransactionMilliseconds.toFixed(0),
+  },
   { title: 'posts', read: ({ posts }) => count(posts) },
   { title: 'tweets', read: ({ tweets }) => count(tweets) },
   { title: 'tweets per key', read: ({ tweetsPerKey }) => count(tweetsPerKey) },

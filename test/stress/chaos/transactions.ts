@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Arena } from './arena.ts'
 
-const LOOK_EVERY_MS = 10
+const LOOK_EVERY_MILLISECONDS = 10
 // While it takes a notification, the server shows it in a transaction that began when it last asked for something: at its LISTEN.
 const LISTENER = 'xconnect-gateway-events'
 
@@ -19,7 +19,7 @@ export function watchTransactions({ sql }: Arena): { stop(): Promise<number> } {
       } catch {
         // The database is being restarted.
       }
-      await sleep(LOOK_EVERY_MS)
+      await sleep(LOOK_EVERY_MILLISECONDS)
     }
   })()
   return {

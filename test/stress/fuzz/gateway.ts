@@ -43,7 +43,7 @@ export async function openFuzzGateway() {
     config,
     log,
     // Nobody waits here: a call that is repeated for a person would take seconds for each of thousands of inputs.
-    timing: { ...productionTiming, personPatience: 0 },
+    timing: { ...productionTiming, interactiveRetrySeconds: 0 },
     // What one input makes of a provider must not keep the next from it.
     breakers: {
       get X_REFRESH() {
