@@ -7,6 +7,7 @@ import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
 import type { Output } from './cli/output.ts'
 import { PROVIDERS_USAGE, readProvidersCommand } from './cli/providers.ts'
 import { readTokenCommand, TOKEN_USAGE } from './cli/token.ts'
+import { UsageError } from './cli/usage-error.ts'
 import { readWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
 import { type Config, loadEnvironment, readConfig } from './config/config.ts'
 import { productionTiming } from './config/timing.ts'
@@ -15,10 +16,10 @@ import { systemClock } from './db/clock.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { DirectoryInUseError } from './db/pglite.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
-import { StartError, UsageError } from './errors.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createTargets } from './outbound/public-urls.ts'
+import { StartupError } from './process/startup-error.ts'
 import { createLog } from './telemetry/log.ts'
 
 const MIGRATE_USAGE = "  xconnect migrate         bring the database's tables up to this release"
@@ -184,7 +185,7 @@ async function withDatabase(
   const outbound = installOutbound(productionTiming.callDeadlineSeconds, config.outboundProxy)
   const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error
-    throw new StartError(
+    throw new StartupError(
       `A gateway is running (process ${error.holder}), and has the embedded database to itself. Stop it, run this again, then start it: everything is kept. With PostgreSQL (DATABASE_URL) there is no need to stop it.`,
       1,
     )
@@ -200,8 +201,8 @@ async function withDatabase(
 run(process.argv.slice(2)).then(
   (exitCode) => process.exit(exitCode),
   (error) => {
-    if (error instanceof StartError) console.error(error.message)
+    if (error instanceof StartupError) console.error(error.message)
     else createLog('error').fatal({ error }, 'The command failed')
-    process.exit(error instanceof StartError ? error.exitCode : 1)
+    process.exit(error instanceof StartupError ? error.exitCode : 1)
   },
 )

@@ -2,9 +2,9 @@
 import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
 import { holdDirectory } from './db/pglite.ts'
-import { explainListenError, StartError } from './errors.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
 import { endOnSignals } from './process/signals.ts'
+import { explainListenError, StartupError } from './process/startup-error.ts'
 import { createLog } from './telemetry/log.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 
@@ -39,7 +39,7 @@ async function startSandboxFor(config: Config, wanted: NonNullable<Config['sandb
   try {
     makeDataDirectory(config.dataDir)
   } catch (error) {
-    throw new StartError(explainUnusableDirectory(config.dataDir, error), 78)
+    throw new StartupError(explainUnusableDirectory(config.dataDir, error), 78)
   }
   const { startSandbox } = await import('./sandbox/server.ts')
   const { port, followsPort } = wanted
@@ -91,7 +91,7 @@ function announce(config: Config, sandboxUrl: string | null): void {
 }
 
 main().catch((error) => {
-  if (error instanceof StartError) console.error(error.message)
+  if (error instanceof StartupError) console.error(error.message)
   else createLog('error').fatal({ error }, 'The gateway could not start')
-  process.exit(error instanceof StartError ? error.exitCode : 1)
+  process.exit(error instanceof StartupError ? error.exitCode : 1)
 })

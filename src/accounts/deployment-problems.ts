@@ -2,7 +2,8 @@
 import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
 import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
+import { type ErrorCode, isErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { APP, ENDED_BY_OPERATOR } from '../x/blocks.ts'
 import { countRefusedTokens } from './refused-access-tokens.ts'
 

@@ -2,7 +2,8 @@
 // comes again, by Back, by a reload or twice at once. GitHub itself is in github.ts.
 import { hmacSha256, sha256 } from '../crypto.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { AppError, type ErrorCode, isErrorCode } from '../errors.ts'
+import { type ErrorCode, isErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { githubIssuer, identifyGithubUser } from './github-sign-in.ts'
 import {
   type CallbackParameters,

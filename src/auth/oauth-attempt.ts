@@ -5,7 +5,8 @@ import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError, type ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 
 /** One unfinished or finished OAuth round trip. */

@@ -3,7 +3,7 @@
 import { inArray, sql } from 'drizzle-orm'
 import { type ProviderProblemCode, providerProblemCodes, providerProblems } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../error-codes.ts'
 
 /** True for a code that only the operator can do something about, at the provider or in the configuration. */
 export function isProviderProblem(code: ErrorCode): code is ProviderProblemCode {

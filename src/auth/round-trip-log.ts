@@ -1,7 +1,8 @@
 // One line in the log for every sign-in and connection that fails, or has to wait for X: why, and
 // who can do something about it.
 import type { Deps } from '../deps.ts'
-import { type AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import type { AppError } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../outbound/provider-failure.ts'
 import { type ConnectAttempt, getAttemptByState } from './oauth-attempt.ts'
 import { isProviderProblem, noteProviderProblem } from './provider-problems.ts'

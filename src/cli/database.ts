@@ -7,7 +7,8 @@ import { type Database, openForLong } from '../db/client.ts'
 import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
 import { migrateDatabase } from '../db/migrate.ts'
 import { checkEncryptionKeys } from '../db/startup-checks.ts'
-import { StartError, UsageError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
+import { UsageError } from './usage-error.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
                            copy everything to an empty database, to go on there: postgres://… or a directory, the next
@@ -49,7 +50,7 @@ function withoutSize(place: Place): Place {
 async function copy(config: Config, source: Database, place: Place, remark: Remark): Promise<void> {
   const waiting = { report: (_fields: unknown, sentence: string) => remark(`${sentence}.`) }
   if (JSON.stringify(withoutSize(place)) === JSON.stringify(withoutSize(config.database)))
-    throw new StartError('The target is the configured database itself. Give another one.', 1)
+    throw new StartupError('The target is the configured database itself. Give another one.', 1)
   await refuseRunningGateway(source, 'the configured database')
   await migrateDatabase(source, waiting)
   // Before the target is touched: what these keys do not open would be worth nothing there either.

@@ -2,8 +2,8 @@
 import type { Config } from '../config/config.ts'
 import type { Db } from '../db/client.ts'
 import { renameGithub } from '../db/providers.ts'
-import { UsageError } from '../errors.ts'
 import type { Output } from './output.ts'
+import { UsageError } from './usage-error.ts'
 
 export const PROVIDERS_USAGE = `  xconnect providers rename OLD NEW
                            accept that the GitHub Enterprise Server at OLD is now at NEW, which GITHUB_URL names, with the

@@ -3,8 +3,9 @@ import { parseArgs } from 'node:util'
 import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
 import { operatorScopes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError, UsageError } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import type { Output } from './output.ts'
+import { UsageError } from './usage-error.ts'
 
 export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${operatorScopes.join(',')} [--expires-in-days DAYS]
                            make an operator's API token, and print it: the only time it is shown

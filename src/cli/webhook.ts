@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util'
 import { eventTypes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError, UsageError } from '../errors.ts'
+import { AppError } from '../errors.ts'
 import type { EventType } from '../events/events.ts'
 import {
   createWebhookEndpoint,
@@ -13,6 +13,7 @@ import {
   type WebhookEndpoint,
 } from '../webhooks/endpoints.ts'
 import type { Output } from './output.ts'
+import { UsageError } from './usage-error.ts'
 
 export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types account.needs_reauth,…] [--description TEXT]
                            make a webhook endpoint of the operator's, and print its secret: the only time it is shown

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import type { KeyRing } from '../crypto.ts'
-import { StartError } from '../errors.ts'
 import type { OutboundProxy } from '../outbound/provider-calls.ts'
 import type { TargetPolicy } from '../outbound/public-urls.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { type DatabaseConfig, readDatabaseConfig } from './database-config.ts'
 import { readEncryptionKeys } from './encryption-keys.ts'
 import { readEnvironmentFile } from './environment-file.ts'
@@ -55,7 +55,7 @@ export type Config = Readonly<{
 }>
 
 /** Configuration that the process can't start with; the message names everything that is wrong. */
-export class ConfigError extends StartError {
+export class ConfigError extends StartupError {
   constructor(problems: readonly string[]) {
     super(
       `The configuration cannot be used:\n${[...new Set(problems)].map((problem) => `  - ${problem}`).join('\n')}\n.env.example explains every variable.`,
@@ -74,7 +74,7 @@ export const sandboxCredentials = {
   x: { clientId: 'sandbox-x-app', clientSecret: 'sandbox-x-secret' },
 } as const
 
-/** Adds the variables of a `.env` file in the working directory, if there is one; what is set already wins. @throws StartError when it cannot be read. */
+/** Adds the variables of a `.env` file in the working directory, if there is one; what is set already wins. @throws StartupError when it cannot be read. */
 export function loadEnvironment(): Environment {
   for (const [name, value] of Object.entries(readEnvironmentFile('.'))) process.env[name] ??= value
   return process.env

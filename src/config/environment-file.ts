@@ -2,9 +2,9 @@
 import { lstatSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseEnv } from 'node:util'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 
-/** The variables of `.env` in this directory; none where there is no such file. @throws StartError when there is one that cannot be read. */
+/** The variables of `.env` in this directory; none where there is no such file. @throws StartupError when there is one that cannot be read. */
 export function readEnvironmentFile(directory: string): Record<string, string | undefined> {
   const file = path.resolve(directory, '.env')
   // Of a link that leads nowhere, existsSync says that there is nothing.
@@ -14,7 +14,7 @@ export function readEnvironmentFile(directory: string): Record<string, string | 
     // A byte order mark, as Windows editors write it, would become part of the first name.
     return parseEnv(new TextDecoder('utf-8', { fatal: true }).decode(bytes).replaceAll('\r\n', '\n'))
   } catch {
-    throw new StartError(`The file ${file} is not UTF-8 text. Save it in that encoding, without NUL characters.`, 78)
+    throw new StartupError(`The file ${file} is not UTF-8 text. Save it in that encoding, without NUL characters.`, 78)
   }
 }
 
@@ -29,7 +29,7 @@ function readBytes(file: string): Buffer {
       EACCES: 'this user may not read it. Give this user the right, as by chown or chmod, or remove the file',
       ENOENT: 'it is a link to a file that is not there. Restore that file, or remove the link',
     }
-    throw new StartError(
+    throw new StartupError(
       `The file ${file} cannot be read: ${reasons[code] ?? `${code}. Repair it, or remove it`}. To start without one, set the variables in the environment.`,
       78,
     )

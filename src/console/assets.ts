@@ -22,7 +22,7 @@ const sources = path.join(import.meta.dirname, '..')
 const page = path.join(import.meta.dirname, 'page')
 
 // What the page's own modules import from outside their folder.
-const SHARED_MODULES = ['errors.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
+const SHARED_MODULES = ['error-codes.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
 
 // Development builds of React would warn about GraphiQL's own code.
 const LIBRARIES = [

@@ -95,7 +95,7 @@ function loadSite(config: SiteConfig): Site {
   const root = `/assets/${assets.version}`
   // The console's modules import each other four deep; without this each level would cost a round trip.
   const preloads = [...assets.files.keys()]
-    .filter((name) => /^(console|x|errors).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
+    .filter((name) => /^(console|tweets|error-codes).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
     .map((name) => `<link rel="modulepreload" href="${root}/${name}">`)
   const read = (file: string) =>
     readFileSync(path.join(import.meta.dirname, 'page', file), 'utf8')

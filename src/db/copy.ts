@@ -2,7 +2,7 @@
 // that no value is translated on its way; a page of them at a time, so that the size of a database does not matter.
 import { getTableName, is, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { type Database, type Db, queryRows } from './client.ts'
 import * as tables from './tables.ts'
 
@@ -17,7 +17,7 @@ const filledByMigrations: readonly PgTable[] = [tables.webhookFanOut]
 
 /**
  * Copies all that is stored, in one transaction on either side: what breaks leaves the target empty. Both are of this release.
- * @throws StartError when the target has rows already.
+ * @throws StartupError when the target has rows already.
  */
 export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[]> {
   const order = tablesToCopy()
@@ -44,7 +44,7 @@ export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[
   })
 }
 
-/** @throws StartError when a gateway is connected to this database. On PGlite there is none: its directory is held by one process. */
+/** @throws StartupError when a gateway is connected to this database. On PGlite there is none: its directory is held by one process. */
 export async function refuseRunningGateway({ db, source }: Database, which: string): Promise<void> {
   if (source.kind === 'pglite') return
   const [running] = await queryRows(
@@ -53,7 +53,7 @@ export async function refuseRunningGateway({ db, source }: Database, which: stri
       where datname = current_database() and application_name in ('xconnect-gateway-jobs', 'xconnect-gateway-events')`,
   )
   if (running?.connections !== 0)
-    throw new StartError(
+    throw new StartupError(
       `A gateway is running on ${which}. Stop all of them, then run this again. Nothing was changed.`,
       1,
     )
@@ -84,7 +84,7 @@ async function refuseRows(target: Db, order: readonly PgTable[]): Promise<void> 
     else if ((await target.$count(table)) > 0) notEmpty.push(getTableName(table))
   }
   if (notEmpty.length > 0)
-    throw new StartError(
+    throw new StartupError(
       `The target is not empty: it has rows in ${notEmpty.join(', ')}. Give a database that no gateway was started on. Nothing was changed.`,
       1,
     )

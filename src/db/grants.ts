@@ -2,12 +2,12 @@
 // is missing, all of them at once, before anything is done.
 import { getTableName, is, sql } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { type Db, queryRows } from './client.ts'
 import * as tables from './tables.ts'
 
 /** The role of DATABASE_URL lacks a right. The message has the statements that give it. */
-export class MissingGrantError extends StartError {
+export class MissingGrantError extends StartupError {
   constructor(sentence: string) {
     super(`${sentence} Nothing was changed.`, 78)
     this.name = 'MissingGrantError'

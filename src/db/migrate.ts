@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { PostgresConfig } from '../config/database-config.ts'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 import { assertMayMigrate, assertMayServe, JOBS_SCHEMA, MIGRATIONS_SCHEMA } from './grants.ts'
 import { lockMigrations, type ReportWaiting } from './migration-lock.ts'
@@ -13,7 +13,7 @@ import { assertUsableServer } from './server-check.ts'
 import { describeHost } from './socket.ts'
 
 /** The database was migrated by a newer release than this one. */
-export class DatabaseTooNewError extends StartError {
+export class DatabaseTooNewError extends StartupError {
   constructor() {
     super(
       'The database was migrated by a newer release. Start that release, or restore a back-up made before it; going back is not supported.',
@@ -24,7 +24,7 @@ export class DatabaseTooNewError extends StartError {
 }
 
 /** The first query did not get through. */
-export class DatabaseUnreachableError extends StartError {
+export class DatabaseUnreachableError extends StartupError {
   constructor({ address, direct }: PostgresConfig, error: unknown) {
     const hosts = (direct ?? address).hosts.map(describeHost)
     const [host = ''] = hosts
@@ -129,7 +129,7 @@ const TABLE_LOCK_SECONDS = 10
 function explainLockedTable(error: unknown): never {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && cause.code === '55P03')
-      throw new StartError(
+      throw new StartupError(
         `A migration could not lock a table within ${TABLE_LOCK_SECONDS} s, since another session is using it. Find the sessions with select pid, state, xact_start, query from pg_stat_activity where xact_start is not null; let them finish or end them, and start again. Nothing was changed.`,
         1,
       )

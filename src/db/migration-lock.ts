@@ -2,13 +2,13 @@
 // process is killed half-way; whoever waits says so, and for whom, and not for ever.
 import { setTimeout } from 'node:timers/promises'
 import type { Sql } from 'postgres'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 
 /** Where the waiting is reported: fields for a log, and a sentence. */
 export type ReportWaiting = (fields: Record<string, unknown>, sentence: string) => void
 
 /** Another session has kept the lock for longer than a start waits. */
-export class MigrationLockError extends StartError {
+export class MigrationLockError extends StartupError {
   constructor(waitedSeconds: number, holder: string) {
     super(
       `The migrations have waited ${waitedSeconds} s for ${holder}. If an instance is migrating large tables, let it finish, and start again. Nothing was changed.`,

@@ -4,10 +4,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { explainUnusableDirectory, makeDataDirectory } from '../config/data-directory.ts'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 
 /** The embedded database's directory is in use by another process. */
-export class DirectoryInUseError extends StartError {
+export class DirectoryInUseError extends StartupError {
   /** The id of that process, as far as it is known. */
   readonly holder: string
 
@@ -23,14 +23,14 @@ export class DirectoryInUseError extends StartError {
 
 /**
  * Takes the directory for this process until it ends, or until the function that is returned is called.
- * @throws DirectoryInUseError when another process has it; StartError when it cannot be made or written in.
+ * @throws DirectoryInUseError when another process has it; StartupError when it cannot be made or written in.
  */
 export function holdDirectory(directory: string): () => void {
   try {
     return hold(directory)
   } catch (error) {
-    if (error instanceof StartError) throw error
-    throw new StartError(explainUnusableDirectory(path.dirname(directory), error), 78)
+    if (error instanceof StartupError) throw error
+    throw new StartupError(explainUnusableDirectory(path.dirname(directory), error), 78)
   }
 }
 

@@ -3,12 +3,12 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import type { PostgresConfig } from '../config/database-config.ts'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { connectPostgres } from './connection.ts'
 import { sessionSettings } from './session-settings.ts'
 
 /** The pooler, or how it is configured here, does not fit. The message says what to set. */
-export class PoolerError extends StartError {
+export class PoolerError extends StartupError {
   constructor(sentence: string) {
     super(`${sentence} Nothing was changed.`, 78)
     this.name = 'PoolerError'
@@ -22,7 +22,7 @@ const SECOND_CONNECTION_SECONDS = 5
 
 /**
  * Makes sure that the connections which need a session of their own have one.
- * @throws PoolerError when the address leads to a pooler in transaction or statement mode; StartError when there is no room for a second
+ * @throws PoolerError when the address leads to a pooler in transaction or statement mode; StartupError when there is no room for a second
  *   connection; whatever the driver throws when none can be made.
  */
 export async function assertKeepsSession(config: PostgresConfig): Promise<void> {
@@ -92,7 +92,7 @@ async function readBackend(client: Sql): Promise<{ pid: number; announced: numbe
 // A pooler lets a client wait whose pool is used up, mostly for two minutes.
 async function refuseLater(): Promise<never> {
   await setTimeout(SECOND_CONNECTION_SECONDS * 1000, undefined, { ref: false })
-  throw new StartError(
+  throw new StartupError(
     `The database gave no second connection within ${SECOND_CONNECTION_SECONDS} s. Let the pooler have more of them (PgBouncer: default_pool_size), or end what uses them up.`,
     1,
   )

@@ -1,12 +1,12 @@
 // Whose people and accounts a database holds. Ids of one GitHub or X are those of other people at another.
 import { eq } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import type { Db } from './client.ts'
 import { deployment } from './tables.ts'
 
 /** The database belongs to other providers than the configured ones. */
-export class OtherProvidersError extends StartError {
+export class OtherProvidersError extends StartupError {
   constructor(known: string, configured: string) {
     const rename = findRename(known, configured)
     const cure =
@@ -55,19 +55,20 @@ export async function checkProviders(db: Db, config: Config): Promise<void> {
 /**
  * Records that the GitHub Enterprise Server whose people the database holds has another address.
  * @param rename both addresses, repeated by the operator so that nobody does this by accident.
- * @throws StartError when the database or the configuration says otherwise; nothing was changed then.
+ * @throws StartupError when the database or the configuration says otherwise; nothing was changed then.
  */
 export async function renameGithub(db: Db, config: Config, rename: { from: string; to: string }): Promise<void> {
   const configured = describeProviders(config)
   const known = await findKnown(db)
-  if (known === null) throw new StartError('The database holds nobody yet: start the gateway. Nothing was changed.', 1)
+  if (known === null)
+    throw new StartupError('The database holds nobody yet: start the gateway. Nothing was changed.', 1)
   const found = findRename(known, configured)
   if (
     found === null ||
     providerOrigin(rename.from) !== providerOrigin(found.from) ||
     providerOrigin(rename.to) !== providerOrigin(found.to)
   )
-    throw new StartError(
+    throw new StartupError(
       `The database holds people and accounts of ${known}, and the configuration names ${configured}. Only a GitHub Enterprise Server can be renamed, from the address in the database to GITHUB_URL, and with X as it is. Nothing was changed.`,
       1,
     )

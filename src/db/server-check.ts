@@ -1,10 +1,10 @@
 // Whether a PostgreSQL server can be used at all, judged before the first table is created in it.
 import { sql } from 'drizzle-orm'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { type Db, queryRows } from './client.ts'
 
 /** The server, or the database in it, cannot hold the tables. The message says what to change. */
-export class UnusableServerError extends StartError {
+export class UnusableServerError extends StartupError {
   constructor(problem: ServerProblem) {
     super(`${problem.sentence} Nothing was changed.`, problem.exitCode)
     this.name = 'UnusableServerError'
@@ -29,7 +29,7 @@ export type ServerFacts = {
 }
 
 /** `exitCode` is 1 where the server may get well without a change of the configuration, and 78 elsewhere. */
-export type ServerProblem = { sentence: string; exitCode: StartError['exitCode'] }
+export type ServerProblem = { sentence: string; exitCode: StartupError['exitCode'] }
 
 // The oldest that the tests run on, and that docs/operating.md names.
 const OLDEST_VERSION = 15

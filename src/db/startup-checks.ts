@@ -1,10 +1,10 @@
 import { type KeyRing, type SealedPlace, seal, unseal } from '../crypto.ts'
-import { StartError } from '../errors.ts'
+import { StartupError } from '../process/startup-error.ts'
 import type { Db } from './client.ts'
 import { encryptionCanaries } from './tables.ts'
 
 /** The configured keys are not those that this database was written with. */
-export class WrongKeysError extends StartError {
+export class WrongKeysError extends StartupError {
   constructor(keyId: string) {
     super(`${explainMissingKey(keyId)} Nothing was changed.`, 78)
     this.name = 'WrongKeysError'

@@ -17,7 +17,8 @@ import { z } from 'zod'
 import type { ApiScope } from '../auth/api-token.ts'
 import { mayAsOperator, mayAsUser, sessionOf, type Viewer } from '../auth/viewer.ts'
 import { apiScopes } from '../db/tables.ts'
-import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { challenge } from '../http/bearer.ts'
 
 /** Any one of these will do. */

@@ -2,7 +2,7 @@
 // fields and codes are from our own lists, and a name is cut.
 import { type DocumentNode, type GraphQLSchema, getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { isErrorCode } from '../errors.ts'
+import { isErrorCode } from '../error-codes.ts'
 import type { DocumentNotes } from '../telemetry/log.ts'
 import type { GraphqlContext } from './context.ts'
 import type { Payload } from './payload.ts'

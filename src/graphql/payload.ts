@@ -1,4 +1,5 @@
-import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { builder } from './builder.ts'
 
 /** The enum of all codes, with each code's sentence as its description. */

@@ -1,7 +1,7 @@
 // What is particular to answers that go on: who can read them, and what stands above them.
 import { GraphQLError, TypeInfo, visit, visitWithTypeInfo } from 'graphql'
 import type { Plugin, YogaInitialContext } from 'graphql-yoga'
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode } from '../error-codes.ts'
 
 /** Refuses a subscription that nobody could read, or that may turn out to be none, before anything is opened for it. */
 export const refuseOddStream: Plugin<YogaInitialContext> = {

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCodes } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
 
 /**
  * An answer that refuses a request, in the shape of the API's own errors wherever it comes from, so that a client reads one shape.

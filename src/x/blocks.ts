@@ -4,7 +4,7 @@ import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzl
 import { sqlIn } from '../db/clock.ts'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { type ErrorCode, isErrorCode } from '../errors.ts'
+import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import type { XAnswer } from './api.ts'
 import { type Refusal, refusal } from './refusals.ts'
 

@@ -2,7 +2,8 @@
 // gave it, and by the sentences that X has used for years. X says "Tweet" and "Post" for the same,
 // and its types moved from api.twitter.com to api.x.com in 2026.
 import { z } from 'zod'
-import { AppError, type ErrorCode, errorCodes } from '../errors.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
 import { redactText } from '../telemetry/redaction.ts'
 import { isAppLimitUsedUp, readResetDate, readRetryAt } from './rate-limit-headers.ts'
 

@@ -16,7 +16,7 @@ import {
   validate,
 } from 'graphql'
 import { describe, expect, test } from 'vitest'
-import { errorCodes } from '../../src/errors.ts'
+import { errorCodes } from '../../src/error-codes.ts'
 import { printSdl, schema } from '../../src/graphql/schema.ts'
 import { listOperations } from '../support/operations.ts'
 

@@ -1,6 +1,6 @@
 // Requests to /graphql as no client library would send them, for looking at the bare answer.
 import { expect } from 'vitest'
-import { errorCodes } from '../../src/errors.ts'
+import { errorCodes } from '../../src/error-codes.ts'
 import type { Browser } from './browser.ts'
 
 type Answer = { data?: unknown; errors?: { message: string; extensions?: { code?: string } }[] }

@@ -54,7 +54,7 @@ test('every module that the page imports is served, and nothing in it is TypeScr
   }
   await visit(entry)
   expect([...seen].map((path) => path.replace(/^\/assets\/[^/]+\//, ''))).toEqual(
-    expect.arrayContaining(['tweets/text/length.js', 'tweets/text/data.js', 'errors.js', 'console/operations.js']),
+    expect.arrayContaining(['tweets/text/length.js', 'tweets/text/data.js', 'error-codes.js', 'console/operations.js']),
   )
 })
 

@@ -1,5 +1,5 @@
 // The public API, by the operations published in schema/operations. What is declared here is what they select.
-import type { ErrorCode } from '../../errors.ts'
+import type { ErrorCode } from '../../error-codes.ts'
 import { operations } from '../operations.ts'
 
 export type UserError = {

@@ -1,5 +1,5 @@
 // What the page says for the API's codes and moments.
-import { type ErrorCode, errorCodes, isErrorCode } from '../../errors.ts'
+import { type ErrorCode, errorCodes, isErrorCode } from '../../error-codes.ts'
 import type { Account, ApiToken, Session, TweetStatus, UserError } from './api.ts'
 
 /** A word, and how it is coloured. */

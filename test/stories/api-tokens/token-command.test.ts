@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readTokenCommand } from '../../../src/cli/token.ts'
+import { UsageError } from '../../../src/cli/usage-error.ts'
 import { apiTokens } from '../../../src/db/tables.ts'
-import { UsageError } from '../../../src/errors.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World

@@ -2,9 +2,9 @@
 import { flushCompileCache } from 'node:module'
 import { readConfig } from '../../../src/config/config.ts'
 import type { Timing } from '../../../src/config/timing.ts'
-import { StartError } from '../../../src/errors.ts'
 import { startGateway } from '../../../src/gateway.ts'
 import { endOnSignals } from '../../../src/process/signals.ts'
+import { StartupError } from '../../../src/process/startup-error.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { openLogOutput } from '../../../src/telemetry/log-output.ts'
 
@@ -23,6 +23,6 @@ try {
   // Most of these processes never end by themselves, when it would be written.
   flushCompileCache()
 } catch (error) {
-  console.error(error instanceof StartError ? error.message : error)
+  console.error(error instanceof StartupError ? error.message : error)
   process.exit(1)
 }

@@ -1,5 +1,5 @@
 // What no answer may be, whatever was sent.
-import { errorCodes } from '../../../src/errors.ts'
+import { errorCodes } from '../../../src/error-codes.ts'
 import type { FuzzGateway } from './gateway.ts'
 
 // Of the code, the database and their drivers. None of the texts that are sent has any of these in it.

@@ -1,7 +1,7 @@
 // What `npm run fuzz` sends, by what it is aimed at.
 import fc from 'fast-check'
 import { xBlocks } from '../../../src/db/tables.ts'
-import { isErrorCode } from '../../../src/errors.ts'
+import { isErrorCode } from '../../../src/error-codes.ts'
 import { createTweet, deleteXTweet } from '../../../src/x/api.ts'
 import { fetchTimeline } from '../../../src/x/timeline.ts'
 import { graphqlInputs } from './documents.ts'
