@@ -18,7 +18,7 @@ import { DirectoryInUseError } from './db/pglite.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
-import { createTargets } from './outbound/public-urls.ts'
+import { createTargets } from './outbound/webhook-egress.ts'
 import { StartupError } from './process/startup-error.ts'
 import { createLog } from './telemetry/log.ts'
 

@@ -7,7 +7,7 @@ import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/ta
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
-import { TargetRefusedError } from '../outbound/public-urls.ts'
+import { TargetRefusedError } from '../outbound/webhook-egress.ts'
 import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
 import { createWebhookSecret } from './signature.ts'
 

@@ -6,7 +6,7 @@ import { connectPostgres } from '../../src/db/connection.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
 import * as tables from '../../src/db/tables.ts'
 import { createDeps } from '../../src/deps.ts'
-import { createTargets } from '../../src/outbound/public-urls.ts'
+import { createTargets } from '../../src/outbound/webhook-egress.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import type { World } from './harness.ts'
 

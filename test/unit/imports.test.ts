@@ -35,7 +35,7 @@ const rule: ImportRule = {
     { name: 'arctic', importers: ['auth/oauth-client.ts'] },
     { name: 'pg-boss', importers: ['jobs/'] },
     { name: 'undici', importers: ['outbound/'] },
-    { name: 'ipaddr.js', importers: ['outbound/public-urls.ts'] },
+    { name: 'ipaddr.js', importers: ['outbound/webhook-egress.ts'] },
     { name: 'pino', importers: ['telemetry/log.ts'] },
     { name: 'tldts', importers: ['config/same-site.ts'] },
     { name: 'sonic-boom', importers: ['telemetry/log-output.ts'] },

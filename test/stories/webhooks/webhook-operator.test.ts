@@ -2,7 +2,7 @@
 import { isNull } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
-import { createTargets } from '../../../src/outbound/public-urls.ts'
+import { createTargets } from '../../../src/outbound/webhook-egress.ts'
 import {
   createWebhookEndpoint,
   disableEndpoint,

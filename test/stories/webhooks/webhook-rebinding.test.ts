@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createTargets } from '../../../src/outbound/public-urls.ts'
+import { createTargets } from '../../../src/outbound/webhook-egress.ts'
 import { startWorld } from '../../support/harness.ts'
 import { webhooksOf } from '../../support/webhook-receiver.ts'
 

@@ -10,7 +10,7 @@ import {
   type ResolveHost,
   type TargetPolicy,
   TargetRefusedError,
-} from '../../src/outbound/public-urls.ts'
+} from '../../src/outbound/webhook-egress.ts'
 
 // IANA's special-purpose registries, and what clouds keep for themselves.
 const INSIDE = [
