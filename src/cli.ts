@@ -9,7 +9,7 @@ import { PROVIDERS_USAGE, readProvidersCommand } from './cli/providers.ts'
 import { readTokenCommand, TOKEN_USAGE } from './cli/token.ts'
 import { UsageError } from './cli/usage-error.ts'
 import { readWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
-import { type Config, loadEnvironment, readConfig } from './config/config.ts'
+import { type Config, loadEnvironment, parseConfig } from './config/config.ts'
 import { productionTiming } from './config/timing.ts'
 import { type Database, openDatabase, openForLong } from './db/client.ts'
 import { systemClock } from './db/clock.ts'
@@ -18,7 +18,7 @@ import { DirectoryInUseError } from './db/pglite.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
-import { createTargets } from './outbound/webhook-egress.ts'
+import { createWebhookEgress } from './outbound/webhook-egress.ts'
 import { StartupError } from './process/startup-error.ts'
 import { createLog } from './telemetry/log.ts'
 
@@ -107,14 +107,14 @@ function readWebhook(words: readonly string[]): () => Promise<number> {
     withDatabase(async (config, database) => {
       await migrateDatabase(database, onTerminal)
       await checkEncryptionKeys(database.db, config.encryptionKeys)
-      const targets = createTargets({
-        policy: config.webhookTargets,
+      const webhookEgress = createWebhookEgress({
+        policy: config.webhookEgressPolicy,
         deadlineSeconds: productionTiming.callDeadlineSeconds,
       })
       try {
-        return await work({ db: database.db, clock: systemClock, config, targets }, terminal)
+        return await work({ db: database.db, clock: systemClock, config, webhookEgress }, terminal)
       } finally {
-        await targets.close()
+        await webhookEgress.close()
       }
     })
 }
@@ -180,7 +180,7 @@ async function withDatabase(
   work: (config: Config, database: Database) => Promise<number>,
   open: typeof openDatabase = openDatabase,
 ): Promise<number> {
-  const config = readConfig(loadEnvironment())
+  const config = parseConfig(loadEnvironment())
   for (const warning of config.warnings) terminal.remark(warning)
   const outbound = installOutbound(productionTiming.callDeadlineSeconds, config.outboundProxy)
   const database = await open(config.database).catch((error) => {

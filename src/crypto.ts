@@ -16,7 +16,7 @@ export type EncryptionKey = { id: string; secret: Buffer }
 export type KeyRing = readonly [EncryptionKey, ...EncryptionKey[]]
 
 /** Where a sealed value lives. It opens only there. */
-export type SealedPlace = { table: string; column: string; accountId: string; userId: string }
+export type SealContext = { table: string; column: string; accountId: string; userId: string }
 
 /** A sealed value that does not open. */
 export class UnsealError extends Error {
@@ -54,7 +54,7 @@ export function createCodeVerifier(): string {
 }
 
 /** Seals a secret for one place under the ring's first key. */
-export function seal(keys: KeyRing, place: SealedPlace, secret: string): string {
+export function seal(keys: KeyRing, place: SealContext, secret: string): string {
   const key = keys[0]
   const salt = randomBytes(SALT_BYTES)
   const nonce = randomBytes(NONCE_BYTES)
@@ -72,7 +72,7 @@ export function seal(keys: KeyRing, place: SealedPlace, secret: string): string 
  * Opens what `seal` made for the same place.
  * @throws UnsealError when it was altered or moved, or its key is not in the ring.
  */
-export function unseal(keys: KeyRing, place: SealedPlace, sealed: string): string {
+export function unseal(keys: KeyRing, place: SealContext, sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
   // Buffer skips what is not base64url; only the one canonical spelling of the bytes is accepted.
   if (bytes.toString('base64url') !== sealed)
@@ -120,6 +120,6 @@ function recordKey(key: EncryptionKey, salt: Buffer, data: Buffer): Buffer {
   return Buffer.from(hkdfSync('sha256', key.secret, salt, data, 32))
 }
 
-function associatedData(place: SealedPlace): Buffer {
+function associatedData(place: SealContext): Buffer {
   return Buffer.from(['xconnect/v1', place.table, place.column, place.accountId, place.userId].join('|'), 'utf8')
 }

@@ -3,8 +3,8 @@ import { productionTiming, type Timing } from './config/timing.ts'
 import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
-import { type Breakers, createBreakers } from './outbound/circuit-breakers.ts'
-import type { Targets } from './outbound/webhook-egress.ts'
+import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
+import type { WebhookEgress } from './outbound/webhook-egress.ts'
 import { createEventStreams, type EventStreams } from './process/event-streams.ts'
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
@@ -16,10 +16,10 @@ export type Deps = {
   clock: Clock
   log: Log
   timing: Timing
-  breakers: Breakers
+  circuitBreakers: CircuitBreakers
   jobs: Jobs
   /** Sends requests to addresses that users chose. */
-  targets: Targets
+  webhookEgress: WebhookEgress
   refreshes: RunningRefreshes
   eventStreams: EventStreams
   /** The number of log lines that this process has dropped because standard output took no more. */
@@ -27,18 +27,30 @@ export type Deps = {
 }
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
-export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'targets'> &
-  Partial<Pick<Deps, 'clock' | 'timing' | 'breakers' | 'eventStreams' | 'droppedLogLines'>>
+export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress'> &
+  Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'eventStreams' | 'droppedLogLines'>>
 
 /** Creates the dependencies of one gateway. */
-export function createDeps({ db, config, log, jobs, targets, ...parts }: DepsParts): Deps {
+export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: DepsParts): Deps {
   const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0 } = parts
   const {
-    breakers = createBreakers(log, () => clock.now()),
+    circuitBreakers = createCircuitBreakers(log, () => clock.now()),
     eventStreams = createEventStreams(timing.streamLifetimeSeconds),
   } = parts
   const refreshes = createRunningRefreshes()
-  return { db, config, clock, log, timing, breakers, jobs, targets, refreshes, eventStreams, droppedLogLines }
+  return {
+    db,
+    config,
+    clock,
+    log,
+    timing,
+    circuitBreakers,
+    jobs,
+    webhookEgress,
+    refreshes,
+    eventStreams,
+    droppedLogLines,
+  }
 }
 
 /**

@@ -12,9 +12,9 @@ import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
 import { EVENTS_CHANNEL } from './events/streams.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
-import { createClockWatch } from './outbound/clock-skew.ts'
+import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
-import { createTargets, type Targets } from './outbound/webhook-egress.ts'
+import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
 import { explainListenError } from './process/startup-error.ts'
 import { type Running, shutDown, within } from './shutdown.ts'
 import type { Log } from './telemetry/log.ts'
@@ -33,7 +33,7 @@ export type GatewayParts = {
   clock?: Clock
   database?: Database
   timing?: Timing
-  targets?: Targets
+  webhookEgress?: WebhookEgress
   droppedLogLines?: () => number
 }
 
@@ -42,13 +42,14 @@ const CLOSE_SECONDS = 2
 /** Opens the database, migrates it, and listens. */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const timing = parts.timing ?? productionTiming
-  const outbound = installOutbound(timing.callDeadlineSeconds, config.outboundProxy, createClockWatch(log))
-  const targets =
-    parts.targets ?? createTargets({ policy: config.webhookTargets, deadlineSeconds: timing.callDeadlineSeconds })
+  const outbound = installOutbound(timing.callDeadlineSeconds, config.outboundProxy, createClockSkewWarning(log))
+  const webhookEgress =
+    parts.webhookEgress ??
+    createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: timing.callDeadlineSeconds })
   const database = parts.database ?? (await waiting(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
   const close = async () => {
-    const closing = [database.close(), outbound.close(), targets.close()]
+    const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => within(log, 'connections', CLOSE_SECONDS, work)))
   }
   let hearing = async () => {}
@@ -63,12 +64,12 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await waiting(log, 'the providers to be compared', checkProviders(database.db, config))
     const { clock, droppedLogLines } = parts
     const { db } = database
-    const deps = createDeps({ db, config, log, jobs: queue.jobs, targets, timing, clock, droppedLogLines })
+    const deps = createDeps({ db, config, log, jobs: queue.jobs, webhookEgress, timing, clock, droppedLogLines })
     await waiting(log, 'the job queue', queue.start(deps))
     const fanOut = createFanOut(deps)
     const heard = (userId: string | null) => {
       deps.eventStreams.notify(userId)
-      fanOut.hear()
+      fanOut.notify()
     }
     hearing = await waiting(log, 'a connection that listens', hearNotifications(database, EVENTS_CHANNEL, heard))
     const app = createApp(deps)

@@ -1,5 +1,5 @@
 // The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
-import { type Config, loadEnvironment, readConfig, withSandboxUrl } from './config/config.ts'
+import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
 import { holdDirectory } from './db/pglite.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
@@ -11,7 +11,7 @@ import { openLogOutput } from './telemetry/log-output.ts'
 async function main(): Promise<void> {
   keepEnvironmentOutOfReports()
   const environment = loadEnvironment()
-  const asked = readConfig(environment)
+  const asked = parseConfig(environment)
   const output = openLogOutput()
   const log = createLog(asked.logLevel, output)
   for (const warning of asked.warnings) log.warn(warning)

@@ -5,7 +5,7 @@ import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { ConnectAttempt } from '../auth/oauth-attempt.ts'
 import { refreshTokens } from '../auth/oauth-client.ts'
-import { type SealedPlace, seal, UnsealError, unseal } from '../crypto.ts'
+import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts } from '../db/tables.ts'
@@ -137,7 +137,7 @@ export async function refreshKept(deps: Deps, kept: KeptAttempt): Promise<KeptRe
   // A process that was suspended for longer than its claim must not send what another one sends.
   if (!(await updateKept(deps, kept, { nextTryAt: sqlIn(deps.clock, CLAIM_SECONDS) }))) return { kind: 'lost' }
   const endpoint = `${deps.config.x.apiUrl}/2/oauth2/token`
-  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.breakers.X_REFRESH)
+  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
   const receivedAt = performance.now()
   const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, deps.timing) : null
   if (issued === null) {
@@ -203,7 +203,7 @@ export async function isConnectWaiting(deps: Deps, accountId: string): Promise<b
 }
 
 /** Where the tokens of an attempt are sealed, for re-sealing them under another key. */
-export function keptTokensPlace(attemptId: string, userId: string): SealedPlace {
+export function keptTokensPlace(attemptId: string, userId: string): SealContext {
   return { table: 'connect_attempts', column: 'tokens_sealed', accountId: attemptId, userId }
 }
 

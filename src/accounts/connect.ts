@@ -23,7 +23,7 @@ import { connectAttempts } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { spendPoints } from '../rate-limit/limiter.ts'
+import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { xApp } from '../x/api.ts'
 import { findAppBlock } from '../x/blocks.ts'
 import { readRetryAt } from '../x/rate-limit-headers.ts'
@@ -80,7 +80,7 @@ export async function startXConnect(
   // X would take the person through its consent, and then not say whose account it is.
   const block = await findAppBlock(deps, 'READ_PROFILE')
   if (block !== null) throw new AppError(block.code, { retryAt: block.retryAt })
-  await spendPoints(deps, 'link', viewer.user.id, 1)
+  await consumeRateLimit(deps, 'connect', viewer.user.id, 1)
   const { attempt, state, codeVerifier } = await startAttempt(deps, {
     kind: 'X_CONNECT',
     userId: viewer.user.id,

@@ -8,7 +8,7 @@ import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { HeldBackError } from '../outbound/provider-calls.ts'
+import { CircuitOpenError } from '../outbound/provider-calls.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import { xApp } from '../x/api.ts'
 import { readRetryAt } from '../x/rate-limit-headers.ts'
@@ -75,7 +75,7 @@ async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean
   }
   const endpoint = `${deps.config.x.apiUrl}/2/oauth2/token`
   progress.sent = true
-  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.breakers.X_REFRESH)
+  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
   progress.sent = answer.kind !== 'unanswered' || answer.sent
   const receivedAt = performance.now()
   const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null
@@ -235,7 +235,7 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
     await markUncertain(deps, claim)
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
-  if (answer.kind === 'unanswered' && answer.cause instanceof HeldBackError) {
+  if (answer.kind === 'unanswered' && answer.cause instanceof CircuitOpenError) {
     // Nothing was asked of X, so nothing is known against the account: it need not wait as after a
     // failure.
     await releaseClaim(deps, claim, {

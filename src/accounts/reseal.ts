@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { type KeyRing, type SealedPlace, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
+import { type KeyRing, type SealContext, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
 import { sqlIn, systemClock } from '../db/clock.ts'
 import {
@@ -12,7 +12,7 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../db/tables.ts'
-import { type SecretColumn, webhookSecretPlace } from '../webhooks/secrets.ts'
+import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
 import { CLAIM_SECONDS, keptTokensPlace } from './attempt-tokens.ts'
 import { revocationPlace } from './revocation.ts'
@@ -165,7 +165,7 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Prom
     async (endpoint) => {
       const again = (column: SecretColumn) => {
         const sealed = endpoint[column]
-        return sealed === null ? null : resealOne(keys, counts, webhookSecretPlace(endpoint, column), sealed)
+        return sealed === null ? null : resealOne(keys, counts, webhookSecretSealContext(endpoint, column), sealed)
       }
       const secretSealed = again('secretSealed')
       const previousSecretSealed = again('previousSecretSealed')
@@ -225,7 +225,7 @@ function resealPair(
 }
 
 // Null when it is under the first key already, or under none: one value that somebody altered must not hold up all others for ever.
-function resealOne(keys: KeyRing, counts: Counts, place: SealedPlace, sealed: string): string | null {
+function resealOne(keys: KeyRing, counts: Counts, place: SealContext, sealed: string): string | null {
   try {
     return sealedKeyId(sealed) === keys[0].id ? null : seal(keys, place, unseal(keys, place, sealed))
   } catch (error) {

@@ -2,7 +2,7 @@
 // even while X is down; a job goes on until X has confirmed.
 import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
-import { type SealedPlace, seal, unseal } from '../crypto.ts'
+import { type SealContext, seal, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -79,6 +79,6 @@ async function findConnecting(
 }
 
 /** Where the token of a request is sealed, for whoever re-seals it under another key. */
-export function revocationPlace(accountId: string, userId: string): SealedPlace {
+export function revocationPlace(accountId: string, userId: string): SealContext {
   return { table: 'grant_revocations', column: 'token_sealed', accountId, userId }
 }

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { type SealedPlace, seal, UnsealError, unseal } from '../crypto.ts'
+import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { encryptionCanaries, type oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
@@ -37,7 +37,7 @@ export async function isUnreadable(deps: Deps, error: unknown): Promise<boolean>
 }
 
 /** Where a token is sealed, for whoever re-seals it under another key. An orphan's too, so that it can be adopted as it is. */
-export function tokenPlace(owner: TokenOwner, column: Column): SealedPlace {
+export function tokenPlace(owner: TokenOwner, column: Column): SealContext {
   const columnName = column === 'accessTokenSealed' ? 'access_token_sealed' : 'refresh_token_sealed'
   return { table: 'oauth_tokens', column: columnName, ...owner }
 }

@@ -5,7 +5,7 @@ import { loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { type CallResult, callProvider, noBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
+import { type CallResult, callProvider, noCircuitBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 import { startAttempt } from './oauth-attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth-client.ts'
@@ -112,7 +112,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
 }
 
 async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
-  const result = await callProvider(noBreaker, async (): Promise<unknown> => {
+  const result = await callProvider(noCircuitBreaker, async (): Promise<unknown> => {
     const response = await fetch(`${deps.config.github.apiUrl}/user`, {
       headers: {
         authorization: `Bearer ${accessToken}`,

@@ -1,7 +1,7 @@
 // One OAuth round trip, of either provider: begun, taken exactly once, finished. Nothing of it lives in memory, so a restart in
 // the middle loses nothing, and the callback may arrive at any instance.
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
-import { createCodeVerifier, randomToken, type SealedPlace, seal, sha256, unseal } from '../crypto.ts'
+import { createCodeVerifier, randomToken, type SealContext, seal, sha256, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -249,6 +249,6 @@ export async function sweepAttempts(deps: Deps): Promise<void> {
   )
 }
 
-function verifierPlace(attemptId: string, userId: string): SealedPlace {
+function verifierPlace(attemptId: string, userId: string): SealContext {
   return { table: 'connect_attempts', column: 'verifier_sealed', accountId: attemptId, userId }
 }

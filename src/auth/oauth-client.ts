@@ -8,7 +8,7 @@ import {
   UnexpectedErrorResponseBodyError,
   UnexpectedResponseError,
 } from 'arctic'
-import { type Breaker, type CallReport, callProvider, noBreaker } from '../outbound/provider-calls.ts'
+import { type CallReport, type CircuitBreaker, callProvider, noCircuitBreaker } from '../outbound/provider-calls.ts'
 import { ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 
 /** Our app at a provider. */
@@ -55,7 +55,7 @@ export function exchangeCode(
   code: string,
   codeVerifier: string,
 ): Promise<TokenAnswer> {
-  return askForTokens(noBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+  return askForTokens(noCircuitBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
 }
 
 /**
@@ -67,7 +67,7 @@ export function refreshTokens(
   app: OAuthApp,
   endpoint: string,
   refreshToken: string,
-  breaker: Breaker,
+  breaker: CircuitBreaker,
 ): Promise<TokenAnswer> {
   return askForTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
 }
@@ -86,7 +86,7 @@ export async function revokeToken(
   const headers = new Headers({ accept: 'application/json' })
   if (app.clientSecret === null) body.set('client_id', app.clientId)
   else headers.set('authorization', `Basic ${Buffer.from(basicCredentials(app).join(':')).toString('base64')}`)
-  const result = await callProvider(noBreaker, async () => {
+  const result = await callProvider(noCircuitBreaker, async () => {
     const response = await fetch(endpoint, { method: 'POST', headers, body })
     return { status: response.status, text: await response.text() }
   })
@@ -112,7 +112,7 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
 
 // Never throws: a caller that has claimed something must learn whether the call was sent, whatever
 // broke.
-async function askForTokens(breaker: Breaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
   const result = await callProvider(breaker, send)
   const { report } = result
   if (result.ok) return { kind: 'issued', body: { ...result.value.data }, report }

@@ -10,7 +10,7 @@ import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.
 import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { explainMissingKey, findMissingKey } from '../db/startup-checks.ts'
-import { callProvider, noBreaker } from '../outbound/provider-calls.ts'
+import { callProvider, noCircuitBreaker } from '../outbound/provider-calls.ts'
 import { explainUnreached } from './unreached.ts'
 
 export const DOCTOR_USAGE =
@@ -163,7 +163,7 @@ async function readDatabaseClock({ db }: Database): Promise<number> {
 }
 
 async function reach(url: string, proxy: Config['outboundProxy']): Promise<string> {
-  const result = await callProvider(noBreaker, async () => {
+  const result = await callProvider(noCircuitBreaker, async () => {
     const response = await fetch(url, { method: 'HEAD' })
     await response.arrayBuffer()
     return response.headers.get('date')

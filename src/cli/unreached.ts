@@ -16,7 +16,7 @@ const sentences: Record<SocketReason, string> = {
   RESET: 'the connection was cut. Check the firewall and the proxy',
   PROXY_REFUSED: 'the proxy refused it. Check its rules, and the user name and password in HTTPS_PROXY',
   RESPONSE_NOT_ALLOWED: UNKNOWN,
-  HELD_BACK: UNKNOWN,
+  CIRCUIT_OPEN: UNKNOWN,
 }
 
 // As Node names what is wrong with a certificate (docs.openssl.org, X509_STORE_CTX_get_error).

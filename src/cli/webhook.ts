@@ -22,7 +22,7 @@ export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types accou
                            replace its secret, and print the new one; the old one signs as well for a day
   xconnect webhook enable ID, disable ID, delete ID`
 
-type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'targets'>
+type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 type CreateOptions = { url: string; types: EventType[] | null; description: string | null }
 
 const OPERATOR = null

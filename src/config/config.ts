@@ -4,13 +4,13 @@ import { isIP } from 'node:net'
 import path from 'node:path'
 import type { KeyRing } from '../crypto.ts'
 import type { OutboundProxy } from '../outbound/provider-calls.ts'
-import type { TargetPolicy } from '../outbound/webhook-egress.ts'
+import type { EgressPolicy } from '../outbound/webhook-egress.ts'
 import { StartupError } from '../process/startup-error.ts'
-import { type DatabaseConfig, readDatabaseConfig } from './database-config.ts'
-import { readEncryptionKeys } from './encryption-keys.ts'
+import { type DatabaseConfig, parseDatabaseConfig } from './database-config.ts'
+import { loadEncryptionKeys } from './encryption-keys.ts'
 import { readEnvironmentFile } from './environment-file.ts'
-import { readHost } from './listen-address.ts'
-import { type RateLimits, readRateLimits } from './rate-limits.ts'
+import { parseHost } from './listen-address.ts'
+import { parseRateLimits, type RateLimits } from './rate-limits.ts'
 
 /** An OAuth provider's addresses and our app's credentials there. */
 export type ProviderConfig<Secret extends string | null> = {
@@ -45,7 +45,7 @@ export type Config = Readonly<{
   /** For calls to GitHub and X; null for none. Webhooks are sent directly. */
   outboundProxy: OutboundProxy | null
   /** Where webhooks may be sent. */
-  webhookTargets: TargetPolicy
+  webhookEgressPolicy: EgressPolicy
   /** What one caller may have of us. */
   rateLimits: RateLimits
   graphiql: boolean
@@ -86,7 +86,7 @@ export function loadEnvironment(): Environment {
  * Outside production it makes what is missing: an encryption key in a file of ours, and the sandbox for credentials.
  * @throws ConfigError naming every problem at once.
  */
-export function readConfig(env: Environment): Config {
+export function parseConfig(env: Environment): Config {
   const problems: string[] = []
   const warnings: string[] = []
   const get = (name: string): string | null => readVariable(env, name, problems)
@@ -96,14 +96,14 @@ export function readConfig(env: Environment): Config {
   if (production && get('PUBLIC_URL') === null)
     problems.push('PUBLIC_URL is missing: the https origin that browsers use for this gateway.')
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
-  const database = readDatabaseConfig(get, { production, dataDir }, { problems, warnings })
+  const database = parseDatabaseConfig(get, { production, dataDir }, { problems, warnings })
   const providers = readProviders(get, { production, port }, problems)
-  const keys = readEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
+  const keys = loadEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) problems.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
   const config: Omit<Config, 'encryptionKeys'> = {
     production,
-    host: readHost(get('HOST'), production ? '0.0.0.0' : '127.0.0.1', problems),
+    host: parseHost(get('HOST'), production ? '0.0.0.0' : '127.0.0.1', problems),
     port,
     publicUrl,
     dataDir,
@@ -113,8 +113,8 @@ export function readConfig(env: Environment): Config {
     allowedOrigins: readList(get('ALLOWED_ORIGINS')).map((text) => readOrigin(text, 'ALLOWED_ORIGINS', '', problems)),
     trustedProxies: readProxies(get('TRUSTED_PROXIES'), problems),
     outboundProxy: readOutboundProxy(get, problems),
-    webhookTargets: readTargetPolicy(get('WEBHOOK_TARGETS'), production, problems),
-    rateLimits: readRateLimits(get('RATE_LIMITS'), problems),
+    webhookEgressPolicy: parseEgressPolicy(get('WEBHOOK_EGRESS'), production, problems),
+    rateLimits: parseRateLimits(get('RATE_LIMITS'), problems),
     graphiql: readSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
     warnings,
@@ -233,12 +233,12 @@ function readSwitch(text: string | null, name: string, fallback: boolean, proble
   return text === null ? fallback : text === 'on'
 }
 
-function readTargetPolicy(text: string | null, production: boolean, problems: string[]): TargetPolicy {
+function parseEgressPolicy(text: string | null, production: boolean, problems: string[]): EgressPolicy {
   if (text !== null && text !== 'public' && text !== 'loopback')
-    problems.push('WEBHOOK_TARGETS must be public or loopback.')
+    problems.push('WEBHOOK_EGRESS must be public or loopback.')
   if (text === 'loopback' && production)
     problems.push(
-      'WEBHOOK_TARGETS=loopback is refused with NODE_ENV=production: users would reach this machine through it.',
+      'WEBHOOK_EGRESS=loopback is refused with NODE_ENV=production: users would reach this machine through it.',
     )
   return text === 'loopback' ? 'LOOPBACK' : 'PUBLIC'
 }

@@ -29,7 +29,7 @@ export type Remarks = { problems: string[]; warnings: string[] }
  * Parses DATABASE_URL and what belongs to it, and chooses the embedded database in `dataDir` where it is not set.
  * @param get reads a variable; null when it is not set.
  */
-export function readDatabaseConfig(
+export function parseDatabaseConfig(
   get: (name: string) => string | null,
   { production, dataDir }: { production: boolean; dataDir: string },
   { problems, warnings }: Remarks,

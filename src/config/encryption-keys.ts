@@ -12,7 +12,7 @@ const KEY_MIN_DISTINCT_BYTES = 6
  * The configured keys, or, outside production, one of our own making in a file beside the database that only we may read.
  * @param problems gets a sentence for everything wrong. None repeats a key: there is no more secret value.
  */
-export function readEncryptionKeys(
+export function loadEncryptionKeys(
   get: (name: string) => string | null,
   { production, dataDir, mayCreate }: { production: boolean; dataDir: string; mayCreate: boolean },
   problems: string[],

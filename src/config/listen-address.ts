@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
  * The address or name in HOST as Node listens at it; `fallback` where HOST is not set.
  * @param problems receives a sentence where the text is neither. Whether a name leads to this machine shows when it is listened at.
  */
-export function readHost(text: string | null, fallback: string, problems: string[]): string {
+export function parseHost(text: string | null, fallback: string, problems: string[]): string {
   if (text === null) return fallback
   // As it stands in a URL.
   const host = /^\[(.*)\]$/.exec(text)?.[1] ?? text

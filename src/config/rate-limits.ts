@@ -1,48 +1,58 @@
-// How much of what one caller may have. RATE_LIMITS changes it.
+// The rate limits of one caller. The variable RATE_LIMITS overrides single ones.
 
-/** So many points at once, coming back evenly over so many seconds. */
-export type RateLimitPolicy = { points: number; seconds: number }
+/**
+ * A rate limit for GCRA: a caller may use up to `limit` at once, and gets all of it back evenly
+ * over `windowSeconds`.
+ */
+export type RateLimitPolicy = { limit: number; windowSeconds: number }
 
-/** What is limited, and for whom. */
+/** The limits that apply where RATE_LIMITS does not name them. */
 export const defaultRateLimits = Object.freeze({
-  /** The API, for a person: over all sessions, so that signing in again gives no more. */
-  user: { points: 600, seconds: 60 },
-  /** The API, for an API token: each has its own, so that a bot that runs away stops neither its owner nor the other bots. */
-  token: { points: 600, seconds: 60 },
-  /** The API, for an address that nobody is signed in at. The console asks once a page. */
-  address: { points: 60, seconds: 60 },
-  /** Both legs of signing in and the callback of linking, for an address: thirty sign-ins, since a class or an office shares one. */
-  'sign-in': { points: 60, seconds: 60 },
-  /** Link attempts started by a person, each of which is a row for a day. */
-  link: { points: 30, seconds: 600 },
-  /** Tweets sent for a person: a program that runs away costs the operator money. X itself allows 100. */
-  post: { points: 20, seconds: 900 },
+  /** API requests of a user, over all sessions: a new sign-in does not reset the limit. */
+  user: { limit: 600, windowSeconds: 60 },
+  /** API requests of one API token: a bot in a loop affects neither its owner nor other bots. */
+  token: { limit: 600, windowSeconds: 60 },
+  /** API requests without a session from one address. The console sends one for each page. */
+  address: { limit: 60, windowSeconds: 60 },
+  /**
+   * Requests to the sign-in routes and to the callback of X, for an address. A sign-in takes two,
+   * and a class or an office shares one address.
+   */
+  'sign-in': { limit: 60, windowSeconds: 60 },
+  /** Connect attempts that a user starts. Each is a row that is kept for a day. */
+  connect: { limit: 30, windowSeconds: 600 },
+  /** Tweets posted for a user. A runaway program costs the operator money. X itself allows 100. */
+  post: { limit: 20, windowSeconds: 900 },
 } satisfies Record<string, RateLimitPolicy>)
 
-/** The name of a policy. */
+/** The name of a rate limit, as in RATE_LIMITS and in the column `rate_limits.name`. */
 export type RateLimitName = keyof typeof defaultRateLimits
 
-/** All policies in force; null when nothing is limited. */
+/** The limits in force; null with RATE_LIMITS=off. */
 export type RateLimits = Readonly<Record<RateLimitName, RateLimitPolicy>> | null
 
-/** Larger numbers are mistakes, and would not fit into the columns. The longest window is eleven days. */
-const MOST = { points: 999_999_999, seconds: 999_999 } as const
+// Larger numbers are mistakes and would overflow the columns. The longest window is eleven days.
+const MAX = { limit: 999_999_999, seconds: 999_999 } as const
 
-/** Reads `RATE_LIMITS`: `off`, or `name=points/seconds` for those that differ from the defaults. */
-export function readRateLimits(text: string | null, problems: string[]): RateLimits {
+/**
+ * Parses RATE_LIMITS: `off`, or `name=limit/seconds` for each limit that differs from the default.
+ * @param problems receives a sentence for each entry that cannot be parsed.
+ */
+export function parseRateLimits(text: string | null, problems: string[]): RateLimits {
   if (text === 'off') return null
   const limits: Record<RateLimitName, RateLimitPolicy> = { ...defaultRateLimits }
   for (const entry of (text ?? '').split(/[,\s]+/).filter((entry) => entry !== '')) {
-    const { name, points, seconds } = /^(?<name>[a-z-]+)=(?<points>\d+)\/(?<seconds>\d+)$/.exec(entry)?.groups ?? {}
-    if (name === undefined || !isName(name) || Number(points) < 1 || Number(seconds) < 1) {
+    const { name, limit, seconds } = /^(?<name>[a-z-]+)=(?<limit>\d+)\/(?<seconds>\d+)$/.exec(entry)?.groups ?? {}
+    if (name === undefined || !isName(name) || Number(limit) < 1 || Number(seconds) < 1) {
       problems.push(
-        `RATE_LIMITS: "${entry}" is not off, nor one of ${Object.keys(defaultRateLimits).join(', ')} with points and seconds, as in user=600/60.`,
+        `RATE_LIMITS: "${entry}" is neither off nor one of ${Object.keys(defaultRateLimits).join(', ')} with a limit and a window in seconds, as in user=600/60.`,
       )
-    } else if (Number(points) > MOST.points || Number(seconds) > MOST.seconds) {
-      const unit = Number(points) > MOST.points ? 'points' : 'seconds'
-      problems.push(`RATE_LIMITS: "${entry}" has too many ${unit}. Give ${MOST[unit].toLocaleString('en')} at most.`)
+    } else if (Number(limit) > MAX.limit) {
+      problems.push(`RATE_LIMITS: the limit in "${entry}" is too large. The maximum is ${format(MAX.limit)}.`)
+    } else if (Number(seconds) > MAX.seconds) {
+      problems.push(`RATE_LIMITS: the window in "${entry}" is too long. The maximum is ${format(MAX.seconds)} seconds.`)
     } else {
-      limits[name] = { points: Number(points), seconds: Number(seconds) }
+      limits[name] = { limit: Number(limit), windowSeconds: Number(seconds) }
     }
   }
   return Object.freeze(limits)
@@ -50,4 +60,8 @@ export function readRateLimits(text: string | null, problems: string[]): RateLim
 
 function isName(text: string): text is RateLimitName {
   return Object.hasOwn(defaultRateLimits, text)
+}
+
+function format(number: number): string {
+  return number.toLocaleString('en')
 }

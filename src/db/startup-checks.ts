@@ -1,4 +1,4 @@
-import { type KeyRing, type SealedPlace, seal, unseal } from '../crypto.ts'
+import { type KeyRing, type SealContext, seal, unseal } from '../crypto.ts'
 import { StartupError } from '../process/startup-error.ts'
 import type { Db } from './client.ts'
 import { encryptionCanaries } from './tables.ts'
@@ -45,6 +45,6 @@ export async function checkEncryptionKeys(db: Db, keys: KeyRing): Promise<void> 
     .onConflictDoNothing()
 }
 
-function place(keyId: string): SealedPlace {
+function place(keyId: string): SealContext {
   return { table: 'encryption_canaries', column: 'sealed', accountId: keyId, userId: '' }
 }

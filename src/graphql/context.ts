@@ -3,8 +3,8 @@ import { type ConnectedAccount, listAccountsByIds } from '../accounts/accounts.t
 import { requireRecentSignIn } from '../auth/session.ts'
 import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import type { Meter } from '../rate-limit/limiter.ts'
-import type { DocumentNotes } from '../telemetry/log.ts'
+import type { RateLimiter } from '../rate-limit/limiter.ts'
+import type { OperationLogFields } from '../telemetry/log.ts'
 
 /** What a resolver knows of the request it answers. */
 export type GraphqlContext = {
@@ -13,9 +13,9 @@ export type GraphqlContext = {
   viewer: Viewer | null
   requestId: string
   /** What the document is paid from. */
-  meter: Meter
+  rateLimiter: RateLimiter
   /** What the log is to say of the document. */
-  notes: DocumentNotes
+  notes: OperationLogFields
   /** Adds a Set-Cookie header to the answer. */
   setCookie(header: string): void
   /** Accounts by id, in one query for all rows of an answer. */
@@ -25,16 +25,16 @@ export type GraphqlContext = {
 /** Makes the context of one request. */
 export function createContext(
   deps: Deps,
-  request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'meter' | 'notes' | 'setCookie'>,
+  request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'notes' | 'setCookie'>,
 ): GraphqlContext {
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
     const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  const { viewer, requestId, meter, notes, setCookie } = request
+  const { viewer, requestId, rateLimiter, notes, setCookie } = request
   // What a feature logs on behalf of a request can be found by its id.
   const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
-  return { deps: ownDeps, viewer, requestId, meter, notes, setCookie, accounts }
+  return { deps: ownDeps, viewer, requestId, rateLimiter, notes, setCookie, accounts }
 }
 
 /** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */

@@ -3,7 +3,7 @@
 import { type DocumentNode, type GraphQLSchema, getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { isErrorCode } from '../error-codes.ts'
-import type { DocumentNotes } from '../telemetry/log.ts'
+import type { OperationLogFields } from '../telemetry/log.ts'
 import type { GraphqlContext } from './context.ts'
 import type { Payload } from './payload.ts'
 
@@ -11,7 +11,7 @@ const MAX_NAME_LENGTH = 64
 const MAX_FIELDS = 10
 
 /** Notes what a valid document asks for, and the codes of the top-level errors. */
-export const takeNotes: Plugin<GraphqlContext, { notes: DocumentNotes }> = {
+export const takeNotes: Plugin<GraphqlContext, { notes: OperationLogFields }> = {
   onValidate:
     ({ params, context }) =>
     ({ valid }) => {
@@ -38,7 +38,7 @@ export function noteUserErrors(schema: GraphQLSchema): void {
   }
 }
 
-function noteOperation(notes: DocumentNotes, document: DocumentNode, operationName: string | null): void {
+function noteOperation(notes: OperationLogFields, document: DocumentNode, operationName: string | null): void {
   const operation = getOperationAST(document, operationName)
   if (!operation) return
   const fields = operation.selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
@@ -46,7 +46,7 @@ function noteOperation(notes: DocumentNotes, document: DocumentNode, operationNa
   notes.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
 }
 
-function noteCodes<Item>(notes: DocumentNotes, errors: readonly Item[], codeOf: (error: Item) => unknown): void {
+function noteCodes<Item>(notes: OperationLogFields, errors: readonly Item[], codeOf: (error: Item) => unknown): void {
   const codes = errors.map(codeOf).filter((code) => typeof code === 'string' && isErrorCode(code)) as string[]
   notes.errorCodes = [...new Set([...notes.errorCodes, ...codes])]
 }

@@ -8,8 +8,8 @@ import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
 import { OUTAGE_HEADERS, PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/error-response.ts'
-import type { Meter } from '../rate-limit/limiter.ts'
-import type { DocumentNotes } from '../telemetry/log.ts'
+import type { RateLimiter } from '../rate-limit/limiter.ts'
+import type { OperationLogFields } from '../telemetry/log.ts'
 import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
@@ -23,9 +23,9 @@ export type GraphqlRequest = {
   viewer: Viewer | null
   requestId: string
   /** What the document is paid from. */
-  meter: Meter
+  rateLimiter: RateLimiter
   /** Gets what the log is to say of the document. */
-  notes: DocumentNotes
+  notes: OperationLogFields
   setCookie(header: string): void
 }
 
@@ -59,10 +59,10 @@ export function createGraphqlServer(deps: Deps): (request: Request, about: Graph
     const yoga = about.viewer === null ? forAnybody : forIdentified
     const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
     if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
-    if (about.meter.wasAsked()) return response
+    if (about.rateLimiter.wasConsulted()) return response
     // What was no document to run is paid for afterwards, so that junk is not free.
     try {
-      await about.meter.spend(1)
+      await about.rateLimiter.consume(1)
       return response
     } catch (error) {
       if (!(error instanceof AppError)) throw error
@@ -161,8 +161,8 @@ const withCodes: Plugin = {
 
 // Before any of it runs.
 const payBeforehand: Plugin<GraphqlContext> = {
-  onExecute: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
-  onSubscribe: ({ args }) => args.contextValue.meter.spend(countPoints(args)),
+  onExecute: ({ args }) => args.contextValue.rateLimiter.consume(countPoints(args)),
+  onSubscribe: ({ args }) => args.contextValue.rateLimiter.consume(countPoints(args)),
 }
 
 // Before anything is done: a tweet must not be posted for a client that then may not read the answer.

@@ -2,10 +2,10 @@
 // leaves a tweet in doubt and costs billed reads of a timeline. While X leaves most of them in doubt they are held back, so that what
 // was not sent is certain. Other calls have none: a sign-in, a read or a revocation that fails costs no more than its wait.
 import type { Log } from '../telemetry/log.ts'
-import { type Breaker, type CallResult, HeldBackError } from './provider-calls.ts'
+import { type CallResult, type CircuitBreaker, CircuitOpenError } from './provider-calls.ts'
 
 /** One breaker for each class of calls: X may refresh tokens while posting is down. */
-export type Breakers = Readonly<Record<'X_REFRESH' | 'X_POST', Breaker>>
+export type CircuitBreakers = Readonly<Record<'X_REFRESH' | 'X_POST', CircuitBreaker>>
 
 // It opens when more than half of at least twenty calls within half a minute were left in doubt. Then one call every five seconds is
 // let through, and the first that X answers closes it.
@@ -21,11 +21,11 @@ const WAIT_FOR_PROBE_MILLISECONDS = 2_000
  * Makes the process's breakers.
  * @param now the process's clock.
  */
-export function createBreakers(log: Log, now: () => Date): Breakers {
-  return { X_REFRESH: createBreaker('X_REFRESH', log, now), X_POST: createBreaker('X_POST', log, now) }
+export function createCircuitBreakers(log: Log, now: () => Date): CircuitBreakers {
+  return { X_REFRESH: createCircuitBreaker('X_REFRESH', log, now), X_POST: createCircuitBreaker('X_POST', log, now) }
 }
 
-function createBreaker(name: keyof Breakers, log: Log, now: () => Date): Breaker {
+function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => Date): CircuitBreaker {
   let recent: { at: number; failed: boolean }[] = []
   // The time it opened or last let a probe fail; null while it is closed.
   let openSince: number | null = null
@@ -72,7 +72,7 @@ function createBreaker(name: keyof Breakers, log: Log, now: () => Date): Breaker
     if (openSince !== null) {
       const seconds = PROBE_AFTER_SECONDS - secondsSince(openSince)
       if (probe === null && seconds <= 0) return callAsProbe(call)
-      const error = new HeldBackError(Math.max(seconds, 1))
+      const error = new CircuitOpenError(Math.max(seconds, 1))
       return { ok: false, error, report: { sent: false, status: null, headers: {} } }
     }
     const result = await call()

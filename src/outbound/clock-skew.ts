@@ -8,7 +8,7 @@ const WARN_AGAIN_AFTER_MILLISECONDS = 3_600_000
  * differs from theirs. What they say of reset times is then off by as much.
  * @param now milliseconds of this machine's clock.
  */
-export function createClockWatch(
+export function createClockSkewWarning(
   log: Log,
   now: () => number = Date.now,
 ): (date: string | string[] | undefined) => void {

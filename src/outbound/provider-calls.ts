@@ -1,6 +1,6 @@
 // Every call that leaves the process passes here: this dispatcher is set as the global one, so that calls made inside Arctic are
 // held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
-// targets.ts puts the same rules around calls to addresses that users choose.
+// webhook-egress.ts puts the same rules around calls to addresses that users choose.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { DecoratorHandler, type Dispatcher, EnvHttpProxyAgent, Pool, setGlobalDispatcher } from 'undici'
 import { z } from 'zod'
@@ -48,31 +48,31 @@ const LOOPBACK_NAMES = 'localhost,127.0.0.1,[::1]'
 const reports = new AsyncLocalStorage<CallReport>()
 
 /** A breaker did not let the call pass: it was certainly not sent. */
-export class HeldBackError extends Error {
+export class CircuitOpenError extends Error {
   /** When another try may be let through. */
   readonly retryInSeconds: number
 
   constructor(retryInSeconds: number) {
     super('X leaves calls in doubt just now; this one was not sent.')
-    this.name = 'HeldBackError'
+    this.name = 'CircuitOpenError'
     this.retryInSeconds = retryInSeconds
   }
 }
 
 /**
- * Makes a call, or holds it back while calls of its class are left in doubt: then the error is a HeldBackError, and the report says that
+ * Makes a call, or holds it back while calls of its class are left in doubt: then the error is a CircuitOpenError, and the report says that
  * nothing was sent.
  */
-export type Breaker = <T>(call: () => Promise<CallResult<T>>) => Promise<CallResult<T>>
+export type CircuitBreaker = <T>(call: () => Promise<CallResult<T>>) => Promise<CallResult<T>>
 
 /** No breaker: for calls that leave nothing in doubt that somebody pays for. */
-export const noBreaker: Breaker = (call) => call()
+export const noCircuitBreaker: CircuitBreaker = (call) => call()
 
 /**
  * Runs `call`, which makes one HTTP request by the global `fetch`, and tells beside its outcome what is known of the request.
  * Never throws for what `call` throws.
  */
-export async function callProvider<T>(breaker: Breaker, call: () => Promise<T>): Promise<CallResult<T>> {
+export async function callProvider<T>(breaker: CircuitBreaker, call: () => Promise<T>): Promise<CallResult<T>> {
   return breaker(async () => {
     const report: CallReport = { sent: false, status: null, headers: {} }
     try {

@@ -1,6 +1,6 @@
 // What is known of a call to a provider that failed, in words from closed lists: for the log, and to judge who can cure it. Nothing of
 // the response itself goes into it, which may hold secrets.
-import { type CallReport, HeldBackError, OutboundError } from './provider-calls.ts'
+import { type CallReport, CircuitOpenError, OutboundError } from './provider-calls.ts'
 
 // RFC 6749 sections 4.1.2.1 and 5.2; X's; and GitHub's (docs.github.com, "Troubleshooting OAuth app access token request errors" and
 // "… authorization request errors").
@@ -43,7 +43,7 @@ export type SocketReason =
   /** The response was cut off by us: a redirect, too large, or compressed. */
   | 'RESPONSE_NOT_ALLOWED'
   /** Not sent: X left too many calls before it in doubt. */
-  | 'HELD_BACK'
+  | 'CIRCUIT_OPEN'
 
 const REASONS: [pattern: RegExp, reason: SocketReason][] = [
   [
@@ -99,7 +99,7 @@ export function parseProviderCode(word: unknown): ProviderCode {
 /** Why no usable response came, by an error and its causes; null where they do not say. */
 export function findSocketReason(error: unknown): SocketReason | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof HeldBackError) return 'HELD_BACK'
+    if (cause instanceof CircuitOpenError) return 'CIRCUIT_OPEN'
     if (cause instanceof OutboundError) return cause.reason === 'DEADLINE' ? 'TIME_OUT' : 'RESPONSE_NOT_ALLOWED'
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
     const known = REASONS.find(([pattern]) => pattern.test(code))

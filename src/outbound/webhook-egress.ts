@@ -5,25 +5,31 @@ import { Resolver } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
 import { Agent, request } from 'undici'
-import { type CallResult, CONNECT_TIMEOUT_MILLISECONDS, callProvider, guard, noBreaker } from './provider-calls.ts'
+import {
+  type CallResult,
+  CONNECT_TIMEOUT_MILLISECONDS,
+  callProvider,
+  guard,
+  noCircuitBreaker,
+} from './provider-calls.ts'
 
 /** PUBLIC: https to public addresses. LOOPBACK: this machine too, also by http, for development and tests. */
-export type TargetPolicy = 'PUBLIC' | 'LOOPBACK'
+export type EgressPolicy = 'PUBLIC' | 'LOOPBACK'
 
 /** The addresses of a host's name. @throws whatever keeps it from being known. */
 export type ResolveHost = (hostname: string) => Promise<string[]>
 
 /** Why an address is not called; the message says what would be. */
-export class TargetRefusedError extends Error {
+export class EgressRefusedError extends Error {
   constructor(detail: string) {
     super(detail)
-    this.name = 'TargetRefusedError'
+    this.name = 'EgressRefusedError'
   }
 }
 
 /** The way out to addresses that users choose. */
-export type Targets = {
-  /** Makes sure that a URL could be called just now, and gives its one spelling. @throws TargetRefusedError */
+export type WebhookEgress = {
+  /** Makes sure that a URL could be called just now, and gives its one spelling. @throws EgressRefusedError */
   check(url: string): Promise<string>
   /** Sends one POST. The answer's body is thrown away; its status is in the report. */
   post(url: string, headers: Record<string, string>, body: string): Promise<CallResult<void>>
@@ -40,18 +46,18 @@ const RESOLVE_TIMEOUT_MILLISECONDS = 2_000
 const HOST_OF_AZURE = '168.63.129.16'
 
 /** Makes the way out. @param deadlineSeconds for one call, from its connection to the last byte of the answer. */
-export function createTargets(options: {
-  policy: TargetPolicy
+export function createWebhookEgress(options: {
+  policy: EgressPolicy
   deadlineSeconds: number
   resolveHost?: ResolveHost
-}): Targets {
+}): WebhookEgress {
   const { policy, deadlineSeconds, resolveHost = resolveByDns } = options
   const findAddresses = async (hostname: string): Promise<string[]> => {
     const addresses = isIP(hostname) === 0 ? await resolveName(resolveHost, hostname) : [hostname]
     // One that is inside is enough: whoever owns the name chooses which of them is tried.
     if (addresses.length === 0 || !addresses.every((address) => isAllowed(address, policy)))
       // The same words for a name that is not known: what exists inside is nobody's business.
-      throw new TargetRefusedError('The host must have public addresses, and no other.')
+      throw new EgressRefusedError('The host must have public addresses, and no other.')
     return addresses
   }
   const agent = new Agent({
@@ -69,7 +75,7 @@ export function createTargets(options: {
       return url.href
     },
     post: (text, headers, body) =>
-      callProvider(noBreaker, async () => {
+      callProvider(noCircuitBreaker, async () => {
         const url = readTarget(text, policy)
         // The socket looks no name up where there is none.
         if (isIP(hostOf(url)) !== 0) await findAddresses(hostOf(url))
@@ -89,7 +95,7 @@ export function isPublicAddress(address: string): boolean {
   return parsed.kind() === 'ipv4' || (parsed.toByteArray()[0] ?? 0) >> 5 === 0b001
 }
 
-function isAllowed(address: string, policy: TargetPolicy): boolean {
+function isAllowed(address: string, policy: EgressPolicy): boolean {
   return isPublicAddress(address) || (policy === 'LOOPBACK' && isLoopbackAddress(address))
 }
 
@@ -98,18 +104,18 @@ function isLoopbackAddress(address: string): boolean {
 }
 
 // URL spells every form of an IPv4 address in the one with dots, so that none slips by as a name.
-function readTarget(text: string, policy: TargetPolicy): URL {
+function readTarget(text: string, policy: EgressPolicy): URL {
   // URL makes U+FFFD of half a character: another address than the one that was given.
   const url = text.isWellFormed() ? URL.parse(text) : null
   if (url === null || text.length > MAX_URL_LENGTH)
-    throw new TargetRefusedError(`It must be a URL of up to ${MAX_URL_LENGTH} characters.`)
+    throw new EgressRefusedError(`It must be a URL of up to ${MAX_URL_LENGTH} characters.`)
   const host = hostOf(url)
   const isHere = policy === 'LOOPBACK' && (host === 'localhost' || isLoopbackAddress(host))
   if (url.protocol !== 'https:' && !(isHere && url.protocol === 'http:'))
-    throw new TargetRefusedError('It must begin with https://.')
+    throw new EgressRefusedError('It must begin with https://.')
   if (url.username !== '' || url.password !== '')
-    throw new TargetRefusedError('It must hold no user name and no password: the signature says who calls.')
-  if (policy === 'PUBLIC' && !PORTS.includes(url.port)) throw new TargetRefusedError('Its port must be 443 or 8443.')
+    throw new EgressRefusedError('It must hold no user name and no password: the signature says who calls.')
+  if (policy === 'PUBLIC' && !PORTS.includes(url.port)) throw new EgressRefusedError('Its port must be 443 or 8443.')
   return url
 }
 

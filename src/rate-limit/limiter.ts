@@ -1,5 +1,6 @@
-// What one caller may have of us, counted for all instances together. A budget is one moment, at which it will be full again: what is
-// spent moves it on, time catches up with it by itself, and a row whose moment has passed says the same as none.
+// GCRA rate limiter, shared by all instances. A bucket is one timestamp, the moment at which it is full
+// again. Consuming moves the timestamp forward; a timestamp in the past, like a missing row, is a full
+// bucket.
 import { lte, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { RateLimitName } from '../config/rate-limits.ts'
@@ -9,104 +10,113 @@ import { rateLimits } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
-/** What a caller has left after spending something, or after being refused it. */
+/** The state of a rate limit after a consumption, granted or refused. */
 export type RateLimit = {
   name: RateLimitName
-  /** All there is, in points, and in how many seconds it comes back. */
+  /** The most that can be consumed at once. */
   limit: number
+  /** In how many seconds an empty bucket is full again. */
   windowSeconds: number
-  /** What was asked for. */
+  /** The cost of this consumption. */
   cost: number
   remaining: number
-  /** Until the budget is full again. */
+  /** Seconds until the bucket is full again. */
   resetInSeconds: number
-  /** Until the same could be granted; null when it was. */
+  /** Seconds until the same cost can be granted; null when it was granted. */
   retryInSeconds: number | null
 }
 
-/** One caller's budget during one request. */
-export type Meter = {
-  /** @throws AppError RATE_LIMITED, with nothing spent. */
-  spend(points: number): Promise<void>
-  /** True once something was to be spent, whatever came of it. */
-  wasAsked(): boolean
-  /** What the last spending came to; null before it, and where nothing is limited. */
-  reading(): RateLimit | null
+/** The rate limiter of one caller during one request. */
+export type RateLimiter = {
+  /** @throws AppError RATE_LIMITED, with nothing consumed. */
+  consume(cost: number): Promise<void>
+  /** True after the first call of `consume`, granted or refused. */
+  wasConsulted(): boolean
+  /** The result of the last `consume`; null before the first one, and with RATE_LIMITS=off. */
+  lastResult(): RateLimit | null
 }
 
-/** A meter on the budget that a policy gives to `subject`. */
-export function createMeter(deps: Deps, name: RateLimitName, subject: string): Meter {
-  let reading: RateLimit | null = null
-  let wasAsked = false
+/** Creates the rate limiter of `subject` (a user's or API token's id, or an address) for one limit. */
+export function createRateLimiter(deps: Deps, name: RateLimitName, subject: string): RateLimiter {
+  let lastResult: RateLimit | null = null
+  let wasConsulted = false
   return {
-    spend: async (points) => {
-      wasAsked = true
-      reading = await takePoints(deps, name, subject, points)
-      if (reading !== null) refuseOverspending(deps, reading)
+    consume: async (cost) => {
+      wasConsulted = true
+      lastResult = await tryConsume(deps, name, subject, cost)
+      if (lastResult !== null) assertGranted(deps, lastResult)
     },
-    wasAsked: () => wasAsked,
-    reading: () => reading,
+    wasConsulted: () => wasConsulted,
+    lastResult: () => lastResult,
   }
 }
 
-/** Spends points of a budget. @throws AppError RATE_LIMITED, with nothing spent. */
-export async function spendPoints(deps: Deps, name: RateLimitName, subject: string, points: number): Promise<void> {
-  await createMeter(deps, name, subject).spend(points)
+/** Consumes from the limit of `subject`. @throws AppError RATE_LIMITED, with nothing consumed. */
+export async function consumeRateLimit(deps: Deps, name: RateLimitName, subject: string, cost: number): Promise<void> {
+  await createRateLimiter(deps, name, subject).consume(cost)
 }
 
-/** Deletes the budgets that are full again. */
+/** Deletes the rows of buckets that are full again. */
 export async function sweepRateLimits(deps: Deps): Promise<void> {
   await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, deps.clock.sqlNow()))
 }
 
-// One statement, whatever comes of it: of callers at one moment each finds what the others have left, and a refusal writes nothing.
-async function takePoints(deps: Deps, name: RateLimitName, subject: string, points: number): Promise<RateLimit | null> {
+// One statement: concurrent callers see what the others have consumed, and a refusal writes nothing.
+async function tryConsume(
+  deps: Deps,
+  name: RateLimitName,
+  subject: string,
+  requestedCost: number,
+): Promise<RateLimit | null> {
   const policy = deps.config.rateLimits?.[name]
   if (policy === undefined) return null
-  // What is dearer than the whole budget may be had for the whole of it.
-  const cost = Math.min(points, policy.points)
-  const secondsPerPoint = policy.seconds / policy.points
+  const { limit, windowSeconds } = policy
+  // A request above the limit could never be granted: it takes the whole bucket instead.
+  const cost = Math.min(requestedCost, limit)
+  const secondsPerUnit = windowSeconds / limit
+  const costSeconds = cost * secondsPerUnit
   const now = deps.clock.sqlNow()
   const [row] = rowsShape.parse(
     await queryRows(
       deps.db,
-      sql`with spent as (
+      sql`with consumed as (
         insert into ${rateLimits} as own (name, subject, full_at)
-        values (${name}, ${subject}, ${sqlIn(deps.clock, cost * secondsPerPoint)})
+        values (${name}, ${subject}, ${sqlIn(deps.clock, costSeconds)})
         on conflict (name, subject) do update
-          set full_at = greatest(own.full_at, ${now}) + make_interval(secs => ${cost * secondsPerPoint})
-          where greatest(own.full_at, ${now}) <= ${sqlIn(deps.clock, policy.seconds - cost * secondsPerPoint)}
+          set full_at = greatest(own.full_at, ${now}) + make_interval(secs => ${costSeconds})
+          where greatest(own.full_at, ${now}) <= ${sqlIn(deps.clock, windowSeconds - costSeconds)}
         returning full_at
       )
-      select true as granted, extract(epoch from full_at - ${now})::float8 as seconds from spent
+      select true as granted, extract(epoch from full_at - ${now})::float8 as seconds from consumed
       union all
       select false, extract(epoch from full_at - ${now})::float8 from ${rateLimits}
-        where name = ${name} and subject = ${subject} and not exists (select from spent)`,
+        where name = ${name} and subject = ${subject} and not exists (select from consumed)`,
     ),
   )
-  // What refuses may have been spent by somebody else while this statement ran, which then sees too early a row, or none.
-  const isSeen = row !== undefined && (row.granted || row.seconds > policy.seconds - cost * secondsPerPoint)
-  const { granted, seconds } = isSeen ? row : { granted: false, seconds: policy.seconds }
+  // A refusal can be caused by a row that another transaction wrote while this statement ran. Its snapshot
+  // then holds an older row or none: the bucket counts as empty.
+  const isSeen = row !== undefined && (row.granted || row.seconds > windowSeconds - costSeconds)
+  const { granted, seconds } = isSeen ? row : { granted: false, seconds: windowSeconds }
   const resetInSeconds = Math.max(seconds, 0)
   return {
     name,
-    limit: policy.points,
-    windowSeconds: policy.seconds,
+    limit,
+    windowSeconds,
     cost,
-    // PostgreSQL keeps microseconds: a hair less than a whole point is one.
-    remaining: Math.max(Math.floor((policy.seconds - resetInSeconds) / secondsPerPoint + 0.01), 0),
+    // PostgreSQL rounds to microseconds, which can leave slightly less than a whole unit.
+    remaining: Math.max(Math.floor((windowSeconds - resetInSeconds) / secondsPerUnit + 0.01), 0),
     resetInSeconds,
-    retryInSeconds: granted ? null : Math.max(resetInSeconds + cost * secondsPerPoint - policy.seconds, 0),
+    retryInSeconds: granted ? null : Math.max(resetInSeconds + costSeconds - windowSeconds, 0),
   }
 }
 
 const rowsShape = z.array(z.object({ granted: z.boolean(), seconds: z.number() }))
 
-function refuseOverspending(deps: Deps, { retryInSeconds, cost, remaining, limit, windowSeconds }: RateLimit): void {
+function assertGranted(deps: Deps, { retryInSeconds, cost, remaining, limit, windowSeconds }: RateLimit): void {
   if (retryInSeconds === null) return
   const wait = Math.ceil(retryInSeconds)
   throw new AppError('RATE_LIMITED', {
-    detail: `This costs ${cost}, and you have ${remaining} left of the ${limit} points that this gateway gives you for ${windowSeconds} s. Try again in ${wait} s.`,
+    detail: `This request costs ${cost}, and ${remaining} remain of this gateway's limit of ${limit} per ${windowSeconds} s. Try again in ${wait} s.`,
     retryAt: new Date(deps.clock.now().getTime() + retryInSeconds * 1000),
   })
 }

@@ -18,9 +18,9 @@ import { identify, refuseMisplacedToken, refuseTokenInUrl } from '../http/middle
 import type { HttpEnv } from '../http/middleware/guards.ts'
 import { guardCookies, observeRequests, refuseSpeculation, securityHeaders } from '../http/middleware/guards.ts'
 import { sendToPublicUrl } from '../http/middleware/public-name.ts'
-import { limitByAddress, openMeter, tellRateLimit } from '../http/middleware/rate-limit.ts'
-import type { Meter } from '../rate-limit/limiter.ts'
-import type { DocumentNotes } from '../telemetry/log.ts'
+import { limitByAddress, openRateLimiter, tellRateLimit } from '../http/middleware/rate-limit.ts'
+import type { RateLimiter } from '../rate-limit/limiter.ts'
+import type { OperationLogFields } from '../telemetry/log.ts'
 import { addSignIn, addXConnect } from './round-trips.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -37,8 +37,8 @@ export type Handlers = {
     about: {
       viewer: Viewer | null
       requestId: string
-      meter: Meter
-      notes: DocumentNotes
+      rateLimiter: RateLimiter
+      notes: OperationLogFields
       setCookie(header: string): void
     },
   ): Promise<Response>
@@ -128,23 +128,23 @@ function addGraphql(app: Hono<HttpEnv>, deps: Deps, handlers: Handlers): void {
       return refuse(415, { code: 'BAD_USER_INPUT', message: 'Send the query as application/json.' })
     }
     const cookies: string[] = []
-    const meter = openMeter(deps, c)
+    const rateLimiter = openRateLimiter(deps, c)
     // No cookie will ever come from there: "sign in first" would send a person round in circles.
     if (c.var.viewer === null && crossSiteOrigins.includes(c.req.header('origin') ?? '')) {
-      await meter.spend(1)
+      await rateLimiter.consume(1)
       const message = errorCodes.CROSS_SITE_ORIGIN.sentence
       return refuse(401, { code: 'CROSS_SITE_ORIGIN', message }, { 'www-authenticate': challenge(null) })
     }
-    const notes: DocumentNotes = { operation: null, fields: [], errorCodes: [] }
+    const notes: OperationLogFields = { operation: null, fields: [], errorCodes: [] }
     c.set('notes', notes)
     const response = await handlers.answerGraphql(c.req.raw, {
       viewer: c.var.viewer,
       requestId: c.var.requestId,
-      meter,
+      rateLimiter,
       notes,
       setCookie: (header) => cookies.push(header),
     })
-    const isRefused = meter.reading()?.retryInSeconds != null
+    const isRefused = rateLimiter.lastResult()?.retryInSeconds != null
     const own = new Response(response.body, { status: isRefused ? 429 : response.status, headers: response.headers })
     for (const header of cookies) own.headers.append('set-cookie', header)
     return own

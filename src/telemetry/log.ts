@@ -6,7 +6,7 @@ import { redact, redactText } from './redaction.ts'
 export type Log = Logger
 
 /** What the line of a request to the API says of its document: names and codes, no texts. `fields` are those at the top. */
-export type DocumentNotes = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
+export type OperationLogFields = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
 
 /**
  * Makes the logger. Errors are logged with their code, message, stack and causes; what goes by a secret's name or looks like one is

@@ -13,7 +13,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
-import { spendPoints } from '../rate-limit/limiter.ts'
+import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal, refusalError, withProblem } from '../x/refusals.ts'
 import { logOutcome, type PostAnswer, type Tweet, writeOutcome } from './outcome.ts'
@@ -88,7 +88,7 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
       })
       .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
       .returning()
-    if (inserted.length > 0) await spendPoints(deps, 'post', userId, 1)
+    if (inserted.length > 0) await consumeRateLimit(deps, 'post', userId, 1)
     return inserted
   })
   if (tweet !== undefined) return send(deps, tweet, claimedAt, null)
@@ -266,7 +266,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
       })
       .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
       .returning()
-    if (claimed.length > 0) await spendPoints(deps, 'post', userId, 1)
+    if (claimed.length > 0) await consumeRateLimit(deps, 'post', userId, 1)
     return claimed
   })
   return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, earlier)

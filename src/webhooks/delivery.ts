@@ -6,10 +6,10 @@ import { sqlIn } from '../db/clock.ts'
 import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
-import { TargetRefusedError } from '../outbound/webhook-egress.ts'
-import { disableEndpoint, holdEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
+import { EgressRefusedError } from '../outbound/webhook-egress.ts'
+import { disableEndpoint, lockEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
 import { enqueueDelivery, mayGet } from './fan-out.ts'
-import { MAX_ATTEMPTS, readRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
+import { MAX_ATTEMPTS, parseRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
 import { signWebhook } from './signature.ts'
 
@@ -95,7 +95,7 @@ async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promis
     'user-agent': 'xconnect-gateway',
     ...signWebhook(secrets, { id: event.id, timestamp, body }),
   }
-  return judge(await deps.targets.post(endpoint.url, headers, body), timestamp)
+  return judge(await deps.webhookEgress.post(endpoint.url, headers, body), timestamp)
 }
 
 /** What is sent of an event: ids and codes, which whoever may read more asks the API about. The same at every try. */
@@ -129,7 +129,7 @@ function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): string[]
 // The status alone: whoever has said it has the message, however the rest of the answer ends.
 function judge(result: CallResult<void>, now: Date): Outcome {
   const { status, headers } = result.report
-  const retryAfterSeconds = readRetryAfterSeconds(headers['retry-after'], now)
+  const retryAfterSeconds = parseRetryAfterSeconds(headers['retry-after'], now)
   const arrived = status !== null && status >= 200 && status < 300
   return { error: arrived ? null : nameError(result), httpStatus: status, retryAfterSeconds }
 }
@@ -138,7 +138,7 @@ function nameError(result: CallResult<void>): WebhookError {
   const { status }: CallReport = result.report
   if (status !== null) return status >= 300 && status < 400 ? 'REDIRECT' : 'STATUS'
   const error = result.ok ? null : result.error
-  if (error instanceof TargetRefusedError) return 'URL_NOT_ALLOWED'
+  if (error instanceof EgressRefusedError) return 'URL_NOT_ALLOWED'
   if (error instanceof OutboundError && error.reason === 'DEADLINE') return 'DEADLINE'
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
@@ -164,7 +164,7 @@ function isLastTry(attempt: number, { httpStatus }: Outcome): boolean {
 async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery, outcome: Outcome): Promise<void> {
   const { error, httpStatus, retryAfterSeconds } = outcome
   // The endpoint's row before the delivery's, as everybody takes them who takes both.
-  const endpoint = await holdEndpoint(deps, owner, delivery.endpointId)
+  const endpoint = await lockEndpoint(deps, owner, delivery.endpointId)
   if (endpoint === null) return
   if (error === null) return writeArrival(deps, endpoint, delivery, httpStatus)
   const isLast = isLastTry(delivery.attempts, outcome)

@@ -7,7 +7,7 @@ import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/ta
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
-import { TargetRefusedError } from '../outbound/webhook-egress.ts'
+import { EgressRefusedError } from '../outbound/webhook-egress.ts'
 import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
 import { createWebhookSecret } from './signature.ts'
 
@@ -26,7 +26,7 @@ export const MAX_WEBHOOK_ENDPOINTS = 10
 export const SECRET_OVERLAP_SECONDS = 86_400
 const MAX_DESCRIPTION_LENGTH = 200
 
-type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'targets'>
+type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 
 /** The owner's endpoints, the oldest first. */
 export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<WebhookEndpoint[]> {
@@ -85,7 +85,7 @@ export async function updateWebhookEndpoint(
   if (changes.types !== undefined) checkTypes(changes.types)
   const url = changes.url === undefined ? null : await checkUrl(deps, changes.url)
   return transaction(deps, async (deps) => {
-    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
     const enabling = changes.enabled === true && endpoint.status === 'DISABLED'
     const [updated] = await deps.db
@@ -113,13 +113,13 @@ export async function updateWebhookEndpoint(
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
  */
 export async function rotateWebhookSecret(
-  deps: Omit<Needs, 'targets'>,
+  deps: Omit<Needs, 'webhookEgress'>,
   owner: WebhookOwner,
   endpointId: string,
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
-    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     const previous = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
     const [rotated] = await deps.db
       .update(webhookEndpoints)
@@ -145,7 +145,7 @@ export function deleteWebhookEndpoint(
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
-    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     await deps.db.delete(webhookEndpoints).where(eq(webhookEndpoints.id, endpoint.id))
     return endpoint
   })
@@ -158,7 +158,7 @@ export async function testWebhookEndpoint(
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
-    const endpoint = await getHeldEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     if (endpoint.status === 'DISABLED')
       throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'endpointId'] })
     await recordEvent(deps, { type: 'webhook.test', userId: owner, webhookEndpointId: endpoint.id })
@@ -193,7 +193,7 @@ export function ownedBy(owner: WebhookOwner): SQL | undefined {
  * Holds an endpoint's row until the transaction ends; null when the owner has none with this id. The owner's row is held before it, as
  * by everybody here: a user who is being deleted takes endpoints, events and deliveries along, and the two would wait for each other.
  */
-export async function holdEndpoint(
+export async function lockEndpoint(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
@@ -207,12 +207,12 @@ export async function holdEndpoint(
   return endpoint ?? null
 }
 
-async function getHeldEndpoint(
+async function getLockedEndpoint(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
 ): Promise<WebhookEndpoint> {
-  const endpoint = isRowId(endpointId) ? await holdEndpoint(deps, owner, endpointId) : null
+  const endpoint = isRowId(endpointId) ? await lockEndpoint(deps, owner, endpointId) : null
   if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'endpointId'] })
   return endpoint
 }
@@ -225,11 +225,11 @@ async function refuseTooMany(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promi
   if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
 }
 
-async function checkUrl({ targets }: Pick<Deps, 'targets'>, url: string): Promise<string> {
+async function checkUrl({ webhookEgress }: Pick<Deps, 'webhookEgress'>, url: string): Promise<string> {
   try {
-    return await targets.check(url)
+    return await webhookEgress.check(url)
   } catch (error) {
-    if (!(error instanceof TargetRefusedError)) throw error
+    if (!(error instanceof EgressRefusedError)) throw error
     const detail = `Webhooks cannot be sent to this URL. ${error.message}`
     throw new AppError('WEBHOOK_URL_NOT_ALLOWED', { field: ['input', 'url'], detail })
   }

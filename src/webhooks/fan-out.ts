@@ -9,7 +9,7 @@ import { isReadableBy } from '../events/events.ts'
 /** Looks for new events at each hint, soon and one look at a time. */
 export type FanOut = {
   /** There may be new events. */
-  hear(): void
+  notify(): void
   /** From now on hints are left to other instances; resolves when no look is under way. */
   end(): Promise<void>
 }
@@ -39,7 +39,7 @@ export function createFanOut(deps: Deps): FanOut {
     looking = null
   }
   return {
-    hear: () => {
+    notify: () => {
       heardMeanwhile = true
       if (!ended) looking ??= look()
     },
@@ -100,14 +100,14 @@ async function fanOutBatch(deps: Deps): Promise<boolean> {
     .limit(BATCH)
   const position = batch.at(-1)?.position
   if (position === undefined || position === null) return true
-  await holdUsers(deps, last.position, position)
+  await lockUsers(deps, last.position, position)
   for (const delivery of await insertDeliveries(deps, last.position, position)) await enqueueDelivery(deps, delivery)
   await deps.db.update(webhookFanOut).set({ position })
   return true
 }
 
 // A user who is being deleted takes events and endpoints along, and the two would wait for each other: one of them waits here.
-async function holdUsers(deps: Deps, after: number, upTo: number): Promise<void> {
+async function lockUsers(deps: Deps, after: number, upTo: number): Promise<void> {
   const concerned = deps.db
     .select({ id: events.userId })
     .from(events)

@@ -21,7 +21,7 @@ export function retryDelaySeconds(attempts: number, random: number, retryAfterSe
 }
 
 /** What a Retry-After header asks for (RFC 9110 section 10.2.3, seconds or a date), in seconds; null where it says nothing. */
-export function readRetryAfterSeconds(header: string | string[] | undefined, now: Date): number | null {
+export function parseRetryAfterSeconds(header: string | string[] | undefined, now: Date): number | null {
   if (typeof header !== 'string') return null
   if (/^\d{1,9}$/.test(header)) return Number(header)
   const moment = Date.parse(header)

@@ -1,4 +1,4 @@
-import { type SealedPlace, seal, UnsealError, unseal } from '../crypto.ts'
+import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import type { webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
@@ -15,7 +15,7 @@ export function sealWebhookSecret(
   column: SecretColumn,
   secret: string,
 ): string {
-  return seal(deps.config.encryptionKeys, webhookSecretPlace(owner, column), secret)
+  return seal(deps.config.encryptionKeys, webhookSecretSealContext(owner, column), secret)
 }
 
 /**
@@ -30,7 +30,7 @@ export function openWebhookSecret(
 ): string | null {
   if (sealed === null) return null
   try {
-    return unseal(deps.config.encryptionKeys, webhookSecretPlace(owner, column), sealed)
+    return unseal(deps.config.encryptionKeys, webhookSecretSealContext(owner, column), sealed)
   } catch (error) {
     if (error instanceof UnsealError) return null
     throw error
@@ -38,7 +38,7 @@ export function openWebhookSecret(
 }
 
 /** Where a secret is sealed, for whoever re-seals it under another key. */
-export function webhookSecretPlace({ id, userId }: SecretOwner, column: SecretColumn): SealedPlace {
+export function webhookSecretSealContext({ id, userId }: SecretOwner, column: SecretColumn): SealContext {
   const columnName = column === 'secretSealed' ? 'secret_sealed' : 'previous_secret_sealed'
   return { table: 'webhook_endpoints', column: columnName, accountId: id, userId: userId ?? '' }
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth-client.ts'
 import type { Deps } from '../deps.ts'
-import { type CallReport, callProvider, noBreaker, parseJson, storableText } from '../outbound/provider-calls.ts'
+import { type CallReport, callProvider, noCircuitBreaker, parseJson, storableText } from '../outbound/provider-calls.ts'
 import { judgeRefusal, type Refusal, refusal } from './refusals.ts'
 
 /** What came of a call to X's API. */
@@ -130,7 +130,7 @@ export async function ask(
 ): Promise<RawAnswer> {
   let isOtherText = false
   const result = await callProvider(
-    method === 'POST' ? deps.breakers.X_POST : noBreaker,
+    method === 'POST' ? deps.circuitBreakers.X_POST : noCircuitBreaker,
     async (): Promise<unknown> => {
       const response = await fetch(`${deps.config.x.apiUrl}${path}`, {
         method,

@@ -11,7 +11,7 @@ describeInChromium('A connection that is refused', () => {
   let world: World
   let browser: Browser
   beforeAll(async () => {
-    world = await startWorld({ RATE_LIMITS: 'link=1/600' })
+    world = await startWorld({ RATE_LIMITS: 'connect=1/600' })
     browser = await launchChromium()
   })
   afterAll(async () => {

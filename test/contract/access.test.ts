@@ -55,7 +55,7 @@ describe('K-03 a schema is refused, so that no gateway starts with it,', () => {
 /** Whether the field does anything else for this viewer than to refuse. What it does then comes to nothing: it has no gateway. */
 async function isLetIn(type: string, name: string, viewer: Viewer | null): Promise<boolean> {
   const field = getField(type, name)
-  const context = { viewer, meter: { reading: () => null } }
+  const context = { viewer, rateLimiter: { lastResult: () => null } }
   const info = {
     schema,
     parentType: objectTypes.find((candidate) => candidate.name === type),

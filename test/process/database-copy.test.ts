@@ -78,7 +78,7 @@ async function startMovable() {
   const key = newKey()
   // On PGlite, in the directory that every test database has.
   const world = await startWorld(
-    { DATABASE_URL: '', ENCRYPTION_KEYS: key, WEBHOOK_TARGETS: 'loopback' },
+    { DATABASE_URL: '', ENCRYPTION_KEYS: key, WEBHOOK_EGRESS: 'loopback' },
     { reconcileAfterSeconds: 3_600, reconcileAgainAfterSeconds: 1 },
   )
   onTestFinished(() => world.close())

@@ -17,7 +17,7 @@ test('xconnect webhook makes, lists, rotates, disables, enables and deletes the 
   const environment = {
     ...database.environment,
     DATA_DIR: directory.path,
-    WEBHOOK_TARGETS: 'loopback',
+    WEBHOOK_EGRESS: 'loopback',
     ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
   }
   const xconnect = (...words: string[]): Promise<Ran> =>

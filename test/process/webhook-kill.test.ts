@@ -26,7 +26,7 @@ test('W-02 a message whose sender is killed before it hears the answer is sent a
     DATA_DIR: directory.path,
     PORT: String(port),
     SANDBOX_PORT: String(await findFreePort()),
-    WEBHOOK_TARGETS: 'loopback',
+    WEBHOOK_EGRESS: 'loopback',
     ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
   }
   const first = startGatewayProcess(environment)

@@ -20,7 +20,7 @@ export type TestDatabase = {
   kind: DatabaseKind
   /** A directory of its own, on either kind. */
   dataDir: string
-  /** What `readConfig`, or a gateway in a process of its own, must be given to use this database. */
+  /** What `parseConfig`, or a gateway in a process of its own, must be given to use this database. */
   environment: { DATA_DIR: string; DATABASE_URL?: string }
   /** Close the gateways that use it first: PGlite has no other way of letting go. */
   remove(): Promise<void>

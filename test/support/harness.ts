@@ -1,6 +1,6 @@
 // A whole world for a story: a sandbox, a database of its own, a gateway in front of both, a clock in our hands, and browsers.
 import { sql } from 'drizzle-orm'
-import { type Config, readConfig, withSandboxUrl } from '../../src/config/config.ts'
+import { type Config, parseConfig, withSandboxUrl } from '../../src/config/config.ts'
 import { productionTiming, type Timing } from '../../src/config/timing.ts'
 import { randomToken } from '../../src/crypto.ts'
 import { type Database, type Db, openPglite, openPostgres } from '../../src/db/client.ts'
@@ -67,12 +67,12 @@ const patient: Timing = {
 export async function startWorld(
   environment: Record<string, string> = {},
   timing: Partial<Timing> = {},
-  parts: Pick<GatewayParts, 'targets'> = {},
+  parts: Pick<GatewayParts, 'webhookEgress'> = {},
 ): Promise<World> {
   const database = await createTestDatabase()
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
-  const asked = readConfig({
+  const asked = parseConfig({
     PORT: String(port),
     SANDBOX: 'on',
     RATE_LIMITS: generousLimits,

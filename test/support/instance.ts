@@ -6,7 +6,7 @@ import { connectPostgres } from '../../src/db/connection.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
 import * as tables from '../../src/db/tables.ts'
 import { createDeps } from '../../src/deps.ts'
-import { createTargets } from '../../src/outbound/webhook-egress.ts'
+import { createWebhookEgress } from '../../src/outbound/webhook-egress.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import type { World } from './harness.ts'
 
@@ -49,7 +49,7 @@ export function openInstance(world: World) {
         throw new Error('This instance has no background work')
       },
     },
-    targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
+    webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
   })
   const app = createApp(deps)
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createBreakers } from '../../src/outbound/circuit-breakers.ts'
+import { createCircuitBreakers } from '../../src/outbound/circuit-breakers.ts'
 import type { CallReport, CallResult } from '../../src/outbound/provider-calls.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
@@ -11,7 +11,7 @@ const answer = (status: number | null, { sent = true, ok = status !== null } = {
 function open() {
   let now = 1_800_000_000_000
   const lines: string[] = []
-  const breakers = createBreakers(createLog('debug', { write: (line) => lines.push(line) }), () => new Date(now))
+  const breakers = createCircuitBreakers(createLog('debug', { write: (line) => lines.push(line) }), () => new Date(now))
   const advance = (seconds: number) => {
     now += seconds * 1000
   }

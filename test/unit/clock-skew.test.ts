@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { createClockWatch } from '../../src/outbound/clock-skew.ts'
+import { createClockSkewWarning } from '../../src/outbound/clock-skew.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
 test('a clock that differs from the providers’ by more than a minute is named in the log, once an hour', () => {
   const lines: string[] = []
   let now = Date.parse('2026-11-23T12:00:00Z')
-  const watch = createClockWatch(createLog('warn', { write: (line) => lines.push(line) }), () => now)
+  const watch = createClockSkewWarning(createLog('warn', { write: (line) => lines.push(line) }), () => now)
   for (const date of ['Mon, 23 Nov 2026 12:00:59 GMT', 'Mon, 23 Nov 2026 11:59:01 GMT', 'nonsense', undefined])
     watch(date)
   expect(lines).toEqual([])

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
+import { type Config, ConfigError, parseConfig } from '../../src/config/config.ts'
 import { defaultRateLimits } from '../../src/config/rate-limits.ts'
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -35,7 +35,7 @@ const production = (): Record<string, string> => ({
 /** What stops a start with this environment, one sentence each. */
 function problemsOf(environment: Record<string, string | undefined>): string[] {
   try {
-    readConfig({ DATA_DIR: newDirectory(), ...environment })
+    parseConfig({ DATA_DIR: newDirectory(), ...environment })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     // The most important rule of all, at every refusal.
@@ -51,7 +51,7 @@ function problemsOf(environment: Record<string, string | undefined>): string[] {
 describe('with nothing configured', () => {
   test('it runs on the embedded database and the sandbox, with a key of its own making that only we can read', () => {
     const dataDir = newDirectory()
-    const config = readConfig({ DATA_DIR: dataDir })
+    const config = parseConfig({ DATA_DIR: dataDir })
     expect(config).toMatchObject({
       production: false,
       host: '127.0.0.1',
@@ -59,7 +59,7 @@ describe('with nothing configured', () => {
       publicUrl: 'http://127.0.0.1:3000',
       database: { kind: 'pglite', directory: join(dataDir, 'pglite') },
       sandbox: { port: 3001, followsPort: true },
-      webhookTargets: 'PUBLIC',
+      webhookEgressPolicy: 'PUBLIC',
       graphiql: true,
       logLevel: 'info',
       allowedOrigins: [],
@@ -69,24 +69,24 @@ describe('with nothing configured', () => {
     const file = join(dataDir, 'encryption-keys')
     expect(config.encryptionKeysSource).toBe(file)
     expect(statSync(file).mode & 0o777).toBe(0o600)
-    expect(readConfig({ DATA_DIR: dataDir }).encryptionKeys).toEqual(config.encryptionKeys)
-    expect(readConfig({ DATA_DIR: newDirectory() }).encryptionKeys).not.toEqual(config.encryptionKeys)
+    expect(parseConfig({ DATA_DIR: dataDir }).encryptionKeys).toEqual(config.encryptionKeys)
+    expect(parseConfig({ DATA_DIR: newDirectory() }).encryptionKeys).not.toEqual(config.encryptionKeys)
   })
 
   test('no key is made for a start that is refused', () => {
     const dataDir = newDirectory()
-    expect(() => readConfig({ DATA_DIR: dataDir, PORT: 'x' })).toThrow(ConfigError)
+    expect(() => parseConfig({ DATA_DIR: dataDir, PORT: 'x' })).toThrow(ConfigError)
     expect(existsSync(dataDir)).toBe(false)
   })
 
   test('the configuration cannot be changed', () => {
-    expect(Object.isFrozen(readConfig({ DATA_DIR: newDirectory() }))).toBe(true)
+    expect(Object.isFrozen(parseConfig({ DATA_DIR: newDirectory() }))).toBe(true)
   })
 })
 
 test('DATABASE_POOL_SIZE is a number of connections from 1 to 1000', () => {
   const sizeOf = (size: string) =>
-    readConfig({ DATA_DIR: newDirectory(), DATABASE_URL: 'postgres://127.0.0.1/x', DATABASE_POOL_SIZE: size }).database
+    parseConfig({ DATA_DIR: newDirectory(), DATABASE_URL: 'postgres://127.0.0.1/x', DATABASE_POOL_SIZE: size }).database
   expect(['1', '25', '1000'].map(sizeOf)).toMatchObject([{ poolSize: 1 }, { poolSize: 25 }, { poolSize: 1_000 }])
   for (const size of ['0', '-1', '1001', '2.5', '1e2', 'ten'])
     expect(() => sizeOf(size)).toThrow('DATABASE_POOL_SIZE must be a number of connections from 1 to 1000.')
@@ -94,7 +94,7 @@ test('DATABASE_POOL_SIZE is a number of connections from 1 to 1000', () => {
 
 describe('production', () => {
   test('starts with everything set', () => {
-    expect(readConfig(production())).toMatchObject({
+    expect(parseConfig(production())).toMatchObject({
       production: true,
       host: '0.0.0.0',
       publicUrl: 'https://gateway.example.com',
@@ -109,7 +109,7 @@ describe('production', () => {
   test('names all that is missing at once, and makes none of it', () => {
     let message = ''
     try {
-      readConfig({ NODE_ENV: 'production' })
+      parseConfig({ NODE_ENV: 'production' })
     } catch (error) {
       message = String(error)
     }
@@ -151,17 +151,17 @@ describe('production', () => {
   })
 
   test('sends webhooks to public addresses only; elsewhere this machine may be asked for', () => {
-    expect(readConfig(production()).webhookTargets).toBe('PUBLIC')
-    expect(problemsOf({ ...production(), WEBHOOK_TARGETS: 'loopback' })).toEqual([
-      expect.stringContaining('WEBHOOK_TARGETS=loopback'),
+    expect(parseConfig(production()).webhookEgressPolicy).toBe('PUBLIC')
+    expect(problemsOf({ ...production(), WEBHOOK_EGRESS: 'loopback' })).toEqual([
+      expect.stringContaining('WEBHOOK_EGRESS=loopback'),
     ])
-    expect(readConfig({ DATA_DIR: newDirectory(), WEBHOOK_TARGETS: 'loopback' }).webhookTargets).toBe('LOOPBACK')
+    expect(parseConfig({ DATA_DIR: newDirectory(), WEBHOOK_EGRESS: 'loopback' }).webhookEgressPolicy).toBe('LOOPBACK')
   })
 
   test('takes a public X client, and the embedded database when DATA_DIR says where', () => {
-    expect(readConfig({ ...production(), X_CLIENT_SECRET: '' }).x.clientSecret).toBeNull()
+    expect(parseConfig({ ...production(), X_CLIENT_SECRET: '' }).x.clientSecret).toBeNull()
     const dataDir = newDirectory()
-    const config = readConfig({ ...production(), DATABASE_URL: '', DATA_DIR: dataDir })
+    const config = parseConfig({ ...production(), DATABASE_URL: '', DATA_DIR: dataDir })
     expect(config.database).toEqual({ kind: 'pglite', directory: join(dataDir, 'pglite') })
   })
 })
@@ -177,7 +177,7 @@ test('every problem is named in one message', () => {
     GITHUB_URL: 'ftp://github.com',
     ALLOWED_ORIGINS: 'https://good.example.com,http://bad.example.com',
     TRUSTED_PROXIES: '10.0.0.0/8 not-an-address 10.0.0.0/99',
-    WEBHOOK_TARGETS: 'any',
+    WEBHOOK_EGRESS: 'any',
     GRAPHIQL: 'yes',
     LOG_LEVEL: 'loud',
   })
@@ -191,7 +191,7 @@ test('every problem is named in one message', () => {
     'X_CLIENT_ID',
     'GITHUB_URL',
     'ALLOWED_ORIGINS',
-    'WEBHOOK_TARGETS',
+    'WEBHOOK_EGRESS',
     'GRAPHIQL',
     'LOG_LEVEL',
   ]
@@ -214,13 +214,13 @@ test.each([
 })
 
 describe('RATE_LIMITS', () => {
-  const read = (text: string) => readConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: text }).rateLimits
+  const read = (text: string) => parseConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: text }).rateLimits
 
   test('changes what it names, and nothing else', () => {
     expect(read('user=1200/60, post=5/3600')).toEqual({
       ...defaultRateLimits,
-      user: { points: 1200, seconds: 60 },
-      post: { points: 5, seconds: 3600 },
+      user: { limit: 1200, windowSeconds: 60 },
+      post: { limit: 5, windowSeconds: 3600 },
     })
     expect(read('off')).toBeNull()
   })
@@ -237,27 +237,27 @@ describe('RATE_LIMITS', () => {
     'off,user=1/1',
   ])('is refused where it says %s', (text) => {
     expect(problemsOf({ RATE_LIMITS: text })[0]).toMatch(
-      /^RATE_LIMITS: ".+" is not off, nor one of user, token, address, sign-in, link, post with points and seconds/,
+      /^RATE_LIMITS: ".+" is neither off nor one of user, token, address, sign-in, connect, post with a limit and a window in seconds/,
     )
   })
 })
 
 test.each([
-  ['user=1000000000/60', 'RATE_LIMITS: "user=1000000000/60" has too many points. Give 999,999,999 at most.'],
-  ['post=20/1000000', 'RATE_LIMITS: "post=20/1000000" has too many seconds. Give 999,999 at most.'],
+  ['user=1000000000/60', 'RATE_LIMITS: the limit in "user=1000000000/60" is too large. The maximum is 999,999,999.'],
+  ['post=20/1000000', 'RATE_LIMITS: the window in "post=20/1000000" is too long. The maximum is 999,999 seconds.'],
   [
-    `link=${'9'.repeat(400)}/1`,
-    `RATE_LIMITS: "link=${'9'.repeat(400)}/1" has too many points. Give 999,999,999 at most.`,
+    `connect=${'9'.repeat(400)}/1`,
+    `RATE_LIMITS: the limit in "connect=${'9'.repeat(400)}/1" is too large. The maximum is 999,999,999.`,
   ],
 ])('RATE_LIMITS says which number of %s is too large', (text, problem) => {
   expect(problemsOf({ RATE_LIMITS: text })).toEqual([problem])
-  const largest = readConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: 'user=999999999/999999' }).rateLimits
-  expect(largest?.user).toEqual({ points: 999_999_999, seconds: 999_999 })
+  const largest = parseConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: 'user=999999999/999999' }).rateLimits
+  expect(largest?.user).toEqual({ limit: 999_999_999, windowSeconds: 999_999 })
 })
 
 describe('HTTPS_PROXY', () => {
   const read = (environment: Record<string, string>) =>
-    readConfig({ DATA_DIR: newDirectory(), ...environment }).outboundProxy
+    parseConfig({ DATA_DIR: newDirectory(), ...environment }).outboundProxy
 
   test('is read in capitals or not, with NO_PROXY, and from a file', () => {
     expect(read({})).toBeNull()
@@ -309,7 +309,7 @@ describe('E-05 encryption keys', () => {
 
   test('are kept in order: the first writes', () => {
     const keys = [newKey('k3'), newKey('k2'), newKey('k1')]
-    const config = readConfig({ DATA_DIR: newDirectory(), ENCRYPTION_KEYS: keys.join(',') })
+    const config = parseConfig({ DATA_DIR: newDirectory(), ENCRYPTION_KEYS: keys.join(',') })
     expect(config.encryptionKeys.map(({ id }) => id)).toEqual(['k3', 'k2', 'k1'])
     expect(config.encryptionKeysSource).toBe('ENCRYPTION_KEYS')
   })
@@ -318,7 +318,7 @@ describe('E-05 encryption keys', () => {
     const file = `${newDirectory()}.keys`
     writeFileSync(file, `${newKey('k2')}\n${newKey('k1')}\n`, { mode: 0o600 })
     const environment = { DATA_DIR: newDirectory(), ENCRYPTION_KEYS_FILE: file }
-    expect(readConfig(environment).encryptionKeys.map(({ id }) => id)).toEqual(['k2', 'k1'])
+    expect(parseConfig(environment).encryptionKeys.map(({ id }) => id)).toEqual(['k2', 'k1'])
     for (const mode of [0o644, 0o604, 0o606, 0o601]) {
       chmodSync(file, mode)
       expect(problemsOf(environment)).toEqual([expect.stringContaining('chmod 600')])
@@ -336,7 +336,7 @@ test('E-09 a secret comes from a file too; both ways at once, or an unreadable f
   const file = `${newDirectory()}.secret`
   writeFileSync(file, `${SECRET}\n`)
   const environment = { ...production(), GITHUB_CLIENT_SECRET: '', GITHUB_CLIENT_SECRET_FILE: file }
-  expect(readConfig(environment).github.clientSecret).toBe(SECRET)
+  expect(parseConfig(environment).github.clientSecret).toBe(SECRET)
   expect(problemsOf({ ...environment, GITHUB_CLIENT_SECRET: 'other' })).toEqual([
     expect.stringMatching(/^GITHUB_CLIENT_SECRET and GITHUB_CLIENT_SECRET_FILE/),
   ])
@@ -378,7 +378,7 @@ describe('T-07 addresses', () => {
   test.each(['http://127.0.0.1:3000', 'http://localhost:3000', 'http://[::1]:3000', 'https://example.com'])(
     'that are https or loopback are taken: %s',
     (url) => {
-      const config = readConfig({
+      const config = parseConfig({
         ...production(),
         PUBLIC_URL: url,
         X_API_URL: `${url}/`,

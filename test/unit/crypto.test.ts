@@ -4,7 +4,7 @@ import {
   createCodeVerifier,
   type KeyRing,
   randomToken,
-  type SealedPlace,
+  type SealContext,
   seal,
   sealedKeyId,
   sha256,
@@ -14,7 +14,7 @@ import {
 
 const key = (id: string) => ({ id, secret: randomBytes(32) })
 const keys: KeyRing = [key('k2'), key('k1')]
-const place: SealedPlace = { table: 'oauth_tokens', column: 'access_token_sealed', accountId: 'a-1', userId: 'u-1' }
+const place: SealContext = { table: 'oauth_tokens', column: 'access_token_sealed', accountId: 'a-1', userId: 'u-1' }
 const secret = 'an access token of X: ÿ 💥'
 
 /** Why a value does not open. Any other end than an UnsealError is a failure. */
@@ -101,7 +101,7 @@ describe('E-02 a sealed value', () => {
     },
   )
 
-  test.each<[string, Partial<SealedPlace>]>([
+  test.each<[string, Partial<SealContext>]>([
     ['table', { table: 'rotation_orphans' }],
     ['column', { column: 'refresh_token_sealed' }],
     ['account', { accountId: 'a-2' }],

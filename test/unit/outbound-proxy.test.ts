@@ -5,7 +5,7 @@ import {
   type CallResult,
   callProvider,
   installOutbound,
-  noBreaker,
+  noCircuitBreaker,
   OutboundError,
 } from '../../src/outbound/provider-calls.ts'
 import { type ConnectProxy, makeCertificate, startConnectProxy, startHttps } from '../support/tls.ts'
@@ -41,7 +41,9 @@ afterEach(async () => {
 })
 
 const call = (path: string, host = HOST): Promise<CallResult<string>> =>
-  callProvider(noBreaker, async () => (await fetch(`https://${host}:${server.port}${path}`, { method: 'POST' })).text())
+  callProvider(noCircuitBreaker, async () =>
+    (await fetch(`https://${host}:${server.port}${path}`, { method: 'POST' })).text(),
+  )
 
 function reasonOf(result: CallResult<unknown>): string | null {
   for (let error = result.ok ? null : result.error; error instanceof Error; error = error.cause)

@@ -7,7 +7,7 @@ import {
   type CallResult,
   callProvider,
   installOutbound,
-  noBreaker,
+  noCircuitBreaker,
   OutboundError,
   readJson,
 } from '../../src/outbound/provider-calls.ts'
@@ -51,7 +51,7 @@ async function startProvider(answer: Answerer) {
 }
 
 function call(url: string, init?: RequestInit): Promise<CallResult<string>> {
-  return callProvider(noBreaker, async () => (await fetch(url, init)).text())
+  return callProvider(noCircuitBreaker, async () => (await fetch(url, init)).text())
 }
 
 function reasonOf(result: CallResult<unknown>): string | null {
@@ -240,6 +240,8 @@ test('calls at the same moment have reports of their own', async () => {
 })
 
 test('T-03 E-08 what is no JSON is said so without a word of it', async () => {
-  const result = await callProvider(noBreaker, () => readJson(new Response('secret-token-0123', { status: 201 })))
+  const result = await callProvider(noCircuitBreaker, () =>
+    readJson(new Response('secret-token-0123', { status: 201 })),
+  )
   expect(result).toMatchObject({ ok: false, error: { message: 'The answer with status 201 is no JSON.' } })
 })

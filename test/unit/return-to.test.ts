@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readReturnTo } from '../../src/auth/return-to.ts'
-import { readConfig } from '../../src/config/config.ts'
+import { parseConfig } from '../../src/config/config.ts'
 import { AppError } from '../../src/errors.ts'
 import { expectSafeReturn, hostileReturns } from '../support/return-to-corpus.ts'
 
 const OWN = 'http://127.0.0.1:3000'
 const FRONT_END = 'https://app.example'
-const config = readConfig({ ALLOWED_ORIGINS: FRONT_END })
+const config = parseConfig({ ALLOWED_ORIGINS: FRONT_END })
 
 /** Where the text leads; null where it is refused. */
 function read(text: string): string | null {

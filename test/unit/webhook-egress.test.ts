@@ -5,11 +5,11 @@ import { createServer as createTcpServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { OutboundError } from '../../src/outbound/provider-calls.ts'
 import {
-  createTargets,
+  createWebhookEgress,
+  type EgressPolicy,
+  EgressRefusedError,
   isPublicAddress,
   type ResolveHost,
-  type TargetPolicy,
-  TargetRefusedError,
 } from '../../src/outbound/webhook-egress.ts'
 
 // IANA's special-purpose registries, and what clouds keep for themselves.
@@ -63,9 +63,9 @@ function resolver(...answers: string[][]): ResolveHost & { asked: string[] } {
 
 const PUBLIC_ADDRESS = '93.184.216.34'
 
-function open(policy: TargetPolicy, resolveHost: ResolveHost = resolver([PUBLIC_ADDRESS]), deadlineSeconds = 5) {
-  const targets = createTargets({ policy, deadlineSeconds, resolveHost })
-  return Object.assign(targets, { [Symbol.asyncDispose]: () => targets.close() })
+function open(policy: EgressPolicy, resolveHost: ResolveHost = resolver([PUBLIC_ADDRESS]), deadlineSeconds = 5) {
+  const webhookEgress = createWebhookEgress({ policy, deadlineSeconds, resolveHost })
+  return Object.assign(webhookEgress, { [Symbol.asyncDispose]: () => webhookEgress.close() })
 }
 
 async function listen(server: Server | ReturnType<typeof createHttpServer>) {
@@ -94,8 +94,8 @@ describe('W-03 a URL', () => {
     ...['https://hooks.example.com/', 'https://hooks.example.com:8443/a?b=c', 'https://93.184.216.34/'],
     ...['https://[2606:4700::1111]/hook', 'HTTPS://Hooks.Example.Com./', 'https://bücher.example/'],
   ])('%s is called', async (url) => {
-    await using targets = open('PUBLIC')
-    expect(await targets.check(url)).toBe(new URL(url).href)
+    await using webhookEgress = open('PUBLIC')
+    expect(await webhookEgress.check(url)).toBe(new URL(url).href)
   })
 
   test.each([
@@ -138,11 +138,11 @@ describe('W-03 a URL', () => {
     ...['https://１２７.0.0.1/', 'https://127。0。0。1/', 'https://①②⑦.0.0.1/', 'https://%31%32%37.0.0.1/'],
   ])('%s is refused, in the check and in the call', async (url) => {
     const resolveHost = resolver([PUBLIC_ADDRESS])
-    await using targets = open('PUBLIC', resolveHost)
-    await expect(targets.check(url)).rejects.toThrow(TargetRefusedError)
-    expect(await targets.post(url, {}, '')).toMatchObject({
+    await using webhookEgress = open('PUBLIC', resolveHost)
+    await expect(webhookEgress.check(url)).rejects.toThrow(EgressRefusedError)
+    expect(await webhookEgress.post(url, {}, '')).toMatchObject({
       ok: false,
-      error: expect.any(TargetRefusedError),
+      error: expect.any(EgressRefusedError),
       report: { sent: false, status: null },
     })
     expect(resolveHost.asked).toEqual([])
@@ -155,36 +155,38 @@ describe('W-03 a URL', () => {
     ['nowhere', []],
     ['nonsense', ['hooks.example.com']],
   ])('whose name resolves to %s is refused, always in the same words', async (_, addresses) => {
-    await using targets = open('PUBLIC', resolver(addresses))
-    await expect(targets.check('https://hooks.example.com/')).rejects.toThrow(
-      new TargetRefusedError('The host must have public addresses, and no other.'),
+    await using webhookEgress = open('PUBLIC', resolver(addresses))
+    await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
+      new EgressRefusedError('The host must have public addresses, and no other.'),
     )
-    expect(await targets.post('https://hooks.example.com/', {}, '')).toMatchObject({
+    expect(await webhookEgress.post('https://hooks.example.com/', {}, '')).toMatchObject({
       ok: false,
-      error: expect.any(TargetRefusedError),
+      error: expect.any(EgressRefusedError),
       report: { sent: false, status: null },
     })
   })
 
   test('whose name nobody can look up is refused in those words too', async () => {
-    await using targets = open('PUBLIC', () => Promise.reject(new Error('ESERVFAIL inside.example')))
-    await expect(targets.check('https://hooks.example.com/')).rejects.toThrow(
-      new TargetRefusedError('The host must have public addresses, and no other.'),
+    await using webhookEgress = open('PUBLIC', () => Promise.reject(new Error('ESERVFAIL inside.example')))
+    await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
+      new EgressRefusedError('The host must have public addresses, and no other.'),
     )
   })
 
   test('of this machine is called only where that was asked for, and the neighbours not even then', async () => {
     await using receiver = await receive((_, response) => response.writeHead(204).end())
-    await using targets = open('LOOPBACK')
+    await using webhookEgress = open('LOOPBACK')
     for (const host of ['127.0.0.1', '2130706433'])
-      expect(await targets.post(`http://${host}:${receiver.port}/`, {}, '')).toMatchObject({ report: { status: 204 } })
+      expect(await webhookEgress.post(`http://${host}:${receiver.port}/`, {}, '')).toMatchObject({
+        report: { status: 204 },
+      })
     for (const url of [
       'http://10.0.0.1/',
       'https://10.0.0.1/',
       'http://hooks.example.com/',
       'https://169.254.169.254/',
     ])
-      await expect(targets.check(url)).rejects.toThrow(TargetRefusedError)
+      await expect(webhookEgress.check(url)).rejects.toThrow(EgressRefusedError)
     expect(receiver.connections()).toBe(2)
   })
 })
@@ -193,11 +195,11 @@ describe('W-03 a name that changes its mind', () => {
   test('between the check and the call is refused, and nobody inside is connected to', async () => {
     await using receiver = await receive((_, response) => response.end())
     const resolveHost = resolver([PUBLIC_ADDRESS], ['127.0.0.1'])
-    await using targets = open('PUBLIC', resolveHost)
-    await targets.check('https://rebinding.example:8443/')
-    expect(await targets.post('https://rebinding.example:8443/', {}, '')).toMatchObject({
+    await using webhookEgress = open('PUBLIC', resolveHost)
+    await webhookEgress.check('https://rebinding.example:8443/')
+    expect(await webhookEgress.post('https://rebinding.example:8443/', {}, '')).toMatchObject({
       ok: false,
-      error: expect.any(TargetRefusedError),
+      error: expect.any(EgressRefusedError),
       report: { sent: false },
     })
     expect([resolveHost.asked.length, receiver.connections()]).toEqual([2, 0])
@@ -206,8 +208,8 @@ describe('W-03 a name that changes its mind', () => {
   test('during a call is not asked a second time: the socket goes to the address that was judged', async () => {
     await using receiver = await listen(createTcpServer((socket) => socket.destroy()))
     const resolveHost = resolver(['127.0.0.1'], ['169.254.169.254'])
-    await using targets = open('LOOPBACK', resolveHost)
-    const result = await targets.post(`https://rebinding.example:${receiver.port}/`, {}, 'x')
+    await using webhookEgress = open('LOOPBACK', resolveHost)
+    const result = await webhookEgress.post(`https://rebinding.example:${receiver.port}/`, {}, 'x')
     expect(result).toMatchObject({ ok: false, report: { sent: false, status: null } })
     expect([resolveHost.asked, receiver.connections()]).toEqual([['rebinding.example'], 1])
   })
@@ -229,10 +231,10 @@ describe('an answer', () => {
         response.writeHead(202).end('thanks')
       })
     })
-    await using targets = open('LOOPBACK')
+    await using webhookEgress = open('LOOPBACK')
     for (const number of [1, 2])
       expect(
-        await targets.post(`http://127.0.0.1:${receiver.port}/`, { 'x-name': 'a' }, `{"number":${number}}`),
+        await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, { 'x-name': 'a' }, `{"number":${number}}`),
       ).toEqual({
         ok: true,
         value: undefined,
@@ -247,8 +249,8 @@ describe('an answer', () => {
     await using receiver = await receive((_, response) =>
       response.writeHead(status, { location: `http://127.0.0.1:${inside.port}/admin` }).end(),
     )
-    await using targets = open('LOOPBACK')
-    const result = await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
+    await using webhookEgress = open('LOOPBACK')
+    const result = await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
     expect([reasonOf(result), result.report.status, inside.connections()]).toEqual(['REDIRECT', status, 0])
   })
 
@@ -263,8 +265,8 @@ describe('an answer', () => {
       response.on('close', resolve)
       write()
     })
-    await using targets = open('LOOPBACK')
-    const result = await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
+    await using webhookEgress = open('LOOPBACK')
+    const result = await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
     expect(result.report.status).toBe(200)
     await closed
     // What lies in the sockets' buffers, and no more.
@@ -273,7 +275,7 @@ describe('an answer', () => {
 
   test('that does not come is waited for no longer than the deadline', async () => {
     await using receiver = await receive(() => {})
-    await using targets = open('LOOPBACK', resolver([]), 0.3)
-    expect(reasonOf(await targets.post(`http://127.0.0.1:${receiver.port}/`, {}, ''))).toBe('DEADLINE')
+    await using webhookEgress = open('LOOPBACK', resolver([]), 0.3)
+    expect(reasonOf(await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, {}, ''))).toBe('DEADLINE')
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { MAX_ATTEMPTS, readRetryAfterSeconds, retryDelaySeconds } from '../../src/webhooks/retry.ts'
+import { MAX_ATTEMPTS, parseRetryAfterSeconds, retryDelaySeconds } from '../../src/webhooks/retry.ts'
 
 const HOUR_SECONDS = 3_600
 /** The waits between all tries, when chance always says the same. */
@@ -42,5 +42,5 @@ test.each([
   [undefined, null],
   [['1', '2'], null],
 ])('Retry-After: %s', (header, seconds) => {
-  expect(readRetryAfterSeconds(header, new Date('2026-11-23T17:57:00Z'))).toBe(seconds)
+  expect(parseRetryAfterSeconds(header, new Date('2026-11-23T17:57:00Z'))).toBe(seconds)
 })

@@ -24,8 +24,8 @@ builder.queryField('rateLimit', (t) =>
     authScopes: { anyone: true },
     description:
       'What is left of the points of whoever asks: of a signed-in user in all sessions, of an API token, or of the address. Null where the operator limits nothing.',
-    resolve: (_, _args, { deps, meter }) => {
-      const reading = meter.reading()
+    resolve: (_, _args, { deps, rateLimiter }) => {
+      const reading = rateLimiter.lastResult()
       if (reading === null) return null
       return { ...reading, resetAt: new Date(deps.clock.now().getTime() + reading.resetInSeconds * 1000) }
     },

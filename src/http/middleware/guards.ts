@@ -3,8 +3,8 @@ import type { MiddlewareHandler } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import type { Viewer } from '../../auth/viewer.ts'
 import type { Deps } from '../../deps.ts'
-import type { Meter } from '../../rate-limit/limiter.ts'
-import type { DocumentNotes } from '../../telemetry/log.ts'
+import type { RateLimiter } from '../../rate-limit/limiter.ts'
+import type { OperationLogFields } from '../../telemetry/log.ts'
 import { createAddressReader, createProxyWatch } from '../client-address.ts'
 import { refuse } from '../error-response.ts'
 import { createCors } from './cors.ts'
@@ -18,9 +18,9 @@ export type HttpEnv = {
     address: string | null
     viewer: Viewer | null
     /** What the request is paid from; null where nothing is counted. */
-    meter: Meter | null
+    rateLimiter: RateLimiter | null
     /** What the log is to say of the document; null where there is none. */
-    notes: DocumentNotes | null
+    notes: OperationLogFields | null
   }
 }
 
@@ -37,7 +37,7 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
     c.set('address', readAddress(c.env?.incoming?.socket.remoteAddress, c.req.header('x-forwarded-for')))
     watchProxies(c.env?.incoming?.socket.remoteAddress, (name) => c.req.header(name))
     c.set('viewer', null)
-    c.set('meter', null)
+    c.set('rateLimiter', null)
     c.set('notes', null)
     const startedAt = performance.now()
     await next()
@@ -59,7 +59,7 @@ export function observeRequests(deps: Deps): MiddlewareHandler<HttpEnv> {
 }
 
 // Without what there is none of.
-function describeDocument(notes: DocumentNotes | null): Partial<DocumentNotes> {
+function describeDocument(notes: OperationLogFields | null): Partial<OperationLogFields> {
   if (notes === null) return {}
   const { operation, fields, errorCodes } = notes
   return {

@@ -35,7 +35,7 @@ let owner: Browser
 let stranger: Browser
 let owned: Record<string, string>
 beforeAll(async () => {
-  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
   owner = await newPerson(world)
   stranger = await newPerson(world)
   owned = await ownOneOfEach()

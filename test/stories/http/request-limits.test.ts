@@ -67,7 +67,7 @@ describe('K-07 a person', () => {
     expect(refused.body).toEqual({
       errors: [
         {
-          message: `This costs 1, and you have 0 left of the 3 points that this gateway gives you for 3600 s. Try again in ${wait} s.`,
+          message: `This request costs 1, and 0 remain of this gateway's limit of 3 per 3600 s. Try again in ${wait} s.`,
           extensions: { code: 'RATE_LIMITED', retryAt: expect.any(String) },
         },
       ],
@@ -104,7 +104,7 @@ describe('K-07 a person', () => {
     for (const { left, retryAfter, body } of refused) {
       expect(left).toMatch(/^"user";r=0;/)
       expect(Number(retryAfter)).toBeGreaterThan(300)
-      expect(body.errors?.[0]?.message).toMatch(/^This costs 1, and you have 0 left /)
+      expect(body.errors?.[0]?.message).toMatch(/^This request costs 1, and 0 remain /)
     }
     const left = answers.filter(({ status }) => status === 200).map((answer) => answer.left?.match(/r=(\d+)/)?.[1])
     expect(left.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
@@ -131,7 +131,9 @@ describe('K-07 a person', () => {
       `p${number}: postTweet(input:{text:"${number}",accountId:"${account.id}"}){tweet{id}}`
     const refused = await send(person, `mutation{${[1, 2, 3, 4].map(post).join(' ')}}`)
     expect(refused).toMatchObject({ status: 429, body: { errors: [{ extensions: { code: 'RATE_LIMITED' } }] } })
-    expect(refused.body.errors?.[0]?.message).toMatch(/^This costs 21, and you have 19 left of the 30 points/)
+    expect(refused.body.errors?.[0]?.message).toMatch(
+      /^This request costs 21, and 19 remain of this gateway's limit of 30 per/,
+    )
     expect(world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(before)
     expect((await send(person, `mutation{${post(5)}}`)).body).toMatchObject({ data: { p5: { tweet: {} } } })
     expect(readLeft(await send(person, '{viewer{login}}'))).toBe(19 - 6 - 1)
@@ -337,7 +339,7 @@ describe('what is dear', () => {
   })
 
   test('is a link attempt too, by either way to start it', async () => {
-    await start(`link=2/${HOUR}`)
+    await start(`connect=2/${HOUR}`)
     const person = await world.signedIn()
     const start_ = () => person.api<{ startXConnect: { userErrors: UserError[] } }>('start-x-connect')
     expect((await start_()).startXConnect.userErrors).toEqual([])

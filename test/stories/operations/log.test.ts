@@ -8,7 +8,7 @@ import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receive
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
 })
 afterEach(() => endFaults(world))
 afterAll(() => world.close())

@@ -10,7 +10,7 @@ import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receive
 let world: World
 beforeAll(async () => {
   // A tweet in doubt is looked for by the jobs of the sweep alone.
-  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { reconcileAfterSeconds: 3_600 })
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { reconcileAfterSeconds: 3_600 })
 })
 afterEach(() => world.sandbox.control.clearFaults())
 afterAll(() => world.close())

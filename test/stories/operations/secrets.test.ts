@@ -24,7 +24,7 @@ import { sweepNow } from '../../support/sweep.ts'
 const UNTIL_WAITED_SECONDS = 960
 
 test('E-01 E-08 T-09 two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
-  const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { ...impatient, interactiveRetrySeconds: 6 })
+  const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { ...impatient, interactiveRetrySeconds: 6 })
   try {
     const secrets = new Secrets(world)
     const person = await world.signedIn()

@@ -30,7 +30,7 @@ const starting = (path: string, parameters: Record<string, string>) => `${path}?
 describe('a start that is refused goes back with its code to where the person came from', () => {
   let world: World
   beforeAll(async () => {
-    world = await open('sign-in=100/3600,link=3/3600')
+    world = await open('sign-in=100/3600,connect=3/3600')
   })
   afterAll(() => world.close())
 

@@ -214,7 +214,7 @@ test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being 
     await world.close()
     world = await startWorld({
       ENCRYPTION_KEYS: `k1:${k1.secret.toString('base64')}`,
-      WEBHOOK_TARGETS: 'loopback',
+      WEBHOOK_EGRESS: 'loopback',
     })
     const webhooks = webhooksOf(await world.signedIn())
     const { id, secret } = await webhooks.create({ url: receiver.url })

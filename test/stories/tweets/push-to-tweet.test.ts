@@ -229,7 +229,7 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
   })
 
   test('is tweeted when the gateway’s own limit allows it', async () => {
-    await world.restart({ rateLimits: { ...defaultRateLimits, post: { points: 1, seconds: 3600 } } })
+    await world.restart({ rateLimits: { ...defaultRateLimits, post: { limit: 1, windowSeconds: 3600 } } })
     await world.db().delete(rateLimits)
     expect((await deliver(push(['Within the limit']))).status).toBe(200)
     const payload = push(['Beyond the limit'])

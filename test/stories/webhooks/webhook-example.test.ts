@@ -11,7 +11,7 @@ import { webhooksOf } from '../../support/webhook-receiver.ts'
 const root = path.join(import.meta.dirname, '../../..')
 
 test('W-02 the receiver in the manual takes what we send, once, and nothing that anybody else sends', async () => {
-  const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}/`
   const webhooks = webhooksOf(await world.signedIn())

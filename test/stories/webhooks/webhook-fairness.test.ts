@@ -4,7 +4,7 @@ import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
 test("one user's receivers that never answer hold up two deliveries at a time, and nobody else's", async () => {
   // Longer than the test takes, so that none of them is given up meanwhile.
-  const world = await startWorld({ WEBHOOK_TARGETS: 'loopback' }, { callDeadlineSeconds: 50 })
+  const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { callDeadlineSeconds: 50 })
   const hanging = await startReceiver()
   const well = await startReceiver()
   try {

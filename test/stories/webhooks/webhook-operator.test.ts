@@ -2,7 +2,7 @@
 import { isNull } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
-import { createTargets } from '../../../src/outbound/webhook-egress.ts'
+import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import {
   createWebhookEndpoint,
   disableEndpoint,
@@ -18,7 +18,7 @@ import { type Receiver, startReceiver, tryDue, verify, webhooksOf } from '../../
 let world: World
 let receiver: Receiver
 beforeEach(async () => {
-  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
   receiver = await startReceiver()
 })
 afterEach(async () => {
@@ -28,11 +28,11 @@ afterEach(async () => {
 
 /** Makes an endpoint as `xconnect webhook create` does. */
 async function create(): Promise<{ id: string; secret: string }> {
-  const targets = createTargets({ policy: 'LOOPBACK', deadlineSeconds: 5 })
-  const deps = { db: world.db(), clock: world.clock, config: world.config, targets }
+  const webhookEgress = createWebhookEgress({ policy: 'LOOPBACK', deadlineSeconds: 5 })
+  const deps = { db: world.db(), clock: world.clock, config: world.config, webhookEgress }
   const input = { url: receiver.url, description: null, types: null }
   const { endpoint, secret } = await createWebhookEndpoint(deps, null, input)
-  await targets.close()
+  await webhookEgress.close()
   return { id: endpoint.id, secret }
 }
 

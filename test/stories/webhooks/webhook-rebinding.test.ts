@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { createTargets } from '../../../src/outbound/webhook-egress.ts'
+import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { startWorld } from '../../support/harness.ts'
 import { webhooksOf } from '../../support/webhook-receiver.ts'
 
@@ -11,8 +11,8 @@ test('W-03 a name that was public when its endpoint was made, and is inside when
     return [address]
   }
   // As in production: https to public addresses.
-  const targets = createTargets({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost })
-  const world = await startWorld({}, {}, { targets })
+  const webhookEgress = createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost })
+  const world = await startWorld({}, {}, { webhookEgress })
   try {
     const webhooks = webhooksOf(await world.signedIn())
     const { id } = await webhooks.create({ url: 'https://rebinding.example:8443/hook' })

@@ -21,7 +21,7 @@ let receiver: Receiver
 let person: Browser
 let webhooks: ReturnType<typeof webhooksOf>
 beforeAll(async () => {
-  world = await startWorld({ WEBHOOK_TARGETS: 'loopback' })
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
 })
 afterAll(() => world.close())
 beforeEach(async () => {

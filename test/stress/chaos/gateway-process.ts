@@ -1,6 +1,6 @@
 // One gateway as src/main.ts runs it, but with another timing, which production has no way to be told.
 import { flushCompileCache } from 'node:module'
-import { readConfig } from '../../../src/config/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import type { Timing } from '../../../src/config/timing.ts'
 import { startGateway } from '../../../src/gateway.ts'
 import { endOnSignals } from '../../../src/process/signals.ts'
@@ -14,7 +14,7 @@ process.channel?.unref()
 
 const timing: Timing = JSON.parse(process.argv[2] ?? '')
 try {
-  const config = readConfig(process.env)
+  const config = parseConfig(process.env)
   const output = openLogOutput()
   const log = createLog(config.logLevel, output)
   const gateway = await startGateway(config, log, { timing })

@@ -2,14 +2,14 @@
 import { createApp } from '../../../src/app.ts'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { startSession } from '../../../src/auth/session.ts'
-import { readConfig } from '../../../src/config/config.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { productionTiming } from '../../../src/config/timing.ts'
 import { openPglite } from '../../../src/db/client.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { apiScopes, users } from '../../../src/db/tables.ts'
 import { createDeps } from '../../../src/deps.ts'
-import { createBreakers } from '../../../src/outbound/circuit-breakers.ts'
-import { createTargets } from '../../../src/outbound/webhook-egress.ts'
+import { createCircuitBreakers } from '../../../src/outbound/circuit-breakers.ts'
+import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createEventStreams } from '../../../src/process/event-streams.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { startFakeProviders } from './provider-answers.ts'
@@ -25,7 +25,7 @@ export async function openFuzzGateway() {
   await migrateDatabase(database)
   const providers = await startFakeProviders()
   const [githubSecret = '', xSecret = ''] = CLIENT_SECRETS
-  const config = readConfig({
+  const config = parseConfig({
     SANDBOX: 'off',
     RATE_LIMITS: 'off',
     ENCRYPTION_KEYS: `fuzz:${ENCRYPTION_KEY}`,
@@ -37,7 +37,7 @@ export async function openFuzzGateway() {
   })
   const errors: string[] = []
   const log = createLog('error', { write: (line) => errors.push(line) })
-  const breakers = () => createBreakers(log, () => new Date())
+  const breakers = () => createCircuitBreakers(log, () => new Date())
   const deps = createDeps({
     db: database.db,
     config,
@@ -45,7 +45,7 @@ export async function openFuzzGateway() {
     // Nobody waits here: a call that is repeated for a person would take seconds for each of thousands of inputs.
     timing: { ...productionTiming, interactiveRetrySeconds: 0 },
     // What one input makes of a provider must not keep the next from it.
-    breakers: {
+    circuitBreakers: {
       get X_REFRESH() {
         return breakers().X_REFRESH
       },
@@ -55,7 +55,7 @@ export async function openFuzzGateway() {
     },
     // What would be done later is not what is looked at here.
     jobs: { enqueue: async () => {} },
-    targets: createTargets({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
+    webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
     // A stream ends by itself at once, so that its answer can be read to the end.
     eventStreams: createEventStreams(0.01),
   })
