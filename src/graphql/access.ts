@@ -105,7 +105,7 @@ function adviseOn(viewer: Viewer | null, { session, scope, operator }: Needs): s
   if (viewer === null) return null
   const isOperator = viewer.kind === 'OPERATOR_TOKEN'
   if (operator === undefined && isOperator)
-    return "An operator's token acts for no user: ask user or users, or use a user's token."
+    return "An operator's token acts for no user: ask linkedUser or linkedUsers, or use a user's token."
   if (operator !== undefined && scope === undefined && !isOperator)
     return 'The operator makes such a token, by npx xconnect token create.'
   if (session === true && scope === undefined && !isOperator) return 'Do this in a browser that is signed in.'

@@ -30,9 +30,8 @@ export function noteUserErrors(schema: GraphQLSchema): void {
     const { resolve } = field
     if (resolve === undefined) throw new Error(`Bug: ${field.name} has no resolver`)
     field.resolve = async (parent, args, context: GraphqlContext, info) => {
-      // All answer with a payload, but some have nothing to refuse.
-      const payload = (await resolve(parent, args, context, info)) as Partial<Payload<unknown>>
-      noteCodes(context.notes, payload.userErrors ?? [], ({ code }) => code)
+      const payload = (await resolve(parent, args, context, info)) as Payload<unknown>
+      noteCodes(context.notes, payload.userErrors, ({ code }) => code)
       return payload
     }
   }

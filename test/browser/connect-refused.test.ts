@@ -46,7 +46,7 @@ describeInChromium('A connection that is refused', () => {
       const response = await fetch('/graphql', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ query: `{ connectAttempt(id: "${id}") { error { message retryAt } } }` }),
+        body: JSON.stringify({ query: `{ connectAttempt(connectAttemptId: "${id}") { error { message retryAt } } }` }),
       })
       const { data } = await response.json()
       return data.connectAttempt.error.message

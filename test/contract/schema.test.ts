@@ -5,6 +5,7 @@ import {
   type GraphQLArgument,
   type GraphQLInputField,
   type GraphQLNamedType,
+  getNamedType,
   isEnumType,
   isInputObjectType,
   isIntrospectionType,
@@ -102,14 +103,23 @@ describe('the published schema', () => {
     )
   })
 
-  test('answers every mutation with a payload that has userErrors, unless nothing can be wrong', () => {
+  test('returns from every mutation a payload of its own that has userErrors, or null where an error erased it', () => {
     const fields = Object.values(schema.getMutationType()?.getFields() ?? {})
     for (const { name, type } of fields) {
-      expect(String(type), name).toBe(`${name.charAt(0).toUpperCase()}${name.slice(1)}Payload!`)
-      const payload = schema.getType(String(type).slice(0, -1))
-      if (!['signOut', 'revokeOtherSessions'].includes(name))
-        expect(String(isObjectType(payload) && payload.getFields().userErrors?.type)).toBe('[UserError!]!')
+      expect(String(type), name).toBe(`${name.charAt(0).toUpperCase()}${name.slice(1)}Payload`)
+      const payload = schema.getType(String(type))
+      expect(String(isObjectType(payload) && payload.getFields().userErrors?.type)).toBe('[UserError!]!')
     }
+  })
+
+  test('names every argument and input field that takes an id after the type of the id', () => {
+    const inputs = types.flatMap((type) => {
+      if (isInputObjectType(type)) return Object.values(type.getFields())
+      return isObjectType(type) ? Object.values(type.getFields()).flatMap((field) => field.args) : []
+    })
+    const ids = inputs.filter(({ type }) => getNamedType(type).name === 'ID')
+    expect(ids.length).toBeGreaterThan(10)
+    expect(ids.map(({ name }) => name).filter((name) => !/^[a-z]\w*Ids?$/.test(name))).toEqual([])
   })
 })
 
@@ -140,17 +150,17 @@ const promised = buildSchema(`
   type Query {
     viewer: User
     connectedAccounts(includeDisconnected: Boolean = false): [ConnectedAccount!]!
-    connectedAccount(id: ID!): ConnectedAccount
-    connectAttempt(id: ID!): ConnectAttempt
-    tweet(id: ID!): Tweet
+    connectedAccount(accountId: ID!): ConnectedAccount
+    connectAttempt(connectAttemptId: ID!): ConnectAttempt
+    tweet(tweetId: ID!): Tweet
     tweets(first: Int, after: String, last: Int, before: String, accountId: ID): TweetConnection!
   }
   type Mutation {
-    startXConnect(input: StartXConnectInput): StartXConnectPayload!
-    disconnectAccount(input: DisconnectAccountInput!): DisconnectAccountPayload!
-    postTweet(input: PostTweetInput!): PostTweetPayload!
-    deleteTweet(input: DeleteTweetInput!): DeleteTweetPayload!
-    signOut: SignOutPayload!
+    startXConnect(input: StartXConnectInput): StartXConnectPayload
+    disconnectAccount(input: DisconnectAccountInput!): DisconnectAccountPayload
+    postTweet(input: PostTweetInput!): PostTweetPayload
+    deleteTweet(input: DeleteTweetInput!): DeleteTweetPayload
+    signOut: SignOutPayload
   }
   input StartXConnectInput { returnTo: String, scopes: [String!], expectedUsername: String, reconnectAccountId: ID }
   input DisconnectAccountInput { accountId: ID! }
@@ -168,11 +178,11 @@ const promised = buildSchema(`
     createdAt: DateTime!, postedAt: DateTime
   }
   type UserError { code: ErrorCode!, message: String!, field: [String!], retryable: Boolean!, retryAt: DateTime }
-  type StartXConnectPayload { authorizationUrl: String, attempt: ConnectAttempt, userErrors: [UserError!]! }
+  type StartXConnectPayload { authorizationUrl: String, connectAttempt: ConnectAttempt, userErrors: [UserError!]! }
   type DisconnectAccountPayload { account: ConnectedAccount, userErrors: [UserError!]! }
   type PostTweetPayload { tweet: Tweet, userErrors: [UserError!]! }
   type DeleteTweetPayload { tweet: Tweet, userErrors: [UserError!]! }
-  type SignOutPayload { signedOut: Boolean! }
+  type SignOutPayload { signedOut: Boolean!, userErrors: [UserError!]! }
   type User { id: ID! }
   type ConnectAttempt { id: ID! }
   type TweetConnection { edges: [TweetEdge!]!, pageInfo: PageInfo! }

@@ -87,10 +87,10 @@ async function postTweet(text: string, idempotencyKey: string): Promise<[status:
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
     body: JSON.stringify({ query, variables: { input: { text, accountId, idempotencyKey } } }),
   })
-  const { data, errors } = (await response.json()) as { data?: { postTweet: Posted } | null; errors?: Refusal[] }
-  const tweet = data?.postTweet.tweet
+  const { data, errors } = (await response.json()) as { data?: { postTweet: Posted | null }; errors?: Refusal[] }
+  const tweet = data?.postTweet?.tweet
   if (tweet?.status === 'POSTED') return [200, tweet.url]
-  const refusal = errors?.[0] ?? data?.postTweet.userErrors[0]
+  const refusal = errors?.[0] ?? data?.postTweet?.userErrors[0]
   // Of a tweet in doubt the gateway finds out what became of it, and says so when it is asked again.
   const isFinal = refusal?.retryable === false && tweet?.status !== 'UNKNOWN'
   return [isFinal ? 422 : 503, refusal?.message ?? 'The gateway is not done yet.']

@@ -72,9 +72,9 @@ test('K-05 a token is good at both of two gateways, and at neither from the mome
   const made = await xconnect(environment, 'token', 'create', '--name', 'verifier', '--scopes', 'accounts:read')
   expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_[0-9A-Za-z]{33}\n$/) })
   const operators = made.stdout.trim()
-  expect(await ask(urls[1], operators, '{ users { edges { cursor } } }')).toEqual({
+  expect(await ask(urls[1], operators, '{ linkedUsers { edges { cursor } } }')).toEqual({
     status: 200,
-    body: { data: { users: { edges: [] } } },
+    body: { data: { linkedUsers: { edges: [] } } },
   })
   expect((await ask(urls[1], operators, '{ tweets { edges { cursor } } }')).status).toBe(403)
   const listed = await xconnect(environment, 'token', 'list')

@@ -109,7 +109,9 @@ describe('a server that goes away while a connection is made, after X has issued
       const { world, admin, role, endSessions } = await openWorldOfRole()
       const { control } = world.sandbox
       const account = await linkAccount(world)
-      const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+      const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
+        reconnectAccountId: account.id,
+      })
       const callback = await account.person.consent(authorizationUrl ?? '', account.username)
       const [calls, exchanges] = [control.countReceived({ path }), control.countTokenCalls('authorization_code')]
       // X has ended the account's earlier pair before the database goes, and its response comes afterwards.

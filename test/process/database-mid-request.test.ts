@@ -75,7 +75,7 @@ test('a query whose resolver loses the database is answered with 503, and said t
 
 test('what could be had of a query is kept, beside the error that says what could not', async () => {
   const { askWithout } = await openWorld()
-  const query = '{ viewer { login } tweet(id: "019c0000-0000-7000-8000-000000000000") { id } }'
+  const query = '{ viewer { login } tweet(tweetId: "019c0000-0000-7000-8000-000000000000") { id } }'
   const { requestId, ...lost } = await askWithout('tweets', query)
   expect(lost).toEqual({
     status: 200,

@@ -94,7 +94,7 @@ describe.each(['graphql-sse', 'urql'])('the example with %s', (name) => {
     expect(countStreams() - before).toBeGreaterThan(ROUNDS + 2)
     // What ends for good ends the program.
     await ask('mutation ($input: RevokeApiTokenInput!) { revokeApiToken(input: $input) { userErrors { code } } }', {
-      input: { id: token.id },
+      input: { apiTokenId: token.id },
     })
     expect(await program.ended).toBe(1)
     expect(program.output()).toMatch(/session or API token|API token/)

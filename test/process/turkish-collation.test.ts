@@ -32,7 +32,7 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
   })
 
   const find = async (githubLogin: string) =>
-    (await instance.ask(readOperation('user'), operator, { githubLogin })).data?.user
+    (await instance.ask(readOperation('linked-user'), operator, { githubLogin })).data?.linkedUser
   const show = async (login: string, username: string) => {
     world.sandbox.control.addAccount(username)
     const person = await world.connected(username, login)

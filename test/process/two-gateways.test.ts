@@ -134,7 +134,9 @@ test('S-07 a session that is revoked at one gateway is over at the other with th
   const { sessions } = await lost.api<{ sessions: { id: string; current: boolean }[] }>('sessions')
   const id = sessions.find(({ current }) => current)?.id
   const revokedAt = performance.now()
-  expect(await person.api('revoke-session', { input: { id } })).toMatchObject({ revokeSession: { session: { id } } })
+  expect(await person.api('revoke-session', { input: { sessionId: id } })).toMatchObject({
+    revokeSession: { session: { id } },
+  })
   expect(await elsewhere.api('viewer')).toEqual({ viewer: null })
   expect(await lost.api('viewer')).toEqual({ viewer: null })
   for (const stream of streams) expect((await stream.ended).codes).toEqual(['UNAUTHENTICATED'])

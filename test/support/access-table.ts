@@ -73,7 +73,7 @@ export const table: Record<string, Record<string, string>> = {
     'tweets:read': 'tweet tweets',
     'events:read': 'webhookDeliveries webhookEndpoints',
     "events:read or operator's events:read": 'events',
-    "operator's accounts:read": 'user users',
+    "operator's accounts:read": 'linkedUser linkedUsers',
   },
   Mutation: {
     'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
@@ -130,12 +130,12 @@ export const table: Record<string, Record<string, string>> = {
   PostTweetPayload: { part: 'tweet userErrors' },
   ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
   RevokeApiTokenPayload: { part: 'apiToken userErrors' },
-  RevokeOtherSessionsPayload: { part: 'revokedCount' },
+  RevokeOtherSessionsPayload: { part: 'revokedCount userErrors' },
   RevokeSessionPayload: { part: 'session userErrors' },
   RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
   SetLinkVisibilityPayload: { part: 'user userErrors' },
-  SignOutPayload: { part: 'signedOut' },
-  StartXConnectPayload: { part: 'attempt authorizationUrl userErrors' },
+  SignOutPayload: { part: 'signedOut userErrors' },
+  StartXConnectPayload: { part: 'authorizationUrl connectAttempt userErrors' },
   TestWebhookEndpointPayload: { part: 'endpoint userErrors' },
   UpdateWebhookEndpointPayload: { part: 'endpoint userErrors' },
 }

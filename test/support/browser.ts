@@ -116,7 +116,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
 
   async function startXConnect(input?: Record<string, unknown>) {
     const { startXConnect } = await api<{
-      startXConnect: { authorizationUrl: string | null; attempt: { id: string } | null; userErrors: UserError[] }
+      startXConnect: { authorizationUrl: string | null; connectAttempt: { id: string } | null; userErrors: UserError[] }
     }>('start-x-connect', input === undefined ? {} : { input })
     return startXConnect
   }

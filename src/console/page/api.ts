@@ -77,7 +77,7 @@ type Operations = {
   Viewer: [Record<string, never>, { viewer: Viewer | null }]
   ConnectedAccounts: [Record<string, never>, { connectedAccounts: Account[] }]
   ConnectAttempt: [
-    { id: string },
+    { connectAttemptId: string },
     {
       connectAttempt: {
         error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
@@ -95,9 +95,9 @@ type Operations = {
     { input: { name: string; scopes: string[]; expiresInDays: number } },
     { createApiToken: { secret: string | null; userErrors: UserError[] } },
   ]
-  RevokeApiToken: [{ input: { id: string } }, { revokeApiToken: { userErrors: UserError[] } }]
+  RevokeApiToken: [{ input: { apiTokenId: string } }, { revokeApiToken: { userErrors: UserError[] } }]
   Sessions: [Record<string, never>, { sessions: Session[] }]
-  RevokeSession: [{ input: { id: string } }, { revokeSession: { userErrors: UserError[] } }]
+  RevokeSession: [{ input: { sessionId: string } }, { revokeSession: { userErrors: UserError[] } }]
   RevokeOtherSessions: [Record<string, never>, { revokeOtherSessions: { revokedCount: number } }]
   DeleteViewer: [
     { input: { login: string } },

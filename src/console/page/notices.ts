@@ -49,7 +49,8 @@ export async function announceOutcome({ trip, result, code, attempt }: Outcome):
     return
   }
   // The attempt knows more than its code; it is asked for only when it is one's own.
-  const found = attempt === null ? null : await request('ConnectAttempt', { id: attempt }).catch(() => null)
+  const found =
+    attempt === null ? null : await request('ConnectAttempt', { connectAttemptId: attempt }).catch(() => null)
   if (result === 'connected') {
     const username = found?.connectAttempt?.account?.username
     showNotice('good', username === undefined ? 'The account is connected.' : `@${username} is connected.`)

@@ -89,7 +89,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
       action: 'Revoke',
     })
     if (!isSure) return
-    const { revokeApiToken } = await request('RevokeApiToken', { input: { id } })
+    const { revokeApiToken } = await request('RevokeApiToken', { input: { apiTokenId: id } })
     setText(problem, revokeApiToken.userErrors[0]?.message ?? null)
     forgetSecret()
     await refresh()

@@ -30,7 +30,7 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
       action: 'Sign out',
     })
     if (!isSure) return
-    const { revokeSession } = await request('RevokeSession', { input: { id } })
+    const { revokeSession } = await request('RevokeSession', { input: { sessionId: id } })
     setText(problem, revokeSession.userErrors[0]?.message ?? null)
     await refresh()
     title.focus()

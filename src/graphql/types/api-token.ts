@@ -97,7 +97,7 @@ const CreateApiTokenPayloadRef = payloadRef<Created>('CreateApiTokenPayload').im
 
 const RevokeApiTokenInput = builder.inputType('RevokeApiTokenInput', {
   description: 'What to revoke.',
-  fields: (t) => ({ id: t.id({ required: true, description: 'ApiToken.id' }) }),
+  fields: (t) => ({ apiTokenId: t.id({ required: true, description: 'ApiToken.id' }) }),
 })
 
 const RevokeApiTokenPayloadRef = payloadRef<ApiToken>('RevokeApiTokenPayload').implement({
@@ -115,6 +115,7 @@ const RevokeApiTokenPayloadRef = payloadRef<ApiToken>('RevokeApiTokenPayload').i
 builder.mutationFields((t) => ({
   createApiToken: t.field({
     type: CreateApiTokenPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.`,
     args: { input: t.arg({ type: CreateApiTokenInput, required: true, description: 'What it is for.' }) },
@@ -129,10 +130,11 @@ builder.mutationFields((t) => ({
   }),
   revokeApiToken: t.field({
     type: RevokeApiTokenPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: 'Ends an API token, at once and for good.',
     args: { input: t.arg({ type: RevokeApiTokenInput, required: true, description: 'What to revoke.' }) },
     resolve: (_, { input }, context) =>
-      toPayload(() => revokeApiToken(context.deps, { userId: getSession(context).user.id }, input.id)),
+      toPayload(() => revokeApiToken(context.deps, { userId: getSession(context).user.id }, input.apiTokenId)),
   }),
 }))

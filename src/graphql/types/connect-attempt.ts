@@ -73,8 +73,9 @@ builder.queryField('connectAttempt', (t) =>
     nullable: true,
     authScopes: { scope: 'accounts:read' },
     description: "One of the viewer's attempts to link an account; null when there is none with this id.",
-    args: { id: t.arg.id({ required: true, description: 'ConnectAttempt.id' }) },
-    resolve: (_, { id }, context) => findConnectAttempt(context.deps, getUser(context).id, id),
+    args: { connectAttemptId: t.arg.id({ required: true, description: 'ConnectAttempt.id' }) },
+    resolve: (_, { connectAttemptId }, context) =>
+      findConnectAttempt(context.deps, getUser(context).id, connectAttemptId),
   }),
 )
 
@@ -107,7 +108,7 @@ const StartXConnectPayloadRef = payloadRef<Started>('StartXConnectPayload').impl
       description: 'Open this in the same browser, within ten minutes. Null when there are userErrors.',
       resolve: ({ thing }) => thing?.authorizationUrl ?? null,
     }),
-    attempt: t.field({
+    connectAttempt: t.field({
       type: ConnectAttemptRef,
       nullable: true,
       description: 'The attempt, to ask later what became of it.',
@@ -119,6 +120,7 @@ const StartXConnectPayloadRef = payloadRef<Started>('StartXConnectPayload').impl
 builder.mutationField('startXConnect', (t) =>
   t.field({
     type: StartXConnectPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description:
       'Starts linking an X account. Send the user to `authorizationUrl`, in the browser that holds this session: only that session can finish.',

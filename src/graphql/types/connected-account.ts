@@ -167,8 +167,8 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { scope: 'accounts:read' },
     description: "One of the viewer's accounts; null when there is none with this id.",
-    args: { id: t.arg.id({ required: true, description: 'ConnectedAccount.id' }) },
-    resolve: (_, { id }, context) => findConnectedAccount(context.deps, getUser(context).id, id),
+    args: { accountId: t.arg.id({ required: true, description: 'ConnectedAccount.id' }) },
+    resolve: (_, { accountId }, context) => findConnectedAccount(context.deps, getUser(context).id, accountId),
   }),
 }))
 
@@ -192,6 +192,7 @@ const DisconnectAccountPayloadRef = payloadRef<ConnectedAccount>('DisconnectAcco
 builder.mutationField('disconnectAccount', (t) =>
   t.field({
     type: DisconnectAccountPayloadRef,
+    nullable: true,
     authScopes: { scope: 'accounts:write' },
     description:
       'Unlinks an account. Its tokens are deleted here at once; the grant is revoked at X in the background, also when X is down just now.',

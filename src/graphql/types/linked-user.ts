@@ -58,7 +58,7 @@ const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
 })
 
 builder.queryFields((t) => ({
-  user: t.field({
+  linkedUser: t.field({
     type: LinkedUserRef,
     nullable: true,
     authScopes: { operator: 'accounts:read' },
@@ -70,7 +70,7 @@ builder.queryFields((t) => ({
     },
     resolve: (_, args, { deps }) => findLinkedUser(deps, readKey(args)),
   }),
-  users: t.connection(
+  linkedUsers: t.connection(
     {
       type: LinkedUserRef,
       authScopes: { operator: 'accounts:read' },
@@ -116,6 +116,7 @@ const SetLinkVisibilityPayloadRef = payloadRef<VisibilitySet>('SetLinkVisibility
 builder.mutationField('setLinkVisibility', (t) =>
   t.field({
     type: SetLinkVisibilityPayloadRef,
+    nullable: true,
     authScopes: { scope: 'accounts:write' },
     description: "Decides who may see that the viewer's GitHub and X accounts belong together. Holds at once.",
     args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'What to show.' }) },

@@ -43,7 +43,7 @@ builder.queryField('sessions', (t) =>
 
 const RevokeSessionInput = builder.inputType('RevokeSessionInput', {
   description: 'What to revoke.',
-  fields: (t) => ({ id: t.id({ required: true, description: 'Session.id' }) }),
+  fields: (t) => ({ sessionId: t.id({ required: true, description: 'Session.id' }) }),
 })
 
 const RevokeSessionPayloadRef = payloadRef<ListedSession>('RevokeSessionPayload').implement({
@@ -58,35 +58,36 @@ const RevokeSessionPayloadRef = payloadRef<ListedSession>('RevokeSessionPayload'
   }),
 })
 
-const RevokeOtherSessionsPayloadRef = builder
-  .objectRef<{ revokedCount: number }>('RevokeOtherSessionsPayload')
-  .implement({
-    description: 'The answer to `revokeOtherSessions`.',
-    fields: (t) => ({
-      revokedCount: t.exposeInt('revokedCount', { description: 'How many sessions have ended by it.' }),
+const RevokeOtherSessionsPayloadRef = payloadRef<number>('RevokeOtherSessionsPayload').implement({
+  description: 'The answer to `revokeOtherSessions`.',
+  fields: (t) => ({
+    revokedCount: t.int({
+      description: 'The number of sessions that were ended; 0 when there are userErrors.',
+      resolve: ({ thing }) => thing ?? 0,
     }),
-  })
+  }),
+})
 
 builder.mutationFields((t) => ({
   revokeSession: t.field({
     type: RevokeSessionPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description:
       'Ends a session of the viewer at once, at every instance, with the event streams that it has open. API tokens are not sessions, and stay.',
     args: { input: t.arg({ type: RevokeSessionInput, required: true, description: 'What to revoke.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {
-        const { session, setCookie } = await revokeSession(context.deps, getSession(context).session, input.id)
+        const { session, setCookie } = await revokeSession(context.deps, getSession(context).session, input.sessionId)
         if (setCookie !== null) context.setCookie(setCookie)
         return session
       }),
   }),
   revokeOtherSessions: t.field({
     type: RevokeOtherSessionsPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: 'Ends all sessions of the viewer but the one that is asking, as `revokeSession` does.',
-    resolve: async (_, _args, context) => ({
-      revokedCount: await revokeOtherSessions(context.deps, getSession(context).session),
-    }),
+    resolve: (_, _args, context) => toPayload(() => revokeOtherSessions(context.deps, getSession(context).session)),
   }),
 }))

@@ -80,8 +80,8 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { scope: 'tweets:read' },
     description: "One of the viewer's tweets; null when there is none with this id.",
-    args: { id: t.arg.id({ required: true, description: 'Tweet.id' }) },
-    resolve: (_, { id }, context) => findTweet(context.deps, getUser(context).id, id),
+    args: { tweetId: t.arg.id({ required: true, description: 'Tweet.id' }) },
+    resolve: (_, { tweetId }, context) => findTweet(context.deps, getUser(context).id, tweetId),
   }),
   tweets: t.connection(
     {
@@ -164,6 +164,7 @@ const DeleteTweetPayloadRef = payloadRef<Tweet>('DeleteTweetPayload').implement(
 builder.mutationFields((t) => ({
   postTweet: t.field({
     type: PostTweetPayloadRef,
+    nullable: true,
     authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
     description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
@@ -185,6 +186,7 @@ builder.mutationFields((t) => ({
   }),
   deleteTweet: t.field({
     type: DeleteTweetPayloadRef,
+    nullable: true,
     authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
     description: 'Deletes a posted tweet at X.',

@@ -54,23 +54,28 @@ builder.queryField('viewer', (t) =>
   }),
 )
 
-const SignOutPayloadRef = builder.objectRef<{ signedOut: boolean }>('SignOutPayload').implement({
+const SignOutPayloadRef = payloadRef<boolean>('SignOutPayload').implement({
   description: 'The answer to `signOut`.',
   fields: (t) => ({
-    signedOut: t.exposeBoolean('signedOut', { description: 'True: the session is gone, here and in the browser.' }),
+    signedOut: t.boolean({
+      description: 'True when the session has ended and its cookie is cleared; false when there are userErrors.',
+      resolve: ({ thing }) => thing === true,
+    }),
   }),
 })
 
 builder.mutationField('signOut', (t) =>
   t.field({
     type: SignOutPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: 'Ends this session. Linked accounts stay linked.',
-    resolve: async (_, _args, context) => {
-      const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
-      context.setCookie(setCookie)
-      return { signedOut: true }
-    },
+    resolve: (_, _args, context) =>
+      toPayload(async () => {
+        const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
+        context.setCookie(setCookie)
+        return true
+      }),
   }),
 )
 
@@ -98,6 +103,7 @@ const DeleteViewerPayloadRef = payloadRef<string>('DeleteViewerPayload').impleme
 builder.mutationField('deleteViewer', (t) =>
   t.field({
     type: DeleteViewerPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description:
       'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.',

@@ -127,6 +127,7 @@ const ReplayWebhookDeliveryPayloadRef = payloadRef<WebhookDelivery>('ReplayWebho
 builder.mutationField('replayWebhookDelivery', (t) =>
   t.field({
     type: ReplayWebhookDeliveryPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
     description: `Sends a message once more that is DEAD or DELIVERED, with the same \`webhook-id\`, up to ${MAX_ATTEMPTS} times again.`,

@@ -170,6 +170,7 @@ const TestWebhookEndpointPayloadRef = endpointPayload(
 builder.mutationFields((t) => ({
   createWebhookEndpoint: t.field({
     type: CreateWebhookEndpointPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
     description: `Makes an endpoint, to which what happens from now on is sent. A user may have ${MAX_WEBHOOK_ENDPOINTS}.`,
@@ -185,6 +186,7 @@ builder.mutationFields((t) => ({
   }),
   updateWebhookEndpoint: t.field({
     type: UpdateWebhookEndpointPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
     description: 'Changes an endpoint, disables it, or enables it again. Its secret stays.',
@@ -201,6 +203,7 @@ builder.mutationFields((t) => ({
   }),
   rotateWebhookSecret: t.field({
     type: RotateWebhookSecretPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: `Replaces an endpoint's secret. For ${SECRET_OVERLAP_SECONDS / 3600} hours messages carry two signatures, by the old one and by the new one.`,
     args: { input: t.arg({ type: RotateWebhookSecretInput, required: true, description: 'Whose secret.' }) },
@@ -209,6 +212,7 @@ builder.mutationFields((t) => ({
   }),
   deleteWebhookEndpoint: t.field({
     type: DeleteWebhookEndpointPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     description: 'Deletes an endpoint with all its deliveries. What is PENDING is not sent any more.',
     args: { input: t.arg({ type: DeleteWebhookEndpointInput, required: true, description: 'What to delete.' }) },
@@ -217,6 +221,7 @@ builder.mutationFields((t) => ({
   }),
   testWebhookEndpoint: t.field({
     type: TestWebhookEndpointPayloadRef,
+    nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
     description: 'Sends a `webhook.test` to an endpoint, whatever types it asks for.',

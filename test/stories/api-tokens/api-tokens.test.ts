@@ -49,7 +49,7 @@ const revoke = async (person: Browser, id: string) =>
   (
     await person.api<{
       revokeApiToken: { apiToken: { status: string; revokedAt: string } | null; userErrors: UserError[] }
-    }>('revoke-api-token', { input: { id } })
+    }>('revoke-api-token', { input: { apiTokenId: id } })
   ).revokeApiToken
 const isGood = async (secret: string) => (await instance.ask(WHO, bearer(secret))).status === 200
 const eventsOf = async (id: string) =>

@@ -183,7 +183,7 @@ describe('a token that is not good', () => {
     await world.db().execute(sql`alter table api_tokens drop constraint api_tokens_user_id_users_id_fk`)
     await setRow(apiToken.id, { userId: crypto.randomUUID() })
     expect(await instance.ask(WHO, bearer(secret))).toMatchObject({ status: 401, challenge: INVALID, data: null })
-    expect(await instance.ask('{ users { edges { cursor } } }', bearer(secret))).toMatchObject({ status: 401 })
+    expect(await instance.ask('{ linkedUsers { edges { cursor } } }', bearer(secret))).toMatchObject({ status: 401 })
     await world.db().delete(apiTokens).where(eq(apiTokens.id, apiToken.id))
     await world
       .db()

@@ -12,7 +12,7 @@ afterAll(() => world.close())
 
 type Attempt = { status: string; error: { code: string; message: string } | null }
 const messageOf = async (person: Browser, id: string | null) => {
-  const { connectAttempt } = await person.api<{ connectAttempt: Attempt }>('connect-attempt', { id })
+  const { connectAttempt } = await person.api<{ connectAttempt: Attempt }>('connect-attempt', { connectAttemptId: id })
   expect(connectAttempt).toMatchObject({ status: 'FAILED', error: { code: 'WRONG_ACCOUNT' } })
   return connectAttempt.error?.message ?? ''
 }

@@ -238,11 +238,12 @@ describe('the callback of a link', () => {
     lastNumber += 1
     const username = `again_${lastNumber}`
     world.sandbox.control.addAccount(username)
-    const { authorizationUrl, attempt } = await person.startXConnect({ returnTo: RETURN_TO, ...input })
+    const { authorizationUrl, connectAttempt: attempt } = await person.startXConnect({ returnTo: RETURN_TO, ...input })
     return { username, callback: await person.consent(authorizationUrl ?? '', username), attempt: attempt?.id ?? '' }
   }
   const statusOf = async (person: Browser, id: string) =>
-    (await person.api<{ connectAttempt: { status: string } }>('connect-attempt', { id })).connectAttempt.status
+    (await person.api<{ connectAttempt: { status: string } }>('connect-attempt', { connectAttemptId: id }))
+      .connectAttempt.status
 
   test('comes again after it was made, in the same session and in a later one of the same person', async () => {
     const person = await world.signedIn()
@@ -269,7 +270,7 @@ describe('the callback of a link', () => {
 
   type Told = { status: string; error: { code: string; message: string; retryAt: string | null } | null }
   const toldOf = async (person: Browser, id: string) =>
-    (await person.api<{ connectAttempt: Told }>('connect-attempt', { id })).connectAttempt
+    (await person.api<{ connectAttempt: Told }>('connect-attempt', { connectAttemptId: id })).connectAttempt
 
   test('comes again after it failed: what the API says of it stays, with its sentence and its moment', async () => {
     const person = await world.signedIn()

@@ -23,7 +23,7 @@ afterAll(() => world.close())
 
 type Attempt = { status: string; error: UserError | null; account: { id: string } | null; finishedAt: string | null }
 const attemptOf = async (person: Browser, id: string | null) =>
-  (await person.api<{ connectAttempt: Attempt }>('connect-attempt', { id })).connectAttempt
+  (await person.api<{ connectAttempt: Attempt }>('connect-attempt', { connectAttemptId: id })).connectAttempt
 const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
 const atMe = (fault: FaultKind & Pick<Fault, 'after' | 'times'>): Fault => ({
   times: null,
@@ -284,7 +284,9 @@ describe('a pair that is kept for an account', () => {
 describe('a process that dies', () => {
   test('after X has issued the pair and before X said whose it is leaves the rest to a job', async () => {
     const account = await linkAccount(world)
-    const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+    const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
+      reconnectAccountId: account.id,
+    })
     const callback = await account.person.consent(authorizationUrl ?? '', account.username)
     world.sandbox.control.inject(atMe({ kind: 'hang', times: 1 }))
     const calls = countMe()
@@ -323,7 +325,9 @@ describe('a process that dies', () => {
 
   test('before X has issued anything leaves an attempt that ends, and a connection that is looked after', async () => {
     const account = await linkAccount(world)
-    const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+    const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
+      reconnectAccountId: account.id,
+    })
     await account.person.consent(authorizationUrl ?? '', account.username)
     const id = attempt?.id ?? ''
     await world
@@ -478,7 +482,9 @@ test('a pair that waits for a usage cap is tried long before the cap ends', asyn
 test('a process whose attempt another has finished meanwhile stores nothing, and tells what it came to', async () => {
   const account = await linkAccount(world)
   const stored = await account.storedRefreshToken()
-  const { authorizationUrl, attempt } = await account.person.startXConnect({ reconnectAccountId: account.id })
+  const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
+    reconnectAccountId: account.id,
+  })
   const callback = await account.person.consent(authorizationUrl ?? '', account.username)
   world.sandbox.control.inject(atMe({ kind: 'delay', milliseconds: 1_000, times: 1 }))
   const [calls, logged] = [countMe(), world.logs().length]

@@ -29,7 +29,7 @@ test('L-04 an X account that is linked to another user is not linked to a second
   const second = await world.signedIn('tomasz-k')
   const arrival = await second.connect('taken')
   expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' })
-  expect(await second.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
+  expect(await second.api('connect-attempt', { connectAttemptId: arrival.attempt })).toMatchObject({
     connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null },
   })
   // X has ended the first one's pair by then, which is told at once.
@@ -75,7 +75,9 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
         .where(eq(oauthTokens.accountId, rows[0]?.id ?? '')),
     ).toHaveLength(1)
     const outcomes = await Promise.all(
-      [winner, loser].map((index) => people[index]?.api('connect-attempt', { id: arrivals[index]?.attempt })),
+      [winner, loser].map((index) =>
+        people[index]?.api('connect-attempt', { connectAttemptId: arrivals[index]?.attempt }),
+      ),
     )
     expect(outcomes).toMatchObject([
       { connectAttempt: { status: 'SUCCEEDED', account: { username } } },
@@ -176,7 +178,7 @@ test('a stranger who comes with the state while the exchange is under way change
   expect(await owner.finish(callback)).toMatchObject({ outcome: 'connected', code: null })
   const arrival = await finishing
   expect(arrival).toMatchObject({ outcome: 'connected' })
-  expect(await owner.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
+  expect(await owner.api('connect-attempt', { connectAttemptId: arrival.attempt })).toMatchObject({
     connectAttempt: { status: 'SUCCEEDED', error: null, account: { username: 'slow_one' } },
   })
 })

@@ -33,7 +33,7 @@ const attemptOf = async (owner: Browser, id: string) =>
 
 /** An attempt that `owner` started and somebody approved at X, up to the callback URL. */
 async function approved(owner: Browser, username = newAccount(), input?: Record<string, unknown>) {
-  const { authorizationUrl, attempt } = await owner.startXConnect(input)
+  const { authorizationUrl, connectAttempt: attempt } = await owner.startXConnect(input)
   const callback = new URL(await owner.consent(authorizationUrl ?? '', username))
   return { username, callback, attempt: attempt?.id ?? '' }
 }
@@ -161,7 +161,7 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
   test('from X with a denial, which is final', async () => {
     const owner = await world.signedIn()
     const username = newAccount()
-    const { authorizationUrl, attempt } = await owner.startXConnect()
+    const { authorizationUrl, connectAttempt: attempt } = await owner.startXConnect()
     const denied = await owner.consent(authorizationUrl ?? '', username, 'deny')
     await expectRefusal(owner, denied, 'ACCESS_DENIED', username)
     expect(await attemptOf(owner, attempt?.id ?? '')).toMatchObject({

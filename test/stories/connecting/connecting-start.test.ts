@@ -26,7 +26,7 @@ function newAccount(): string {
 }
 
 async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
-  const { authorizationUrl, attempt, userErrors } = await person.startXConnect(input)
+  const { authorizationUrl, connectAttempt: attempt, userErrors } = await person.startXConnect(input)
   expect(userErrors).toEqual([])
   return {
     url: authorizationUrl ?? '',

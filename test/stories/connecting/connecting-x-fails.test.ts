@@ -27,14 +27,14 @@ function newAccount(): string {
 
 /** A link with this fault planted: it fails, nothing of it is stored, and the attempt says why. */
 async function expectFailure(path: string, fault: FaultKind, code: string, username = newAccount()): Promise<void> {
-  const { authorizationUrl, attempt } = await person.startXConnect()
+  const { authorizationUrl, connectAttempt: attempt } = await person.startXConnect()
   const callback = await person.consent(authorizationUrl ?? '', username)
   const [accounts, tokens] = [await world.db().$count(connectedAccounts), await world.db().$count(oauthTokens)]
   world.sandbox.control.inject({ match: { path }, times: null, ...fault })
   expect(await person.finish(callback)).toMatchObject({ outcome: 'failed', code, attempt: attempt?.id })
   world.sandbox.control.clearFaults()
   expect([await world.db().$count(connectedAccounts), await world.db().$count(oauthTokens)]).toEqual([accounts, tokens])
-  expect(await person.api('connect-attempt', { id: attempt?.id })).toMatchObject({
+  expect(await person.api('connect-attempt', { connectAttemptId: attempt?.id })).toMatchObject({
     connectAttempt: { status: 'FAILED', error: { code }, account: null },
   })
 }

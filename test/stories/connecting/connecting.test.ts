@@ -32,7 +32,7 @@ const tokensOf = (accountId: string) =>
   world.db().query.oauthTokens.findFirst({ where: (table, { eq }) => eq(table.accountId, accountId) })
 
 async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
-  const { authorizationUrl, attempt, userErrors } = await person.startXConnect(input)
+  const { authorizationUrl, connectAttempt: attempt, userErrors } = await person.startXConnect(input)
   expect(userErrors).toEqual([])
   return {
     url: authorizationUrl ?? '',
@@ -137,7 +137,7 @@ describe('a link', () => {
     expect(countTokenCalls()).toBe(before + 1)
     expect(await rowsOf(username)).toMatchObject([{ status: 'ACTIVE' }])
     expect(world.sandbox.control.grants(username)).toMatchObject([{ live: true }])
-    expect(await person.api('connect-attempt', { id: attempt })).toMatchObject({
+    expect(await person.api('connect-attempt', { connectAttemptId: attempt })).toMatchObject({
       connectAttempt: { status: 'SUCCEEDED', error: null, account: { username } },
     })
   })
@@ -145,7 +145,7 @@ describe('a link', () => {
   test('is told of by its attempt afterwards, to its owner only', async () => {
     const [owner, stranger] = [await world.signedIn(), await world.signedIn('tomasz-k')]
     const { attempt } = await owner.connect(newAccount())
-    const ask = (who: Browser) => who.api('connect-attempt', { id: attempt })
+    const ask = (who: Browser) => who.api('connect-attempt', { connectAttemptId: attempt })
     expect(await ask(owner)).toMatchObject({ connectAttempt: { id: attempt, status: 'SUCCEEDED' } })
     expect(await ask(stranger)).toEqual({ connectAttempt: null })
     // By any session of the owner.

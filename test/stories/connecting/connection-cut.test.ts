@@ -28,7 +28,7 @@ afterAll(() => world.close())
 
 type Attempt = { status: string; error: { code: string; message: string } | null; account: object | null }
 const attemptOf = async (person: Browser, id: string | null) =>
-  (await person.api<{ connectAttempt: Attempt }>('connect-attempt', { id })).connectAttempt
+  (await person.api<{ connectAttempt: Attempt }>('connect-attempt', { connectAttemptId: id })).connectAttempt
 const eventsOf = (account: LinkedAccount) =>
   world
     .db()

@@ -45,8 +45,8 @@ async function watchAsIntegrator({ person, userId }: LinkedAccount) {
   return {
     accountIds: async () => {
       const variables = { githubId: String(user?.githubId) }
-      const { data } = await elsewhere.ask(readOperation('user'), bearer(secret), variables)
-      return ((data?.user ?? { accounts: [] }) as { accounts: { id: string }[] }).accounts.map(({ id }) => id)
+      const { data } = await elsewhere.ask(readOperation('linked-user'), bearer(secret), variables)
+      return ((data?.linkedUser ?? { accounts: [] }) as { accounts: { id: string }[] }).accounts.map(({ id }) => id)
     },
     close: () => elsewhere.close(),
   }

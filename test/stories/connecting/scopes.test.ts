@@ -102,7 +102,7 @@ describe('K-09 a refusal', () => {
   test('names all of them at once', async () => {
     const headers = bearer(await makeSecret(['events:read']))
     const document =
-      '{ tweets { edges { node { id account { id } } } } tweet(id: "x") { id } connectedAccounts { id } }'
+      '{ tweets { edges { node { id account { id } } } } tweet(tweetId: "x") { id } connectedAccounts { id } }'
     const answer = await instance.ask(document, headers)
     expect(answer.errors).toHaveLength(1)
     expect(answer.errors[0]?.extensions.missingScopes).toEqual(['tweets:read', 'accounts:read'])
@@ -114,8 +114,8 @@ describe('K-09 a refusal', () => {
     const operator = bearer(await makeSecret(['accounts:read'], null))
     for (const [headers, document, advice] of [
       [every, '{ apiTokens { id } }', 'in a browser that is signed in'],
-      [every, '{ users { edges { cursor } } }', 'npx xconnect token create'],
-      [operator, '{ connectedAccounts { id } }', 'ask user or users'],
+      [every, '{ linkedUsers { edges { cursor } } }', 'npx xconnect token create'],
+      [operator, '{ connectedAccounts { id } }', 'ask linkedUser or linkedUsers'],
       [operator, 'mutation { postTweet(input: {text: "x"}) { tweet { id } } }', "or use a user's token"],
     ] as const) {
       const answer = await instance.ask(document, headers)
@@ -178,7 +178,7 @@ describe('a token with a scope', () => {
     const { connectedAccounts } = await tomasz.api<{ connectedAccounts: { id: string }[] }>('connected-accounts')
     const id = connectedAccounts[0]?.id ?? ''
     const headers = bearer(await makeSecret(askers['every scope']))
-    expect((await instance.ask(`{ connectedAccount(id: "${id}") { id } }`, headers)).data).toEqual({
+    expect((await instance.ask(`{ connectedAccount(accountId: "${id}") { id } }`, headers)).data).toEqual({
       connectedAccount: null,
     })
     const disconnect = `mutation { disconnectAccount(input: {accountId: "${id}"}) { userErrors { code } } }`
@@ -192,11 +192,11 @@ describe('K-04 a token with every scope', () => {
   test.each([
     ['make another', 'mutation { createApiToken(input: {name: "x", scopes: ["tweets:read"]}) { secret } }'],
     ['list any', '{ apiTokens { id prefix } }'],
-    ['revoke one', 'mutation { revokeApiToken(input: {id: "x"}) { apiToken { id } } }'],
+    ['revoke one', 'mutation { revokeApiToken(input: {apiTokenId: "x"}) { apiToken { id } } }'],
     ['begin to link an account', 'mutation { startXConnect { authorizationUrl } }'],
     ['end its session', 'mutation { signOut { signedOut } }'],
     ['see where its user is signed in', '{ sessions { id device } }'],
-    ['end a session', 'mutation { revokeSession(input: {id: "x"}) { session { id } } }'],
+    ['end a session', 'mutation { revokeSession(input: {sessionId: "x"}) { session { id } } }'],
     ['end all others', 'mutation { revokeOtherSessions { revokedCount } }'],
   ])('cannot %s', async (_what, document) => {
     const before = await world.db().select().from(apiTokens)

@@ -171,7 +171,7 @@ test.each<[what: string, body: string, json: number, response: number]>([
   ['no query', '{}', 400, 400],
   ['a syntax error', '{"query":"{"}', 200, 400],
   ['an unknown field', '{"query":"{nothing}"}', 200, 400],
-  ['a wrong variable', '{"query":"query($id:ID!){tweet(id:$id){id}}","variables":{"id":{}}}', 400, 400],
+  ['a wrong variable', '{"query":"query($id:ID!){tweet(tweetId:$id){id}}","variables":{"id":{}}}', 400, 400],
   ['an unknown operation', '{"query":"query a{viewer{id}}","operationName":"b"}', 400, 400],
   ['a mistake that a resolver finds', '{"query":"{tweets(first:101){edges{cursor}}}"}', 200, 200],
 ])('G-02 %s has the statuses of today', async (_what, body, json, response) => {

@@ -26,7 +26,7 @@ test.each([
   { list: 'events', its: 'types: [TWEET_POSTED]', cursor: eventCursor, asOperator: false },
   { list: 'tweets', its: '', cursor: momentCursor, asOperator: false },
   { list: 'webhookDeliveries', its: `endpointId: "${randomUUID()}"`, cursor: momentCursor, asOperator: false },
-  { list: 'users', its: '', cursor: () => idCursor('user:'), asOperator: true },
+  { list: 'linkedUsers', its: '', cursor: () => idCursor('user:'), asOperator: true },
 ])(
   'an empty page of $list has no cursors, or of events the last one, or repeats the one that it was asked with',
   async (row) => {

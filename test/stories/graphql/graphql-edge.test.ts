@@ -99,9 +99,9 @@ describe('a document that is too much', () => {
   ).join(' ')
   test.each<[string, string]>([
     ['20,000 brackets', '['.repeat(20_000)],
-    ['20,000 brackets in an argument', `{connectAttempt(id:${'['.repeat(20_000)}`],
+    ['20,000 brackets in an argument', `{connectAttempt(connectAttemptId:${'['.repeat(20_000)}`],
     ['20,000 braces', '{a'.repeat(20_000)],
-    ['20,000 braces of an object', `{connectAttempt(id:${'{a:'.repeat(20_000)}`],
+    ['20,000 braces of an object', `{connectAttempt(connectAttemptId:${'{a:'.repeat(20_000)}`],
     ['30,000 directives', `{viewer ${'@include(if:true)'.repeat(4_000)}{id}}`],
     ['a hundred times the same', aliases(120, 'viewer{id}')],
     ['twenty full pages', aliases(20, 'tweets(first:100){edges{node{id}}}')],
@@ -116,7 +116,7 @@ describe('a document that is too much', () => {
     ['a fragment in itself', '{...f} fragment f on Query{...f}'],
     ['an introspection that goes round', `{__schema{${'types{fields{type{'.repeat(5)}name${'}}}'.repeat(5)}}}`],
     ['a thousand variables', `query(${Array.from({ length: 400 }, (_, index) => `$v${index}:ID`).join()}){viewer{id}}`],
-    ['a list of lists', `{connectAttempt(id:[[[[[[[[[[[["x"]]]]]]]]]]]]){id}}`],
+    ['a list of lists', `{connectAttempt(connectAttemptId:[[[[[[[[[[[["x"]]]]]]]]]]]]){id}}`],
   ])('G-05 is refused: %s', async (_what, query) => {
     await expectRefusal(ask(query))
   })

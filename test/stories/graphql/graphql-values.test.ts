@@ -17,11 +17,11 @@ const expectRefusal = (body: string, code?: string, headers?: Record<string, str
 
 describe('an operation with the wrong values', () => {
   test.each<[string, unknown]>([
-    ['query($id:ID!){connectAttempt(id:$id){id}}', {}],
-    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: null }],
-    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: {} }],
-    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: [[]] }],
-    ['query($id:ID!){connectAttempt(id:$id){id}}', { id: 1.5 }],
+    ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', {}],
+    ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', { id: null }],
+    ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', { id: {} }],
+    ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', { id: [[]] }],
+    ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', { id: 1.5 }],
     ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 'ten' }],
     ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 2 ** 31 }],
     ['query($n:Int){tweets(first:$n){edges{node{id}}}}', { n: 0 }],
@@ -73,7 +73,7 @@ describe('an operation with the wrong values', () => {
   ])('finds nothing under the id %j', async (id) => {
     const { answer } = await send(
       ask(
-        'query($id:ID!){connectAttempt(id:$id){id} connectedAccount(id:$id){id} tweet(id:$id){id} tweets(accountId:$id){edges{node{id}}}}',
+        'query($id:ID!){connectAttempt(connectAttemptId:$id){id} connectedAccount(accountId:$id){id} tweet(tweetId:$id){id} tweets(accountId:$id){edges{node{id}}}}',
         { id },
       ),
     )
@@ -112,9 +112,9 @@ test('signed out, everything but viewer is UNAUTHENTICATED', async () => {
   expect((await send(ask('{viewer{id}}'), { cookie })).answer).toEqual({ data: { viewer: null } })
   for (const query of [
     '{connectedAccounts{id}}',
-    '{connectedAccount(id:1){id}}',
-    '{connectAttempt(id:1){id}}',
-    '{tweet(id:1){id}}',
+    '{connectedAccount(accountId:1){id}}',
+    '{connectAttempt(connectAttemptId:1){id}}',
+    '{tweet(tweetId:1){id}}',
     '{tweets{edges{node{id}}}}',
     'mutation{startXConnect{authorizationUrl}}',
     'mutation{signOut{signedOut}}',

@@ -22,7 +22,7 @@ import { ask, sendGraphql } from '../../support/raw-graphql.ts'
 type Taker = { field: string; name: string; document: string }
 
 // These ids are nobody's here: X's own, and a GitHub user's, whom only an operator's token may ask for.
-const OTHER_IDS = ['postTweet.replyToXTweetId', 'user.githubId']
+const OTHER_IDS = ['postTweet.replyToXTweetId', 'linkedUser.githubId']
 
 const takers = [schema.getQueryType(), schema.getMutationType()].flatMap((root) => (root ? findTakers(root) : []))
 const known = takers.filter(({ field, name }) => !OTHER_IDS.includes(`${field}.${name}`))
@@ -73,8 +73,7 @@ test.each(takers)('G-10 $field by $name refuses a number that JSON cannot hold',
 })
 
 function idFor({ field, name }: Taker): string {
-  const kind = name === 'id' ? field : name.replace(/^reconnect/, '').replace(/^A/, 'a')
-  const id = owned[kind]
+  const id = owned[name]
   if (id === undefined) throw new Error(`${field} takes an id by ${name}: say in ownOneOfEach what that is the id of`)
   return id
 }
@@ -83,7 +82,7 @@ function idFor({ field, name }: Taker): string {
 async function ownOneOfEach(): Promise<Record<string, string>> {
   const account = await linkAccount(world, { person: owner })
   const { tweet } = await account.post()
-  const { startXConnect } = await owner.api<{ startXConnect: { attempt: { id: string } } }>('start-x-connect')
+  const { startXConnect } = await owner.api<{ startXConnect: { connectAttempt: { id: string } } }>('start-x-connect')
   const { createApiToken } = await owner.api<{ createApiToken: { apiToken: { id: string } } }>('create-api-token', {
     input: { name: 'a program', scopes: ['accounts:read'] },
   })
@@ -110,14 +109,13 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
   )
   const ids = {
     accountId: account.id,
-    connectedAccount: account.id,
+    reconnectAccountId: account.id,
     tweetId: tweet?.id,
-    tweet: tweet?.id,
-    connectAttempt: startXConnect.attempt.id,
-    revokeApiToken: createApiToken.apiToken.id,
+    connectAttemptId: startXConnect.connectAttempt.id,
+    apiTokenId: createApiToken.apiToken.id,
     endpointId,
     deliveryId,
-    revokeSession: sessions.find(({ current }) => !current)?.id,
+    sessionId: sessions.find(({ current }) => !current)?.id,
   }
   return Object.fromEntries(Object.entries(ids).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }

@@ -303,7 +303,7 @@ describe('a connection that fails is one line, with its attempt', () => {
     ['silence', { kind: 'hang' }, { errorCode: 'X_UNAVAILABLE', socketReason: 'TIME_OUT', fault: 'PROVIDER' }],
   ])('for %s', async (_what, fault, expected) => {
     const person = await world.signedIn()
-    const { authorizationUrl, attempt } = await person.startXConnect()
+    const { authorizationUrl, connectAttempt: attempt } = await person.startXConnect()
     const callback = await person.consent(authorizationUrl ?? '', 'maraholt')
     world.sandbox.control.inject({ match: { path: '/2/oauth2/token' }, ...fault })
     const lines = await linesOf(async () =>
@@ -373,7 +373,7 @@ describe('a connection that waited for X', () => {
 
   test('or was left by a process that died, is one line too', async () => {
     const person = await world.signedIn()
-    const { attempt } = await person.startXConnect()
+    const { connectAttempt: attempt } = await person.startXConnect()
     const taken = { takenAt: new Date(world.sandbox.control.now() - 1_000_000), verifierSealed: null }
     await world
       .db()

@@ -122,7 +122,7 @@ describe('S-04 signing out', () => {
     [
       'by the mutation',
       async (person: Browser) => {
-        expect(await person.api('sign-out')).toEqual({ signOut: { signedOut: true } })
+        expect(await person.api('sign-out')).toEqual({ signOut: { signedOut: true, userErrors: [] } })
       },
     ],
     [

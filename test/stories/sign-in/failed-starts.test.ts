@@ -105,7 +105,7 @@ describe('an address without budget', () => {
     const start = await browser.request(starting('/auth/github', { returnTo: RETURN_TO }))
     const signIn = await browser.consent(start.headers.get('location') ?? '', 'tomasz-k')
 
-    const attempt = connecting.attempt?.id ?? 'Bug: none'
+    const attempt = connecting.connectAttempt?.id ?? 'Bug: none'
     const own: [Browser, callback: string, landing: string][] = [
       [browser, signIn, `${RETURN_TO}&signIn=failed&code=RATE_LIMITED`],
       [person, connect, `${RETURN_TO}&xConnect=failed&code=RATE_LIMITED&attempt=${attempt}`],

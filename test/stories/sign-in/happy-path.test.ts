@@ -17,7 +17,7 @@ test('a person signs in with GitHub, links an X account, posts a tweet and sees 
 
   const arrival = await person.connect('maraholt')
   expect(arrival).toMatchObject({ outcome: 'connected', code: null })
-  expect(await person.api('connect-attempt', { id: arrival.attempt })).toMatchObject({
+  expect(await person.api('connect-attempt', { connectAttemptId: arrival.attempt })).toMatchObject({
     connectAttempt: { status: 'SUCCEEDED', error: null, account: { username: 'maraholt', status: 'ACTIVE' } },
   })
   expect(await person.api('connected-accounts')).toMatchObject({

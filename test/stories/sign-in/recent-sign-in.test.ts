@@ -81,7 +81,7 @@ test('S-10 all else goes on in an old session: linking, posting, revoking', asyn
   const { postTweet } = await person.api<{ postTweet: object }>('post-tweet', { input: { text: 'A day later' } })
   expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' } })
   const { apiTokens: tokens } = await person.api<{ apiTokens: { id: string }[] }>('api-tokens')
-  expect(await person.api('revoke-api-token', { input: { id: tokens[0]?.id } })).toMatchObject({
+  expect(await person.api('revoke-api-token', { input: { apiTokenId: tokens[0]?.id } })).toMatchObject({
     revokeApiToken: { apiToken: { status: 'REVOKED' }, userErrors: [] },
   })
   expect(await person.api('revoke-other-sessions')).toMatchObject({ revokeOtherSessions: {} })

@@ -106,7 +106,7 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
           retryAt: retryable || code.startsWith('X_') ? expect.toBeOneOf([null, expect.any(String)]) : null,
         },
       ])
-      expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({
+      expect(await account.person.api('tweet', { tweetId: tweet?.id })).toMatchObject({
         tweet: { status: 'FAILED', xTweetId: null, error: { code, retryable } },
       })
       expect(await account.tweets()).toMatchObject([
@@ -168,7 +168,7 @@ describe('a refusal that nobody knows', () => {
     const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
     const message = expect.stringMatching(/may apply\. X answered 403 "Brand New" \(brand-new\)\.$/)
     expect(userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
-    expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({ tweet: { error: { message } } })
+    expect(await account.person.api('tweet', { tweetId: tweet?.id })).toMatchObject({ tweet: { error: { message } } })
     const again = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
     expect(again.userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
     const lines = world

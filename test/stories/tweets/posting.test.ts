@@ -258,7 +258,7 @@ test('what a killed process left is settled by the sweep, and what is under way 
   )
   expect(await rowOf(underWay)).toMatchObject({ status: 'PENDING', errorCode: null })
   expect(x.posts()).toBe(0)
-  expect(await account.person.api('tweet', { id: neverSent })).toMatchObject({
+  expect(await account.person.api('tweet', { tweetId: neverSent })).toMatchObject({
     tweet: { status: 'FAILED', error: { code: 'POST_INTERRUPTED', retryable: true } },
   })
 }, 40_000)

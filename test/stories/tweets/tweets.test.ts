@@ -52,7 +52,7 @@ describe('deleting a tweet', () => {
     const { tweet } = await account.post()
     expect(await deleteTweet(tweet?.id)).toEqual({ tweet: { id: tweet?.id, status: 'DELETED' }, userErrors: [] })
     expect(world.sandbox.control.tweets(account.username)).toEqual([])
-    expect(await account.person.api('tweet', { id: tweet?.id })).toMatchObject({
+    expect(await account.person.api('tweet', { tweetId: tweet?.id })).toMatchObject({
       tweet: { status: 'DELETED', xTweetId: tweet?.xTweetId, url: null, error: null },
     })
   })
@@ -121,7 +121,7 @@ describe('deleting a tweet', () => {
         tweet: null,
         userErrors: [{ code: 'TWEET_NOT_FOUND', field: ['input', 'tweetId'] }],
       })
-      expect(await stranger.api('tweet', { id })).toEqual({ tweet: null })
+      expect(await stranger.api('tweet', { tweetId: id })).toEqual({ tweet: null })
     }
     expect(deletions()).toBe(count)
   })

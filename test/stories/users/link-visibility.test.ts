@@ -9,7 +9,7 @@ import { type ApiAnswer, bearer, type Instance, openInstance } from '../../suppo
 import { readOperation } from '../../support/operations.ts'
 
 const MARA = 58_320_114
-const NOBODY = '{"data":{"user":null}}'
+const NOBODY = '{"data":{"linkedUser":null}}'
 
 let world: World
 let instance: Instance
@@ -33,14 +33,14 @@ async function makeSecret(userId: string | null, scopes: ApiScope[]): Promise<st
 const setVisibility = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
   person.api('set-link-visibility', { input: { visibility } })
 const findUser = (key: { githubId?: number; githubLogin?: string }): Promise<ApiAnswer> =>
-  instance.ask(readOperation('user'), operator, key)
+  instance.ask(readOperation('linked-user'), operator, key)
 type Page = { edges: { node: { githubId: string; login: string | null } }[] } & {
   pageInfo: { hasNextPage: boolean; endCursor: string | null }
 }
 async function listUsers(variables: Record<string, unknown> = {}): Promise<Page> {
-  const answer = await instance.ask(readOperation('users'), operator, variables)
+  const answer = await instance.ask(readOperation('linked-users'), operator, variables)
   if (answer.data === null) throw new Error(answer.text)
-  return answer.data.users as Page
+  return answer.data.linkedUsers as Page
 }
 const logins = ({ edges }: Page) => edges.map(({ node }) => node.login)
 const rowOf = async (githubId: number) => {
@@ -72,16 +72,18 @@ describe('a user', () => {
         },
       ],
     }
-    expect((await findUser({ githubId: MARA })).data).toEqual({ user: shown })
+    expect((await findUser({ githubId: MARA })).data).toEqual({ linkedUser: shown })
     for (const githubLogin of ['mara-holt', 'Mara-Holt', 'MARA-HOLT'])
-      expect((await findUser({ githubLogin })).data, githubLogin).toEqual({ user: shown })
+      expect((await findUser({ githubLogin })).data, githubLogin).toEqual({ linkedUser: shown })
     expect((await listUsers()).edges.map(({ node }) => node)).toEqual([shown])
   })
 
   test('shows how a link fares, and of what is unlinked nothing', async () => {
     const show = async () => (await findUser({ githubId: MARA })).data
     await mara.connect('tomasz_k')
-    expect(await show()).toMatchObject({ user: { accounts: [{ username: 'tomasz_k' }, { username: 'maraholt' }] } })
+    expect(await show()).toMatchObject({
+      linkedUser: { accounts: [{ username: 'tomasz_k' }, { username: 'maraholt' }] },
+    })
     const { id: userId } = await rowOf(MARA)
     const [second] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, 'tomasz_k'))
     await world
@@ -89,10 +91,10 @@ describe('a user', () => {
       .update(connectedAccounts)
       .set({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
       .where(and(eq(connectedAccounts.userId, userId), ne(connectedAccounts.id, second?.id ?? '')))
-    expect(await show()).toMatchObject({ user: { accounts: [{ status: 'ACTIVE' }, { status: 'NEEDS_REAUTH' }] } })
+    expect(await show()).toMatchObject({ linkedUser: { accounts: [{ status: 'ACTIVE' }, { status: 'NEEDS_REAUTH' }] } })
     await mara.api('disconnect-account', { input: { accountId: second?.id } })
-    expect(await show()).toMatchObject({ user: { accounts: [{ username: 'maraholt', status: 'NEEDS_REAUTH' }] } })
-    expect(await show()).not.toMatchObject({ user: { accounts: [{}, {}] } })
+    expect(await show()).toMatchObject({ linkedUser: { accounts: [{ username: 'maraholt', status: 'NEEDS_REAUTH' }] } })
+    expect(await show()).not.toMatchObject({ linkedUser: { accounts: [{}, {}] } })
   })
 
   test('hides again at once, at every instance, and is told of each change once', async () => {
@@ -101,7 +103,7 @@ describe('a user', () => {
     for (const visibility of ['INTEGRATORS', 'NOBODY', 'NOBODY', 'INTEGRATORS', 'NOBODY'] as const)
       await setVisibility(mara, visibility)
     expect((await findUser({ githubId: MARA })).text).toBe(NOBODY)
-    expect((await elsewhere.ask(readOperation('user'), operator, { githubId: MARA })).text).toBe(NOBODY)
+    expect((await elsewhere.ask(readOperation('linked-user'), operator, { githubId: MARA })).text).toBe(NOBODY)
     expect(logins(await listUsers())).toEqual([])
     const told = await world
       .db()
@@ -120,7 +122,7 @@ describe('a user', () => {
     expect(answer.data).toMatchObject({
       setLinkVisibility: { user: { linkVisibility: 'INTEGRATORS' }, userErrors: [] },
     })
-    expect((await findUser({ githubId: MARA })).data).toMatchObject({ user: { login: 'mara-holt' } })
+    expect((await findUser({ githubId: MARA })).data).toMatchObject({ linkedUser: { login: 'mara-holt' } })
   })
 })
 
@@ -132,7 +134,7 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
         answer = await instance.request('/graphql', {
           method: 'POST',
           headers: { 'content-type': 'application/json', 'x-request-id': 'the-same-one', ...operator },
-          body: JSON.stringify({ query: readOperation('user'), variables: key }),
+          body: JSON.stringify({ query: readOperation('linked-user'), variables: key }),
         })
       })
       // What is left of the budget is about who asks, and not about who is asked after.
@@ -182,9 +184,9 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
     [{ githubLogin: '\0' }, 'githubLogin'],
     [{ githubLogin: '%' }, 'githubLogin'],
   ])('%j is no question', async (variables, field) => {
-    const answer = await instance.ask(readOperation('user'), operator, variables)
+    const answer = await instance.ask(readOperation('linked-user'), operator, variables)
     expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', ...(field && { field: [field] }) } }])
-    expect(answer.data).toEqual({ user: null })
+    expect(answer.data).toEqual({ linkedUser: null })
   })
 })
 
@@ -247,7 +249,7 @@ describe('users', () => {
   test.each(['x', '', Buffer.from('user:x').toString('base64url'), Buffer.from('event:1').toString('base64url')])(
     'refuses the cursor "%s"',
     async (after) => {
-      const answer = await instance.ask(readOperation('users'), operator, { after })
+      const answer = await instance.ask(readOperation('linked-users'), operator, { after })
       expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: ['after'] } }])
     },
   )
@@ -262,7 +264,7 @@ describe('a login that has passed to somebody else', () => {
     await world.db().update(users).set({ login: 'Mara-Holt' }).where(eq(users.githubId, 999_001))
     const taker = await world.signedIn('mara-holt')
     expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
-    expect((await findUser({ githubId: 999_001 })).data).toMatchObject({ user: { id: before.id, login: null } })
+    expect((await findUser({ githubId: 999_001 })).data).toMatchObject({ linkedUser: { id: before.id, login: null } })
     expect((await listUsers({ first: 100 })).edges.map(({ node }) => node.githubId)).toContain('999001')
     // She still sees what she is called here.
     expect(await mara.api('viewer')).toMatchObject({ viewer: { login: 'Mara-Holt' } })
@@ -270,14 +272,16 @@ describe('a login that has passed to somebody else', () => {
     await setVisibility(taker, 'INTEGRATORS')
     expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
     await taker.connect('tomasz_k')
-    expect((await findUser({ githubLogin: 'MARA-HOLT' })).data).toMatchObject({ user: { githubId: String(MARA) } })
+    expect((await findUser({ githubLogin: 'MARA-HOLT' })).data).toMatchObject({
+      linkedUser: { githubId: String(MARA) },
+    })
 
     // And back: the first one has the login again.
     await world.db().update(users).set({ githubId: 999_002 }).where(eq(users.githubId, MARA))
     await world.db().update(users).set({ githubId: MARA }).where(eq(users.githubId, 999_001))
     await world.signedIn('mara-holt')
     expect((await findUser({ githubLogin: 'mara-holt' })).data).toMatchObject({
-      user: { id: before.id, login: 'mara-holt' },
+      linkedUser: { id: before.id, login: 'mara-holt' },
     })
     expect((await rowOf(999_002)).loginLostAt).not.toBeNull()
   })

@@ -48,7 +48,7 @@ async function countMissing(stage: Stage, [link]: readonly Link[], ids: readonly
   const document = readOperation('tweet')
   let missing = 0
   for (const id of ids) {
-    const { tweet } = await client.request<{ tweet: { status: string } | null }>(document, { id })
+    const { tweet } = await client.request<{ tweet: { status: string } | null }>(document, { tweetId: id })
     if (tweet?.status !== 'POSTED') missing += 1
   }
   return missing
