@@ -5,13 +5,17 @@ import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
-import type { XAnswer } from '../x/api.ts'
-import { findBlock, isWordOfX, rememberAnswer, type XEndpoint } from '../x/blocks.ts'
+import type { XResult } from '../x/api.ts'
+import { findBlock, isFromX, recordBlocks, type XEndpoint } from '../x/blocks.ts'
 import { refusal } from '../x/refusals.ts'
 import { markNeedsReauth } from './accounts.ts'
-import { sweepOrphans, takeUpLatePairs } from './orphaned-tokens.ts'
-import { rotateTokens } from './refresh.ts'
-import { countRefusedTokens, noteAcceptedToken, noteRefusedToken } from './refused-access-tokens.ts'
+import { adoptOrphanedTokens, sweepOrphanedTokens } from './orphaned-tokens.ts'
+import { refreshTokens } from './refresh.ts'
+import {
+  countRefusedAccessTokens,
+  recordAcceptedAccessToken,
+  recordRefusedAccessToken,
+} from './refused-access-tokens.ts'
 import { isUnreadable, openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50
@@ -48,13 +52,13 @@ export async function withAccessToken<T>(
   deps: Deps,
   account: { id: string; userId: string },
   endpoint: XEndpoint,
-  use: (accessToken: string) => Promise<XAnswer<T>>,
-): Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>> {
+  use: (accessToken: string) => Promise<XResult<T>>,
+): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
   const block = await findBlock(deps, account.id, endpoint)
   if (block !== null) return block
   const answer = await callWithToken(deps, account, use)
   try {
-    await rememberAnswer(deps, account.id, endpoint, answer)
+    await recordBlocks(deps, account.id, endpoint, answer)
   } catch (error) {
     // What X did is the caller's to write down, also when the database is away just now.
     deps.log.warn({ error, accountId: account.id }, 'Could not remember what X said of its limits')
@@ -65,8 +69,8 @@ export async function withAccessToken<T>(
 async function callWithToken<T>(
   deps: Deps,
   account: { id: string; userId: string },
-  use: (accessToken: string) => Promise<XAnswer<T>>,
-): Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>> {
+  use: (accessToken: string) => Promise<XResult<T>>,
+): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
   const first = await getUsableToken(deps, account, null)
   const answer = await use(first.accessToken)
   if (answer.kind !== 'unauthorized') {
@@ -74,7 +78,7 @@ async function callWithToken<T>(
     return answer
   }
   if (first.keepUntil > performance.now()) {
-    await noteRefusedToken(deps, account.id, first.version)
+    await recordRefusedAccessToken(deps, account.id, first.version)
   } else {
     const second = await getUsableToken(deps, account, first.version)
     const again = await use(second.accessToken)
@@ -82,20 +86,20 @@ async function callWithToken<T>(
       await noteAccepted(deps, account.id, second, again)
       return again
     }
-    await noteRefusedToken(deps, account.id, second.version)
+    await recordRefusedAccessToken(deps, account.id, second.version)
   }
   return refusal('X_UNAVAILABLE')
 }
 
-async function noteAccepted(deps: Deps, accountId: string, token: Usable, answer: XAnswer<unknown>): Promise<void> {
-  if (token.isUnproven && isWordOfX(answer)) await noteAcceptedToken(deps, accountId, token.version)
+async function noteAccepted(deps: Deps, accountId: string, token: Usable, answer: XResult<unknown>): Promise<void> {
+  if (token.isUnproven && isFromX(answer)) await recordAcceptedAccessToken(deps, accountId, token.version)
 }
 
 /**
  * Rotates the tokens of links that nobody has used for months, a few at a time, before their refresh tokens die of age. A link that
  * is used is refreshed by its use, and never here.
  */
-export async function refreshIdle(deps: Deps): Promise<void> {
+export async function refreshIdleAccounts(deps: Deps): Promise<void> {
   const idle = await deps.db
     .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
     .from(oauthTokens)
@@ -112,15 +116,15 @@ export async function refreshIdle(deps: Deps): Promise<void> {
     )
     .orderBy(asc(oauthTokens.refreshIssuedAt))
     .limit(IDLE_BATCH)
-  await rotateEach(deps, idle, false)
+  await refreshEach(deps, idle, false)
 }
 
 /**
  * Tries the pairs that came after their account was given up. One that X still takes brings the account back, without its user.
  */
-export async function recoverLatePairs(deps: Deps): Promise<void> {
-  await takeUpLatePairs(deps)
-  await sweepOrphans(deps)
+export async function recoverOrphanedTokens(deps: Deps): Promise<void> {
+  await adoptOrphanedTokens(deps)
+  await sweepOrphanedTokens(deps)
   const late = await deps.db
     .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
     .from(oauthTokens)
@@ -133,10 +137,10 @@ export async function recoverLatePairs(deps: Deps): Promise<void> {
       ),
     )
     .limit(IDLE_BATCH)
-  await rotateEach(deps, late, true)
+  await refreshEach(deps, late, true)
 }
 
-async function rotateEach(
+async function refreshEach(
   deps: Deps,
   accounts: { id: string; userId: string; version: number }[],
   accessTokenRejected: boolean,
@@ -179,7 +183,8 @@ async function getUsableToken(
       const isOver = row.secondsLeft <= timing.usableBeforeEndSeconds
       // Or X refuses the whole app just now, as it does new tokens of other accounts: then this
       // says nothing of the account.
-      if (!isOver && (await countRefusedTokens(deps, account.id)).accounts > 0) throw new AppError('X_UNAVAILABLE')
+      if (!isOver && (await countRefusedAccessTokens(deps, account.id)).accounts > 0)
+        throw new AppError('X_UNAVAILABLE')
       await markNeedsReauth(deps, account.id, row, isOver ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
       throw new AppError('ACCOUNT_NEEDS_REAUTH')
     }
@@ -190,7 +195,7 @@ async function getUsableToken(
       throw new AppError(code, { retryAt: new Date(deps.clock.now().getTime() + row.waitSeconds * 1000) })
     }
     if (performance.now() > giveUpAt) throw new AppError('REFRESH_IN_PROGRESS')
-    outcome = await rotateOnce(deps, account, row.version, rejected || !isFallback, giveUpAt)
+    outcome = await refreshOnce(deps, account, row.version, rejected || !isFallback, giveUpAt)
     if (outcome.kind === 'held' && !isFallback) {
       await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
       pause = Math.min(pause * 2, POLL_MAX_MILLISECONDS)
@@ -199,7 +204,7 @@ async function getUsableToken(
 }
 
 // In one process all callers of an account share one rotation. It goes on when a caller stops waiting.
-async function rotateOnce(
+async function refreshOnce(
   deps: Deps,
   account: { id: string; userId: string },
   version: number,
@@ -222,7 +227,7 @@ function shareRotation(
   version: number,
   accessTokenEnded: boolean,
 ): Promise<RefreshOutcome> {
-  return deps.refreshes.share(account.id, () => rotateTokens(deps, account, version, accessTokenEnded))
+  return deps.refreshes.share(account.id, () => refreshTokens(deps, account, version, accessTokenEnded))
 }
 
 type TokenRow = typeof oauthTokens.$inferSelect & {

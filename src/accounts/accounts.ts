@@ -158,10 +158,10 @@ export async function markSuperseded(
     )
 }
 
-type HeldAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
+type LockedAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
 
 /** Locks an account for the transaction, before its tokens: the other way round two could wait for each other. Null when it is gone. */
-export async function holdAccount(deps: Deps, accountId: string): Promise<HeldAccount | null> {
+export async function lockAccount(deps: Deps, accountId: string): Promise<LockedAccount | null> {
   const [account] = await deps.db
     .select()
     .from(connectedAccounts)
@@ -171,7 +171,7 @@ export async function holdAccount(deps: Deps, accountId: string): Promise<HeldAc
 }
 
 /** Says that an account works again, in the transaction that stores its new pair. One that was never given up stays as it is. */
-export async function markRecovered(deps: Deps, account: HeldAccount): Promise<void> {
+export async function markRecovered(deps: Deps, account: LockedAccount): Promise<void> {
   if (account.status !== 'NEEDS_REAUTH') return
   const { id: accountId, userId } = account
   const now = workingStatus(account.scopes)

@@ -4,7 +4,7 @@
 import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { ConnectAttempt } from '../auth/oauth-attempt.ts'
-import { refreshTokens } from '../auth/oauth-client.ts'
+import { exchangeRefreshToken } from '../auth/oauth-client.ts'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
@@ -12,8 +12,8 @@ import { connectAttempts, connectedAccounts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { xApp } from '../x/api.ts'
-import { readRetryAt } from '../x/rate-limit-headers.ts'
-import { type IssuedTokens, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
+import { parseRetryAt } from '../x/rate-limit-headers.ts'
+import { type IssuedTokens, judgeRefusal, parseIssuedTokens } from '../x/token-response.ts'
 import { isUnreadable } from './sealed-tokens.ts'
 
 /** An attempt to connect an account, taken by the user who started it. */
@@ -23,7 +23,7 @@ export type TakenAttempt = ConnectAttempt & { userId: string; takenAt: Date }
  * A taken attempt with the pair that X issued for it. One process at a time works on it, by moving
  * `nextTryAt` forward first.
  */
-export type KeptAttempt = {
+export type AttemptWithTokens = {
   attempt: TakenAttempt
   /**
    * The pair as it stands in the row. A row that holds another value, or none, is another
@@ -37,8 +37,8 @@ export type KeptAttempt = {
 }
 
 /** What came of refreshing a kept pair. */
-export type KeptRefresh =
-  | { kind: 'renewed'; kept: KeptAttempt }
+export type AttemptRefresh =
+  | { kind: 'renewed'; kept: AttemptWithTokens }
   /** X does not accept the refresh token: the pair was replaced or revoked. */
   | { kind: 'dead' }
   | { kind: 'later'; error: AppError }
@@ -49,7 +49,7 @@ export type KeptRefresh =
  * All calls of one try with their retries, twice over. A try that is cut off by the end of its
  * process is repeated after this.
  */
-export const CLAIM_SECONDS = 120
+export const ATTEMPT_CLAIM_SECONDS = 120
 
 const tokensShape = z.object({
   accessToken: z.string().nullable(),
@@ -63,7 +63,11 @@ const tokensShape = z.object({
  * @returns null when the attempt is gone with its user.
  * @throws what the database throws after `PERSON_WAITS_SECONDS`.
  */
-export async function keepTokens(deps: Deps, attempt: TakenAttempt, issued: IssuedTokens): Promise<KeptAttempt | null> {
+export async function storeAttemptTokens(
+  deps: Deps,
+  attempt: TakenAttempt,
+  issued: IssuedTokens,
+): Promise<AttemptWithTokens | null> {
   const receivedAt = performance.now()
   const { accessToken, refreshToken, expiresInSeconds } = issued
   const tokens = { accessToken, refreshToken, scopes: issued.scopes ?? attempt.scopes }
@@ -94,11 +98,11 @@ export async function keepTokens(deps: Deps, attempt: TakenAttempt, issued: Issu
  * Takes a kept attempt whose time has come, to go on with it. Null when it is finished, another
  * process's, or not due.
  */
-export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAttempt | null> {
+export async function claimAttempt(deps: Deps, attemptId: string): Promise<AttemptWithTokens | null> {
   const receivedAt = performance.now()
   const [row] = await deps.db
     .update(connectAttempts)
-    .set({ nextTryAt: sqlIn(deps.clock, CLAIM_SECONDS) })
+    .set({ nextTryAt: sqlIn(deps.clock, ATTEMPT_CLAIM_SECONDS) })
     .where(
       and(
         eq(connectAttempts.id, attemptId),
@@ -118,12 +122,12 @@ export async function claimKept(deps: Deps, attemptId: string): Promise<KeptAtte
   // A pair that was altered is worth what a dead one is: its attempt is to end, and not to be
   // claimed for ever.
   const nothing = { accessToken: null, refreshToken: null, scopes: attempt.scopes }
-  const tokens = (await openTokens(deps, attempt, sealed)) ?? nothing
+  const tokens = (await openAttemptTokens(deps, attempt, sealed)) ?? nothing
   return { attempt, sealed, tokens, expiresInSeconds: Number(row.secondsLeft), receivedAt }
 }
 
 /** True when the access token of a kept pair has ended, or there is none. */
-export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: KeptAttempt, deps: Deps): boolean {
+export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: AttemptWithTokens, deps: Deps): boolean {
   const secondsLeft = expiresInSeconds - (performance.now() - receivedAt) / 1000
   return tokens.accessToken === null || secondsLeft <= deps.timing.usableBeforeEndSeconds
 }
@@ -131,22 +135,23 @@ export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: KeptAttem
 /**
  * Replaces a kept pair by a new one. Sends once; a pair that comes is written until it is written.
  */
-export async function refreshKept(deps: Deps, kept: KeptAttempt): Promise<KeptRefresh> {
+export async function refreshAttemptTokens(deps: Deps, kept: AttemptWithTokens): Promise<AttemptRefresh> {
   const { refreshToken } = kept.tokens
   if (refreshToken === null) return { kind: 'dead' }
   // A process that was suspended for longer than its claim must not send what another one sends.
-  if (!(await updateKept(deps, kept, { nextTryAt: sqlIn(deps.clock, CLAIM_SECONDS) }))) return { kind: 'lost' }
+  if (!(await updateAttempt(deps, kept, { nextTryAt: sqlIn(deps.clock, ATTEMPT_CLAIM_SECONDS) })))
+    return { kind: 'lost' }
   const endpoint = `${deps.config.x.apiUrl}/2/oauth2/token`
-  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
+  const answer = await exchangeRefreshToken(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
   const receivedAt = performance.now()
-  const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, deps.timing) : null
+  const issued = answer.kind === 'issued' ? parseIssuedTokens(answer.body, deps.timing) : null
   if (issued === null) {
     if (answer.kind !== 'issued') {
       const meaning = judgeRefusal(answer)
       if (meaning === 'GRANT_DEAD') return { kind: 'dead' }
       if (meaning === 'APP_REJECTED') return { kind: 'later', error: new AppError('X_CREDENTIALS_REJECTED') }
     }
-    const retryAt = answer.kind === 'issued' ? null : readRetryAt(answer.report.headers, deps.clock.now())
+    const retryAt = answer.kind === 'issued' ? null : parseRetryAt(answer.report.headers, deps.clock.now())
     return { kind: 'later', error: new AppError('X_UNAVAILABLE', { retryAt }) }
   }
   const tokens = {
@@ -159,16 +164,16 @@ export async function refreshKept(deps: Deps, kept: KeptAttempt): Promise<KeptRe
   const written = await retryUntilWritten(deps, 'keep the refreshed tokens of a connection under way', async () => {
     const values = { tokensSealed: sealed, ...timesOf(deps, expiresInSeconds, receivedAt) }
     // Another try of this write may have been committed, and only its response lost.
-    return (await updateKept(deps, kept, values)) || (await updateKept(deps, { ...kept, sealed }, values))
+    return (await updateAttempt(deps, kept, values)) || (await updateAttempt(deps, { ...kept, sealed }, values))
   })
   if (!written) return { kind: 'lost' }
   return { kind: 'renewed', kept: { attempt: kept.attempt, sealed, tokens, expiresInSeconds, receivedAt } }
 }
 
 /** Changes the row of a kept attempt. False when it is finished, or another process's. */
-export async function updateKept(
+export async function updateAttempt(
   deps: Deps,
-  { attempt, sealed }: Pick<KeptAttempt, 'attempt' | 'sealed'>,
+  { attempt, sealed }: Pick<AttemptWithTokens, 'attempt' | 'sealed'>,
   values: Partial<Record<keyof typeof connectAttempts.$inferInsert, unknown>>,
 ): Promise<boolean> {
   const [updated] = await deps.db
@@ -203,7 +208,7 @@ export async function isConnectWaiting(deps: Deps, accountId: string): Promise<b
 }
 
 /** Where the tokens of an attempt are sealed, for re-sealing them under another key. */
-export function keptTokensPlace(attemptId: string, userId: string): SealContext {
+export function attemptTokensSealContext(attemptId: string, userId: string): SealContext {
   return { table: 'connect_attempts', column: 'tokens_sealed', accountId: attemptId, userId }
 }
 
@@ -211,13 +216,13 @@ export function keptTokensPlace(attemptId: string, userId: string): SealContext 
  * Opens the tokens of an attempt; null where the row was altered. @throws UnsealError where the key
  * is missing.
  */
-export async function openTokens(
+export async function openAttemptTokens(
   deps: Deps,
   attempt: { id: string; userId: string },
   sealed: string,
-): Promise<KeptAttempt['tokens'] | null> {
+): Promise<AttemptWithTokens['tokens'] | null> {
   try {
-    const place = keptTokensPlace(attempt.id, attempt.userId)
+    const place = attemptTokensSealContext(attempt.id, attempt.userId)
     return tokensShape.parse(JSON.parse(unseal(deps.config.encryptionKeys, place, sealed)))
   } catch (error) {
     if (!(error instanceof UnsealError) || !(await isUnreadable(deps, error))) throw error
@@ -226,14 +231,14 @@ export async function openTokens(
   }
 }
 
-function sealTokens(deps: Deps, attempt: { id: string; userId: string }, tokens: KeptAttempt['tokens']): string {
-  return seal(deps.config.encryptionKeys, keptTokensPlace(attempt.id, attempt.userId), JSON.stringify(tokens))
+function sealTokens(deps: Deps, attempt: { id: string; userId: string }, tokens: AttemptWithTokens['tokens']): string {
+  return seal(deps.config.encryptionKeys, attemptTokensSealContext(attempt.id, attempt.userId), JSON.stringify(tokens))
 }
 
 // Counted from the receipt: the write may come much later.
 function timesOf(deps: Deps, expiresInSeconds: number, receivedAt: number) {
   return {
     accessExpiresAt: sqlIn(deps.clock, expiresInSeconds - (performance.now() - receivedAt) / 1000),
-    nextTryAt: sqlIn(deps.clock, CLAIM_SECONDS),
+    nextTryAt: sqlIn(deps.clock, ATTEMPT_CLAIM_SECONDS),
   }
 }

@@ -11,20 +11,20 @@ import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { fetchMe, type XAnswer, type XProfile } from '../x/api.ts'
-import { findBlock, rememberAnswer } from '../x/blocks.ts'
+import { fetchMe, type XProfile, type XResult } from '../x/api.ts'
+import { findBlock, recordBlocks } from '../x/blocks.ts'
 import { canReadProfile } from '../x/scopes.ts'
 import { findConnectedAccount, listConnectedAccounts } from './accounts.ts'
 import {
-  claimKept,
-  type KeptAttempt,
+  type AttemptWithTokens,
+  claimAttempt,
   needsRefresh,
-  refreshKept,
+  refreshAttemptTokens,
   type TakenAttempt,
-  updateKept,
+  updateAttempt,
 } from './attempt-tokens.ts'
 import { type Refused, refuseConnection } from './refuse-connection.ts'
-import { storeLink } from './store-connection.ts'
+import { storeConnection } from './store-connection.ts'
 
 /**
  * How a connection ended, or what it waits for; `isRepeated` where another process has brought it
@@ -63,9 +63,9 @@ const PASSING: readonly ErrorCode[] = [
 /** Goes on with an attempt that waits for X, if it is due. */
 export async function resumeConnection(deps: Deps, attemptId: string): Promise<void> {
   if (!isRowId(attemptId)) return
-  const kept = await claimKept(deps, attemptId)
+  const kept = await claimAttempt(deps, attemptId)
   if (kept === null) return
-  const outcome = await settleConnection(deps, kept, false)
+  const outcome = await completeConnection(deps, kept, false)
   // While a person waits, the route of the callback says what became of it.
   if (outcome.isRepeated) return
   if (outcome.status !== 'connected')
@@ -78,7 +78,11 @@ export async function resumeConnection(deps: Deps, attemptId: string): Promise<v
  * Finds out whose account a kept pair is, and connects it or refuses it.
  * @param personWaits true to repeat the call for some seconds where X fails in passing.
  */
-export async function settleConnection(deps: Deps, kept: KeptAttempt, personWaits: boolean): Promise<ConnectOutcome> {
+export async function completeConnection(
+  deps: Deps,
+  kept: AttemptWithTokens,
+  personWaits: boolean,
+): Promise<ConnectOutcome> {
   if (!canReadProfile(kept.tokens.scopes)) return refuse(deps, kept, { error: new AppError('SCOPES_MISSING') })
   const owner = await findOwner(deps, kept, personWaits)
   switch (owner.kind) {
@@ -96,19 +100,19 @@ export async function settleConnection(deps: Deps, kept: KeptAttempt, personWait
 }
 
 type Owner =
-  | { kind: 'found'; kept: KeptAttempt; profile: XProfile }
-  | { kind: 'refused' | 'waiting'; kept: KeptAttempt; error: AppError }
+  | { kind: 'found'; kept: AttemptWithTokens; profile: XProfile }
+  | { kind: 'refused' | 'waiting'; kept: AttemptWithTokens; error: AppError }
   | { kind: 'dead' }
   | { kind: 'lost' }
 
-async function findOwner(deps: Deps, first: KeptAttempt, personWaits: boolean): Promise<Owner> {
+async function findOwner(deps: Deps, first: AttemptWithTokens, personWaits: boolean): Promise<Owner> {
   const startedAt = performance.now()
   let kept = first
   let isRefreshed = false
   let isRejected = false
   for (let pause = FIRST_PAUSE_MILLISECONDS; ; pause *= 2) {
     if (needsRefresh(kept, deps) || (isRejected && !isRefreshed && kept.tokens.refreshToken !== null)) {
-      const refreshed = await refreshKept(deps, kept)
+      const refreshed = await refreshAttemptTokens(deps, kept)
       if (refreshed.kind === 'dead' || refreshed.kind === 'lost') return refreshed
       if (refreshed.kind === 'later') return { kind: 'waiting', kept, error: refreshed.error }
       kept = refreshed.kept
@@ -133,7 +137,7 @@ async function findOwner(deps: Deps, first: KeptAttempt, personWaits: boolean): 
   }
 }
 
-async function askOwner(deps: Deps, { attempt }: KeptAttempt, accessToken: string): Promise<XAnswer<XProfile>> {
+async function askOwner(deps: Deps, { attempt }: AttemptWithTokens, accessToken: string): Promise<XResult<XProfile>> {
   const block = await findBlock(deps, attempt.id, 'READ_PROFILE')
   if (block !== null) return block
   const answer = await fetchMe(deps, accessToken)
@@ -141,21 +145,21 @@ async function askOwner(deps: Deps, { attempt }: KeptAttempt, accessToken: strin
   // nothing stands in the way, is for all.
   if (answer.kind === 'refused' && answer.to === 'ACCOUNT') return answer
   try {
-    await rememberAnswer(deps, attempt.id, 'READ_PROFILE', answer)
+    await recordBlocks(deps, attempt.id, 'READ_PROFILE', answer)
   } catch (error) {
     deps.log.warn({ error, attempt: attempt.id }, 'Could not remember what X said of its limits')
   }
   return answer
 }
 
-function passingError(answer: Exclude<XAnswer<XProfile>, { kind: 'done' }>): AppError {
+function passingError(answer: Exclude<XResult<XProfile>, { kind: 'done' }>): AppError {
   if (answer.kind !== 'refused')
     return new AppError('X_UNAVAILABLE', { cause: answer.kind === 'unknown' ? answer.cause : undefined })
   const code = PASSING.includes(answer.code) ? answer.code : 'X_UNAVAILABLE'
   return new AppError(code, { retryAt: answer.retryAt })
 }
 
-async function decide(deps: Deps, kept: KeptAttempt, profile: XProfile): Promise<ConnectOutcome> {
+async function decide(deps: Deps, kept: AttemptWithTokens, profile: XProfile): Promise<ConnectOutcome> {
   const { attempt } = kept
   const mismatch = await findMismatch(deps, attempt, profile)
   // X has ended the earlier pair of this account by now. Where it is connected to this user, the
@@ -163,7 +167,7 @@ async function decide(deps: Deps, kept: KeptAttempt, profile: XProfile): Promise
   if (mismatch !== null && !(await isOwnAccount(deps, attempt.userId, profile)))
     return refuse(deps, kept, { error: mismatch, profile })
   try {
-    const stored = await storeLink(deps, kept, profile, mismatch)
+    const stored = await storeConnection(deps, kept, profile, mismatch)
     switch (stored) {
       case 'stored':
         return mismatch === null ? { status: 'connected' } : { status: 'failed', error: mismatch }
@@ -180,14 +184,14 @@ async function decide(deps: Deps, kept: KeptAttempt, profile: XProfile): Promise
   }
 }
 
-async function refuse(deps: Deps, kept: KeptAttempt, refused: Refused): Promise<ConnectOutcome> {
+async function refuse(deps: Deps, kept: AttemptWithTokens, refused: Refused): Promise<ConnectOutcome> {
   const result = await refuseConnection(deps, kept, refused)
   if (result.kind === 'refused') return { status: 'failed', error: result.error }
   if (result.kind === 'lost') return readOutcome(deps, kept.attempt.id)
   return wait(deps, kept, new AppError('X_UNAVAILABLE'))
 }
 
-async function wait(deps: Deps, kept: KeptAttempt, error: AppError): Promise<ConnectOutcome> {
+async function wait(deps: Deps, kept: AttemptWithTokens, error: AppError): Promise<ConnectOutcome> {
   const { attempt } = kept
   const age = (deps.clock.now().getTime() - attempt.takenAt.getTime()) / 1000
   if (age > KEPT_SECONDS) return refuse(deps, kept, { error })
@@ -202,7 +206,7 @@ async function wait(deps: Deps, kept: KeptAttempt, error: AppError): Promise<Con
     tries: sql`${connectAttempts.tries} + 1`,
   } as const
   const written = await retryUntilWritten(deps, 'keep a connection that waits for X', () =>
-    updateKept(deps, kept, values),
+    updateAttempt(deps, kept, values),
   )
   if (!written) return readOutcome(deps, attempt.id)
   return { status: 'waiting', error: new AppError(error.code, { retryAt, cause: error }) }

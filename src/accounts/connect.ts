@@ -8,13 +8,13 @@ import {
   type ConnectAttempt,
   finishAttempt,
   getAttemptByState,
-  readCode,
+  parseCode,
   startAttempt,
   takeAttempt,
   waitForAttempt,
 } from '../auth/oauth-attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode } from '../auth/oauth-client.ts'
-import { readReturnTo } from '../auth/return-to.ts'
+import { parseReturnTo } from '../auth/return-to.ts'
 import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -26,13 +26,13 @@ import { AppError } from '../errors.ts'
 import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { xApp } from '../x/api.ts'
 import { findAppBlock } from '../x/blocks.ts'
-import { readRetryAt } from '../x/rate-limit-headers.ts'
-import { readScopes } from '../x/scopes.ts'
-import { type IssuedTokens, isRedirectRefused, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
+import { parseRetryAt } from '../x/rate-limit-headers.ts'
+import { parseScopes } from '../x/scopes.ts'
+import { type IssuedTokens, isRedirectRefused, judgeRefusal, parseIssuedTokens } from '../x/token-response.ts'
 import { findConnectedAccount } from './accounts.ts'
-import { keepTokens, type TakenAttempt } from './attempt-tokens.ts'
-import { type ConnectOutcome, recordedError, settleConnection } from './complete-connection.ts'
-import { checkSuspects, revokeKept } from './refuse-connection.ts'
+import { storeAttemptTokens, type TakenAttempt } from './attempt-tokens.ts'
+import { type ConnectOutcome, completeConnection, recordedError } from './complete-connection.ts'
+import { queueConnectionChecks, revokeAttemptTokens } from './refuse-connection.ts'
 
 /** What a caller may ask of a new link; all of it optional. */
 export type StartXConnectInput = {
@@ -67,8 +67,8 @@ export async function startXConnect(
   viewer: SessionViewer,
   input: StartXConnectInput,
 ): Promise<{ authorizationUrl: string; attempt: ConnectAttempt }> {
-  const scopes = readScopes(input.scopes)
-  const returnTo = readReturnTo(deps.config, input.returnTo, ['input', 'returnTo'])
+  const scopes = parseScopes(input.scopes)
+  const returnTo = parseReturnTo(deps.config, input.returnTo, ['input', 'returnTo'])
   const reconnect =
     input.reconnectAccountId === null
       ? null
@@ -76,7 +76,7 @@ export async function startXConnect(
   if (input.reconnectAccountId !== null && reconnect === null) {
     throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'reconnectAccountId'] })
   }
-  const expectedUsername = readUsername(input.expectedUsername)
+  const expectedUsername = parseUsername(input.expectedUsername)
   // X would take the person through its consent, and then not say whose account it is.
   const block = await findAppBlock(deps, 'READ_PROFILE')
   if (block !== null) throw new AppError(block.code, { retryAt: block.retryAt })
@@ -182,7 +182,7 @@ export async function endAbandonedAttempts(deps: Deps): Promise<void> {
       .where(abandoned)
       .returning()
     for (const { userId, reconnectAccountId } of ended)
-      if (userId !== null) await checkSuspects(deps, { userId, reconnectAccountId })
+      if (userId !== null) await queueConnectionChecks(deps, { userId, reconnectAccountId })
     return ended
   })
   for (const attempt of ended) await noteFailedRoundTrip(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
@@ -200,17 +200,17 @@ async function complete(
     const { error, isMaybeGranted } = exchanged
     await transaction(deps, async (deps) => {
       // A response that was lost may have brought a new pair, and ended the account's earlier one.
-      if (isMaybeGranted) await checkSuspects(deps, attempt)
+      if (isMaybeGranted) await queueConnectionChecks(deps, attempt)
       const { code: errorCode, retryAt } = error
       await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode, retryAt })
     })
     return { status: 'failed', error }
   }
-  const kept = await keepTokens(deps, attempt, exchanged)
-  if (kept !== null) return settleConnection(deps, kept, true)
+  const kept = await storeAttemptTokens(deps, attempt, exchanged)
+  if (kept !== null) return completeConnection(deps, kept, true)
   // The user was deleted meanwhile: the grant is given back as theirs were.
   const tokens = { ...exchanged, scopes: [] }
-  await transaction(deps, (deps) => revokeKept(deps, { attempt, tokens }, null))
+  await transaction(deps, (deps) => revokeAttemptTokens(deps, { attempt, tokens }, null))
   return { status: 'failed', error: new AppError('SESSION_MISSING') }
 }
 
@@ -221,14 +221,14 @@ async function exchange(
 ): Promise<IssuedTokens | { error: AppError; isMaybeGranted: boolean }> {
   let code: string
   try {
-    code = readCode(parameters, X_ISSUER)
+    code = parseCode(parameters, X_ISSUER)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     return { error, isMaybeGranted: false }
   }
   const answer = await exchangeCode(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/token`, code, codeVerifier)
   if (answer.kind === 'issued') {
-    const issued = readIssuedTokens(answer.body, deps.timing)
+    const issued = parseIssuedTokens(answer.body, deps.timing)
     return issued ?? { error: new AppError('X_UNAVAILABLE'), isMaybeGranted: true }
   }
   const meaning = judgeRefusal(answer)
@@ -240,10 +240,10 @@ async function exchange(
   if (meaning === 'APP_REJECTED') return refuse('X_CREDENTIALS_REJECTED')
   if (isRedirectRefused(answer)) return refuse('X_REDIRECT_MISMATCH')
   if (answer.kind === 'refused' && answer.status === 400) return refuse('CODE_REJECTED')
-  return refuse('X_UNAVAILABLE', readRetryAt(answer.report.headers, deps.clock.now()))
+  return refuse('X_UNAVAILABLE', parseRetryAt(answer.report.headers, deps.clock.now()))
 }
 
-function readUsername(text: string | null): string | null {
+function parseUsername(text: string | null): string | null {
   if (text === null || text.trim() === '') return null
   const username = text.trim().replace(/^@/, '')
   // X: 1 to 15 letters, digits and underscores; older ones may be longer.

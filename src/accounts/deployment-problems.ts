@@ -5,7 +5,7 @@ import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { APP, ENDED_BY_OPERATOR } from '../x/blocks.ts'
-import { countRefusedTokens } from './refused-access-tokens.ts'
+import { countRefusedAccessTokens } from './refused-access-tokens.ts'
 
 const LOG_LINES_DROPPED =
   'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
@@ -49,7 +49,7 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     if (!isDisproved) add(describe(code, since))
   }
   if (isRejected) add(describe('X_CREDENTIALS_REJECTED', last.at))
-  const refused = await countRefusedTokens(deps)
+  const refused = await countRefusedAccessTokens(deps)
   if (refused.accounts > 0)
     add({ code: 'X_TOKENS_REFUSED', since: refused.since, detail: describeRefusedTokens(refused.accounts) })
   if (deps.droppedLogLines() > 0) add({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })

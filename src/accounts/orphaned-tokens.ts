@@ -11,7 +11,7 @@ const BATCH = 20
  * Puts late pairs in the place of dead ones, in doubt until a refresh has proved them: the refresh that was refused may have made X end
  * the whole grant.
  */
-export async function takeUpLatePairs(deps: Deps): Promise<void> {
+export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
   const late = and(
     eq(rotationOrphans.accountId, oauthTokens.accountId),
     eq(rotationOrphans.fromVersion, oauthTokens.version),
@@ -21,7 +21,7 @@ export async function takeUpLatePairs(deps: Deps): Promise<void> {
     .from(oauthTokens)
     .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(rotationOrphans).where(late))))
     .limit(BATCH)
-  for (const row of dead) await transaction(deps, (deps) => takeUpLatePair(deps, row))
+  for (const row of dead) await transaction(deps, (deps) => adoptNewestOrphanedTokens(deps, row))
 }
 
 /**
@@ -30,7 +30,7 @@ export async function takeUpLatePairs(deps: Deps): Promise<void> {
  * tried. None is revoked: a token of the same grant would end the pair that was taken (RFC 7009
  * section 2.1), and of another grant X has ended all but one.
  */
-export async function takeNewestOrphan(
+export async function takeNewestOrphanedTokens(
   deps: Deps,
   accountId: string,
   version: number,
@@ -56,7 +56,7 @@ export async function takeNewestOrphan(
  * Deletes orphaned pairs of versions that have passed: X has issued a newer pair since, and takes
  * these no more.
  */
-export async function sweepOrphans(deps: Deps): Promise<void> {
+export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
   await deps.db.delete(rotationOrphans).where(
     exists(
       deps.db
@@ -72,12 +72,12 @@ export async function sweepOrphans(deps: Deps): Promise<void> {
   )
 }
 
-async function takeUpLatePair(deps: Deps, { accountId, version }: { accountId: string; version: number }) {
+async function adoptNewestOrphanedTokens(deps: Deps, { accountId, version }: { accountId: string; version: number }) {
   const unchanged = and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version))
   // The tokens before their orphans, as everywhere.
   const [held] = await deps.db.select().from(oauthTokens).where(unchanged).for('update')
   if (held === undefined) return
-  const orphan = await takeNewestOrphan(deps, accountId, version)
+  const orphan = await takeNewestOrphanedTokens(deps, accountId, version)
   if (orphan === null) return
   await deps.db
     .update(oauthTokens)

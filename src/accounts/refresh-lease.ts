@@ -4,7 +4,7 @@ import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { holdAccount, markNeedsReauth } from './accounts.ts'
+import { lockAccount, markNeedsReauth } from './accounts.ts'
 
 /** The row of `oauth_tokens`, as one holder claimed it. */
 export type Claim = {
@@ -42,7 +42,7 @@ export const FRESH = {
  * moved on, or is left alone for a while.
  * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
  */
-export async function claimRotation(
+export async function acquireRefreshLease(
   deps: Deps,
   account: { id: string; userId: string },
   version: number,
@@ -133,7 +133,7 @@ async function forgetLease(deps: Deps, accountId: string, leaseId: string): Prom
  * True when the row is still this claim's, by the database's clock, for long enough to send. A process's own clock stands still while
  * its machine is suspended.
  */
-export function confirmClaim(deps: Deps, claim: Claim): Promise<boolean> {
+export function confirmLease(deps: Deps, claim: Claim): Promise<boolean> {
   return retryUntilWritten(deps, 'confirm a lease', async () => {
     const [held] = await deps.db
       .update(oauthTokens)
@@ -156,7 +156,7 @@ export function secondsToSend({ timing }: Deps): number {
  * @param options.tried false when X was not asked at all: then the pause before the next try does
  * not grow.
  */
-export async function releaseClaim(
+export async function releaseLease(
   deps: Deps,
   claim: Claim,
   {
@@ -211,7 +211,7 @@ export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
 export async function markDead(deps: Deps, claim: Claim): Promise<void> {
   await retryUntilWritten(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {
-      await holdAccount(deps, claim.accountId)
+      await lockAccount(deps, claim.accountId)
       const [row] = await deps.db
         .update(oauthTokens)
         .set({

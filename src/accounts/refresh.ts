@@ -2,7 +2,7 @@
 // A refresh token is spent by being sent, and an answer that is lost takes the grant with it. So: one holder at a time by a lease
 // with a fence; a durable mark before the send; no transaction open while X is called; the new pair written until it is written.
 import { eq } from 'drizzle-orm'
-import { refreshTokens, type TokenAnswer } from '../auth/oauth-client.ts'
+import { exchangeRefreshToken, type TokenResponse } from '../auth/oauth-client.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
@@ -11,20 +11,20 @@ import { AppError } from '../errors.ts'
 import { CircuitOpenError } from '../outbound/provider-calls.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import { xApp } from '../x/api.ts'
-import { readRetryAt } from '../x/rate-limit-headers.ts'
-import { type IssuedTokens, judgeRefusal, readIssuedTokens } from '../x/token-response.ts'
-import { holdAccount, markNeedsReauth, markRecovered } from './accounts.ts'
+import { parseRetryAt } from '../x/rate-limit-headers.ts'
+import { type IssuedTokens, judgeRefusal, parseIssuedTokens } from '../x/token-response.ts'
+import { lockAccount, markNeedsReauth, markRecovered } from './accounts.ts'
 import { isConnectWaiting } from './attempt-tokens.ts'
-import { takeNewestOrphan } from './orphaned-tokens.ts'
+import { takeNewestOrphanedTokens } from './orphaned-tokens.ts'
 import {
+  acquireRefreshLease,
   type Claim,
-  claimRotation,
-  confirmClaim,
+  confirmLease,
   FRESH,
   heldBy,
   markDead,
   markUncertain,
-  releaseClaim,
+  releaseLease,
   secondsToSend,
 } from './refresh-lease.ts'
 import { requestRevocation } from './revocation.ts'
@@ -34,17 +34,17 @@ import { isUnreadable, openToken, sealToken } from './sealed-tokens.ts'
  * Tries to replace the pair that has `version` by a new one.
  * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
  */
-export async function rotateTokens(
+export async function refreshTokens(
   deps: Deps,
   account: { id: string; userId: string },
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RefreshOutcome> {
-  const claim = await claimRotation(deps, account, version, accessTokenRejected)
+  const claim = await acquireRefreshLease(deps, account, version, accessTokenRejected)
   if (claim === null) return { kind: 'held' }
   const progress = { sent: false }
   try {
-    return await rotateClaimed(deps, claim, progress)
+    return await refreshUnderLease(deps, claim, progress)
   } catch (error) {
     await giveBackAfter(deps, claim, progress.sent)
     throw error
@@ -57,28 +57,28 @@ export async function rotateTokens(
 async function giveBackAfter(deps: Deps, claim: Claim, sent: boolean): Promise<void> {
   try {
     if (sent) await markUncertain(deps, claim)
-    else await releaseClaim(deps, claim, { event: null, retryInSeconds: null })
+    else await releaseLease(deps, claim, { event: null, retryInSeconds: null })
   } catch (error) {
     deps.log.error({ error, accountId: claim.accountId }, 'A lease could not be given back; it lapses by itself')
   }
 }
 
-async function rotateClaimed(deps: Deps, claim: Claim, progress: { sent: boolean }): Promise<RefreshOutcome> {
+async function refreshUnderLease(deps: Deps, claim: Claim, progress: { sent: boolean }): Promise<RefreshOutcome> {
   const { timing } = deps
-  if (claim.cause !== null && (await adoptOrphan(deps, claim))) return { kind: 'moved' }
+  if (claim.cause !== null && (await adoptUnderLease(deps, claim))) return { kind: 'moved' }
   const refreshToken = await openRefreshToken(deps, claim)
-  const confirmed = await confirmClaim(deps, claim)
+  const confirmed = await confirmLease(deps, claim)
   // A process that was stopped, or its machine, may find its lease taken over: it gives up without sending.
   if (!confirmed || secondsSince(claim.claimedAt) > timing.leaseSeconds - secondsToSend(deps)) {
-    await releaseClaim(deps, claim, { event: null, retryInSeconds: 0 })
+    await releaseLease(deps, claim, { event: null, retryInSeconds: 0 })
     return { kind: 'held' }
   }
   const endpoint = `${deps.config.x.apiUrl}/2/oauth2/token`
   progress.sent = true
-  const answer = await refreshTokens(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
+  const answer = await exchangeRefreshToken(xApp(deps), endpoint, refreshToken, deps.circuitBreakers.X_REFRESH)
   progress.sent = answer.kind !== 'unanswered' || answer.sent
   const receivedAt = performance.now()
-  const issued = answer.kind === 'issued' ? readIssuedTokens(answer.body, timing) : null
+  const issued = answer.kind === 'issued' ? parseIssuedTokens(answer.body, timing) : null
   if (issued !== null) {
     await commitTokens(deps, claim, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
     // The refresh token that came is kept, but for this caller there is nothing to use.
@@ -103,7 +103,7 @@ async function openRefreshToken(deps: Deps, claim: Claim): Promise<string> {
   }
 }
 
-type RotatedTokens = IssuedTokens & { refreshToken: string }
+type RefreshedTokens = IssuedTokens & { refreshToken: string }
 type SealedPair = {
   accessTokenSealed: string
   refreshTokenSealed: string
@@ -111,7 +111,7 @@ type SealedPair = {
   secondsSinceIssue: () => number
 }
 
-async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, receivedAt: number): Promise<void> {
+async function commitTokens(deps: Deps, claim: Claim, issued: RefreshedTokens, receivedAt: number): Promise<void> {
   // Sealed once: a retry recognises what an earlier try has written by its bytes.
   const pair: SealedPair = {
     accessTokenSealed: sealToken(deps, claim, 'accessTokenSealed', issued.accessToken ?? ''),
@@ -123,14 +123,14 @@ async function commitTokens(deps: Deps, claim: Claim, issued: RotatedTokens, rec
   const written = await retryUntilWritten(deps, 'write a rotated pair of tokens', () => writePair(deps, claim, pair))
   if (!written)
     await retryUntilWritten(deps, 'keep a pair of tokens that came too late', () =>
-      keepLatePair(deps, claim, pair, issued.refreshToken),
+      storeOrphanedTokens(deps, claim, pair, issued.refreshToken),
     )
 }
 
 async function writePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<boolean> {
   const written = claim.inDoubt
     ? await transaction(deps, async (deps) => {
-        const account = await holdAccount(deps, claim.accountId)
+        const account = await lockAccount(deps, claim.accountId)
         const replaced = await replacePair(deps, claim, pair)
         if (replaced && account !== null) await markRecovered(deps, account)
         return replaced
@@ -159,7 +159,7 @@ async function replacePair(deps: Deps, claim: Claim, pair: SealedPair): Promise<
 
 // Someone else has the row now. A pair of a grant that is no longer ours is revoked, never stored; a pair of the same grant is put
 // where the next holder finds it, and never overwrites.
-async function keepLatePair(deps: Deps, claim: Claim, pair: SealedPair, refreshToken: string): Promise<void> {
+async function storeOrphanedTokens(deps: Deps, claim: Claim, pair: SealedPair, refreshToken: string): Promise<void> {
   await transaction(deps, async (deps) => {
     const [row] = await deps.db
       .select()
@@ -182,9 +182,9 @@ async function keepLatePair(deps: Deps, claim: Claim, pair: SealedPair, refreshT
   })
 }
 
-async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
+async function adoptUnderLease(deps: Deps, claim: Claim): Promise<boolean> {
   return transaction(deps, async (deps) => {
-    const orphan = await takeNewestOrphan(deps, claim.accountId, claim.version)
+    const orphan = await takeNewestOrphanedTokens(deps, claim.accountId, claim.version)
     if (orphan === null) return false
     const [adopted] = await deps.db
       .update(oauthTokens)
@@ -207,7 +207,7 @@ async function adoptOrphan(deps: Deps, claim: Claim): Promise<boolean> {
   })
 }
 
-async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer): Promise<RefreshOutcome> {
+async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenResponse): Promise<RefreshOutcome> {
   if (answer.kind === 'issued') {
     // A 200 with no token in it: X says that it rotated.
     await markUncertain(deps, claim)
@@ -222,7 +222,7 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   if (meaning === 'GRANT_DEAD' && (await isConnectWaiting(deps, claim.accountId))) {
     // The user has approved the account again, which has ended this pair. The new one is here; X
     // only cannot say yet whose it is.
-    await releaseClaim(deps, claim, { event: 'X_UNAVAILABLE', retryInSeconds: null })
+    await releaseLease(deps, claim, { event: 'X_UNAVAILABLE', retryInSeconds: null })
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   if (meaning === 'GRANT_DEAD') {
@@ -238,19 +238,19 @@ async function settleWithoutTokens(deps: Deps, claim: Claim, answer: TokenAnswer
   if (answer.kind === 'unanswered' && answer.cause instanceof CircuitOpenError) {
     // Nothing was asked of X, so nothing is known against the account: it need not wait as after a
     // failure.
-    await releaseClaim(deps, claim, {
+    await releaseLease(deps, claim, {
       event: 'X_UNAVAILABLE',
       retryInSeconds: answer.cause.retryInSeconds,
       tried: false,
     })
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
-  const retryAt = readRetryAt(answer.report.headers, deps.clock.now())
+  const retryAt = parseRetryAt(answer.report.headers, deps.clock.now())
   const retryInSeconds = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
   const event = meaning === 'APP_REJECTED' ? 'X_CREDENTIALS_REJECTED' : 'X_UNAVAILABLE'
   // X says that it failed, not that it did nothing: the next try is not put off for that, but it tells what became of the token.
   const cause = answer.status !== null && answer.status >= 500 ? 'SERVER_ERROR' : null
-  await releaseClaim(deps, claim, { event, retryInSeconds, cause })
+  await releaseLease(deps, claim, { event, retryInSeconds, cause })
   if (meaning === 'APP_REJECTED') {
     deps.log.error(
       { ...evidence, errorCode: 'X_CREDENTIALS_REJECTED' },

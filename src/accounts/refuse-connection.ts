@@ -8,7 +8,7 @@ import { errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { markSuperseded } from './accounts.ts'
-import { type KeptAttempt, openTokens, type TakenAttempt, updateKept } from './attempt-tokens.ts'
+import { type AttemptWithTokens, openAttemptTokens, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
 import { requestRevocation } from './revocation.ts'
 import { lockXAccount } from './store-connection.ts'
 
@@ -37,7 +37,7 @@ const MAX_CHECKED = 20
  */
 export async function refuseConnection(
   deps: Deps,
-  kept: KeptAttempt,
+  kept: AttemptWithTokens,
   { error, profile, isDead = false }: Refused,
 ): Promise<{ kind: 'refused'; error: AppError } | { kind: 'lost' | 'undecided' }> {
   let olderGrantId: string | null = null
@@ -63,7 +63,7 @@ export async function refuseConnection(
  * Asks, in the transaction of `deps`, for checks of the accounts that an approval may have been
  * about where X did not say.
  */
-export async function checkSuspects(
+export async function queueConnectionChecks(
   deps: Deps,
   attempt: Pick<TakenAttempt, 'userId' | 'reconnectAccountId'>,
 ): Promise<void> {
@@ -86,7 +86,7 @@ type Written = { kind: 'refused'; error: AppError } | { kind: 'lost' } | { kind:
 
 async function write(
   deps: Deps,
-  kept: KeptAttempt,
+  kept: AttemptWithTokens,
   error: AppError,
   profile: XProfile | null,
   isReplaced: boolean,
@@ -96,7 +96,7 @@ async function write(
   let told = error
   if (profile !== null) await lockXAccount(deps, profile.providerAccountId)
   // Held from here on: no other process finishes the attempt meanwhile.
-  if (!(await updateKept(deps, kept, { providerAccountId: profile?.providerAccountId ?? null })))
+  if (!(await updateAttempt(deps, kept, { providerAccountId: profile?.providerAccountId ?? null })))
     return { kind: 'lost' }
   const holder =
     profile === null || isReplaced ? null : await lockHolder(deps, attempt.userId, profile.providerAccountId)
@@ -106,8 +106,8 @@ async function write(
     if (holder.status !== 'NEEDS_REAUTH') await markSuperseded(deps, holder)
     told = withCutConnection(error, profile?.username ?? '')
   }
-  if (profile === null) await checkSuspects(deps, attempt)
-  if (!isReplaced) await revokeKept(deps, kept, profile?.providerAccountId ?? null)
+  if (profile === null) await queueConnectionChecks(deps, attempt)
+  if (!isReplaced) await revokeAttemptTokens(deps, kept, profile?.providerAccountId ?? null)
   await deps.db
     .update(connectAttempts)
     .set({
@@ -125,9 +125,9 @@ async function write(
 }
 
 /** Asks for a kept pair to be revoked, in the transaction of `deps` that forgets it. */
-export async function revokeKept(
+export async function revokeAttemptTokens(
   deps: Deps,
-  { attempt, tokens }: Pick<KeptAttempt, 'tokens'> & { attempt: { id: string; userId: string } },
+  { attempt, tokens }: Pick<AttemptWithTokens, 'tokens'> & { attempt: { id: string; userId: string } },
   providerAccountId: string | null,
 ): Promise<void> {
   const owner = { accountId: attempt.id, userId: attempt.userId, providerAccountId }
@@ -140,7 +140,7 @@ export async function revokeKept(
  * Asks for the pairs to be revoked that are kept with a user's attempts, in the transaction of
  * `deps` that deletes the user.
  */
-export async function revokeKeptTokens(deps: Deps, userId: string): Promise<void> {
+export async function revokeAttemptTokensOfUser(deps: Deps, userId: string): Promise<void> {
   const kept = await deps.db
     .select({ id: connectAttempts.id, sealed: connectAttempts.tokensSealed })
     .from(connectAttempts)
@@ -148,8 +148,8 @@ export async function revokeKeptTokens(deps: Deps, userId: string): Promise<void
     .for('update')
   for (const { id, sealed } of kept) {
     const attempt = { id, userId }
-    const tokens = sealed === null ? null : await openTokens(deps, attempt, sealed)
-    if (tokens !== null) await revokeKept(deps, { attempt, tokens }, null)
+    const tokens = sealed === null ? null : await openAttemptTokens(deps, attempt, sealed)
+    if (tokens !== null) await revokeAttemptTokens(deps, { attempt, tokens }, null)
   }
 }
 

@@ -13,7 +13,7 @@ const COUNTED_SECONDS = 3_600
  * Remembers that X refused the access token of the pair that has `version`, which it had just
  * issued. Never throws.
  */
-export async function noteRefusedToken(deps: Deps, accountId: string, version: number): Promise<void> {
+export async function recordRefusedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
     const [noted] = await deps.db
       .update(oauthTokens)
@@ -35,7 +35,7 @@ export async function noteRefusedToken(deps: Deps, accountId: string, version: n
 /**
  * Remembers that X has accepted it. Never throws: what X did by it is the caller's to write down.
  */
-export async function noteAcceptedToken(deps: Deps, accountId: string, version: number): Promise<void> {
+export async function recordAcceptedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
     await deps.db
       .update(oauthTokens)
@@ -50,7 +50,7 @@ export async function noteAcceptedToken(deps: Deps, accountId: string, version: 
  * How many accounts' new access tokens X has refused within the last hour and not accepted since;
  * `except` is not counted.
  */
-export async function countRefusedTokens(
+export async function countRefusedAccessTokens(
   deps: Deps,
   except: string | null = null,
 ): Promise<{ accounts: number; since: Date | null }> {

@@ -14,9 +14,9 @@ import {
 } from '../db/tables.ts'
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './accounts.ts'
-import { CLAIM_SECONDS, keptTokensPlace } from './attempt-tokens.ts'
-import { revocationPlace } from './revocation.ts'
-import { tokenPlace } from './sealed-tokens.ts'
+import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext } from './attempt-tokens.ts'
+import { revocationSealContext } from './revocation.ts'
+import { tokenSealContext } from './sealed-tokens.ts'
 
 /** What a pass over all sealed values did. */
 export type Resealed = {
@@ -114,7 +114,7 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
         .orderBy(asc(grantRevocations.id))
         .limit(BATCH),
     async (request) => {
-      const place = revocationPlace(request.accountId, request.userId)
+      const place = revocationSealContext(request.accountId, request.userId)
       const tokenSealed = resealOne(keys, counts, place, request.tokenSealed)
       if (tokenSealed === null) return
       await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
@@ -134,14 +134,14 @@ async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<
         .limit(BATCH),
     async ({ id, userId, sealed }) => {
       if (sealed === null || userId === null) return
-      const tokensSealed = resealOne(keys, counts, keptTokensPlace(id, userId), sealed)
+      const tokensSealed = resealOne(keys, counts, attemptTokensSealContext(id, userId), sealed)
       if (tokensSealed === null) return
       // A process that works on the attempt just now knows its pair by these bytes, and may have
       // the next one in its hands.
       const unchanged = and(eq(connectAttempts.id, id), eq(connectAttempts.tokensSealed, sealed))
       const idle = or(
         lte(connectAttempts.nextTryAt, systemClock.sqlNow()),
-        gt(connectAttempts.nextTryAt, sqlIn(systemClock, CLAIM_SECONDS)),
+        gt(connectAttempts.nextTryAt, sqlIn(systemClock, ATTEMPT_CLAIM_SECONDS)),
       )
       const written = await db
         .update(connectAttempts)
@@ -213,7 +213,7 @@ function resealPair(
 ): Pair | null {
   const again = (column: keyof Pair) => {
     const sealed = row[column]
-    return sealed === null ? null : resealOne(keys, counts, tokenPlace(owner, column), sealed)
+    return sealed === null ? null : resealOne(keys, counts, tokenSealContext(owner, column), sealed)
   }
   const accessTokenSealed = again('accessTokenSealed')
   const refreshTokenSealed = again('refreshTokenSealed')

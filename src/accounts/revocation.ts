@@ -9,7 +9,7 @@ import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
 
 /** A refresh token lives about six months; after that there is nothing left to revoke. */
-export const REVOCATION_WORTH_SECONDS = 183 * 86_400
+export const REFRESH_TOKEN_LIFETIME_SECONDS = 183 * 86_400
 
 // From the code exchange to the stored account, with the calls and writes that are repeated in
 // between.
@@ -35,7 +35,7 @@ export async function requestRevocation(
     accountId: owner.accountId,
     userId: owner.userId,
     providerAccountId: owner.providerAccountId ?? null,
-    tokenSealed: seal(deps.config.encryptionKeys, revocationPlace(owner.accountId, owner.userId), token),
+    tokenSealed: seal(deps.config.encryptionKeys, revocationSealContext(owner.accountId, owner.userId), token),
     tokenTypeHint,
     createdAt: deps.clock.sqlNow(),
   })
@@ -54,7 +54,7 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
   if (isWaiting) return
   const token = unseal(
     deps.config.encryptionKeys,
-    revocationPlace(request.accountId, request.userId),
+    revocationSealContext(request.accountId, request.userId),
     request.tokenSealed,
   )
   const revoked = await revokeToken(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/revoke`, token, request.tokenTypeHint)
@@ -79,6 +79,6 @@ async function findConnecting(
 }
 
 /** Where the token of a request is sealed, for whoever re-seals it under another key. */
-export function revocationPlace(accountId: string, userId: string): SealContext {
+export function revocationSealContext(accountId: string, userId: string): SealContext {
   return { table: 'grant_revocations', column: 'token_sealed', accountId, userId }
 }

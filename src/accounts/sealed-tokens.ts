@@ -10,7 +10,7 @@ type Column = 'accessTokenSealed' | 'refreshTokenSealed'
 
 /** Seals a token for its column of `oauth_tokens`. */
 export function sealToken(deps: Deps, owner: TokenOwner, column: Column, token: string): string {
-  return seal(deps.config.encryptionKeys, tokenPlace(owner, column), token)
+  return seal(deps.config.encryptionKeys, tokenSealContext(owner, column), token)
 }
 
 /** Opens a token of `oauth_tokens`; null where the row has none. @throws UnsealError */
@@ -21,7 +21,7 @@ export function openToken(
   row: Pick<typeof oauthTokens.$inferSelect, Column>,
 ): string | null {
   const sealed = row[column]
-  return sealed === null ? null : unseal(deps.config.encryptionKeys, tokenPlace(owner, column), sealed)
+  return sealed === null ? null : unseal(deps.config.encryptionKeys, tokenSealContext(owner, column), sealed)
 }
 
 /**
@@ -37,7 +37,7 @@ export async function isUnreadable(deps: Deps, error: unknown): Promise<boolean>
 }
 
 /** Where a token is sealed, for whoever re-seals it under another key. An orphan's too, so that it can be adopted as it is. */
-export function tokenPlace(owner: TokenOwner, column: Column): SealContext {
+export function tokenSealContext(owner: TokenOwner, column: Column): SealContext {
   const columnName = column === 'accessTokenSealed' ? 'access_token_sealed' : 'refresh_token_sealed'
   return { table: 'oauth_tokens', column: columnName, ...owner }
 }

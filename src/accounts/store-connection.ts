@@ -8,11 +8,11 @@ import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { workingStatus } from '../x/scopes.ts'
-import { type KeptAttempt, updateKept } from './attempt-tokens.ts'
+import { type AttemptWithTokens, updateAttempt } from './attempt-tokens.ts'
 import { FRESH } from './refresh-lease.ts'
 import { sealToken } from './sealed-tokens.ts'
 
-type Grant = KeptAttempt & { grantId: string; accessToken: string }
+type Grant = AttemptWithTokens & { grantId: string; accessToken: string }
 type Stored =
   | { kind: 'stored' }
   /**
@@ -36,9 +36,9 @@ type Stored =
  * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
  * when the user is gone; ACCOUNT_DISCONNECTED when the user has disconnected the account since.
  */
-export async function storeLink(
+export async function storeConnection(
   deps: Deps,
-  kept: KeptAttempt,
+  kept: AttemptWithTokens,
   profile: XProfile,
   mismatch: AppError | null,
 ): Promise<'stored' | 'lost' | 'dead' | 'undecided'> {
@@ -116,7 +116,7 @@ async function transactionUnlessLost(deps: Deps, write: (deps: Deps) => Promise<
 // Last in its transaction: deleting a user locks the user before their attempts, and so does
 // storing an account.
 async function endAttempt(deps: Deps, grant: Grant, accountId: string, mismatch: AppError | null): Promise<void> {
-  const ended = await updateKept(deps, grant, {
+  const ended = await updateAttempt(deps, grant, {
     ...(mismatch === null
       ? { status: 'SUCCEEDED', accountId, errorCode: null, errorDetail: null }
       : { status: 'FAILED', errorCode: mismatch.code, errorDetail: mismatch.message }),
@@ -200,7 +200,7 @@ async function upsert(
       target: [connectedAccounts.userId, connectedAccounts.provider, connectedAccounts.providerAccountId],
     })
     .returning({ id: connectedAccounts.id })
-  const before = inserted === undefined ? await lockEarlierLink(deps, userId, profile.providerAccountId) : null
+  const before = inserted === undefined ? await lockEarlierConnection(deps, userId, profile.providerAccountId) : null
   // An earlier try was committed, and only its response was lost.
   if (before?.grantId === grant.grantId) return { kind: 'stored' }
   if (grant.attempt.status === 'WAITING' && before?.disconnectedAt && before.disconnectedAt >= takenAt)
@@ -229,7 +229,7 @@ async function upsert(
     })
   await forgetEarlierGrants(deps, userId, profile.providerAccountId, account.id)
   const about = { userId, accountId: account.id }
-  await recordEvent(deps, { ...about, type: linkEventType(before), reason: values.statusReason })
+  await recordEvent(deps, { ...about, type: connectEventType(before), reason: values.statusReason })
   const change = before && profileChange(before, profile)
   if (change !== null) await recordEvent(deps, { ...about, type: 'account.profile_changed', reason: change })
   await endAttempt(deps, grant, account.id, mismatch)
@@ -266,9 +266,13 @@ function sealPair(deps: Deps, owner: { accountId: string; userId: string }, gran
   }
 }
 
-type EarlierLink = typeof connectedAccounts.$inferSelect & { grantId: string | null }
+type EarlierConnection = typeof connectedAccounts.$inferSelect & { grantId: string | null }
 
-async function lockEarlierLink(deps: Deps, userId: string, providerAccountId: string): Promise<EarlierLink> {
+async function lockEarlierConnection(
+  deps: Deps,
+  userId: string,
+  providerAccountId: string,
+): Promise<EarlierConnection> {
   const [account] = await deps.db
     .select()
     .from(connectedAccounts)
@@ -288,13 +292,13 @@ async function lockEarlierLink(deps: Deps, userId: string, providerAccountId: st
   return { ...account, grantId: tokens?.grantId ?? null }
 }
 
-function linkEventType(before: EarlierLink | null): NewEvent['type'] {
+function connectEventType(before: EarlierConnection | null): NewEvent['type'] {
   if (before === null || before.status === 'DISCONNECTED') return 'account.connected'
   return before.status === 'NEEDS_REAUTH' ? 'account.recovered' : 'account.reconnected'
 }
 
 // The weightiest difference will do: whoever hears of it looks at the account.
-function profileChange(before: EarlierLink, profile: XProfile): string | null {
+function profileChange(before: EarlierConnection, profile: XProfile): string | null {
   if (before.username !== profile.username) return 'USERNAME_CHANGED'
   if (before.displayName !== profile.displayName) return 'DISPLAY_NAME_CHANGED'
   return before.avatarUrl === profile.avatarUrl ? null : 'AVATAR_CHANGED'

@@ -52,7 +52,7 @@ export async function createApiToken(
   input: CreateApiTokenInput,
 ): Promise<{ secret: string; apiToken: ApiToken }> {
   const name = readName(input.name)
-  const scopes = readScopes(input.scopes, userId === null ? operatorScopes : apiScopes)
+  const scopes = parseScopes(input.scopes, userId === null ? operatorScopes : apiScopes)
   const expiresInDays = readExpiry(input.expiresInDays)
   const secret = createSecret()
   return transaction(deps, async (deps) => {
@@ -144,8 +144,8 @@ export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, toke
 }
 
 /** Ends the token with this secret, whoever brings it: a secret that a stranger has is nobody's any more. Anything else does nothing. */
-export async function burnApiToken(deps: TokenDeps, secret: string): Promise<void> {
-  if (isSecret(secret)) await revokeWhere(deps, eq(apiTokens.secretHash, sha256(secret)), 'BURNED')
+export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Promise<void> {
+  if (isSecret(secret)) await revokeWhere(deps, eq(apiTokens.secretHash, sha256(secret)), 'LEAKED')
 }
 
 /** Deletes the tokens that ended long ago. */
@@ -154,7 +154,7 @@ export async function sweepApiTokens(deps: TokenDeps): Promise<void> {
   await deps.db.delete(apiTokens).where(lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)))
 }
 
-function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'BURNED' | null): Promise<ApiToken | null> {
+function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | null): Promise<ApiToken | null> {
   return transaction(deps, async (deps) => {
     const [apiToken] = await deps.db
       .update(apiTokens)
@@ -192,7 +192,7 @@ function readName(text: string): string {
   return name
 }
 
-function readScopes(given: readonly string[], allowed: readonly ApiScope[]): ApiScope[] {
+function parseScopes(given: readonly string[], allowed: readonly ApiScope[]): ApiScope[] {
   const scopes = allowed.filter((scope) => given.includes(scope))
   const unknown = given.filter((scope) => !allowed.some((known) => known === scope))
   if (scopes.length === 0 || unknown.length > 0) {

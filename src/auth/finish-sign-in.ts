@@ -10,8 +10,8 @@ import {
   type ConnectAttempt,
   findAttemptByState,
   finishAttempt,
-  noteSignIn,
-  readCode,
+  parseCode,
+  recordSignIn,
   takeAttempt,
   waitForAttempt,
 } from './oauth-attempt.ts'
@@ -107,14 +107,14 @@ async function signIn(
   codeVerifier: string,
 ): Promise<{ setCookie: string }> {
   try {
-    const user = await identifyGithubUser(deps, readCode(parameters, githubIssuer(deps)), codeVerifier)
+    const user = await identifyGithubUser(deps, parseCode(parameters, githubIssuer(deps)), codeVerifier)
     return await transaction(deps, async (deps) => {
       // A session that an attacker may have planted is not taken over: every sign-in gets its own.
       if (browser.viewer !== null) await endSession(deps, browser.viewer.session.id, 'REPLACED')
       const token = sessionTokenOf(attempt, browser, parameters)
       const { session, setCookie } = await startSession(deps, user.id, browser.userAgent, token)
       await finishAttempt(deps, attempt.id, { status: 'SUCCEEDED', accountId: null })
-      await noteSignIn(deps, attempt.id, session)
+      await recordSignIn(deps, attempt.id, session)
       return { setCookie }
     })
   } catch (error) {

@@ -23,7 +23,7 @@ export type CallbackParameters =
 /** How long a person may take at a provider. */
 export const ATTEMPT_LIFETIME_SECONDS = 600
 // Kept that long after its end for whoever asks what became of it.
-const LINK_KEPT_SECONDS = 86_400
+const CONNECT_KEPT_SECONDS = 86_400
 // Only for whoever comes back late; anybody can start one, so that they must not pile up.
 const SIGN_IN_KEPT_SECONDS = 3_600
 /**
@@ -62,7 +62,7 @@ export async function startAttempt(
       id,
       scopes: [...input.scopes],
       stateHash: sha256(state),
-      verifierSealed: seal(deps.config.encryptionKeys, verifierPlace(id, input.userId ?? ''), codeVerifier),
+      verifierSealed: seal(deps.config.encryptionKeys, verifierSealContext(id, input.userId ?? ''), codeVerifier),
       createdAt: deps.clock.sqlNow(),
       expiresAt: sqlIn(deps.clock, ATTEMPT_LIFETIME_SECONDS),
     })
@@ -119,7 +119,7 @@ export async function takeAttempt(
     )
     .returning({ takenAt: connectAttempts.takenAt })
   if (taken?.takenAt) {
-    const place = verifierPlace(attempt.id, attempt.userId ?? '')
+    const place = verifierSealContext(attempt.id, attempt.userId ?? '')
     const codeVerifier = unseal(deps.config.encryptionKeys, place, attempt.verifierSealed)
     return { codeVerifier, takenAt: taken.takenAt }
   }
@@ -171,7 +171,10 @@ const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
  * @throws AppError ISSUER_MISMATCH, ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH;
  * CALLBACK_INVALID where it brought none.
  */
-export function readCode({ code, error, iss }: Exclude<CallbackParameters, 'repeated'>, issuer: string | null): string {
+export function parseCode(
+  { code, error, iss }: Exclude<CallbackParameters, 'repeated'>,
+  issuer: string | null,
+): string {
   if (iss !== null && iss !== issuer) throw new AppError('ISSUER_MISMATCH')
   if (error !== null) {
     const providerCode = parseProviderCode(error)
@@ -221,7 +224,7 @@ export function isStartedBy(
 }
 
 /** Writes down which session a sign-in has started, and whose it is. */
-export async function noteSignIn(
+export async function recordSignIn(
   deps: Deps,
   attemptId: string,
   { id: sessionId, userId }: { id: string; userId: string },
@@ -242,13 +245,13 @@ export async function sweepAttempts(deps: Deps): Promise<void> {
       // One that waits for X.
       isNull(connectAttempts.tokensSealed),
       or(
-        endedBefore(LINK_KEPT_SECONDS),
+        endedBefore(CONNECT_KEPT_SECONDS),
         and(eq(connectAttempts.kind, 'GITHUB_SIGN_IN'), endedBefore(SIGN_IN_KEPT_SECONDS)),
       ),
     ),
   )
 }
 
-function verifierPlace(attemptId: string, userId: string): SealContext {
+function verifierSealContext(attemptId: string, userId: string): SealContext {
   return { table: 'connect_attempts', column: 'verifier_sealed', accountId: attemptId, userId }
 }

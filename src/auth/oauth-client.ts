@@ -15,7 +15,7 @@ import { ProviderFailure, parseProviderCode } from '../outbound/provider-failure
 export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
 
 /** What came of a call to a token endpoint. */
-export type TokenAnswer =
+export type TokenResponse =
   /** 200 with a JSON object. Nothing in it has been judged. */
   | { kind: 'issued'; body: Record<string, unknown>; report: CallReport }
   /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
@@ -24,7 +24,7 @@ export type TokenAnswer =
   | { kind: 'unanswered'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
 
 /** What a response without tokens says, for the log. */
-export function describeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): ProviderFailure {
+export function describeRefusal(answer: Exclude<TokenResponse, { kind: 'issued' }>): ProviderFailure {
   const { report } = answer
   return answer.kind === 'refused'
     ? new ProviderFailure({ report, providerCode: parseProviderCode(answer.error) })
@@ -54,7 +54,7 @@ export function exchangeCode(
   endpoint: string,
   code: string,
   codeVerifier: string,
-): Promise<TokenAnswer> {
+): Promise<TokenResponse> {
   return askForTokens(noCircuitBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
 }
 
@@ -63,12 +63,12 @@ export function exchangeCode(
  * caller's to judge.
  * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
  */
-export function refreshTokens(
+export function exchangeRefreshToken(
   app: OAuthApp,
   endpoint: string,
   refreshToken: string,
   breaker: CircuitBreaker,
-): Promise<TokenAnswer> {
+): Promise<TokenResponse> {
   return askForTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
 }
 
@@ -112,7 +112,7 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
 
 // Never throws: a caller that has claimed something must learn whether the call was sent, whatever
 // broke.
-async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenAnswer> {
+async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenResponse> {
   const result = await callProvider(breaker, send)
   const { report } = result
   if (result.ok) return { kind: 'issued', body: { ...result.value.data }, report }

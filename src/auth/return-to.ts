@@ -10,7 +10,7 @@ const MAX_LENGTH = 2_000
  * routes below /auth are not: whoever comes back must not begin another trip by that.
  * @throws AppError RETURN_TO_NOT_ALLOWED
  */
-export function readReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
+export function parseReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
   if (returnTo === null || returnTo === '') return null
   // URL makes U+FFFD of half a character: another address than the one that was given.
   const url = returnTo.isWellFormed() ? URL.parse(returnTo, config.publicUrl) : null
@@ -30,10 +30,10 @@ export function readReturnTo(config: Config, returnTo: string | null, field: str
   return url.href
 }
 
-/** Where to send a browser whose round trip is refused: as readReturnTo, but null where the address is not allowed. */
+/** Where to send a browser whose round trip is refused: as parseReturnTo, but null where the address is not allowed. */
 export function findReturnTo(config: Config, returnTo: string | null): string | null {
   try {
-    return readReturnTo(config, returnTo, ['returnTo'])
+    return parseReturnTo(config, returnTo, ['returnTo'])
   } catch (error) {
     if (error instanceof AppError) return null
     throw error

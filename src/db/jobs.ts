@@ -4,7 +4,7 @@
 import type { Db } from './client.ts'
 
 /** The names of the job queues. */
-export type JobName = 'revoke-grant' | 'settle-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
+export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
 
 /**
  * The payload of a job: the id of the row that it works on. Jobs of one `group` share a part of the

@@ -2,7 +2,7 @@
 // when an account that was disconnected is back.
 import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
-import { REVOCATION_WORTH_SECONDS } from '../accounts/revocation.ts'
+import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobName } from '../db/jobs.ts'
@@ -49,7 +49,7 @@ async function replaceRevocations(deps: Deps): Promise<number> {
     .from(grantRevocations)
     .where(
       and(
-        gt(grantRevocations.createdAt, sqlIn(deps.clock, -REVOCATION_WORTH_SECONDS)),
+        gt(grantRevocations.createdAt, sqlIn(deps.clock, -REFRESH_TOKEN_LIFETIME_SECONDS)),
         not(hasJob('revoke-grant', grantRevocations.id)),
       ),
     )
@@ -85,13 +85,13 @@ async function replaceSettlements(deps: Deps): Promise<number> {
         eq(tweets.status, 'UNKNOWN'),
         lt(tweets.settleReads, MAX_READS),
         ne(connectedAccounts.status, 'DISCONNECTED'),
-        not(hasJob('settle-tweet', tweets.id)),
+        not(hasJob('reconcile-tweet', tweets.id)),
       ),
     )
     .limit(BATCH)
   // As if it had been looked for just now: it may have been.
   for (const { id } of lost)
-    await deps.jobs.enqueue(deps, 'settle-tweet', { id }, deps.timing.reconcileAgainAfterSeconds)
+    await deps.jobs.enqueue(deps, 'reconcile-tweet', { id }, deps.timing.reconcileAgainAfterSeconds)
   return lost.length
 }
 

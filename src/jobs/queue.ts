@@ -2,11 +2,11 @@
 // instance can do them.
 import { type SQL, sql } from 'drizzle-orm'
 import { fromDrizzle, fromPglite, PgBoss, type QueueOptions, type WorkOptions } from 'pg-boss'
-import { recoverLatePairs, refreshIdle } from '../accounts/access-token.ts'
+import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/access-token.ts'
 import { checkConnection } from '../accounts/check-connection.ts'
 import { resumeConnection } from '../accounts/complete-connection.ts'
 import { endAbandonedAttempts } from '../accounts/connect.ts'
-import { REVOCATION_WORTH_SECONDS, revokeGrant } from '../accounts/revocation.ts'
+import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocation.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
 import { sweepAttempts } from '../auth/oauth-attempt.ts'
 import { sweepSessions } from '../auth/session.ts'
@@ -19,7 +19,7 @@ import { sweepEvents } from '../events/events.ts'
 import { sweepRateLimits } from '../rate-limit/limiter.ts'
 import type { Log } from '../telemetry/log.ts'
 import { sweepTweets } from '../tweets/outcome.ts'
-import { settleTweet } from '../tweets/reconcile.ts'
+import { reconcileTweet } from '../tweets/reconcile.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
 import { deliverWebhook } from '../webhooks/delivery.ts'
 import { fanOutEvents } from '../webhooks/fan-out.ts'
@@ -58,7 +58,7 @@ type Queue = {
 
 const queues: Record<JobName, Queue> = {
   'revoke-grant': {
-    queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REVOCATION_WORTH_SECONDS },
+    queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REFRESH_TOKEN_LIFETIME_SECONDS },
     workers: { localConcurrency: 4 },
     work: revokeGrant,
   },
@@ -66,7 +66,7 @@ const queues: Record<JobName, Queue> = {
   'finish-connect': { queue: { retryLimit: 2 }, workers: { localConcurrency: 4 }, work: resumeConnection },
   // A day, with the pauses between: after that the next use of the account tells.
   'check-connection': { queue: { retryLimit: 30 }, workers: { localConcurrency: 2 }, work: checkConnection },
-  'settle-tweet': { queue: {}, workers: { localConcurrency: 4 }, work: settleTweet },
+  'reconcile-tweet': { queue: {}, workers: { localConcurrency: 4 }, work: reconcileTweet },
   'deliver-webhook': {
     // Tried again for what breaks on our side: that a receiver does not answer is no failure of the job.
     queue: { deleteAfterSeconds: 3_600 },
@@ -167,8 +167,8 @@ const sweeps = [
   sweepWebhookDeliveries,
   fanOutEvents,
   replaceLostJobs,
-  recoverLatePairs,
-  refreshIdle,
+  recoverOrphanedTokens,
+  refreshIdleAccounts,
 ]
 
 // A part that fails does not keep the others from their turn.

@@ -6,7 +6,7 @@ import { finishGithubSignIn } from '../auth/finish-sign-in.ts'
 import { startGithubSignIn } from '../auth/github-sign-in.ts'
 import { type CallbackParameters, isStartedBy } from '../auth/oauth-attempt.ts'
 import { forgetProviderProblems } from '../auth/provider-problems.ts'
-import { findReturnTo, readReturnTo } from '../auth/return-to.ts'
+import { findReturnTo, parseReturnTo } from '../auth/return-to.ts'
 import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
@@ -24,7 +24,7 @@ export function addSignIn(app: Hono<HttpEnv>, deps: Deps): void {
     let returnTo: string | null
     try {
       await payAsAddress(deps, c, 'sign-in')
-      returnTo = readReturnTo(deps.config, asked, ['returnTo'])
+      returnTo = parseReturnTo(deps.config, asked, ['returnTo'])
     } catch (error) {
       if (!(error instanceof AppError)) throw error
       await noteFailedRoundTrip(deps, 'GITHUB_SIGN_IN', null, error)

@@ -2,7 +2,7 @@
 // the shape of the response. The routes of both OAuth round trips are in round-trips.ts.
 import { type Context, Hono } from 'hono'
 import type { Problem } from '../accounts/deployment-problems.ts'
-import { burnApiToken } from '../auth/api-token.ts'
+import { revokeLeakedApiToken } from '../auth/api-token.ts'
 import { endSession } from '../auth/session.ts'
 import { sessionOf, type Viewer } from '../auth/viewer.ts'
 import { listCrossSiteOrigins } from '../config/same-site.ts'
@@ -104,7 +104,7 @@ function addTokenRevocation(app: Hono<HttpEnv>, deps: Deps): void {
         400,
       )
     }
-    await burnApiToken(deps, secret)
+    await revokeLeakedApiToken(deps, secret)
     // Also for what was no token of ours, or ended before (RFC 7009 section 2.2).
     return c.body(null, 200)
   })

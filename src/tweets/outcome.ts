@@ -7,24 +7,24 @@ import { violates } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
-import type { XAnswer } from '../x/api.ts'
+import type { XResult } from '../x/api.ts'
 import { describeProblem } from '../x/refusals.ts'
 
 /** A tweet's row. */
 export type Tweet = typeof tweets.$inferSelect
 
 /** What X answered to a tweet, once its access token was accepted. */
-export type PostAnswer = Exclude<XAnswer<string>, { kind: 'unauthorized' }>
+export type PostResult = Exclude<XResult<string>, { kind: 'unauthorized' }>
 
 /** The index that lets a post at X be one tweet of ours. */
 export const ONE_PER_POST = 'tweets_one_per_post'
 
 /**
- * Writes down what X answered. A doubt is handed to `settleTweet` in the same transaction.
+ * Writes down what X answered. A doubt is handed to `reconcileTweet` in the same transaction.
  * @returns the row as it stands.
  * @throws AppError TWEET_NOT_FOUND when it is gone, together with its user.
  */
-export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
   for (;;) {
     try {
       return await write(deps, tweet, answer)
@@ -36,7 +36,7 @@ export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer)
   }
 }
 
-function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+function write(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
   return transaction(deps, async (deps) => {
     const outcome = readOutcome(deps, tweet, answer)
     const [before] = await deps.db
@@ -54,7 +54,7 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
       .returning()
     if (written?.status === 'POSTED') await markUsed(deps, tweet.accountId)
     if (written?.status === 'UNKNOWN')
-      await deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.reconcileAfterSeconds)
+      await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, deps.timing.reconcileAfterSeconds)
     if (written !== undefined) {
       if (written.status !== before?.status)
         await recordEvent(deps, outcomeEvent(written, before?.status === 'UNKNOWN'))
@@ -70,7 +70,7 @@ function write(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
  * Tells the operator of a tweet that X does not have, or may not have; of others nothing. Called once that is committed.
  * @param answer what it came to; null where nobody was asked.
  */
-export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, answer: PostAnswer | null): void {
+export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, answer: PostResult | null): void {
   const { id: tweetId, accountId, attempt, errorCode } = tweet
   const about = {
     tweetId,
@@ -100,7 +100,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       })
       .where(and(left, isNotNull(tweets.sentAt)))
       .returning()
-    for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'settle-tweet', tweet, 0)
+    for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
     const notSent = await deps.db
       .update(tweets)
       .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
@@ -114,7 +114,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
   for (const tweet of swept) logOutcome(deps, tweet, null)
 }
 
-function readOutcome(deps: Deps, tweet: Tweet, answer: PostAnswer) {
+function readOutcome(deps: Deps, tweet: Tweet, answer: PostResult) {
   const doubt = { status: 'UNKNOWN' as const, doubtSince: sql<Date>`coalesce(${tweets.doubtSince}, ${tweets.sentAt})` }
   if (answer.kind === 'done') {
     return {
@@ -155,7 +155,7 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
       )
       .returning()
     for (const other of withdrawn)
-      await deps.jobs.enqueue(deps, 'settle-tweet', other, deps.timing.reconcileAfterSeconds)
+      await deps.jobs.enqueue(deps, 'reconcile-tweet', other, deps.timing.reconcileAfterSeconds)
     await recordEvent(deps, ...withdrawn.map((other) => outcomeEvent(other, false)))
     return withdrawn.length > 0
   })

@@ -16,7 +16,7 @@ import { recordEvent } from '../events/events.ts'
 import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { createTweet, deleteXTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal, refusalError, withProblem } from '../x/refusals.ts'
-import { logOutcome, type PostAnswer, type Tweet, writeOutcome } from './outcome.ts'
+import { logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending, MAX_READS } from './reconcile.ts'
 import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './text/length.ts'
 
@@ -165,7 +165,7 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
 
 // @param earlier the row before it was claimed again; null for a tweet that was never sent.
 async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet | null): Promise<Tweet> {
-  let answer: PostAnswer
+  let answer: PostResult
   let asked = false
   try {
     if (earlier?.mayExistSince != null) {
@@ -197,7 +197,7 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet 
   return finish(deps, tweet, answer)
 }
 
-async function finish(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Tweet> {
+async function finish(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
   const written = await retryUntilWritten(deps, 'write down what became of a tweet', () =>
     writeOutcome(deps, tweet, answer),
   )
@@ -208,7 +208,7 @@ async function finish(deps: Deps, tweet: Tweet, answer: PostAnswer): Promise<Twe
 // For what nobody has foreseen: a tweet that stays PENDING would keep its idempotency key until the
 // sweep. One try: if the database is what failed, that is left to the sweep.
 async function giveUp(deps: Deps, tweet: Tweet, asked: boolean, cause: unknown): Promise<void> {
-  const answer: PostAnswer = asked ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
+  const answer: PostResult = asked ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
   try {
     logOutcome(deps, await writeOutcome(deps, tweet, answer), null)
   } catch (error) {

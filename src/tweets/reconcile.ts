@@ -9,7 +9,7 @@ import { violates } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
-import type { XAnswer } from '../x/api.ts'
+import type { XResult } from '../x/api.ts'
 import { refusalError } from '../x/refusals.ts'
 import { fetchTimeline, type TimelinePage, type TimelinePost } from '../x/timeline.ts'
 import { comparePost } from './match-post.ts'
@@ -39,7 +39,7 @@ type Account = { id: string; userId: string; providerAccountId: string }
  * stays.
  * @throws Error when X could not be read: the job is then tried again.
  */
-export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
+export async function reconcileTweet(deps: Deps, tweetId: string): Promise<void> {
   // Counted before it is read, so that a crash in between cannot make it four.
   const [found] = await deps.db
     .update(tweets)
@@ -58,7 +58,7 @@ export async function settleTweet(deps: Deps, tweetId: string): Promise<void> {
     await close(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
   } else if (tweet.settleReads < MAX_READS) {
     await transaction(deps, (deps) =>
-      deps.jobs.enqueue(deps, 'settle-tweet', tweet, deps.timing.reconcileAgainAfterSeconds),
+      deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, deps.timing.reconcileAgainAfterSeconds),
     )
   } else {
     const { id, accountId, attempt } = tweet
@@ -154,7 +154,7 @@ async function readTimeline(
 
 async function readOrTell<T>(
   onUnread: () => Promise<void>,
-  read: () => Promise<Exclude<XAnswer<T>, { kind: 'unauthorized' }>>,
+  read: () => Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>>,
 ) {
   try {
     const answer = await read()

@@ -1,7 +1,7 @@
 // A person who leaves. What is stored of them goes, and what X granted for them is revoked.
 import { eq } from 'drizzle-orm'
 import { disconnectAccount, listConnectedAccounts } from '../accounts/accounts.ts'
-import { revokeKeptTokens } from '../accounts/refuse-connection.ts'
+import { revokeAttemptTokensOfUser } from '../accounts/refuse-connection.ts'
 import { users } from '../db/tables.ts'
 import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -36,7 +36,7 @@ function deleteUnlinked(deps: Deps, userId: string): Promise<boolean> {
     // Waits for a link that is being stored. One that comes later finds nobody to belong to.
     await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
     if ((await listLinked(deps, userId)).length > 0) return false
-    await revokeKeptTokens(deps, userId)
+    await revokeAttemptTokensOfUser(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })

@@ -6,7 +6,7 @@ import { type CallReport, callProvider, noCircuitBreaker, parseJson, storableTex
 import { judgeRefusal, type Refusal, refusal } from './refusals.ts'
 
 /** What came of a call to X's API. */
-export type XAnswer<T> =
+export type XResult<T> =
   | { kind: 'done'; value: T }
   /** 401: this access token is not accepted. Nothing was done. */
   | { kind: 'unauthorized' }
@@ -73,7 +73,7 @@ export function xApp({ config }: Deps): OAuthApp {
 }
 
 /** Whose access token this is. Billed: asked once, at linking. */
-export async function fetchMe(deps: Deps, accessToken: string): Promise<XAnswer<XProfile>> {
+export async function fetchMe(deps: Deps, accessToken: string): Promise<XResult<XProfile>> {
   const answer = await ask(
     deps,
     'GET',
@@ -90,7 +90,7 @@ export async function fetchMe(deps: Deps, accessToken: string): Promise<XAnswer<
 }
 
 /** Posts a tweet, once. Yields its id. X has no idempotency key: after `unknown` the tweet may exist. */
-export async function createTweet(deps: Deps, accessToken: string, tweet: XTweetRequest): Promise<XAnswer<string>> {
+export async function createTweet(deps: Deps, accessToken: string, tweet: XTweetRequest): Promise<XResult<string>> {
   const body = {
     text: tweet.text,
     ...(tweet.replyToXTweetId !== null && { reply: { in_reply_to_tweet_id: tweet.replyToXTweetId } }),
@@ -102,7 +102,7 @@ export async function createTweet(deps: Deps, accessToken: string, tweet: XTweet
 }
 
 /** Deletes a tweet. One that is gone already counts as deleted. */
-export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: string): Promise<XAnswer<true>> {
+export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: string): Promise<XResult<true>> {
   const answer = await ask(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
   // A page in X's place says 404 as well, of the address and not of the tweet.
   const isGone = answer.report.status === 404 && goneShape.safeParse(answer.body).success
@@ -110,7 +110,7 @@ export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: st
 }
 
 /** What came back from X, not judged yet. */
-export type RawAnswer = {
+export type XResponse = {
   report: CallReport
   /** Its JSON; null where there is none. */
   body: unknown
@@ -127,7 +127,7 @@ export async function ask(
   path: string,
   accessToken: string,
   json?: object,
-): Promise<RawAnswer> {
+): Promise<XResponse> {
   let isOtherText = false
   const result = await callProvider(
     method === 'POST' ? deps.circuitBreakers.X_POST : noCircuitBreaker,
@@ -161,10 +161,10 @@ export async function ask(
 /** Judges an answer. @param read makes the value of a body of that shape. */
 export function judge<Shape, T>(
   deps: Deps,
-  answer: RawAnswer,
+  answer: XResponse,
   shape: z.ZodType<Shape>,
   read: (body: Shape) => T,
-): XAnswer<T> {
+): XResult<T> {
   const { status, sent } = answer.report
   if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refusal('X_UNAVAILABLE')
   if (status >= 200 && status < 300) {

@@ -5,7 +5,7 @@ import { sqlIn } from '../db/clock.ts'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
-import type { XAnswer } from './api.ts'
+import type { XResult } from './api.ts'
 import { type Refusal, refusal } from './refusals.ts'
 
 /** A class of calls that X limits together. */
@@ -68,11 +68,11 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
 }
 
 /** Learns from an answer: a refusal that holds for a while is remembered, and any other answer of X proves that there is none. */
-export async function rememberAnswer(
+export async function recordBlocks(
   deps: Deps,
   accountId: string,
   endpoint: XEndpoint,
-  answer: XAnswer<unknown>,
+  answer: XResult<unknown>,
 ): Promise<void> {
   const seconds = answer.kind === 'refused' ? blockSeconds(deps, answer) : null
   if (answer.kind === 'refused' && seconds !== null) {
@@ -81,7 +81,7 @@ export async function rememberAnswer(
       .insert(xBlocks)
       .values({ subject: answer.to === 'APP' ? APP : accountId, endpoint, ...row })
       .onConflictDoUpdate({ target: [xBlocks.subject, xBlocks.endpoint], set: row })
-  } else if (isWordOfX(answer)) {
+  } else if (isFromX(answer)) {
     // What has longer to go than a probe was learnt from another call while this one was under way.
     const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
     await deps.db.delete(xBlocks).where(and(concerning(xBlocks, accountId, endpoint), probed))
@@ -109,6 +109,6 @@ function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
 }
 
 /** True for an answer that X itself gave, to a token that it accepted. */
-export function isWordOfX(answer: XAnswer<unknown>): boolean {
+export function isFromX(answer: XResult<unknown>): boolean {
   return answer.kind !== 'unknown' && !(answer.kind === 'refused' && answer.code === 'X_UNAVAILABLE')
 }

@@ -11,7 +11,7 @@ const DAILY_LIMITS = ['x-app-limit-24hour', 'x-user-limit-24hour'] as const
  * When X will take calls again, from the headers of a 429: the later of Retry-After (RFC 9110 section 10.2.3, seconds or a date)
  * and X's x-rate-limit-reset, or the reset of the 24-hour limit when that is the one used up. Null when they say nothing credible.
  */
-export function readRetryAt(headers: Headers, now: Date): Date | null {
+export function parseRetryAt(headers: Headers, now: Date): Date | null {
   const daily = DAILY_LIMITS.find((name) => isUsedUp(headers, name))
   const moments =
     daily !== undefined
@@ -28,7 +28,7 @@ export function readRetryAt(headers: Headers, now: Date): Date | null {
  * When a cap of X ends, from the `reset_date` of its refusal: a day or a moment. Null when it says
  * nothing credible.
  */
-export function readResetDate(resetDate: string | null, now: Date): Date | null {
+export function parseResetDate(resetDate: string | null, now: Date): Date | null {
   const moment = resetDate !== null && /^\d{4}-\d\d-\d\d/.test(resetDate) ? Date.parse(resetDate) : Number.NaN
   const ahead = moment - now.getTime()
   // X bills by the month.

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { redactText } from '../telemetry/redaction.ts'
-import { isAppLimitUsedUp, readResetDate, readRetryAt } from './rate-limit-headers.ts'
+import { isAppLimitUsedUp, parseResetDate, parseRetryAt } from './rate-limit-headers.ts'
 
 /** A call that was refused: for one account, or for all accounts of our app. */
 export type Refusal = {
@@ -125,7 +125,7 @@ export function describeProblem(code: ErrorCode, problem: XProblem | null): stri
 export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized' } | Refusal {
   const { status, headers } = refused
   const said = status === 408 || status === 425 ? null : parseProblem(refused.body)
-  const retryAt = readRetryAt(headers, now)
+  const retryAt = parseRetryAt(headers, now)
   // In front of X too there are limits, and to wait is right for either.
   if (said === null && status === 429) return rateLimited(headers, retryAt, now, null)
   // Only X answers 402, and it has done so with an empty body.
@@ -137,7 +137,7 @@ export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized
   if (rule?.code === 'RATE_LIMITED' || (status === 429 && rule?.code !== 'X_USAGE_CAPPED'))
     return rateLimited(headers, retryAt, now, problem)
   if (rule !== undefined) {
-    const end = rule.code === 'X_USAGE_CAPPED' ? readResetDate(said.resetDate, now) : null
+    const end = rule.code === 'X_USAGE_CAPPED' ? parseResetDate(said.resetDate, now) : null
     const to = rule.to ?? 'ACCOUNT'
     // X's limits stand in the headers of every refusal. To wait for them cures no duplicate.
     const isCuredByTime = to === 'APP' || errorCodes[rule.code].retry === 'later'

@@ -33,7 +33,7 @@ const knownScopes = [
 ]
 
 /** The scopes to ask for. @throws AppError BAD_USER_INPUT for one that X does not know. */
-export function readScopes(requested: readonly string[] | null): string[] {
+export function parseScopes(requested: readonly string[] | null): string[] {
   if (requested === null) return [...defaultScopes]
   const unknown = requested.filter((scope) => !knownScopes.includes(scope))
   if (unknown.length > 0) {

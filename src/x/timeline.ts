@@ -2,7 +2,7 @@
 // 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
-import { ask, judge, type XAnswer, xId } from './api.ts'
+import { ask, judge, type XResult, xId } from './api.ts'
 
 /** The text of a post as X shows it. */
 export type ShownText = {
@@ -84,7 +84,7 @@ export async function fetchTimeline(
   providerAccountId: string,
   since: Date,
   until: Date | null,
-): Promise<XAnswer<TimelinePage>> {
+): Promise<XResult<TimelinePage>> {
   const query = new URLSearchParams({
     max_results: String(TIMELINE_PAGE),
     start_time: inWholeSeconds(since),

@@ -1,6 +1,6 @@
 // What X's token endpoint sends, from `unknown` to a type. A rotation has happened by the time this reads: whatever else is odd in
 // the answer, a new refresh token in it must not be lost.
-import type { TokenAnswer } from '../auth/oauth-client.ts'
+import type { TokenResponse } from '../auth/oauth-client.ts'
 import type { Timing } from '../config/timing.ts'
 
 /** A pair of tokens just issued. */
@@ -19,7 +19,7 @@ const DEFAULT_EXPIRES_IN_SECONDS = 7_200
 type LifeBounds = Pick<Timing, 'minTokenLifetimeSeconds' | 'maxTokenLifetimeSeconds'>
 
 /** Reads a 200 answer. Null when it holds neither token. */
-export function readIssuedTokens(body: Record<string, unknown>, bounds: LifeBounds): IssuedTokens | null {
+export function parseIssuedTokens(body: Record<string, unknown>, bounds: LifeBounds): IssuedTokens | null {
   const accessToken = nonEmpty(body.access_token)
   const refreshToken = nonEmpty(body.refresh_token)
   if (accessToken === null && refreshToken === null) return null
@@ -45,7 +45,7 @@ export type RefusalMeaning =
   | 'AMBIGUOUS'
 
 /** Judges an answer that brought no tokens, by the table of X's token errors. */
-export function judgeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): RefusalMeaning {
+export function judgeRefusal(answer: Exclude<TokenResponse, { kind: 'issued' }>): RefusalMeaning {
   if (answer.kind === 'unanswered') {
     if (!answer.sent) return 'NOT_NOW'
     if (answer.status === null || answer.status < 400) return 'AMBIGUOUS'
@@ -66,7 +66,7 @@ export function judgeRefusal(answer: Exclude<TokenAnswer, { kind: 'issued' }>): 
  * True where X did not take the redirect URI: the code is not at fault, but how this gateway is set
  * up.
  */
-export function isRedirectRefused(answer: Exclude<TokenAnswer, { kind: 'issued' }>): boolean {
+export function isRedirectRefused(answer: Exclude<TokenResponse, { kind: 'issued' }>): boolean {
   return answer.kind === 'refused' && answer.status === 400 && /redirect[ _]?uri/i.test(answer.description ?? '')
 }
 

@@ -1,6 +1,6 @@
 // An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
 import { eq, type SQL } from 'drizzle-orm'
-import { tokenPlace } from '../../src/accounts/sealed-tokens.ts'
+import { tokenSealContext } from '../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../src/crypto.ts'
 import { connectedAccounts, oauthTokens, tweets } from '../../src/db/tables.ts'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
@@ -91,7 +91,7 @@ export async function linkAccount(world: World, options: { person?: Browser; sco
     /** The refresh token that the gateway has stored, whatever X makes of it; null when it has none. */
     async storedRefreshToken(): Promise<string | null> {
       const sealed = (await tokens())?.refreshTokenSealed ?? null
-      const place = tokenPlace({ accountId: id, userId }, 'refreshTokenSealed')
+      const place = tokenSealContext({ accountId: id, userId }, 'refreshTokenSealed')
       return sealed === null ? null : unseal(world.config.encryptionKeys, place, sealed)
     },
     /** Seeds a state of its tokens. */

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
-import { createAuthorizationUrl, exchangeCode, refreshTokens, revokeToken } from '../../src/auth/oauth-client.ts'
+import { createAuthorizationUrl, exchangeCode, exchangeRefreshToken, revokeToken } from '../../src/auth/oauth-client.ts'
 import { createCodeVerifier } from '../../src/crypto.ts'
 import { noCircuitBreaker } from '../../src/outbound/provider-calls.ts'
 
@@ -61,7 +61,7 @@ test('T-06 T-09 an id and a secret of any characters arrive as they are, in a he
     const endpoint = `http://127.0.0.1:${port}/token`
     const confidential = { ...app, clientSecret: secret }
     await exchangeCode(confidential, endpoint, 'a-code', createCodeVerifier())
-    await refreshTokens(confidential, endpoint, 'a-refresh-token', noCircuitBreaker)
+    await exchangeRefreshToken(confidential, endpoint, 'a-refresh-token', noCircuitBreaker)
     await revokeToken(confidential, endpoint, 'a-token', 'refresh_token')
   } finally {
     provider.closeAllConnections()

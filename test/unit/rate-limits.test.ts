@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readRetryAt } from '../../src/x/rate-limit-headers.ts'
+import { parseRetryAt } from '../../src/x/rate-limit-headers.ts'
 
 const now = new Date('2026-11-23T12:00:00.000Z')
 const inSeconds = (seconds: number) => String(now.getTime() / 1000 + seconds)
@@ -55,7 +55,7 @@ test.each<[string, Record<string, string | string[] | undefined>, number | null]
     600,
   ],
 ])('T-08 a refusal with %s', (_, headers, seconds) => {
-  const retryAt = readRetryAt(headers, now)
+  const retryAt = parseRetryAt(headers, now)
   expect(retryAt === null ? null : (retryAt.getTime() - now.getTime()) / 1000).toBe(seconds)
 })
 
@@ -73,7 +73,7 @@ test('T-08 the next call is never in the past, and never more than a day away, w
   const headers = fc.record(Object.fromEntries(names.map((name) => [name, value])))
   fc.assert(
     fc.property(headers, (headers) => {
-      const retryAt = readRetryAt(headers, now)
+      const retryAt = parseRetryAt(headers, now)
       if (retryAt === null) return
       expect(retryAt.getTime()).toBeGreaterThan(now.getTime())
       expect(retryAt.getTime()).toBeLessThanOrEqual(now.getTime() + 86_400_000)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readReturnTo } from '../../src/auth/return-to.ts'
+import { parseReturnTo } from '../../src/auth/return-to.ts'
 import { parseConfig } from '../../src/config/config.ts'
 import { AppError } from '../../src/errors.ts'
 import { expectSafeReturn, hostileReturns } from '../support/return-to-corpus.ts'
@@ -12,7 +12,7 @@ const config = parseConfig({ ALLOWED_ORIGINS: FRONT_END })
 /** Where the text leads; null where it is refused. */
 function read(text: string): string | null {
   try {
-    return readReturnTo(config, text, ['returnTo'])
+    return parseReturnTo(config, text, ['returnTo'])
   } catch (error) {
     if (error instanceof AppError && error.code === 'RETURN_TO_NOT_ALLOWED') return null
     throw error

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { TokenAnswer } from '../../src/auth/oauth-client.ts'
+import type { TokenResponse } from '../../src/auth/oauth-client.ts'
 import { productionTiming } from '../../src/config/timing.ts'
-import { judgeRefusal, type RefusalMeaning, readIssuedTokens } from '../../src/x/token-response.ts'
+import { judgeRefusal, parseIssuedTokens, type RefusalMeaning } from '../../src/x/token-response.ts'
 
-const read = (body: Record<string, unknown>) => readIssuedTokens(body, productionTiming)
+const read = (body: Record<string, unknown>) => parseIssuedTokens(body, productionTiming)
 const pair = { access_token: 'a', refresh_token: 'r' }
 
 describe('T-04 a 200 answer', () => {
@@ -128,14 +128,14 @@ describe('T-04 a 200 answer', () => {
 })
 
 describe('T-05 an answer without tokens', () => {
-  const refused = (status: number, error: string, description: string | null = null): TokenAnswer => ({
+  const refused = (status: number, error: string, description: string | null = null): TokenResponse => ({
     kind: 'refused',
     status,
     error,
     description,
     report: { sent: true, status, headers: {} },
   })
-  const unanswered = (status: number | null, sent = true, contentType = 'application/json'): TokenAnswer => ({
+  const unanswered = (status: number | null, sent = true, contentType = 'application/json'): TokenResponse => ({
     kind: 'unanswered',
     sent,
     status,
@@ -144,7 +144,7 @@ describe('T-05 an answer without tokens', () => {
   })
   const invalid = 'Value passed for the token was invalid.'
 
-  test.each<[string, TokenAnswer, RefusalMeaning]>([
+  test.each<[string, TokenResponse, RefusalMeaning]>([
     ['400 invalid_request: the token was invalid', refused(400, 'invalid_request', invalid), 'GRANT_DEAD'],
     ['400 invalid_grant', refused(400, 'invalid_grant'), 'GRANT_DEAD'],
     ['400 invalid_grant with any words', refused(400, 'invalid_grant', 'Gone.'), 'GRANT_DEAD'],

@@ -38,7 +38,7 @@ const typeDescriptions: Record<EventType, string> = {
     'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED.',
   'token.created': 'An API token was made.',
   'token.revoked':
-    'An API token was revoked. `reason`: BURNED where whoever had it ended it; null where its owner did.',
+    'An API token was revoked. `reason`: LEAKED where whoever had it ended it; null where its owner did.',
   'link_visibility.changed': 'The user decided who may see their links. `reason` is the new LinkVisibility.',
   'webhook.disabled':
     'A webhook endpoint gets no more deliveries. `reason` is a WebhookDisabledReason: FAILING or GONE.',

@@ -51,7 +51,7 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
     const told = await world.db().select().from(events).where(eq(events.apiTokenId, apiToken.id))
     expect(told.map(({ type, reason, userId }) => [type, reason, userId])).toEqual([
       ['token.created', null, owner],
-      ['token.revoked', 'BURNED', owner],
+      ['token.revoked', 'LEAKED', owner],
     ])
     // Once more changes nothing.
     const before = await rowOf(apiToken.id)

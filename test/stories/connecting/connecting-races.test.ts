@@ -1,6 +1,6 @@
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { tokenPlace } from '../../../src/accounts/sealed-tokens.ts'
+import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../../src/crypto.ts'
 import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
@@ -113,7 +113,7 @@ describe('two sessions of one user that link one X account at once', () => {
     const [account] = await rowsOf(username)
     const accountId = account?.id ?? ''
     const [tokens] = await world.db().select().from(oauthTokens).where(eq(oauthTokens.accountId, accountId))
-    const place = tokenPlace({ accountId, userId: account?.userId ?? '' }, 'refreshTokenSealed')
+    const place = tokenSealContext({ accountId, userId: account?.userId ?? '' }, 'refreshTokenSealed')
     const [older, newer] = world.sandbox.control.grants(username)
     expect([older?.ended, newer?.live]).toEqual(['superseded', true])
     return {

@@ -2,7 +2,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { resealAll } from '../../../src/accounts/reseal.ts'
-import { tokenPlace } from '../../../src/accounts/sealed-tokens.ts'
+import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { type KeyRing, randomToken, seal, sealedKeyId } from '../../../src/crypto.ts'
 import { WrongKeysError } from '../../../src/db/startup-checks.ts'
 import {
@@ -161,8 +161,8 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
   const owner = { accountId: account.id, userId: account.userId }
   const { accessToken, refreshToken } = account.grant()
   await account.setTokens({
-    accessTokenSealed: seal([k1], tokenPlace(owner, 'accessTokenSealed'), 'an older one'),
-    refreshTokenSealed: seal([k1], tokenPlace(owner, 'refreshTokenSealed'), 'an older one'),
+    accessTokenSealed: seal([k1], tokenSealContext(owner, 'accessTokenSealed'), 'an older one'),
+    refreshTokenSealed: seal([k1], tokenSealContext(owner, 'refreshTokenSealed'), 'an older one'),
     accessExpiresAt: momentIn(world, -60),
     state: 'UNCERTAIN',
     cause: 'HOLDER_LOST',
@@ -174,8 +174,8 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
       ...owner,
       fromVersion: 1,
       fence: 1,
-      accessTokenSealed: seal([k1], tokenPlace(owner, 'accessTokenSealed'), accessToken ?? ''),
-      refreshTokenSealed: seal([k1], tokenPlace(owner, 'refreshTokenSealed'), refreshToken ?? ''),
+      accessTokenSealed: seal([k1], tokenSealContext(owner, 'accessTokenSealed'), accessToken ?? ''),
+      refreshTokenSealed: seal([k1], tokenSealContext(owner, 'refreshTokenSealed'), refreshToken ?? ''),
       accessExpiresAt: momentIn(world, 3600),
       createdAt: momentIn(world, 0),
     })

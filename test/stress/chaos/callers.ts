@@ -8,9 +8,9 @@ import type { Link } from './links.ts'
 import type { Stage } from './stage.ts'
 
 /** One tweet that somebody wanted, and what they were told in the end. */
-export type Post = { key: string; text: string; link: Link; tries: number; answer: PostAnswer }
+export type Post = { key: string; text: string; link: Link; tries: number; answer: PostResult }
 
-export type PostAnswer =
+export type PostResult =
   /** There is a row. */
   | { kind: 'tweet'; id: string; status: string; error: string | null }
   /** Refused before there was one. */

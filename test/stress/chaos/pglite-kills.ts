@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GraphQLClient } from 'graphql-request'
 import { readOperation } from '../../support/operations.ts'
-import { type Post, type PostAnswer, startCallers } from './callers.ts'
+import { type Post, type PostResult, startCallers } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
 import { atMost, exactly, type Figure } from './figures.ts'
 import { type Link, linkAccounts } from './links.ts'
@@ -58,7 +58,7 @@ function countPosted(posts: readonly Post[]): number {
   return posts.filter(({ answer }) => isPosted(answer)).length
 }
 
-function isPosted(answer: PostAnswer): answer is PostAnswer & { kind: 'tweet' } {
+function isPosted(answer: PostResult): answer is PostResult & { kind: 'tweet' } {
   return answer.kind === 'tweet' && answer.status === 'POSTED'
 }
 

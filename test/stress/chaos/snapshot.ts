@@ -1,6 +1,6 @@
 // What the gateways' rows and X's own books say of the links at one moment, side by side.
 
-import { tokenPlace } from '../../../src/accounts/sealed-tokens.ts'
+import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../../src/crypto.ts'
 import type { Arena } from './arena.ts'
 import type { Link } from './links.ts'
@@ -49,7 +49,7 @@ export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promis
     const grant = grants.get(link.username)
     if (row === undefined || grant === undefined) throw new Error(`The link of @${link.username} is gone.`)
     const { id: accountId, userId, refreshTokenSealed: sealed, ...view } = row
-    const place = tokenPlace({ accountId, userId }, 'refreshTokenSealed')
+    const place = tokenSealContext({ accountId, userId }, 'refreshTokenSealed')
     return {
       link,
       ...view,
