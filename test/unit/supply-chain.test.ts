@@ -81,12 +81,12 @@ describe('E-10 the lock file', () => {
 
 describe('E-10 a dependency', () => {
   const readme = readFileSync(join(root, 'src/README.md'), 'utf8')
-  const decisions = readme.slice(readme.indexOf('\n## Decisions\n'))
-  const named = [...decisions.matchAll(/^ {2}\| (.+?) \| .+ \| .+ \|$/gm)]
+  const packages = readme.slice(readme.indexOf('\n## Packages\n'))
+  const named = [...packages.matchAll(/^\| (.+?) \| .+ \| .+ \|$/gm)]
     .flatMap(([, names = '']) => [...names.matchAll(/`([^`]+)`/g)])
     .map(([, name = '']) => name)
 
-  test('has its line in the decisions of src/README.md, and no line is of one that is gone', () => {
+  test('has its line in the packages of src/README.md, and no line is of one that is gone', () => {
     const direct = [...Object.keys(packageFile.dependencies), ...Object.keys(packageFile.devDependencies)]
     expect([...new Set(named)].sort()).toEqual(direct.sort())
     expect(named).toHaveLength(direct.length)
