@@ -1,7 +1,10 @@
-// Every secret's way in and out of storage. Sealing follows one envelope:
+// Sealing (authenticated encryption) and hashing of secrets in the database. The envelope of a
+// sealed value:
 //   0x01 | length of key id | key id | salt (16) | nonce (12) | ciphertext | tag (16), as base64url
-// Each record has its own key, HKDF-SHA-256(master key, salt, info = associated data), so that one record's nonce can never
-// meet another record's. The associated data names table, column, account and user: a ciphertext moved elsewhere does not open.
+//
+// Each record has its own key, HKDF-SHA-256(master key, salt, info = associated data), so that
+// nonces of different records cannot collide. The associated data is the seal context (table,
+// column, account, user): a ciphertext that is moved to another row or column does not open.
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
 const VERSION = 0x01
@@ -9,20 +12,23 @@ const SALT_BYTES = 16
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
-/** One master key: an id that is stored beside each ciphertext, and 32 bytes. */
+/** A master key: 32 bytes, and an id that is stored in each envelope. */
 export type EncryptionKey = { id: string; secret: Buffer }
 
-/** The master keys by order of use: the first writes, all of them open. */
+/** The master keys: the first one seals, all of them open. */
 export type KeyRing = readonly [EncryptionKey, ...EncryptionKey[]]
 
-/** Where a sealed value lives. It opens only there. */
+/** The place that a sealed value belongs to; the value opens only with the same context. */
 export type SealContext = { table: string; column: string; accountId: string; userId: string }
 
 /** A sealed value that does not open. */
 export class UnsealError extends Error {
-  /** KEY_MISSING: the operator took its key away, and may bring it back. ALTERED: it was changed, or belongs elsewhere. */
+  /**
+   * KEY_MISSING: the key is not configured, which the operator can repair. ALTERED: the value was
+   * changed, or has another seal context.
+   */
   readonly reason: 'KEY_MISSING' | 'ALTERED'
-  /** The id of the missing key; null for what was altered. */
+  /** The id of the missing key; null for ALTERED. */
   readonly keyId: string | null
 
   constructor(reason: UnsealError['reason'], detail: string, keyId: string | null = null) {
@@ -33,32 +39,35 @@ export class UnsealError extends Error {
   }
 }
 
-/** `bytes` random bytes as base64url (32 bytes, 256 bits, unless told otherwise). */
+/** Generates random bytes as base64url, by default 32 bytes (256 bits). */
 export function randomToken(bytes = 32): string {
   return randomBytes(bytes).toString('base64url')
 }
 
-/** SHA-256 as lower-case hex. For high-entropy secrets, which need no slow hash. */
+/** SHA-256 in lower-case hex, for high-entropy secrets, which need no slow hash. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** HMAC-SHA-256 as base64url: 256 bits that follow from `key` and `text`, and say nothing of either. */
+/** HMAC-SHA-256 as base64url. */
 export function hmacSha256(key: string, text: string): string {
   return createHmac('sha256', key).update(text).digest('base64url')
 }
 
-/** A fresh code verifier of 128 characters, the longest RFC 7636 section 4.1 allows (96 random bytes). */
+/**
+ * Generates a PKCE code verifier of 128 characters, the maximum of RFC 7636 section 4.1 (96 random
+ * bytes).
+ */
 export function createCodeVerifier(): string {
   return randomToken(96)
 }
 
-/** Seals a secret for one place under the ring's first key. */
-export function seal(keys: KeyRing, place: SealContext, secret: string): string {
+/** Seals a secret for one context under the first key. */
+export function seal(keys: KeyRing, context: SealContext, secret: string): string {
   const key = keys[0]
   const salt = randomBytes(SALT_BYTES)
   const nonce = randomBytes(NONCE_BYTES)
-  const data = associatedData(place)
+  const data = associatedData(context)
   const cipher = createCipheriv('aes-256-gcm', recordKey(key, salt, data), nonce)
   cipher.setAAD(data)
   const sealed = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
@@ -69,12 +78,13 @@ export function seal(keys: KeyRing, place: SealContext, secret: string): string 
 }
 
 /**
- * Opens what `seal` made for the same place.
- * @throws UnsealError when it was altered or moved, or its key is not in the ring.
+ * Opens a value that was sealed with the same context.
+ * @throws UnsealError when it was altered or has another context, or when its key is not
+ * configured.
  */
-export function unseal(keys: KeyRing, place: SealContext, sealed: string): string {
+export function unseal(keys: KeyRing, context: SealContext, sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
-  // Buffer skips what is not base64url; only the one canonical spelling of the bytes is accepted.
+  // Buffer skips invalid characters; only the canonical base64url encoding is accepted.
   if (bytes.toString('base64url') !== sealed)
     throw new UnsealError('ALTERED', 'A sealed value is not canonical base64url.')
   const id = sealedKeyId(sealed)
@@ -91,7 +101,7 @@ export function unseal(keys: KeyRing, place: SealContext, sealed: string): strin
     throw new UnsealError('ALTERED', 'A sealed value is truncated.')
   const salt = bytes.subarray(start, start + SALT_BYTES)
   const nonce = bytes.subarray(start + SALT_BYTES, start + SALT_BYTES + NONCE_BYTES)
-  const data = associatedData(place)
+  const data = associatedData(context)
   const decipher = createDecipheriv('aes-256-gcm', recordKey(key, salt, data), nonce, { authTagLength: TAG_BYTES })
   decipher.setAAD(data)
   decipher.setAuthTag(bytes.subarray(-TAG_BYTES))
@@ -101,12 +111,15 @@ export function unseal(keys: KeyRing, place: SealContext, sealed: string): strin
   } catch {
     throw new UnsealError(
       'ALTERED',
-      `A sealed value of ${place.table}.${place.column} was altered, or belongs to another row.`,
+      `A sealed value of ${context.table}.${context.column} was altered, or belongs to another row.`,
     )
   }
 }
 
-/** The id of the key that sealed a value, to find what still waits for re-sealing. @throws UnsealError on junk. */
+/**
+ * The id of the key that sealed a value; key rotation needs it.
+ * @throws UnsealError when the value is not an envelope.
+ */
 export function sealedKeyId(sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
   const length = bytes[1]
@@ -120,6 +133,9 @@ function recordKey(key: EncryptionKey, salt: Buffer, data: Buffer): Buffer {
   return Buffer.from(hkdfSync('sha256', key.secret, salt, data, 32))
 }
 
-function associatedData(place: SealContext): Buffer {
-  return Buffer.from(['xconnect/v1', place.table, place.column, place.accountId, place.userId].join('|'), 'utf8')
+function associatedData(context: SealContext): Buffer {
+  return Buffer.from(
+    ['xconnect/v1', context.table, context.column, context.accountId, context.userId].join('|'),
+    'utf8',
+  )
 }

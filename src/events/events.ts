@@ -1,4 +1,5 @@
-// What happened to whom. One table, in which audit, subscriptions and webhooks read the same thing in the same order.
+// The transactional outbox: one append-only table of events, written in the transaction of the
+// change itself. The audit log, subscriptions and webhooks all read it, in commit order.
 import {
   aliasedTable,
   and,
@@ -23,45 +24,51 @@ import { eventHorizons, events, eventTypes, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
-/** What can happen. The same name in the row and in a webhook; the SDL's enum spells it in capitals. */
+/** A type of event, as rows and webhooks name it. The SDL's enum has the same names in capitals. */
 export type EventType = (typeof eventTypes)[number]
 
-/** Something that happened, as everybody may read it who may read it at all. */
+/** An event that has its position, so that it can be read. */
 export type Event = typeof events.$inferSelect & { position: number }
 
-/** What there is to say of something that happened. What is left out it is not about. */
+/** The data of an event that is recorded. Absent ids are stored as null. */
 export type NewEvent = {
   type: EventType
-  /** Whose event it is; null for one of the operator's own. */
+  /** The user that the event is about; null for an event of the operator. */
   userId: string | null
   accountId?: string
   tweetId?: string
   apiTokenId?: string
   webhookEndpointId?: string
-  /** Why, as a code. */
+  /** The reason as a code. */
   reason?: string | null
 }
 
-/** Whose events somebody may read: a user their own, the operator those about the accounts that are shown to integrators. */
+/**
+ * A reader of events. A user reads their own; the operator reads account events of users who show
+ * their accounts to integrators.
+ */
 export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR' }
 
-/** Which of them are asked for; null for all. */
+/** A filter on type and account; null means all. */
 export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
 
-/** Which part of them: between two positions, from one end. */
+/**
+ * A keyset page: up to `limit` events between two positions, both exclusive; `inverted` reads it
+ * from the newest.
+ */
 export type EventPage = { after: number | null; before: number | null; limit: number; inverted: boolean }
 
-/** How long events are kept. */
+/** The retention of events. */
 export const EVENTS_KEPT_SECONDS = 90 * 86_400
 
-// PostgreSQL takes 65,535 parameters in a statement.
+// PostgreSQL accepts at most 65,535 parameters in a statement.
 const RECORD_BATCH = 1_000
 const SWEEP_BATCH = 1_000
 const aboutAccounts = eventTypes.filter((type) => type.startsWith('account.'))
 
 /**
- * Writes down what has just been changed. Call it inside the transaction that changes it, so that the event exists exactly if the
- * change does. Its place in the order is given when that transaction commits.
+ * Records events. Call it in the transaction that makes the change, so that the event exists
+ * exactly if the change does. A trigger assigns the position when that transaction commits.
  */
 export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened: NewEvent[]): Promise<void> {
   for (let first = 0; first < happened.length; first += RECORD_BATCH) {
@@ -72,7 +79,7 @@ export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened:
 
 /**
  * Up to `limit` events between two positions, oldest first; newest first when `inverted`.
- * @throws AppError EVENTS_MISSED when some that came after `after` are not kept any more.
+ * @throws AppError EVENTS_MISSED when events after `after` have been deleted.
  */
 export async function listEvents(
   deps: Deps,
@@ -81,12 +88,15 @@ export async function listEvents(
   page: EventPage,
 ): Promise<Event[]> {
   const found = await readEvents(deps, reader, filter, page)
-  // Only now: what was swept before they were read is known by then.
-  if (page.after !== null) await refuseGap(deps, reader, filter, page.after)
+  // Checked after the read, so that a sweep in between is noticed.
+  if (page.after !== null) await assertNoGap(deps, reader, filter, page.after)
   return found
 }
 
-/** As `listEvents`, for whoever has not been away since `after`. */
+/**
+ * Like `listEvents`, without the check for deleted events: for a reader that has followed since
+ * `after`.
+ */
 export async function readEvents(
   deps: Deps,
   reader: EventReader,
@@ -112,7 +122,7 @@ export async function readEvents(
   return found.map((event) => ({ ...event, position: event.position ?? 0 }))
 }
 
-/** The position of the newest event, kept or deleted since: what is new comes after it. */
+/** The position of the newest event, including deleted ones. New events get higher positions. */
 export async function getLastPosition(deps: Deps): Promise<number> {
   const kept = deps.db.select({ position: max(events.position) }).from(events)
   const deleted = deps.db.select({ position: max(eventHorizons.position) }).from(eventHorizons)
@@ -120,7 +130,10 @@ export async function getLastPosition(deps: Deps): Promise<number> {
   return Number(last?.position ?? 0)
 }
 
-/** Deletes events that are older than we keep them, and notes up to where. */
+/**
+ * Deletes events beyond the retention and stores the highest deleted position of each user and
+ * type.
+ */
 export async function sweepEvents(deps: Deps): Promise<void> {
   let swept: number
   do swept = await sweepBatch(deps)
@@ -129,7 +142,8 @@ export async function sweepEvents(deps: Deps): Promise<void> {
 
 function sweepBatch(deps: Deps): Promise<number> {
   return transaction(deps, async (deps) => {
-    // By position, which has an index: the first that are still young enough end the search.
+    // Ordered by position, which is indexed, so that the scan stops at the first events that are
+    // kept.
     const oldest = deps.db
       .select({ id: events.id, occurredAt: events.occurredAt })
       .from(events)
@@ -163,7 +177,7 @@ function sweepBatch(deps: Deps): Promise<number> {
   })
 }
 
-/** Whether a row of `events` may be read by somebody, for queries that join it with others. */
+/** The SQL condition that `reader` may read a row of `events`. */
 export function isReadableBy(deps: Pick<Deps, 'db'>, reader: EventReader): SQL | undefined {
   if (reader.kind === 'USER') return eq(events.userId, reader.userId)
   const decided = aliasedTable(events, 'decided')
@@ -177,11 +191,12 @@ export function isReadableBy(deps: Pick<Deps, 'db'>, reader: EventReader): SQL |
         eq(decided.type, 'link_visibility.changed'),
       ),
     )
-  // Shown now, and no other decision since: so they were shown when it happened. What was before is not for integrators.
+  // Visible now and unchanged since the event: so it was visible when the event occurred.
+  // Integrators never see events of a time in which the accounts were hidden.
   return and(inArray(events.type, aboutAccounts), isShown(deps, events.userId), notExists(decidedSince))
 }
 
-async function refuseGap(deps: Deps, reader: EventReader, { types }: EventFilter, after: number): Promise<void> {
+async function assertNoGap(deps: Deps, reader: EventReader, { types }: EventFilter, after: number): Promise<void> {
   const isSwept = exists(
     deps.db
       .select({ position: eventHorizons.position })
@@ -196,7 +211,8 @@ async function refuseGap(deps: Deps, reader: EventReader, { types }: EventFilter
         ),
       ),
   )
-  // A database that was restored from a back-up knows less than its readers do, and gives the same positions once more.
+  // After a restore from a backup the sequence is behind its readers, and assigns their positions
+  // again.
   const isAhead = sql`${after} > (select last_value from events_positions)`
   const [found] = await queryRows(deps.db, sql`select ${isSwept} or ${isAhead} as gap`)
   if (found?.gap !== false) throw new AppError('EVENTS_MISSED', { field: ['after'] })

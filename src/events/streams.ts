@@ -1,48 +1,53 @@
-// Events to whoever keeps a connection open. A stream holds none: it reads the next ones from the table when its client takes them, so
-// that a slow client costs nothing and one that comes back goes on where it was. NOTIFY only says when to look.
+// Event streams (Server-Sent Events). A stream buffers nothing: it reads the next page from the
+// table when its client is ready, so a slow client costs no memory and a client that reconnects
+// resumes at its position. NOTIFY only wakes a stream.
 import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { EventStream } from '../process/event-streams.ts'
 import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents, readEvents } from './events.ts'
 
-/** The channel on which `events_placed` says whose events there are. */
+/**
+ * The NOTIFY channel of the trigger `events_placed`; the payload is the id of the user with new
+ * events.
+ */
 export const EVENTS_CHANNEL = 'xconnect_events'
 
 const PAGE = 50
 const OUTAGE_PAUSE_SECONDS = 1
 
-/** Who follows what. */
-export type Following = {
+/** The parameters of an event stream. */
+export type StreamParameters = {
   reader: EventReader
-  /** By whom the stream is counted. */
+  /** The user or operator token that the stream is counted against. */
   owner: string
   filter: EventFilter
-  /** Resumes after this position; null for what happens from now on. */
+  /** Resumes after this position; null starts with the events from now on. */
   after: number | null
-  /** Whether whoever opened the stream may still look. */
+  /** True while the session or API token that opened the stream is valid. */
   isAllowed(): Promise<boolean>
 }
 
 /**
- * Opens a stream: what has happened since `after`, then what happens, each event once and in order.
- * It ends with STREAM_ENDED after a while and when the process is to end, and with UNAUTHENTICATED
- * when its owner may look no more.
+ * Opens a stream of the events after `after` and of all later ones, each once and in order. It ends
+ * with STREAM_ENDED after a while and at a shutdown, and with UNAUTHENTICATED when its session or
+ * API token has ended.
  * @throws AppError TOO_MANY_STREAMS, EVENTS_MISSED
  */
-export async function followEvents(deps: Deps, following: Following): Promise<AsyncIterableIterator<Event>> {
-  const { reader, owner, filter, after } = following
+export async function followEvents(deps: Deps, parameters: StreamParameters): Promise<AsyncIterableIterator<Event>> {
+  const { reader, owner, filter, after } = parameters
   const stream = deps.eventStreams.open(owner, reader.kind === 'USER' ? reader.userId : null)
   try {
-    // A cursor that cannot be resumed from is refused while there is still an answer to refuse it in.
+    // Throws EVENTS_MISSED now, while the response can still carry the error.
     if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, inverted: false })
-    let hasLeft = false
-    const events = readOn(deps, stream, following, after ?? (await getLastPosition(deps)), () => hasLeft)
+    let hasDisconnected = false
+    const events = readPages(deps, stream, parameters, after ?? (await getLastPosition(deps)), () => hasDisconnected)
     const iterator: AsyncIterableIterator<Event> = {
       next: () => events.next(),
-      // The client has hung up. What waits inside is woken first: it would keep the stream's place until then.
+      // The client has disconnected. `end` wakes the generator, which would otherwise keep its
+      // place until its next wait ends.
       return: () => {
-        hasLeft = true
+        hasDisconnected = true
         stream.end()
         return events.return(undefined)
       },
@@ -55,39 +60,39 @@ export async function followEvents(deps: Deps, following: Following): Promise<As
   }
 }
 
-async function* readOn(
+async function* readPages(
   deps: Deps,
   stream: EventStream,
-  { reader, filter, isAllowed }: Following,
+  { reader, filter, isAllowed }: StreamParameters,
   start: number,
-  hasLeft: () => boolean,
+  hasDisconnected: () => boolean,
 ): AsyncGenerator<Event, undefined> {
   const { streamRecheckSeconds } = deps.timing
   let position = start
   try {
     while (!stream.isOver()) {
       const checkedAt = performance.now()
-      const page = await throughOutages(deps, stream, async () => {
+      const page = await retryThroughOutages(deps, stream, async () => {
         const read = await readEvents(deps, reader, filter, {
           after: position,
           before: null,
           limit: PAGE,
           inverted: false,
         })
-        // After reading: what was committed with the end of the session, or later, is not told.
+        // Checked after the read: events committed after the end of the session are not sent.
         if (!(await isAllowed())) throw new AppError('UNAUTHENTICATED', { detail: ENDED })
         return read
       })
       for (const event of page) {
-        // A client may take its time between two: what was read for it then is read, and allowed, anew.
+        // A slow client gets no stale page: events are read and access is checked again.
         if (stream.isOver() || performance.now() - checkedAt > streamRecheckSeconds * 1000) break
         yield event
         position = event.position
       }
       if (page.length === 0) await stream.wait(streamRecheckSeconds)
     }
-    // To GraphQL clients a stream that only completes has told everything: none of them comes back.
-    if (!hasLeft()) throw new AppError('STREAM_ENDED')
+    // An error, because GraphQL clients do not reconnect after a stream that just completes.
+    if (!hasDisconnected()) throw new AppError('STREAM_ENDED')
   } finally {
     stream.end()
   }
@@ -95,13 +100,13 @@ async function* readOn(
 
 const ENDED = 'The session or API token of this stream has ended. Sign in again, or use another token.'
 
-// Nothing can be read and nobody can be asked while the database is away: the stream stays, and goes on where it was.
-async function throughOutages(deps: Deps, stream: EventStream, read: () => Promise<Event[]>): Promise<Event[]> {
+// During a database outage the stream stays open and continues at its position afterwards.
+async function retryThroughOutages(deps: Deps, stream: EventStream, read: () => Promise<Event[]>): Promise<Event[]> {
   try {
     return await read()
   } catch (error) {
     if (!isDatabaseOutage(error)) throw error
-    deps.log.debug({ error }, 'A stream waits for the database')
+    deps.log.debug({ error }, 'An event stream is waiting for the database')
     await stream.wait(OUTAGE_PAUSE_SECONDS)
     return []
   }

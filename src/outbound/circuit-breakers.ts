@@ -1,24 +1,27 @@
-// Circuit breakers before the two calls whose lost response has to be paid for later: a refresh leaves a refresh token in doubt, a post
-// leaves a tweet in doubt and costs billed reads of a timeline. While X leaves most of them in doubt they are held back, so that what
-// was not sent is certain. Other calls have none: a sign-in, a read or a revocation that fails costs no more than its wait.
+// Circuit breakers for the two calls whose lost response is expensive: a refresh leaves the refresh
+// token in doubt, and a post leaves the tweet in doubt, which costs billed reads of a timeline.
+// While a breaker is open nothing is sent, so nothing is in doubt. Other calls have no breaker: a
+// sign-in, read or revocation that fails costs only its waiting time.
 import type { Log } from '../telemetry/log.ts'
 import { type CallResult, type CircuitBreaker, CircuitOpenError } from './provider-calls.ts'
 
-/** One breaker for each class of calls: X may refresh tokens while posting is down. */
+/**
+ * One circuit breaker for each class of calls, because X can refresh tokens while posting is down.
+ */
 export type CircuitBreakers = Readonly<Record<'X_REFRESH' | 'X_POST', CircuitBreaker>>
 
-// It opens when more than half of at least twenty calls within half a minute were left in doubt. Then one call every five seconds is
-// let through, and the first that X answers closes it.
+// A breaker opens when more than half of at least 20 calls within 30 seconds were left in doubt.
+// Open, it lets one probe through every 5 seconds; the first that gets a response from X closes it.
 const MAX_FAILED_SHARE = 0.5
 const MIN_CALLS = 20
 const WINDOW_SECONDS = 30
 const PROBE_AFTER_SECONDS = 5
-// How long a call waits for the probe beside it: X answers within that when it is well. It is taken from the margin that claims and
-// leases leave before a send (`sendMarginSeconds`), so it has to stay well below that.
+// How long a call waits for a concurrent probe: a healthy X responds within this. It must stay well
+// below the margin that claims and leases leave before a send (`sendMarginSeconds`).
 const WAIT_FOR_PROBE_MILLISECONDS = 2_000
 
 /**
- * Makes the process's breakers.
+ * Creates the circuit breakers of the process.
  * @param now the process's clock.
  */
 export function createCircuitBreakers(log: Log, now: () => Date): CircuitBreakers {
@@ -27,11 +30,11 @@ export function createCircuitBreakers(log: Log, now: () => Date): CircuitBreaker
 
 function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => Date): CircuitBreaker {
   let recent: { at: number; failed: boolean }[] = []
-  // The time it opened or last let a probe fail; null while it is closed.
+  // When the breaker opened or its last probe started, in milliseconds; null while it is closed.
   let openSince: number | null = null
   let probe: Promise<void> | null = null
 
-  // A clock that was set back must not keep it open for longer.
+  // Absolute, so that a clock that is set back does not keep the breaker open.
   const secondsSince = (moment: number) => Math.abs(now().getTime() - moment) / 1000
 
   const count = (failed: boolean) => {
@@ -42,23 +45,23 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
     openSince = now().getTime()
     log.error(
       { breaker: name, calls: recent.length, failures },
-      'X leaves calls in doubt: further ones are held back, but for one every few seconds',
+      'Circuit breaker opened: X leaves calls in doubt. Only one probe every few seconds is sent',
     )
   }
 
-  // One call is let through and decides for all.
+  // The probe's result decides for the calls that wait for it.
   const callAsProbe = async <T>(call: () => Promise<CallResult<T>>): Promise<CallResult<T>> => {
     const { promise, resolve } = Promise.withResolvers<void>()
     probe = promise
-    // Unless a response proves that X is well, it stays open.
+    // The breaker stays open unless the probe gets a response.
     openSince = now().getTime()
     try {
       const result = await call()
       if (result.report.sent && !isInDoubt(result)) {
         openSince = null
-        // What failed before says nothing of X as it is now.
+        // Failures from before the recovery no longer count.
         recent = []
-        log.warn({ breaker: name }, 'X answers again: calls are no longer held back')
+        log.warn({ breaker: name }, 'Circuit breaker closed: X responds again')
       }
       return result
     } finally {
@@ -76,14 +79,14 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
       return { ok: false, error, report: { sent: false, status: null, headers: {} } }
     }
     const result = await call()
-    // A call that began before the breaker opened is no news. One that was not sent left nothing in doubt.
+    // Calls that began before the breaker opened, and calls that were not sent, do not count.
     if (openSince === null && result.report.sent) count(isInDoubt(result))
     return result
   }
 }
 
-// Any refusal, of whatever kind, comes from an X that is well. Without a status, with one of a server's failure, or with a response
-// that could not be read, X may have acted.
+// A 4xx comes from a healthy X. Without a status, with a 5xx, or with a response that cannot be
+// parsed, X may have acted on the request.
 function isInDoubt({ ok, report: { status } }: CallResult<unknown>): boolean {
   if (status === null || status >= 500) return true
   return !ok && (status < 400 || status >= 500)

@@ -4,9 +4,10 @@ const MAX_DIFFERENCE_SECONDS = 60
 const WARN_AGAIN_AFTER_MILLISECONDS = 3_600_000
 
 /**
- * Makes a watch over the Date headers of providers' answers (RFC 9110 section 6.6.1): warns, at most hourly, when this machine's clock
- * differs from theirs. What they say of reset times is then off by as much.
- * @param now milliseconds of this machine's clock.
+ * Creates a check of the Date headers of providers' responses (RFC 9110 section 6.6.1). It warns,
+ * at most hourly, when this machine's clock differs from theirs by more than a minute: the reset
+ * times of their rate limits are then wrong by as much.
+ * @param now this machine's clock, in milliseconds.
  */
 export function createClockSkewWarning(
   log: Log,

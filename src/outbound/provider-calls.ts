@@ -1,26 +1,30 @@
-// Every call that leaves the process passes here: this dispatcher is set as the global one, so that calls made inside Arctic are
-// held to the same rules. One deadline for the whole call, a bounded answer, no redirects, no compression, no socket used twice.
-// webhook-egress.ts puts the same rules around calls to addresses that users choose.
+// All outgoing calls to providers. The undici dispatcher is installed globally, so that its rules
+// also apply to calls inside Arctic: one deadline for the whole call, a size limit on the response,
+// no redirects, no compression, no reused connections. webhook-egress.ts applies the same rules to
+// webhooks.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { DecoratorHandler, type Dispatcher, EnvHttpProxyAgent, Pool, setGlobalDispatcher } from 'undici'
 import { z } from 'zod'
 
-/** What is known of a call, however it ended. */
+/** The facts about a call, whether it succeeded or failed. */
 export type CallReport = {
-  /** True once the request may have reached the provider: a failure before this is certain to have changed nothing there. */
+  /**
+   * True once the request may have reached the provider. While false, a failure has certainly
+   * changed nothing there.
+   */
   sent: boolean
-  /** The answer's status; null when none came. */
+  /** The status of the response; null without a response. */
   status: number | null
-  /** The answer's headers by lower-case name. */
+  /** The headers of the response, by lower-case name. */
   headers: Readonly<Record<string, string | string[] | undefined>>
 }
 
-/** A call's end: its value, or the error, and in either case the report. */
+/** The result of a call: its value or its error, each with the report. */
 export type CallResult<T> =
   | { ok: true; value: T; report: CallReport }
   | { ok: false; error: unknown; report: CallReport }
 
-/** The dispatcher cut a call off. */
+/** The dispatcher aborted a call because it broke a rule. */
 export class OutboundError extends Error {
   readonly reason: 'DEADLINE' | 'TOO_LARGE' | 'REDIRECT' | 'ENCODED'
 
@@ -31,15 +35,17 @@ export class OutboundError extends Error {
   }
 }
 
-/** How long a connection may take to come about. */
+/** The time limit for establishing a connection. */
 export const CONNECT_TIMEOUT_MILLISECONDS = 5_000
 // Tokens and profiles are a few kilobytes.
-const MAX_ANSWER_BYTES = 64 * 1024
-// A post comes back with its text, which may be 12,500 emoji of 35 bytes, or of 90 where X escapes them; a page of a timeline has several.
+const MAX_RESPONSE_BYTES = 64 * 1024
+// A created post is returned with its text, up to 12,500 emoji of 35 bytes, or of 90 bytes if X
+// escapes them. A timeline page has several.
 const MAX_POSTS_BYTES = 4 * 1024 * 1024
 const POSTS_PATH = /\/2\/(?:tweets|users\/\d+\/tweets)(?:[/?]|$)/
-// After the process was stopped for a while Node runs due timers before it reads sockets, so that a deadline would discard an
-// answer that already lies in the kernel's buffer. A timer this late is taken for such a stall, and waits once more.
+// After a stall of the process, Node runs due timers before it reads sockets: the deadline would
+// discard a response that is already in the kernel's buffer. A timer that fires this late indicates
+// a stall and is set once more.
 const STALL_MILLISECONDS = 100
 const STALL_GRACE_MILLISECONDS = 500
 
@@ -47,30 +53,29 @@ const LOOPBACK_NAMES = 'localhost,127.0.0.1,[::1]'
 
 const reports = new AsyncLocalStorage<CallReport>()
 
-/** A breaker did not let the call pass: it was certainly not sent. */
+/** An open circuit breaker did not send the call. */
 export class CircuitOpenError extends Error {
-  /** When another try may be let through. */
+  /** Seconds until the next probe. */
   readonly retryInSeconds: number
 
   constructor(retryInSeconds: number) {
-    super('X leaves calls in doubt just now; this one was not sent.')
+    super('The circuit breaker is open because X leaves calls in doubt; this call was not sent.')
     this.name = 'CircuitOpenError'
     this.retryInSeconds = retryInSeconds
   }
 }
 
 /**
- * Makes a call, or holds it back while calls of its class are left in doubt: then the error is a CircuitOpenError, and the report says that
- * nothing was sent.
+ * Makes a call, or fails it with a CircuitOpenError and `sent: false` while the breaker is open.
  */
 export type CircuitBreaker = <T>(call: () => Promise<CallResult<T>>) => Promise<CallResult<T>>
 
-/** No breaker: for calls that leave nothing in doubt that somebody pays for. */
+/** Makes every call: for calls without a circuit breaker. */
 export const noCircuitBreaker: CircuitBreaker = (call) => call()
 
 /**
- * Runs `call`, which makes one HTTP request by the global `fetch`, and tells beside its outcome what is known of the request.
- * Never throws for what `call` throws.
+ * Runs `call`, which makes one HTTP request with the global `fetch`, and returns its value or error
+ * with a report of the request. Does not throw what `call` throws.
  */
 export async function callProvider<T>(breaker: CircuitBreaker, call: () => Promise<T>): Promise<CallResult<T>> {
   return breaker(async () => {
@@ -83,36 +88,42 @@ export async function callProvider<T>(breaker: CircuitBreaker, call: () => Promi
   })
 }
 
-/** The answer's JSON. The parser's own error would quote the beginning of what it could not read, which may be a token. */
+/** Reads the response and parses its JSON. @throws Error that quotes nothing of the body. */
 export async function readJson(response: Response): Promise<unknown> {
   return parseJson(await response.text(), response.status)
 }
 
-/** The JSON of an answer's text. @throws Error that quotes nothing of it. */
+/**
+ * Parses the JSON of a response.
+ * @throws Error that quotes nothing of it: the parser's own error may quote a token.
+ */
 export function parseJson(text: string, status: number): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Error(`The answer with status ${status} is no JSON.`)
+    throw new Error(`The response with status ${status} is not JSON.`)
   }
 }
 
-/** A text of an answer that is to be stored: PostgreSQL's text holds every character but NUL. */
+/** A text that can be stored: PostgreSQL's type text accepts every character except NUL. */
 export const storableText = z.string().refine((text) => !text.includes('\0'))
 
-/** The proxy through which https leaves this network. */
+/** The proxy for outgoing https calls. */
 export type OutboundProxy = Readonly<{
-  /** An http or https URL, which may hold the proxy's user name and password. */
+  /** An http or https URL, which may contain the proxy's user name and password. */
   url: string
-  /** Host names that are called directly, with all below them, separated by commas; "*" for all. */
+  /**
+   * Host names that are called directly, including their subdomains, separated by commas; "*" for
+   * all.
+   */
   except: string
 }>
 
 /**
- * Sets the dispatcher for the whole process. Call it once, before anything is fetched.
- * @param deadlineSeconds how long one call may take from start to the last byte of the answer.
- * @param proxy for https to other machines; what goes to this one never leaves it.
- * @param onDate is told the Date header of every answer.
+ * Installs the dispatcher for the whole process. Call it once, before the first fetch.
+ * @param deadlineSeconds the limit for one call, from its start to the last byte of the response.
+ * @param proxy for https calls to other machines; loopback addresses are called directly.
+ * @param onDate receives the Date header of every response.
  */
 export function installOutbound(
   deadlineSeconds: number,
@@ -121,43 +132,49 @@ export function installOutbound(
 ): { close(): Promise<void> } {
   const timeout = CONNECT_TIMEOUT_MILLISECONDS
   const agent = new EnvHttpProxyAgent({
-    // Empty, and not undefined: undici would read the environment.
+    // Empty instead of undefined, with which undici would read the environment.
     httpProxy: '',
     httpsProxy: proxy?.url ?? '',
     noProxy: proxy === null || proxy.except === '*' ? '*' : [LOOPBACK_NAMES, proxy.except].join(),
     connect: { timeout },
-    // To the proxy, its answer to CONNECT, and TLS with the provider through it: all before the request is sent.
+    // Limits for the connection to the proxy, for its response to CONNECT (`headersTimeout`), and
+    // for TLS with the provider: all before the request is sent.
     proxyTls: { timeout },
     requestTls: { timeout },
     clientFactory: (origin, options) => new Pool(origin, { ...options, headersTimeout: timeout, pipelining: 0 }),
-    // Ours is the one deadline. undici's own would count a stall of this process as the provider's silence.
+    // `deadlineSeconds` is the only deadline: undici's own timeouts would count a stall of this
+    // process.
     headersTimeout: 0,
     bodyTimeout: 0,
-    // A fresh connection for each call: on a kept one, a provider closing it at that moment makes a POST's fate uncertain.
+    // A new connection for each call: a provider that closes a reused one at that moment leaves a
+    // POST in doubt.
     pipelining: 0,
   })
-  setGlobalDispatcher(agent.compose(guard({ deadlineSeconds, maxAnswerBytes, onDate })))
+  setGlobalDispatcher(agent.compose(outboundRules({ deadlineSeconds, maxResponseBytes, onDate })))
   return { close: () => agent.close() }
 }
 
-function maxAnswerBytes(path: string): number {
-  return POSTS_PATH.test(path) ? MAX_POSTS_BYTES : MAX_ANSWER_BYTES
+function maxResponseBytes(path: string): number {
+  return POSTS_PATH.test(path) ? MAX_POSTS_BYTES : MAX_RESPONSE_BYTES
 }
 
-/** The rules for one call, as undici composes them into a dispatcher: a deadline, a bounded answer, no redirects, no compression. */
-export function guard({
+/**
+ * The rules for one call, as an undici interceptor: a deadline, a size limit, no redirects, no
+ * compression.
+ */
+export function outboundRules({
   deadlineSeconds,
-  maxAnswerBytes,
+  maxResponseBytes,
   onDate,
 }: {
   deadlineSeconds: number
-  /** For a path with its query. */
-  maxAnswerBytes(path: string): number
+  /** The size limit for a path with its query. */
+  maxResponseBytes(path: string): number
   onDate: (date: string | string[] | undefined) => void
 }): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const report = reports.getStore()
-    const maxBytes = maxAnswerBytes(options.path)
+    const maxBytes = maxResponseBytes(options.path)
     // Node's fetch speaks the older handler interface; the decorator translates.
     const inner: Dispatcher.DispatchHandler = new DecoratorHandler(handler)
     let timer: NodeJS.Timeout | undefined
@@ -173,7 +190,7 @@ export function guard({
       const dueAt = performance.now() + milliseconds
       timer = setTimeout(() => {
         if (performance.now() - dueAt > STALL_MILLISECONDS) arm(controller, STALL_GRACE_MILLISECONDS)
-        else cut(controller, new OutboundError('DEADLINE', `No complete answer within ${deadlineSeconds} s.`))
+        else cut(controller, new OutboundError('DEADLINE', `No complete response within ${deadlineSeconds} s.`))
       }, milliseconds)
     }
 
@@ -191,10 +208,13 @@ export function guard({
           if (status >= 300 && status < 400) {
             cut(
               controller,
-              new OutboundError('REDIRECT', `Answered with a redirect (${status}), which is never followed.`),
+              new OutboundError('REDIRECT', `The response is a redirect (${status}). Redirects are not followed.`),
             )
           } else if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
-            cut(controller, new OutboundError('ENCODED', 'Answered with a compressed body, which was not asked for.'))
+            cut(
+              controller,
+              new OutboundError('ENCODED', 'The response is compressed, although the request asked for identity.'),
+            )
           } else {
             inner.onResponseStart?.(controller, status, headers, statusMessage)
           }
@@ -203,7 +223,7 @@ export function guard({
           if (cutOff) return
           received += chunk.length
           if (received > maxBytes)
-            cut(controller, new OutboundError('TOO_LARGE', `Answered with more than ${maxBytes} bytes.`))
+            cut(controller, new OutboundError('TOO_LARGE', `The response has more than ${maxBytes} bytes.`))
           else inner.onResponseData?.(controller, chunk)
         },
         onResponseEnd(controller, trailers) {
@@ -219,7 +239,8 @@ export function guard({
   }
 }
 
-// A compressed answer could unpack to any size behind the byte limit. fetch hands its headers over as a plain object.
+// A compressed response could decompress to any size, past the byte limit. fetch passes its headers
+// as a plain object.
 function withoutCompression(headers: Dispatcher.DispatchOptions['headers']): Dispatcher.DispatchOptions['headers'] {
   if (headers && !Array.isArray(headers) && !(Symbol.iterator in headers))
     return { ...headers, 'accept-encoding': 'identity' }

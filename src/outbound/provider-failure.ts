@@ -1,9 +1,9 @@
-// What is known of a call to a provider that failed, in words from closed lists: for the log, and to judge who can cure it. Nothing of
-// the response itself goes into it, which may hold secrets.
+// A failed call to a provider, described with codes from closed lists: for the log, and to decide
+// who can fix it. It contains nothing of the response body, which may hold secrets.
 import { type CallReport, CircuitOpenError, OutboundError } from './provider-calls.ts'
 
-// RFC 6749 sections 4.1.2.1 and 5.2; X's; and GitHub's (docs.github.com, "Troubleshooting OAuth app access token request errors" and
-// "… authorization request errors").
+// From RFC 6749 sections 4.1.2.1 and 5.2, from X, and from GitHub (docs.github.com,
+// "Troubleshooting OAuth app access token request errors" and "… authorization request errors").
 const PROVIDER_CODES = [
   'access_denied',
   'application_suspended',
@@ -23,12 +23,12 @@ const PROVIDER_CODES = [
   'unverified_user_email',
 ] as const
 
-/** A provider's own word for an error; `other` for one that is not on the list. */
+/** A provider's error code; `other` for one that is not on the list. */
 export type ProviderCode = (typeof PROVIDER_CODES)[number] | 'other'
 
-/** Why no usable response came. */
+/** The reason why a call has no usable response. */
 export type SocketReason =
-  /** The certificate is not trusted, not valid now, or another host's. */
+  /** The certificate is not trusted, not valid now, or for another host. */
   | 'CERTIFICATE'
   /** The TLS handshake failed for another reason. */
   | 'TLS'
@@ -36,13 +36,13 @@ export type SocketReason =
   | 'REFUSED'
   | 'UNREACHABLE'
   | 'TIME_OUT'
-  /** The connection was cut. */
+  /** The connection was closed. */
   | 'RESET'
-  /** The proxy of HTTPS_PROXY did not open a way to the provider. */
+  /** The proxy of HTTPS_PROXY refused to connect to the provider. */
   | 'PROXY_REFUSED'
-  /** The response was cut off by us: a redirect, too large, or compressed. */
+  /** The gateway aborted the response: a redirect, too large, or compressed. */
   | 'RESPONSE_NOT_ALLOWED'
-  /** Not sent: X left too many calls before it in doubt. */
+  /** Not sent: the circuit breaker is open. */
   | 'CIRCUIT_OPEN'
 
 const REASONS: [pattern: RegExp, reason: SocketReason][] = [
@@ -59,9 +59,9 @@ const REASONS: [pattern: RegExp, reason: SocketReason][] = [
   [/^UND_ERR_ABORTED$/, 'PROXY_REFUSED'],
 ]
 
-/** A call to a provider that failed. The cause of the AppError that tells a person of it. */
+/** A call to a provider that failed; the cause of the AppError that the user sees. */
 export class ProviderFailure extends Error {
-  /** Null where no response came, or where it was the browser that brought the provider's word. */
+  /** Null without a response, and when the browser delivered the provider's error in a redirect. */
   readonly httpStatus: number | null
   readonly providerCode: ProviderCode | null
   readonly socketReason: SocketReason | null
@@ -84,19 +84,22 @@ export class ProviderFailure extends Error {
   }
 }
 
-/** The failure that an error tells of, itself or by its causes; null where it tells of none. */
+/** Finds the ProviderFailure among an error and its causes; null if there is none. */
 export function findProviderFailure(error: unknown): ProviderFailure | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause instanceof ProviderFailure) return cause
   return null
 }
 
-/** A provider's word for an error, from the closed list. */
-export function parseProviderCode(word: unknown): ProviderCode {
-  return PROVIDER_CODES.find((known) => known === word) ?? 'other'
+/** Parses a provider's error code. */
+export function parseProviderCode(code: unknown): ProviderCode {
+  return PROVIDER_CODES.find((known) => known === code) ?? 'other'
 }
 
-/** Why no usable response came, by an error and its causes; null where they do not say. */
+/**
+ * Finds the reason why a call has no usable response, from its error and the causes; null if they
+ * name none.
+ */
 export function findSocketReason(error: unknown): SocketReason | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof CircuitOpenError) return 'CIRCUIT_OPEN'
@@ -104,7 +107,7 @@ export function findSocketReason(error: unknown): SocketReason | null {
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
     const known = REASONS.find(([pattern]) => pattern.test(code))
     if (known !== undefined) return known[1]
-    // Of several addresses that were tried, the first that says why.
+    // Several addresses were tried: the first error with a known reason.
     if (cause instanceof AggregateError)
       for (const each of cause.errors) {
         const reason = findSocketReason(each)

@@ -1,6 +1,6 @@
-// GCRA rate limiter, shared by all instances. A bucket is one timestamp, the moment at which it is full
-// again. Consuming moves the timestamp forward; a timestamp in the past, like a missing row, is a full
-// bucket.
+// GCRA rate limiter, shared by all instances. A bucket is one timestamp, the moment at which it is
+// full again. Consuming moves the timestamp forward; a timestamp in the past, like a missing row,
+// is a full bucket.
 import { lte, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { RateLimitName } from '../config/rate-limits.ts'
@@ -36,7 +36,9 @@ export type RateLimiter = {
   lastResult(): RateLimit | null
 }
 
-/** Creates the rate limiter of `subject` (a user's or API token's id, or an address) for one limit. */
+/**
+ * Creates the rate limiter of `subject` (a user's or API token's id, or an address) for one limit.
+ */
 export function createRateLimiter(deps: Deps, name: RateLimitName, subject: string): RateLimiter {
   let lastResult: RateLimit | null = null
   let wasConsulted = false
@@ -61,7 +63,8 @@ export async function sweepRateLimits(deps: Deps): Promise<void> {
   await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, deps.clock.sqlNow()))
 }
 
-// One statement: concurrent callers see what the others have consumed, and a refusal writes nothing.
+// One statement: concurrent callers see what the others have consumed, and a refusal writes
+// nothing.
 async function tryConsume(
   deps: Deps,
   name: RateLimitName,
@@ -93,8 +96,8 @@ async function tryConsume(
         where name = ${name} and subject = ${subject} and not exists (select from consumed)`,
     ),
   )
-  // A refusal can be caused by a row that another transaction wrote while this statement ran. Its snapshot
-  // then holds an older row or none: the bucket counts as empty.
+  // A refusal can be caused by a row that another transaction wrote while this statement ran. Its
+  // snapshot then holds an older row or none: the bucket counts as empty.
   const isSeen = row !== undefined && (row.granted || row.seconds > windowSeconds - costSeconds)
   const { granted, seconds } = isSeen ? row : { granted: false, seconds: windowSeconds }
   const resetInSeconds = Math.max(seconds, 0)

@@ -1,30 +1,32 @@
-// Where the lines of the log go. The other end is a pipe that somebody else reads, a terminal or a file; when it stops taking lines,
-// requests must not wait for it. Lines are kept up to a bound, then dropped and counted.
+// The destination of the log: standard output, which can be a pipe, a terminal or a file. When it
+// accepts no more data, requests must not wait: lines are buffered up to a limit, then dropped and
+// counted.
 import sonicBoom from 'sonic-boom'
 
-/** Standard output as the log's destination. A write never waits for the reader and never throws. */
+/** Standard output as the destination of the log. A write neither blocks nor throws. */
 export type LogOutput = {
-  /** Takes one line. */
+  /** Writes or buffers one line. */
   write(line: string): void
-  /** How many lines were dropped since the process started. */
+  /** The number of lines dropped since the process started. */
   droppedLines(): number
-  /** Resolves when all lines are written, and after `withinMilliseconds` at the latest. */
+  /** Resolves when all lines are written, after `withinMilliseconds` at the latest. */
   settle(withinMilliseconds: number): Promise<void>
 }
 
-/** Some 5,000 lines of requests: a reader that is restarted misses nothing. */
+/** About 5,000 request lines, enough for a restart of the reader. */
 export const MAX_BUFFERED_BYTES = 1024 * 1024
 const RETRY_MILLISECONDS = 100
-const DROPPED = 'Lines of the log were dropped: standard output is full, closed, or on a full disk'
+const DROPPED = 'Log lines were dropped: standard output is blocked, closed, or on a full disk'
 
-/** Opens standard output for the log. */
+/** Opens standard output as the destination of the log. */
 export function openLogOutput(): LogOutput {
-  // Reading these properties makes Node set O_NONBLOCK on pipes and sockets. Without it a write to a full pipe blocks the process, and
-  // so does a write to standard error, where Node prints its own warnings.
+  // Accessing these properties makes Node set O_NONBLOCK on pipes and sockets. Without it a write
+  // to a full pipe blocks the process, also on standard error, where Node prints its warnings.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const output = new sonicBoom.SonicBoom({
     fd: 1,
-    // In the caller's turn: a line that was logged is out before a crash, and no write waits in Node's four threads.
+    // Synchronous: a line is written before a crash, and no write occupies one of libuv's four
+    // threads.
     sync: true,
     maxLength: MAX_BUFFERED_BYTES,
     retryEAGAIN: () => false,
@@ -33,13 +35,13 @@ export function openLogOutput(): LogOutput {
   let untold = 0
   let isStuck = false
   const retry = () => {
-    // An empty line makes the library try again to write what it has buffered.
+    // An empty write makes the library retry its buffer.
     output.write('')
   }
   output.on('error', () => {
     if (isStuck) return
     isStuck = true
-    // A full pipe may be read again, a full disk cleaned up, and a named pipe opened by another reader.
+    // A pipe can be read again, disk space freed, and a named pipe opened by a new reader.
     const timer = setInterval(retry, RETRY_MILLISECONDS).unref()
     output.once('drain', () => {
       clearInterval(timer)
@@ -53,7 +55,7 @@ export function openLogOutput(): LogOutput {
   output.on('drop', () => {
     dropped += 1
     untold += 1
-    // Standard error may have a reader when standard output has none.
+    // Standard error may still have a reader.
     if (untold === 1 && process.stderr.writableLength === 0) process.stderr.write(describeDropped(1))
   })
   return {
@@ -69,7 +71,7 @@ export function openLogOutput(): LogOutput {
   }
 }
 
-// In the form of the log's other lines. It goes around the logger, whose level may be above "warn".
+// In the format of the other lines. It bypasses the logger, whose level may be above "warn".
 function describeDropped(droppedLines: number): string {
   return `${JSON.stringify({ level: 'warn', time: new Date().toISOString(), droppedLines, msg: DROPPED })}\n`
 }

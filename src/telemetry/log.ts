@@ -2,16 +2,19 @@ import pino, { type DestinationStream, type Logger } from 'pino'
 import { openLogOutput } from './log-output.ts'
 import { redact, redactText } from './redaction.ts'
 
-/** The process's logger: one JSON object a line. */
+/** The logger of the process, which writes one JSON object per line. */
 export type Log = Logger
 
-/** What the line of a request to the API says of its document: names and codes, no texts. `fields` are those at the top. */
+/**
+ * The operation log fields: what the log line of an API request contains of its document. Names and
+ * codes only; `fields` are the root fields.
+ */
 export type OperationLogFields = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
 
 /**
- * Makes the logger. Errors are logged with their code, message, stack and causes; what goes by a secret's name or looks like one is
- * blanked, and addresses are cut at their query.
- * @param destination where lines go; standard output unless told otherwise.
+ * Creates the logger. Errors are logged with their code, message, stack and causes. Values with the
+ * name or the form of a secret are redacted, and URLs lose their query.
+ * @param destination receives the lines; standard output by default.
  */
 export function createLog(level: string, destination: DestinationStream = openLogOutput()): Log {
   const options: pino.LoggerOptions = {
@@ -22,13 +25,13 @@ export function createLog(level: string, destination: DestinationStream = openLo
     hooks: {
       logMethod(words, method) {
         const plain = words.map((word, index) => (index === 0 ? redactFirst(word) : redact(word)))
-        // The types know a few ways to call it; what each word is has not changed.
+        // Redaction keeps the order and kinds of the arguments, which the types cannot express.
         method.apply(this, plain as typeof words)
       },
     },
   }
   const log = pino(options, destination)
-  // What a child is given for all its lines does not pass the hook.
+  // The bindings of a child logger do not pass through the hook.
   const { child } = log
   return Object.assign(log, {
     child(this: Log, bindings: object, childOptions?: object): Log {
@@ -37,7 +40,8 @@ export function createLog(level: string, destination: DestinationStream = openLo
   })
 }
 
-// The fields of a line, or its text. pino would put an error's own properties into the line.
+// The first argument: an object of fields, an error, or the message. pino would log an error's own
+// properties.
 function redactFirst(word: unknown): unknown {
   if (typeof word === 'string') return redactText(word)
   return word instanceof Error || typeof word !== 'object' ? redactFields({ error: word }) : redact(word)

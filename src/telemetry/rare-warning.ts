@@ -3,10 +3,11 @@ import type { Log } from './log.ts'
 const WINDOW_MILLISECONDS = 3_600_000
 
 /**
- * Makes a warning that strangers can cause, and therefore must not fill the log: one line an hour for each key, and for a few keys. The
- * first line after that hour says how many were left out (`leftOut`).
- * @param keys for how many different keys an hour.
- * @param now milliseconds of a clock that never goes back.
+ * Creates a warning that anonymous requests can cause and that therefore must not fill the log: one
+ * line per hour and key, for a limited number of keys. The first line after that hour has the
+ * number of suppressed ones (`leftOut`).
+ * @param keys the number of different keys per hour.
+ * @param now a monotonic clock, in milliseconds.
  */
 export function createRareWarning(
   log: Log,
@@ -15,15 +16,15 @@ export function createRareWarning(
 ): (key: string, fields: Record<string, unknown>) => void {
   let until = 0
   let leftOut = 0
-  const told = new Set<string>()
+  const logged = new Set<string>()
   return (key, fields) => {
-    if (now() >= until) told.clear()
-    if (told.has(key) || told.size >= keys) {
+    if (now() >= until) logged.clear()
+    if (logged.has(key) || logged.size >= keys) {
       leftOut += 1
       return
     }
-    if (told.size === 0) until = now() + WINDOW_MILLISECONDS
-    told.add(key)
+    if (logged.size === 0) until = now() + WINDOW_MILLISECONDS
+    logged.add(key)
     log.warn({ ...fields, ...(leftOut > 0 && { leftOut }) }, message)
     leftOut = 0
   }

@@ -1,32 +1,35 @@
-// What the log never holds, whatever somebody hands to it by mistake: a second fence, since secrets are not handed to the logger in
-// the first place. Known by the name that a value goes by, or by its shape wherever it stands.
+// Redaction of secrets in the log, by the name of a value or by its form anywhere in a text. It is
+// a second line of defence: secrets are not passed to the logger in the first place.
 
 const HIDDEN = '[secret]'
 
-// An SQLSTATE, or what Node and its packages call an error: no code of a provider's is without a small letter.
+// An SQLSTATE or an error code of Node and its packages. Authorization codes of the providers
+// always have a lower-case letter.
 const ERROR_CODE = /^(?:[0-9A-Z]{5}|E[A-Z]{3,}|[A-Z]+(?:_[A-Z]+)+)$/
 
-// Compared without case, - and _. Ends of names, so that `previousSecret` and `x-api-key` are meant as well.
+// Compared in lower case without - and _. Matches the end of a name, so that `previousSecret` and
+// `x-api-key` match as well.
 const SECRET_NAME =
   /(authorization|cookies?|tokens?|secrets?|passwords?|passphrase|verifier|apikey|privatekey|encryptionkeys?|credentials?|databaseurl)$|^(code|authorizationcode|state|sealed)$/
 
-// The same names within a text: a form, a header, JSON, a connection string.
+// The same names inside a text: form data, a header, JSON, a connection string.
 const NAMED_VALUE =
   /((?:access_?token|refresh_?token|id_?token|client_?secret|code_?verifier|password|pwd|set-cookie|cookie|authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:(?:bearer|basic)\s+)?[^\s"'\\,;&]+/gi
 const SHORT_NAMED_VALUE = /\b((?:code|state|token|secret)=)[^\s"'\\,;&]+/gi
 
 const SHAPES = [
-  // An API token of ours, and a webhook's secret.
+  // The gateway's API tokens and webhook secrets.
   /xcg_[0-9A-Za-z]{33}/g,
   /whsec_[0-9A-Za-z+/]{43}=/g,
-  // GitHub's.
+  // GitHub's tokens.
   /gh[opsru]_[0-9A-Za-z]{36,}|github_pat_\w{22,}/g,
   /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*PRIVATE KEY-----)?/gs,
   // A JSON Web Token.
   /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g,
-  // 32 bytes in base64, as an encryption key is written.
+  // 32 bytes in base64, such as an encryption key.
   /[0-9A-Za-z+/]{43}=/g,
-  // What X's tokens and codes, our sessions, states, verifiers and sealed values look like: long, in letters of both cases. No id of ours is.
+  // X's tokens and codes, session tokens, states, code verifiers and sealed values: long, with
+  // letters of both cases, unlike any id.
   /(?<![\w-])(?=[\d_-]*[a-z][\w-]*[A-Z]|[\d_-]*[A-Z][\w-]*[a-z])[\w-]{40,}/g,
 ]
 const CREDENTIALS = /\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi
@@ -36,9 +39,9 @@ const MAX_DEPTH = 8
 const MAX_ENTRIES = 200
 const MAX_STACK_LINES = 8
 
-/** A text without what looks like a secret, and with its addresses cut at their query. */
+/** Redacts everything in a text that looks like a secret, and removes the query of its URLs. */
 export function redactText(text: string): string {
-  // Shapes first: a private key has spaces in it, at which an address would end.
+  // Shapes first: a private key contains spaces, at which a URL would end.
   return SHAPES.reduce((left, shape) => left.replace(shape, HIDDEN), text)
     .replace(ADDRESS, '$1$2')
     .replace(CREDENTIALS, `$1 ${HIDDEN}`)
@@ -47,8 +50,9 @@ export function redactText(text: string): string {
 }
 
 /**
- * What may be logged of a value: plain data without secrets. Of an error its name, code, message, stack, causes and, of several in
- * one, each; never what a driver or an HTTP client has hung on it, such as a query's parameters. Of bytes how many.
+ * Converts a value into plain data without secrets for the log. Of an error it keeps name, code,
+ * message, stack, causes and aggregated errors, but no properties that a driver or HTTP client
+ * added, such as query parameters. Of bytes it keeps the number.
  */
 export function redact(value: unknown): unknown {
   return visit(value, [])
@@ -80,7 +84,7 @@ function visitEntries(entries: [unknown, unknown][], parents: readonly object[])
   return Object.fromEntries(seen)
 }
 
-// Numbers tell how many tokens there are, not which.
+// A number is not a secret: `tokens: 3` is a count.
 function isSecret(name: string, value: unknown): boolean {
   if (name === 'code' && typeof value === 'string' && ERROR_CODE.test(value)) return false
   const holds = typeof value === 'string' || (typeof value === 'object' && value !== null)
@@ -101,11 +105,11 @@ function describeError(error: Error, parents: readonly object[]): Record<string,
   const errorCode = 'code' in error && typeof error.code === 'string' ? redactText(error.code) : undefined
   return {
     name: redactText(String(error.name)),
-    // Drizzle puts the query and its parameters into the message.
+    // Drizzle's message contains the query and its parameters.
     message: error.message.startsWith('Failed query') ? 'Failed query' : redactText(error.message),
-    // Not `code`: under that name an authorization code would be blanked.
+    // Not named `code`, which is redacted because it may be an authorization code.
     errorCode,
-    // Without the message, which it begins with.
+    // Without the message, with which the stack begins.
     stack: error.stack
       ?.replace(error.message, '')
       .split('\n')
@@ -117,7 +121,8 @@ function describeError(error: Error, parents: readonly object[]): Record<string,
   }
 }
 
-// What is thrown and is no error may be a whole answer: its kind is told, and a text.
+// A thrown value that is not an error may be a whole response: only its type is logged, or its
+// redacted text.
 function describeCause(cause: unknown, parents: readonly object[]): unknown {
   return cause instanceof Error || typeof cause === 'string' ? visit(cause, parents) : { message: typeof cause }
 }

@@ -1,4 +1,4 @@
-// What became of the messages, for those who own the endpoints.
+// The deliveries to an endpoint, as its owner lists and replays them.
 import { and, eq, inArray, lt, ne } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
@@ -10,14 +10,17 @@ import type { EventType } from '../events/events.ts'
 import { ownedBy, type WebhookOwner } from './endpoints.ts'
 import { enqueueDelivery } from './fan-out.ts'
 
-/** One event on its way to one endpoint. */
+/** The delivery of one event to one endpoint. */
 export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventType: EventType }
 
-/** How long deliveries are kept. */
+/** The retention of deliveries. */
 export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 const SWEEP_BATCH = 1_000
 
-/** A page of the deliveries to one of the owner's endpoints; `status` null: whatever became of them. */
+/**
+ * A keyset page of the deliveries to one of the owner's endpoints, newest first; `status` null
+ * means any status.
+ */
 export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
@@ -44,8 +47,10 @@ export async function listWebhookDeliveries(
 }
 
 /**
- * Sends a message once more, with the same webhook-id and as many tries as at first.
- * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_DELIVERY_PENDING with when it is tried next
+ * Queues a delivered or dead delivery again, with the same webhook-id and a full number of
+ * attempts.
+ * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_DELIVERY_PENDING
+ * with the time of the next attempt
  */
 export async function replayWebhookDelivery(
   deps: Pick<Deps, 'db' | 'clock' | 'jobs'>,
@@ -69,7 +74,7 @@ export async function replayWebhookDelivery(
       .set({ status: 'PENDING', attempts: 0, nextAttemptAt: deps.clock.sqlNow(), deliveredAt: null })
       .where(and(eq(webhookDeliveries.id, deliveryId), ne(webhookDeliveries.status, 'PENDING')))
       .returning()
-    // Also where somebody else has just replayed it.
+    // Also when another request has just replayed it.
     if (replayed === undefined)
       throw new AppError('WEBHOOK_DELIVERY_PENDING', { field, retryAt: delivery.nextAttemptAt })
     await enqueueDelivery(deps, { id: replayed.id, userId: owner })
@@ -77,7 +82,7 @@ export async function replayWebhookDelivery(
   })
 }
 
-/** Deletes deliveries that are older than we keep them and have ended. */
+/** Deletes finished deliveries beyond the retention. */
 export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): Promise<void> {
   let swept: number
   do {
@@ -91,7 +96,7 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): 
         ),
       )
       .limit(SWEEP_BATCH)
-      // Those that go along with a user just now need nobody else to delete them.
+      // Rows that the deletion of a user has locked are deleted by that transaction.
       .for('update', { skipLocked: true })
     const rows = await deps.db.delete(webhookDeliveries).where(inArray(webhookDeliveries.id, old)).returning()
     swept = rows.length

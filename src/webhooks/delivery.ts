@@ -1,6 +1,7 @@
-// One try at a delivery: the row is moved out of everybody's reach for as long as a try can take, then the message is sent, with no
-// transaction open, then the row says what came of it. A process that is killed in between leaves a row that is due again a moment
-// later, so that a message is sent at least once; the receiver knows a second one by its webhook-id.
+// One attempt at a delivery, in three steps: the row is claimed for as long as an attempt can take,
+// the message is sent with no transaction open, and the outcome is stored. A process that is killed
+// in between leaves a row that is due again when the claim ends: delivery is at least once, and the
+// receiver recognises a repetition by its webhook-id.
 import { and, eq, isNotNull, lte, ne, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
@@ -8,7 +9,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
 import { EgressRefusedError } from '../outbound/webhook-egress.ts'
 import { disableEndpoint, lockEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
-import { enqueueDelivery, mayGet } from './fan-out.ts'
+import { enqueueDelivery, mayReceive } from './fan-out.ts'
 import { MAX_ATTEMPTS, parseRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
 import { signWebhook } from './signature.ts'
@@ -17,28 +18,31 @@ type Delivery = typeof webhookDeliveries.$inferSelect
 type Event = typeof events.$inferSelect
 type WebhookError = (typeof webhookErrors)[number]
 
-/** What came of one try. `error` null: it arrived. */
+/** The outcome of one attempt; `error` null means delivered. */
 type Outcome = { error: WebhookError | null; httpStatus: number | null; retryAfterSeconds: number | null }
 
-/** An endpoint at which nothing has arrived for this long is disabled. */
+/** An endpoint is disabled after failing for this long without a success. */
 export const FAILING_ENDS_SECONDS = 5 * 86_400
-// Connecting, and writing down what came of it.
+// For the connection before the call and for storing the outcome after it.
 const CLAIM_MARGIN_SECONDS = 20
-// The job's clock is not the row's to the second.
+// The job queue's clock and the row's differ by up to a second.
 const EARLY_SECONDS = 1
 const GONE = 410
 
-/** Tries a delivery that is due. One that is ended, or that somebody else is trying, is left alone. */
+/**
+ * Attempts a delivery that is due. Does nothing if it has finished or another process has claimed
+ * it.
+ */
 export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<void> {
   const delivery = await claimDelivery(deps, deliveryId)
   if (delivery === null) return
   const [found] = await deps.db
     .select({ endpoint: webhookEndpoints, event: events })
     .from(webhookEndpoints)
-    .innerJoin(events, and(eq(events.id, delivery.eventId), mayGet(deps)))
+    .innerJoin(events, and(eq(events.id, delivery.eventId), mayReceive(deps)))
     .where(eq(webhookEndpoints.id, delivery.endpointId))
   if (found === undefined) return dropDelivery(deps, delivery)
-  if (found.endpoint.status === 'DISABLED') return giveUpDelivery(deps, delivery)
+  if (found.endpoint.status === 'DISABLED') return markDead(deps, delivery)
   const outcome = await send(deps, found.endpoint, found.event)
   await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
   logFailure(deps, delivery, outcome)
@@ -58,7 +62,7 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
     .where(and(pending, lte(webhookDeliveries.nextAttemptAt, sqlIn(deps.clock, EARLY_SECONDS))))
     .returning()
   if (claimed !== undefined) return claimed
-  // A killed process's try may not be over yet: this job must not be the last.
+  // The claim may belong to a killed process: queue another job for the time when it ends.
   const [waiting] = await deps.db
     .select({
       userId: webhookEndpoints.userId,
@@ -72,13 +76,14 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
   return null
 }
 
-// A user may have stopped showing their links since it was written.
+// The user has hidden their accounts from integrators since the delivery was created.
 async function dropDelivery(deps: Deps, { id }: Delivery): Promise<void> {
   await deps.db.delete(webhookDeliveries).where(eq(webhookDeliveries.id, id))
 }
 
-// The endpoint was disabled at the moment in which this was written, or replayed, so that it was not given up with the others.
-async function giveUpDelivery(deps: Deps, { id }: Delivery): Promise<void> {
+// The endpoint was disabled while this delivery was created or replayed, so that disabling it did
+// not mark this one dead.
+async function markDead(deps: Deps, { id }: Delivery): Promise<void> {
   await deps.db
     .update(webhookDeliveries)
     .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
@@ -89,27 +94,20 @@ async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promis
   const timestamp = deps.clock.now()
   const secrets = openSecrets(deps, endpoint, timestamp)
   if (secrets === null) return { error: 'SECRET_UNREADABLE', httpStatus: null, retryAfterSeconds: null }
-  const body = JSON.stringify(describeEvent(event))
+  const body = JSON.stringify(payloadOf(event))
   const headers = {
     'content-type': 'application/json',
     'user-agent': 'xconnect-gateway',
     ...signWebhook(secrets, { id: event.id, timestamp, body }),
   }
-  return judge(await deps.webhookEgress.post(endpoint.url, headers, body), timestamp)
+  return outcomeOf(await deps.webhookEgress.post(endpoint.url, headers, body), timestamp)
 }
 
-/** What is sent of an event: ids and codes, which whoever may read more asks the API about. The same at every try. */
-function describeEvent({
-  id,
-  type,
-  occurredAt,
-  userId,
-  accountId,
-  tweetId,
-  apiTokenId,
-  webhookEndpointId,
-  reason,
-}: Event) {
+/**
+ * The payload: ids and codes only, the same at every attempt. A receiver that may read more queries
+ * the API.
+ */
+function payloadOf({ id, type, occurredAt, userId, accountId, tweetId, apiTokenId, webhookEndpointId, reason }: Event) {
   return {
     type,
     timestamp: occurredAt.toISOString(),
@@ -117,7 +115,7 @@ function describeEvent({
   }
 }
 
-// Null when somebody altered the secret: rotating it is the cure.
+// Null when the sealed secret was altered; the owner has to rotate it.
 function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): string[] | null {
   const secret = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
   if (secret === null) return null
@@ -126,15 +124,16 @@ function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): string[]
   return previous === null ? [secret] : [secret, previous]
 }
 
-// The status alone: whoever has said it has the message, however the rest of the answer ends.
-function judge(result: CallResult<void>, now: Date): Outcome {
+// Only the status counts: a receiver that has sent it has the message, even if its response is cut
+// off afterwards.
+function outcomeOf(result: CallResult<void>, now: Date): Outcome {
   const { status, headers } = result.report
   const retryAfterSeconds = parseRetryAfterSeconds(headers['retry-after'], now)
   const arrived = status !== null && status >= 200 && status < 300
-  return { error: arrived ? null : nameError(result), httpStatus: status, retryAfterSeconds }
+  return { error: arrived ? null : webhookErrorOf(result), httpStatus: status, retryAfterSeconds }
 }
 
-function nameError(result: CallResult<void>): WebhookError {
+function webhookErrorOf(result: CallResult<void>): WebhookError {
   const { status }: CallReport = result.report
   if (status !== null) return status >= 300 && status < 400 ? 'REDIRECT' : 'STATUS'
   const error = result.ok ? null : result.error
@@ -144,7 +143,7 @@ function nameError(result: CallResult<void>): WebhookError {
   return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
 }
 
-// Each try while it may still arrive, and louder once it is given up. Not the URL: it may hold what only its owner should know.
+// Without the URL, which may contain a secret of its owner.
 function logFailure(
   { log }: Deps,
   { id: deliveryId, endpointId, attempts: attempt }: Delivery,
@@ -153,21 +152,21 @@ function logFailure(
   const { error: errorCode, httpStatus } = outcome
   if (errorCode === null) return
   const about = { deliveryId, endpointId, attempt, errorCode, httpStatus }
-  if (isLastTry(attempt, outcome)) log.warn(about, 'A webhook was given up')
-  else log.info(about, 'A webhook did not arrive; it is tried again')
+  if (isLastAttempt(attempt, outcome)) log.warn(about, 'A webhook delivery is dead: its last attempt failed')
+  else log.info(about, 'A webhook delivery failed and will be retried')
 }
 
-function isLastTry(attempt: number, { httpStatus }: Outcome): boolean {
+function isLastAttempt(attempt: number, { httpStatus }: Outcome): boolean {
   return httpStatus === GONE || attempt >= MAX_ATTEMPTS
 }
 
 async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery, outcome: Outcome): Promise<void> {
   const { error, httpStatus, retryAfterSeconds } = outcome
-  // The endpoint's row before the delivery's, as everybody takes them who takes both.
+  // Lock order everywhere: the endpoint's row before the delivery's.
   const endpoint = await lockEndpoint(deps, owner, delivery.endpointId)
   if (endpoint === null) return
-  if (error === null) return writeArrival(deps, endpoint, delivery, httpStatus)
-  const isLast = isLastTry(delivery.attempts, outcome)
+  if (error === null) return writeSuccess(deps, endpoint, delivery, httpStatus)
+  const isLast = isLastAttempt(delivery.attempts, outcome)
   const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), retryAfterSeconds)
   const [written] = await deps.db
     .update(webhookDeliveries)
@@ -190,7 +189,7 @@ async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery,
   if (endpoint.status === 'ENABLED') await countFailure(deps, endpoint, httpStatus)
 }
 
-async function writeArrival(
+async function writeSuccess(
   deps: Deps,
   endpoint: WebhookEndpoint,
   delivery: Delivery,
@@ -205,7 +204,7 @@ async function writeArrival(
       lastError: null,
       nextAttemptAt: null,
     })
-    // Also where it was given up meanwhile: it has arrived.
+    // Also a delivery that was marked dead meanwhile: the receiver has it.
     .where(and(eq(webhookDeliveries.id, delivery.id), ne(webhookDeliveries.status, 'DELIVERED')))
   await deps.db
     .update(webhookEndpoints)

@@ -1,5 +1,5 @@
-// Addresses that events are sent to. A user's get what happens to that user; the operator's, which belong to nobody, what happens to
-// those who let integrators see them.
+// Webhook endpoints. A user's endpoints receive that user's events. The operator's endpoints belong
+// to no user and receive account events of users who show their accounts to integrators.
 import { and, asc, count, eq, isNull, type SQL } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -11,24 +11,24 @@ import { EgressRefusedError } from '../outbound/webhook-egress.ts'
 import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
 import { createWebhookSecret } from './signature.ts'
 
-/** An address that events are sent to. */
+/** A URL that events are sent to. */
 export type WebhookEndpoint = typeof webhookEndpoints.$inferSelect
 
-/** Whose endpoints: a user's id, or null for the operator. */
+/** The owner of endpoints: a user's id, or null for the operator. */
 export type WebhookOwner = string | null
 
-/** What can be chosen of an endpoint. `types` null: all events. */
+/** The settings of an endpoint; `types` null means all events. */
 export type WebhookEndpointInput = { url: string; description: string | null; types: readonly EventType[] | null }
 
-/** How many endpoints a user may have. */
+/** The maximum number of endpoints of a user. The operator has no limit. */
 export const MAX_WEBHOOK_ENDPOINTS = 10
-/** For how long both secrets sign after a rotation. */
+/** After a rotation, messages are signed with both secrets for this long. */
 export const SECRET_OVERLAP_SECONDS = 86_400
 const MAX_DESCRIPTION_LENGTH = 200
 
-type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
+type EndpointDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 
-/** The owner's endpoints, the oldest first. */
+/** Lists the owner's endpoints, oldest first. */
 export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<WebhookEndpoint[]> {
   return deps.db
     .select()
@@ -38,21 +38,21 @@ export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: Webhoo
 }
 
 /**
- * Makes an endpoint. Its secret is shown this once.
+ * Creates an endpoint. The returned secret is not shown again.
  * @throws AppError WEBHOOK_URL_NOT_ALLOWED, TOO_MANY_WEBHOOK_ENDPOINTS, BAD_USER_INPUT
  */
 export async function createWebhookEndpoint(
-  deps: Needs,
+  deps: EndpointDeps,
   owner: WebhookOwner,
   input: WebhookEndpointInput,
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
-  checkDescription(input.description)
-  checkTypes(input.types)
-  const url = await checkUrl(deps, input.url)
+  assertDescription(input.description)
+  assertTypes(input.types)
+  const url = await parseUrl(deps, input.url)
   const id = crypto.randomUUID()
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
-    await refuseTooMany(deps, owner)
+    await assertBelowLimit(deps, owner)
     const [endpoint] = await deps.db
       .insert(webhookEndpoints)
       .values({
@@ -72,18 +72,19 @@ export async function createWebhookEndpoint(
 }
 
 /**
- * Changes what is given, and leaves what is undefined. Enabling begins with the events from then on; disabling gives up what is pending.
+ * Updates the given settings; undefined ones stay. An endpoint that is enabled receives the events
+ * from then on; disabling one marks its pending deliveries dead.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_URL_NOT_ALLOWED, BAD_USER_INPUT
  */
 export async function updateWebhookEndpoint(
-  deps: Needs,
+  deps: EndpointDeps,
   owner: WebhookOwner,
   endpointId: string,
   changes: Partial<WebhookEndpointInput> & { enabled?: boolean },
 ): Promise<WebhookEndpoint> {
-  if (changes.description !== undefined) checkDescription(changes.description)
-  if (changes.types !== undefined) checkTypes(changes.types)
-  const url = changes.url === undefined ? null : await checkUrl(deps, changes.url)
+  if (changes.description !== undefined) assertDescription(changes.description)
+  if (changes.types !== undefined) assertTypes(changes.types)
+  const url = changes.url === undefined ? null : await parseUrl(deps, changes.url)
   return transaction(deps, async (deps) => {
     const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
@@ -109,11 +110,12 @@ export async function updateWebhookEndpoint(
 }
 
 /**
- * Gives an endpoint another secret, shown this once. The old one signs beside it for a day, so that the receiver can be told meanwhile.
+ * Replaces an endpoint's secret. The returned secret is not shown again. For a day the old secret
+ * signs as well, so that the receiver can be updated meanwhile.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
  */
 export async function rotateWebhookSecret(
-  deps: Omit<Needs, 'webhookEgress'>,
+  deps: Omit<EndpointDeps, 'webhookEgress'>,
   owner: WebhookOwner,
   endpointId: string,
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
@@ -136,7 +138,7 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Deletes an endpoint with all its deliveries: what is pending is not sent any more.
+ * Deletes an endpoint with all its deliveries. Pending ones are not sent.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
  */
 export function deleteWebhookEndpoint(
@@ -151,7 +153,10 @@ export function deleteWebhookEndpoint(
   })
 }
 
-/** Sends a message to one endpoint, whatever events it asked for. @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED */
+/**
+ * Sends a test event to one endpoint, regardless of its event types.
+ * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED
+ */
 export async function testWebhookEndpoint(
   deps: Pick<Deps, 'db' | 'clock'>,
   owner: WebhookOwner,
@@ -166,7 +171,10 @@ export async function testWebhookEndpoint(
   })
 }
 
-/** Ends deliveries to an endpoint whose row the transaction holds, and gives up what is pending. Tells why where it was not asked for. */
+/**
+ * Disables an endpoint whose row the transaction has locked, and marks its pending deliveries dead.
+ * Records an event unless its owner asked for it.
+ */
 export async function disableEndpoint(
   deps: Pick<Deps, 'db' | 'clock'>,
   { id, userId }: WebhookEndpoint,
@@ -184,14 +192,15 @@ export async function disableEndpoint(
     await recordEvent(deps, { type: 'webhook.disabled', userId, webhookEndpointId: id, reason })
 }
 
-/** Whose endpoints a query is about. */
+/** The SQL condition that an endpoint belongs to `owner`. */
 export function ownedBy(owner: WebhookOwner): SQL | undefined {
   return owner === null ? isNull(webhookEndpoints.userId) : eq(webhookEndpoints.userId, owner)
 }
 
 /**
- * Holds an endpoint's row until the transaction ends; null when the owner has none with this id. The owner's row is held before it, as
- * by everybody here: a user who is being deleted takes endpoints, events and deliveries along, and the two would wait for each other.
+ * Locks an endpoint's row until the transaction ends; null when the owner has none with this id.
+ * Locks the owner's row first: the deletion of a user cascades to endpoints, events and deliveries,
+ * and would deadlock with the opposite order.
  */
 export async function lockEndpoint(
   deps: Pick<Deps, 'db'>,
@@ -217,15 +226,15 @@ async function getLockedEndpoint(
   return endpoint
 }
 
-async function refuseTooMany(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<void> {
+async function assertBelowLimit(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<void> {
   if (owner === null) return
-  // One at a time for each user: two that count at once would both find room.
+  // Serialises the creations of one user, so that two concurrent ones cannot both pass the count.
   await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('no key update')
   const [found] = await deps.db.select({ number: count() }).from(webhookEndpoints).where(ownedBy(owner))
   if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
 }
 
-async function checkUrl({ webhookEgress }: Pick<Deps, 'webhookEgress'>, url: string): Promise<string> {
+async function parseUrl({ webhookEgress }: Pick<Deps, 'webhookEgress'>, url: string): Promise<string> {
   try {
     return await webhookEgress.check(url)
   } catch (error) {
@@ -235,16 +244,16 @@ async function checkUrl({ webhookEgress }: Pick<Deps, 'webhookEgress'>, url: str
   }
 }
 
-function checkDescription(description: string | null): void {
+function assertDescription(description: string | null): void {
   if (description === null) return
   const isText = description.isWellFormed() && !description.includes('\0')
   if (description.length <= MAX_DESCRIPTION_LENGTH && isText) return
-  const detail = `A description is a text of up to ${MAX_DESCRIPTION_LENGTH} characters, without lone surrogates and U+0000.`
+  const detail = `A description may have up to ${MAX_DESCRIPTION_LENGTH} characters, without lone surrogates and U+0000.`
   throw new AppError('BAD_USER_INPUT', { field: ['input', 'description'], detail })
 }
 
-function checkTypes(types: readonly EventType[] | null): void {
+function assertTypes(types: readonly EventType[] | null): void {
   if (types === null || (types.length > 0 && types.length <= eventTypes.length)) return
-  const detail = 'Name at least one type of event, each once, or leave types out for all.'
+  const detail = 'Name at least one event type, each once, or omit types to receive all events.'
   throw new AppError('BAD_USER_INPUT', { field: ['input', 'types'], detail })
 }

@@ -1,58 +1,66 @@
-// From one event to a delivery for each endpoint that asked for it. The table of events is read in the order of its commits, and how far
-// is written in the transaction that writes the deliveries: no event is left out or taken twice, and recording one costs nothing more.
+// Fan-out: creates a delivery for each endpoint that subscribes to an event. It reads the events in
+// commit order and stores its position in the transaction that inserts the deliveries: no event is
+// skipped or delivered twice, and recording an event costs nothing more.
 import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { isReadableBy } from '../events/events.ts'
 
-/** Looks for new events at each hint, soon and one look at a time. */
+/** The fan-out of one process: runs soon after each notification, one run at a time. */
 export type FanOut = {
-  /** There may be new events. */
+  /** Starts a run, because there may be new events. */
   notify(): void
-  /** From now on hints are left to other instances; resolves when no look is under way. */
+  /** Ignores further notifications; resolves when the current run has ended. */
   end(): Promise<void>
 }
 
 const BATCH = 100
-// Events that come together are looked for together.
+// Events that occur together are read together.
 const GATHER_MILLISECONDS = 50
 const BUSY_MILLISECONDS = 250
 const OPERATOR = 'operator'
 
-/** Makes the fan-out of one process. What it misses, the sweep of every minute finds. */
+/**
+ * Creates the fan-out of one process. A job that runs every minute finds what a lost notification
+ * missed.
+ */
 export function createFanOut(deps: Deps): FanOut {
   let ended = false
-  let looking: Promise<void> | null = null
-  let heardMeanwhile = false
-  const look = async () => {
+  let running: Promise<void> | null = null
+  let notifiedMeanwhile = false
+  const run = async () => {
     do {
       await pause(GATHER_MILLISECONDS)
-      heardMeanwhile = false
+      notifiedMeanwhile = false
       try {
-        // Another instance may have looked too early: only one that finds nothing new has seen to it.
+        // The instance that is busy may have read before the new event: repeat until a run finds
+        // nothing new.
         while ((await fanOutEvents(deps)) === 'BUSY' && !ended) await pause(BUSY_MILLISECONDS * (0.5 + Math.random()))
       } catch (error) {
-        deps.log.warn({ error }, 'New events were not given to webhooks; they will be within a minute')
+        deps.log.warn(
+          { error },
+          'No webhook deliveries could be created for new events; the next run is within a minute',
+        )
       }
-    } while (heardMeanwhile && !ended)
-    looking = null
+    } while (notifiedMeanwhile && !ended)
+    running = null
   }
   return {
     notify: () => {
-      heardMeanwhile = true
-      if (!ended) looking ??= look()
+      notifiedMeanwhile = true
+      if (!ended) running ??= run()
     },
     end: async () => {
       ended = true
-      await looking
+      await running
     },
   }
 }
 
 /**
- * Writes the deliveries of all events that are new, unless another instance is at it: they do not wait for each other, since each of them
- * hears of each event.
+ * Creates the deliveries of all new events. Returns BUSY without waiting when another instance
+ * does: every instance is notified of every event.
  */
 export async function fanOutEvents(deps: Deps): Promise<'DONE' | 'BUSY'> {
   while (await isBehind(deps)) {
@@ -61,7 +69,10 @@ export async function fanOutEvents(deps: Deps): Promise<'DONE' | 'BUSY'> {
   return 'DONE'
 }
 
-/** Asks for one delivery to be tried, `afterSeconds` from now. One user's receivers, however slow, hold up their own deliveries only. */
+/**
+ * Queues an attempt at a delivery, `afterSeconds` from now. Jobs are grouped by user, so that slow
+ * receivers delay only their owner's deliveries.
+ */
 export async function enqueueDelivery(
   deps: Pick<Deps, 'db' | 'jobs'>,
   delivery: { id: string; userId: string | null },
@@ -71,8 +82,11 @@ export async function enqueueDelivery(
   await deps.jobs.enqueue(deps, 'deliver-webhook', data, afterSeconds)
 }
 
-/** Whether an event may be sent to an endpoint: a user's own to theirs, and to the operator's what the operator may read. */
-export function mayGet(deps: Pick<Deps, 'db'>): SQL | undefined {
+/**
+ * The SQL condition that an event may be sent to an endpoint: a user's events to their own, and to
+ * the operator's those that the operator may read.
+ */
+export function mayReceive(deps: Pick<Deps, 'db'>): SQL | undefined {
   return or(
     eq(webhookEndpoints.userId, events.userId),
     and(isNull(webhookEndpoints.userId), or(isNull(events.userId), isReadableBy(deps, { kind: 'OPERATOR' }))),
@@ -88,7 +102,7 @@ async function isBehind(deps: Deps): Promise<boolean> {
   return behind !== undefined
 }
 
-// False when another instance is at it.
+// False when another instance has locked the position.
 async function fanOutBatch(deps: Deps): Promise<boolean> {
   const [last] = await deps.db.select().from(webhookFanOut).for('update', { skipLocked: true })
   if (last === undefined) return false
@@ -106,7 +120,8 @@ async function fanOutBatch(deps: Deps): Promise<boolean> {
   return true
 }
 
-// A user who is being deleted takes events and endpoints along, and the two would wait for each other: one of them waits here.
+// The deletion of a user cascades to events and endpoints: locking the users first prevents a
+// deadlock with it.
 async function lockUsers(deps: Deps, after: number, upTo: number): Promise<void> {
   const concerned = deps.db
     .select({ id: events.userId })
@@ -115,7 +130,8 @@ async function lockUsers(deps: Deps, after: number, upTo: number): Promise<void>
   await deps.db.select({ id: users.id }).from(users).where(inArray(users.id, concerned)).for('key share')
 }
 
-// The lock lets an endpoint that is being deleted drop out, where the foreign key would refuse the whole batch.
+// The lock excludes endpoints that are being deleted; the foreign key would otherwise reject the
+// whole batch.
 async function insertDeliveries(
   deps: Deps,
   after: number,
@@ -131,7 +147,7 @@ async function insertDeliveries(
       with wanted as (
         select ${webhookEndpoints.id} as endpoint_id, ${events.id} as event_id
         from ${events} join ${webhookEndpoints} on ${and(
-          mayGet(deps),
+          mayReceive(deps),
           eq(webhookEndpoints.status, 'ENABLED'),
           sql`${events.occurredAt} >= ${webhookEndpoints.enabledAt}`,
           asked,

@@ -2,13 +2,13 @@ import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import type { webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
-/** The endpoint whose secret it is: the seal is bound to it and to its owner. */
+/** The endpoint of a secret. The seal context contains its id and its owner's. */
 export type SecretOwner = Pick<typeof webhookEndpoints.$inferSelect, 'id' | 'userId'>
 
-/** The columns of `webhook_endpoints` that hold a secret. */
+/** The columns of `webhook_endpoints` that store a sealed secret. */
 export type SecretColumn = 'secretSealed' | 'previousSecretSealed'
 
-/** Seals a secret for its column of `webhook_endpoints`. */
+/** Seals a webhook secret for its column. */
 export function sealWebhookSecret(
   deps: Pick<Deps, 'config'>,
   owner: SecretOwner,
@@ -19,8 +19,8 @@ export function sealWebhookSecret(
 }
 
 /**
- * Opens a secret of `webhook_endpoints`; null where there is none, or somebody altered it. A key that is missing is no other case: the
- * gateway does not start without the keys of what is unaltered.
+ * Opens a sealed webhook secret; null when there is none or it was altered. A missing key means
+ * altered too, because the gateway does not start without the keys of its rows.
  */
 export function openWebhookSecret(
   deps: Pick<Deps, 'config'>,
@@ -37,7 +37,7 @@ export function openWebhookSecret(
   }
 }
 
-/** Where a secret is sealed, for whoever re-seals it under another key. */
+/** The seal context of a webhook secret. Key rotation needs it to re-seal the secret. */
 export function webhookSecretSealContext({ id, userId }: SecretOwner, column: SecretColumn): SealContext {
   const columnName = column === 'secretSealed' ? 'secret_sealed' : 'previous_secret_sealed'
   return { table: 'webhook_endpoints', column: columnName, accountId: id, userId: userId ?? '' }

@@ -1,19 +1,22 @@
-// What a receiver checks: Standard Webhooks 1.0 (https://www.standardwebhooks.com), symmetric signatures.
+// Symmetric webhook signatures of Standard Webhooks 1.0 (https://www.standardwebhooks.com).
 import { createHmac, randomBytes } from 'node:crypto'
 
-/** One message as it is sent. The id is the event's, and the same at every try. */
+/** One message. Its id is the event's id, the same at every attempt. */
 export type WebhookMessage = { id: string; timestamp: Date; body: string }
 
 const PREFIX = 'whsec_'
-// The specification asks for 24 to 64.
+// The specification requires 24 to 64.
 const SECRET_BYTES = 32
 
-/** A fresh secret, as its owner is shown it: `whsec_` and base64. */
+/** Creates a secret in the form that its owner is shown: `whsec_` and base64. */
 export function createWebhookSecret(): string {
   return PREFIX + randomBytes(SECRET_BYTES).toString('base64')
 }
 
-/** The headers that say which message this is, when it was sent, and by whom: one signature for each secret that lives. */
+/**
+ * The headers of a message: its id, its timestamp, and one signature for each secret (two during a
+ * rotation).
+ */
 export function signWebhook(
   secrets: readonly string[],
   { id, timestamp, body }: WebhookMessage,

@@ -176,7 +176,7 @@ test('standard error is told at once that lines of standard output are dropped',
   const log: LogPipe = pipe ?? expect.fail('The pipe was not opened')
   log.closeReader()
   await askAll(url, REQUESTS)
-  await vi.waitFor(() => expect(gateway.output()).toContain('Lines of the log were dropped'))
+  await vi.waitFor(() => expect(gateway.output()).toContain('Log lines were dropped'))
   // Once, and not for each of them.
-  expect(gateway.output().split('Lines of the log were dropped')).toHaveLength(2)
+  expect(gateway.output().split('Log lines were dropped')).toHaveLength(2)
 })

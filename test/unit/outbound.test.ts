@@ -243,5 +243,5 @@ test('T-03 E-08 what is no JSON is said so without a word of it', async () => {
   const result = await callProvider(noCircuitBreaker, () =>
     readJson(new Response('secret-token-0123', { status: 201 })),
   )
-  expect(result).toMatchObject({ ok: false, error: { message: 'The answer with status 201 is no JSON.' } })
+  expect(result).toMatchObject({ ok: false, error: { message: 'The response with status 201 is not JSON.' } })
 })

@@ -1,4 +1,5 @@
-// W-03: a URL that a user gives us reaches nothing that only we can reach, however it is spelled and whatever its name resolves to.
+// W-03: a URL that a user gives us reaches nothing that only we can reach, however it is spelled
+// and whatever its name resolves to.
 import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server } from 'node:net'
@@ -157,7 +158,7 @@ describe('W-03 a URL', () => {
   ])('whose name resolves to %s is refused, always in the same words', async (_, addresses) => {
     await using webhookEgress = open('PUBLIC', resolver(addresses))
     await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
-      new EgressRefusedError('The host must have public addresses, and no other.'),
+      new EgressRefusedError('The host must resolve to public addresses only.'),
     )
     expect(await webhookEgress.post('https://hooks.example.com/', {}, '')).toMatchObject({
       ok: false,
@@ -169,7 +170,7 @@ describe('W-03 a URL', () => {
   test('whose name nobody can look up is refused in those words too', async () => {
     await using webhookEgress = open('PUBLIC', () => Promise.reject(new Error('ESERVFAIL inside.example')))
     await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
-      new EgressRefusedError('The host must have public addresses, and no other.'),
+      new EgressRefusedError('The host must resolve to public addresses only.'),
     )
   })
 
