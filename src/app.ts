@@ -2,8 +2,8 @@ import type { Hono } from 'hono'
 import { listProblems } from './accounts/deployment-problems.ts'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
-import type { HttpEnv } from './http/middleware/guards.ts'
-import { createRoutes } from './routes/routes.ts'
+import type { HttpEnv } from './http/middleware/csrf-protection.ts'
+import { createRoutes } from './routes/graphql.ts'
 
 /** The gateway without a port: everything it answers, given what it needs. */
 export type App = {

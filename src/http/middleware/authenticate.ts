@@ -5,7 +5,7 @@ import { findSessionViewer, findTokenViewer } from '../../auth/viewer.ts'
 import type { Deps } from '../../deps.ts'
 import { type BearerError, challenge, MISPLACED_TOKEN, readBearer, TOKEN_PARAMETER } from '../bearer.ts'
 import { refuse } from '../error-response.ts'
-import type { HttpEnv } from './guards.ts'
+import type { HttpEnv } from './csrf-protection.ts'
 import { payAsAddress } from './rate-limit.ts'
 
 /**

@@ -3,7 +3,7 @@
 import type { Context } from 'hono'
 import type { Deps } from '../../deps.ts'
 import { createRareWarning } from '../../telemetry/rare-warning.ts'
-import type { HttpEnv } from './guards.ts'
+import type { HttpEnv } from './csrf-protection.ts'
 
 /**
  * Request headers that pages of listed origins may send: the API's own, and those that tracing and

@@ -4,7 +4,7 @@ import type { RateLimitName } from '../../config/rate-limits.ts'
 import type { Deps } from '../../deps.ts'
 import { createRateLimiter, type RateLimiter } from '../../rate-limit/limiter.ts'
 import { addressBlock } from '../client-address.ts'
-import type { HttpEnv } from './guards.ts'
+import type { HttpEnv } from './csrf-protection.ts'
 
 /** The budget of whoever asks the API: a person's, wherever signed in; a token's own; where nobody is known, the address's. */
 export function openRateLimiter(deps: Deps, c: Context<HttpEnv>): RateLimiter {

@@ -1,7 +1,7 @@
 // What holds for every route there is: the list is the router's own, so that a new one is looked at too.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createRoutes } from '../../../src/routes/routes.ts'
+import { createRoutes } from '../../../src/routes/graphql.ts'
 import type { Browser } from '../../support/browser.ts'
 import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
 import { startWorld, type World } from '../../support/harness.ts'

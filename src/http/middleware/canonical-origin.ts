@@ -3,7 +3,7 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import type { Deps } from '../../deps.ts'
-import type { HttpEnv } from './guards.ts'
+import type { HttpEnv } from './csrf-protection.ts'
 
 // Says that a redirect of ours has just been followed.
 const MOVED_COOKIE = 'xconnect_moved'

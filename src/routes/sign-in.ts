@@ -11,7 +11,7 @@ import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.t
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { type HttpEnv, refuseCrossSiteNavigation } from '../http/middleware/guards.ts'
+import { type HttpEnv, refuseCrossSiteNavigation } from '../http/middleware/csrf-protection.ts'
 import { payAsAddress } from '../http/middleware/rate-limit.ts'
 import { createSignInCookies } from '../http/sign-in-cookies.ts'
 

@@ -15,13 +15,18 @@ import { AppError } from '../errors.ts'
 import { challenge, TOKEN_PARAMETER } from '../http/bearer.ts'
 import { PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/error-response.ts'
 import { identify, refuseMisplacedToken, refuseTokenInUrl } from '../http/middleware/authenticate.ts'
-import type { HttpEnv } from '../http/middleware/guards.ts'
-import { guardCookies, observeRequests, refuseSpeculation, securityHeaders } from '../http/middleware/guards.ts'
-import { sendToPublicUrl } from '../http/middleware/public-name.ts'
+import { sendToPublicUrl } from '../http/middleware/canonical-origin.ts'
+import type { HttpEnv } from '../http/middleware/csrf-protection.ts'
+import {
+  guardCookies,
+  observeRequests,
+  refuseSpeculation,
+  securityHeaders,
+} from '../http/middleware/csrf-protection.ts'
 import { limitByAddress, openRateLimiter, tellRateLimit } from '../http/middleware/rate-limit.ts'
 import type { RateLimiter } from '../rate-limit/limiter.ts'
 import type { OperationLogFields } from '../telemetry/log.ts'
-import { addSignIn, addXConnect } from './round-trips.ts'
+import { addSignIn, addXConnect } from './sign-in.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
 const MAX_FORM_BYTES = 8_192
