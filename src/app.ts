@@ -1,60 +1,95 @@
-import type { Hono } from 'hono'
-import { listProblems } from './accounts/deployment-problems.ts'
+import { Hono } from 'hono'
+import { consoleRoutes } from './console/routes.ts'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
-import type { HttpEnv } from './http/middleware/csrf-protection.ts'
-import { createRoutes } from './routes/graphql.ts'
+import { errorHandler } from './http/error-handler.ts'
+import { errorResponse } from './http/error-response.ts'
+import { authenticate } from './http/middleware/authenticate.ts'
+import { canonicalOrigin } from './http/middleware/canonical-origin.ts'
+import { clientAddress } from './http/middleware/client-address.ts'
+import { cors } from './http/middleware/cors.ts'
+import { csrfProtection } from './http/middleware/csrf-protection.ts'
+import { prefetchProtection } from './http/middleware/prefetch-protection.ts'
+import { rateLimitHeaders } from './http/middleware/rate-limit.ts'
+import { requestId } from './http/middleware/request-id.ts'
+import { requestLogger } from './http/middleware/request-logger.ts'
+import { securityHeaders } from './http/middleware/security-headers.ts'
+import { tokenInUrlProtection } from './http/middleware/token-in-url.ts'
+import type { HttpEnv } from './http/request-context.ts'
+import { connectXRoutes } from './routes/connect-x.ts'
+import { graphqlRoutes } from './routes/graphql.ts'
+import { healthRoutes } from './routes/health.ts'
+import { signInRoutes } from './routes/sign-in.ts'
+import { tokenRevocationRoutes } from './routes/token-revocation.ts'
 
-/** The gateway without a port: everything it answers, given what it needs. */
+/** The gateway as a function from requests to responses, without a port. */
 export type App = {
   fetch: Hono<HttpEnv>['fetch']
-  /** From now on /readyz says no, so that a load balancer sends nobody here any more, and each answer is the last of its connection. */
+  /**
+   * Makes /readyz respond 503, so that load balancers stop sending requests, and each response the
+   * last of its connection.
+   */
   drain(): void
-  /** Resolves when no request is worked on any more, be its client still there to hear of it or not. */
+  /** Resolves when no request is in progress, including those whose client has disconnected. */
   settled(): Promise<void>
 }
 
-const READY_WITHIN_MILLISECONDS = 2_000
-
-/** Wires the edges to `deps`. */
+/** Creates the app. */
 export function createApp(deps: Deps): App {
-  let draining = false
-  const checkReadiness = async () => {
-    if (draining) throw new Error('The process is shutting down')
-    return within(READY_WITHIN_MILLISECONDS, listProblems(deps))
-  }
-  const routes = createRoutes(deps, { checkReadiness, answerGraphql: createGraphqlServer(deps) })
-  const underWay = new Set<Promise<Response>>()
+  let isDraining = false
+  const router = createRouter(deps, () => isDraining)
+  const inProgress = new Set<Promise<Response>>()
   return {
     fetch: (...request) => {
-      const answer = Promise.resolve(routes.fetch(...request))
-        .then((response) => (draining ? lastOfConnection(response) : response))
-        .finally(() => underWay.delete(answer))
-      underWay.add(answer)
-      return answer
+      const handling = Promise.resolve(router.fetch(...request))
+        .then((response) => (isDraining ? closeConnectionAfter(response) : response))
+        .finally(() => inProgress.delete(handling))
+      inProgress.add(handling)
+      return handling
     },
     drain: () => {
-      draining = true
+      isDraining = true
     },
     settled: async () => {
-      while (underWay.size > 0) await Promise.allSettled(underWay)
+      while (inProgress.size > 0) await Promise.allSettled(inProgress)
     },
   }
 }
 
-// A connection that is kept open would bring one request after another to a process that is to end.
-function lastOfConnection(response: Response): Response {
+/**
+ * Mounts all middleware and routes. Their order matters: a route passes through the middleware
+ * above it.
+ */
+export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
+  const router = new Hono<HttpEnv>()
+  const methodsOf = (path: string) =>
+    router.routes.filter((route) => route.path === path && route.method !== 'ALL').map(({ method }) => method)
+  router.use(requestId, clientAddress(deps), requestLogger(deps))
+  router.use(securityHeaders(deps), rateLimitHeaders, tokenInUrlProtection)
+  router.route('/', healthRoutes(deps, isDraining))
+  router.use('/auth/*', prefetchProtection(methodsOf))
+  router.use(canonicalOrigin(deps))
+  // Before authentication: pages and assets are cached, so their responses must not renew a session
+  // cookie.
+  router.route('/', consoleRoutes(deps))
+  router.route('/', tokenRevocationRoutes(deps))
+  router.use(cors(deps), csrfProtection(deps), authenticate(deps))
+  router.route('/', signInRoutes(deps))
+  router.route('/', connectXRoutes(deps))
+  router.route('/', graphqlRoutes(deps, createGraphqlServer(deps)))
+  router.notFound(() =>
+    errorResponse(404, {
+      code: 'BAD_USER_INPUT',
+      message: 'There is nothing here. The API is POST /graphql; the console is /.',
+    }),
+  )
+  router.onError(errorHandler(deps))
+  return router
+}
+
+// A connection that stays open would bring further requests to a process that is shutting down.
+function closeConnectionAfter(response: Response): Response {
   const last = new Response(response.body, response)
   last.headers.set('connection', 'close')
   return last
-}
-
-async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('The database does not answer')), milliseconds)
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

@@ -9,7 +9,10 @@ import { createEventStreams, type EventStreams } from './process/event-streams.t
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
 
-/** The dependencies that live as long as the process. Every function that needs one takes them as its first argument. */
+/**
+ * The dependencies that live as long as the process. Every function that needs one takes them as
+ * its first argument.
+ */
 export type Deps = {
   db: Db
   config: Config
@@ -54,8 +57,8 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
 }
 
 /**
- * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the pool is out of reach.
- * `work` must not call a provider.
+ * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the
+ * pool is out of reach. `work` must not call a provider.
  */
 export function transaction<T, Some extends Pick<Deps, 'db'>>(
   deps: Some,

@@ -4,7 +4,7 @@ import { type Context, Hono } from 'hono'
 import { compress } from 'hono/compress'
 import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
-import { refuse } from '../http/error-response.ts'
+import { errorResponse } from '../http/error-response.ts'
 import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
@@ -27,9 +27,16 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
     // The API's own route answers.
     if (!isPage && isPersistedQuery(c.req.query('query'), c.req.query('extensions'))) return next()
     if (!isPage)
-      return refuse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow: 'POST' })
+      return errorResponse(
+        405,
+        { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' },
+        { allow: 'POST' },
+      )
     if (!config.graphiql)
-      return refuse(404, { code: 'BAD_USER_INPUT', message: 'GraphiQL is off here. Send queries to /graphql by POST.' })
+      return errorResponse(404, {
+        code: 'BAD_USER_INPUT',
+        message: 'GraphiQL is off here. Send queries to /graphql by POST.',
+      })
     const nonce = randomToken()
     c.header('content-security-policy', graphiqlPolicy(nonce))
     return c.html(graphiqlPage.replace('%nonce%', nonce))

@@ -2,9 +2,15 @@ import { type SQL, sql } from 'drizzle-orm'
 
 /** The two clocks of the gateway. Tests shift both together. */
 export type Clock = {
-  /** The process's clock, for uses that tolerate a few seconds of skew: displayed times, and waits that providers name. */
+  /**
+   * The process's clock, for uses that tolerate a few seconds of skew: displayed times, and waits
+   * that providers name.
+   */
   now(): Date
-  /** The database's clock, which all instances share. Leases, claims and expiries are written and compared by it. */
+  /**
+   * The database's clock, which all instances share. Leases, claims and expiries are written and
+   * compared by it.
+   */
   sqlNow(): SQL<Date>
 }
 

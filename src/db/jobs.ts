@@ -14,6 +14,9 @@ export type JobData = { id: string; group?: string }
 
 /** Queues background jobs. */
 export type Jobs = {
-  /** Queues a job in the transaction of `deps`, so that the job exists exactly if the change that needs it does. */
+  /**
+   * Queues a job in the transaction of `deps`, so that the job exists exactly if the change that
+   * needs it does.
+   */
   enqueue(deps: { db: Db }, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
 }

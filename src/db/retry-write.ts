@@ -4,16 +4,18 @@ import type { Log } from '../telemetry/log.ts'
 
 /** The limit for a write whose result a person waits for in a browser. */
 export const PERSON_WAITS_SECONDS = 30
-// As long as an operator may need to restore a database. A process that shuts down waits less long (shutdown.ts).
+// As long as an operator may need to restore a database. A process that shuts down waits less long
+// (shutdown.ts).
 const GIVE_UP_AFTER_SECONDS = 600
 const MAX_PAUSE_MILLISECONDS = 1_000
 
 /**
- * Repeats `write` until the database accepts it. For results of calls to X, which cannot be made a second time.
+ * Repeats `write` until the database accepts it. For results of calls to X, which cannot be made a
+ * second time.
  * @param purpose completes the log's sentence "Retrying to …".
  * @param giveUpAfterSeconds ten minutes by default.
- * @throws the error of `write` when a retry cannot help (an AppError, or SQLSTATE classes 22, 23 and 42), and any error
- *   after `giveUpAfterSeconds`.
+ * @throws the error of `write` when a retry cannot help (an AppError, or SQLSTATE classes 22, 23
+ * and 42), and any error after `giveUpAfterSeconds`.
  */
 export async function retryUntilWritten<T>(
   { log }: { log: Log },

@@ -1,15 +1,13 @@
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
-import type { Viewer } from '../auth/viewer.ts'
 import { isDatabaseOutage } from '../db/outage.ts'
 import { isUserGone } from '../db/violations.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { OUTAGE_HEADERS, PERSISTED_QUERY_MESSAGE, refuse, refuseForOutage } from '../http/error-response.ts'
-import type { RateLimiter } from '../rate-limit/limiter.ts'
-import type { OperationLogFields } from '../telemetry/log.ts'
+import { errorResponse, OUTAGE_HEADERS, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
+import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { countPoints } from './cost.ts'
@@ -17,17 +15,6 @@ import { limitDocuments } from './document-limits.ts'
 import { takeNotes } from './operation-log.ts'
 import { schema } from './schema.ts'
 import { refuseOddStream, setStreamHeaders } from './subscriptions.ts'
-
-/** What the HTTP edge knows of a request before GraphQL reads it. */
-export type GraphqlRequest = {
-  viewer: Viewer | null
-  requestId: string
-  /** What the document is paid from. */
-  rateLimiter: RateLimiter
-  /** Gets what the log is to say of the document. */
-  notes: OperationLogFields
-  setCookie(header: string): void
-}
 
 // Without a viewer nothing can be posted; no other request needs as much.
 const MAX_BODY_BYTES = 100_000
@@ -48,7 +35,7 @@ const plainSentences = new Map([
 ])
 
 /** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
-export function createGraphqlServer(deps: Deps): (request: Request, about: GraphqlRequest) => Promise<Response> {
+export function createGraphqlServer(deps: Deps): GraphqlHandler {
   const [forAnybody, forIdentified] = [MAX_BODY_BYTES, MAX_IDENTIFIED_BODY_BYTES].map((maxBodyBytes) =>
     createYogaWithin(deps, maxBodyBytes),
   )
@@ -133,16 +120,16 @@ function withPlainMediaTypes(request: Request): Request {
 // Of these Yoga does not say what to do, or knows nothing of the request.
 function withReason(response: Response, { requestId, viewer }: GraphqlRequest): Response {
   // Where nothing ran. Of a document that ran, the errors say which field the outage struck.
-  if (response.status === 503 && !response.headers.has('retry-after')) return refuseForOutage(requestId)
+  if (response.status === 503 && !response.headers.has('retry-after')) return outageResponse(requestId)
   if (response.status === 413) {
     const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
     const message = `The body has more than ${most} bytes. Send less in one request.`
-    return refuse(413, { code: 'BAD_USER_INPUT', message }, { connection: 'close' })
+    return errorResponse(413, { code: 'BAD_USER_INPUT', message }, { connection: 'close' })
   }
   if (response.status !== 406 || response.body !== null) return response
   const message = 'Answers are JSON, or for a subscription a stream of events: send "accept: application/json".'
-  return refuse(406, { code: 'BAD_USER_INPUT', message })
+  return errorResponse(406, { code: 'BAD_USER_INPUT', message })
 }
 
 // What the client got wrong in the document itself has a code too.

@@ -1,26 +1,32 @@
-// API tokens on the wire, as RFC 6750 has it.
+// API tokens in HTTP requests and responses, by RFC 6750.
 
-/** What is wrong with a token that came (RFC 6750 section 3.1). */
+/** The `error` of a WWW-Authenticate challenge (RFC 6750 section 3.1). */
 export type BearerError = 'invalid_token' | 'insufficient_scope'
 
-/** The name under which RFC 6750 would have a token in an address or a form. */
+/**
+ * The name of the form or query parameter that RFC 6750 (sections 2.2 and 2.3) defines for tokens.
+ * It is not supported.
+ */
 export const TOKEN_PARAMETER = 'access_token'
 
-/** What to do for whoever sent one there. */
+/** The error message for a token that was sent outside of the Authorization header. */
 export const MISPLACED_TOKEN =
   'An API token belongs in the Authorization header and nowhere else. Revoke this one if it may have been kept on its way.'
 
 /**
- * The token of an Authorization header, whatever it is worth; null for another scheme, or none.
- * A header that says Bearer and then nothing that can be a token gives the empty text.
+ * Parses an Authorization header. Returns the token, valid or not; null for another scheme; the
+ * empty string for a Bearer header that holds no single token.
  */
-export function readBearer(authorization: string): string | null {
+export function parseBearer(authorization: string): string | null {
   const [scheme = '', token = '', ...more] = authorization.trim().split(/ +/)
   if (scheme.toLowerCase() !== 'bearer') return null
   return more.length === 0 ? token : ''
 }
 
-/** The WWW-Authenticate header of a refusal (RFC 6750 section 3). @param error null where no token came. */
+/**
+ * The WWW-Authenticate header of a 401 or 403 response (RFC 6750 section 3).
+ * @param error null when no token was sent.
+ */
 export function challenge(error: BearerError | null, scopes: readonly string[] = []): string {
   const parameters = ['realm="xconnect"']
   if (error !== null) parameters.push(`error="${error}"`)

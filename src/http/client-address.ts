@@ -2,14 +2,15 @@ import { BlockList, isIP } from 'node:net'
 import type { Log } from '../telemetry/log.ts'
 import { createRareWarning } from '../telemetry/rare-warning.ts'
 
-// By which proxies tell whose request they pass on. Only the first is read.
+// The headers in which proxies name the client. Only the first is used.
 const FORWARDING_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip']
-// An operator has few proxies. A client that reaches the gateway directly may send any header.
+// An operator has few proxies, but a client that reaches the gateway directly may send any header.
 const PEERS_PER_HOUR = 5
 
 /**
- * Makes a reader of the address that a request comes from: the socket's, or, where that is a trusted proxy, the last one in
- * X-Forwarded-For that is not. Anybody else's X-Forwarded-For is ignored (RFC 9700 section 4.13).
+ * Creates a function that determines a request's client address: the socket's, or, if that is a
+ * trusted proxy, the last address in X-Forwarded-For that is not. X-Forwarded-For from other peers
+ * is ignored (RFC 9700 section 4.13).
  * @param trustedProxies addresses and CIDR ranges.
  */
 export function createAddressReader(trustedProxies: readonly string[]) {
@@ -17,16 +18,15 @@ export function createAddressReader(trustedProxies: readonly string[]) {
   return (socketAddress: string | undefined, forwardedFor: string | undefined): string | null => {
     if (socketAddress === undefined) return null
     const hops = [...(forwardedFor ?? '').split(','), socketAddress].map(readHop).filter((hop) => hop !== '')
-    // Whatever stands before a hop that is no address may have been written by anybody.
+    // Entries before one that is not an address cannot be trusted.
     const known = hops.slice(hops.findLastIndex((hop) => isIP(hop) === 0) + 1)
     return known.findLast((hop) => !isTrusted(hop)) ?? known[0] ?? null
   }
 }
 
 /**
- * Makes a watch over peers that are not trusted and say whose request they pass on: one that is the
- * operator's own proxy is to be listed in TRUSTED_PROXIES, since otherwise all its visitors count
- * as one address.
+ * Creates a function that warns of forwarding headers from a peer that is not in TRUSTED_PROXIES.
+ * If the peer is the operator's own proxy, all its clients share the rate limits of one address.
  */
 export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
   const isTrusted = createProxyList(trustedProxies)
@@ -44,12 +44,12 @@ export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
 }
 
 /**
- * What an address is counted as: itself, or of an IPv6 one its network of 64 bits, since that is what one customer gets and can choose
- * addresses from.
+ * The rate limit subject of an address: an IPv4 address itself, and the /64 network of an IPv6
+ * address, because a customer is assigned a whole /64. Returns "unknown" for null.
  */
 export function addressBlock(address: string | null): string {
   if (address === null) return 'unknown'
-  // A URL writes every address in one way only.
+  // URL normalizes the notation of IPv6 addresses.
   const written = isIP(address) === 6 ? URL.parse(`http://[${address.replace(/%.*/, '')}]/`)?.hostname : undefined
   if (written === undefined) return address
   const [head = '', tail] = written.slice(1, -1).split('::')
@@ -59,7 +59,7 @@ export function addressBlock(address: string | null): string {
   return `${[...groups, ...zeros, ...last].slice(0, 4).join(':')}::/64`
 }
 
-// Some proxies write the port too, and then brackets around an IPv6 address.
+// Some proxies append the port, and then write brackets around an IPv6 address.
 function readHop(text: string): string {
   const address = text.trim().replace(/^\[(.*)\](?::\d+)?$|^([\d.]+):\d+$/, '$1$2')
   return address.replace(/^::ffff:/i, '')

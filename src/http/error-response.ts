@@ -1,11 +1,11 @@
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 
 /**
- * An answer that refuses a request, in the shape of the API's own errors wherever it comes from, so that a client reads one shape.
- * The endpoint for burning tokens alone answers otherwise, as RFC 6749 section 5.2 has it.
- * @param extensions what a program may read beside the code
+ * An HTTP error response in the shape of a GraphQL error, so that clients parse one shape on every
+ * route. The exception is token revocation, whose errors follow RFC 6749 section 5.2.
+ * @param extensions further fields of `extensions`.
  */
-export function refuse(
+export function errorResponse(
   status: number,
   { code, message, ...extensions }: { code: ErrorCode; message: string } & Record<string, unknown>,
   headers: Record<string, string> = {},
@@ -14,16 +14,19 @@ export function refuse(
 }
 
 /**
- * The message of PERSISTED_QUERY_NOT_SUPPORTED. urql knows the error by these words, Apollo by the
- * code or by these words.
+ * The message of PERSISTED_QUERY_NOT_SUPPORTED. urql recognizes the error by this message, Apollo
+ * Client by the code or by this message.
  */
 export const PERSISTED_QUERY_MESSAGE = 'PersistedQueryNotSupported'
 
-/** The headers that go with the status 503 while the database is away. */
+/** The headers of a 503 response while the database is unavailable. */
 export const OUTAGE_HEADERS = { 'retry-after': '5' }
 
-/** What everybody is told while the database is away. @param requestId by which the log tells more */
-export function refuseForOutage(requestId: string): Response {
+/**
+ * The response while the database is unavailable.
+ * @param requestId identifies the cause in the log.
+ */
+export function outageResponse(requestId: string): Response {
   const code: ErrorCode = 'DATABASE_UNAVAILABLE'
-  return refuse(503, { code, message: errorCodes[code].sentence, requestId }, OUTAGE_HEADERS)
+  return errorResponse(503, { code, message: errorCodes[code].sentence, requestId }, OUTAGE_HEADERS)
 }

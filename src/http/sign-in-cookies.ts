@@ -1,48 +1,47 @@
-// The cookies that tie sign-ins to the browser that started them: one for each, so that several
-// tabs can sign in side by side. The name follows from the state: a callback finds its own cookie,
-// also where several tabs started at once and none knew of the others.
+// The cookies that bind a sign-in to the browser that started it (RFC 9700 section 4.7). There is
+// one for each sign-in, so that several tabs can sign in at the same time. The cookie's name is
+// derived from the state, so that each callback finds its own.
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { SIGN_IN_KNOWN_SECONDS } from '../auth/oauth-attempt.ts'
 import type { Config } from '../config/config.ts'
 import { sha256 } from '../crypto.ts'
 
-// Enough for the tabs of one person. With some 80 bytes each they leave room in the Cookie header:
-// Node takes 16 KiB of headers.
-const MOST_COOKIES = 10
+// Enough for one person's tabs. About 80 bytes each, of the 16 KiB of headers that Node accepts.
+const MAX_COOKIES = 10
 const NAME_DIGITS = 16
 
-/** The sign-in cookies of a gateway with this configuration. */
+/** Creates the functions that set, read and delete the cookies. */
 export function createSignInCookies({ publicUrl }: Pick<Config, 'publicUrl'>) {
   const secure = publicUrl.startsWith('https:')
-  // __Host-: no sibling subdomain can plant one.
+  // __Host-: a sibling subdomain cannot set it.
   const prefix = secure ? '__Host-xconnect_sign_in_' : 'xconnect_sign_in_'
-  // 64 bits of the state's hash tell the tabs of one browser apart. A name is no secret.
+  // 64 bits of the state's hash distinguish the tabs of one browser. A cookie's name is not secret.
   const nameFor = (state: string) => `${prefix}${sha256(state).slice(0, NAME_DIGITS)}`
   const isName = (name: string) => name.startsWith(prefix) && /^[0-9a-f]{16}$/.test(name.slice(prefix.length))
 
   return {
     /**
-     * Hands a browser the token of the sign-in with this state. The oldest cookies make room for
-     * it.
+     * Sets the browser token of the sign-in with this state. Deletes the oldest cookies beyond the
+     * limit.
      */
     set(c: Context, state: string, browserToken: string): void {
       // Browsers send the older cookie first (RFC 6265 section 5.4).
       const earlier = Object.keys(getCookie(c)).filter(isName)
-      for (const name of earlier.slice(0, Math.max(earlier.length + 1 - MOST_COOKIES, 0)))
+      for (const name of earlier.slice(0, Math.max(earlier.length + 1 - MAX_COOKIES, 0)))
         deleteCookie(c, name, { secure, path: '/' })
       setCookie(c, nameFor(state), browserToken, {
         secure,
         path: '/',
         httpOnly: true,
-        // Lax, not Strict: GitHub's redirect back must bring it along.
+        // Lax, not Strict: the browser must send it when GitHub redirects back.
         sameSite: 'Lax',
         maxAge: SIGN_IN_KNOWN_SECONDS,
       })
     },
-    /** The browser's token of the sign-in with this state; null when it has none. */
+    /** The browser token of the sign-in with this state; null if the browser has none. */
     get: (c: Context, state: string): string | null => getCookie(c, nameFor(state)) ?? null,
-    /** Takes the cookie of the sign-in with this state back. */
+    /** Deletes the cookie of the sign-in with this state. */
     delete(c: Context, state: string): void {
       deleteCookie(c, nameFor(state), { secure, path: '/' })
     },

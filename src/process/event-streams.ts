@@ -21,7 +21,10 @@ export type EventStreams = {
 export type EventStream = {
   /** True once the stream has to end. */
   isOver(): boolean
-  /** Resolves when there may be new events, when the stream has to end, and after `seconds` at the latest. */
+  /**
+   * Resolves when there may be new events, when the stream has to end, and after `seconds` at the
+   * latest.
+   */
   wait(seconds: number): Promise<void>
   /** Frees the stream's place. Safe to call twice. */
   end(): void
@@ -29,10 +32,16 @@ export type EventStream = {
 
 /** How many streams one user, or one operator token, may have open at an instance. */
 export const MAX_STREAMS_PER_OWNER = 5
-/** How many streams an instance serves. Each queries the database every few seconds to check that its owner still has access. */
+/**
+ * How many streams an instance serves. Each queries the database every few seconds to check that
+ * its owner still has access.
+ */
 export const MAX_STREAMS = 500
 
-/** Creates the registry. @param lifeSeconds after which a stream ends, so that its client reconnects. */
+/**
+ * Creates the registry.
+ * @param lifeSeconds after which a stream ends, so that its client reconnects.
+ */
 export function createEventStreams(lifeSeconds: number): EventStreams {
   const open = new Set<{ owner: string; userId: string | null; notify(): void; finish(): void }>()
   let closed = false

@@ -1,12 +1,14 @@
 // The token refreshes under way in this process. All callers of an account share one refresh, and a
-// shutdown waits for all of them: X ends the old token pair when it issues a new one, so a pair that
-// is not written to the database is a lost connection. This registry is part of `Deps`, so it is
-// below the features; accounts/refresh.ts performs the refreshes.
+// shutdown waits for all of them: X ends the old token pair when it issues a new one, so a pair
+// that is not written to the database is a lost connection. This registry is part of `Deps`, so it
+// is below the features; accounts/refresh.ts performs the refreshes.
 import { AppError } from '../errors.ts'
 
 /** How a token refresh ended for its callers. */
 export type RefreshOutcome =
-  /** There is a newer token pair, or the account's state has changed: the row has to be read again. */
+  /**
+   * There is a newer token pair, or the account's state has changed: the row has to be read again.
+   */
   | { kind: 'moved' }
   /** Another process or instance holds the lease. */
   | { kind: 'held' }
@@ -20,7 +22,9 @@ export type RunningRefreshes = {
    * process is shutting down no new one starts, and the outcome is REFRESH_IN_PROGRESS.
    */
   share(accountId: string, refresh: () => Promise<RefreshOutcome>): Promise<RefreshOutcome>
-  /** Makes `settled` wait for a write of new tokens too. Its rejection is the caller's to handle. */
+  /**
+   * Makes `settled` wait for a write of new tokens too. Its rejection is the caller's to handle.
+   */
   addWrite(write: Promise<unknown>): void
   /** From now on no refresh starts. */
   refuseNew(): void

@@ -1,45 +1,53 @@
-// Whose budget a request is paid from, and what its answer says of that: draft-ietf-httpapi-ratelimit-headers-11.
+// Which rate limit a request consumes from, and the response headers of
+// draft-ietf-httpapi-ratelimit-headers-11.
 import type { Context, MiddlewareHandler } from 'hono'
 import type { RateLimitName } from '../../config/rate-limits.ts'
 import type { Deps } from '../../deps.ts'
 import { createRateLimiter, type RateLimiter } from '../../rate-limit/limiter.ts'
 import { addressBlock } from '../client-address.ts'
-import type { HttpEnv } from './csrf-protection.ts'
+import type { HttpEnv } from '../request-context.ts'
 
-/** The budget of whoever asks the API: a person's, wherever signed in; a token's own; where nobody is known, the address's. */
-export function openRateLimiter(deps: Deps, c: Context<HttpEnv>): RateLimiter {
-  const rateLimiter = rateLimiterOf(deps, c)
+/**
+ * Chooses the rate limiter of an API request: the user's for sessions, the token's own for API
+ * tokens, otherwise the address's.
+ */
+export function chooseRateLimiter(deps: Deps, c: Context<HttpEnv>): RateLimiter {
+  const rateLimiter = createViewerLimiter(deps, c)
   c.set('rateLimiter', rateLimiter)
   return rateLimiter
 }
 
-/** Counts a request against its address, before it is answered. */
-export function limitByAddress(deps: Deps, name: RateLimitName): MiddlewareHandler<HttpEnv> {
+/** Consumes from the client address's limit before the route runs. */
+export function rateLimitByAddress(deps: Deps, name: RateLimitName): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
-    await payAsAddress(deps, c, name)
+    await consumeForAddress(deps, c, name)
     return next()
   }
 }
 
-/** Takes a point of the address that a request comes from. @throws AppError RATE_LIMITED */
-export async function payAsAddress(deps: Deps, c: Context<HttpEnv>, name: RateLimitName): Promise<void> {
+/** Consumes a cost of 1 from the limit of the client's address. @throws AppError RATE_LIMITED */
+export async function consumeForAddress(deps: Deps, c: Context<HttpEnv>, name: RateLimitName): Promise<void> {
   const rateLimiter = createRateLimiter(deps, name, addressBlock(c.var.address))
   c.set('rateLimiter', rateLimiter)
   await rateLimiter.consume(1)
 }
 
-/** Tells the caller what is left, where something was spent, in every answer. */
-export const tellRateLimit: MiddlewareHandler<HttpEnv> = async (c, next) => {
+/**
+ * Sets RateLimit, RateLimit-Policy and Retry-After on responses whose request consumed from a
+ * limit.
+ */
+export const rateLimitHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  c.set('rateLimiter', null)
   await next()
-  const reading = c.var.rateLimiter?.lastResult() ?? null
-  if (reading === null) return
-  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = reading
+  const result = c.var.rateLimiter?.lastResult() ?? null
+  if (result === null) return
+  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = result
   c.header('ratelimit-policy', `"${name}";q=${limit};w=${windowSeconds}`)
   c.header('ratelimit', `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`)
   if (retryInSeconds !== null) c.header('retry-after', String(Math.max(Math.ceil(retryInSeconds), 1)))
 }
 
-function rateLimiterOf(deps: Deps, { var: { viewer, address } }: Context<HttpEnv>): RateLimiter {
+function createViewerLimiter(deps: Deps, { var: { viewer, address } }: Context<HttpEnv>): RateLimiter {
   if (viewer === null) return createRateLimiter(deps, 'address', addressBlock(address))
   return viewer.kind === 'SESSION'
     ? createRateLimiter(deps, 'user', viewer.user.id)

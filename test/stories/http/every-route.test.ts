@@ -1,7 +1,7 @@
 // What holds for every route there is: the list is the router's own, so that a new one is looked at too.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { createRoutes } from '../../../src/routes/graphql.ts'
+import { createRouter } from '../../../src/app.ts'
 import type { Browser } from '../../support/browser.ts'
 import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -15,9 +15,8 @@ let routes: { method: string; path: string }[]
 beforeAll(async () => {
   world = await startWorld()
   instance = openInstance(world)
-  const handlers = { checkReadiness: async () => [], answerGraphql: async () => new Response() }
   // ALL is a middleware.
-  routes = createRoutes(instance.deps, handlers).routes.filter(({ method }) => method !== 'ALL')
+  routes = createRouter(instance.deps, () => false).routes.filter(({ method }) => method !== 'ALL')
 })
 beforeEach(async () => {
   person = await world.connected('maraholt')

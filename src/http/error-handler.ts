@@ -1,0 +1,29 @@
+import type { ErrorHandler } from 'hono'
+import { isDatabaseOutage } from '../db/outage.ts'
+import { isUserGone } from '../db/violations.ts'
+import type { Deps } from '../deps.ts'
+import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
+import { errorResponse, outageResponse } from './error-response.ts'
+import type { HttpEnv } from './request-context.ts'
+
+const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 }
+
+/**
+ * Maps what a route threw to a response. Errors that are not an AppError are logged with their
+ * request id.
+ */
+export function errorHandler(deps: Deps): ErrorHandler<HttpEnv> {
+  return (thrown, c) => {
+    // The user was deleted while the request ran.
+    const error = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
+    if (error instanceof AppError) {
+      const { code, message, retryAt } = error
+      return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
+    }
+    const { requestId } = c.var
+    deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
+    if (isDatabaseOutage(error)) return outageResponse(requestId)
+    return errorResponse(500, { code: 'INTERNAL', message: errorCodes.INTERNAL.sentence, requestId })
+  }
+}

@@ -1,0 +1,35 @@
+import type { Viewer } from '../auth/viewer.ts'
+import type { RateLimiter } from '../rate-limit/limiter.ts'
+import type { OperationLogFields } from '../telemetry/log.ts'
+
+/** What the middleware attaches to a request, in Hono's form. */
+export type HttpEnv = {
+  Bindings: { incoming?: { socket: { remoteAddress?: string } } }
+  Variables: {
+    requestId: string
+    /** The client's address; null without a socket, as in a test. */
+    address: string | null
+    viewer: Viewer | null
+    /**
+     * The rate limiter that the request consumes from; null until a route or middleware consults
+     * one.
+     */
+    rateLimiter: RateLimiter | null
+    /** The log fields of a GraphQL operation; null for other requests. */
+    notes: OperationLogFields | null
+  }
+}
+
+/** What the HTTP layer passes to the GraphQL server beside the request itself. */
+export type GraphqlRequest = {
+  viewer: Viewer | null
+  requestId: string
+  rateLimiter: RateLimiter
+  /** Filled in by the GraphQL server. */
+  notes: OperationLogFields
+  /** Adds a Set-Cookie header to the response. */
+  setCookie(header: string): void
+}
+
+/** Responds to a POST with a JSON body. */
+export type GraphqlHandler = (request: Request, context: GraphqlRequest) => Promise<Response>

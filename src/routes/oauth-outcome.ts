@@ -1,0 +1,108 @@
+// The end of an OAuth flow in the browser: a redirect to returnTo, with the outcome in the query.
+import type { Context } from 'hono'
+import { type CallbackParameters, type ConnectAttempt, isStartedBy } from '../auth/oauth-attempt.ts'
+import { findReturnTo } from '../auth/return-to.ts'
+import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
+import { sessionOf } from '../auth/viewer.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import type { HttpEnv } from '../http/request-context.ts'
+
+type Kind = ConnectAttempt['kind']
+
+/** The outcome that a front end finds in the query of `returnTo`. Null parts are left out. */
+export type OAuthOutcome = { status: string; code: string | null; attemptId: string | null }
+
+const STATUS_PARAMETERS: Record<Kind, string> = { GITHUB_SIGN_IN: 'signIn', X_CONNECT: 'xConnect' }
+
+/**
+ * Redirects to `returnTo`, or to the console where that is null. A null outcome adds nothing to the
+ * query.
+ */
+export function redirectWithOutcome(
+  deps: Deps,
+  c: Context<HttpEnv>,
+  kind: Kind,
+  returnTo: string | null,
+  outcome: OAuthOutcome | null,
+): Response {
+  const url = new URL(returnTo ?? '/', deps.config.publicUrl)
+  if (outcome !== null) {
+    const { status, code, attemptId } = outcome
+    url.searchParams.set(STATUS_PARAMETERS[kind], status)
+    if (code !== null) url.searchParams.set('code', code)
+    if (attemptId !== null) url.searchParams.set('attempt', attemptId)
+  }
+  return c.redirect(url.href, 303)
+}
+
+/**
+ * Runs the route that starts a flow. An AppError is logged and redirects to the `returnTo` of the
+ * query.
+ */
+export function redirectStartErrors(
+  deps: Deps,
+  c: Context<HttpEnv>,
+  kind: Kind,
+  route: () => Promise<Response>,
+): Promise<Response> {
+  return redirectErrors(deps, c, kind, route, async () => ({
+    attempt: null,
+    ownAttempt: null,
+    returnTo: findReturnTo(deps.config, c.req.query('returnTo') ?? null),
+  }))
+}
+
+/**
+ * Runs the route of a callback. An AppError is logged with the attempt, and redirects to the
+ * attempt's `returnTo` if this browser started it.
+ * @param token the browser's token of the attempt; null if it has none.
+ */
+export function redirectCallbackErrors(
+  deps: Deps,
+  c: Context<HttpEnv>,
+  kind: Kind,
+  { state, token }: { state: string | null; token: string | null },
+  route: () => Promise<Response>,
+): Promise<Response> {
+  return redirectErrors(deps, c, kind, route, async () => {
+    const attempt = await findAttemptForLog(deps, kind, state)
+    const sessionId = sessionOf(c.var.viewer)?.session.id ?? null
+    const ownAttempt = attempt !== null && isStartedBy(attempt, { sessionId, token }) ? attempt : null
+    return { attempt, ownAttempt, returnTo: ownAttempt?.returnTo ?? null }
+  })
+}
+
+/**
+ * Parses a callback's query. A repeated parameter is rejected: two parsers of one URL could each
+ * use another value.
+ */
+export function parseCallback(c: Context): CallbackParameters {
+  const { searchParams } = new URL(c.req.url)
+  const names = ['state', 'code', 'error', 'iss']
+  if (names.some((name) => searchParams.getAll(name).length > 1)) return 'repeated'
+  const get = (name: string) => searchParams.get(name) || null
+  // An empty issuer counts as another provider's.
+  return { state: get('state'), code: get('code'), error: get('error'), iss: searchParams.get('iss') }
+}
+
+type FailedFlow = { attempt: ConnectAttempt | null; ownAttempt: ConnectAttempt | null; returnTo: string | null }
+
+async function redirectErrors(
+  deps: Deps,
+  c: Context<HttpEnv>,
+  kind: Kind,
+  route: () => Promise<Response>,
+  findFlow: () => Promise<FailedFlow>,
+): Promise<Response> {
+  try {
+    return await route()
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const { attempt, ownAttempt, returnTo } = await findFlow()
+    await noteFailedRoundTrip(deps, kind, attempt, error)
+    // Front ends can query a connect attempt by its id; a sign-in has no type in the API.
+    const attemptId = kind === 'X_CONNECT' ? (ownAttempt?.id ?? null) : null
+    return redirectWithOutcome(deps, c, kind, returnTo, { status: 'failed', code: error.code, attemptId })
+  }
+}
