@@ -1,11 +1,13 @@
 // How a gateway ends. All phases together, with the exit of the process in signals.ts, take STOP_SECONDS at most. New token pairs come
 // first: X has ended the old pair when it issues a new one, so that a pair which is not written down is a connection that is lost.
 // Everything else survives: another instance repeats a job, and looks in the timeline for a tweet that was being sent.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerType } from '@hono/node-server'
 import type { App } from './app.ts'
 import type { JobQueue } from './jobs/queue.ts'
 import type { EventStreams } from './process/event-streams.ts'
 import type { RunningRefreshes } from './process/running-refreshes.ts'
+import { withTimeout } from './process/with-timeout.ts'
 import type { Log } from './telemetry/log.ts'
 
 /** What is ended. */
@@ -48,7 +50,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   // Other instances take the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
   const fannedOut = fanOut.end()
-  if (production) await pause(LOAD_BALANCER_SECONDS)
+  if (production) await sleep(LOAD_BALANCER_SECONDS * 1000)
   await finish('requests', REQUESTS_SECONDS, finishRequests(running))
   clearTimeout(lastRefresh)
   refreshes.refuseNew()
@@ -72,10 +74,10 @@ async function finishRequests({ app, server, eventStreams }: Running): Promise<v
   eventStreams.finishAll()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   if ('closeIdleConnections' in server) server.closeIdleConnections()
-  await Promise.race([closed, pause(QUIET_CONNECTION_SECONDS)])
+  await withTimeout(QUIET_CONNECTION_SECONDS, closed, () => {})
   // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
   await app.settled()
-  await Promise.race([closed, pause(LAST_RESPONSE_SECONDS)])
+  await withTimeout(LAST_RESPONSE_SECONDS, closed, () => {})
 }
 
 /**
@@ -84,17 +86,9 @@ async function finishRequests({ app, server, eventStreams }: Running): Promise<v
  * @param what names it in the log.
  */
 export async function within(log: Log, what: string, seconds: number, work: Promise<unknown>): Promise<void> {
-  const late = Symbol('late')
   try {
-    const first = await Promise.race([work, pause(seconds).then(() => late)])
-    if (first === late) log.warn({ what }, 'Not finished in the time there is for it, and given up')
+    await withTimeout(seconds, work, () => log.warn({ what }, 'Not finished in the time there is for it, and given up'))
   } catch (error) {
     log.error({ error, what }, 'Something could not be stopped cleanly')
   }
-}
-
-function pause(seconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, seconds * 1000).unref()
-  })
 }

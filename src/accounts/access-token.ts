@@ -1,10 +1,13 @@
 // Access to an account's access token. The one way for anything to act for a linked account.
+
+import { setTimeout as sleep } from 'node:timers/promises'
 import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
+import { withTimeout } from '../process/with-timeout.ts'
 import type { XResult } from '../x/api.ts'
 import { findBlock, isFromX, recordBlocks, type XEndpoint } from '../x/blocks.ts'
 import { refusal } from '../x/refusals.ts'
@@ -197,7 +200,7 @@ async function getUsableToken(
     if (performance.now() > giveUpAt) throw new AppError('REFRESH_IN_PROGRESS')
     outcome = await refreshOnce(deps, account, row.version, rejected || !isFallback, giveUpAt)
     if (outcome.kind === 'held' && !isFallback) {
-      await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random() / 2)))
+      await sleep(pause * (0.5 + Math.random() / 2))
       pause = Math.min(pause * 2, POLL_MAX_MILLISECONDS)
     }
   }
@@ -212,13 +215,8 @@ async function refreshOnce(
   giveUpAt: number,
 ): Promise<RefreshOutcome> {
   const running = shareRotation(deps, account, version, accessTokenEnded)
-  const { promise: timeUp, resolve } = Promise.withResolvers<RefreshOutcome>()
-  const timer = setTimeout(() => resolve({ kind: 'held' }), Math.max(giveUpAt - performance.now(), 0))
-  try {
-    return await Promise.race([running, timeUp])
-  } finally {
-    clearTimeout(timer)
-  }
+  const secondsLeft = Math.max(giveUpAt - performance.now(), 0) / 1000
+  return withTimeout(secondsLeft, running, (): RefreshOutcome => ({ kind: 'held' }))
 }
 
 function shareRotation(

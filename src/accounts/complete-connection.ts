@@ -1,6 +1,7 @@
 // What becomes of an approval once X has issued a pair for it: whose account it is, and whether it
 // is connected, refused, or asked about again later. The same code runs while the person waits, and
 // afterwards by a job.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { eq, sql } from 'drizzle-orm'
 import { forgetProviderProblems } from '../auth/provider-problems.ts'
 import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
@@ -133,7 +134,7 @@ async function findOwner(deps: Deps, first: AttemptWithTokens, personWaits: bool
     const waited = (performance.now() - startedAt + pause) / 1000
     const isWorthWaiting = personWaits && error.code === 'X_UNAVAILABLE' && error.retryAt === null
     if (!isWorthWaiting || waited > deps.timing.interactiveRetrySeconds) return { kind: 'waiting', kept, error }
-    await new Promise((resolve) => setTimeout(resolve, pause))
+    await sleep(pause)
   }
 }
 

@@ -1,5 +1,6 @@
 // One OAuth round trip, of either provider: begun, taken exactly once, finished. Nothing of it lives in memory, so a restart in
 // the middle loses nothing, and the callback may arrive at any instance.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
 import { createCodeVerifier, randomToken, type SealContext, seal, sha256, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -142,7 +143,7 @@ export async function waitForAttempt(deps: Deps, attemptId: string): Promise<Con
     const takenForSeconds = (deps.clock.now().getTime() - (attempt.takenAt?.getTime() ?? 0)) / 1000
     if (attempt.status !== 'PENDING' || takenForSeconds > ABANDONED_SECONDS || performance.now() > giveUpAt)
       return attempt
-    await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))
+    await sleep(WAIT_POLL_MILLISECONDS * (0.5 + Math.random()))
   }
 }
 

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import type { PostgresConfig } from '../config/database-config.ts'
@@ -11,6 +10,7 @@ import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { explainMissingKey, findMissingKey } from '../db/startup-checks.ts'
 import { callProvider, noCircuitBreaker } from '../outbound/provider-calls.ts'
+import { withTimeout } from '../process/with-timeout.ts'
 import { explainUnreached } from './unreached.ts'
 
 export const DOCTOR_USAGE =
@@ -83,13 +83,13 @@ async function examineConnections(source: Database['source']): Promise<Finding[]
         ]
       : []),
     await look('Connection of the events', async () => {
-      await within(CONNECTION_SECONDS, hearOwnNotification(source))
+      await withTimeout(CONNECTION_SECONDS, hearOwnNotification(source), failLate)
       return 'hears what is notified'
     }),
     await look('Connection of the jobs', async () => {
       const jobs = openJobDatabase(source)
       try {
-        await within(CONNECTION_SECONDS, jobs.executeSql('select 1'))
+        await withTimeout(CONNECTION_SECONDS, jobs.executeSql('select 1'), failLate)
         return 'answers'
       } finally {
         await jobs.close()
@@ -111,11 +111,8 @@ async function hearOwnNotification(source: PostgresConfig): Promise<void> {
   }
 }
 
-async function within<T>(seconds: number, work: Promise<T>): Promise<T> {
-  const late = setTimeout(seconds * 1000, null, { ref: false }).then(() => {
-    throw new Error(`no answer for ${seconds} s`)
-  })
-  return Promise.race([work, late])
+function failLate(): never {
+  throw new Error(`no answer for ${CONNECTION_SECONDS} s`)
 }
 
 function unusable(detail: string): Finding[] {

@@ -1,6 +1,8 @@
 // postgres.js fails fast when the server is gone, but waits for ever for one that is frozen, or for a connection of a pool that is
 // stuck in such a server. So each query gets a deadline here, and only so many may wait at once.
+
 import type postgres from 'postgres'
+import { withTimeout } from '../process/with-timeout.ts'
 import { DatabaseTimeoutError } from './outage.ts'
 
 // Above the server's own statement_timeout of 5 s, whose error says more.
@@ -14,16 +16,13 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
   const bound = async <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void): Promise<T> => {
     if (waiting >= MAX_WAITING) throw new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`)
     waiting += 1
-    const { promise: late, reject } = Promise.withResolvers<never>()
     const started = work()
-    const timer = setTimeout(() => {
-      cancel(started)
-      reject(new DatabaseTimeoutError(`The database has not answered for ${deadlineSeconds} s`))
-    }, deadlineSeconds * 1000)
     try {
-      return await Promise.race([started, late])
+      return await withTimeout(deadlineSeconds, started, () => {
+        cancel(started)
+        throw new DatabaseTimeoutError(`The database has not answered for ${deadlineSeconds} s`)
+      })
     } finally {
-      clearTimeout(timer)
       waiting -= 1
     }
   }

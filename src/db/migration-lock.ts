@@ -1,6 +1,6 @@
 // Only one instance migrates at a time. The lock belongs to the session of the one that has it, so that it is given back even where that
 // process is killed half-way; whoever waits says so, and for whom, and not for ever.
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import { StartupError } from '../process/startup-error.ts'
 
@@ -45,7 +45,7 @@ export async function lockMigrations(
       report({ ...holder.fields, waitedSeconds: waited() }, `The start waits for ${holder.sentence}`)
     }
     if (waited() >= waitSeconds) throw new MigrationLockError(waited(), holder?.sentence ?? 'the migration lock')
-    await setTimeout(TRY_AGAIN_MILLISECONDS)
+    await sleep(TRY_AGAIN_MILLISECONDS)
   }
 }
 

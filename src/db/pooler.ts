@@ -1,9 +1,10 @@
 // What a pooler between the gateway and PostgreSQL keeps of a session, found out before anything depends on it. In transaction mode a
 // session's lock stays behind on a connection of the pooler, and the next start would wait for it for ever.
-import { setTimeout } from 'node:timers/promises'
+
 import type { Sql } from 'postgres'
 import type { PostgresConfig } from '../config/database-config.ts'
 import { StartupError } from '../process/startup-error.ts'
+import { withTimeout } from '../process/with-timeout.ts'
 import { connectPostgres } from './connection.ts'
 import { sessionSettings } from './session-settings.ts'
 
@@ -29,7 +30,7 @@ export async function assertKeepsSession(config: PostgresConfig): Promise<void> 
   const options = { applicationName: APPLICATION, route: 'direct', max: 1 } as const
   const [first, second] = [connectPostgres(config, options), connectPostgres(config, options)]
   try {
-    const { pid, announced } = await Promise.race([readBackend(first), refuseLater()])
+    const { pid, announced } = await withTimeout(SECOND_CONNECTION_SECONDS, readBackend(first), failWithoutConnection)
     // A pooler gives each client a number of its own for cancelling, and passes the server's on for no query.
     const rounds = announced === pid ? 1 : ROUNDS_BEHIND_POOLER
     for (let round = 0; round < rounds; round++) {
@@ -38,7 +39,7 @@ export async function assertKeepsSession(config: PostgresConfig): Promise<void> 
         // While the second has a server connection, the first would get another one.
         return Number(taken[0]?.pid) === pid || (await readBackend(first)).pid !== pid
       })
-      if (await Promise.race([lending.catch(refuseStatementMode), refuseLater()]))
+      if (await withTimeout(SECOND_CONNECTION_SECONDS, lending.catch(refuseStatementMode), failWithoutConnection))
         throw new PoolerError(explainTransactionMode(config))
     }
   } finally {
@@ -90,8 +91,7 @@ async function readBackend(client: Sql): Promise<{ pid: number; announced: numbe
 }
 
 // A pooler lets a client wait whose pool is used up, mostly for two minutes.
-async function refuseLater(): Promise<never> {
-  await setTimeout(SECOND_CONNECTION_SECONDS * 1000, undefined, { ref: false })
+function failWithoutConnection(): never {
   throw new StartupError(
     `The database gave no second connection within ${SECOND_CONNECTION_SECONDS} s. Let the pooler have more of them (PgBouncer: default_pool_size), or end what uses them up.`,
     1,

@@ -2,6 +2,7 @@
 // token in doubt, and a post leaves the tweet in doubt, which costs billed reads of a timeline.
 // While a breaker is open nothing is sent, so nothing is in doubt. Other calls have no breaker: a
 // sign-in, read or revocation that fails costs only its waiting time.
+import { withTimeout } from '../process/with-timeout.ts'
 import type { Log } from '../telemetry/log.ts'
 import { type CallResult, type CircuitBreaker, CircuitOpenError } from './provider-calls.ts'
 
@@ -18,7 +19,7 @@ const WINDOW_SECONDS = 30
 const PROBE_AFTER_SECONDS = 5
 // How long a call waits for a concurrent probe: a healthy X responds within this. It must stay well
 // below the margin that claims and leases leave before a send (`sendMarginSeconds`).
-const WAIT_FOR_PROBE_MILLISECONDS = 2_000
+const WAIT_FOR_PROBE_SECONDS = 2
 
 /**
  * Creates the circuit breakers of the process.
@@ -71,7 +72,7 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
   }
 
   return async (call) => {
-    if (openSince !== null && probe !== null) await settledWithin(WAIT_FOR_PROBE_MILLISECONDS, probe)
+    if (openSince !== null && probe !== null) await withTimeout(WAIT_FOR_PROBE_SECONDS, probe, () => {})
     if (openSince !== null) {
       const seconds = PROBE_AFTER_SECONDS - secondsSince(openSince)
       if (probe === null && seconds <= 0) return callAsProbe(call)
@@ -90,14 +91,4 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
 function isInDoubt({ ok, report: { status } }: CallResult<unknown>): boolean {
   if (status === null || status >= 500) return true
   return !ok && (status < 400 || status >= 500)
-}
-
-async function settledWithin(milliseconds: number, work: Promise<void>): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, milliseconds)
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }

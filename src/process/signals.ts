@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../telemetry/log.ts'
 import type { LogOutput } from '../telemetry/log-output.ts'
 
@@ -57,8 +58,7 @@ export function endOnSignals(log: Log, output: LogOutput, stop: () => Promise<un
 
 async function waitForThreads(): Promise<void> {
   const until = performance.now() + THREADS_MILLISECONDS
-  while (isThreadBusy() && performance.now() < until)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MILLISECONDS))
+  while (isThreadBusy() && performance.now() < until) await sleep(LOOK_MILLISECONDS)
 }
 
 // process.exit waits until Node's threads are idle, which one that waits for a dead name server or file server may never be.

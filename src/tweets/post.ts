@@ -1,5 +1,6 @@
 // A tweet is a row that moves: PENDING → POSTED | FAILED | UNKNOWN. It is written before X is called, and marked as sent before
 // the request leaves, so that after any crash the row tells whether the tweet may exist. One that may exist is never sent again.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, gt } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
@@ -276,7 +277,7 @@ async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promi
   const giveUpAt = performance.now() + deps.timing.waitForTweetSeconds * 1000
   let tweet: Tweet | null = pending
   do {
-    await new Promise((resolve) => setTimeout(resolve, WAIT_POLL_MILLISECONDS * (0.5 + Math.random())))
+    await sleep(WAIT_POLL_MILLISECONDS * (0.5 + Math.random()))
     tweet = await findTweet(deps, userId, pending.id)
   } while (tweet?.status === 'PENDING' && performance.now() < giveUpAt)
   return tweet ?? pending

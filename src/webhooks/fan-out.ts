@@ -1,6 +1,7 @@
 // Fan-out: creates a delivery for each endpoint that subscribes to an event. It reads the events in
 // commit order and stores its position in the transaction that inserts the deliveries: no event is
 // skipped or delivered twice, and recording an event costs nothing more.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
@@ -31,12 +32,12 @@ export function createFanOut(deps: Deps): FanOut {
   let notifiedMeanwhile = false
   const run = async () => {
     do {
-      await pause(GATHER_MILLISECONDS)
+      await sleep(GATHER_MILLISECONDS)
       notifiedMeanwhile = false
       try {
         // The instance that is busy may have read before the new event: repeat until a run finds
         // nothing new.
-        while ((await fanOutEvents(deps)) === 'BUSY' && !ended) await pause(BUSY_MILLISECONDS * (0.5 + Math.random()))
+        while ((await fanOutEvents(deps)) === 'BUSY' && !ended) await sleep(BUSY_MILLISECONDS * (0.5 + Math.random()))
       } catch (error) {
         deps.log.warn(
           { error },
@@ -164,8 +165,4 @@ async function insertDeliveries(
       from written join ${webhookEndpoints} on ${webhookEndpoints.id} = written.endpoint_id`,
   )
   return rows.map((row) => ({ id: String(row.id), userId: row.user_id === null ? null : String(row.user_id) }))
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds))
 }
