@@ -10,7 +10,7 @@ import { fetchMe } from '../x/api.ts'
 import { withAccessToken } from './access-token.ts'
 
 // Refusals by which X shows that it takes the access token.
-const TELLING: readonly ErrorCode[] = ['SCOPE_MISSING', 'ACCOUNT_SUSPENDED']
+const TELLING: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
 
 /**
  * Uses an account's tokens once, so that an account whose grant X has ended turns to NEEDS_REAUTH

@@ -48,13 +48,10 @@ const BLOCKED_WAIT_SECONDS = 60
 
 // What users/me refuses for good. Everything else passes: an outage, a limit, credits, an app that
 // has to be enrolled.
-const FINAL: Partial<Record<ErrorCode, ErrorCode>> = {
-  SCOPE_MISSING: 'SCOPES_MISSING',
-  ACCOUNT_SUSPENDED: 'ACCOUNT_SUSPENDED',
-}
+const FINAL: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
 // Other refusals are named after what they mean for a tweet.
 const PASSING: readonly ErrorCode[] = [
-  'RATE_LIMITED',
+  'X_RATE_LIMITED',
   'X_CREDITS_EXHAUSTED',
   'X_USAGE_CAPPED',
   'X_APP_NOT_ENROLLED',
@@ -128,8 +125,8 @@ async function findOwner(deps: Deps, first: AttemptWithTokens, personWaits: bool
     // An access token that is refused may be one that a later approval has replaced: the refresh
     // token tells.
     if (isFirstRejection && kept.tokens.refreshToken !== null) continue
-    const final = answer.kind === 'refused' ? FINAL[answer.code] : undefined
-    if (final !== undefined) return { kind: 'refused', kept, error: new AppError(final) }
+    if (answer.kind === 'refused' && FINAL.includes(answer.code))
+      return { kind: 'refused', kept, error: new AppError(answer.code) }
     const error = passingError(answer)
     const waited = (performance.now() - startedAt + pause) / 1000
     const isWorthWaiting = personWaits && error.code === 'X_UNAVAILABLE' && error.retryAt === null
@@ -217,7 +214,7 @@ function secondsToWait(deps: Deps, attempt: TakenAttempt, { code, retryAt }: App
   // An operator may raise the cap before it ends.
   if (code === 'X_USAGE_CAPPED') return MAX_WAIT_SECONDS
   if (retryAt !== null) return Math.max((retryAt.getTime() - deps.clock.now().getTime()) / 1000, 1)
-  if (code !== 'X_UNAVAILABLE') return code === 'RATE_LIMITED' ? BLOCKED_WAIT_SECONDS : MAX_WAIT_SECONDS
+  if (code !== 'X_UNAVAILABLE') return code === 'X_RATE_LIMITED' ? BLOCKED_WAIT_SECONDS : MAX_WAIT_SECONDS
   const most = Math.min(MIN_WAIT_SECONDS * 2 ** Math.min(attempt.tries, 10), MAX_WAIT_SECONDS)
   return most / 2 + (Math.random() * most) / 2
 }

@@ -59,7 +59,7 @@ const X_ISSUER = null
 /**
  * Starts linking an X account to the viewer.
  * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED;
- * X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and RATE_LIMITED, with `retryAt`, while X is known to tell no
+ * X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and X_RATE_LIMITED, with `retryAt`, while X is known to tell no
  * account of this app.
  */
 export async function startXConnect(

@@ -41,7 +41,7 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
         or(gt(xBlocks.until, deps.clock.sqlNow()), inArray(xBlocks.errorCode, ENDED_BY_OPERATOR)),
       ),
     )
-  for (const { errorCode } of blocks) add(describe(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', null))
+  for (const { errorCode } of blocks) add(describe(isErrorCode(errorCode) ? errorCode : 'X_RATE_LIMITED', null))
   const noted = await deps.db.select().from(providerProblems).orderBy(asc(providerProblems.since))
   for (const { code, since, seenAt } of noted) {
     // A refresh since then has proved that the credentials are good again.

@@ -182,6 +182,8 @@ async function lockHolder(deps: Deps, userId: string, providerAccountId: string)
 function withCutConnection(error: AppError, username: string): AppError {
   const cut = `@${username} is connected to another user here, and approving it at X has ended that connection: that user has been told to connect it again.`
   const remedy =
-    error.code === 'ACCOUNT_LINKED_TO_ANOTHER_USER' ? 'Disconnect it there before you connect it here.' : error.message
+    error.code === 'ACCOUNT_CONNECTED_TO_ANOTHER_USER'
+      ? 'Disconnect it there before you connect it here.'
+      : error.message
   return new AppError(error.code, { detail: `${cut} ${remedy}`, retryAt: error.retryAt, cause: error })
 }

@@ -33,7 +33,7 @@ type Stored =
  * one asked for.
  * @returns 'lost' where another process has finished the attempt; 'dead' where X has ended the
  * pair; 'undecided' where X cannot say just now. Nothing is stored in these cases.
- * @throws AppError ACCOUNT_LINKED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
+ * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, decided by the database when two users finish at the same instant; SESSION_MISSING
  * when the user is gone; ACCOUNT_DISCONNECTED when the user has disconnected the account since.
  */
 export async function storeConnection(
@@ -90,7 +90,7 @@ async function store(
     )
   } catch (error) {
     if (violates(error, 'connected_accounts_one_live'))
-      throw new AppError('ACCOUNT_LINKED_TO_ANOTHER_USER', { cause: error })
+      throw new AppError('ACCOUNT_CONNECTED_TO_ANOTHER_USER', { cause: error })
     if (isUserGone(error)) throw new AppError('SESSION_MISSING', { cause: error })
     throw error
   }

@@ -143,7 +143,10 @@ export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, toke
   return apiToken
 }
 
-/** Ends the token with this secret, whoever brings it: a secret that a stranger has is nobody's any more. Anything else does nothing. */
+/**
+ * Revokes the token with this secret, no matter who presents it: a secret in a stranger's hands is
+ * compromised (RFC 7009). Does nothing for any other text.
+ */
 export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Promise<void> {
   if (isSecret(secret)) await revokeWhere(deps, eq(apiTokens.secretHash, sha256(secret)), 'LEAKED')
 }

@@ -105,10 +105,11 @@ export async function isSessionGood(deps: Deps, sessionId: string): Promise<bool
 
 /**
  * Refuses a session whose sign-in is not recent: whoever holds no more than its cookie cannot sign in again.
- * @throws AppError REAUTH_REQUIRED
+ * @throws AppError RECENT_SIGN_IN_REQUIRED
  */
 export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt }: Session): void {
-  if (clock.now().getTime() - createdAt.getTime() > RECENT_SIGN_IN_SECONDS * 1000) throw new AppError('REAUTH_REQUIRED')
+  if (clock.now().getTime() - createdAt.getTime() > RECENT_SIGN_IN_SECONDS * 1000)
+    throw new AppError('RECENT_SIGN_IN_REQUIRED')
 }
 
 /** The sessions of the user whose session this is: it comes first, then the last used. */

@@ -79,7 +79,7 @@ export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened:
 
 /**
  * Up to `limit` events between two positions, oldest first; newest first when `inverted`.
- * @throws AppError EVENTS_MISSED when events after `after` have been deleted.
+ * @throws AppError CURSOR_EXPIRED when events after `after` have been deleted.
  */
 export async function listEvents(
   deps: Deps,
@@ -215,7 +215,7 @@ async function assertNoGap(deps: Deps, reader: EventReader, { types }: EventFilt
   // again.
   const isAhead = sql`${after} > (select last_value from events_positions)`
   const [found] = await queryRows(deps.db, sql`select ${isSwept} or ${isAhead} as gap`)
-  if (found?.gap !== false) throw new AppError('EVENTS_MISSED', { field: ['after'] })
+  if (found?.gap !== false) throw new AppError('CURSOR_EXPIRED', { field: ['after'] })
 }
 
 function isShown(deps: Pick<Deps, 'db'>, userId: PgColumn): SQL {

@@ -32,13 +32,13 @@ export type StreamParameters = {
  * Opens a stream of the events after `after` and of all later ones, each once and in order. It ends
  * with STREAM_ENDED after a while and at a shutdown, and with UNAUTHENTICATED when its session or
  * API token has ended.
- * @throws AppError TOO_MANY_STREAMS, EVENTS_MISSED
+ * @throws AppError TOO_MANY_STREAMS, CURSOR_EXPIRED
  */
 export async function followEvents(deps: Deps, parameters: StreamParameters): Promise<AsyncIterableIterator<Event>> {
   const { reader, owner, filter, after } = parameters
   const stream = deps.eventStreams.open(owner, reader.kind === 'USER' ? reader.userId : null)
   try {
-    // Throws EVENTS_MISSED now, while the response can still carry the error.
+    // Throws CURSOR_EXPIRED now, while the response can still carry the error.
     if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, inverted: false })
     let hasDisconnected = false
     const events = readPages(deps, stream, parameters, after ?? (await getLastPosition(deps)), () => hasDisconnected)

@@ -53,7 +53,7 @@ export function getSession({ viewer }: GraphqlContext): SessionViewer {
 
 /**
  * As `getSession`, for what a stolen cookie must not be enough for.
- * @throws AppError REAUTH_REQUIRED
+ * @throws AppError RECENT_SIGN_IN_REQUIRED
  */
 export function getRecentSession(context: GraphqlContext): SessionViewer {
   const viewer = getSession(context)

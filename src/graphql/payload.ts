@@ -29,7 +29,7 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
     retryable: t.boolean({
       description:
         'True when time alone may cure it, so that the same request may be sent again; not before `retryAt` if that is given.',
-      resolve: ({ code }) => errorCodes[code].retry === 'later',
+      resolve: ({ code }) => errorCodes[code].retry === 'LATER',
     }),
     retryAt: t.field({
       type: 'DateTime',

@@ -133,7 +133,7 @@ export async function listTweets(
 
 /**
  * Deletes a posted tweet at X. Deleting it again changes nothing.
- * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_POSTED, and whatever keeps us from X; then the tweet stays POSTED.
+ * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_DELETABLE, and whatever keeps us from X; then the tweet stays POSTED.
  */
 export async function deleteTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet> {
   const tweet = await findTweet(deps, userId, tweetId)
@@ -141,7 +141,7 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   if (tweet.status === 'DELETED') return tweet
   const { xTweetId } = tweet
   if (tweet.status !== 'POSTED' || xTweetId === null)
-    throw new AppError('TWEET_NOT_POSTED', { field: ['input', 'tweetId'] })
+    throw new AppError('TWEET_NOT_DELETABLE', { field: ['input', 'tweetId'] })
   const answer = await withAccessToken(deps, { id: tweet.accountId, userId }, 'DELETE_TWEET', (accessToken) =>
     deleteXTweet(deps, accessToken, xTweetId),
   )
@@ -245,7 +245,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
     throw new AppError('IDEMPOTENCY_KEY_REUSED', { field: ['input', 'idempotencyKey'] })
   if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
   const error = tweetError(earlier)
-  if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'never') return earlier
+  if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'NEVER') return earlier
   // Not for a cap, which an operator may raise before it ends: whether X is asked is then up to
   // x/limits.ts.
   if (error.code !== 'X_USAGE_CAPPED' && error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
@@ -305,7 +305,7 @@ async function chooseAccount(deps: Deps, userId: string, accountId: string | nul
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field })
   if (account.status === 'DISCONNECTED') throw new AppError('ACCOUNT_DISCONNECTED', { field })
   if (account.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH', { field })
-  if (!account.scopes.includes('tweet.write')) throw new AppError('SCOPE_MISSING', { field })
+  if (!account.scopes.includes('tweet.write')) throw new AppError('SCOPES_MISSING', { field })
   return account
 }
 

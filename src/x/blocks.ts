@@ -89,7 +89,7 @@ export async function recordBlocks(
 }
 
 function describe({ errorCode, until, subject }: typeof xBlocks.$inferSelect): Refusal {
-  return refusal(isErrorCode(errorCode) ? errorCode : 'RATE_LIMITED', {
+  return refusal(isErrorCode(errorCode) ? errorCode : 'X_RATE_LIMITED', {
     retryAt: until,
     to: subject === APP ? 'APP' : 'ACCOUNT',
   })
@@ -102,7 +102,7 @@ function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, account
 // Null for a refusal that says nothing of the next call.
 function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
-  if (code === 'RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
+  if (code === 'X_RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
   // An operator may raise the cap before it ends.
   if (code === 'X_USAGE_CAPPED') return Math.min(told ?? CREDITS_BLOCK_SECONDS, CREDITS_BLOCK_SECONDS)
   return ENDED_BY_OPERATOR.includes(code) ? CREDITS_BLOCK_SECONDS : null

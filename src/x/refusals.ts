@@ -66,7 +66,11 @@ const RULES: readonly Rule[] = [
     titles: /^(UsageCapExceeded|SpendCapReached)$/,
   },
   { code: 'X_CREDITS_EXHAUSTED', to: 'APP', types: /^credits(-depleted)?$/ },
-  { code: 'RATE_LIMITED', numbers: [88, 185, 344], words: /reached your daily limit|over daily status update limit/i },
+  {
+    code: 'X_RATE_LIMITED',
+    numbers: [88, 185, 344],
+    words: /reached your daily limit|over daily status update limit/i,
+  },
   { code: 'X_SUSPECTS_AUTOMATION', numbers: [226], words: /might be automated/i },
   { code: 'DUPLICATE_TWEET', types: /^duplicate-/, numbers: [187], words: /duplicate content|status is a duplicate/i },
   {
@@ -113,7 +117,7 @@ export function withProblem(code: ErrorCode, said: string): string {
 
 /** What X said, in a sentence; null where the code says it all. */
 export function describeProblem(code: ErrorCode, problem: XProblem | null): string | null {
-  if (problem === null || (code !== 'TWEET_REFUSED' && code !== 'X_REJECTED_REQUEST')) return null
+  if (problem === null || (code !== 'TWEET_REFUSED' && code !== 'X_REQUEST_INVALID')) return null
   const { status, title, type } = problem
   return `X answered ${status}${title === null ? '' : ` "${title}"`} (${type ?? 'without a type'}).`
 }
@@ -134,29 +138,29 @@ export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized
   if (said === null) return refusal('X_UNAVAILABLE', { retryAt, isCertain: false })
   const problem = { status, title: said.title, type: said.type }
   const rule = RULES.find((rule) => fits(rule, said, status))
-  if (rule?.code === 'RATE_LIMITED' || (status === 429 && rule?.code !== 'X_USAGE_CAPPED'))
+  if (rule?.code === 'X_RATE_LIMITED' || (status === 429 && rule?.code !== 'X_USAGE_CAPPED'))
     return rateLimited(headers, retryAt, now, problem)
   if (rule !== undefined) {
     const end = rule.code === 'X_USAGE_CAPPED' ? parseResetDate(said.resetDate, now) : null
     const to = rule.to ?? 'ACCOUNT'
     // X's limits stand in the headers of every refusal. To wait for them cures no duplicate.
-    const isCuredByTime = to === 'APP' || errorCodes[rule.code].retry === 'later'
+    const isCuredByTime = to === 'APP' || errorCodes[rule.code].retry === 'LATER'
     return refusal(rule.code, { to, retryAt: isCuredByTime ? (end ?? retryAt) : null, problem })
   }
   if (status === 401) return { kind: 'unauthorized' }
   if (status === 402) return refusal('X_CREDITS_EXHAUSTED', { to: 'APP', problem })
   if (said.numbers.some((number) => FAILURES_OF_X.includes(number)))
     return refusal('X_UNAVAILABLE', { problem, isCertain: false })
-  if (status !== 403) return refusal('X_REJECTED_REQUEST', { problem })
+  if (status !== 403) return refusal('X_REQUEST_INVALID', { problem })
   if (said.type === 'not-authorized-for-resource' && refused.isPost) return refusal('REPLY_NOT_ALLOWED', { problem })
-  if (said.detail === 'Forbidden') return refusal('SCOPE_MISSING', { problem })
+  if (said.detail === 'Forbidden') return refusal('SCOPES_MISSING', { problem })
   // A refusal that X itself calls passing must not be taken for its last word.
   return refusal(/try again later/i.test(said.words) ? 'X_UNAVAILABLE' : 'TWEET_REFUSED', { problem })
 }
 
 function rateLimited(headers: Refused['headers'], retryAt: Date | null, now: Date, problem: XProblem | null): Refusal {
   const to = isAppLimitUsedUp(headers) ? 'APP' : 'ACCOUNT'
-  return refusal('RATE_LIMITED', {
+  return refusal('X_RATE_LIMITED', {
     to,
     retryAt: retryAt ?? new Date(now.getTime() + UNTOLD_WAIT_MILLISECONDS),
     problem,

@@ -95,7 +95,7 @@ describeInChromium('The console', () => {
     const programs = page.getByRole('region', { name: 'Programs' })
     await programs.getByRole('button', { name: 'New API token' }).click()
     await programs.getByRole('button', { name: 'Make the token' }).click()
-    await programs.getByText('An API token needs a name').waitFor()
+    await programs.getByText('Name the API token').waitFor()
     await programs.getByRole('textbox', { name: 'Name' }).fill('Release bot')
     await programs.getByRole('button', { name: 'Make the token' }).click()
     await programs.getByText('Tick at least one thing that it may do.').waitFor()
@@ -203,7 +203,7 @@ describeInChromium('The console', () => {
     await open()
     await login.fill('mara-holt')
     await dialog.getByRole('button', { name: 'Delete everything' }).click()
-    await dialog.getByText('repeat your own GitHub login').waitFor()
+    await dialog.getByText('send your own GitHub login').waitFor()
     expect(await login.getAttribute('aria-invalid')).toBe('true')
     await login.fill('yuki-ito')
     await dialog.getByRole('button', { name: 'Cancel' }).click()
@@ -400,7 +400,10 @@ describeInChromium('The console', () => {
     await connect(page, 'Mara Holt')
     await page.getByText('@maraholt is connected.').waitFor()
     const field = page.getByRole('textbox', { name: 'Text' })
-    for (const outcome of ['Posted as @maraholt', 'X refuses the same text twice in a short time. Change the text.']) {
+    for (const outcome of [
+      'Posted as @maraholt',
+      'X refuses the same text twice within a short time. Change the text.',
+    ]) {
       await field.fill('Said before')
       await page.getByRole('button', { name: 'Post', exact: true }).click()
       await page.getByRole('form').getByText(outcome).waitFor()

@@ -8,7 +8,7 @@ const url = `${process.env.GATEWAY_URL ?? 'http://127.0.0.1:3000'}/graphql`
 const headers = { authorization: `Bearer ${process.env.TOKEN}`, 'content-type': 'application/json' }
 const query = 'subscription Follow($after: String) { events(after: $after) { cursor node { type accountId tweetId } } }'
 // All other errors pass: STREAM_ENDED is how every stream ends.
-const FINAL_CODES = ['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'EVENTS_MISSED']
+const FINAL_CODES = ['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'CURSOR_EXPIRED']
 const FINAL_STATUSES = [400, 401, 403]
 
 // Its own retries would ask with the cursor that the stream was opened with.

@@ -15,7 +15,7 @@ const EVENTS = gql<{ events: Edge }, { after: string }>`
   subscription Follow($after: String) { events(after: $after) { cursor node { type accountId tweetId } } }
 `
 // All other errors pass: STREAM_ENDED is how every stream ends.
-const FINAL_CODES = ['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'EVENTS_MISSED']
+const FINAL_CODES = ['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'CURSOR_EXPIRED']
 
 const { data, error } = await client.query(gql`{ events(last: 1) { pageInfo { endCursor } } }`, {})
 if (error) throw error

@@ -61,11 +61,11 @@ test('K-05 a token is good at both of two gateways, and at neither from the mome
   )
   expect(await ask(urls[1], secret)).toEqual({ status: 200, body: { data: { viewer: { login: 'mara-holt' } } } })
   expect(await statuses(secret)).toEqual([200, 200])
-  const burned = await fetch(`${urls[0]}/auth/token/revoke`, {
+  const revoked = await fetch(`${urls[0]}/auth/token/revoke`, {
     method: 'POST',
     body: new URLSearchParams({ token: secret }),
   })
-  expect(burned.status).toBe(200)
+  expect(revoked.status).toBe(200)
   expect(await statuses(secret)).toEqual([401, 401])
 
   // An operator's, from the command line while the gateways serve.

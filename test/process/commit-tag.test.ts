@@ -91,7 +91,7 @@ test('an API token whose secret is shown is stored, and one that could not be st
   const person = await world.signedIn()
   const create = () => person.api('create-api-token', { input: { name: 'a program', scopes: ['tweets:read'] } })
   way.undoNext(1)
-  await expect(create()).rejects.toThrow('Something broke on our side')
+  await expect(create()).rejects.toThrow('The gateway failed')
   expect([way.undone(), await world.db().$count(apiTokens)]).toEqual([1, 0])
   await create()
   expect(await world.db().$count(apiTokens)).toBe(1)

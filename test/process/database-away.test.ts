@@ -15,7 +15,7 @@ import { createDatabase, createRole } from '../support/postgres.ts'
 import { sweepNow } from '../support/sweep.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-const OUTAGE = 'The database does not answer. Try again shortly.'
+const OUTAGE = 'The database does not respond. Try again shortly.'
 
 async function openWorldOfRole() {
   const { adminUrl } = inject('postgres')

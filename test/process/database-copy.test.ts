@@ -243,7 +243,9 @@ async function askWith(world: World, token: string): Promise<unknown> {
 /** A row in each table that had none, and more than a page of events. */
 async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promise<void> {
   const now = new Date()
-  await db.insert(xBlocks).values({ subject: userId, endpoint: 'DELETE_TWEET', errorCode: 'RATE_LIMITED', until: now })
+  await db
+    .insert(xBlocks)
+    .values({ subject: userId, endpoint: 'DELETE_TWEET', errorCode: 'X_RATE_LIMITED', until: now })
   await db.insert(eventHorizons).values({ userId: null, type: 'account.connected', position: 1 })
   const [somebody] = await db.insert(users).values({ githubId: 7, login: 'somebody' }).returning()
   await db.execute(sql`insert into connected_accounts (user_id, provider, provider_account_id, username, scopes, status, status_since, connected_at, display_name)

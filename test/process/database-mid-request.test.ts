@@ -53,7 +53,7 @@ async function openWorld() {
 }
 
 const away = (requestId: string | null, path: string) => ({
-  message: 'The database does not answer. Try again shortly.',
+  message: 'The database does not respond. Try again shortly.',
   path: [path],
   locations: expect.anything(),
   extensions: { code: 'DATABASE_UNAVAILABLE', requestId },

@@ -51,7 +51,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
       expect(JSON.parse(answer)).toEqual({
         errors: [
           {
-            message: 'The database does not answer. Try again shortly.',
+            message: 'The database does not respond. Try again shortly.',
             extensions: { code: 'DATABASE_UNAVAILABLE', requestId: asked.headers.get('x-request-id') },
           },
         ],

@@ -49,7 +49,7 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     clearProblem()
     const { deleteViewer } = await request('DeleteViewer', { input: { login: field.value.trim() } })
     const [error] = deleteViewer.userErrors
-    if (error?.code === 'REAUTH_REQUIRED') return askForSignIn(true)
+    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return askForSignIn(true)
     if (error !== undefined) return complain(explainError(error))
     dialog.close()
     on.deleted()

@@ -70,7 +70,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
       },
     })
     const [error] = createApiToken.userErrors
-    if (error?.code === 'REAUTH_REQUIRED') return askForSignIn(true)
+    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return askForSignIn(true)
     setText(formProblem, error === undefined ? null : explainError(error))
     if (createApiToken.secret === null) return
     form.reset()

@@ -55,8 +55,9 @@ export function explainAccount({ status, statusReason, missingScopes }: Account)
 const sentences: Partial<Record<ErrorCode, string>> = {
   ACCOUNT_NEEDS_REAUTH: 'X no longer accepts our access to this account. Reconnect it under X accounts.',
   ACCOUNT_DISCONNECTED: 'This account is disconnected. Connect it again under X accounts.',
-  SCOPE_MISSING: 'Posting was not allowed at X for this account. Allow it under X accounts.',
-  RATE_LIMITED: 'X, or this gateway, allows no more of these just now.',
+  SCOPES_MISSING: 'Something that this requires was not allowed at X. Connect the account again, and allow all of it.',
+  RATE_LIMITED: 'This gateway allows no more of these just now.',
+  X_RATE_LIMITED: 'X allows no more of these just now.',
   API_TOKEN_SCOPES_INVALID: 'Tick at least one thing that it may do.',
 }
 
@@ -83,7 +84,7 @@ export function explainCode(
 }
 
 const WAITS: Partial<Record<ErrorCode, string>> = {
-  RATE_LIMITED: 'it allows this gateway no more calls just now',
+  X_RATE_LIMITED: 'it allows this gateway no more calls just now',
   X_CREDITS_EXHAUSTED: 'this gateway’s credits at X are used up, and its operator has to buy more',
   X_USAGE_CAPPED: 'this gateway has reached its cap at X',
   X_APP_NOT_ENROLLED: 'the operator of this gateway has to put its app into a project at X',

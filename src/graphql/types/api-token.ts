@@ -117,7 +117,7 @@ builder.mutationFields((t) => ({
     type: CreateApiTokenPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once. Only within ten minutes of signing in: later it answers REAUTH_REQUIRED.`,
+    description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.`,
     args: { input: t.arg({ type: CreateApiTokenInput, required: true, description: 'What it is for.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() =>

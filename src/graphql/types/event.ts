@@ -38,7 +38,7 @@ const typeDescriptions: Record<EventType, string> = {
     'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED.',
   'token.created': 'An API token was made.',
   'token.revoked':
-    'An API token was revoked. `reason`: LEAKED where whoever had it ended it; null where its owner did.',
+    'An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it.',
   'link_visibility.changed': 'The user decided who may see their links. `reason` is the new LinkVisibility.',
   'webhook.disabled':
     'A webhook endpoint gets no more deliveries. `reason` is a WebhookDisabledReason: FAILING or GONE.',
@@ -103,7 +103,7 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters: \`endCursor\` is there also while nothing has happened. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with EVENTS_MISSED.`,
+      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters: \`endCursor\` is there also while nothing has happened. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ACCOUNT_ID }),

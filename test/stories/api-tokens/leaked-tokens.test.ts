@@ -39,14 +39,14 @@ async function send(body: string, headers: Record<string, string> = { 'content-t
   const told = [...answer.headers].filter(([name]) => name !== 'x-request-id' && name !== 'ratelimit')
   return { status: answer.status, text: await answer.text(), seen: JSON.stringify([answer.status, told]) }
 }
-const burn = (secret: string) => send(new URLSearchParams({ token: secret }).toString())
+const revoke = (secret: string) => send(new URLSearchParams({ token: secret }).toString())
 
 test('K-10 ends a user’s token and an operator’s, everywhere, without a cookie; and is told of', async () => {
   const elsewhere = openInstance(world)
   for (const owner of [userId, null]) {
     const { secret, apiToken } = await makeToken(owner)
     expect(await isGood(secret)).toBe(true)
-    expect(await burn(secret)).toMatchObject({ status: 200, text: '' })
+    expect(await revoke(secret)).toMatchObject({ status: 200, text: '' })
     expect([await isGood(secret), (await elsewhere.ask(WHO, bearer(secret))).status]).toEqual([false, 401])
     const told = await world.db().select().from(events).where(eq(events.apiTokenId, apiToken.id))
     expect(told.map(({ type, reason, userId }) => [type, reason, userId])).toEqual([
@@ -56,7 +56,7 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
     // Once more changes nothing.
     const before = await rowOf(apiToken.id)
     world.advance(60)
-    expect((await burn(secret)).status).toBe(200)
+    expect((await revoke(secret)).status).toBe(200)
     expect(await rowOf(apiToken.id)).toEqual(before)
     expect(await world.db().$count(events, eq(events.apiTokenId, apiToken.id))).toBe(2)
   }
@@ -66,10 +66,10 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
 test('K-10 says the same of a token, of one that ended, of one that never was, and of junk; of junk without looking for it', async () => {
   const { secret } = await makeToken()
   const answers = new Set<string>()
-  for (const token of [secret, secret, createSecret()]) answers.add((await burn(token)).seen)
+  for (const token of [secret, secret, createSecret()]) answers.add((await revoke(token)).seen)
   const queries = await instance.queriesOf(async () => {
     for (const token of ['', 'x', secret.slice(1), `${secret}0`, '\0', 'é', 'x'.repeat(7_000)])
-      answers.add((await burn(token)).seen)
+      answers.add((await revoke(token)).seen)
   })
   expect(queries.filter((text) => text.includes('"api_tokens"'))).toEqual([])
   expect([...answers]).toHaveLength(1)

@@ -305,14 +305,14 @@ describe('the callback of a link', () => {
     const { callback, attempt } = await startLink(person)
     const path = '/2/users/me'
     world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
-    const waiting = `${RETURN_TO}?xConnect=waiting&code=RATE_LIMITED&attempt=${attempt}`
+    const waiting = `${RETURN_TO}?xConnect=waiting&code=X_RATE_LIMITED&attempt=${attempt}`
     expect((await person.finish(callback)).url.href).toBe(waiting)
     const [told, exchanges, reads] = [
       await toldOf(person, attempt),
       countExchanges('X'),
       world.sandbox.control.countReceived({ path }),
     ]
-    expect(told).toMatchObject({ status: 'WAITING', error: { code: 'RATE_LIMITED', retryAt: expect.any(String) } })
+    expect(told).toMatchObject({ status: 'WAITING', error: { code: 'X_RATE_LIMITED', retryAt: expect.any(String) } })
     const again = await Promise.all([person.finish(callback), person.finish(callback), person.finish(callback)])
     expect(again.map(({ url }) => url.href)).toEqual([waiting, waiting, waiting])
     await person.signIn('mara-holt')

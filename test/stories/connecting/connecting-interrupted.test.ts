@@ -104,8 +104,8 @@ const passing: [string, FaultKind, string][] = [
   ['refuses its own token', { kind: 'problem', name: 'unauthorized' }, 'X_UNAVAILABLE'],
   ['refuses in general', { kind: 'problem', name: 'not-permitted' }, 'X_UNAVAILABLE'],
   ['finds the request invalid', { kind: 'problem', name: 'invalid-request' }, 'X_UNAVAILABLE'],
-  ['is rate limiting', { kind: 'problem', name: 'too-many-requests' }, 'RATE_LIMITED'],
-  ['is rate limiting, and does not say until when', { kind: 'status', status: 429 }, 'RATE_LIMITED'],
+  ['is rate limiting', { kind: 'problem', name: 'too-many-requests' }, 'X_RATE_LIMITED'],
+  ['is rate limiting, and does not say until when', { kind: 'status', status: 429 }, 'X_RATE_LIMITED'],
   ['wants to be paid', { kind: 'problem', name: 'credits-depleted' }, 'X_CREDITS_EXHAUSTED'],
   ['has capped our use', { kind: 'problem', name: 'usage-capped' }, 'X_USAGE_CAPPED'],
   ['has not enrolled our app', { kind: 'problem', name: 'client-not-enrolled' }, 'X_APP_NOT_ENROLLED'],
@@ -187,7 +187,7 @@ test('a kept pair outlives its access token: it is refreshed, and its account co
   const reset = String(Math.ceil(world.sandbox.control.now() / 1000) + 80_000)
   const headers = { 'x-app-limit-24hour-remaining': '0', 'x-app-limit-24hour-reset': reset }
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'too-many-requests', headers }))
-  expect(arrival).toMatchObject({ outcome: 'waiting', code: 'RATE_LIMITED' })
+  expect(arrival).toMatchObject({ outcome: 'waiting', code: 'X_RATE_LIMITED' })
   const { error } = await attemptOf(account.person, arrival.attempt)
   expect(Date.parse(error?.retryAt ?? '') / 1000).toBeCloseTo(Number(reset), -1)
   world.sandbox.control.clearFaults()
@@ -352,7 +352,7 @@ describe('what X refuses to the whole app at users/me', () => {
   })
 
   test.each<[string, () => FaultKind, string]>([
-    ['a daily limit', () => ({ kind: 'problem', name: 'too-many-requests', headers: headers() }), 'RATE_LIMITED'],
+    ['a daily limit', () => ({ kind: 'problem', name: 'too-many-requests', headers: headers() }), 'X_RATE_LIMITED'],
     ['credits', () => ({ kind: 'problem', name: 'credits-depleted' }), 'X_CREDITS_EXHAUSTED'],
     ['a usage cap', () => ({ kind: 'problem', name: 'usage-capped' }), 'X_USAGE_CAPPED'],
   ])('%s: nobody is led through X’s consent in vain until then', async (_what, fault, code) => {

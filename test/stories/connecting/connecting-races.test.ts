@@ -28,9 +28,9 @@ test('L-04 an X account that is linked to another user is not linked to a second
   const before = await rowsOf('taken')
   const second = await world.signedIn('tomasz-k')
   const arrival = await second.connect('taken')
-  expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' })
+  expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' })
   expect(await second.api('connect-attempt', { connectAttemptId: arrival.attempt })).toMatchObject({
-    connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null },
+    connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' }, account: null },
   })
   // X has ended the first one's pair by then, which is told at once.
   const cut = { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED', statusSince: expect.any(Date) }
@@ -63,7 +63,7 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
     expect(arrivals.map((arrival) => arrival?.outcome).toSorted()).toEqual(['connected', 'failed'])
     const [winner, loser] = arrivals[0]?.outcome === 'connected' ? [0, 1] : [1, 0]
     winners.push(winner)
-    expect(arrivals[loser]?.code).toBe('ACCOUNT_LINKED_TO_ANOTHER_USER')
+    expect(arrivals[loser]?.code).toBe('ACCOUNT_CONNECTED_TO_ANOTHER_USER')
     const rows = await rowsOf(username)
     // The first one's pair is ended by the second one's approval, also where the first one gets the account.
     expect(rows).toMatchObject([{ status: winner === 1 ? 'ACTIVE' : 'NEEDS_REAUTH' }])
@@ -81,7 +81,7 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
     )
     expect(outcomes).toMatchObject([
       { connectAttempt: { status: 'SUCCEEDED', account: { username } } },
-      { connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' }, account: null } },
+      { connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' }, account: null } },
     ])
   }
   await revocationsDone()

@@ -74,11 +74,11 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
     const account = await linkAccount(world)
     const second = await world.signedIn('tomasz-k')
     const arrival = await second.connect(account.username)
-    expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' })
+    expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' })
     const attempt = await attemptOf(second, arrival.attempt)
     expect(attempt).toMatchObject({
       status: 'FAILED',
-      error: { code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' },
+      error: { code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' },
       account: null,
     })
     expect(attempt.error?.message).toContain(`@${account.username}`)
@@ -162,7 +162,7 @@ describe('of two users who approve one account at once, the one who holds it', (
 
   test('is told where the other’s approval is the later one', async () => {
     const { account, arrivals } = await meet('other')
-    expect(arrivals[0]).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_LINKED_TO_ANOTHER_USER' })
+    expect(arrivals[0]).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' })
     await revocationsDone()
     await expect.poll(async () => (await account.show()).status, { timeout: 15_000 }).toBe('NEEDS_REAUTH')
     const [row] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.id, account.id))

@@ -24,7 +24,7 @@ test('after its time a stream says that it has ended and what to do, then comple
   const first = await openStream(world.url, cookieOf(account.person), { after: pageInfo.endCursor })
   await account.post()
   expect(await first.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
-  expect(first.messages).toEqual([expect.stringContaining('open it again, after the last cursor that you got')])
+  expect(first.messages).toEqual([expect.stringContaining('open it again after the last cursor that you received')])
   await account.disconnect()
   const second = await openStream(world.url, cookieOf(account.person), { after: first.cursor() })
   expect(await second.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })

@@ -180,7 +180,7 @@ describe('a stream ends', () => {
     } finally {
       await world.db().execute(sql`alter table events rename column renamed to reason`)
     }
-    expect(stream.messages).toEqual([expect.stringMatching(/^Something broke on our side\./)])
+    expect(stream.messages).toEqual([expect.stringMatching(/^The gateway failed\./)])
     expect(world.logs()).toContain('A request failed for a reason of ours')
   })
 
@@ -245,7 +245,7 @@ describe('what is refused', () => {
     [
       'a cursor after which events are gone',
       { after: Buffer.from('event:999999999').toString('base64url') },
-      'EVENTS_MISSED',
+      'CURSOR_EXPIRED',
     ],
   ])('%s', async (_, variables, code) => {
     const stream = await follow(await newPerson(world), variables)

@@ -86,7 +86,7 @@ test('what was shown and is swept is missed by whoever resumes from before; what
   await show(person, 'INTEGRATORS')
   await linkAccount(world, { person })
   await sweepAll()
-  await expect(ask({ after: pageInfo.endCursor })).rejects.toThrow('EVENTS_MISSED')
+  await expect(ask({ after: pageInfo.endCursor })).rejects.toThrow('CURSOR_EXPIRED')
 })
 
 test('a stream tells the same as it happens, and ends with its token', async () => {

@@ -170,7 +170,11 @@ describe('a tweet', () => {
     await account.post('Twice', { idempotencyKey: 'key' })
     world.advance(120)
     expect((await account.post('Twice', { idempotencyKey: 'key' })).tweet).toMatchObject({ status: 'POSTED' })
-    expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_FAILED RATE_LIMITED', 'TWEET_POSTED'])
+    expect(await readStory(account.person)).toEqual([
+      'ACCOUNT_CONNECTED',
+      'TWEET_FAILED X_RATE_LIMITED',
+      'TWEET_POSTED',
+    ])
   })
 
   test.each([

@@ -135,7 +135,7 @@ describe('events older than 90 days', () => {
     await age(91)
     await sweepNow(world)
     for (const after of [pageInfo.endCursor, between.pageInfo.endCursor])
-      await expectGraphqlRefusal(person, ask(`{ events(after: "${after}") { edges { cursor } } }`), 'EVENTS_MISSED')
+      await expectGraphqlRefusal(person, ask(`{ events(after: "${after}") { edges { cursor } } }`), 'CURSOR_EXPIRED')
     // Who had read them all has missed nothing.
     expect((await readPage(person, { after: last.pageInfo.endCursor })).edges).toEqual([])
   })
@@ -163,7 +163,7 @@ test('whoever waits for what seldom happens keeps an old cursor, and is not told
   await age(91)
   await sweepNow(world)
   const query = `{ events(after: "${after}", types: [ACCOUNT_DISCONNECTED]) { edges { cursor } } }`
-  await expectGraphqlRefusal(person, ask(query), 'EVENTS_MISSED')
+  await expectGraphqlRefusal(person, ask(query), 'CURSOR_EXPIRED')
 })
 
 test('a cursor from before the database was restored from an older back-up is refused', async () => {
@@ -175,6 +175,6 @@ test('a cursor from before the database was restored from an older back-up is re
   await expectGraphqlRefusal(
     person,
     ask(`{ events(after: "${pageInfo.endCursor}") { edges { cursor } } }`),
-    'EVENTS_MISSED',
+    'CURSOR_EXPIRED',
   )
 })

@@ -235,15 +235,15 @@ describe('K-07 an API token', () => {
     for (let call = 0; call < 4; call++) answers.push(await ask(createSecret())())
     expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429])
     expect(answers.at(-1)).toMatchObject({ policy: '"address";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
-    // So is burning one, whatever it is.
-    const burn = async (token: string) => {
+    // So is revoking one, whatever it is.
+    const revoke = async (token: string) => {
       const form = { 'content-type': 'application/x-www-form-urlencoded' }
       const answer = await world
         .browser()
         .request('/auth/token/revoke', { method: 'POST', headers: form, body: `token=${token}` })
       return answer.status
     }
-    expect([await burn('xcg_junk'), await burn(createSecret())]).toEqual([429, 429])
+    expect([await revoke('xcg_junk'), await revoke(createSecret())]).toEqual([429, 429])
     // Whoever has a good one at the same address goes on.
     expect(await statuses(1, ask(await makeToken(null)))).toEqual([200])
   })

@@ -326,10 +326,10 @@ describe('a connection that waited for X', () => {
     const path = '/2/users/me'
     world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
     const lines = await linesOf(async () =>
-      expect(await person.connect(username, input)).toMatchObject({ outcome: 'waiting', code: 'RATE_LIMITED' }),
+      expect(await person.connect(username, input)).toMatchObject({ outcome: 'waiting', code: 'X_RATE_LIMITED' }),
     )
     expect(lines).toMatchObject([
-      { msg: 'A connection waits for X', errorCode: 'RATE_LIMITED', attemptId: expect.any(String) },
+      { msg: 'A connection waits for X', errorCode: 'X_RATE_LIMITED', attemptId: expect.any(String) },
     ])
     endFaults(world)
     world.advance(901)

@@ -43,7 +43,7 @@ test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id
       data: null,
       errors: [
         {
-          message: 'Something broke on our side. Try again; if it persists, report the request id.',
+          message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
           path: ['connectedAccounts'],
           locations: [{ line: 1, column: 20 }],
           extensions: { code: 'INTERNAL', requestId: 'story-12345' },
@@ -61,7 +61,7 @@ test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id
 
 test('what breaks in a mutation is no userError', async () => {
   await withoutTable('connect_attempts', async () => {
-    await expect(person.startXConnect()).rejects.toThrow('Something broke on our side')
+    await expect(person.startXConnect()).rejects.toThrow('The gateway failed')
   })
 })
 
@@ -75,7 +75,7 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
       expect(JSON.parse(text)).toEqual({
         errors: [
           {
-            message: 'Something broke on our side. Try again; if it persists, report the request id.',
+            message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
             extensions: { code: 'INTERNAL', requestId: answer.headers.get('x-request-id') },
           },
         ],

@@ -30,7 +30,7 @@ const leave = async (person: Browser, login: string) => {
 }
 
 const REFUSED = {
-  userErrors: [{ code: 'REAUTH_REQUIRED', retryable: false, message: expect.stringContaining('/auth/github') }],
+  userErrors: [{ code: 'RECENT_SIGN_IN_REQUIRED', retryable: false, message: expect.stringContaining('/auth/github') }],
 }
 
 test('S-10 an API token is made within ten minutes of signing in, and after signing in again', async () => {

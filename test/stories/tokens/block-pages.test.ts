@@ -104,7 +104,7 @@ test('a look that X limits waits, and is made before the tweet is sent', async (
   world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', match: { path: timelineOf(account) } })
   const x = watchX(world)
   await post(account)
-  expect((await post(account)).userErrors).toMatchObject([{ code: 'RATE_LIMITED', retryAt: expect.any(String) }])
+  expect((await post(account)).userErrors).toMatchObject([{ code: 'X_RATE_LIMITED', retryAt: expect.any(String) }])
   world.advance(1000)
   expect(await post(account)).toMatchObject({ tweet: { status: 'POSTED', xTweetId: atX(account)[0] } })
   expect(x.posts()).toBe(1)

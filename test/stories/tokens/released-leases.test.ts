@@ -44,7 +44,7 @@ test('a lease that cannot be confirmed is given back, and the tweet too', async 
   const x = watchX(world)
   const input = { idempotencyKey: 'unforeseen' }
   await whileRefused('oauth_tokens', isConfirmation, async () => {
-    await expect(account.post('Once', input)).rejects.toThrow('Something broke on our side')
+    await expect(account.post('Once', input)).rejects.toThrow('The gateway failed')
   })
   expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', leaseId: null, leaseUntil: null, sentAt: null })
   expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED', sentAt: null }])
@@ -60,7 +60,7 @@ test('a pair that cannot be stored leaves the row in doubt at once, and the user
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   await whileRefused('oauth_tokens', sql`new.version > old.version`, async () => {
-    await expect(account.post()).rejects.toThrow('Something broke on our side')
+    await expect(account.post()).rejects.toThrow('The gateway failed')
   })
   expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', leaseId: null, cause: 'ANSWER_LOST' })
   world.advance(11)
@@ -73,7 +73,7 @@ test('a tweet that cannot be marked as sent is not sent, and its key tries again
   const x = watchX(world)
   const input = { idempotencyKey: 'unmarked' }
   await whileRefused('tweets', sql`new.sent_at is not null and old.sent_at is null`, async () => {
-    await expect(account.post('Once', input)).rejects.toThrow('Something broke on our side')
+    await expect(account.post('Once', input)).rejects.toThrow('The gateway failed')
   })
   expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }])
   expect(x.posts()).toBe(0)
@@ -85,7 +85,7 @@ test('what breaks after X has refused the access token leaves no doubt about the
   const account = await linkAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized' }))
   await whileRefused('oauth_tokens', isConfirmation, async () => {
-    await expect(account.post()).rejects.toThrow('Something broke on our side')
+    await expect(account.post()).rejects.toThrow('The gateway failed')
   })
   expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }])
   endFaults(world)

@@ -75,9 +75,9 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
     const first = await account.post()
     expect(first).toMatchObject({
       tweet: { status: 'FAILED', xTweetId: null },
-      userErrors: [{ code: 'RATE_LIMITED', retryable: true }],
+      userErrors: [{ code: 'X_RATE_LIMITED', retryable: true }],
     })
-    expect(codes(await postAtOnce(account, 10))).toEqual(Array(10).fill('RATE_LIMITED'))
+    expect(codes(await postAtOnce(account, 10))).toEqual(Array(10).fill('X_RATE_LIMITED'))
     expect(x.posts()).toBe(1)
     // Nobody else is concerned, and no operator is called.
     expect((await other.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -86,7 +86,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
 
     world.advance(seconds - 30)
     const late = await account.post()
-    expect(codes([late])).toEqual(['RATE_LIMITED'])
+    expect(codes([late])).toEqual(['X_RATE_LIMITED'])
     expect(wait(late)).toBeGreaterThan(0)
     expect(wait(late)).toBeLessThanOrEqual(31)
     expect(x.posts()).toBe(2)
@@ -95,7 +95,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
     world.advance(32)
     world.sandbox.control.inject(postFault({ kind: 'dropBefore' }))
     const tries = codes(await postAtOnce(account, 10)).sort()
-    expect(tries).toEqual(['OUTCOME_UNKNOWN', ...Array(9).fill('RATE_LIMITED')])
+    expect(tries).toEqual(['OUTCOME_UNKNOWN', ...Array(9).fill('X_RATE_LIMITED')])
     expect(x.posts()).toBe(3)
     world.advance(16)
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -118,15 +118,15 @@ test("T-08 when the app's 24 hours are used up all accounts wait, and one of the
   world.sandbox.control.inject(postFault(limited(dailyLimit('app', 5 * HOUR))))
   const x = watchX(world)
   const answers = [await account.post(), await other.post(), ...(await postAtOnce(account, 5))]
-  expect(codes(answers)).toEqual(Array(7).fill('RATE_LIMITED'))
+  expect(codes(answers)).toEqual(Array(7).fill('X_RATE_LIMITED'))
   for (const answer of answers) expect(wait(answer)).toBeGreaterThan(5 * HOUR - 60)
   expect(x.posts()).toBe(1)
-  expect(await readProblems()).toEqual(['RATE_LIMITED'])
+  expect(await readProblems()).toEqual(['X_RATE_LIMITED'])
 
   world.advance(5 * HOUR + 1)
   world.sandbox.control.inject(postFault({ kind: 'dropBefore' }))
   const tries = (await Promise.all(accounts.map((one) => postAtOnce(one, 4)))).flatMap(codes).sort()
-  expect(tries).toEqual(['OUTCOME_UNKNOWN', ...Array(11).fill('RATE_LIMITED')])
+  expect(tries).toEqual(['OUTCOME_UNKNOWN', ...Array(11).fill('X_RATE_LIMITED')])
   expect(x.posts()).toBe(2)
   world.advance(16)
   expect((await other.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -153,7 +153,7 @@ test('a block of the account that ends while the app is blocked does not take it
   await other.post()
   for (const seconds of [100, 795]) {
     world.advance(seconds)
-    expect(codes([await account.post()])).toEqual(['RATE_LIMITED'])
+    expect(codes([await account.post()])).toEqual(['X_RATE_LIMITED'])
   }
   world.advance(7)
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -170,7 +170,7 @@ test('a call that X refused for its token does not end a block', async () => {
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   const x = watchX(world)
   expect(codes([await account.post()])).toEqual(['X_UNAVAILABLE'])
-  expect(codes(await postAtOnce(account, 3))).toEqual(Array(3).fill('RATE_LIMITED'))
+  expect(codes(await postAtOnce(account, 3))).toEqual(Array(3).fill('X_RATE_LIMITED'))
   expect([x.posts(), world.sandbox.control.tweets(username)]).toEqual([2, []])
 })
 
@@ -181,7 +181,7 @@ test('posting and deleting have limits of their own', async () => {
   await account.post()
   const remove = () => account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
   world.sandbox.control.inject({ kind: 'status', status: 429, match: { method: 'DELETE' } })
-  const limitedAnswer = { deleteTweet: { tweet: null, userErrors: [{ code: 'RATE_LIMITED', retryable: true }] } }
+  const limitedAnswer = { deleteTweet: { tweet: null, userErrors: [{ code: 'X_RATE_LIMITED', retryable: true }] } }
   expect(await remove()).toMatchObject(limitedAnswer)
   expect(await remove()).toMatchObject(limitedAnswer)
   expect(world.sandbox.control.countReceived({ method: 'DELETE' })).toBe(1)

@@ -109,7 +109,7 @@ describe('the same key with the same input', () => {
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'too-many-requests' }))
     const first = await account.post('In a while', { idempotencyKey })
     expect(first).toMatchObject({
-      userErrors: [{ code: 'RATE_LIMITED', retryable: true, retryAt: expect.any(String) }],
+      userErrors: [{ code: 'X_RATE_LIMITED', retryable: true, retryAt: expect.any(String) }],
     })
     const wait = (Date.parse(first.userErrors[0]?.retryAt ?? '') - world.sandbox.control.now()) / 1000
     expect(wait).toBeGreaterThan(600)

@@ -33,7 +33,7 @@ const titled = (title: string): FaultKind => ({ kind: 'status', status: 403, bod
 const refusals: Refusal[] = [
   ['a duplicate', problem('duplicate-content'), 'DUPLICATE_TWEET'],
   ['a refusal in general', problem('not-permitted'), 'TWEET_REFUSED'],
-  ['a missing scope', problem('missing-scope'), 'SCOPE_MISSING'],
+  ['a missing scope', problem('missing-scope'), 'SCOPES_MISSING'],
   ['a reply that is not allowed', problem('reply-not-allowed'), 'REPLY_NOT_ALLOWED'],
   ['a reply to what is gone', problem('reply-target-gone'), 'REPLY_TARGET_GONE'],
   ['an app that is not enrolled', problem('client-not-enrolled'), 'X_APP_NOT_ENROLLED'],
@@ -43,10 +43,10 @@ const refusals: Refusal[] = [
   ['no credits, in no words', { kind: 'status', status: 402 }, 'X_CREDITS_EXHAUSTED'],
   ['the usage cap', problem('usage-capped'), 'X_USAGE_CAPPED', true],
   ['the usage cap, by the older host', typed(429, 'usage-capped'), 'X_USAGE_CAPPED', true],
-  ['the rate limit', problem('too-many-requests'), 'RATE_LIMITED', true],
-  ['the rate limit, in no words', { kind: 'status', status: 429 }, 'RATE_LIMITED', true],
-  ['a bad body', problem('invalid-request'), 'X_REJECTED_REQUEST'],
-  ['a bad media id', problem('invalid-media'), 'X_REJECTED_REQUEST'],
+  ['the rate limit', problem('too-many-requests'), 'X_RATE_LIMITED', true],
+  ['the rate limit, in no words', { kind: 'status', status: 429 }, 'X_RATE_LIMITED', true],
+  ['a bad body', problem('invalid-request'), 'X_REQUEST_INVALID'],
+  ['a bad media id', problem('invalid-media'), 'X_REQUEST_INVALID'],
   ['a suspended account, by 403', problem('suspended'), 'ACCOUNT_SUSPENDED'],
   ['a suspended account, by 401', problem('suspended-unauthorized'), 'ACCOUNT_SUSPENDED'],
   ['a locked account', problem('locked'), 'ACCOUNT_SUSPENDED'],
@@ -54,7 +54,7 @@ const refusals: Refusal[] = [
   ['a mention that is not allowed', problem('mentions-not-allowed'), 'MENTION_NOT_ALLOWED'],
   ['a text that is too long, by 400', problem('text-too-long'), 'TEXT_TOO_LONG'],
   ['a suspicion of automation', problem('looks-automated'), 'X_SUSPECTS_AUTOMATION', true],
-  ['the daily limit, by 403', problem('daily-limit'), 'RATE_LIMITED', true],
+  ['the daily limit, by 403', problem('daily-limit'), 'X_RATE_LIMITED', true],
   ['an app that may only read', problem('app-read-only'), 'X_APP_READ_ONLY'],
   ['an app that is suspended', problem('app-suspended'), 'X_APP_SUSPENDED'],
   ['the spend cap, by its title', problem('spend-cap-reached'), 'X_USAGE_CAPPED', true],
@@ -72,9 +72,9 @@ const refusals: Refusal[] = [
   ['a reply to what it may not see, by its type', typed(403, 'not-authorized-for-resource'), 'REPLY_NOT_ALLOWED'],
   ['a text that is too long, by its number', problem('v1-too-long'), 'TEXT_TOO_LONG'],
   ['a suspicion of automation, by its number', problem('v1-looks-automated'), 'X_SUSPECTS_AUTOMATION', true],
-  ['the daily limit, by its number', problem('v1-daily-limit'), 'RATE_LIMITED', true],
-  ['the daily limit of updates, by its number', problem('v1-over-daily-limit'), 'RATE_LIMITED', true],
-  ['the rate limit, by its number', problem('v1-rate-limited'), 'RATE_LIMITED', true],
+  ['the daily limit, by its number', problem('v1-daily-limit'), 'X_RATE_LIMITED', true],
+  ['the daily limit of updates, by its number', problem('v1-over-daily-limit'), 'X_RATE_LIMITED', true],
+  ['the rate limit, by its number', problem('v1-rate-limited'), 'X_RATE_LIMITED', true],
   ['an app that may only read, by its number', problem('v1-app-read-only'), 'X_APP_READ_ONLY'],
   ['an app that is suspended, by its number', problem('v1-app-suspended'), 'X_APP_SUSPENDED'],
   ['an access level that is too low, by its number', problem('v1-access-level'), 'X_APP_NOT_ENROLLED'],
@@ -166,7 +166,9 @@ describe('a refusal that nobody knows', () => {
     const account = await linkAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
     const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
-    const message = expect.stringMatching(/may apply\. X answered 403 "Brand New" \(brand-new\)\.$/)
+    const message = expect.stringMatching(
+      /on length, cashtags and content\. X answered 403 "Brand New" \(brand-new\)\.$/,
+    )
     expect(userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
     expect(await account.person.api('tweet', { tweetId: tweet?.id })).toMatchObject({ tweet: { error: { message } } })
     const again = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
@@ -297,7 +299,7 @@ test("X's own rules are met without any fault: duplicates, strangers, what is go
   control.setRateLimit('post-tweet', 0)
   const [limited] = (await account.post('Too many')).userErrors
   control.setRateLimit('post-tweet', 100)
-  expect(limited).toMatchObject({ code: 'RATE_LIMITED', retryable: true, retryAt: expect.any(String) })
+  expect(limited).toMatchObject({ code: 'X_RATE_LIMITED', retryable: true, retryAt: expect.any(String) })
   expect((await account.tweets()).map(({ status }) => status)).toEqual([
     'POSTED',
     'FAILED',

@@ -216,7 +216,7 @@ describe('which account posts', () => {
 
     const readOnly = await linkAccount(world, { person, scopes: ['tweet.read', 'users.read', 'offline.access'] })
     expect(await readOnly.show()).toMatchObject({ status: 'LIMITED', missingScopes: ['tweet.write'] })
-    expect(await post({ accountId: readOnly.id })).toMatchObject(refused('SCOPE_MISSING'))
+    expect(await post({ accountId: readOnly.id })).toMatchObject(refused('SCOPES_MISSING'))
     expect(await readOnly.tweets()).toEqual([])
     // A limited one does not make the choice hard.
     expect(await post()).toMatchObject({ postTweet: { tweet: { status: 'POSTED' } } })

@@ -184,7 +184,8 @@ test('a read that X refuses is not counted, and not asked for again before its t
     return { row, blocks }
   }
   await vi.waitFor(
-    async () => expect((await read()).blocks).toMatchObject([{ endpoint: 'READ_TIMELINE', errorCode: 'RATE_LIMITED' }]),
+    async () =>
+      expect((await read()).blocks).toMatchObject([{ endpoint: 'READ_TIMELINE', errorCode: 'X_RATE_LIMITED' }]),
     {
       timeout: 20_000,
     },

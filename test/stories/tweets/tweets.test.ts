@@ -84,7 +84,7 @@ describe('deleting a tweet', () => {
   })
 
   test.each<[string, FaultKind, string, boolean]>([
-    ['the rate limit', { kind: 'problem', name: 'too-many-requests' }, 'RATE_LIMITED', true],
+    ['the rate limit', { kind: 'problem', name: 'too-many-requests' }, 'X_RATE_LIMITED', true],
     ['not its tweet', { kind: 'problem', name: 'not-your-tweet' }, 'TWEET_REFUSED', false],
     ['503', { kind: 'problem', name: 'service-unavailable' }, 'X_UNAVAILABLE', true],
     ['a cut connection', { kind: 'dropBefore' }, 'X_UNAVAILABLE', true],
@@ -108,7 +108,7 @@ describe('deleting a tweet', () => {
     ]
     const count = deletions()
     for (const id of ids)
-      expect(await deleteTweet(id)).toMatchObject({ tweet: null, userErrors: [{ code: 'TWEET_NOT_POSTED' }] })
+      expect(await deleteTweet(id)).toMatchObject({ tweet: null, userErrors: [{ code: 'TWEET_NOT_DELETABLE' }] })
     expect(deletions()).toBe(count)
   })
 

@@ -21,7 +21,7 @@ export function judgeAnswer(gateway: FuzzGateway, answer: Response, text: string
   for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The answer holds a secret')
   if (everything.toLowerCase().includes('\nx-evil')) refuse('The answer has a header that was sent as a value')
   const errors = gateway.takeErrors()
-  if (errors.length > 0) refuse(`Something broke on our side, as the log says: ${errors.join('').slice(0, 2_000)}`)
+  if (errors.length > 0) refuse(`The gateway failed, as the log says: ${errors.join('').slice(0, 2_000)}`)
 }
 
 /** What a GraphQL answer says, one part of it for each event of a stream. Throws where it is none. */

@@ -107,7 +107,7 @@ const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
     // Credentials that a provider does not take are for the operator to know, and are told in the log at that level.
     for (const line of gateway.takeErrors()) {
       if (!/_CREDENTIALS_REJECTED|"fault":"OPERATOR"/.test(line))
-        throw new Error(`Something broke on our side: ${line.slice(0, 2_000)}`)
+        throw new Error(`The gateway failed: ${line.slice(0, 2_000)}`)
       if (line.includes(ANSWERED_TOKEN)) throw new Error('The log holds a token')
     }
     judgeAnswer(gateway, answer, text)

@@ -1,0 +1,5 @@
+-- Codes that were renamed, in all rows that keep one. A stored RATE_LIMITED is a limit of X: the gateway's own is never stored.
+UPDATE "tweets" SET "error_code" = CASE "error_code" WHEN 'RATE_LIMITED' THEN 'X_RATE_LIMITED' WHEN 'SCOPE_MISSING' THEN 'SCOPES_MISSING' ELSE 'X_REQUEST_INVALID' END WHERE "error_code" IN ('RATE_LIMITED', 'SCOPE_MISSING', 'X_REJECTED_REQUEST');--> statement-breakpoint
+UPDATE "connect_attempts" SET "error_code" = CASE "error_code" WHEN 'RATE_LIMITED' THEN 'X_RATE_LIMITED' ELSE 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' END WHERE "error_code" IN ('RATE_LIMITED', 'ACCOUNT_LINKED_TO_ANOTHER_USER');--> statement-breakpoint
+UPDATE "x_blocks" SET "error_code" = 'X_RATE_LIMITED' WHERE "error_code" = 'RATE_LIMITED';--> statement-breakpoint
+UPDATE "events" SET "reason" = CASE "reason" WHEN 'RATE_LIMITED' THEN 'X_RATE_LIMITED' WHEN 'SCOPE_MISSING' THEN 'SCOPES_MISSING' WHEN 'X_REJECTED_REQUEST' THEN 'X_REQUEST_INVALID' ELSE 'LEAKED' END WHERE "reason" IN ('RATE_LIMITED', 'SCOPE_MISSING', 'X_REJECTED_REQUEST', 'BURNED');
