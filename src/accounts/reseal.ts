@@ -1,6 +1,7 @@
 import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type KeyRing, type SealContext, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
+import { runBatches } from '../db/batches.ts'
 import type { Db } from '../db/client.ts'
 import { sqlIn, systemClock } from '../db/clock.ts'
 import {
@@ -241,11 +242,12 @@ async function eachRow<Row extends { id: string }>(
   visit: (row: Row) => Promise<void>,
 ): Promise<void> {
   let after: string | null = null
-  do {
-    const rows: Row[] = await read(after)
+  await runBatches(BATCH, async () => {
+    const rows = await read(after)
     for (const row of rows) await visit(row)
     after = rows.at(-1)?.id ?? null
-  } while (after !== null)
+    return rows.length
+  })
 }
 
 function afterId(column: PgColumn, after: string | null) {

@@ -1,9 +1,11 @@
 // The only file that imports lucia, which gets no more releases. To replace it, write these functions anew.
+
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
 import { and, desc, eq, gt, inArray, lt, lte, ne, or, type SQL, sql } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
+import { runBatches } from '../db/batches.ts'
 import { isRowId } from '../db/row-id.ts'
 import { sessions, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -162,9 +164,7 @@ export async function sweepSessions(deps: Deps): Promise<void> {
     .from(sessions)
     .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
     .limit(SWEEP_BATCH)
-  let removed: number
-  do removed = (await remove(deps, inArray(sessions.id, expired), 'EXPIRED')).length
-  while (removed === SWEEP_BATCH)
+  await runBatches(SWEEP_BATCH, async () => (await remove(deps, inArray(sessions.id, expired), 'EXPIRED')).length)
 }
 
 type Row = typeof sessions.$inferSelect

@@ -1,8 +1,10 @@
 // From one database to another, PGlite or PostgreSQL, either way. Rows travel as JSON that PostgreSQL writes and PostgreSQL reads, so
 // that no value is translated on its way; a page of them at a time, so that the size of a database does not matter.
+
 import { getTableName, is, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { StartupError } from '../process/startup-error.ts'
+import { runBatches } from './batches.ts'
 import { type Database, type Db, queryRows } from './client.ts'
 import * as tables from './tables.ts'
 
@@ -93,15 +95,16 @@ async function refuseRows(target: Db, order: readonly PgTable[]): Promise<void> 
 async function copyTable(source: Db, target: Db, table: PgTable): Promise<number> {
   await source.execute(sql`declare copied no scroll cursor for select row_to_json(${table})::text as row from ${table}`)
   let rows = 0
-  for (;;) {
+  await runBatches(PAGE_ROWS, async () => {
     const page = await queryRows(source, sql`fetch ${sql.raw(String(PAGE_ROWS))} from copied`)
-    if (page.length === 0) break
+    if (page.length === 0) return 0
     const json = `[${page.map(({ row }) => row).join(',')}]`
     await target.execute(
       sql`insert into ${table} select * from json_populate_recordset(null::${table}, ${json}::text::json)`,
     )
     rows += page.length
-  }
+    return page.length
+  })
   await source.execute(sql`close copied`)
   return rows
 }

@@ -1,5 +1,6 @@
 // The transactional outbox: one append-only table of events, written in the transaction of the
 // change itself. The audit log, subscriptions and webhooks all read it, in commit order.
+
 import {
   aliasedTable,
   and,
@@ -17,6 +18,7 @@ import {
   sql,
 } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -135,9 +137,7 @@ export async function getLastPosition(deps: Deps): Promise<number> {
  * type.
  */
 export async function sweepEvents(deps: Deps): Promise<void> {
-  let swept: number
-  do swept = await sweepBatch(deps)
-  while (swept === SWEEP_BATCH)
+  await runBatches(SWEEP_BATCH, () => sweepBatch(deps))
 }
 
 function sweepBatch(deps: Deps): Promise<number> {

@@ -1,8 +1,10 @@
 // What waits for a job gets one where there is none: after a database was copied without its queue, after the queue gave a job up, or
 // when an account that was disconnected is back.
+
 import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
+import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobName } from '../db/jobs.ts'
@@ -22,9 +24,7 @@ const BATCH = 500
 
 /** Gives a job to every row that waits for one and has none. */
 export async function replaceLostJobs(deps: Deps): Promise<void> {
-  let most: number
-  do most = await transaction(deps, replaceBatch)
-  while (most === BATCH)
+  await runBatches(BATCH, () => transaction(deps, replaceBatch))
 }
 
 async function replaceBatch(deps: Deps): Promise<number> {

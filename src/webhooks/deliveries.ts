@@ -1,5 +1,7 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
+
 import { and, eq, inArray, lt, ne } from 'drizzle-orm'
+import { runBatches } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -84,8 +86,7 @@ export async function replayWebhookDelivery(
 
 /** Deletes finished deliveries beyond the retention. */
 export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): Promise<void> {
-  let swept: number
-  do {
+  await runBatches(SWEEP_BATCH, async () => {
     const old = deps.db
       .select({ id: webhookDeliveries.id })
       .from(webhookDeliveries)
@@ -99,6 +100,6 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): 
       // Rows that the deletion of a user has locked are deleted by that transaction.
       .for('update', { skipLocked: true })
     const rows = await deps.db.delete(webhookDeliveries).where(inArray(webhookDeliveries.id, old)).returning()
-    swept = rows.length
-  } while (swept === SWEEP_BATCH)
+    return rows.length
+  })
 }
