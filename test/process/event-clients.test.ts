@@ -5,7 +5,7 @@ import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
 import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
-import { readRelativeLinks } from '../support/documents.ts'
+import { parseRelativeLinks } from '../support/documents/markdown.ts'
 import { type Program, startProgram } from '../support/program.ts'
 
 const LIFE_SECONDS = 2
@@ -66,7 +66,7 @@ describe.each(['graphql-sse', 'urql'])('the example with %s', (name) => {
   const file = `test/examples/follow-with-${name}.ts`
 
   test('is linked from the manual of the API', () => {
-    expect(readRelativeLinks('schema/README.md')).toContain(`../${file}`)
+    expect(parseRelativeLinks('schema/README.md')).toContain(`../${file}`)
   })
 
   test('misses nothing and tells nothing twice while its streams end and the gateway is restarted and killed', async () => {

@@ -10,7 +10,7 @@ import * as documents from '@graphql-codegen/typed-document-node'
 import * as operations from '@graphql-codegen/typescript-operations'
 import { parse } from 'graphql'
 import { z } from 'zod'
-import { readDocumentBlock } from './documents.ts'
+import { readDocumentBlock } from './documents/markdown.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 const MANUAL = 'schema/README.md'

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { defaultRateLimits } from '../../../src/config/rate-limits.ts'
 import { rateLimits } from '../../../src/db/tables.ts'
 import { weightedLength } from '../../../src/tweets/text/length.ts'
-import { readRelativeLinks } from '../../support/documents.ts'
+import { parseRelativeLinks } from '../../support/documents/markdown.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { endFaults, type LinkedAccount, linkAccount } from '../../support/linked-account.ts'
@@ -77,7 +77,7 @@ async function tweeted(work: () => Promise<unknown>): Promise<string[]> {
 
 test('is linked from the manual of the API, and has less than 100 lines', () => {
   const text = readFileSync(path.join(import.meta.dirname, '../../..', FILE), 'utf8')
-  expect(readRelativeLinks('schema/README.md')).toContain(`../${FILE}`)
+  expect(parseRelativeLinks('schema/README.md')).toContain(`../${FILE}`)
   expect(text.trimEnd().split('\n').length).toBeLessThan(100)
 })
 
