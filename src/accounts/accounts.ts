@@ -110,7 +110,7 @@ export async function markNeedsReauth(
   deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
   accountId: string,
   seen: { version: number; grantId: string },
-  reason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
+  reason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
 ): Promise<void> {
   const unchanged = deps.db
     .select({ accountId: oauthTokens.accountId })

@@ -226,7 +226,7 @@ export async function markDead(deps: Deps, claim: Claim): Promise<void> {
         .returning({ accountId: oauthTokens.accountId })
       // Another holder has the row: whether the grant is dead is for it to find out.
       if (row === undefined) return
-      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'ROTATION_LOST')
+      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
     }),
   )
 }

@@ -139,7 +139,7 @@ export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, toke
   const [apiToken] = isRowId(tokenId)
     ? [(await revokeWhere(deps, isIt, null)) ?? (await deps.db.select(shown).from(apiTokens).where(isIt))[0]]
     : []
-  if (apiToken === undefined) throw new AppError('API_TOKEN_NOT_FOUND', { field: ['input', 'id'] })
+  if (apiToken === undefined) throw new AppError('API_TOKEN_NOT_FOUND', { field: ['input', 'apiTokenId'] })
   return apiToken
 }
 

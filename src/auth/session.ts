@@ -136,7 +136,7 @@ export async function revokeSession(
 ): Promise<{ session: ListedSession; setCookie: string | null }> {
   const isIt = and(eq(sessions.publicId, publicId), eq(sessions.userId, current.userId), isLive(deps))
   const [ended] = isRowId(publicId) ? await remove(deps, isIt, 'REVOKED') : []
-  if (ended === undefined) throw new AppError('SESSION_NOT_FOUND', { field: ['input', 'id'] })
+  if (ended === undefined) throw new AppError('SESSION_NOT_FOUND', { field: ['input', 'sessionId'] })
   const session = show(ended, current)
   return { session, setCookie: session.current ? lucia(deps).createBlankSessionCookie().serialize() : null }
 }

@@ -190,7 +190,7 @@ const promised = buildSchema(`
   type PageInfo { hasNextPage: Boolean!, hasPreviousPage: Boolean!, startCursor: String, endCursor: String }
   enum Provider { X }
   enum AccountStatus { ACTIVE LIMITED NEEDS_REAUTH DISCONNECTED }
-  enum AccountStatusReason { GRANT_REVOKED ROTATION_LOST }
+  enum AccountStatusReason { GRANT_REVOKED REFRESH_LOST }
   enum AccountAction { RECONNECT }
   enum TweetStatus { PENDING POSTED FAILED UNKNOWN DELETED }
   enum ReplySettings { FOLLOWING MENTIONED_USERS SUBSCRIBERS VERIFIED }

@@ -14,7 +14,7 @@ export type RefreshFate = (typeof refreshFates)[number]
 
 export type Model = {
   status: 'ACTIVE' | 'NEEDS_REAUTH' | 'DISCONNECTED'
-  statusReason: 'GRANT_REVOKED' | 'ROTATION_LOST' | 'DISCONNECTED_BY_USER' | null
+  statusReason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'DISCONNECTED_BY_USER' | null
   /** What the gateway believes of the access token's age. */
   accessToken: 'FRESH' | 'DUE' | 'ENDED'
   /** The gateway must reckon with having spent the refresh token. */
@@ -92,7 +92,7 @@ function refresh(model: Model, fate: RefreshFate): Model {
         const settled = { refreshTokenSpent: false, inDoubt: false, maybeLost: false }
         return { ...acted, ...settled, accessToken: 'FRESH', accessTokenRejected: false }
       }
-      return { ...acted, status: 'NEEDS_REAUTH', statusReason: model.maybeLost ? 'ROTATION_LOST' : 'GRANT_REVOKED' }
+      return { ...acted, status: 'NEEDS_REAUTH', statusReason: model.maybeLost ? 'REFRESH_LOST' : 'GRANT_REVOKED' }
     }
   }
 }

@@ -33,7 +33,7 @@ export const actionWords: Record<NonNullable<Account['nextAction']>, string> = {
 
 const reasons: Record<string, string> = {
   GRANT_REVOKED: 'X no longer accepts our access: it was revoked there, or the account was connected elsewhere.',
-  ROTATION_LOST: 'Our renewed access was lost on its way from X.',
+  REFRESH_LOST: 'Our renewed access was lost on its way from X.',
   REFRESH_TOKEN_MISSING: 'Its two hours are over, because staying connected was not allowed at X.',
   TOKENS_UNREADABLE: 'The stored access was altered outside the gateway.',
 }

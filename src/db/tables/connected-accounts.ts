@@ -8,7 +8,7 @@ export const accountStatuses = ['ACTIVE', 'LIMITED', 'NEEDS_REAUTH', 'DISCONNECT
 export const accountStatusReasons = [
   'SCOPES_NOT_GRANTED',
   'GRANT_REVOKED',
-  'ROTATION_LOST',
+  'REFRESH_LOST',
   'REFRESH_TOKEN_MISSING',
   'TOKENS_UNREADABLE',
   'DISCONNECTED_BY_USER',

@@ -29,7 +29,7 @@ const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> 
   SCOPES_NOT_GRANTED: 'LIMITED: some scopes were not granted.',
   GRANT_REVOKED:
     'NEEDS_REAUTH: the user revoked the app at X, or the account was linked elsewhere with the same X app.',
-  ROTATION_LOST: 'NEEDS_REAUTH: a new pair of tokens was lost on its way from X.',
+  REFRESH_LOST: 'NEEDS_REAUTH: a new pair of tokens was lost on its way from X.',
   REFRESH_TOKEN_MISSING:
     'NEEDS_REAUTH: offline.access was not granted, and the access token, good for two hours, has ended.',
   TOKENS_UNREADABLE: 'NEEDS_REAUTH: the stored tokens were altered outside the gateway.',

@@ -108,7 +108,7 @@ async function check(account: LinkedAccount, { before, steps }: Schedule, posted
     expect(steps.map(({ action }) => action)).toContain('unlink')
     expect([tokens, newest.live]).toEqual([null, false])
   } else if (status === 'NEEDS_REAUTH') {
-    expect([statusReason, before]).toEqual(['ROTATION_LOST', 'a killed holder whose refresh X had answered'])
+    expect([statusReason, before]).toEqual(['REFRESH_LOST', 'a killed holder whose refresh X had answered'])
     expect([tokens?.state, newest.live]).toEqual(['DEAD', false])
   } else {
     expect([status, statusReason, newest.live]).toEqual(['ACTIVE', null, true])

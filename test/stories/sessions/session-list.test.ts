@@ -212,7 +212,7 @@ describe('S-07 revoking', () => {
       answers.push(await revoke(person, id))
     expect(answers[0]).toMatchObject({
       session: null,
-      userErrors: [{ code: 'SESSION_NOT_FOUND', field: ['input', 'id'], retryable: false }],
+      userErrors: [{ code: 'SESSION_NOT_FOUND', field: ['input', 'sessionId'], retryable: false }],
     })
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
     expect(await isSignedIn(stranger)).toBe(true)

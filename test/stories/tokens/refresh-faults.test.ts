@@ -162,7 +162,7 @@ describe.each([
     expect(x.refreshes()).toBe(2)
     if (spent) {
       expect(answer).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
-      expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+      expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
       expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'ANSWER_LOST' })
       expect(x.posts()).toBe(0)
     } else {
@@ -191,7 +191,7 @@ test.each([
     world.advance(3600)
     expect((await account.post('Third')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
     expect(x.refreshes()).toBe(3)
-    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
     expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'SERVER_ERROR' })
   },
 )

@@ -77,7 +77,7 @@ describe('a refresh token whose holder was killed', () => {
     expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
     expect(await account.show()).toMatchObject({
       status: 'NEEDS_REAUTH',
-      statusReason: 'ROTATION_LOST',
+      statusReason: 'REFRESH_LOST',
       nextAction: 'RECONNECT',
     })
     expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'HOLDER_LOST' })
@@ -95,7 +95,7 @@ describe('a refresh token whose holder was killed', () => {
     expect((await account.tokens())?.sentAt).not.toBeNull()
     world.advance(5)
     expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
-    expect(await account.show()).toMatchObject({ statusReason: 'ROTATION_LOST' })
+    expect(await account.show()).toMatchObject({ statusReason: 'REFRESH_LOST' })
   })
 
   test('is taken over by one of 20 callers', async () => {
@@ -185,7 +185,7 @@ describe('a pair that comes after its account was given up', () => {
     await world
       .db()
       .update(connectedAccounts)
-      .set({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST', ...more })
+      .set({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST', ...more })
       .where(eq(connectedAccounts.id, account.id))
     expect((await posting).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
   }
@@ -215,7 +215,7 @@ describe('a pair that comes after its account was given up', () => {
     await sweepNow(world)
     await sweepNow(world)
     expect(x.refreshes()).toBe(1)
-    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
     expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'PAIR_LATE', leaseId: null })
     expect(await orphansOf(account)).toEqual([])
   })
@@ -225,7 +225,7 @@ describe('a pair that comes after its account was given up', () => {
     await giveUpWhileTheHolderWaits(account)
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     await sweepNow(world)
-    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
     world.advance(5)
     await sweepNow(world)
     expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
@@ -265,7 +265,7 @@ describe('in doubt', () => {
     world.advance(300)
     expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
     expect(account.grant()).toMatchObject({ live: false, ended: 'replay', replays: 1 })
-    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
 
     const { outcome } = await account.person.connect(account.username)
     expect(outcome).toBe('connected')

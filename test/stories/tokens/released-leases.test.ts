@@ -65,7 +65,7 @@ test('a pair that cannot be stored leaves the row in doubt at once, and the user
   expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', leaseId: null, cause: 'ANSWER_LOST' })
   world.advance(11)
   expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
-  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'ROTATION_LOST' })
+  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
 })
 
 test('a tweet that cannot be marked as sent is not sent, and its key tries again', async () => {

@@ -57,7 +57,7 @@ function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], bro
     sums.rotations += rotations
     sums.replays += now.x.replays - then.x.replays
     sums.lost += lost
-    const isTold = now.status === 'NEEDS_REAUTH' && now.statusReason === 'ROTATION_LOST'
+    const isTold = now.status === 'NEEDS_REAUTH' && now.statusReason === 'REFRESH_LOST'
     if (lost < 0) broken.push(`(c) ${name} has more versions than X has rotations.`)
     if (lost > 0 && (isTold || now.state === 'UNCERTAIN')) sums.lostAndDetected += lost
     if (lost > 0 && !isTold && now.state !== 'UNCERTAIN')

@@ -1,0 +1,4 @@
+ALTER TABLE "connected_accounts" DROP CONSTRAINT "connected_accounts_status_reason";--> statement-breakpoint
+UPDATE "connected_accounts" SET "status_reason" = 'REFRESH_LOST' WHERE "status_reason" = 'ROTATION_LOST';--> statement-breakpoint
+UPDATE "events" SET "reason" = 'REFRESH_LOST' WHERE "type" = 'account.needs_reauth' AND "reason" = 'ROTATION_LOST';--> statement-breakpoint
+ALTER TABLE "connected_accounts" ADD CONSTRAINT "connected_accounts_status_reason" CHECK ("connected_accounts"."status_reason" in ('SCOPES_NOT_GRANTED', 'GRANT_REVOKED', 'REFRESH_LOST', 'REFRESH_TOKEN_MISSING', 'TOKENS_UNREADABLE', 'DISCONNECTED_BY_USER'));
