@@ -1,6 +1,7 @@
 // What each field needs of who asks. A field says it once, as `authScopes`; from there come the last line of its description in the SDL,
 // the refusal of a document before anything of it runs, and, by Pothos, the refusal of the field itself.
 import {
+  type DefinitionNode,
   type DocumentNode,
   type FieldNode,
   GraphQLError,
@@ -9,6 +10,7 @@ import {
   type GraphQLSchema,
   getNamedType,
   isObjectType,
+  Kind,
   TypeInfo,
   visit,
   visitWithTypeInfo,
@@ -60,21 +62,17 @@ export function describeNeeds(schema: GraphQLSchema): void {
 
 /** Why the viewer may not have a document answered, all that is missing in one error; null when they may. */
 export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewer: Viewer | null): GraphQLError | null {
-  const types = new TypeInfo(schema)
   const refused = new Map<string, Needs>()
   const nodes: FieldNode[] = []
-  visit(
-    document,
-    visitWithTypeInfo(types, {
-      Field: (node) => {
-        const [type, field] = [types.getParentType(), types.getFieldDef()]
-        const needs = field ? readNeeds(field) : null
-        if (!type || !field || needs === null || meets(viewer, needs)) return
-        refused.set(`${type.name}.${field.name}`, needs)
-        nodes.push(node)
-      },
-    }),
-  )
+  visitFields(schema, document, (node, type, field) => {
+    const needs = readNeeds(field)
+    if (needs !== null && !meets(viewer, needs)) {
+      refused.set(`${type.name}.${field.name}`, needs)
+      nodes.push(node)
+    }
+    // A User is the caller. Signed out there is none, so that nothing below it runs: `viewer` is null, whatever it is asked for.
+    return viewer !== null || getNamedType(field.type).name !== 'User'
+  })
   if (refused.size === 0) return null
   const { code, message } = explainRefusal(viewer, refused)
   const missingScopes = [...new Set([...refused.values()].flatMap((needs) => missingScope(viewer, needs) ?? []))]
@@ -90,6 +88,34 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
       },
     },
   })
+}
+
+type Field = GraphQLField<unknown, unknown>
+
+// Visits each field of the operations, and of the fragments that they spread, each fragment once. `visitField` returns
+// whether to go on below the field: a fragment that is spread nowhere else is then not visited.
+function visitFields(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  visitField: (node: FieldNode, type: GraphQLNamedType, field: Field) => boolean,
+): void {
+  const definitions = new Set(document.definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION))
+  for (const definition of definitions) {
+    const types = new TypeInfo(schema)
+    visit(
+      definition,
+      visitWithTypeInfo(types, {
+        Field: (node) => {
+          const [type, field] = [types.getParentType(), types.getFieldDef()]
+          return type && field && !visitField(node, type, field) ? false : undefined
+        },
+        FragmentSpread: ({ name }) => {
+          const isIt = (one: DefinitionNode) => one.kind === Kind.FRAGMENT_DEFINITION && one.name.value === name.value
+          for (const fragment of document.definitions.filter(isIt)) definitions.add(fragment)
+        },
+      }),
+    )
+  }
 }
 
 /** What to throw where a viewer may not have fields, each of them by its place in the schema. */

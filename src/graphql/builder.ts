@@ -13,8 +13,11 @@ import type { GraphqlContext } from './context.ts'
 export const MAX_COMPLEXITY = 5_000
 /** The complexity of a field for which another service is called, and the caller waits. */
 export const NETWORK_COMPLEXITY = 500
-// No type of the schema leads back to itself, and no way through it is longer.
-const MAX_DEPTH = 8
+/** The complexity of a field for which the rows of a whole list are counted. */
+export const COUNT_COMPLEXITY = 100
+// No type of the schema leads back to itself, and the longest way through it is this long: from a payload with a
+// user over a connection to what happened to the tokens of an account.
+const MAX_DEPTH = 9
 const MAX_BREADTH = 100
 
 export const builder = new SchemaBuilder<{
@@ -22,6 +25,8 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false
   DefaultInputFieldRequiredness: false
   AuthScopes: Required<Needs>
+  /** `countAll` is there where the type of the connection has `totalCount`. */
+  Connection: { countAll?: () => Promise<number> }
   Scalars: {
     ID: { Input: string; Output: string }
     DateTime: { Input: Date; Output: Date }
@@ -57,30 +62,36 @@ export const builder = new SchemaBuilder<{
     cursorType: 'String',
     clientMutationId: 'omit',
     edgesFieldOptions: {
-      description: 'What is on this page.',
+      description: 'The entries of this page, each with its cursor.',
       // A connection's own field multiplies by the size of its page already.
       complexity: { field: 1, multiplier: 1 },
     },
-    nodeFieldOptions: { description: 'The thing itself.' },
-    cursorFieldOptions: {
-      description: 'Its place in the list, for `after` or `before`. Opaque: do not take it apart.',
+    nodesOnConnection: {
+      description: 'The entries of this page without their cursors, in the order of `edges`.',
+      complexity: { field: 1, multiplier: 1 },
     },
-    pageInfoFieldOptions: { description: 'Where this page begins and ends.' },
-    pageInfoTypeOptions: { description: 'Where a page begins and ends, and what there is beyond it.' },
-    hasNextPageFieldOptions: { description: 'True when there is more after this page.' },
-    hasPreviousPageFieldOptions: { description: 'True when there is more before this page.' },
+    nodeFieldOptions: { description: 'The entry at this place of the list.' },
+    cursorFieldOptions: {
+      description: 'The place of the entry in the list, for `after` or `before`. An opaque text.',
+    },
+    pageInfoFieldOptions: {
+      description: 'The first and last cursor of this page, and whether there are pages beyond it.',
+    },
+    pageInfoTypeOptions: { description: 'The first and last cursor of a page, and whether there are pages beyond it.' },
+    hasNextPageFieldOptions: { description: 'True when there are entries after this page.' },
+    hasPreviousPageFieldOptions: { description: 'True when there are entries before this page.' },
     startCursorFieldOptions: {
       description:
-        'The place of the first one. An empty page repeats the cursor that it was asked with; null without one.',
+        'The cursor of the first entry. An empty page repeats the cursor that it was asked with; null when it was asked without one.',
     },
     endCursorFieldOptions: {
       description:
-        'The place of the last one: the next page is `after` it. An empty page repeats the cursor that it was asked with; null without one.',
+        'The cursor of the last entry: give it as `after` for the next page. An empty page repeats the cursor that it was asked with; null when it was asked without one.',
     },
-    firstArgOptions: { description: 'How many, from the beginning or after `after`.' },
-    lastArgOptions: { description: 'How many, from the end or before `before`.' },
-    afterArgOptions: { description: 'A cursor: what comes after it.' },
-    beforeArgOptions: { description: 'A cursor: what comes before it.' },
+    firstArgOptions: { description: 'The number of entries, counted from the beginning or from `after`: 1 to 100.' },
+    lastArgOptions: { description: 'The number of entries, counted back from the end or from `before`: 1 to 100.' },
+    afterArgOptions: { description: 'A cursor: only entries after it.' },
+    beforeArgOptions: { description: 'A cursor: only entries before it.' },
   },
 })
 

@@ -131,6 +131,13 @@ export async function listTweets(
     .limit(page.limit)
 }
 
+/** Counts the user's tweets; `accountId` null: of all accounts. */
+export async function countTweets(deps: Deps, userId: string, accountId: string | null): Promise<number> {
+  if (accountId !== null && !isRowId(accountId)) return 0
+  const isIts = accountId === null ? undefined : eq(tweets.accountId, accountId)
+  return deps.db.$count(tweets, and(eq(tweets.userId, userId), isIts))
+}
+
 /**
  * Deletes a posted tweet at X. Deleting it again changes nothing.
  * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_DELETABLE, and whatever keeps us from X; then the tweet stays POSTED.

@@ -80,6 +80,7 @@ describe('the published schema', () => {
       'RotateWebhookSecretPayload',
       'RotateWebhookSecretPayload.secret',
       'TokenHealth',
+      'User.apiTokens',
       'UserError.code',
       'WebhookEndpoint.previousSecretEndsAt',
     ])

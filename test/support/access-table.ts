@@ -83,9 +83,16 @@ export const table: Record<string, Record<string, string>> = {
   },
   Subscription: { "events:read or operator's events:read": 'events' },
 
-  User: { part: 'avatarUrl createdAt githubId id linkVisibility login name' },
+  User: {
+    nothing: 'rateLimit',
+    'a session': 'apiTokens sessions',
+    'accounts:read': 'connectedAccounts',
+    'tweets:read': 'tweets',
+    'events:read': 'events webhookEndpoints',
+    part: 'avatarUrl createdAt githubId id linkVisibility login name',
+  },
   LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },
-  LinkedUserConnection: { part: 'edges pageInfo' },
+  LinkedUserConnection: { part: 'edges nodes pageInfo' },
   LinkedUserEdge: { part: 'cursor node' },
   LinkedAccount: { part: 'connectedAt id provider providerAccountId status username' },
   ConnectedAccount: {
@@ -99,12 +106,12 @@ export const table: Record<string, Record<string, string>> = {
   },
   Tweet: {
     'accounts:read': 'account',
-    part: 'createdAt error id postedAt status text url xTweetId',
+    part: 'createdAt error id madeWithAi postedAt replySettings replyToXTweetId status text url xTweetId',
   },
-  TweetConnection: { part: 'edges pageInfo' },
+  TweetConnection: { part: 'edges nodes pageInfo totalCount' },
   TweetEdge: { part: 'cursor node' },
   Event: { part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId' },
-  EventConnection: { part: 'edges pageInfo' },
+  EventConnection: { part: 'edges nodes pageInfo' },
   EventEdge: { part: 'cursor node' },
   Session: { part: 'createdAt current device expiresAt id lastUsedAt' },
   ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
@@ -115,7 +122,7 @@ export const table: Record<string, Record<string, string>> = {
     part: `attempts createdAt deliveredAt eventId eventType id lastAttemptAt lastError lastHttpStatus nextAttemptAt
       status`,
   },
-  WebhookDeliveryConnection: { part: 'edges pageInfo' },
+  WebhookDeliveryConnection: { part: 'edges nodes pageInfo' },
   WebhookDeliveryEdge: { part: 'cursor node' },
   RateLimit: { part: 'cost limit remaining resetAt windowSeconds' },
   PageInfo: { part: 'endCursor hasNextPage hasPreviousPage startCursor' },

@@ -22,7 +22,8 @@ const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
   },
 })
 
-const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
+/** An API token, without its secret. */
+export const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
   description:
     'What a program of the user shows to be let in, as "Authorization: Bearer xcg_…". The API tells of it, but not its secret.',
   fields: (t) => ({

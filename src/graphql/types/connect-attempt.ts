@@ -20,7 +20,8 @@ const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   },
 })
 
-const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').implement({
+/** One attempt to connect an X account. */
+export const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').implement({
   description: 'One try at linking an X account. Can be asked for during a day.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Also in the `attempt` parameter of the URL that the user comes back to.' }),

@@ -1,3 +1,4 @@
+import type { DefaultConnectionArguments } from '@pothos/plugin-relay'
 import { isViewerGood } from '../../auth/viewer.ts'
 import { eventTypes } from '../../db/tables.ts'
 import { AppError } from '../../errors.ts'
@@ -14,7 +15,8 @@ import { followEvents } from '../../events/streams.ts'
 import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
-import { pageComplexity, refuseCursor, resolvePage } from '../pagination.ts'
+import { eventCursor } from '../cursor.ts'
+import { pageComplexity, resolvePage } from '../pagination.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
 
@@ -53,7 +55,8 @@ export const EventTypeRef = builder.enumType('EventType', {
   ),
 })
 
-const EventRef = builder.objectRef<Event>('Event').implement({
+/** Something that happened. */
+export const EventRef = builder.objectRef<Event>('Event').implement({
   description: 'Something that happened. An event is written together with what it tells of, and never changes.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Of this event, for telling whether it is known already.' }),
@@ -84,14 +87,20 @@ const EventRef = builder.objectRef<Event>('Event').implement({
   }),
 })
 
-const EventEdgeRef = builder.edgeObject({
+/** An event in a list. */
+export const EventEdgeRef = builder.edgeObject({
   type: EventRef,
   name: 'EventEdge',
   description: 'An event and its place in the list.',
 })
 
-const EventConnectionRef = builder.connectionObject(
-  { type: EventRef, name: 'EventConnection', description: 'A page of events.' },
+/** A page of events. */
+export const EventConnectionRef = builder.connectionObject(
+  {
+    type: EventRef,
+    name: 'EventConnection',
+    description: 'A page of events. Its list is too long to be counted at each request, so it has no total count.',
+  },
   EventEdgeRef,
 )
 
@@ -109,24 +118,7 @@ builder.queryField('events', (t) =>
         accountId: t.arg.id({ description: ACCOUNT_ID }),
       },
       complexity: pageComplexity,
-      resolve: async (_, args, context) => {
-        const list = () =>
-          resolvePage(args, writeEventCursor, ({ before, after, limit, inverted }) =>
-            listEvents(context.deps, readerOf(context), readFilter(args), {
-              after: after === undefined ? null : readEventCursor(after, 'after'),
-              before: before === undefined ? null : readEventCursor(before, 'before'),
-              limit,
-              inverted,
-            }),
-          )
-        const page = await list()
-        if (page.edges.length > 0 || page.pageInfo.endCursor !== null) return page
-        // Before listing again: an event in between is on that page, or comes after this position.
-        const position = await getLastPosition(context.deps)
-        const again = await list()
-        if (again.edges.length > 0) return again
-        return { ...again, pageInfo: { ...again.pageInfo, endCursor: writeEventCursor({ position }) } }
-      },
+      resolve: (_, args, context) => resolveEvents(context, readerOf(context), args),
     },
     EventConnectionRef,
     EventEdgeRef,
@@ -153,13 +145,38 @@ builder.subscriptionField('events', (t) =>
         reader,
         owner: viewer?.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : getUser(context).id,
         filter: readFilter(args),
-        after: typeof args.after === 'string' ? readEventCursor(args.after, 'after') : null,
+        after: typeof args.after === 'string' ? eventCursor.parse(args.after, 'after').position : null,
         isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
       })
     },
-    resolve: (event) => ({ cursor: writeEventCursor(event), node: event }),
+    resolve: (event) => ({ cursor: eventCursor.write(event), node: event }),
   }),
 )
+
+type EventArguments = { types?: readonly EventType[] | null; accountId?: string | null }
+
+/** A page of the events that a reader may see. */
+export async function resolveEvents(
+  { deps }: GraphqlContext,
+  reader: EventReader,
+  args: DefaultConnectionArguments & EventArguments,
+) {
+  const list = () =>
+    resolvePage(args, eventCursor, ({ after, before, ...page }) =>
+      listEvents(deps, reader, readFilter(args), {
+        ...page,
+        after: after?.position ?? null,
+        before: before?.position ?? null,
+      }),
+    )
+  const page = await list()
+  if (page.edges.length > 0 || page.pageInfo.endCursor !== null) return page
+  // Before listing again: an event in between is on that page, or comes after this position.
+  const position = await getLastPosition(deps)
+  const again = await list()
+  if (again.edges.length > 0) return again
+  return { ...again, pageInfo: { ...again.pageInfo, endCursor: eventCursor.write({ position }) } }
+}
 
 function readerOf(context: GraphqlContext): EventReader {
   return context.viewer?.kind === 'OPERATOR_TOKEN'
@@ -167,20 +184,10 @@ function readerOf(context: GraphqlContext): EventReader {
     : { kind: 'USER', userId: getUser(context).id }
 }
 
-function readFilter(args: { types?: readonly EventType[] | null; accountId?: string | null }): EventFilter {
+function readFilter(args: EventArguments): EventFilter {
   if (args.types?.length === 0)
     throw new AppError('BAD_USER_INPUT', { field: ['types'], detail: 'Name a type in "types", or leave it out.' })
   return { types: args.types ?? null, accountId: args.accountId ?? null }
-}
-
-function writeEventCursor({ position }: Pick<Event, 'position'>): string {
-  return Buffer.from(`event:${position}`).toString('base64url')
-}
-
-function readEventCursor(cursor: string, argument: string): number {
-  // 15 digits are always a safe integer.
-  const match = /^event:(\d{1,15})$/.exec(Buffer.from(cursor, 'base64url').toString())
-  return match === null ? refuseCursor(argument) : Number(match[1])
 }
 
 // A name of GraphQL has no dots.

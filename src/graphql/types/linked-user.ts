@@ -1,4 +1,3 @@
-import { isRowId } from '../../db/row-id.ts'
 import { AppError } from '../../errors.ts'
 import {
   findLinkedUser,
@@ -10,7 +9,8 @@ import {
 } from '../../users/link-visibility.ts'
 import { builder } from '../builder.ts'
 import { getUser } from '../context.ts'
-import { pageComplexity, refuseCursor, resolvePage } from '../pagination.ts'
+import { userCursor } from '../cursor.ts'
+import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { AccountStatusRef, ProviderRef } from './connected-account.ts'
 import { LinkVisibilityRef, UserRef } from './user.ts'
@@ -78,16 +78,14 @@ builder.queryFields((t) => ({
         'All users who have linked an account and show it, as a Relay connection: 20 a page unless told otherwise, 100 at most. In an order that means nothing and stays the same.',
       complexity: pageComplexity,
       resolve: (_, args, { deps }) =>
-        resolvePage(args, writeCursor, ({ before, after, limit, inverted }) =>
-          listLinkedUsers(deps, {
-            after: after === undefined ? null : readCursor(after, 'after'),
-            before: before === undefined ? null : readCursor(before, 'before'),
-            limit,
-            inverted,
-          }),
+        resolvePage(args, userCursor, ({ after, before, ...page }) =>
+          listLinkedUsers(deps, { ...page, after: after?.id ?? null, before: before?.id ?? null }),
         ),
     },
-    { name: 'LinkedUserConnection', description: 'A page of users.' },
+    {
+      name: 'LinkedUserConnection',
+      description: 'A page of users. Counting them would read all users at each request, so it has no total count.',
+    },
     { name: 'LinkedUserEdge', description: 'A user and their place in the list.' },
   ),
 }))
@@ -136,13 +134,4 @@ function readKey({ githubId, githubLogin }: { githubId?: string | null; githubLo
     throw new AppError('BAD_USER_INPUT', { field: ['githubLogin'], detail: '"githubLogin" is no login of GitHub.' })
   }
   throw new AppError('BAD_USER_INPUT', { detail: 'Give "githubId" or "githubLogin", and not both.' })
-}
-
-function writeCursor({ id }: LinkedUser): string {
-  return Buffer.from(`user:${id}`).toString('base64url')
-}
-
-function readCursor(cursor: string, argument: string): string {
-  const userId = /^user:(.+)$/.exec(Buffer.from(cursor, 'base64url').toString())?.[1]
-  return userId !== undefined && isRowId(userId) ? userId : refuseCursor(argument)
 }

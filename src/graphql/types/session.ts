@@ -9,7 +9,8 @@ import { builder } from '../builder.ts'
 import { getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 
-const SessionRef = builder.objectRef<ListedSession>('Session').implement({
+/** A signed-in browser. */
+export const SessionRef = builder.objectRef<ListedSession>('Session').implement({
   description: 'A browser in which the user is signed in.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'For revoking it. It lets nobody in.' }),

@@ -1,9 +1,11 @@
+import type { DefaultConnectionArguments } from '@pothos/plugin-relay'
 import type { replySettings, tweetStatuses } from '../../db/tables.ts'
 import type { Tweet } from '../../tweets/outcome.ts'
-import { deleteTweet, findTweet, listTweets, postTweet, tweetError } from '../../tweets/post.ts'
-import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
-import { getUser } from '../context.ts'
-import { pageComplexity, readMomentCursor, resolvePage, writeMomentCursor } from '../pagination.ts'
+import { countTweets, deleteTweet, findTweet, listTweets, postTweet, tweetError } from '../../tweets/post.ts'
+import { builder, COUNT_COMPLEXITY, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
+import { type GraphqlContext, getUser } from '../context.ts'
+import { rowCursor } from '../cursor.ts'
+import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 
@@ -32,7 +34,8 @@ const ReplySettingsRef = builder.enumType('ReplySettings', {
   values: describeValues(replyDescriptions),
 })
 
-const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
+/** A tweet of the user. */
+export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
   description: 'A tweet that was posted, or was to be posted, through this API.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id. It exists before X has one.' }),
@@ -65,6 +68,18 @@ const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
       description: 'The account it was posted with.',
       resolve: ({ accountId }, _args, { accounts }) => accounts.load(accountId),
     }),
+    replyToXTweetId: t.exposeID('replyToXTweetId', {
+      nullable: true,
+      description: "X's id of the tweet that this one replies to, a decimal string; null when it is not a reply.",
+    }),
+    replySettings: t.expose('replySettings', {
+      type: ReplySettingsRef,
+      nullable: true,
+      description: 'The accounts that may reply, as given to `postTweet`; null when everybody may.',
+    }),
+    madeWithAi: t.exposeBoolean('madeWithAi', {
+      description: 'True when `postTweet` was asked to label the tweet as made with AI.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first asked for.' }),
     postedAt: t.expose('postedAt', {
       type: 'DateTime',
@@ -73,6 +88,47 @@ const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
     }),
   }),
 })
+
+/** A tweet in a list. */
+export const TweetEdgeRef = builder.edgeObject({
+  type: TweetRef,
+  name: 'TweetEdge',
+  description: 'A tweet and its place in the list.',
+})
+
+/** A page of tweets. */
+export const TweetConnectionRef = builder.connectionObject(
+  {
+    type: TweetRef,
+    name: 'TweetConnection',
+    description: 'A page of tweets.',
+    fields: (t) => ({
+      totalCount: t.int({
+        complexity: COUNT_COMPLEXITY,
+        description: `The number of tweets on all pages together. It counts ${COUNT_COMPLEXITY} towards the complexity of the document.`,
+        resolve: ({ countAll }) => {
+          if (countAll === undefined) throw new Error('Bug: a page of tweets cannot count them')
+          return countAll()
+        },
+      }),
+    }),
+  },
+  TweetEdgeRef,
+)
+
+/** A page of a user's tweets. */
+export async function resolveTweets(
+  { deps }: GraphqlContext,
+  userId: string,
+  args: DefaultConnectionArguments & { accountId?: string | null },
+) {
+  const accountId = args.accountId ?? null
+  const page = await resolvePage(args, rowCursor, ({ after, before, ...rest }) =>
+    // Newest first: what comes after a cursor is older.
+    listTweets(deps, userId, { ...rest, accountId, olderThan: after, newerThan: before }),
+  )
+  return { ...page, countAll: () => countTweets(deps, userId, accountId) }
+}
 
 builder.queryFields((t) => ({
   tweet: t.field({
@@ -91,20 +147,10 @@ builder.queryFields((t) => ({
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
       args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
       complexity: pageComplexity,
-      resolve: (_, args, context) =>
-        resolvePage(args, writeMomentCursor, ({ before, after, limit, inverted }) =>
-          listTweets(context.deps, getUser(context).id, {
-            accountId: args.accountId ?? null,
-            // Newest first: what comes after a cursor is older.
-            olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
-            newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
-            limit,
-            inverted,
-          }),
-        ),
+      resolve: (_, args, context) => resolveTweets(context, getUser(context).id, args),
     },
-    { name: 'TweetConnection', description: 'A page of tweets.' },
-    { name: 'TweetEdge', description: 'A tweet and its place in the list.' },
+    TweetConnectionRef,
+    TweetEdgeRef,
   ),
 }))
 

@@ -43,17 +43,6 @@ export const UserRef = builder.objectRef<User>('User').implement({
   }),
 })
 
-builder.queryField('viewer', (t) =>
-  t.field({
-    type: UserRef,
-    nullable: true,
-    authScopes: { anyone: true },
-    description:
-      "The user who is asking, or for whom a user's API token does; null when signed out, and for the operator's. Sign in by opening /auth/github in the browser.",
-    resolve: (_, _args, { viewer }) => (viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user),
-  }),
-)
-
 const SignOutPayloadRef = payloadRef<boolean>('SignOutPayload').implement({
   description: 'The answer to `signOut`.',
   fields: (t) => ({

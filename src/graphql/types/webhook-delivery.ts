@@ -8,7 +8,8 @@ import {
 import { MAX_ATTEMPTS } from '../../webhooks/retry.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
-import { pageComplexity, readMomentCursor, resolvePage, writeMomentCursor } from '../pagination.ts'
+import { rowCursor } from '../cursor.ts'
+import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
 
@@ -41,7 +42,8 @@ const WebhookErrorRef = builder.enumType('WebhookError', {
   values: describeValues(errorDescriptions),
 })
 
-const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDelivery').implement({
+/** One event on its way to one endpoint. */
+export const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDelivery').implement({
   description: 'One event on its way to one endpoint.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of the delivery.' }),
@@ -91,18 +93,21 @@ builder.queryField('webhookDeliveries', (t) =>
       },
       complexity: pageComplexity,
       resolve: (_, args, context) =>
-        resolvePage(args, writeMomentCursor, ({ before, after, limit, inverted }) =>
+        resolvePage(args, rowCursor, ({ after, before, ...page }) =>
           listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
             status: args.status ?? null,
+            ...page,
             // Newest first: what comes after a cursor is older.
-            olderThan: after === undefined ? null : readMomentCursor(after, 'after'),
-            newerThan: before === undefined ? null : readMomentCursor(before, 'before'),
-            limit,
-            inverted,
+            olderThan: after,
+            newerThan: before,
           }),
         ),
     },
-    { name: 'WebhookDeliveryConnection', description: 'A page of deliveries.' },
+    {
+      name: 'WebhookDeliveryConnection',
+      description:
+        'A page of deliveries. Their list is too long to be counted at each request, so it has no total count.',
+    },
     { name: 'WebhookDeliveryEdge', description: 'A delivery and its place in the list.' },
   ),
 )

@@ -39,7 +39,8 @@ const WebhookDisabledReasonRef = builder.enumType('WebhookDisabledReason', {
   values: describeValues(disabledReasonDescriptions),
 })
 
-const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
+/** A URL that receives events. */
+export const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
   description:
     'An address that events are sent to as they happen, signed as Standard Webhooks describes. Each arrives at least once, in no promised order: know them by `webhook-id`, order them by `timestamp`.',
   fields: (t) => ({

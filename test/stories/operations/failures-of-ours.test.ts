@@ -65,6 +65,26 @@ test('what breaks in a mutation is no userError', async () => {
   })
 })
 
+test('what breaks in the second of two posts leaves the first one in the response, posted', async () => {
+  const poster = await world.connected('maraholt')
+  await world.db().execute(sql`alter table tweets add constraint broken check (text <> 'The second')`)
+  try {
+    const document = `mutation {
+      first: postTweet(input: {text: "The first"}) { tweet { status } userErrors { code } }
+      second: postTweet(input: {text: "The second"}) { tweet { status } userErrors { code } }
+    }`
+    const { status, answer } = await sendGraphql(poster, ask(document))
+    expect([status, answer.data]).toEqual([
+      200,
+      { first: { tweet: { status: 'POSTED' }, userErrors: [] }, second: null },
+    ])
+    expect(answer.errors).toMatchObject([{ path: ['second'], extensions: { code: 'INTERNAL' } }])
+  } finally {
+    await world.db().execute(sql`alter table tweets drop constraint broken`)
+  }
+  expect(world.sandbox.control.tweets('maraholt').map(({ text }) => text)).toEqual(['The first'])
+})
+
 test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/github/callback?state=x&code=y'])(
   'what breaks in %s is a 500 that tells nothing but the request’s id',
   async (path) => {

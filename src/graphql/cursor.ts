@@ -1,0 +1,53 @@
+// Every cursor of the API: the only module that writes and parses them. A cursor is base64url of the
+// place of a row in its list, so that it stays valid while rows come and go.
+import type { RowPlace } from '../db/keyset.ts'
+import { AppError } from '../errors.ts'
+
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+
+/** How the places in one kind of list become cursors, and cursors places again. */
+export type CursorCodec<Place> = {
+  write(place: Place): string
+  /** @throws AppError BAD_USER_INPUT for a text that `write` cannot have made. */
+  parse(cursor: string, argument: string): Place
+}
+
+/** For lists that are ordered by the time of creation, and by id within a millisecond. */
+export const rowCursor: CursorCodec<RowPlace> = createCodec(
+  // 13 digits reach to the year 2286. PostgreSQL does not read the years beyond 9999 that more digits make.
+  new RegExp(`^(\\d{1,13}):(${UUID})$`),
+  ({ createdAt, id }) => `${createdAt.getTime()}:${id}`,
+  ([milliseconds, id]) => ({ createdAt: new Date(Number(milliseconds)), id: id ?? '' }),
+)
+
+/** For events, which are ordered by position. 15 digits are always a safe integer. */
+export const eventCursor: CursorCodec<{ position: number }> = createCodec(
+  /^event:(\d{1,15})$/,
+  ({ position }) => `event:${position}`,
+  ([position]) => ({ position: Number(position) }),
+)
+
+/** For users, who are ordered by id. */
+export const userCursor: CursorCodec<{ id: string }> = createCodec(
+  new RegExp(`^user:(${UUID})$`),
+  ({ id }) => `user:${id}`,
+  ([id]) => ({ id: id ?? '' }),
+)
+
+function createCodec<Place>(
+  form: RegExp,
+  write: (place: Place) => string,
+  parse: (parts: string[]) => Place,
+): CursorCodec<Place> {
+  return {
+    write: (place) => Buffer.from(write(place)).toString('base64url'),
+    parse: (cursor, argument) => {
+      const match = form.exec(Buffer.from(cursor, 'base64url').toString())
+      if (match !== null) return parse(match.slice(1))
+      throw new AppError('BAD_USER_INPUT', {
+        field: [argument],
+        detail: `"${argument}" is not a cursor of this list. Take one from pageInfo or an edge.`,
+      })
+    },
+  }
+}
