@@ -1,32 +1,39 @@
-// The database's part of the configuration. `config.ts` calls it; nothing here reads the environment by itself.
+// The database part of the configuration.
 import path from 'node:path'
 import { type PostgresAddress, parsePostgresUrl } from './database-url.ts'
 
 export type { PostgresAddress, PostgresHost } from './database-url.ts'
 
-/** A PostgreSQL server as it is configured. */
+/** The configuration of a PostgreSQL server. */
 export type PostgresConfig = Readonly<{
   kind: 'postgres'
   address: PostgresAddress
   /**
-   * `transaction`: the address leads to a pooler that gives a server connection for one transaction at a time. `session`: there is
-   * none, or one that keeps a server connection for each client.
+   * `transaction`: the address is that of a pooler in transaction mode, which assigns a server
+   * connection for one transaction. `session`: there is no pooler, or one in session mode.
    */
   pooler: 'session' | 'transaction'
-  /** The same database past that pooler; null where `address` will do for everything. */
+  /**
+   * The address of the same database that bypasses the pooler; null without a pooler in transaction
+   * mode.
+   */
   direct: PostgresAddress | null
-  /** How many connections the pool for requests has at most. What finds all of them taken waits for one. */
+  /**
+   * The maximum number of connections in the pool for requests. A request waits when all are in
+   * use.
+   */
   poolSize: number
 }>
 
-/** The database as it is configured. */
+/** The configuration of the database: PostgreSQL, or PGlite in a directory. */
 export type DatabaseConfig = PostgresConfig | Readonly<{ kind: 'pglite'; directory: string }>
 
-/** Sentences about the configuration: `problems` keep the process from starting, `warnings` are for the log. */
+/** Sentences about the configuration: `problems` prevent the start, `warnings` are logged. */
 export type Remarks = { problems: string[]; warnings: string[] }
 
 /**
- * Parses DATABASE_URL and what belongs to it, and chooses the embedded database in `dataDir` where it is not set.
+ * Parses DATABASE_URL and the other DATABASE_ variables. Without DATABASE_URL the database is
+ * PGlite in `dataDir`.
  * @param get reads a variable; null when it is not set.
  */
 export function parseDatabaseConfig(
@@ -48,13 +55,13 @@ export function parseDatabaseConfig(
   if (pooler !== 'session' && pooler !== 'transaction') problems.push('DATABASE_POOLER must be session or transaction.')
   if (pooler === 'transaction' && address !== null && direct === null)
     problems.push(
-      'DATABASE_DIRECT_URL is missing: with DATABASE_POOLER=transaction it is the address of the same database past the pooler, for migrations and for LISTEN.',
+      'DATABASE_DIRECT_URL is missing: with DATABASE_POOLER=transaction it is the address of the same database that bypasses the pooler, for migrations and for LISTEN.',
     )
   if (direct !== null && (address === null || pooler !== 'transaction'))
     problems.push(
-      'DATABASE_DIRECT_URL is used beside DATABASE_URL and DATABASE_POOLER=transaction only: set all three, or DATABASE_URL alone.',
+      'DATABASE_DIRECT_URL is used only together with DATABASE_URL and DATABASE_POOLER=transaction: set all three, or DATABASE_URL alone.',
     )
-  const poolSize = readPoolSize(get('DATABASE_POOL_SIZE'), problems)
+  const poolSize = parsePoolSize(get('DATABASE_POOL_SIZE'), problems)
   if (production && address === null && get('DATA_DIR') === null) {
     problems.push(
       'DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)',
@@ -64,19 +71,22 @@ export function parseDatabaseConfig(
   return { kind: 'postgres', address, pooler: pooler === 'transaction' ? pooler : 'session', direct, poolSize }
 }
 
-/** A server without a pooler in transaction mode, at an address as DATABASE_URL has it. @throws Error when the address is wrong. */
+/**
+ * The configuration of a server without a pooler, from an address like DATABASE_URL.
+ * @throws Error when the address is invalid.
+ */
 export function postgresAt(url: string, name = 'The address'): PostgresConfig {
   const { address, problems } = parsePostgresUrl(url, name)
   if (problems.length > 0) throw new Error(problems.join(' '))
   return { kind: 'postgres', address, pooler: 'session', direct: null, poolSize: DEFAULT_POOL_SIZE }
 }
 
-/** Connections of the pool for requests where DATABASE_POOL_SIZE is not set. */
+/** The size of the pool for requests when DATABASE_POOL_SIZE is not set. */
 export const DEFAULT_POOL_SIZE = 10
-// More than any one server lets in by default many times over: a slip of the pen.
+// PostgreSQL accepts 100 connections by default: a larger number than this is a typing error.
 const LARGEST_POOL_SIZE = 1_000
 
-function readPoolSize(text: string | null, problems: string[]): number {
+function parsePoolSize(text: string | null, problems: string[]): number {
   if (text === null) return DEFAULT_POOL_SIZE
   const size = Number(text)
   if (/^\d{1,4}$/.test(text) && size >= 1 && size <= LARGEST_POOL_SIZE) return size
@@ -84,7 +94,7 @@ function readPoolSize(text: string | null, problems: string[]): number {
   return DEFAULT_POOL_SIZE
 }
 
-/** Where the embedded database is, in its DATA_DIR. */
+/** The directory of the embedded database in `dataDir`. */
 export function pgliteDirectory(dataDir: string): string {
   return path.join(dataDir, 'pglite')
 }

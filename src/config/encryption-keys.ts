@@ -5,12 +5,13 @@ import type { EncryptionKey } from '../crypto.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts'
 
 const KEY_BYTES = 32
-// 32 random bytes have about 30 distinct values; a key typed by hand or of all zeros has few.
+// 32 random bytes have about 30 distinct values; a typed or all-zero key has few.
 const KEY_MIN_DISTINCT_BYTES = 6
 
 /**
- * The configured keys, or, outside production, one of our own making in a file beside the database that only we may read.
- * @param problems gets a sentence for everything wrong. None repeats a key: there is no more secret value.
+ * Loads the configured keys. Outside production it creates a missing key in a file of the data
+ * directory that only this user can read.
+ * @param problems receives a sentence for each problem. No sentence quotes a key.
  */
 export function loadEncryptionKeys(
   get: (name: string) => string | null,
@@ -24,7 +25,7 @@ export function loadEncryptionKeys(
     return { ring: parseKeys(inline, 'ENCRYPTION_KEYS', problems), source: 'ENCRYPTION_KEYS' }
   }
   if (named === null && production) {
-    problems.push('ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: make one by npx xconnect keys generate.')
+    problems.push('ENCRYPTION_KEYS or ENCRYPTION_KEYS_FILE is missing: generate a key with npx xconnect keys generate.')
     return { ring: [], source: '' }
   }
   const file = named ?? path.join(dataDir, 'encryption-keys')
@@ -40,15 +41,16 @@ export function loadEncryptionKeys(
   }
   try {
     if ((statSync(file).mode & 0o007) !== 0)
-      problems.push(`${file} can be read by everybody on this machine: chmod 600 it.`)
+      problems.push(`${file} can be read by every user of this machine: run chmod 600 on it.`)
     return { ring: parseKeys(readFileSync(file, 'utf8').trim(), file, problems), source: file }
   } catch {
-    problems.push(`The encryption keys' file ${file} cannot be read.`)
+    problems.push(`The file of encryption keys ${file} cannot be read.`)
     return { ring: [], source: file }
   }
 }
 
-// Linked into place whole: of several first starts at once one makes the key, and none reads half of it.
+// The complete file is linked into place: of several concurrent first starts one creates the key,
+// and none reads a partial file.
 function createKeyFile(file: string): void {
   const draft = `${file}.${process.pid}`
   writeFileSync(draft, `k1:${randomBytes(KEY_BYTES).toString('base64')}\n`, { mode: 0o600 })
@@ -65,21 +67,21 @@ function parseKeys(text: string, source: string, problems: string[]): Encryption
   const keys: EncryptionKey[] = []
   const problemsBefore = problems.length
   for (const entry of text.split(/[,\s]+/).filter((entry) => entry !== '')) {
-    // Read strictly: without its id a key would be taken for one and shown, and Buffer skips what is not base64.
+    // Strict: a key without its id would be quoted as an id, and Buffer skips invalid base64.
     const [, id, encoded] = /^([A-Za-z0-9_-]{1,32}):([A-Za-z0-9+/_-]+=*)$/.exec(entry) ?? []
     const secret = Buffer.from(encoded ?? '', 'base64')
     if (id === undefined)
       problems.push(`${source}: each key is written id:base64, with an id of 1 to 32 letters, digits, - and _.`)
     else if (secret.length !== KEY_BYTES)
       problems.push(
-        `${source}: the key "${id}" is ${secret.length} bytes long, not ${KEY_BYTES} (make one: npx xconnect keys generate).`,
+        `${source}: the key "${id}" has ${secret.length} bytes instead of ${KEY_BYTES} (generate one: npx xconnect keys generate).`,
       )
     else if (new Set(secret).size < KEY_MIN_DISTINCT_BYTES)
-      problems.push(`${source}: the key "${id}" is not random (make one: npx xconnect keys generate).`)
+      problems.push(`${source}: the key "${id}" is not random (generate one: npx xconnect keys generate).`)
     else if (keys.some((key) => key.id === id)) problems.push(`${source}: the id "${id}" occurs twice.`)
     else keys.push({ id, secret })
   }
   if (keys.length === 0 && problems.length === problemsBefore)
-    problems.push(`${source} holds no key: write "k1:" and 32 random bytes in base64.`)
+    problems.push(`${source} contains no key: write "k1:" and 32 random bytes in base64.`)
   return keys
 }

@@ -1,17 +1,19 @@
-// HOST, the address that the gateway listens at. Other programs set a variable of this name too: conda's compilers name a platform by it.
+// HOST, the address that the gateway listens on. Other programs set a variable of this name too:
+// conda's compilers store a platform in it.
 import { isIP } from 'node:net'
 
 /**
- * The address or name in HOST as Node listens at it; `fallback` where HOST is not set.
- * @param problems receives a sentence where the text is neither. Whether a name leads to this machine shows when it is listened at.
+ * Parses HOST into an address or name that Node can listen on; `fallback` when HOST is not set.
+ * @param problems receives a sentence when it is neither. Whether a name resolves to this machine
+ * is found out by listening.
  */
 export function parseHost(text: string | null, fallback: string, problems: string[]): string {
   if (text === null) return fallback
-  // As it stands in a URL.
+  // An IPv6 address in the brackets of a URL is accepted.
   const host = /^\[(.*)\]$/.exec(text)?.[1] ?? text
   if (isIP(host) !== 0 || (host === text && /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?$/i.test(host))) return host
   problems.push(
-    `HOST is "${text}", which is neither an address such as 127.0.0.1, 0.0.0.0 or ::1, nor the name of this machine. Give no scheme and no port (PORT has it).`,
+    `HOST is "${text}", which is neither an address such as 127.0.0.1, 0.0.0.0 or ::1, nor a host name of this machine. Set it without a scheme and port (the port is PORT).`,
   )
   return fallback
 }

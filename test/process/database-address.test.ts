@@ -1,4 +1,5 @@
-// Every way that an address can lead to PostgreSQL, and what each of the gateway's connections makes of it: `doctor` tries them all.
+// Every way that an address can lead to PostgreSQL, and what each of the gateway's connections
+// makes of it: `doctor` tries them all.
 import { execFile } from 'node:child_process'
 import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -45,7 +46,10 @@ afterAll(async () => {
   await rm(sockets, { recursive: true, force: true })
 })
 
-/** An authority, a certificate of "localhost" by it, and an authority that has nothing to do with it. */
+/**
+ * An authority, a certificate of "localhost" by it, and an authority that has nothing to do with
+ * it.
+ */
 async function makeCertificates(directory: string): Promise<void> {
   const openssl = (...words: string[]) => run('openssl', words, { cwd: directory })
   const authority = async (name: string) =>
@@ -229,7 +233,7 @@ test('a gateway starts by the most that an address can have, and doctor finds ev
 test('an address that cannot be taken apart ends the start with 78, and with what to encode', async () => {
   const gateway = startGatewayProcess({ DATA_DIR: join(files.path, 'data'), DATABASE_URL: 'postgres://u:sEc/rEt@h/x' })
   expect(await gateway.ended).toBe(78)
-  expect(gateway.output()).toMatch(/- DATABASE_URL: it cannot be taken apart\. .*percent-encode it/)
+  expect(gateway.output()).toMatch(/- DATABASE_URL: it cannot be parsed\. .*percent-encode it/)
   expect(gateway.output()).not.toMatch(/sEc|rEt/)
 })
 

@@ -1,4 +1,5 @@
-// What an operator's machine brings along: a .env that cannot be read, and a HOST that another program has set.
+// What an operator's machine brings along: a .env that cannot be read, and a HOST that another
+// program has set.
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -35,7 +36,7 @@ describe('.env', () => {
     [
       'is a link to nothing',
       (file) => symlinkSync('not-there', file),
-      /cannot be read: it is a link to a file that is/,
+      /cannot be read: it is a symbolic link to a missing file/,
     ],
     ['is UTF-16', (file) => writeFileSync(file, Buffer.from('\ufeffPORT=0\n', 'utf16le')), /is not UTF-8 text\./],
   ])('that %s ends the start of the gateway and of a command with one sentence', async (_, make, sentence) => {
@@ -66,7 +67,8 @@ describe('HOST', () => {
     return gateway
   }
 
-  // Conda's; an address that is documentation's; one of another family; what was meant for PUBLIC_URL; a port behind it; a pattern.
+  // Conda's; an address that is documentation's; one of another family; what was meant for
+  // PUBLIC_URL; a port behind it; a pattern.
   test.each([
     'x86_64-conda-linux-gnu',
     '192.0.2.1',

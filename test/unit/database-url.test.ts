@@ -1,4 +1,5 @@
-// The address of a PostgreSQL server, with libpq's meaning, and nothing of its password in any sentence.
+// The address of a PostgreSQL server, with libpq's meaning, and nothing of its password in any
+// sentence.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -151,7 +152,7 @@ describe('sslmode', () => {
     expect(addressOf(`postgres://h/x?sslmode=verify-full&sslrootcert=${file}`).tls.roots).toBe(pem)
     writeFileSync(file, 'no certificate')
     expect(parse(`postgres://h/x?sslmode=verify-full&sslrootcert=${file}`).problems).toEqual([
-      expect.stringContaining('holds no PEM'),
+      expect.stringContaining('is not PEM'),
     ])
   })
 })
@@ -163,7 +164,7 @@ describe('parameters that are not known', () => {
     ).toMatchObject({
       problems: [],
       warnings: [
-        'DATABASE_URL: its parameter pgbouncer is ignored; set DATABASE_POOLER=transaction where a pooler in transaction mode answers there.',
+        'DATABASE_URL: its parameter pgbouncer is ignored; set DATABASE_POOLER=transaction if this is the address of a pooler in transaction mode.',
         'DATABASE_URL: its parameter connection_limit is ignored.',
         'DATABASE_URL: its parameter schema is ignored; the gateway uses the schema public.',
       ],
@@ -172,7 +173,7 @@ describe('parameters that are not known', () => {
 
   test('are counted where one could be a piece of a password', () => {
     const { warnings } = parse('postgres://h/x?user=u&password=sEcrEt&tErcEs')
-    expect(warnings).toEqual([expect.stringMatching(/^DATABASE_URL: 1 of its parameters are not known.*& is %26\.$/)])
+    expect(warnings).toEqual([expect.stringMatching(/^DATABASE_URL: 1 of its parameters are unknown.*& is %26\.$/)])
     expect(parse('postgres://h/x?tErcEs%20!=1').warnings.join()).not.toContain('tErcEs')
   })
 })

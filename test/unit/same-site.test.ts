@@ -30,7 +30,7 @@ test.each([
 
 test('says where to open a front end that has the other name of this machine', () => {
   expect(explainCrossSite('http://localhost:5173', 'http://127.0.0.1:3000')).toBe(
-    'Open the front end at http://127.0.0.1:5173, and list that in ALLOWED_ORIGINS: to browsers localhost and 127.0.0.1 are two sites.',
+    'Open the front end at http://127.0.0.1:5173, and list that origin in ALLOWED_ORIGINS: browsers treat localhost and 127.0.0.1 as different sites.',
   )
 })
 
