@@ -35,7 +35,7 @@ const PERCENT_ENCODE =
   'If the user or the password contains one of the characters / ? # [ ] @ or %, percent-encode it: / is %2F, ? is %3F, # is %23, [ is %5B, ] is %5D, @ is %40, % is %25.'
 
 // The limit for one connection when connect_timeout is not set.
-const CONNECT_TIMEOUT_SECONDS_SECONDS = 5
+const CONNECT_TIMEOUT_SECONDS = 5
 
 // Parameters of other libraries that the gateway ignores, with the setting to use instead.
 const ADVICE: Record<string, string> = {
@@ -170,13 +170,13 @@ function parseHosts(
 }
 
 function parseTimeout(text: string | null, complain: AddressParameters['complain']): number {
-  if (text === null) return CONNECT_TIMEOUT_SECONDS_SECONDS
+  if (text === null) return CONNECT_TIMEOUT_SECONDS
   if (/^\d{1,4}$/.test(text)) {
     // In libpq 0 waits for ever, which a gateway must not do, and other values are at least 2.
-    return Number(text) === 0 ? CONNECT_TIMEOUT_SECONDS_SECONDS : Math.max(Number(text), 2)
+    return Number(text) === 0 ? CONNECT_TIMEOUT_SECONDS : Math.max(Number(text), 2)
   }
   complain('connect_timeout must be a number of seconds.')
-  return CONNECT_TIMEOUT_SECONDS_SECONDS
+  return CONNECT_TIMEOUT_SECONDS
 }
 
 function parseAttributes(text: string | null, complain: AddressParameters['complain']): boolean {

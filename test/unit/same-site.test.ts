@@ -36,7 +36,7 @@ test('says where to open a front end that has the other name of this machine', (
 
 test('says how two domains become one site, and that the scheme counts', () => {
   const explained = explainCrossSite('https://app.example.com', 'https://gateway.example.org')
-  expect(explained).toContain('Serve both below one domain')
+  expect(explained).toContain('Serve both under one domain')
   expect(explained).not.toContain('scheme')
-  expect(explainCrossSite('http://localhost:5173', 'https://localhost:3000')).toContain('Both must also be https')
+  expect(explainCrossSite('http://localhost:5173', 'https://localhost:3000')).toContain('Both must also use https')
 })
