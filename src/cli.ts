@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// xconnect: what an operator does from a shell. The same configuration as the gateway's.
+// xconnect, the operator's command line. It uses the configuration of the gateway.
 import { randomBytes } from 'node:crypto'
 import { resealAll } from './accounts/reseal.ts'
-import { DATABASE_USAGE, readDatabaseCommand } from './cli/database.ts'
+import { DATABASE_USAGE, parseDatabaseCommand } from './cli/database.ts'
 import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
 import type { Output } from './cli/output.ts'
-import { PROVIDERS_USAGE, readProvidersCommand } from './cli/providers.ts'
-import { readTokenCommand, TOKEN_USAGE } from './cli/token.ts'
+import { PROVIDERS_USAGE, parseProvidersCommand } from './cli/providers.ts'
+import { parseTokenCommand, TOKEN_USAGE } from './cli/token.ts'
 import { UsageError } from './cli/usage-error.ts'
-import { readWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
+import { parseWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
 import { type Config, loadEnvironment, parseConfig } from './config/config.ts'
 import { productionTiming } from './config/timing.ts'
 import { type Database, openDatabase, openForLong } from './db/client.ts'
@@ -22,13 +22,16 @@ import { createWebhookEgress } from './outbound/webhook-egress.ts'
 import { StartupError } from './process/startup-error.ts'
 import { createLog } from './telemetry/log.ts'
 
-const MIGRATE_USAGE = "  xconnect migrate         bring the database's tables up to this release"
-const KEYS_USAGE = `  xconnect keys generate   print a fresh encryption key
-  xconnect keys rotate     seal everything anew under the first configured key; gateways may go on serving`
+const MIGRATE_USAGE = '  xconnect migrate         create or update the tables for this release'
+const KEYS_USAGE = `  xconnect keys generate   print a new encryption key
+  xconnect keys rotate     encrypt all secrets again with the first configured key; gateways can keep running`
 
 type Command = {
   usage: string
-  /** Understands the words behind the command's name, before anything is opened. @throws UsageError */
+  /**
+   * Parses the arguments before anything is opened. Returns the function that runs the command.
+   * @throws UsageError
+   */
   read(words: readonly string[]): () => Promise<number>
 }
 
@@ -42,18 +45,18 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['database', { usage: DATABASE_USAGE, read: readDatabase }],
 ])
 
-const USAGE = `xconnect: commands for whoever runs the gateway
+const USAGE = `xconnect: commands for the operator of the gateway
 
 ${[...commands.values()].map(({ usage }) => usage).join('\n')}
 
-They read the same variables as the gateway, and .env. With the embedded database, stop the gateway first.`
+All commands read the environment variables of the gateway and the file .env. With the embedded database, stop the gateway first.`
 
 const HELP = ['--help', '-h']
 
-// A secret alone on standard output, so that a script can take it from there.
-const terminal: Output = { answer: (line) => console.log(line), remark: (line) => console.error(line) }
+// Standard output carries the result alone, such as a secret, so that a script can read it.
+const terminal: Output = { result: (line) => console.log(line), message: (line) => console.error(line) }
 
-const onTerminal = { report: (_fields: unknown, sentence: string) => terminal.remark(`${sentence}.`) }
+const onTerminal = { report: (_fields: unknown, sentence: string) => terminal.message(`${sentence}.`) }
 
 async function run([name = 'help', ...words]: readonly string[]): Promise<number> {
   const command = commands.get(name)
@@ -65,7 +68,7 @@ async function run([name = 'help', ...words]: readonly string[]): Promise<number
     console.log(USAGE)
     return 0
   }
-  const use = `Use:\n\n${command.usage}`
+  const use = `Usage:\n\n${command.usage}`
   if (words.some((word) => HELP.includes(word))) {
     console.log(use)
     return 0
@@ -93,7 +96,7 @@ function readKeys([verb, ...rest]: readonly string[]): () => Promise<number> {
 }
 
 function readToken(words: readonly string[]): () => Promise<number> {
-  const work = readTokenCommand(words)
+  const work = parseTokenCommand(words)
   return () =>
     withDatabase(async (_config, database) => {
       await migrateDatabase(database, onTerminal)
@@ -102,7 +105,7 @@ function readToken(words: readonly string[]): () => Promise<number> {
 }
 
 function readWebhook(words: readonly string[]): () => Promise<number> {
-  const work = readWebhookCommand(words)
+  const work = parseWebhookCommand(words)
   return () =>
     withDatabase(async (config, database) => {
       await migrateDatabase(database, onTerminal)
@@ -120,7 +123,7 @@ function readWebhook(words: readonly string[]): () => Promise<number> {
 }
 
 function readProviders(words: readonly string[]): () => Promise<number> {
-  const work = readProvidersCommand(words)
+  const work = parseProvidersCommand(words)
   return () =>
     withDatabase(async (config, database) => {
       await migrateDatabase(database)
@@ -129,10 +132,10 @@ function readProviders(words: readonly string[]): () => Promise<number> {
 }
 
 function readDatabase(words: readonly string[]): () => Promise<number> {
-  const work = readDatabaseCommand(words)
+  const work = parseDatabaseCommand(words)
   return () =>
     withDatabase(async (config, database) => {
-      await work(config, database, terminal.remark)
+      await work(config, database, terminal.message)
       return 0
     }, openForLong)
 }
@@ -159,20 +162,18 @@ async function rotateKeys(config: Config, database: Database): Promise<number> {
   await checkEncryptionKeys(database.db, config.encryptionKeys)
   const { resealed, waiting, waitingAttempts, unreadable } = await resealAll(database.db, config.encryptionKeys)
   const [, ...spare] = config.encryptionKeys
-  console.log(`Sealed anew under "${config.encryptionKeys[0].id}": ${resealed}.`)
+  console.log(`Encrypted again with the key "${config.encryptionKeys[0].id}": ${resealed}.`)
   if (unreadable > 0)
     console.log(
-      `${unreadable} open under no key, since they were altered: their accounts have to be linked again, or their webhook secrets rotated.`,
+      `${unreadable} cannot be decrypted with any key, because they were altered: the accounts have to be connected again, or the webhook secrets rotated.`,
     )
   if (waiting > 0)
     console.log(
-      `${waiting} are in use just now: by link attempts under way ${waitingAttempts}, by what is being refreshed or replaced ${waiting - waitingAttempts}. Run this again in ten minutes; keep all keys configured until then.`,
+      `${waiting} are in use: ${waitingAttempts} by connect attempts in progress, ${waiting - waitingAttempts} by refreshes and replacements in progress. Run this command again in ten minutes; keep all keys configured until then.`,
     )
   else if (spare.length > 0)
-    // Said as long as it is true: at a second run too, when nothing was left to do.
-    console.log(
-      `No longer needed, and to be taken out of the configuration: ${spare.map(({ id }) => `"${id}"`).join(', ')}.`,
-    )
+    // Printed at every run while it is true, also when nothing was left to encrypt.
+    console.log(`No longer needed; remove from the configuration: ${spare.map(({ id }) => `"${id}"`).join(', ')}.`)
   return 0
 }
 
@@ -181,12 +182,12 @@ async function withDatabase(
   open: typeof openDatabase = openDatabase,
 ): Promise<number> {
   const config = parseConfig(loadEnvironment())
-  for (const warning of config.warnings) terminal.remark(warning)
+  for (const warning of config.warnings) terminal.message(warning)
   const outbound = installOutbound(productionTiming.callDeadlineSeconds, config.outboundProxy)
   const database = await open(config.database).catch((error) => {
     if (!(error instanceof DirectoryInUseError)) throw error
     throw new StartupError(
-      `A gateway is running (process ${error.holder}), and has the embedded database to itself. Stop it, run this again, then start it: everything is kept. With PostgreSQL (DATABASE_URL) there is no need to stop it.`,
+      `A gateway is running (process ${error.holder}) and has locked the embedded database. Stop it, run this again, then start it: no data is lost. With PostgreSQL (DATABASE_URL) the gateway can keep running.`,
       1,
     )
   })

@@ -1,4 +1,4 @@
-// xconnect database: from the embedded database to PostgreSQL, and back.
+// xconnect database: copies the embedded database to PostgreSQL, or back.
 import path from 'node:path'
 import type { Config } from '../config/config.ts'
 import { type DatabaseConfig, DEFAULT_POOL_SIZE, pgliteDirectory } from '../config/database-config.ts'
@@ -11,77 +11,81 @@ import { StartupError } from '../process/startup-error.ts'
 import { UsageError } from './usage-error.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
-                           copy everything to an empty database, to go on there: postgres://… or a directory, the next
-                           DATA_DIR. Stop all gateways first. A password can be given as PGPASSWORD`
+                           copy everything to an empty database: postgres://… or a directory, the next DATA_DIR.
+                           Stop all gateways first. PGPASSWORD can contain the password`
 
-type Remark = (line: string) => void
-type Place = DatabaseConfig
+type Message = (line: string) => void
+type Target = DatabaseConfig
 
-/** Understands what follows `xconnect database`. @returns what carries it out. @throws UsageError */
-export function readDatabaseCommand(
+/**
+ * Parses the arguments of `xconnect database`.
+ * @returns the function that runs it.
+ * @throws UsageError
+ */
+export function parseDatabaseCommand(
   words: readonly string[],
-): (config: Config, source: Database, remark: Remark) => Promise<void> {
-  const [verb, target = '', ...rest] = words
+): (config: Config, source: Database, message: Message) => Promise<void> {
+  const [verb, text = '', ...rest] = words
   if (verb !== 'copy' || rest.length > 0) throw new UsageError()
-  const place = readTarget(target)
-  return (config, source, remark) => copy(config, source, place, remark)
+  const target = parseTarget(text)
+  return (config, source, message) => copy(config, source, target, message)
 }
 
-function readTarget(text: string): Place {
+function parseTarget(text: string): Target {
   if (text === '') throw new UsageError('The target is missing.')
   if (isPostgresUrl(text)) {
     const { address, problems } = parsePostgresUrl(text, 'The target')
     if (problems.length > 0) throw new UsageError(problems.join(' '))
     return { kind: 'postgres', address, pooler: 'session', direct: null, poolSize: DEFAULT_POOL_SIZE }
   }
-  // What it was is not repeated: there may be a password in it.
+  // The text is not quoted: it may contain a password.
   if (text.includes('://') || text.startsWith('-'))
     throw new UsageError(
-      'The target is of no known kind: neither an address that begins with postgres:// or postgresql://, nor a directory.',
+      'The target is neither an address that begins with postgres:// or postgresql:// nor a directory.',
     )
   return { kind: 'pglite', directory: pgliteDirectory(path.resolve(text)) }
 }
 
-// How many connections lead to a database does not make it another.
-function withoutSize(place: Place): Place {
-  return place.kind === 'postgres' ? { ...place, poolSize: DEFAULT_POOL_SIZE } : place
+// The pool size does not identify a database.
+function withoutSize(target: Target): Target {
+  return target.kind === 'postgres' ? { ...target, poolSize: DEFAULT_POOL_SIZE } : target
 }
 
-async function copy(config: Config, source: Database, place: Place, remark: Remark): Promise<void> {
-  const waiting = { report: (_fields: unknown, sentence: string) => remark(`${sentence}.`) }
-  if (JSON.stringify(withoutSize(place)) === JSON.stringify(withoutSize(config.database)))
-    throw new StartupError('The target is the configured database itself. Give another one.', 1)
+async function copy(config: Config, source: Database, target: Target, message: Message): Promise<void> {
+  const waiting = { report: (_fields: unknown, sentence: string) => message(`${sentence}.`) }
+  if (JSON.stringify(withoutSize(target)) === JSON.stringify(withoutSize(config.database)))
+    throw new StartupError('The target is the configured database. Name a different one.', 1)
   await refuseRunningGateway(source, 'the configured database')
   await migrateDatabase(source, waiting)
-  // Before the target is touched: what these keys do not open would be worth nothing there either.
+  // Before the target is changed: without the right keys the copy would be useless.
   await checkEncryptionKeys(source.db, config.encryptionKeys)
-  const opened = await openForLong(place)
+  const opened = await openForLong(target)
   try {
     await migrateDatabase(opened, waiting)
     await refuseRunningGateway(opened, 'the target')
     const copied = await copyDatabase(source.db, opened.db)
-    for (const { name, rows } of copied) if (rows > 0) remark(`${String(rows).padStart(10)}  ${name}`)
+    for (const { name, rows } of copied) if (rows > 0) message(`${String(rows).padStart(10)}  ${name}`)
   } finally {
     await opened.close()
   }
-  for (const line of whatIsLeftToDo(config, place)) remark(line)
+  for (const line of nextSteps(config, target)) message(line)
 }
 
-function whatIsLeftToDo(config: Config, target: Place): string[] {
+function nextSteps(config: Config, target: Target): string[] {
   const dataDir = target.kind === 'pglite' ? path.dirname(target.directory) : null
   const isKeyFile = config.encryptionKeysSource !== 'ENCRYPTION_KEYS'
   const keys = isKeyFile
-    ? `its ENCRYPTION_KEYS_FILE must be ${config.encryptionKeysSource}, or a copy of it`
-    : 'its ENCRYPTION_KEYS must be those of now'
+    ? `set ENCRYPTION_KEYS_FILE to ${config.encryptionKeysSource}, or to a copy of it`
+    : 'keep the same ENCRYPTION_KEYS'
   return [
-    'Everything is copied. To go on there:',
+    'Everything is copied. Next steps:',
     dataDir === null
       ? '- start the gateway with DATABASE_URL set to the target;'
       : `- start the gateway with DATA_DIR=${dataDir}, and without DATABASE_URL;`,
-    `- ${keys}: without them no token can be opened;`,
+    `- ${keys}: without these keys no token can be decrypted;`,
     ...(config.sandbox === null || dataDir === null
       ? []
-      : [`- the sandbox's memory is ${path.join(config.dataDir, 'sandbox.json')}: copy it to ${dataDir} too;`]),
-    "- never start a gateway on the old database again: the two would spend each other's refresh tokens. Delete it once the new one runs.",
+      : [`- copy the state of the sandbox, ${path.join(config.dataDir, 'sandbox.json')}, to ${dataDir};`]),
+    "- never start a gateway on the old database again: two gateways would invalidate each other's refresh tokens. Delete the old database once the new gateway runs.",
   ]
 }

@@ -14,16 +14,16 @@ import { withTimeout } from '../process/with-timeout.ts'
 import { explainUnreached } from './unreached.ts'
 
 export const DOCTOR_USAGE =
-  '  xconnect doctor          look at the configuration, the database, the keys and both providers'
+  '  xconnect doctor          check the configuration, the database, the encryption keys and both providers'
 
-/** One thing that was looked at, and what to do where it is not well. */
+/** The result of one check. `detail` says what was found, or what to do. */
 export type Finding = { name: string; state: 'ok' | 'FAIL' | 'not checked'; detail: string }
 
-// Expiry is counted by the database's clock, and X counts by its own.
+// Tokens expire by the database's clock here and by X's clock there.
 const MAX_CLOCK_DIFFERENCE_SECONDS = 60
 const CONNECTION_SECONDS = 10
 
-/** Looks at everything a gateway needs from outside, and changes nothing. */
+/** Checks everything that a gateway depends on, and changes nothing. */
 export async function examine(config: Config, database: Database): Promise<Finding[]> {
   const findings: Finding[] = [
     {
@@ -46,31 +46,30 @@ export async function examine(config: Config, database: Database): Promise<Findi
 async function examineDatabase(config: Config, database: Database): Promise<Finding[]> {
   const seconds = await readDatabaseClock(database).catch(reasonOf)
   if (seconds instanceof Error) return unusable(explainUnreachable(database, seconds))
-  // The embedded database is none that an operator has set up.
+  // The embedded database needs no check of its server.
   const problem = database.source.kind === 'pglite' ? null : judgeServer(await readServerFacts(database.db))
   if (problem !== null) return unusable(problem.sentence)
   return [
     await look('Database', async () =>
-      describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} answers`),
+      describeClock(seconds, `${database.source.kind === 'pglite' ? 'embedded PGlite' : 'PostgreSQL'} responds`),
     ),
     ...(await examineConnections(database.source)),
     await look('Tables', async () => {
       const missing = database.source.kind === 'pglite' ? [] : await findMissingGrants(database.db)
       if (missing.length > 0) throw new Error(explainMissingGrants(missing))
       const pending = await countPendingMigrations(database.db)
-      if (pending > 0)
-        throw new Error(`${pending} migrations are to be made: xconnect migrate does it, and so does the next start.`)
+      if (pending > 0) throw new Error(`${pending} migrations are pending: run xconnect migrate, or start the gateway.`)
       return 'up to date'
     }),
     await examineKeys(config, database),
   ]
 }
 
-/** The connections that a gateway makes beside those of its requests, each by its own way. */
+/** Checks the connections that a gateway opens besides the pool for requests. */
 async function examineConnections(source: Database['source']): Promise<Finding[]> {
   if (source.kind === 'pglite') return []
   return [
-    await look('Connection of the migrations', async () => {
+    await look('Connection for migrations', async () => {
       await assertKeepsSession(source)
       return source.direct === null ? 'keeps its session' : 'DATABASE_DIRECT_URL keeps its session'
     }),
@@ -82,15 +81,15 @@ async function examineConnections(source: Database['source']): Promise<Finding[]
           }),
         ]
       : []),
-    await look('Connection of the events', async () => {
-      await withTimeout(CONNECTION_SECONDS, hearOwnNotification(source), failLate)
-      return 'hears what is notified'
+    await look('Connection for LISTEN', async () => {
+      await withTimeout(CONNECTION_SECONDS, receiveOwnNotification(source), failLate)
+      return 'receives notifications'
     }),
-    await look('Connection of the jobs', async () => {
+    await look('Connection for jobs', async () => {
       const jobs = openJobDatabase(source)
       try {
         await withTimeout(CONNECTION_SECONDS, jobs.executeSql('select 1'), failLate)
-        return 'answers'
+        return 'responds'
       } finally {
         await jobs.close()
       }
@@ -98,7 +97,7 @@ async function examineConnections(source: Database['source']): Promise<Finding[]
   ]
 }
 
-async function hearOwnNotification(source: PostgresConfig): Promise<void> {
+async function receiveOwnNotification(source: PostgresConfig): Promise<void> {
   const channel = `xconnect_doctor_${process.pid}`
   const { promise, resolve } = Promise.withResolvers<void>()
   const client = openSingleConnection(source)
@@ -112,14 +111,14 @@ async function hearOwnNotification(source: PostgresConfig): Promise<void> {
 }
 
 function failLate(): never {
-  throw new Error(`no answer for ${CONNECTION_SECONDS} s`)
+  throw new Error(`no response within ${CONNECTION_SECONDS} s`)
 }
 
 function unusable(detail: string): Finding[] {
   return [
     { name: 'Database', state: 'FAIL', detail },
-    { name: 'Tables', state: 'not checked', detail: 'the database comes first' },
-    { name: 'Encryption keys', state: 'not checked', detail: 'the database comes first' },
+    { name: 'Tables', state: 'not checked', detail: 'repair the database first' },
+    { name: 'Encryption keys', state: 'not checked', detail: 'repair the database first' },
   ]
 }
 
@@ -127,11 +126,11 @@ async function examineKeys(config: Config, { db }: Database): Promise<Finding> {
   const name = 'Encryption keys'
   const [canaries] = await queryRows(db, sql`select to_regclass('encryption_canaries') is not null as exist`)
   if (canaries?.exist !== true)
-    return { name, state: 'not checked', detail: 'the tables come first: run xconnect migrate, or start the gateway' }
+    return { name, state: 'not checked', detail: 'create the tables first: run xconnect migrate, or start the gateway' }
   return look(name, async () => {
     const missing = await findMissingKey(db, config.encryptionKeys)
     if (missing !== null) throw new Error(explainMissingKey(missing))
-    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" writes`
+    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" encrypts`
   })
 }
 
@@ -143,7 +142,7 @@ async function look(name: string, work: () => Promise<string>): Promise<Finding>
   }
 }
 
-// Drizzle's own message is the query; why it failed is the cause.
+// Drizzle's message is the query; the cause has the reason.
 function reasonOf(error: unknown): Error {
   const isOfDrizzle = error instanceof Error && error.message.startsWith('Failed query')
   const reason = isOfDrizzle && error.cause instanceof Error ? error.cause : error
@@ -165,15 +164,17 @@ async function reach(url: string, proxy: Config['outboundProxy']): Promise<strin
     await response.arrayBuffer()
     return response.headers.get('date')
   })
-  // Any answer will do, a redirect or a 404 included.
+  // Any response proves that the provider is reachable, also a redirect or a 404.
   if (result.report.status === null) throw new Error(explainUnreached(url, result.ok ? null : result.error, proxy))
   const date = result.ok ? result.value : null
-  return describeClock(date === null ? null : Date.parse(date) / 1000, `${url} answers`)
+  return describeClock(date === null ? null : Date.parse(date) / 1000, `${url} responds`)
 }
 
 function describeClock(seconds: number | null, detail: string): string {
   if (seconds === null) return detail
   const difference = Math.round(seconds - Date.now() / 1000)
   if (Math.abs(difference) <= MAX_CLOCK_DIFFERENCE_SECONDS) return detail
-  throw new Error(`${detail}, but its clock differs by ${difference} s from this machine's. Set the clocks (NTP).`)
+  throw new Error(
+    `${detail}, but its clock differs by ${difference} s from this machine's. Synchronise the clocks (NTP).`,
+  )
 }

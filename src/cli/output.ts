@@ -1,2 +1,2 @@
-/** Where a command writes: what it was asked for, and what there is to say about that. */
-export type Output = { answer(line: string): void; remark(line: string): void }
+/** The output of a command: results for standard output, messages for standard error. */
+export type Output = { result(line: string): void; message(line: string): void }

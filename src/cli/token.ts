@@ -1,4 +1,4 @@
-// xconnect token: the operator's API tokens, which no web page can make.
+// xconnect token: the operator's API tokens. They can be created only from a shell.
 import { parseArgs } from 'node:util'
 import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
 import { operatorScopes } from '../db/tables.ts'
@@ -8,24 +8,29 @@ import type { Output } from './output.ts'
 import { UsageError } from './usage-error.ts'
 
 export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${operatorScopes.join(',')} [--expires-in-days DAYS]
-                           make an operator's API token, and print it: the only time it is shown
-  xconnect token list      list them, newest first
-  xconnect token revoke ID end one at once`
+                           create an API token of the operator and print it; it is not shown again
+  xconnect token list      list the operator's API tokens, newest first
+  xconnect token revoke ID
+                           revoke a token at once`
 
 const OPERATOR = { userId: null }
 
-type Needs = Pick<Deps, 'db' | 'clock'>
+type CommandDeps = Pick<Deps, 'db' | 'clock'>
 type CreateOptions = { name: string; scopes: string[]; expiresInDays: number | null }
 
-/** Understands what follows `xconnect token`. @returns what carries it out, and returns the exit code. @throws UsageError */
-export function readTokenCommand(words: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
-  const work = readWork(words)
-  return (deps, output) => explainRefusal(output, () => work(deps, output))
+/**
+ * Parses the arguments of `xconnect token`.
+ * @returns the function that runs it and returns the exit code.
+ * @throws UsageError
+ */
+export function parseTokenCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
+  const work = parseSubcommand(words)
+  return (deps, output) => reportErrors(output, () => work(deps, output))
 }
 
-function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
   if (verb === 'create') {
-    const options = readOptions(rest)
+    const options = parseCreateOptions(rest)
     return (deps, output) => create(deps, options, output)
   }
   if (verb === 'list' && rest.length === 0) return list
@@ -34,35 +39,37 @@ function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Out
   throw new UsageError()
 }
 
-async function explainRefusal(output: Output, work: () => Promise<number>): Promise<number> {
+async function reportErrors(output: Output, work: () => Promise<number>): Promise<number> {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    output.remark(
-      error.code === 'API_TOKEN_NOT_FOUND' ? 'There is no such token: see xconnect token list.' : error.message,
+    output.message(
+      error.code === 'API_TOKEN_NOT_FOUND'
+        ? 'There is no token with this id. xconnect token list shows the ids.'
+        : error.message,
     )
     return 1
   }
 }
 
-async function create(deps: Needs, options: CreateOptions, output: Output): Promise<number> {
+async function create(deps: CommandDeps, options: CreateOptions, output: Output): Promise<number> {
   const { secret, apiToken } = await createApiToken(deps, OPERATOR, options)
-  output.remark(`Made ${apiToken.id}, good until ${day(apiToken.expiresAt)}. This is the only time it is shown:`)
-  output.answer(secret)
+  output.message(`Created ${apiToken.id}, valid until ${day(apiToken.expiresAt)}. The token is not shown again:`)
+  output.result(secret)
   return 0
 }
 
-async function list(deps: Needs, output: Output): Promise<number> {
+async function list(deps: CommandDeps, output: Output): Promise<number> {
   const tokens = await listApiTokens(deps, OPERATOR)
-  if (tokens.length === 0) output.remark('There is none yet: xconnect token create makes one.')
-  for (const token of tokens) output.answer(describe(deps, token))
+  if (tokens.length === 0) output.message('There are no tokens. Create one with xconnect token create.')
+  for (const token of tokens) output.result(describe(deps, token))
   return 0
 }
 
-async function revoke(deps: Needs, tokenId: string, output: Output): Promise<number> {
+async function revoke(deps: CommandDeps, tokenId: string, output: Output): Promise<number> {
   const { name } = await revokeApiToken(deps, OPERATOR, tokenId)
-  output.remark(`"${name}" is revoked.`)
+  output.message(`"${name}" is revoked.`)
   return 0
 }
 
@@ -78,7 +85,7 @@ function describe(deps: Pick<Deps, 'clock'>, token: ApiToken): string {
   ].join('  ')
 }
 
-function readOptions(words: string[]): CreateOptions {
+function parseCreateOptions(words: string[]): CreateOptions {
   const { name, scopes, 'expires-in-days': days } = parseOptions(words)
   if (name === undefined || scopes === undefined) throw new UsageError()
   return { name, scopes: scopes.split(/[\s,]+/), expiresInDays: days === undefined ? null : Number(days) }
@@ -91,7 +98,7 @@ function parseOptions(words: string[]) {
       options: { name: { type: 'string' }, scopes: { type: 'string' }, 'expires-in-days': { type: 'string' } },
     }).values
   } catch {
-    // An option that there is not, or one without a value.
+    // An unknown option, or one without its value.
     throw new UsageError()
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Words after `xconnect` that make no command. The message says what is wrong with them. It is empty
- * where the usage text says enough.
+ * Invalid arguments of a command. The message says what is wrong with them; it is empty when the
+ * usage text is enough.
  */
 export class UsageError extends Error {
   constructor(message = '') {

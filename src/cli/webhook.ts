@@ -1,4 +1,5 @@
-// xconnect webhook: the operator's webhook endpoints. They are told what happens to the accounts of users who show them to integrators.
+// xconnect webhook: the operator's webhook endpoints. They receive account events of users who show
+// their accounts to integrators.
 import { parseArgs } from 'node:util'
 import { eventTypes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -16,26 +17,35 @@ import type { Output } from './output.ts'
 import { UsageError } from './usage-error.ts'
 
 export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types account.needs_reauth,…] [--description TEXT]
-                           make a webhook endpoint of the operator's, and print its secret: the only time it is shown
-  xconnect webhook list    list them, the oldest first
+                           create a webhook endpoint of the operator and print its secret; it is not shown again
+  xconnect webhook list    list the operator's webhook endpoints, oldest first
   xconnect webhook rotate ID
-                           replace its secret, and print the new one; the old one signs as well for a day
-  xconnect webhook enable ID, disable ID, delete ID`
+                           replace the secret and print the new one; for a day the old secret signs as well
+  xconnect webhook enable ID
+                           send the events from now on
+  xconnect webhook disable ID
+                           send no more events and drop the pending deliveries
+  xconnect webhook delete ID
+                           delete the endpoint with its deliveries`
 
-type Needs = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
+type CommandDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 type CreateOptions = { url: string; types: EventType[] | null; description: string | null }
 
 const OPERATOR = null
 
-/** Understands what follows `xconnect webhook`. @returns what carries it out, and returns the exit code. @throws UsageError */
-export function readWebhookCommand(words: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
-  const work = readWork(words)
-  return (deps, output) => explainRefusal(output, () => work(deps, output))
+/**
+ * Parses the arguments of `xconnect webhook`.
+ * @returns the function that runs it and returns the exit code.
+ * @throws UsageError
+ */
+export function parseWebhookCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
+  const work = parseSubcommand(words)
+  return (deps, output) => reportErrors(output, () => work(deps, output))
 }
 
-function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Output) => Promise<number> {
+function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
   if (verb === 'create') {
-    const options = readOptions(rest)
+    const options = parseCreateOptions(rest)
     return (deps, output) => create(deps, options, output)
   }
   if (verb === 'list' && rest.length === 0) return list
@@ -47,53 +57,53 @@ function readWork([verb, ...rest]: readonly string[]): (deps: Needs, output: Out
   throw new UsageError()
 }
 
-async function explainRefusal(output: Output, work: () => Promise<number>): Promise<number> {
+async function reportErrors(output: Output, work: () => Promise<number>): Promise<number> {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    output.remark(
+    output.message(
       error.code === 'WEBHOOK_ENDPOINT_NOT_FOUND'
-        ? 'There is no such endpoint: see xconnect webhook list.'
+        ? 'There is no endpoint with this id. xconnect webhook list shows the ids.'
         : error.message,
     )
     return 1
   }
 }
 
-async function create(deps: Needs, options: CreateOptions, output: Output): Promise<number> {
+async function create(deps: CommandDeps, options: CreateOptions, output: Output): Promise<number> {
   const { endpoint, secret } = await createWebhookEndpoint(deps, OPERATOR, options)
-  output.remark(`Made ${endpoint.id}. This is the only time its secret is shown:`)
-  output.answer(secret)
+  output.message(`Created ${endpoint.id}. The secret is not shown again:`)
+  output.result(secret)
   return 0
 }
 
-async function list(deps: Needs, output: Output): Promise<number> {
+async function list(deps: CommandDeps, output: Output): Promise<number> {
   const endpoints = await listWebhookEndpoints(deps, OPERATOR)
-  if (endpoints.length === 0) output.remark('There is none yet: xconnect webhook create makes one.')
-  for (const endpoint of endpoints) output.answer(describe(endpoint))
+  if (endpoints.length === 0) output.message('There are no endpoints. Create one with xconnect webhook create.')
+  for (const endpoint of endpoints) output.result(describe(endpoint))
   return 0
 }
 
-async function rotate(deps: Needs, id: string, output: Output): Promise<number> {
+async function rotate(deps: CommandDeps, id: string, output: Output): Promise<number> {
   const { endpoint, secret } = await rotateWebhookSecret(deps, OPERATOR, id)
   const until = endpoint.previousSecretEndsAt
-  output.remark(
-    `${until === null ? '' : `Until ${until.toISOString()} the old secret signs as well. `}This is the only time the new one is shown:`,
+  output.message(
+    `${until === null ? '' : `Until ${until.toISOString()} the old secret signs as well. `}The new secret is not shown again:`,
   )
-  output.answer(secret)
+  output.result(secret)
   return 0
 }
 
-async function setEnabled(deps: Needs, id: string, enabled: boolean, output: Output): Promise<number> {
+async function setEnabled(deps: CommandDeps, id: string, enabled: boolean, output: Output): Promise<number> {
   const { url } = await updateWebhookEndpoint(deps, OPERATOR, id, { enabled })
-  output.remark(`${url} is ${enabled ? 'enabled' : 'disabled'}.`)
+  output.message(`${url} is ${enabled ? 'enabled' : 'disabled'}.`)
   return 0
 }
 
-async function remove(deps: Needs, id: string, output: Output): Promise<number> {
+async function remove(deps: CommandDeps, id: string, output: Output): Promise<number> {
   const { url } = await deleteWebhookEndpoint(deps, OPERATOR, id)
-  output.remark(`${url} is deleted, with all that was still to be sent there.`)
+  output.message(`${url} is deleted, with its pending deliveries.`)
   return 0
 }
 
@@ -101,7 +111,7 @@ function describe({ id, status, disabledReason, failingSince, eventTypes, url, d
   return [
     id,
     disabledReason === null ? status : `${status} (${disabledReason})`,
-    failingSince === null ? 'well' : `failing since ${failingSince.toISOString()}`,
+    failingSince === null ? 'ok' : `failing since ${failingSince.toISOString()}`,
     eventTypes?.join(',') ?? 'all events',
     url,
     description ?? '',
@@ -110,13 +120,13 @@ function describe({ id, status, disabledReason, failingSince, eventTypes, url, d
     .trimEnd()
 }
 
-function readOptions(words: string[]): CreateOptions {
+function parseCreateOptions(words: string[]): CreateOptions {
   const { url, types: list, description = null } = parseOptions(words)
   if (url === undefined) throw new UsageError()
   const types = list?.split(/[\s,]+/) ?? null
   const unknown = types?.filter((type) => !isEventType(type)) ?? []
   if (unknown.length > 0)
-    throw new UsageError(`There is no event ${unknown.join(', ')}. There are: ${eventTypes.join(', ')}.`)
+    throw new UsageError(`Unknown event type: ${unknown.join(', ')}. The event types are ${eventTypes.join(', ')}.`)
   return { url, types: types?.filter(isEventType) ?? null, description }
 }
 
@@ -127,7 +137,7 @@ function parseOptions(words: string[]) {
       options: { url: { type: 'string' }, types: { type: 'string' }, description: { type: 'string' } },
     }).values
   } catch {
-    // An option that there is not, or one without a value.
+    // An unknown option, or one without its value.
     throw new UsageError()
   }
 }

@@ -219,9 +219,9 @@ test('a gateway starts by the most that an address can have, and doctor finds ev
     expect(doctor.output()).not.toContain(password)
     for (const what of [
       'Database: PostgreSQL',
-      'Connection of the migrations:',
-      'Connection of the events:',
-      'Connection of the jobs:',
+      'Connection for migrations:',
+      'Connection for LISTEN:',
+      'Connection for jobs:',
     ])
       expect(doctor.output()).toMatch(new RegExp(`^ok +${what}`, 'm'))
   } finally {

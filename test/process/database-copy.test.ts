@@ -132,7 +132,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
     expect(before.rate_limits).not.toEqual([])
     const { code, stderr } = await copy()
     expect(code, stderr).toBe(0)
-    expect(stderr).toContain('without them no token can be opened')
+    expect(stderr).toContain('without these keys no token can be decrypted')
     expect(stderr).not.toContain(new URL(DATABASE_URL).password)
     expect(toBeCopied(await readRows(postgres))).toEqual(toBeCopied(before))
     expect(await readRows(embedded)).toEqual(before)
@@ -266,7 +266,10 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
   for (const table of Object.values<unknown>(tables).filter((table) => is(table, PgTable))) await fillIfEmpty(db, table)
 }
 
-/** One row with the plainest values that its columns take, where there is none. A CHECK that refuses them names what to insert above. */
+/**
+ * One row with the plainest values that its columns take, where there is none. A CHECK that refuses
+ * them names what to insert above.
+ */
 async function fillIfEmpty(db: Db, table: PgTable): Promise<void> {
   if ((await db.$count(table)) > 0) return
   const { columns, foreignKeys } = getTableConfig(table)

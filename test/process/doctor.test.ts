@@ -35,7 +35,7 @@ test('finds the keys that the database was written with, or says which is missin
   expect((await xconnect({ ...database.environment, ENCRYPTION_KEYS: k1 }, 'keys', 'rotate')).code).toBe(0)
   expect(await doctor(`${k2},${k1}`)).toMatchObject({
     code: 0,
-    lines: expect.arrayContaining([expect.stringMatching(/^ok +Encryption keys: ENCRYPTION_KEYS: 2 .*"k2" writes$/)]),
+    lines: expect.arrayContaining([expect.stringMatching(/^ok +Encryption keys: ENCRYPTION_KEYS: 2 .*"k2" encrypts$/)]),
   })
   expect(await doctor(k2)).toMatchObject({
     code: 1,
@@ -53,9 +53,9 @@ test('on an empty database says what to run, of the keys that they wait for it',
   const { code, lines } = await xconnect({ DATA_DIR: path.join(directory.path, 'data') }, 'doctor')
   expect(code).toBe(1)
   expect(lines.slice(1)).toEqual([
-    expect.stringMatching(/^ok +Database: embedded PGlite answers$/),
-    expect.stringMatching(/^FAIL +Tables: \d+ migrations are to be made: xconnect migrate does it, /),
-    expect.stringMatching(/^not checked +Encryption keys: the tables come first: run xconnect migrate, /),
+    expect.stringMatching(/^ok +Database: embedded PGlite responds$/),
+    expect.stringMatching(/^FAIL +Tables: \d+ migrations are pending: run xconnect migrate, /),
+    expect.stringMatching(/^not checked +Encryption keys: create the tables first: run xconnect migrate, /),
     expect.stringMatching(/^ok +Providers: /),
   ])
 })

@@ -20,6 +20,6 @@ test('xconnect keys rotate says which keys are no longer needed, as long as they
   }
   expect(await rotate(`${k1}`)).not.toContain('No longer needed')
   for (let run = 0; run < 2; run++)
-    expect(await rotate(`${k2},${k1}`)).toContain('No longer needed, and to be taken out of the configuration: "k1".')
+    expect(await rotate(`${k2},${k1}`)).toContain('No longer needed; remove from the configuration: "k1".')
   expect(await rotate(`${k2}`)).not.toContain('No longer needed')
 })

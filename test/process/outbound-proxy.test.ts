@@ -102,7 +102,7 @@ test('people sign in and connect through HTTPS_PROXY, at hosts whose names only 
 test('doctor looks through the proxy, and calls directly what NO_PROXY names', async () => {
   const { environment, proxy, certificateFile, providers } = await openNetwork()
   const lines = await doctor({ ...environment, NODE_EXTRA_CA_CERTS: certificateFile, NO_PROXY: X })
-  expect(lines).toContainEqual(expect.stringMatching(/^ok +GitHub: https:\/\/github\.test:\d+ answers$/))
+  expect(lines).toContainEqual(expect.stringMatching(/^ok +GitHub: https:\/\/github\.test:\d+ responds$/))
   expect(lines).toContainEqual(expect.stringMatching(/^FAIL +X: https:\/\/x\.test:\d+ cannot be reached/))
   expect(proxy.tunnels.map(({ target }) => target)).toEqual([`${GITHUB}:${providers.port}`])
 })
@@ -113,8 +113,8 @@ test.each<[string, Parameters<typeof openNetwork>, RegExp]>([
     [],
     /signed by an authority that this machine does not trust\. Set NODE_EXTRA_CA_CERTS/,
   ],
-  ['that has expired', [{ expired: true }], /certificate has expired\. Have it renewed/],
-  ['of another host', [{}, ['elsewhere.test']], /is another host's/],
+  ['that has expired', [{ expired: true }], /certificate has expired\. Renew it/],
+  ['of another host', [{}, ['elsewhere.test']], /is for another host/],
 ])('doctor names the fault of a certificate %s', async (_fault, options, sentence) => {
   const { environment, certificateFile } = await openNetwork(...options)
   const isKnown = options.length > 0
@@ -131,5 +131,5 @@ test('doctor names a proxy that refuses', async () => {
   const { environment, certificateFile, proxy } = await openNetwork()
   proxy.behave('refuse')
   const lines = await doctor({ ...environment, NODE_EXTRA_CA_CERTS: certificateFile })
-  expect(lines).toContainEqual(expect.stringMatching(/^FAIL +X: .*the proxy refused it\. Check its rules/))
+  expect(lines).toContainEqual(expect.stringMatching(/^FAIL +X: .*the proxy refused the connection\. Check its rules/))
 })

@@ -1,4 +1,5 @@
-// PgBouncer between the gateway and PostgreSQL: as it comes in session mode, by DATABASE_POOLER in transaction mode.
+// PgBouncer between the gateway and PostgreSQL: as it comes in session mode, by DATABASE_POOLER in
+// transaction mode.
 import type { Sql } from 'postgres'
 import { expect, test } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
@@ -38,7 +39,10 @@ async function startGateway(resources: AsyncDisposableStack, environment: Record
 const listPosted = async (direct: Sql) =>
   (await direct`select id from tweets where status = 'POSTED' order by id`).map(({ id }) => id)
 
-/** A person connects an account and posts, several times at once. @returns the ids of the tweets that were acknowledged. */
+/**
+ * A person connects an account and posts, several times at once.
+ * @returns the ids of the tweets that were acknowledged.
+ */
 async function connectAndPost(resources: AsyncDisposableStack, url: string): Promise<string[]> {
   const person = openBrowser(url)
   resources.defer(() => person.close())
@@ -54,7 +58,10 @@ async function connectAndPost(resources: AsyncDisposableStack, url: string): Pro
   return answers.flatMap(({ postTweet: { tweet } }) => (tweet?.status === 'POSTED' ? [tweet.id] : []))
 }
 
-/** What PgBouncer has in its pools for this database, and for how long: a session's locks must not be left on any of them. */
+/**
+ * What PgBouncer has in its pools for this database, and for how long: a session's locks must not
+ * be left on any of them.
+ */
 const locksLeft = (direct: Sql) => direct`select pid from pg_locks where locktype = 'advisory' and granted
   and database = (select oid from pg_database where datname = current_database())`
 
@@ -177,15 +184,15 @@ describeWithPgBouncer('PgBouncer', () => {
     }
     const right = await doctor({ DATABASE_POOLER: 'transaction', DATABASE_DIRECT_URL: directUrl })
     for (const line of [
-      /^ok +Database: PostgreSQL answers/m,
-      /^ok +Connection of the migrations: DATABASE_DIRECT_URL keeps its session$/m,
+      /^ok +Database: PostgreSQL responds/m,
+      /^ok +Connection for migrations: DATABASE_DIRECT_URL keeps its session$/m,
       /^ok +Pooler: transaction mode; both addresses lead to one database$/m,
-      /^ok +Connection of the events: hears what is notified$/m,
-      /^ok +Connection of the jobs: answers$/m,
+      /^ok +Connection for LISTEN: receives notifications$/m,
+      /^ok +Connection for jobs: responds$/m,
     ])
       expect(right).toMatch(line)
     expect(await doctor({})).toMatch(
-      /^FAIL +Connection of the migrations: DATABASE_URL leads to a pooler in transaction/m,
+      /^FAIL +Connection for migrations: DATABASE_URL leads to a pooler in transaction/m,
     )
   })
 })

@@ -30,11 +30,15 @@ test('xconnect webhook makes, lists, rotates, disables, enables and deletes the 
     )
   const url = 'http://127.0.0.1:4000/hook'
 
-  expect(await xconnect('list')).toEqual({ code: 0, stdout: '', stderr: expect.stringMatching(/none yet/) })
+  expect(await xconnect('list')).toEqual({
+    code: 0,
+    stdout: '',
+    stderr: expect.stringMatching(/^There are no endpoints/),
+  })
   const made = await xconnect('create', '--url', url, '--types', 'account.connected,account.needs_reauth')
   expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=\n$/) })
   const listed = await xconnect('list')
-  expect(listed.stdout).toMatch(/^[0-9a-f-]{36} {2}ENABLED {2}well {2}account.connected,account.needs_reauth {2}http/)
+  expect(listed.stdout).toMatch(/^[0-9a-f-]{36} {2}ENABLED {2}ok {2}account.connected,account.needs_reauth {2}http/)
   expect(listed.stdout).not.toContain(made.stdout.trim().slice(6))
   const id = listed.stdout.slice(0, 36)
   const rotated = await xconnect('rotate', id)
@@ -48,10 +52,10 @@ test('xconnect webhook makes, lists, rotates, disables, enables and deletes the 
   for (const [words, code, said] of [
     [['create', '--url', 'http://10.0.0.1/'], 1, /^Webhooks cannot be sent to this URL\./],
     [['create', '--url', url, '--types', 'account.exploded'], 2, /^There is no event account\.exploded\. There are: /],
-    [['create'], 2, /^Use:/],
-    [['rotate', crypto.randomUUID()], 1, /^There is no such endpoint/],
-    [['delete', 'x'], 1, /^There is no such endpoint/],
-    [['paint', id], 2, /^Use:/],
+    [['create'], 2, /^Usage:/],
+    [['rotate', crypto.randomUUID()], 1, /^There is no endpoint with this id/],
+    [['delete', 'x'], 1, /^There is no endpoint with this id/],
+    [['paint', id], 2, /^Usage:/],
   ] as const)
     expect(await xconnect(...words)).toEqual({ code, stdout: '', stderr: expect.stringMatching(said) })
 

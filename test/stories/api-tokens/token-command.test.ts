@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readTokenCommand } from '../../../src/cli/token.ts'
+import { parseTokenCommand } from '../../../src/cli/token.ts'
 import { UsageError } from '../../../src/cli/usage-error.ts'
 import { apiTokens } from '../../../src/db/tables.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -11,14 +11,14 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 async function run(...words: string[]) {
-  const [answers, remarks]: [string[], string[]] = [[], []]
-  const output = { answer: (line: string) => answers.push(line), remark: (line: string) => remarks.push(line) }
-  const code = await readTokenCommand(words)({ db: world.db(), clock: world.clock }, output)
-  return { code, answers, remarks: remarks.join('\n') }
+  const [results, messages]: [string[], string[]] = [[], []]
+  const output = { result: (line: string) => results.push(line), message: (line: string) => messages.push(line) }
+  const code = await parseTokenCommand(words)({ db: world.db(), clock: world.clock }, output)
+  return { code, results, messages: messages.join('\n') }
 }
 
 test('makes an operator’s token, with the token alone as its answer, and lists and revokes it', async () => {
-  expect(await run('list')).toMatchObject({ code: 0, answers: [] })
+  expect(await run('list')).toMatchObject({ code: 0, results: [] })
   const made = await run(
     'create',
     '--name',
@@ -28,16 +28,16 @@ test('makes an operator’s token, with the token alone as its answer, and lists
     '--expires-in-days',
     '7',
   )
-  expect(made).toMatchObject({ code: 0, answers: [expect.stringMatching(/^xcg_[0-9A-Za-z]{33}$/)] })
+  expect(made).toMatchObject({ code: 0, results: [expect.stringMatching(/^xcg_[0-9A-Za-z]{33}$/)] })
   const [row] = await world.db().select().from(apiTokens)
   expect(row).toMatchObject({ userId: null, name: 'status page', scopes: ['accounts:read', 'events:read'] })
   expect((row?.expiresAt.getTime() ?? 0) - (row?.createdAt.getTime() ?? 0)).toBe(7 * 86_400_000)
-  expect((await run('list')).answers).toEqual([
+  expect((await run('list')).results).toEqual([
     expect.stringMatching(/^[-0-9a-f]{36} {2}ACTIVE {3}xcg_\w{4}…\w{4} {2}until 20.* never used .*status page$/),
   ])
   for (let time = 0; time < 2; time++)
-    expect(await run('revoke', row?.id ?? '')).toEqual({ code: 0, answers: [], remarks: '"status page" is revoked.' })
-  expect((await run('list')).answers).toEqual([expect.stringContaining('REVOKED')])
+    expect(await run('revoke', row?.id ?? '')).toEqual({ code: 0, results: [], messages: '"status page" is revoked.' })
+  expect((await run('list')).results).toEqual([expect.stringContaining('REVOKED')])
 })
 
 test.each<[string[]]>([
@@ -50,7 +50,7 @@ test.each<[string[]]>([
   [['create', '--name', 'x', '--scopes', 'accounts:read', '--forever']],
   [['create', '--name', 'x', '--scopes', 'accounts:read', 'more']],
 ])('makes no command of %j', (words) => {
-  expect(() => readTokenCommand(words)).toThrow(UsageError)
+  expect(() => parseTokenCommand(words)).toThrow(UsageError)
 })
 
 test.each<[string[]]>([
@@ -65,8 +65,8 @@ test.each<[string[]]>([
 ])('refuses %j with a sentence, and makes nothing', async (words) => {
   const before = await world.db().$count(apiTokens)
   const ran = await run(...words)
-  expect([ran.code, ran.answers]).toEqual([1, []])
-  expect(ran.remarks.length).toBeGreaterThan(20)
+  expect([ran.code, ran.results]).toEqual([1, []])
+  expect(ran.messages.length).toBeGreaterThan(20)
   expect(await world.db().$count(apiTokens)).toBe(before)
 })
 
@@ -74,6 +74,6 @@ test('does not see users’ tokens', async () => {
   const person = await world.signedIn()
   await person.api('create-api-token', { input: { name: 'hers', scopes: ['tweets:read'] } })
   const [row] = (await world.db().select().from(apiTokens)).filter(({ name }) => name === 'hers')
-  expect((await run('list')).answers.join()).not.toContain('hers')
+  expect((await run('list')).results.join()).not.toContain('hers')
   expect((await run('revoke', row?.id ?? '')).code).toBe(1)
 })
