@@ -191,8 +191,6 @@ describeWithPgBouncer('PgBouncer', () => {
       /^ok +Connection for jobs: responds$/m,
     ])
       expect(right).toMatch(line)
-    expect(await doctor({})).toMatch(
-      /^FAIL +Connection for migrations: DATABASE_URL leads to a pooler in transaction/m,
-    )
+    expect(await doctor({})).toMatch(/^FAIL +Connection for migrations: DATABASE_URL leads to a pooler in transaction/m)
   })
 })
