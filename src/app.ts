@@ -3,7 +3,7 @@ import { consoleRoutes } from './console/routes.ts'
 import type { Deps } from './deps.ts'
 import { createGraphqlServer } from './graphql/server.ts'
 import { errorHandler } from './http/error-handler.ts'
-import { errorResponse } from './http/error-response.ts'
+import { errorResponse, methodNotAllowedResponse } from './http/error-response.ts'
 import { authenticate } from './http/middleware/authenticate.ts'
 import { canonicalOrigin } from './http/middleware/canonical-origin.ts'
 import { clientAddress } from './http/middleware/client-address.ts'
@@ -62,8 +62,9 @@ export function createApp(deps: Deps): App {
  */
 export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
   const router = new Hono<HttpEnv>()
-  const methodsOf = (path: string) =>
-    router.routes.filter((route) => route.path === path && route.method !== 'ALL').map(({ method }) => method)
+  const methodsOf = (path: string) => [
+    ...new Set(router.routes.filter((route) => isRouteOf(route, path)).map(({ method }) => method)),
+  ]
   router.use(requestId, clientAddress(deps), requestLogger(deps))
   router.use(securityHeaders(deps), rateLimitHeaders, tokenInUrlProtection)
   router.route('/', healthRoutes(deps, isDraining))
@@ -77,14 +78,20 @@ export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   router.route('/', signInRoutes(deps))
   router.route('/', connectXRoutes(deps))
   router.route('/', graphqlRoutes(deps, createGraphqlServer(deps)))
-  router.notFound(() =>
-    errorResponse(404, {
-      code: 'BAD_USER_INPUT',
-      message: 'There is nothing here. The API is POST /graphql; the console is /.',
-    }),
-  )
+  router.notFound(({ req: { method, path } }) => {
+    const methods = methodsOf(path)
+    const isKnown = methods.length > 0 && !methods.includes(method === 'HEAD' ? 'GET' : method)
+    return isKnown ? methodNotAllowedResponse(methods) : errorResponse(404, { code: 'NOT_FOUND' })
+  })
   router.onError(errorHandler(deps))
   return router
+}
+
+// ALL is the method of middleware. A path with parameters is compared up to the first of them.
+function isRouteOf({ method, path: pattern }: { method: string; path: string }, path: string): boolean {
+  if (method === 'ALL') return false
+  const [fixed = ''] = pattern.split(':')
+  return fixed === pattern ? pattern === path : path.startsWith(fixed)
 }
 
 // A connection that stays open would bring further requests to a process that is shutting down.

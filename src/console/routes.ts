@@ -4,7 +4,7 @@ import { type Context, Hono } from 'hono'
 import { compress } from 'hono/compress'
 import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
-import { errorResponse } from '../http/error-response.ts'
+import { errorResponse, methodNotAllowedResponse } from '../http/error-response.ts'
 import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
@@ -26,15 +26,10 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
     const isPage = wantsPage(c)
     // The API's own route answers.
     if (!isPage && isPersistedQuery(c.req.query('query'), c.req.query('extensions'))) return next()
-    if (!isPage)
-      return errorResponse(
-        405,
-        { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' },
-        { allow: 'POST' },
-      )
+    if (!isPage) return methodNotAllowedResponse(['POST'], 'Send queries to /graphql by POST.')
     if (!config.graphiql)
       return errorResponse(404, {
-        code: 'BAD_USER_INPUT',
+        code: 'NOT_FOUND',
         message: 'GraphiQL is off here. Send queries to /graphql by POST.',
       })
     const nonce = randomToken()

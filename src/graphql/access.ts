@@ -22,6 +22,7 @@ import { apiScopes } from '../db/tables.ts'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge } from '../http/bearer.ts'
+import { errorExtensions } from '../http/error-response.ts'
 
 /** Any one of these will do. */
 export type Needs = {
@@ -80,7 +81,7 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
   return new GraphQLError(message, {
     nodes,
     extensions: {
-      code,
+      ...errorExtensions(code),
       ...(missingScopes.length > 0 && { missingScopes }),
       http: {
         status: viewer === null ? 401 : 403,

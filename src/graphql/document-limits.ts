@@ -1,7 +1,7 @@
 // How much a request may ask for, besides its bytes, which the body's limit counts, and its cost, which the builder knows.
 import { type DocumentNode, GraphQLError, Kind, type ParseOptions, parse, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { ErrorCode } from '../error-codes.ts'
+import { errorExtensions } from '../http/error-response.ts'
 
 /** The longest text that X takes goes into variables, so that no honest document is longer. */
 const MAX_CHARACTERS = 8_000
@@ -95,6 +95,6 @@ function tooMuch(what: string, count: number, limit: number, advice: string): Gr
 
 function refusal(message: string): GraphQLError {
   return new GraphQLError(message, {
-    extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode, http: { status: 400 } },
+    extensions: errorExtensions('BAD_USER_INPUT', { http: { status: 400 } }),
   })
 }

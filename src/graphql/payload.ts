@@ -1,6 +1,6 @@
-import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import { type ErrorCode, errorCodes, type RetryAdvice } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { builder } from './builder.ts'
+import { builder, describeValues } from './builder.ts'
 
 /** The enum of all codes, with each code's sentence as its description. */
 export const ErrorCodeRef = builder.enumType('ErrorCode', {
@@ -11,6 +11,17 @@ export const ErrorCodeRef = builder.enumType('ErrorCode', {
       { description: sentence, value: code as ErrorCode },
     ]),
   ),
+})
+
+const RetryAdviceRef = builder.enumType('RetryAdvice', {
+  description:
+    'Whether the same request can succeed when it is sent again. Every `ErrorCode` has its advice; top-level errors and error responses outside GraphQL have it in `extensions.retry`.',
+  values: describeValues<RetryAdvice>({
+    NEVER: 'The same request fails again. Correct it first.',
+    LATER: 'Time alone may remove the cause. Send the same request again, not before `retryAt` if that is given.',
+    AFTER_ACTION:
+      'The user or the operator has to do something first, which the message of the error says. Then the same request may succeed.',
+  }),
 })
 
 /** What the API tells of an `AppError`. Not the error itself: GraphQL takes an Error that a resolver returns for one it has thrown. */
@@ -26,9 +37,14 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
       nullable: true,
       description: 'Path of the input at fault, as in ["input", "text"]; null when none is.',
     }),
+    retry: t.field({
+      type: RetryAdviceRef,
+      description: 'Whether the same request can succeed when it is sent again, and after what.',
+      resolve: ({ code }) => errorCodes[code].retry,
+    }),
     retryable: t.boolean({
       description:
-        'True when time alone may cure it, so that the same request may be sent again; not before `retryAt` if that is given.',
+        'True when `retry` is LATER: the same request may be sent again, but not before `retryAt` if that is given.',
       resolve: ({ code }) => errorCodes[code].retry === 'LATER',
     }),
     retryAt: t.field({

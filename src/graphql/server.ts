@@ -6,7 +6,13 @@ import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { errorResponse, OUTAGE_HEADERS, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
+import {
+  errorExtensions,
+  errorResponse,
+  OUTAGE_HEADERS,
+  outageResponse,
+  PERSISTED_QUERY_MESSAGE,
+} from '../http/error-response.ts'
 import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -125,11 +131,11 @@ function withReason(response: Response, { requestId, viewer }: GraphqlRequest): 
     const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
     // The rest of the body is not read, so that nothing else can come on this connection.
     const message = `The body has more than ${most} bytes. Send less in one request.`
-    return errorResponse(413, { code: 'BAD_USER_INPUT', message }, { connection: 'close' })
+    return errorResponse(413, { code: 'PAYLOAD_TOO_LARGE', message }, { connection: 'close' })
   }
   if (response.status !== 406 || response.body !== null) return response
-  const message = 'Answers are JSON, or for a subscription a stream of events: send "accept: application/json".'
-  return errorResponse(406, { code: 'BAD_USER_INPUT', message })
+  const message = 'Responses are JSON, or for a subscription a stream of events: send "accept: application/json".'
+  return errorResponse(406, { code: 'NOT_ACCEPTABLE', message })
 }
 
 // What the client got wrong in the document itself has a code too.
@@ -173,7 +179,7 @@ const refuseMisplacedToken: Plugin = {
     if (!(TOKEN_PARAMETER in params)) return
     throw new GraphQLError(MISPLACED_TOKEN, {
       extensions: {
-        code: 'UNAUTHENTICATED' satisfies ErrorCode,
+        ...errorExtensions('UNAUTHENTICATED'),
         http: { status: 401, headers: { 'www-authenticate': challenge(null) } },
       },
     })
@@ -184,10 +190,10 @@ const refuseMisplacedToken: Plugin = {
 // (Apollo's automatic persisted queries, version 1). Nothing is kept by its hash: documents are
 // short, and only a list that the operator chose would protect anything.
 const refusePersistedQuery: Plugin = {
-  onParams: ({ params: { query, extensions } }) => {
-    if (query || extensions?.persistedQuery == null) return
-    const code: ErrorCode = 'PERSISTED_QUERY_NOT_SUPPORTED'
-    throw new GraphQLError(PERSISTED_QUERY_MESSAGE, { extensions: { code, http: { status: 200 } } })
+  onParams: ({ params }) => {
+    if (params.query || params.extensions?.persistedQuery == null) return
+    const extensions = errorExtensions('PERSISTED_QUERY_NOT_SUPPORTED', { http: { status: 200 } })
+    throw new GraphQLError(PERSISTED_QUERY_MESSAGE, { extensions })
   },
 }
 
@@ -230,7 +236,7 @@ function withCode({ message, nodes, source, positions, path, extensions }: Graph
     positions,
     path,
     extensions: {
-      code: 'BAD_USER_INPUT' satisfies ErrorCode,
+      ...errorExtensions('BAD_USER_INPUT'),
       // Of a request that is none GraphQL over HTTP allows 200; a client that sent one is better told.
       http: extensions.code === 'BAD_REQUEST' ? { status: 400 } : extensions.http,
     },
@@ -250,7 +256,7 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
     const { code, field, retryAt } = original
     return new GraphQLError(original.message, {
       ...place,
-      extensions: { code, ...(field && { field }), ...(retryAt && { retryAt }) },
+      extensions: errorExtensions(code, { ...(field && { field }), ...(retryAt && { retryAt }) }),
     })
   }
   if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
@@ -258,7 +264,7 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
   const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,
-    extensions: { code, ...(requestId && { requestId }) },
+    extensions: errorExtensions(code, { ...(requestId && { requestId }) }),
   })
 }
 

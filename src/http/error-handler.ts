@@ -2,7 +2,7 @@ import type { ErrorHandler } from 'hono'
 import { isDatabaseOutage } from '../db/outage.ts'
 import { isUserGone } from '../db/violations.ts'
 import type { Deps } from '../deps.ts'
-import { type ErrorCode, errorCodes } from '../error-codes.ts'
+import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { errorResponse, outageResponse } from './error-response.ts'
 import type { HttpEnv } from './request-context.ts'
@@ -24,6 +24,6 @@ export function errorHandler(deps: Deps): ErrorHandler<HttpEnv> {
     const { requestId } = c.var
     deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
     if (isDatabaseOutage(error)) return outageResponse(requestId)
-    return errorResponse(500, { code: 'INTERNAL', message: errorCodes.INTERNAL.sentence, requestId })
+    return errorResponse(500, { code: 'INTERNAL', requestId })
   }
 }

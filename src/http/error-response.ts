@@ -1,16 +1,36 @@
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 
 /**
+ * The `extensions` of an error, as in every error response: its code and the retry advice of the
+ * code.
+ * @param more further fields of `extensions`.
+ */
+export function errorExtensions<More extends Record<string, unknown>>(code: ErrorCode, more?: More) {
+  return { code, retry: errorCodes[code].retry, ...more }
+}
+
+/**
  * An HTTP error response in the shape of a GraphQL error, so that clients parse one shape on every
  * route. The exception is token revocation, whose errors follow RFC 6749 section 5.2.
- * @param extensions further fields of `extensions`.
+ * @param message the code's own sentence unless given. The other options are further fields of
+ * `extensions`.
  */
 export function errorResponse(
   status: number,
-  { code, message, ...extensions }: { code: ErrorCode; message: string } & Record<string, unknown>,
+  { code, message, ...more }: { code: ErrorCode; message?: string } & Record<string, unknown>,
   headers: Record<string, string> = {},
 ): Response {
-  return Response.json({ errors: [{ message, extensions: { code, ...extensions } }] }, { status, headers })
+  const error = { message: message ?? errorCodes[code].sentence, extensions: errorExtensions(code, more) }
+  return Response.json({ errors: [error] }, { status, headers })
+}
+
+/** A 405 response, with the methods that the path takes in the Allow header (RFC 9110 section 15.5.6). */
+export function methodNotAllowedResponse(methods: readonly string[], message?: string): Response {
+  return errorResponse(
+    405,
+    { code: 'METHOD_NOT_ALLOWED', ...(message !== undefined && { message }) },
+    { allow: methods.join(', ') },
+  )
 }
 
 /**
@@ -27,6 +47,5 @@ export const OUTAGE_HEADERS = { 'retry-after': '5' }
  * @param requestId identifies the cause in the log.
  */
 export function outageResponse(requestId: string): Response {
-  const code: ErrorCode = 'DATABASE_UNAVAILABLE'
-  return errorResponse(503, { code, message: errorCodes[code].sentence, requestId }, OUTAGE_HEADERS)
+  return errorResponse(503, { code: 'DATABASE_UNAVAILABLE', requestId }, OUTAGE_HEADERS)
 }

@@ -1,9 +1,8 @@
 import { type Context, Hono } from 'hono'
 import { listCrossSiteOrigins } from '../config/same-site.ts'
 import type { Deps } from '../deps.ts'
-import { errorCodes } from '../error-codes.ts'
 import { challenge, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { errorResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
+import { errorResponse, methodNotAllowedResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
 import { chooseRateLimiter } from '../http/middleware/rate-limit.ts'
 import { FORM_TYPE, mediaTypeOf, readForm } from '../http/request-body.ts'
 import type { GraphqlHandler, GraphqlRequest, HttpEnv } from '../http/request-context.ts'
@@ -19,8 +18,10 @@ export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv>
     if (mediaType === FORM_TYPE && (await readForm(c.req.raw))?.has(TOKEN_PARAMETER)) return misplacedTokenResponse()
     // An HTML form cannot send JSON, so a browser never adds its cookie to such a request by
     // itself.
-    if (mediaType !== 'application/json')
-      return errorResponse(415, { code: 'BAD_USER_INPUT', message: 'Send the query as application/json.' })
+    if (mediaType !== 'application/json') return unsupportedMediaTypeResponse({ accept: 'application/json' })
+    const encoding = c.req.header('content-encoding')?.trim().toLowerCase() ?? 'identity'
+    // Decompressing would let a small body exceed the limit by far.
+    if (encoding !== 'identity') return unsupportedMediaTypeResponse({ 'accept-encoding': 'identity' })
     const rateLimiter = chooseRateLimiter(deps, c)
     // A browser sends no session cookie from another site. UNAUTHENTICATED would advise a sign-in,
     // which does not help.
@@ -43,9 +44,9 @@ export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv>
   )
 
   // GET is GraphiQL, if it is on.
-  const allow = deps.config.graphiql ? 'GET, POST' : 'POST'
+  const allowed = deps.config.graphiql ? ['GET', 'POST'] : ['POST']
   app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', () =>
-    errorResponse(405, { code: 'BAD_USER_INPUT', message: 'Send queries to /graphql by POST.' }, { allow }),
+    methodNotAllowedResponse(allowed, 'Send queries to /graphql by POST.'),
   )
   return app
 }
@@ -61,7 +62,11 @@ function createGraphqlRequest(
   return { viewer, requestId, rateLimiter, notes, setCookie: (header) => cookies.push(header) }
 }
 
+// The headers say what would have been supported (RFC 9110 section 15.5.16).
+function unsupportedMediaTypeResponse(supported: Record<string, string>): Response {
+  return errorResponse(415, { code: 'UNSUPPORTED_MEDIA_TYPE' }, supported)
+}
+
 function crossSiteOriginResponse(): Response {
-  const message = errorCodes.CROSS_SITE_ORIGIN.sentence
-  return errorResponse(401, { code: 'CROSS_SITE_ORIGIN', message }, { 'www-authenticate': challenge(null) })
+  return errorResponse(401, { code: 'CROSS_SITE_ORIGIN' }, { 'www-authenticate': challenge(null) })
 }

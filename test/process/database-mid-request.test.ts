@@ -1,6 +1,8 @@
 // The database goes away between the look-up of the session and the end of a resolver.
+
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import { openSingleConnection } from '../../src/db/client.ts'
+import { errorExtensions } from '../../src/http/error-response.ts'
 import { cookieOf } from '../support/browser.ts'
 import { startWorld } from '../support/harness.ts'
 import { linkAccount, type PostedTweet } from '../support/linked-account.ts'
@@ -56,7 +58,7 @@ const away = (requestId: string | null, path: string) => ({
   message: 'The database does not respond. Try again shortly.',
   path: [path],
   locations: expect.anything(),
-  extensions: { code: 'DATABASE_UNAVAILABLE', requestId },
+  extensions: errorExtensions('DATABASE_UNAVAILABLE', { requestId }),
 })
 
 test('a query whose resolver loses the database is answered with 503, and said to be worth another try', async () => {

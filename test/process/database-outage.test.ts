@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { errorExtensions } from '../../src/http/error-response.ts'
 import { openBrowser } from '../support/browser.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startPostgresServer } from '../support/postgres.ts'
@@ -52,7 +53,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
         errors: [
           {
             message: 'The database does not respond. Try again shortly.',
-            extensions: { code: 'DATABASE_UNAVAILABLE', requestId: asked.headers.get('x-request-id') },
+            extensions: errorExtensions('DATABASE_UNAVAILABLE', { requestId: asked.headers.get('x-request-id') }),
           },
         ],
       })

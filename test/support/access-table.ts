@@ -126,7 +126,7 @@ export const table: Record<string, Record<string, string>> = {
   WebhookDeliveryEdge: { part: 'cursor node' },
   RateLimit: { part: 'cost limit remaining resetAt windowSeconds' },
   PageInfo: { part: 'endCursor hasNextPage hasPreviousPage startCursor' },
-  UserError: { part: 'code field message retryAt retryable' },
+  UserError: { part: 'code field message retry retryAt retryable' },
 
   CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
   CreateWebhookEndpointPayload: { part: 'endpoint secret userErrors' },

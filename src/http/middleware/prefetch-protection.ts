@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
-import { errorResponse } from '../error-response.ts'
+import { errorResponse, methodNotAllowedResponse } from '../error-response.ts'
 import type { HttpEnv } from '../request-context.ts'
 
 const PURPOSE_HEADERS = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz']
@@ -19,10 +19,6 @@ export function prefetchProtection(methodsOf: (path: string) => string[]): Middl
     if (c.req.method !== 'HEAD') return next()
     const methods = methodsOf(c.req.path)
     if (methods.length === 0) return c.notFound()
-    return errorResponse(
-      405,
-      { code: 'BAD_USER_INPUT', message: 'HEAD does nothing here. Use a method that Allow names.' },
-      { allow: methods.join(', ') },
-    )
+    return methodNotAllowedResponse(methods)
   }
 }

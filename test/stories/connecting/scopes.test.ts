@@ -1,8 +1,10 @@
 // What a token may do through the front door: the whole schema against everybody, and what the refusals say.
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import { apiTokens, tweets, users } from '../../../src/db/tables.ts'
 import { schema } from '../../../src/graphql/schema.ts'
+import { errorExtensions } from '../../../src/http/error-response.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../../support/access-table.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -98,7 +100,7 @@ describe('K-09 a refusal', () => {
       errors: [
         {
           message: expect.stringContaining('Mutation.postTweet needs tweets:write.'),
-          extensions: { code: 'FORBIDDEN', missingScopes: ['tweets:write'] },
+          extensions: errorExtensions('FORBIDDEN', { missingScopes: ['tweets:write'] }),
         },
       ],
     })

@@ -267,7 +267,7 @@ describe('what is refused', () => {
     const query = ask('subscription { events { cursor } }')
     for (let round = 0; round < 12; round++) {
       const { status, answer } = await sendGraphql(person, query, { accept: 'application/json' })
-      expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([406, 'BAD_USER_INPUT'])
+      expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([406, 'NOT_ACCEPTABLE'])
     }
     const stream = await follow(person)
     await seed(person, 1)

@@ -184,6 +184,6 @@ test.each<[what: string, body: string, json: number, response: number]>([
 
 test('who takes no kind of answer that there is gets a 406 that says which there are', async () => {
   const { status, errors } = await send({ query: '{viewer{id}}' }, 'text/html')
-  expect([status, errors?.[0]?.extensions.code]).toEqual([406, 'BAD_USER_INPUT'])
+  expect([status, errors?.[0]?.extensions.code]).toEqual([406, 'NOT_ACCEPTABLE'])
   expect(errors?.[0]?.message).toContain('accept: application/json')
 })

@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { getIntrospectionQuery } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { errorExtensions } from '../../../src/http/error-response.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { ask, expectGraphqlRefusal, sendGraphql } from '../../support/raw-graphql.ts'
@@ -144,7 +145,7 @@ describe('a document that is too much', () => {
         errors: [
           {
             message: 'The body has more than 100,000 bytes. Send less in one request.',
-            extensions: { code: 'BAD_USER_INPUT' },
+            extensions: errorExtensions('PAYLOAD_TOO_LARGE'),
           },
         ],
       },
@@ -158,7 +159,7 @@ describe('a document that is too much', () => {
       [
         {
           message: 'The body has more than 1,200,000 bytes. Send less in one request.',
-          extensions: { code: 'BAD_USER_INPUT' },
+          extensions: errorExtensions('PAYLOAD_TOO_LARGE'),
         },
       ],
     ])

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { connectAttempts, sessions } from '../../../src/db/tables.ts'
+import type { ErrorCode } from '../../../src/error-codes.ts'
+import { errorExtensions } from '../../../src/http/error-response.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { readOperation } from '../../support/operations.ts'
@@ -97,12 +99,12 @@ describe('a browser’s write with our cookie', () => {
   })
 })
 
-test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, number, string]>([
+test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, number, ErrorCode]>([
   ['another site', '/graphql', { method: 'POST', headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
   ['a link elsewhere', '/auth/x', { headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
-  ['a word that is no method', '/graphql', { method: 'PUT' }, 405, 'BAD_USER_INPUT'],
-  ['a program that reads', '/graphql', { headers: { accept: 'application/json' } }, 405, 'BAD_USER_INPUT'],
-  ['another content type', '/graphql', { method: 'POST', body: 'a=b' }, 415, 'BAD_USER_INPUT'],
+  ['a word that is no method', '/graphql', { method: 'PUT' }, 405, 'METHOD_NOT_ALLOWED'],
+  ['a program that reads', '/graphql', { headers: { accept: 'application/json' } }, 405, 'METHOD_NOT_ALLOWED'],
+  ['another content type', '/graphql', { method: 'POST', body: 'a=b' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
   [
     'a header that is no token',
     '/graphql',
@@ -110,12 +112,15 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
     401,
     'UNAUTHENTICATED',
   ],
-  ['an address of nothing', '/nothing', {}, 404, 'BAD_USER_INPUT'],
+  ['a POST to a route of GET', '/auth/github', { method: 'POST' }, 405, 'METHOD_NOT_ALLOWED'],
+  ['a GET of a route of POST', '/auth/sign-out', {}, 405, 'METHOD_NOT_ALLOWED'],
+  ['an asset that is not there', '/assets/any/none.js', {}, 404, 'NOT_FOUND'],
+  ['an address of nothing', '/nothing', {}, 404, 'NOT_FOUND'],
 ])('%s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
   const answer = await person.request(path, init)
   expect([answer.status, await answer.json()]).toEqual([
     status,
-    { errors: [{ message: expect.stringMatching(/^[A-Z].{15,}\.$/), extensions: { code } }] },
+    { errors: [{ message: expect.stringMatching(/^[A-Z].{15,}\.$/), extensions: errorExtensions(code) }] },
   ])
 })
 

@@ -1,10 +1,12 @@
 // One request in all the forms that honest clients give it.
+
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries'
 import { Client, cacheExchange, fetchExchange } from '@urql/core'
 import { persistedExchange } from '@urql/exchange-persisted'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
+import { errorExtensions } from '../../../src/http/error-response.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { readOperation } from '../../support/operations.ts'
@@ -139,11 +141,34 @@ describe('media types have no case', () => {
   })
 })
 
+test('a compressed body is refused as one, whatever is in it', async () => {
+  const body = ask('{viewer{login}}')
+  const send = (encoding: string) =>
+    person.request('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-encoding': encoding },
+      body,
+    })
+  for (const encoding of ['gzip', 'br', 'GZIP']) {
+    const response = await send(encoding)
+    expect([response.status, response.headers.get('accept-encoding')]).toEqual([415, 'identity'])
+    expect(await response.json()).toEqual({
+      errors: [
+        {
+          message: expect.stringContaining('without a Content-Encoding'),
+          extensions: errorExtensions('UNSUPPORTED_MEDIA_TYPE'),
+        },
+      ],
+    })
+  }
+  expect((await send('identity')).status).toBe(200)
+})
+
 describe('a hash without a document is answered so that the client sends the document', () => {
   const query = 'query Login { viewer { login } }'
   const extensions = { persistedQuery: { version: 1, sha256Hash: sha256(query) } }
   const refusal = {
-    errors: [{ message: 'PersistedQueryNotSupported', extensions: { code: 'PERSISTED_QUERY_NOT_SUPPORTED' } }],
+    errors: [{ message: 'PersistedQueryNotSupported', extensions: errorExtensions('PERSISTED_QUERY_NOT_SUPPORTED') }],
   }
 
   test('by POST and by GET, signed in or not', async () => {

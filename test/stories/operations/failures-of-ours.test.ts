@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { GraphQLError } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { schema } from '../../../src/graphql/schema.ts'
+import { errorExtensions } from '../../../src/http/error-response.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { ask, sendGraphql } from '../../support/raw-graphql.ts'
@@ -46,7 +47,7 @@ test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id
           message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
           path: ['connectedAccounts'],
           locations: [{ line: 1, column: 20 }],
-          extensions: { code: 'INTERNAL', requestId: 'story-12345' },
+          extensions: errorExtensions('INTERNAL', { requestId: 'story-12345' }),
         },
       ],
     })
@@ -96,7 +97,7 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
         errors: [
           {
             message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
-            extensions: { code: 'INTERNAL', requestId: answer.headers.get('x-request-id') },
+            extensions: errorExtensions('INTERNAL', { requestId: answer.headers.get('x-request-id') }),
           },
         ],
       })
