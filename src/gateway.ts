@@ -15,8 +15,8 @@ import { createJobQueue, installJobTables } from './jobs/queue.ts'
 import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
+import { type Running, shutDown, waitAtMost } from './process/shutdown.ts'
 import { explainListenError } from './process/startup-error.ts'
-import { type Running, shutDown, within } from './shutdown.ts'
 import type { Log } from './telemetry/log.ts'
 import { createFanOut } from './webhooks/fan-out.ts'
 
@@ -50,7 +50,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const queue = createJobQueue(database, log)
   const close = async () => {
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
-    await Promise.all(closing.map((work) => within(log, 'connections', CLOSE_SECONDS, work)))
+    await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
   let hearing = async () => {}
   try {
@@ -89,7 +89,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       fanOut,
       eventStreams: deps.eventStreams,
       refreshes: deps.refreshes,
-      close: () => Promise.all([within(log, 'notifications', CLOSE_SECONDS, hearing()), close()]),
+      close: () => Promise.all([waitAtMost(log, 'notifications', CLOSE_SECONDS, hearing()), close()]),
     }
     return {
       port,
@@ -100,8 +100,8 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     }
   } catch (error) {
     // The port may be taken only after the jobs have begun.
-    await within(log, 'notifications', CLOSE_SECONDS, hearing())
-    await within(log, 'jobs', CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
+    await waitAtMost(log, 'notifications', CLOSE_SECONDS, hearing())
+    await waitAtMost(log, 'jobs', CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
     await close()
     throw error
   }

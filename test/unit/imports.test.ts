@@ -11,7 +11,6 @@ const rule: ImportRule = {
   layers: [
     { places: ['main.ts', 'cli.ts'], together: false },
     { places: ['gateway.ts', 'cli/'], together: false },
-    { places: ['shutdown.ts'], together: false },
     { places: ['app.ts'], together: false },
     { places: ['routes/', 'graphql/', 'console/', 'jobs/'], together: false },
     { places: ['http/'], together: false },
@@ -50,7 +49,7 @@ const rule: ImportRule = {
       name: 'hono',
       importers: ['app.ts', 'routes/', 'http/', 'console/', 'sandbox/', 'auth/session.ts'],
     },
-    { name: '@hono/*', importers: ['gateway.ts', 'shutdown.ts', 'sandbox/'] },
+    { name: '@hono/*', importers: ['gateway.ts', 'sandbox/'] },
     { name: 'dataloader', importers: ['graphql/'] },
     { name: 'tlds', importers: ['tweets/text/', 'sandbox/'] },
     { name: '@twemoji/parser', importers: ['tweets/text/'] },

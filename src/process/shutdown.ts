@@ -2,19 +2,16 @@
 // first: X has ended the old pair when it issues a new one, so that a pair which is not written down is a connection that is lost.
 // Everything else survives: another instance repeats a job, and looks in the timeline for a tweet that was being sent.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ServerType } from '@hono/node-server'
-import type { App } from './app.ts'
-import type { JobQueue } from './jobs/queue.ts'
-import type { EventStreams } from './process/event-streams.ts'
-import type { RunningRefreshes } from './process/running-refreshes.ts'
-import { withTimeout } from './process/with-timeout.ts'
-import type { Log } from './telemetry/log.ts'
+import type { Log } from '../telemetry/log.ts'
+import type { EventStreams } from './event-streams.ts'
+import type { RunningRefreshes } from './running-refreshes.ts'
+import { withTimeout } from './with-timeout.ts'
 
 /** What is ended. */
 export type Running = {
-  app: App
-  server: ServerType
-  queue: JobQueue
+  app: { drain(): void; settled(): Promise<void> }
+  server: { close(callback: () => void): unknown; closeIdleConnections?(): void; closeAllConnections?(): void }
+  queue: { pause(): Promise<void>; stop(withinSeconds: number): Promise<void> }
   fanOut: { end(): Promise<void> }
   eventStreams: EventStreams
   refreshes: RunningRefreshes
@@ -43,7 +40,8 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   const { app, server, queue, fanOut, refreshes } = running
   const startedAt = performance.now()
   const secondsUntil = (moment: number) => Math.max(moment - (performance.now() - startedAt) / 1000, 0)
-  const finish = (what: string, moment: number, work: Promise<unknown>) => within(log, what, secondsUntil(moment), work)
+  const finish = (what: string, moment: number, work: Promise<unknown>) =>
+    waitAtMost(log, what, secondsUntil(moment), work)
 
   app.drain()
   const lastRefresh = setTimeout(refreshes.refuseNew, LAST_REFRESH_SECONDS * 1000)
@@ -64,7 +62,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
       paused.then(() => queue.stop(secondsUntil(WRITTEN_SECONDS))),
     ),
   ])
-  if ('closeAllConnections' in server) server.closeAllConnections()
+  server.closeAllConnections?.()
   await finish('connections', CLOSED_SECONDS, running.close())
 }
 
@@ -73,7 +71,7 @@ async function finishRequests({ app, server, eventStreams }: Running): Promise<v
   // They would last for many minutes yet. Their clients come back elsewhere, where they were.
   eventStreams.finishAll()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  if ('closeIdleConnections' in server) server.closeIdleConnections()
+  server.closeIdleConnections?.()
   await withTimeout(QUIET_CONNECTION_SECONDS, closed, () => {})
   // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
   await app.settled()
@@ -85,7 +83,7 @@ async function finishRequests({ app, server, eventStreams }: Running): Promise<v
  * rest from being finished.
  * @param what names it in the log.
  */
-export async function within(log: Log, what: string, seconds: number, work: Promise<unknown>): Promise<void> {
+export async function waitAtMost(log: Log, what: string, seconds: number, work: Promise<unknown>): Promise<void> {
   try {
     await withTimeout(seconds, work, () => log.warn({ what }, 'Not finished in the time there is for it, and given up'))
   } catch (error) {
