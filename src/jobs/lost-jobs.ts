@@ -1,6 +1,5 @@
-// What waits for a job gets one where there is none: after a database was copied without its queue, after the queue gave a job up, or
-// when an account that was disconnected is back.
-
+// Queues a job for each row that needs one and has none: after a database was copied without its
+// queue, after the queue gave up on a job, or when a disconnected account was connected again.
 import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
@@ -22,13 +21,17 @@ import { enqueueDelivery } from '../webhooks/fan-out.ts'
 
 const BATCH = 500
 
-/** Gives a job to every row that waits for one and has none. */
+/**
+ * Queues all missing jobs. Rows and their jobs are written in one transaction, so a row without a
+ * job has lost it.
+ */
 export async function replaceLostJobs(deps: Deps): Promise<void> {
   await runBatches(BATCH, () => transaction(deps, replaceBatch))
 }
 
 async function replaceBatch(deps: Deps): Promise<number> {
-  // One at a time: of two jobs for one tweet in doubt, both would look at once, where two looks are to be a minute apart.
+  // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
+  // minute apart.
   const [lock] = await queryRows(
     deps.db,
     sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
@@ -37,7 +40,7 @@ async function replaceBatch(deps: Deps): Promise<number> {
   const found = [
     await replaceRevocations(deps),
     await replaceConnects(deps),
-    await replaceSettlements(deps),
+    await replaceReconciliations(deps),
     await replaceDeliveries(deps),
   ]
   return Math.max(...found)
@@ -58,7 +61,7 @@ async function replaceRevocations(deps: Deps): Promise<number> {
   return lost.length
 }
 
-// Not a loss alone: an attempt that waits for X has no job until it is due.
+// Also attempts that wait for X: they have no job until they are due.
 async function replaceConnects(deps: Deps): Promise<number> {
   const due = await deps.db
     .select({ id: connectAttempts.id })
@@ -75,7 +78,7 @@ async function replaceConnects(deps: Deps): Promise<number> {
   return due.length
 }
 
-async function replaceSettlements(deps: Deps): Promise<number> {
+async function replaceReconciliations(deps: Deps): Promise<number> {
   const lost = await deps.db
     .select({ id: tweets.id })
     .from(tweets)
@@ -89,7 +92,7 @@ async function replaceSettlements(deps: Deps): Promise<number> {
       ),
     )
     .limit(BATCH)
-  // As if it had been looked for just now: it may have been.
+  // The lost job may have read the timeline just now.
   for (const { id } of lost)
     await deps.jobs.enqueue(deps, 'reconcile-tweet', { id }, deps.timing.reconcileAgainAfterSeconds)
   return lost.length
@@ -102,12 +105,11 @@ async function replaceDeliveries(deps: Deps): Promise<number> {
     .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
     .where(and(eq(webhookDeliveries.status, 'PENDING'), not(hasJob('deliver-webhook', webhookDeliveries.id))))
     .limit(BATCH)
-  // One that is not due yet makes its job wait.
+  // The job waits until the delivery is due.
   for (const delivery of lost) await enqueueDelivery(deps, delivery)
   return lost.length
 }
 
-// A row and its job are written in one transaction, so that whoever sees the row without the job sees a loss.
 function hasJob(name: JobName, id: PgColumn): SQL {
   return sql`exists (select from pgboss.job
     where name = ${name} and state in ('created', 'retry', 'active') and data->>'id' = ${id}::text)`

@@ -1,196 +1,109 @@
-// Background work, on pg-boss: the only file that imports it. Jobs live in our own database, so that they survive a restart and any
-// instance can do them.
+// The job queue, on pg-boss. Jobs are rows of our own database: they survive restarts, and any
+// instance can run them.
 import { type SQL, sql } from 'drizzle-orm'
-import { fromDrizzle, fromPglite, PgBoss, type QueueOptions, type WorkOptions } from 'pg-boss'
-import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/access-token.ts'
-import { checkConnection } from '../accounts/check-connection.ts'
-import { resumeConnection } from '../accounts/complete-connection.ts'
-import { endAbandonedAttempts } from '../accounts/connect.ts'
-import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocation.ts'
-import { sweepApiTokens } from '../auth/api-token.ts'
-import { sweepAttempts } from '../auth/oauth-attempt.ts'
-import { sweepSessions } from '../auth/session.ts'
+import { type ConstructorOptions, fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
 import type { Database } from '../db/client.ts'
 import { JOBS_SCHEMA } from '../db/grants.ts'
 import { openJobDatabase } from '../db/job-database.ts'
-import type { JobData, JobName, Jobs } from '../db/jobs.ts'
+import type { JobData, Jobs } from '../db/jobs.ts'
 import type { Deps } from '../deps.ts'
-import { sweepEvents } from '../events/events.ts'
-import { sweepRateLimits } from '../rate-limit/limiter.ts'
 import type { Log } from '../telemetry/log.ts'
-import { sweepTweets } from '../tweets/outcome.ts'
-import { reconcileTweet } from '../tweets/reconcile.ts'
-import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
-import { deliverWebhook } from '../webhooks/delivery.ts'
-import { fanOutEvents } from '../webhooks/fan-out.ts'
-import { replaceLostJobs } from './lost-jobs.ts'
+import { MAINTENANCE_SCHEDULE, runMaintenance } from './maintenance.ts'
+import { RETRIED_QUEUE, workers } from './workers.ts'
 
-/** The job queue: what features ask through, and its life. */
+/** The queue of one process. */
 export type JobQueue = {
+  /** The part that features use. */
   jobs: Jobs
-  /** Creates its own tables if need be, and starts working. */
+  /** Creates the queue's tables if they are missing, and starts the workers. */
   start(deps: Deps): Promise<void>
-  /** Takes no more jobs; those under way go on, and more can be queued. */
+  /** Starts no more jobs. Running jobs go on, and jobs can still be queued. */
   pause(): Promise<void>
-  /** Waits for the jobs under way, for up to `withinSeconds`. */
-  stop(withinSeconds: number): Promise<void>
+  /** Waits for the running jobs, for at most `seconds`, and closes the queue's connections. */
+  stop(seconds: number): Promise<void>
 }
 
 const POLL_SECONDS = 1
-const DAY_SECONDS = 86_400
-
-// Until it is done: the database may be away for longer than a few tries. A job that has not ended in a minute died with its process.
-const RETRIED = {
-  retryLimit: 1_000,
-  retryDelay: 15,
-  retryBackoff: true,
-  retryDelayMax: 3_600,
-  deleteAfterSeconds: DAY_SECONDS,
-  expireInSeconds: 60,
-} as const satisfies QueueOptions
-
-type Queue = {
-  /** What differs from `RETRIED`. */
-  queue: QueueOptions
-  workers: Pick<WorkOptions, 'localConcurrency' | 'localGroupConcurrency' | 'burstWhenReadyExceeds'>
-  work(deps: Deps, id: string): Promise<void>
-}
-
-const queues: Record<JobName, Queue> = {
-  'revoke-grant': {
-    queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REFRESH_TOKEN_LIFETIME_SECONDS },
-    workers: { localConcurrency: 4 },
-    work: revokeGrant,
-  },
-  // The sweep queues it again for an attempt that still waits, which says itself when it is due.
-  'finish-connect': { queue: { retryLimit: 2 }, workers: { localConcurrency: 4 }, work: resumeConnection },
-  // A day, with the pauses between: after that the next use of the account tells.
-  'check-connection': { queue: { retryLimit: 30 }, workers: { localConcurrency: 2 }, work: checkConnection },
-  'reconcile-tweet': { queue: {}, workers: { localConcurrency: 4 }, work: reconcileTweet },
-  'deliver-webhook': {
-    // Tried again for what breaks on our side: that a receiver does not answer is no failure of the job.
-    queue: { deleteAfterSeconds: 3_600 },
-    workers: {
-      // A receiver may take its whole deadline: those of one user must leave room for the others'.
-      localConcurrency: 4,
-      localGroupConcurrency: 2,
-      // A backlog is worked off without pauses.
-      burstWhenReadyExceeds: 1,
-    },
-    work: deliverWebhook,
-  },
-}
-
-// The migrations make it: pg-boss would demand the right to create schemas even where it exists.
-const SCHEMA = { schema: JOBS_SCHEMA, createSchema: false } as const
+// Stored in the database: the name of the queue of the periodic maintenance.
+const MAINTENANCE_QUEUE = 'sweep'
+const MAINTENANCE_OPTIONS = { policy: 'singleton', deleteAfterSeconds: 86_400, expireInSeconds: 60 } as const
 
 /**
- * Makes the queue's tables where they are missing or of an older release, so that a role which may
- * not can then work with them. The migrations come first.
+ * Creates or upgrades the queue's tables, so that a role without the right to do so can use them
+ * afterwards. The migrations, which create the schema, must have run.
  */
-export async function installJobTables({ source }: Pick<Database, 'source'>): Promise<void> {
-  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
-  const boss = new PgBoss({
-    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
-    ...(opened !== null && { db: opened }),
-    ...SCHEMA,
-    supervise: false,
-    schedule: false,
-  })
+export async function installJobTables(database: Pick<Database, 'source'>): Promise<void> {
+  const { boss, close } = openBoss(database, { supervise: false, schedule: false })
   try {
     await boss.start()
   } finally {
     await boss.stop({ graceful: false })
-    await opened?.close()
+    await close()
   }
 }
 
-/** Makes the queue on the process's database. Nothing happens before `start`. */
+/** Creates the queue. Jobs can be queued at once; they run after `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
-  const { source } = database
-  const opened = source.kind === 'postgres' ? openJobDatabase(source) : null
-  const boss = new PgBoss({
-    ...(source.kind === 'pglite' && { backend: 'pglite', db: fromPglite(source.client) }),
-    ...(opened !== null && { db: opened }),
-    ...SCHEMA,
-  })
-  // Without a listener an outage of the database would end the process.
+  const { boss, close } = openBoss(database, {})
+  // Without a listener, an outage of the database would end the process.
   boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))
   return {
-    jobs: {
-      enqueue: async (deps, name, { id, group }, afterSeconds = 0) => {
-        // postgres.js gives the rows, PGlite an object with rows: pg-boss reads both, which drizzle's common type can't say.
-        const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
-        const db = fromDrizzle({ execute }, sql)
-        await boss.send(
-          name,
-          { id },
-          { db, startAfter: afterSeconds, ...(group !== undefined && { group: { id: group } }) },
-        )
-      },
-    },
+    jobs: { enqueue: (deps, name, data, afterSeconds = 0) => enqueue(boss, deps, name, data, afterSeconds) },
     start: async (deps) => {
       await boss.start()
-      for (const [name, { queue, workers, work }] of Object.entries(queues)) {
-        await boss.createQueue(name, { ...RETRIED, ...queue })
-        await boss.work<JobData>(name, { pollingIntervalSeconds: POLL_SECONDS, ...workers }, async ([job]) => {
-          if (job !== undefined) await attempt(deps, name, () => work(deps, job.data.id))
+      for (const [name, { queue, concurrency, run }] of Object.entries(workers)) {
+        await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
+        await boss.work<JobData>(name, { pollingIntervalSeconds: POLL_SECONDS, ...concurrency }, async ([job]) => {
+          if (job !== undefined) await runJob(deps, name, () => run(deps, job.data.id))
         })
       }
-      await boss.createQueue('sweep', { policy: 'singleton', deleteAfterSeconds: DAY_SECONDS, expireInSeconds: 60 })
-      await boss.work('sweep', { pollingIntervalSeconds: POLL_SECONDS }, () =>
-        attempt(deps, 'sweep', () => sweep(deps)),
+      await boss.createQueue(MAINTENANCE_QUEUE, MAINTENANCE_OPTIONS)
+      await boss.work(MAINTENANCE_QUEUE, { pollingIntervalSeconds: POLL_SECONDS }, () =>
+        runJob(deps, MAINTENANCE_QUEUE, () => runMaintenance(deps)),
       )
-      await boss.schedule('sweep', '* * * * *')
+      await boss.schedule(MAINTENANCE_QUEUE, MAINTENANCE_SCHEDULE)
     },
     pause: async () => {
-      for (const name of [...Object.keys(queues), 'sweep']) await boss.offWork(name, { wait: false })
+      for (const name of [...Object.keys(workers), MAINTENANCE_QUEUE]) await boss.offWork(name, { wait: false })
     },
-    stop: async (withinSeconds) => {
+    stop: async (seconds) => {
       try {
-        await boss.stop({ graceful: true, timeout: withinSeconds * 1000 })
+        await boss.stop({ graceful: true, timeout: seconds * 1000 })
       } finally {
-        await opened?.close()
+        await close()
       }
     },
   }
 }
 
-const sweeps = [
-  sweepTweets,
-  endAbandonedAttempts,
-  sweepAttempts,
-  sweepSessions,
-  sweepRateLimits,
-  sweepEvents,
-  sweepApiTokens,
-  sweepWebhookDeliveries,
-  fanOutEvents,
-  replaceLostJobs,
-  recoverOrphanedTokens,
-  refreshIdleAccounts,
-]
+type OpenBoss = { boss: PgBoss; close(): Promise<void> }
 
-// A part that fails does not keep the others from their turn.
-async function sweep(deps: Deps): Promise<void> {
-  const errors: unknown[] = []
-  for (const part of sweeps) {
-    try {
-      await part(deps)
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw new AggregateError(errors, 'Parts of the sweep failed')
+function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOptions): OpenBoss {
+  // The migrations create the schema: pg-boss would require the right to create schemas even where
+  // it exists.
+  const common = { schema: JOBS_SCHEMA, createSchema: false, ...options }
+  if (source.kind === 'pglite')
+    return { boss: new PgBoss({ backend: 'pglite', db: fromPglite(source.client), ...common }), close: async () => {} }
+  const opened = openJobDatabase(source)
+  return { boss: new PgBoss({ db: opened, ...common }), close: () => opened.close() }
 }
 
-// pg-boss tries again; the log says why.
-async function attempt(deps: Deps, job: string, work: () => Promise<void>): Promise<void> {
+async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data: JobData, afterSeconds: number) {
+  const { id, group } = data
+  // postgres.js returns the rows, PGlite an object with rows. pg-boss accepts both, which Drizzle's
+  // common type cannot express.
+  const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
+  const db = fromDrizzle({ execute }, sql)
+  await boss.send(name, { id }, { db, startAfter: afterSeconds, ...(group !== undefined && { group: { id: group } }) })
+}
+
+// pg-boss retries a job that throws, and stores the error. Its tables may be readable to others, so
+// it is given the name alone.
+async function runJob(deps: Deps, job: string, run: () => Promise<void>): Promise<void> {
   try {
-    await work()
+    await run()
   } catch (error) {
     deps.log.warn({ error, job }, 'A background job failed and will be tried again')
-    // What pg-boss stores of an error is readable by whoever reads its tables: the name will do.
     throw new Error(error instanceof Error ? error.name : 'failed')
   }
 }

@@ -1,17 +1,32 @@
-// How a gateway ends. All phases together, with the exit of the process in signals.ts, take STOP_SECONDS at most. New token pairs come
-// first: X has ended the old pair when it issues a new one, so that a pair which is not written down is a connection that is lost.
-// Everything else survives: another instance repeats a job, and looks in the timeline for a tweet that was being sent.
+// The phases of a shutdown. Together with the exit of the process in signals.ts they take at most
+// STOP_SECONDS. New token pairs have priority: X ends the old pair when it issues a new one, so a
+// pair that is not written to the database is a lost connection. All other work survives: another
+// instance repeats a job, and looks up a tweet that was being sent in the account's timeline.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../telemetry/log.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { RunningRefreshes } from './running-refreshes.ts'
 import { withTimeout } from './with-timeout.ts'
 
-/** What is ended. */
+/** The parts of a running gateway that a shutdown ends. The layers above implement them. */
 export type Running = {
-  app: { drain(): void; settled(): Promise<void> }
-  server: { close(callback: () => void): unknown; closeIdleConnections?(): void; closeAllConnections?(): void }
-  queue: { pause(): Promise<void>; stop(withinSeconds: number): Promise<void> }
+  app: {
+    /** Makes the instance not ready, and each response the last of its connection. */
+    drain(): void
+    /** Resolves when no request is in progress. */
+    settled(): Promise<void>
+  }
+  server: {
+    close(callback: () => void): unknown
+    closeIdleConnections?(): void
+    closeAllConnections?(): void
+  }
+  queue: {
+    /** Starts no more jobs. */
+    pause(): Promise<void>
+    /** Waits for the running jobs, for at most `seconds`. */
+    stop(seconds: number): Promise<void>
+  }
   fanOut: { end(): Promise<void> }
   eventStreams: EventStreams
   refreshes: RunningRefreshes
@@ -19,23 +34,32 @@ export type Running = {
   close(): Promise<unknown>
 }
 
-// Moments after the signal, in seconds.
-/** A load balancer needs a moment to see that /readyz says no; until then requests are taken. In production only. */
+// The end of each phase, in seconds after the signal.
+/**
+ * Until then requests are accepted: a load balancer needs time to notice that /readyz responds 503.
+ * In production only.
+ */
 const LOAD_BALANCER_SECONDS = 5
-/** A refresh takes 15.5 s at most: a connection 5, the call 10, and half a second where the process was stalled. */
+/**
+ * The last start of a token refresh. One takes at most 15.5 s: 5 to connect, 10 for the call, 0.5
+ * for a stalled process.
+ */
 const LAST_REFRESH_SECONDS = 5
-/** Requests are finished. */
 const REQUESTS_SECONDS = 19
-/** Refreshes and jobs are finished, and their results are written. */
+/** Refreshes and jobs have ended, and their results are written. */
 const WRITTEN_SECONDS = 21.5
-/** The database is closed. The rest of STOP_SECONDS is for the last lines of the log, and for a busy machine. */
+/**
+ * The database is closed. The rest of STOP_SECONDS is for the last log lines, and for a busy
+ * machine.
+ */
 const CLOSED_SECONDS = 23
 
-// Within the above: for a client that has just connected to ask, and for the last response to leave.
+// For a client that has connected but not yet sent its request, and for the last response to be
+// sent.
 const QUIET_CONNECTION_SECONDS = 2
 const LAST_RESPONSE_SECONDS = 1
 
-/** Finishes what is under way, then closes everything. Resolves within 23 s, whatever hangs. */
+/** Finishes the work in progress, then closes everything. Resolves within 23 s, whatever hangs. */
 export async function shutDown(running: Running, { log, production }: { log: Log; production: boolean }) {
   const { app, server, queue, fanOut, refreshes } = running
   const startedAt = performance.now()
@@ -45,7 +69,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
 
   app.drain()
   const lastRefresh = setTimeout(refreshes.refuseNew, LAST_REFRESH_SECONDS * 1000)
-  // Other instances take the jobs from here on. Requests may still queue some.
+  // Other instances run the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
   const fannedOut = fanOut.end()
   if (production) await sleep(LOAD_BALANCER_SECONDS * 1000)
@@ -53,7 +77,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   clearTimeout(lastRefresh)
   refreshes.refuseNew()
   await Promise.all([
-    // A refresh may have outlived the request that asked for it.
+    // A refresh may outlive the request that started it.
     finish('refreshes', WRITTEN_SECONDS, refreshes.settled()),
     finish('events for webhooks', WRITTEN_SECONDS, fannedOut),
     finish(
@@ -66,22 +90,25 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   await finish('connections', CLOSED_SECONDS, running.close())
 }
 
-// Node does not count as idle a connection on which nothing was ever asked, as browsers keep them ready: it would hold up the end.
+// Browsers open connections in advance. Node does not count one without any request as idle, and
+// would wait for it.
 async function finishRequests({ app, server, eventStreams }: Running): Promise<void> {
-  // They would last for many minutes yet. Their clients come back elsewhere, where they were.
+  // They would last for minutes. Their clients reconnect to another instance and resume there.
   eventStreams.finishAll()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   server.closeIdleConnections?.()
   await withTimeout(QUIET_CONNECTION_SECONDS, closed, () => {})
-  // The server forgets a request whose client has hung up; what X was asked for its sake must still be written down.
+  // The server forgets a request whose client has disconnected, but the result of its call to X
+  // must still be written.
   await app.settled()
   await withTimeout(LAST_RESPONSE_SECONDS, closed, () => {})
 }
 
 /**
- * Waits for `work`, and no longer than this: a database that is frozen must not keep the process from ending, nor one that is gone the
- * rest from being finished.
- * @param what names it in the log.
+ * Waits for `work`, but at most `seconds`, and logs a timeout or an error instead of throwing. A
+ * database that hangs must not keep the process from exiting, and an error of one part must not
+ * keep the others from being closed.
+ * @param what names the work in the log.
  */
 export async function waitAtMost(log: Log, what: string, seconds: number, work: Promise<unknown>): Promise<void> {
   try {

@@ -3,28 +3,29 @@ import type { Log } from '../telemetry/log.ts'
 import type { LogOutput } from '../telemetry/log-output.ts'
 
 /**
- * How long everything that follows a signal may take, in seconds, until the process has ended. Kubernetes sends SIGKILL 30 s after
- * SIGTERM unless it is told otherwise.
+ * The limit from a signal to the end of the process. Kubernetes sends SIGKILL 30 s after SIGTERM by
+ * default (terminationGracePeriodSeconds).
  */
 export const STOP_SECONDS = 25
 
-// The last lines of the log, and calls that Node's threads are at.
+// For the last log lines, and for calls in Node's thread pool.
 const LOG_MILLISECONDS = 500
 const THREADS_MILLISECONDS = 500
-const LOOK_MILLISECONDS = 20
-// What Node calls work that is done in one of its threads: files, and the system's look-up of names.
-const THREAD_WORK = /^(?:FSReq|GetAddrInfo|GetNameInfo)/
+const POLL_MILLISECONDS = 20
+// Node's names of resources in the thread pool: file operations and DNS lookups by the system.
+const THREAD_POOL_RESOURCE = /^(?:FSReq|GetAddrInfo|GetNameInfo)/
 
 /**
- * Ends the process when it is told to: what is under way is finished, then it exits. A second signal ends it at once. An error that
- * nothing was there to handle takes the same path, because a process in an unknown state must not go on.
- * @param stop resolves when nothing is under way any more. It is not waited for beyond `STOP_SECONDS`.
+ * Handles SIGTERM and SIGINT: stops, then exits. A second signal exits at once. An uncaught error
+ * stops in the same way, because a process in an unknown state must not go on.
+ * @param stop resolves when the work in progress has ended. The process exits after `STOP_SECONDS`
+ * in any case.
  */
 export function endOnSignals(log: Log, output: LogOutput, stop: () => Promise<unknown>): void {
   let signals = 0
   const exit = async (exitCode: number) => {
     await output.settle(LOG_MILLISECONDS)
-    await waitForThreads()
+    await waitForThreadPool()
     exitAtOnce(exitCode)
   }
   const end = (reason: string, exitCode: number) => {
@@ -56,17 +57,18 @@ export function endOnSignals(log: Log, output: LogOutput, stop: () => Promise<un
   process.on('unhandledRejection', crash)
 }
 
-async function waitForThreads(): Promise<void> {
+async function waitForThreadPool(): Promise<void> {
   const until = performance.now() + THREADS_MILLISECONDS
-  while (isThreadBusy() && performance.now() < until) await sleep(LOOK_MILLISECONDS)
+  while (isThreadPoolBusy() && performance.now() < until) await sleep(POLL_MILLISECONDS)
 }
 
-// process.exit waits until Node's threads are idle, which one that waits for a dead name server or file server may never be.
+// process.exit waits for Node's thread pool, where a call to an unreachable name server or file
+// server may hang.
 function exitAtOnce(exitCode: number): void {
-  if (isThreadBusy()) process.kill(process.pid, 'SIGKILL')
+  if (isThreadPoolBusy()) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }
 
-function isThreadBusy(): boolean {
-  return process.getActiveResourcesInfo().some((name) => THREAD_WORK.test(name))
+function isThreadPoolBusy(): boolean {
+  return process.getActiveResourcesInfo().some((name) => THREAD_POOL_RESOURCE.test(name))
 }

@@ -1,0 +1,48 @@
+// The periodic maintenance. Every task is idempotent, and a later run does what an earlier one
+// missed.
+import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/access-token.ts'
+import { endAbandonedAttempts } from '../accounts/connect.ts'
+import { sweepApiTokens } from '../auth/api-token.ts'
+import { sweepAttempts } from '../auth/oauth-attempt.ts'
+import { sweepSessions } from '../auth/session.ts'
+import type { Deps } from '../deps.ts'
+import { sweepEvents } from '../events/events.ts'
+import { sweepRateLimits } from '../rate-limit/limiter.ts'
+import { sweepTweets } from '../tweets/outcome.ts'
+import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
+import { fanOutEvents } from '../webhooks/fan-out.ts'
+import { replaceLostJobs } from './lost-jobs.ts'
+
+/** Every minute. Each due minute is run by one instance. */
+export const MAINTENANCE_SCHEDULE = '* * * * *'
+
+const tasks: readonly ((deps: Deps) => Promise<unknown>)[] = [
+  sweepTweets,
+  endAbandonedAttempts,
+  sweepAttempts,
+  sweepSessions,
+  sweepRateLimits,
+  sweepEvents,
+  sweepApiTokens,
+  sweepWebhookDeliveries,
+  fanOutEvents,
+  replaceLostJobs,
+  recoverOrphanedTokens,
+  refreshIdleAccounts,
+]
+
+/**
+ * Runs all tasks in order. A task that fails does not keep the later ones from running.
+ * @throws AggregateError afterwards
+ */
+export async function runMaintenance(deps: Deps): Promise<void> {
+  const errors: unknown[] = []
+  for (const task of tasks) {
+    try {
+      await task(deps)
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, 'Maintenance tasks failed')
+}

@@ -1,0 +1,59 @@
+// The function and the settings of each job queue.
+import type { QueueOptions, WorkOptions } from 'pg-boss'
+import { checkConnection } from '../accounts/check-connection.ts'
+import { resumeConnection } from '../accounts/complete-connection.ts'
+import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocation.ts'
+import type { JobName } from '../db/jobs.ts'
+import type { Deps } from '../deps.ts'
+import { reconcileTweet } from '../tweets/reconcile.ts'
+import { deliverWebhook } from '../webhooks/delivery.ts'
+
+/** How the jobs of one queue run. */
+export type Worker = {
+  /** Overrides of `RETRIED_QUEUE`. */
+  queue: QueueOptions
+  concurrency: Pick<WorkOptions, 'localConcurrency' | 'localGroupConcurrency' | 'burstWhenReadyExceeds'>
+  run(deps: Deps, id: string): Promise<void>
+}
+
+/**
+ * The default settings of a queue. A failed job is retried until it succeeds, since the database
+ * may be unavailable for longer than a few retries. A job that has not ended after a minute is
+ * retried too: its process died.
+ */
+export const RETRIED_QUEUE = {
+  retryLimit: 1_000,
+  retryDelay: 15,
+  retryBackoff: true,
+  retryDelayMax: 3_600,
+  deleteAfterSeconds: 86_400,
+  expireInSeconds: 60,
+} as const satisfies QueueOptions
+
+export const workers: Readonly<Record<JobName, Worker>> = {
+  'revoke-grant': {
+    queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REFRESH_TOKEN_LIFETIME_SECONDS },
+    concurrency: { localConcurrency: 4 },
+    run: revokeGrant,
+  },
+  // An attempt that still waits for X stores when it is due, and the maintenance queues its job
+  // again.
+  'finish-connect': { queue: { retryLimit: 2 }, concurrency: { localConcurrency: 4 }, run: resumeConnection },
+  // About a day with its backoff. After that, the next use of the account finds out.
+  'check-connection': { queue: { retryLimit: 30 }, concurrency: { localConcurrency: 2 }, run: checkConnection },
+  'reconcile-tweet': { queue: {}, concurrency: { localConcurrency: 4 }, run: reconcileTweet },
+  'deliver-webhook': {
+    // The retries are for failures of this gateway. A receiver's failure is a result of the job,
+    // which schedules the next attempt.
+    queue: { deleteAfterSeconds: 3_600 },
+    concurrency: {
+      // A receiver may use its whole deadline, so the deliveries of one user never occupy all
+      // workers.
+      localConcurrency: 4,
+      localGroupConcurrency: 2,
+      // Without the polling interval while there is a backlog.
+      burstWhenReadyExceeds: 1,
+    },
+    run: deliverWebhook,
+  },
+}
