@@ -20,15 +20,17 @@ import { explainListenError } from './process/startup-error.ts'
 import type { Log } from './telemetry/log.ts'
 import { createFanOut } from './webhooks/fan-out.ts'
 
-/** A gateway that listens. */
+/** A gateway that accepts requests. */
 export type Gateway = {
-  /** The port it got, which differs from the configured one only where that is 0. */
+  /**
+   * The port it listens on: the configured one, or the one that the system chose where that is 0.
+   */
   port: number
-  /** Stops taking requests, finishes what is under way, and closes everything. Safe to call twice. */
+  /** Finishes the work in progress and closes everything. Safe to call twice. */
   stop(): Promise<void>
 }
 
-/** What tests replace. */
+/** The parts of a gateway that tests replace. */
 export type GatewayParts = {
   clock?: Clock
   database?: Database
@@ -39,81 +41,91 @@ export type GatewayParts = {
 
 const CLOSE_SECONDS = 2
 
-/** Opens the database, migrates it, and listens. */
+/**
+ * Opens and migrates the database, starts the background work, and listens.
+ * @throws StartupError
+ */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
-  const timing = parts.timing ?? productionTiming
-  const outbound = installOutbound(timing.callDeadlineSeconds, config.outboundProxy, createClockSkewWarning(log))
+  const { timing = productionTiming, clock, droppedLogLines } = parts
+  const callDeadlineSeconds = timing.callDeadlineSeconds
+  const outbound = installOutbound(callDeadlineSeconds, config.outboundProxy, createClockSkewWarning(log))
   const webhookEgress =
     parts.webhookEgress ??
-    createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: timing.callDeadlineSeconds })
-  const database = parts.database ?? (await waiting(log, 'the database to open', openDatabase(config.database)))
+    createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: callDeadlineSeconds })
+  const database = parts.database ?? (await logged(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
+  let stopListening = async () => {}
   const close = async () => {
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
-  let hearing = async () => {}
+  const closeListener = () => waitAtMost(log, 'notifications', CLOSE_SECONDS, stopListening())
   try {
-    const report = (fields: object, sentence: string) => log.warn(fields, sentence)
-    // The job queue would make its tables while other instances do, and knows that they did by an English message of the server.
-    const underLock = async () => {
-      if (database.source.kind === 'postgres') await installJobTables(database)
-    }
-    await waiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
-    await waiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
-    await waiting(log, 'the providers to be compared', checkProviders(database.db, config))
-    const { clock, droppedLogLines } = parts
+    await prepareDatabase(database, config, log)
     const { db } = database
     const deps = createDeps({ db, config, log, jobs: queue.jobs, webhookEgress, timing, clock, droppedLogLines })
-    await waiting(log, 'the job queue', queue.start(deps))
+    await logged(log, 'the job queue', queue.start(deps))
     const fanOut = createFanOut(deps)
-    const heard = (userId: string | null) => {
+    const onNotify = (userId: string | null) => {
       deps.eventStreams.notify(userId)
       fanOut.notify()
     }
-    hearing = await waiting(log, 'a connection that listens', hearNotifications(database, EVENTS_CHANNEL, heard))
+    stopListening = await logged(
+      log,
+      'a connection that listens',
+      hearNotifications(database, EVENTS_CHANNEL, onNotify),
+    )
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
-    for (const origin of listCrossSiteOrigins(config)) {
-      const { publicUrl } = config
-      log.warn(
-        { origin, publicUrl, cure: explainCrossSite(origin, publicUrl) },
-        'An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL: its pages call without a session, also after signing in',
-      )
+    warnOfCrossSiteOrigins(config, log)
+    const { eventStreams, refreshes } = deps
+    const closeAll = () => Promise.all([closeListener(), close()])
+    const running: Running = { app, server, queue, fanOut, eventStreams, refreshes, close: closeAll }
+    let stopped: Promise<void> | null = null
+    const stop = () => {
+      stopped ??= shutDown(running, { log, production: config.production })
+      return stopped
     }
-    let stopping: Promise<void> | null = null
-    const running: Running = {
-      app,
-      server,
-      queue,
-      fanOut,
-      eventStreams: deps.eventStreams,
-      refreshes: deps.refreshes,
-      close: () => Promise.all([waitAtMost(log, 'notifications', CLOSE_SECONDS, hearing()), close()]),
-    }
-    return {
-      port,
-      stop: () => {
-        stopping ??= shutDown(running, { log, production: config.production })
-        return stopping
-      },
-    }
+    return { port, stop }
   } catch (error) {
-    // The port may be taken only after the jobs have begun.
-    await waitAtMost(log, 'notifications', CLOSE_SECONDS, hearing())
+    // The last step may fail on a used port, when jobs are already running.
+    await closeListener()
     await waitAtMost(log, 'jobs', CLOSE_SECONDS, queue.stop(CLOSE_SECONDS))
     await close()
     throw error
   }
 }
 
-/** Has the log say what a start waits for, as long as it does: who looks at one that does not get on must not find nothing. */
-async function waiting<T>(log: Log, what: string, work: Promise<T>): Promise<T> {
+async function prepareDatabase(database: Database, config: Config, log: Log): Promise<void> {
+  const report = (fields: object, sentence: string) => log.warn(fields, sentence)
+  // Under the lock of the migrations: pg-boss would create its tables while other instances do, and
+  // recognizes that error by an English message of the server.
+  const underLock = async () => {
+    if (database.source.kind === 'postgres') await installJobTables(database)
+  }
+  await logged(log, 'the migrations', migrateDatabase(database, { report, underLock }))
+  await logged(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
+  await logged(log, 'the providers to be compared', checkProviders(database.db, config))
+}
+
+function warnOfCrossSiteOrigins(config: Config, log: Log): void {
+  const { publicUrl } = config
+  for (const origin of listCrossSiteOrigins(config)) {
+    log.warn(
+      { origin, publicUrl, cure: explainCrossSite(origin, publicUrl) },
+      'An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL: its pages call without a session, also after signing in',
+    )
+  }
+}
+
+// Logs what the start waits for after one second, then every ten seconds, so that the log of a
+// start that hangs is not empty.
+async function logged<T>(log: Log, what: string, work: Promise<T>): Promise<T> {
   const startedAt = performance.now()
-  const say = () =>
+  const logWait = () =>
     log.info({ seconds: Math.round((performance.now() - startedAt) / 1000) }, `The start waits for ${what}`)
-  const first = setTimeout(say, 1_000)
-  const further = setInterval(say, 10_000)
+  const first = setTimeout(logWait, 1_000)
+  const further = setInterval(logWait, 10_000)
   try {
     return await work
   } finally {
@@ -129,13 +141,15 @@ function listen(app: App, config: Config): Promise<{ server: ServerType; port: n
         fetch: app.fetch,
         hostname: config.host,
         port: config.port,
-        // Bounds for slow and greedy clients; Node's own are 60 s, 300 s and none, looked after every 30 s.
+        // Bounds for slow and greedy clients. Node's defaults are 60 s, 300 s and none, checked
+        // every 30 s.
         serverOptions: {
           headersTimeout: 10_000,
           requestTimeout: 15_000,
           connectionsCheckingInterval: 1_000,
           maxHeaderSize: 16_384,
-          // Longer than load balancers keep an idle connection, mostly 60 s: whoever closes first may do so while a request is on its way.
+          // Longer than load balancers keep idle connections, usually 60 s. The side that closes
+          // first could do so while a request is being sent, so it must not be this one.
           keepAliveTimeout: 65_000,
         },
       },

@@ -1,48 +1,50 @@
-// The process: read the configuration, start the sandbox if it is wanted, start the gateway, say so, and end cleanly.
+// The gateway's process: reads the configuration, starts the sandbox if it is on, starts the
+// gateway, and stops on signals.
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
 import { holdDirectory } from './db/pglite.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
 import { endOnSignals } from './process/signals.ts'
 import { explainListenError, StartupError } from './process/startup-error.ts'
-import { createLog } from './telemetry/log.ts'
+import { createLog, type Log } from './telemetry/log.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 
 async function main(): Promise<void> {
   keepEnvironmentOutOfReports()
   const environment = loadEnvironment()
-  const asked = parseConfig(environment)
+  const configured = parseConfig(environment)
   const output = openLogOutput()
-  const log = createLog(asked.logLevel, output)
-  for (const warning of asked.warnings) log.warn(warning)
-  const exposing = findExposingOptions(process.execArgv, environment)
-  if (asked.production && exposing.length > 0)
-    log.warn(
-      { options: exposing },
-      'Node was started with options that show the memory of this process: take them away',
-    )
-  // Taken for a moment only; what opens the database takes it for good. Loading all the rest takes longer than being refused should.
-  if (asked.database.kind === 'pglite') holdDirectory(asked.database.directory)()
+  const log = createLog(configured.logLevel, output)
+  for (const warning of configured.warnings) log.warn(warning)
+  if (configured.production) warnOfExposingOptions(log, environment)
+  // Locks and releases the directory, so that a second gateway fails before it loads all other
+  // modules.
+  if (configured.database.kind === 'pglite') holdDirectory(configured.database.directory)()
   const { startGateway } = await import('./gateway.ts')
-  const sandbox = asked.sandbox === null ? null : await startSandboxFor(asked, asked.sandbox)
-  const config = sandbox === null ? asked : withSandboxUrl(asked, sandbox.url)
+  const sandbox = configured.sandbox === null ? null : await startSandboxFor(configured, configured.sandbox)
+  const config = sandbox === null ? configured : withSandboxUrl(configured, sandbox.url)
   const gateway = await startGateway(config, log, { droppedLogLines: output.droppedLines })
-  // Whoever collects the log of a production expects one JSON object a line.
+  // Log collectors in production expect one JSON object a line.
   if (config.production) log.info({ publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
   else announce(config, sandbox?.url ?? null)
   endOnSignals(log, output, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
 
-// Imported only when wanted: in production none of it is loaded.
-async function startSandboxFor(config: Config, wanted: NonNullable<Config['sandbox']>) {
-  // The sandbox keeps its memory there, on PostgreSQL too.
+function warnOfExposingOptions(log: Log, environment: NodeJS.ProcessEnv): void {
+  const options = findExposingOptions(process.execArgv, environment)
+  if (options.length === 0) return
+  log.warn({ options }, 'Node was started with options that show the memory of this process: take them away')
+}
+
+// The sandbox is imported only when it is on, so that production loads none of it.
+async function startSandboxFor(config: Config, { port, followsPort }: NonNullable<Config['sandbox']>) {
+  // For the sandbox's state file, with PostgreSQL too.
   try {
     makeDataDirectory(config.dataDir)
   } catch (error) {
     throw new StartupError(explainUnusableDirectory(config.dataDir, error), 78)
   }
   const { startSandbox } = await import('./sandbox/server.ts')
-  const { port, followsPort } = wanted
   return startSandbox({
     hostname: 'localhost',
     port,
@@ -58,7 +60,7 @@ async function startSandboxFor(config: Config, wanted: NonNullable<Config['sandb
       redirectUris: [`${config.publicUrl}/auth/x/callback`],
     },
   }).catch((error) => {
-    // To set SANDBOX_PORT alone would only lead to the next refusal where a whole second gateway runs.
+    // Where a second gateway runs, both ports are in use: SANDBOX_PORT alone would not help.
     const remedy = followsPort
       ? 'Set PORT, which moves both: the gateway takes that port, the sandbox the next.'
       : 'Set SANDBOX_PORT to a free one.'
