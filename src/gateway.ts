@@ -113,7 +113,7 @@ function warnOfCrossSiteOrigins(config: Config, log: Log): void {
   for (const origin of listCrossSiteOrigins(config)) {
     log.warn(
       { origin, publicUrl, cure: explainCrossSite(origin, publicUrl) },
-      'An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL: its pages call without a session, also after signing in',
+      'An origin in ALLOWED_ORIGINS is on another site than PUBLIC_URL: browsers send no session cookie with its requests, even after a sign-in',
     )
   }
 }

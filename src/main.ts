@@ -33,7 +33,7 @@ async function main(): Promise<void> {
 function warnOfExposingOptions(log: Log, environment: NodeJS.ProcessEnv): void {
   const options = findExposingOptions(process.execArgv, environment)
   if (options.length === 0) return
-  log.warn({ options }, 'Node was started with options that show the memory of this process: take them away')
+  log.warn({ options }, 'Node was started with options that expose the memory of this process. Remove them')
 }
 
 // The sandbox is imported only when it is on, so that production loads none of it.

@@ -260,7 +260,7 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
     })
   }
   if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
-  deps.log.error({ error: original, requestId }, 'A request failed for a reason of ours')
+  deps.log.error({ error: original, requestId }, 'A request failed with an internal error')
   const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,

@@ -11,7 +11,7 @@ export const TOKEN_PARAMETER = 'access_token'
 
 /** The error message for a token that was sent outside of the Authorization header. */
 export const MISPLACED_TOKEN =
-  'An API token belongs in the Authorization header and nowhere else. Revoke this one if it may have been kept on its way.'
+  'Send an API token in the Authorization header only. Revoke this one if it may have been logged on its way.'
 
 /**
  * Parses an Authorization header. Returns the token, valid or not; null for another scheme; the

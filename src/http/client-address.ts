@@ -32,7 +32,7 @@ export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
   const isTrusted = createProxyList(trustedProxies)
   const warn = createRareWarning(
     log,
-    'A peer that is not in TRUSTED_PROXIES says whose request it passes on, which is not believed: if it is your proxy, list it and have it send X-Forwarded-For, or all its visitors share the limits of its one address',
+    'A peer that is not in TRUSTED_PROXIES sent forwarding headers, which are ignored: if it is your proxy, list it and have it send X-Forwarded-For, or all its clients share the rate limits of one address',
     { keys: PEERS_PER_HOUR },
   )
   return (socketAddress: string | undefined, header: (name: string) => string | undefined): void => {

@@ -22,7 +22,7 @@ export function errorHandler(deps: Deps): ErrorHandler<HttpEnv> {
       return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
     }
     const { requestId } = c.var
-    deps.log.error({ error, requestId }, 'A request failed for a reason of ours')
+    deps.log.error({ error, requestId }, 'A request failed with an internal error')
     if (isDatabaseOutage(error)) return outageResponse(requestId)
     return errorResponse(500, { code: 'INTERNAL', requestId })
   }

@@ -46,7 +46,7 @@ export async function installJobTables(database: Pick<Database, 'source'>): Prom
 export function createJobQueue(database: Database, log: Log): JobQueue {
   const { boss, close } = openBoss(database, {})
   // Without a listener, an outage of the database would end the process.
-  boss.on('error', (error) => log.error({ error }, 'A background job could not be fetched or kept'))
+  boss.on('error', (error) => log.error({ error }, 'The job queue could not fetch or store a job'))
   return {
     jobs: { enqueue: (deps, name, data, afterSeconds = 0) => enqueue(boss, deps, name, data, afterSeconds) },
     start: async (deps) => {
@@ -103,7 +103,7 @@ async function runJob(deps: Deps, job: string, run: () => Promise<void>): Promis
   try {
     await run()
   } catch (error) {
-    deps.log.warn({ error, job }, 'A background job failed and will be tried again')
+    deps.log.warn({ error, job }, 'A background job failed and will be retried')
     throw new Error(error instanceof Error ? error.name : 'failed')
   }
 }

@@ -112,8 +112,8 @@ async function finishRequests({ app, server, eventStreams }: Running): Promise<v
  */
 export async function waitAtMost(log: Log, what: string, seconds: number, work: Promise<unknown>): Promise<void> {
   try {
-    await withTimeout(seconds, work, () => log.warn({ what }, 'Not finished in the time there is for it, and given up'))
+    await withTimeout(seconds, work, () => log.warn({ what }, 'Timed out during the shutdown'))
   } catch (error) {
-    log.error({ error, what }, 'Something could not be stopped cleanly')
+    log.error({ error, what }, 'An error during the shutdown')
   }
 }

@@ -32,10 +32,10 @@ export function endOnSignals(log: Log, output: LogOutput, stop: () => Promise<un
     signals += 1
     if (signals > 1) exitAtOnce(1)
     setTimeout(() => {
-      log.error(`Could not stop within ${STOP_SECONDS} s: what is under way is given up`)
+      log.error(`Did not stop within ${STOP_SECONDS} s: the work in progress is abandoned`)
       exitAtOnce(1)
     }, STOP_SECONDS * 1000)
-    log.info({ reason }, 'Stopping: finishing what is under way')
+    log.info({ reason }, 'Stopping: finishing the work in progress')
     stop().then(
       () => {
         log.info('Stopped')
@@ -50,7 +50,7 @@ export function endOnSignals(log: Log, output: LogOutput, stop: () => Promise<un
   process.on('SIGTERM', () => end('SIGTERM', 0))
   process.on('SIGINT', () => end('SIGINT', 0))
   const crash = (error: unknown) => {
-    log.fatal({ error }, 'A bug: nothing was there to handle this error')
+    log.fatal({ error }, 'Uncaught error: the process stops')
     end('error', 1)
   }
   process.on('uncaughtException', crash)

@@ -18,14 +18,14 @@ export function authenticate(deps: Deps): MiddlewareHandler<HttpEnv> {
     if (authorization === undefined) return authenticateSession(deps, c, next)
     const secret = parseBearer(authorization)
     if (secret === null)
-      return tokenErrorResponse(null, 'Send an API token as "Authorization: Bearer xcg_…", or no such header.')
+      return tokenErrorResponse(null, 'Send an API token as "Authorization: Bearer xcg_…", or omit the header.')
     const viewer = await findTokenViewer(deps, secret)
     if (viewer === null) {
       // Only a well-formed token costs a database query, so only that counts against the address.
       if (isSecret(secret)) await consumeForAddress(deps, c, 'address')
       return tokenErrorResponse(
         'invalid_token',
-        'This API token is not good here: mistyped, expired or revoked. Make another.',
+        'This API token is not valid: it is mistyped, expired or revoked. Create another one.',
       )
     }
     c.set('viewer', viewer)

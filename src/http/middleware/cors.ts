@@ -71,7 +71,7 @@ function preflightResponse(c: Context<HttpEnv>, origin: string): Response {
 function createOriginWarning({ config, log }: Deps) {
   const warn = createRareWarning(
     log,
-    'A page of an origin that is not in ALLOWED_ORIGINS called: its browser lets it read nothing',
+    'A page of an origin that is not in ALLOWED_ORIGINS sent a request: its browser blocks the response',
     { keys: ORIGINS_PER_HOUR },
   )
   return (c: Context<HttpEnv>, origin: string): void => {
@@ -85,7 +85,7 @@ function createOriginWarning({ config, log }: Deps) {
 function createPreflightWarning({ log }: Deps) {
   const warn = createRareWarning(
     log,
-    'A page of a listed origin asked for a header or a method that is not allowed: its browser will not send the request',
+    'A page of a listed origin requested a header or a method that is not allowed: its browser blocks the request',
     { keys: ORIGINS_PER_HOUR },
   )
   return (c: Context<HttpEnv>, origin: string): void => {

@@ -43,7 +43,7 @@ export function crossSiteNavigationProtection({ config }: Pick<Deps, 'config'>):
     const referrer = URL.parse(c.req.header('referer') ?? '')
     const isOwn = site === undefined || site === 'same-origin' || site === 'none'
     if (!isOwn && (referrer === null || !trustedOrigins.includes(referrer.origin))) {
-      const message = 'Linking an account starts on a page of this gateway, or of an origin in ALLOWED_ORIGINS.'
+      const message = 'Start connecting an account on a page of this gateway, or of an origin in ALLOWED_ORIGINS.'
       return errorResponse(403, { code: 'FORBIDDEN', message })
     }
     return next()

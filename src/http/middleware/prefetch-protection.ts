@@ -13,7 +13,7 @@ const PURPOSE_HEADERS = ['sec-purpose', 'purpose', 'x-purpose', 'x-moz']
 export function prefetchProtection(methodsOf: (path: string) => string[]): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     if (PURPOSE_HEADERS.some((name) => /^\s*(prefetch|preview)\b/i.test(c.req.header(name) ?? ''))) {
-      const message = 'A sign-in is not fetched ahead of the click that asks for it. Open this address itself.'
+      const message = 'A sign-in cannot be prefetched. Navigate to this URL.'
       return errorResponse(403, { code: 'FORBIDDEN', message })
     }
     if (c.req.method !== 'HEAD') return next()

@@ -181,7 +181,7 @@ describe('a stream ends', () => {
       await world.db().execute(sql`alter table events rename column renamed to reason`)
     }
     expect(stream.messages).toEqual([expect.stringMatching(/^The gateway failed\./)])
-    expect(world.logs()).toContain('A request failed for a reason of ours')
+    expect(world.logs()).toContain('A request failed with an internal error')
   })
 
   test('when the gateway does, cleanly and at once; a client goes on at the next one', async () => {

@@ -22,5 +22,5 @@ test('the program in the manual posts with an API token, once however often it r
   expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
 
   expect(await client.run(program.replace('Hello from', ''), { TOKEN })).toMatch(/idempotency key was used/)
-  expect(await client.run(program, { TOKEN: 'xcg_junk' })).toMatch(/Error: This API token is not good here/)
+  expect(await client.run(program, { TOKEN: 'xcg_junk' })).toMatch(/Error: This API token is not valid/)
 })

@@ -27,7 +27,7 @@ function warnings(beginning: string): Line[] {
 
 describe('an origin on another site than PUBLIC_URL', () => {
   test('is named at the start, with what to do; one on the same site is not', () => {
-    const told = warnings('An origin in ALLOWED_ORIGINS is another site than PUBLIC_URL')
+    const told = warnings('An origin in ALLOWED_ORIGINS is on another site than PUBLIC_URL')
     expect(told).toMatchObject([
       {
         origin: OTHER_NAME,
@@ -95,13 +95,13 @@ describe('a preflight', () => {
     const response = await preflight(SAME_SITE, headers)
     const allowed = response.headers.get('access-control-allow-headers')?.split(', ')
     for (const name of headers.split(',')) expect(allowed).toContain(name)
-    expect(warnings('A page of a listed origin asked').filter(({ origin }) => origin === SAME_SITE)).toEqual([])
+    expect(warnings('A page of a listed origin requested').filter(({ origin }) => origin === SAME_SITE)).toEqual([])
   })
 
   test('that a browser takes for a refusal is a line in the log, with the origin and the header', async () => {
     for (let times = 0; times < 3; times += 1) await preflight(OTHER_DOMAIN, 'Content-Type, X-Own, x-other')
     await preflight(OTHER_DOMAIN, 'content-type', 'PUT')
-    expect(warnings('A page of a listed origin asked')).toMatchObject([
+    expect(warnings('A page of a listed origin requested')).toMatchObject([
       { origin: OTHER_DOMAIN, method: 'POST', headers: 'x-own, x-other', path: '/graphql' },
       { origin: OTHER_DOMAIN, method: 'PUT', headers: '', path: '/graphql' },
     ])
@@ -114,7 +114,7 @@ describe('a preflight', () => {
       origin: 'https://with-a-token.example',
       authorization: 'Bearer xcg_unknown',
     })
-    const lines = () => warnings('A page of an origin that is not in ALLOWED_ORIGINS called')
+    const lines = () => warnings('A page of an origin that is not in ALLOWED_ORIGINS sent a request')
     expect(lines()).toMatchObject([
       { origin: 'https://forgotten.example', method: 'OPTIONS', path: '/graphql' },
       { origin: 'https://with-a-token.example', method: 'POST', path: '/graphql' },

@@ -223,7 +223,7 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     await misled.printed('Listening')
     const payload = push(['With another token'])
     const answer = await deliver(payload, {}, `http://127.0.0.1:${port}/`)
-    expect(answer).toEqual({ status: 503, text: expect.stringContaining('API token is not good here') })
+    expect(answer).toEqual({ status: 503, text: expect.stringContaining('API token is not valid') })
     await misled.stop()
     expect((await deliver(payload)).status).toBe(200)
   })
