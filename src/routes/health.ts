@@ -2,8 +2,9 @@ import { Hono } from 'hono'
 import { listProblems } from '../accounts/deployment-problems.ts'
 import type { Deps } from '../deps.ts'
 import type { HttpEnv } from '../http/request-context.ts'
+import { withTimeout } from '../process/with-timeout.ts'
 
-const READY_WITHIN_MILLISECONDS = 2_000
+const READY_WITHIN_SECONDS = 2
 
 /** `/healthz`: the process responds. `/readyz`: it accepts requests and its database responds. */
 export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
@@ -14,7 +15,7 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
       if (isDraining()) throw new Error('The process is shutting down')
       // Problems of the deployment do not make an instance unready: the other instances have them
       // too.
-      return c.json({ status: 'ready', problems: await within(READY_WITHIN_MILLISECONDS, listProblems(deps)) })
+      return c.json({ status: 'ready', problems: await withTimeout(READY_WITHIN_SECONDS, listProblems(deps), late) })
     } catch (error) {
       deps.log.warn({ error }, 'Not ready')
       return c.json({ status: 'not ready' }, 503)
@@ -23,12 +24,6 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   return app
 }
 
-async function within<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('The database does not answer')), milliseconds)
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
-  }
+function late(): never {
+  throw new Error('The database does not answer')
 }
