@@ -14,7 +14,7 @@ export const testFiles = {
   ],
   /** Every story runs on both databases, so that neither is the one that should work too. */
   stories: ['test/stories/**/*.test.ts'],
-  /** A browser or a second gateway wants the machine for itself. */
+  /** Tests that start a browser or further processes. */
   process: ['test/browser/**/*.test.ts', 'test/process/**/*.test.ts'],
 }
 
@@ -24,13 +24,17 @@ const config = defineConfig({
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     pool: 'forks',
-    // Stories wait more than they compute: two files for each of two cores, each in a process with a PGlite of some 500 MB.
-    maxWorkers: 4,
-    // As long as a machine that is busy with other things may need; a test that hangs is found all the same.
+    // Most tests wait more than they compute. A worker with a PGlite takes some 500 MB.
+    maxWorkers: 5,
+    // Loading the modules for each file anew would take as long as the tests. Each test makes its own world; what else a file may
+    // change in the process is restored after it.
+    isolate: false,
+    setupFiles: 'test/support/tidy-worker.ts',
+    // Enough for a machine that runs other programs as well; a test that hangs is still found.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // Nobody is there to try again what a machine that others use has disturbed; the report marks it "retry". At a desk it fails at once.
-    retry: process.env.CI === 'true' ? 1 : 0,
+    // A test that passes at the second attempt has a fault, or the product has.
+    retry: 0,
     // .ci/run counts from this file; without the variable nothing is written.
     reporters: reportFile ? ['default', 'json'] : ['default'],
     outputFile: reportFile ? { json: reportFile } : {},
@@ -41,8 +45,6 @@ const config = defineConfig({
         test: {
           name: 'pglite',
           include: testFiles.stories,
-          // Each story makes a world of its own: the modules need not be loaded anew for each, which takes as long as the stories.
-          isolate: false,
           provide: { databaseKind: 'pglite' },
           globalSetup: 'test/support/pglite-setup.ts',
         },
@@ -52,7 +54,6 @@ const config = defineConfig({
         test: {
           name: 'postgres',
           include: testFiles.stories,
-          isolate: false,
           provide: { databaseKind: 'postgres' },
           globalSetup: 'test/support/postgres-setup.ts',
         },
@@ -64,13 +65,6 @@ const config = defineConfig({
           include: testFiles.process,
           provide: { databaseKind: 'postgres' },
           globalSetup: ['test/support/postgres-setup.ts', 'test/support/pglite-setup.ts'],
-          // After everything else, and fewer at a time.
-          maxWorkers: 2,
-          // A browser on a machine that is busy with other things loses a click now and then; the report counts what was tried again.
-          retry: 2,
-          sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
         },
       },
     ],
