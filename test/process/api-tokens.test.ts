@@ -1,8 +1,5 @@
 // Tokens as a deployment has them: made on the command line, good at every gateway, and ended at all of them at once.
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { openPostgres } from '../../src/db/client.ts'
@@ -11,16 +8,7 @@ import { users } from '../../src/db/tables.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-
-type Ran = { code: number; stdout: string; stderr: string }
-
-async function xconnect(environment: Record<string, string>, ...words: string[]): Promise<Ran> {
-  const options = { cwd: path.join(import.meta.dirname, '../..'), env: environment }
-  return promisify(execFile)(process.execPath, ['src/cli.ts', ...words], options).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    ({ code, stdout, stderr }: Ran) => ({ code, stdout, stderr }),
-  )
-}
+import { xconnect } from '../support/xconnect.ts'
 
 async function ask(url: string, secret: string, query = '{ viewer { login } }') {
   const answer = await fetch(`${url}/graphql`, {

@@ -1,8 +1,6 @@
 // A whole deployment moves from the embedded database to PostgreSQL and back, and nobody notices.
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { eq, getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, type PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -25,18 +23,11 @@ import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/
 import { sweepNow } from '../support/sweep.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { startReceiver, tryDue, webhooksOf } from '../support/webhook-receiver.ts'
+import { xconnect } from '../support/xconnect.ts'
 
 type Place = Parameters<typeof openForLong>[0]
 
 const newKey = () => `k1:${randomBytes(32).toString('base64')}`
-
-async function xconnect(environment: Record<string, string>, ...words: string[]) {
-  const options = { cwd: path.join(import.meta.dirname, '../..'), env: environment }
-  return promisify(execFile)(process.execPath, ['src/cli.ts', ...words], options).then(
-    ({ stderr }) => ({ code: 0, stderr }),
-    ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
-  )
-}
 
 async function withDatabase<T>(place: Place, work: (db: Db, database: Database) => Promise<T>): Promise<T> {
   const database = await openForLong(place)

@@ -4,6 +4,7 @@ import path from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { errorExtensions } from '../../src/http/error-response.ts'
 import { openBrowser } from '../support/browser.ts'
+import { compileCache } from '../support/compile-cache.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startPostgresServer } from '../support/postgres.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
@@ -22,6 +23,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
       DATA_DIR: directory.path,
       PORT: String(port),
       SANDBOX_PORT: String(await findFreePort()),
+      ...compileCache,
     },
     stdio: 'ignore',
   })

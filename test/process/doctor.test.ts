@@ -1,23 +1,18 @@
 // What xconnect doctor finds, and that it changes nothing.
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { encryptionCanaries } from '../../src/db/tables.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
+import { xconnect } from '../support/xconnect.ts'
 
 const newKey = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 
-async function xconnect(environment: Record<string, string>, ...words: string[]) {
-  const options = { cwd: path.join(import.meta.dirname, '../..'), env: environment }
-  const { code, stdout } = await promisify(execFile)(process.execPath, ['src/cli.ts', ...words], options).then(
-    ({ stdout }) => ({ code: 0, stdout }),
-    ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
-  )
+async function run(environment: Record<string, string>, ...words: string[]) {
+  const { code, stdout } = await xconnect(environment, ...words)
   return { code, lines: stdout.trimEnd().split('\n') }
 }
 
@@ -27,12 +22,12 @@ test('finds the keys that the database was written with, or says which is missin
   const opened = openPostgres(database.environment.DATABASE_URL ?? '')
   onTestFinished(() => opened.close())
   const [k1, k2] = [newKey('k1'), newKey('k2')]
-  const doctor = (keys: string) => xconnect({ ...database.environment, ENCRYPTION_KEYS: keys }, 'doctor')
+  const doctor = (keys: string) => run({ ...database.environment, ENCRYPTION_KEYS: keys }, 'doctor')
 
   const fresh = await doctor(k1)
   expect(fresh).toMatchObject({ code: 0, lines: expect.arrayContaining([expect.stringMatching(/^ok +Database: /)]) })
   expect(await opened.db.$count(encryptionCanaries)).toBe(0)
-  expect((await xconnect({ ...database.environment, ENCRYPTION_KEYS: k1 }, 'keys', 'rotate')).code).toBe(0)
+  expect((await run({ ...database.environment, ENCRYPTION_KEYS: k1 }, 'keys', 'rotate')).code).toBe(0)
   expect(await doctor(`${k2},${k1}`)).toMatchObject({
     code: 0,
     lines: expect.arrayContaining([expect.stringMatching(/^ok +Encryption keys: ENCRYPTION_KEYS: 2 .*"k2" encrypts$/)]),
@@ -50,7 +45,7 @@ test('finds the keys that the database was written with, or says which is missin
 
 test('on an empty database says what to run, of the keys that they wait for it', async () => {
   await using directory = await makeTemporaryDirectory('doctor')
-  const { code, lines } = await xconnect({ DATA_DIR: path.join(directory.path, 'data') }, 'doctor')
+  const { code, lines } = await run({ DATA_DIR: path.join(directory.path, 'data') }, 'doctor')
   expect(code).toBe(1)
   expect(lines.slice(1)).toEqual([
     expect.stringMatching(/^ok +Database: embedded PGlite responds$/),
@@ -64,7 +59,7 @@ test('says once that the database is down, and what to do', async () => {
   await using directory = await makeTemporaryDirectory('doctor')
   const address = `127.0.0.1:${await findFreePort()}`
   const DATABASE_URL = `postgres://me:hush@${address}/x`
-  const { code, lines } = await xconnect({ DATA_DIR: directory.path, DATABASE_URL }, 'doctor')
+  const { code, lines } = await run({ DATA_DIR: directory.path, DATABASE_URL }, 'doctor')
   expect(code).toBe(1)
   expect(lines.slice(1)).toEqual([
     expect.stringMatching(

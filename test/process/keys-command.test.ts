@@ -1,10 +1,8 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../support/database.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
+import { xconnect } from '../support/xconnect.ts'
 
 test('xconnect keys rotate says which keys are no longer needed, as long as they are configured', async () => {
   await using resources = new AsyncDisposableStack()
@@ -12,10 +10,9 @@ test('xconnect keys rotate says which keys are no longer needed, as long as they
   const directory = resources.use(await makeTemporaryDirectory('keys-command'))
   const [k1, k2] = ['k1', 'k2'].map((id) => `${id}:${randomBytes(32).toString('base64')}`)
   const rotate = async (keys: string) => {
-    const { stdout } = await promisify(execFile)(process.execPath, ['src/cli.ts', 'keys', 'rotate'], {
-      cwd: path.join(import.meta.dirname, '../..'),
-      env: { ...database.environment, DATA_DIR: directory.path, ENCRYPTION_KEYS: keys },
-    })
+    const variables = { ...database.environment, DATA_DIR: directory.path, ENCRYPTION_KEYS: keys }
+    const { code, stdout } = await xconnect(variables, 'keys', 'rotate')
+    expect(code).toBe(0)
     return stdout
   }
   expect(await rotate(`${k1}`)).not.toContain('No longer needed')

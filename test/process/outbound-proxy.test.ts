@@ -1,8 +1,6 @@
 // A gateway in a network that only a proxy leads out of, with an authority of its own for certificates.
-import { execFile } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { openBrowser } from '../support/browser.ts'
@@ -10,6 +8,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { makeCertificate, passTo, startConnectProxy, startHttps } from '../support/tls.ts'
+import { xconnect } from '../support/xconnect.ts'
 
 const GITHUB = 'github.test'
 const X = 'x.test'
@@ -60,11 +59,7 @@ async function openNetwork(certificateOptions: Parameters<typeof makeCertificate
 }
 
 async function doctor(environment: Record<string, string>): Promise<string[]> {
-  const root = path.join(import.meta.dirname, '../..')
-  const { stdout } = await promisify(execFile)(process.execPath, ['src/cli.ts', 'doctor'], {
-    cwd: root,
-    env: environment,
-  }).catch((error: { stdout: string }) => error)
+  const { stdout } = await xconnect(environment, 'doctor')
   return stdout.trimEnd().split('\n')
 }
 

@@ -1,28 +1,19 @@
 // What xconnect says of words, before it opens anything: a gateway may have the embedded database
 // to itself meanwhile.
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
-
-type Ran = { code: number; stdout: string; stderr: string }
+import { type CommandResult, xconnect } from '../support/xconnect.ts'
 
 /**
  * Runs it where nothing is made yet, and makes sure that nothing is made: no directory, no key, no
  * database.
  */
-async function xconnect(words: string[]): Promise<Ran> {
+async function run(words: string[]): Promise<CommandResult> {
   await using directory = await makeTemporaryDirectory('usage')
   const dataDir = path.join(directory.path, 'data')
-  const ran = await promisify(execFile)(process.execPath, ['src/cli.ts', ...words], {
-    cwd: path.join(import.meta.dirname, '../..'),
-    env: { DATA_DIR: dataDir },
-  }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    ({ code, stdout, stderr }: Ran) => ({ code, stdout, stderr }),
-  )
+  const ran = await xconnect({ DATA_DIR: dataDir }, ...words)
   expect(existsSync(dataDir)).toBe(false)
   return ran
 }
@@ -37,7 +28,7 @@ test.each<[string[], RegExp]>([
   [['token', 'create', '--name', '-h'], /^Usage:\n\n {2}xconnect token create /],
   [['database', 'copy', '--help'], /^Usage:\n\n {2}xconnect database copy TARGET\n/],
 ])('shows the usage for %j, and opens nothing', async (words, usage) => {
-  expect(await xconnect(words)).toEqual({ code: 0, stdout: expect.stringMatching(usage), stderr: '' })
+  expect(await run(words)).toEqual({ code: 0, stdout: expect.stringMatching(usage), stderr: '' })
 })
 
 test.each<[string[], RegExp]>([
@@ -53,5 +44,5 @@ test.each<[string[], RegExp]>([
   [['database', 'copy', 'mysql://me:hush@127.0.0.1/x'], /^The target is neither an address (?!.*hush)/],
   [['database', 'copy', '--force'], /^The target is neither an address /],
 ])('ends with 2 for %j, says what there is, and opens nothing', async (words, said) => {
-  expect(await xconnect(words)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(said) })
+  expect(await run(words)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(said) })
 })

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { vi } from 'vitest'
+import { compileCache } from './compile-cache.ts'
 
 /** Where the program's two streams lead: to the test, or to this file descriptor. */
 export type Streams = { stdout?: number; stderr?: number }
@@ -40,7 +41,7 @@ export function startProgram(
 ): Program {
   const child = spawn(process.execPath, [path.join(root, file), ...options], {
     cwd: directory,
-    env: environment,
+    env: { ...environment, ...compileCache },
     stdio: ['ignore', stdout, stderr],
   })
   const chunks: string[] = []

@@ -9,6 +9,7 @@ import { openPglite } from '../../../src/db/client.ts'
 import { systemClock } from '../../../src/db/clock.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { users } from '../../../src/db/tables.ts'
+import { compileCache } from '../../support/compile-cache.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { percentile } from '../../support/percentile.ts'
 import { makeTemporaryDirectory } from '../../support/temporary-directory.ts'
@@ -30,7 +31,14 @@ export async function startVictim(people: number) {
   const url = `http://127.0.0.1:${port}`
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'src/main.ts'], {
     cwd: join(import.meta.dirname, '../../..'),
-    env: { PORT: String(port), SANDBOX_PORT: '0', DATA_DIR: path, RATE_LIMITS: 'off', LOG_LEVEL: 'error' },
+    env: {
+      PORT: String(port),
+      SANDBOX_PORT: '0',
+      DATA_DIR: path,
+      RATE_LIMITS: 'off',
+      LOG_LEVEL: 'error',
+      ...compileCache,
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const ended = once(child, 'close')

@@ -5,6 +5,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Timing } from '../../../src/config/timing.ts'
+import { compileCache } from '../../support/compile-cache.ts'
 import { findFreePort } from '../../support/free-port.ts'
 
 /** A place for one process after another, on one port. */
@@ -63,7 +64,7 @@ export async function createFleet(options: {
     const log = openSync(slot.logFile, 'a')
     const child = spawn(process.execPath, [script, JSON.stringify(options.timing)], {
       cwd: options.directory,
-      env: { ...environment, PORT: String(slot.port), NODE_COMPILE_CACHE: join(options.directory, 'compiled') },
+      env: { ...environment, PORT: String(slot.port), ...compileCache },
       stdio: ['ignore', log, log, 'ipc'],
     })
     closeSync(log)
