@@ -1,5 +1,5 @@
-// Whether a connection still works, asked of X: for accounts whose pair an approval may have ended
-// that was never finished.
+// Checks at X whether a connection still works: for accounts whose grant may have been ended by an
+// approval that was never completed.
 import { and, eq, inArray } from 'drizzle-orm'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts } from '../db/tables.ts'
@@ -9,13 +9,13 @@ import { AppError } from '../errors.ts'
 import { fetchMe } from '../x/api.ts'
 import { withAccessToken } from './access-token.ts'
 
-// Refusals by which X shows that it takes the access token.
-const TELLING: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
+// Refusals that prove that X accepts the access token.
+const ACCEPTED_WITH: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
 
 /**
- * Uses an account's tokens once, so that an account whose grant X has ended turns to NEEDS_REAUTH
- * now and not at its next post.
- * @throws Error when X could not say: the job is then tried again.
+ * Uses an account's tokens once, so that an account whose grant X has ended becomes NEEDS_REAUTH now
+ * and not at its next post.
+ * @throws Error when X could not say; the job is then retried.
  */
 export async function checkConnection(deps: Deps, accountId: string): Promise<void> {
   if (!isRowId(accountId)) return
@@ -25,9 +25,9 @@ export async function checkConnection(deps: Deps, accountId: string): Promise<vo
     .where(and(eq(connectedAccounts.id, accountId), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
   if (account === undefined) return
   try {
-    const answer = await withAccessToken(deps, account, 'READ_PROFILE', (accessToken) => fetchMe(deps, accessToken))
-    const isTold = answer.kind === 'done' || (answer.kind === 'refused' && TELLING.includes(answer.code))
-    if (!isTold) throw new Error('X could not say whether a connection works')
+    const result = await withAccessToken(deps, account, 'READ_PROFILE', (accessToken) => fetchMe(deps, accessToken))
+    const isAccepted = result.kind === 'done' || (result.kind === 'refused' && ACCEPTED_WITH.includes(result.code))
+    if (!isAccepted) throw new Error('X could not say whether a connection works')
   } catch (error) {
     if (error instanceof AppError && ['ACCOUNT_NEEDS_REAUTH', 'ACCOUNT_DISCONNECTED'].includes(error.code)) return
     throw error

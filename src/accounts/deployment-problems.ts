@@ -1,4 +1,4 @@
-// What is wrong between this deployment and X, as an operator must know it; told by what last happened, on any instance.
+// The problems that /readyz shows to an operator, read from the last events of all instances.
 import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
 import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -8,18 +8,18 @@ import { APP, ENDED_BY_OPERATOR } from '../x/blocks.ts'
 import { countRefusedAccessTokens } from './refused-access-tokens.ts'
 
 const LOG_LINES_DROPPED =
-  'This instance has dropped lines of its log, because standard output was full or closed. Check what reads it.'
+  'This instance has dropped log lines, because standard output was full or closed. Check the process that reads it.'
 
-/** A problem of the whole deployment, not of one account. */
+/** A problem of the whole deployment, not of one account. `since` is null when that is not known. */
 export type Problem = {
   code: ErrorCode | 'LOG_LINES_DROPPED' | 'X_TOKENS_REFUSED'
   since: Date | null
   detail: string
 }
 
-/** The problems that stand. */
+/** Returns the current problems, at most one for each code. */
 export async function listProblems(deps: Deps): Promise<Problem[]> {
-  // The last word on our credentials: every event but these two says nothing of them.
+  // Of these events, the last one shows whether X accepts our credentials. Other events do not.
   const [last] = await deps.db
     .select({ event: oauthTokens.lastEvent, at: oauthTokens.lastEventAt })
     .from(oauthTokens)
@@ -37,14 +37,14 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     .where(
       and(
         eq(xBlocks.subject, APP),
-        // Time ends a limit. What an operator has to end stands until X has accepted a call.
+        // A rate limit ends by itself. What an operator has to resolve is shown until X accepts a call.
         or(gt(xBlocks.until, deps.clock.sqlNow()), inArray(xBlocks.errorCode, ENDED_BY_OPERATOR)),
       ),
     )
   for (const { errorCode } of blocks) add(describe(isErrorCode(errorCode) ? errorCode : 'X_RATE_LIMITED', null))
-  const noted = await deps.db.select().from(providerProblems).orderBy(asc(providerProblems.since))
-  for (const { code, since, seenAt } of noted) {
-    // A refresh since then has proved that the credentials are good again.
+  const recorded = await deps.db.select().from(providerProblems).orderBy(asc(providerProblems.since))
+  for (const { code, since, seenAt } of recorded) {
+    // A later refresh has proved that X accepts the credentials again.
     const isDisproved = code === 'X_CREDENTIALS_REJECTED' && last !== undefined && !isRejected && last.at > seenAt
     if (!isDisproved) add(describe(code, since))
   }

@@ -1,5 +1,6 @@
-// Pairs that X issued to a holder whose lease had passed on, and that came after the next holder's token had been refused. One of them
-// may be good: it is tried before the user is left to link the account again.
+// Orphaned token pairs: X issued them to a holder whose lease had passed to another process, so they
+// replace nothing by themselves. If X has rejected the other holder's refresh token, an orphan may be
+// the pair that is still good, and is tried before the user has to connect the account again.
 import { and, desc, eq, exists, gt } from 'drizzle-orm'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -8,38 +9,38 @@ import { FRESH } from './refresh-lease.ts'
 const BATCH = 20
 
 /**
- * Puts late pairs in the place of dead ones, in doubt until a refresh has proved them: the refresh that was refused may have made X end
- * the whole grant.
+ * Replaces dead token pairs by the newest orphaned pair of their version. The result is UNCERTAIN
+ * until a refresh has proved it: with the rejected refresh token, X may have ended the whole grant.
  */
 export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
-  const late = and(
+  const isOrphanOfRow = and(
     eq(rotationOrphans.accountId, oauthTokens.accountId),
     eq(rotationOrphans.fromVersion, oauthTokens.version),
   )
   const dead = await deps.db
     .select({ accountId: oauthTokens.accountId, version: oauthTokens.version })
     .from(oauthTokens)
-    .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(rotationOrphans).where(late))))
+    .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(rotationOrphans).where(isOrphanOfRow))))
     .limit(BATCH)
-  for (const row of dead) await transaction(deps, (deps) => adoptNewestOrphanedTokens(deps, row))
+  for (const row of dead) await transaction(deps, (deps) => adoptOrphan(deps, row))
 }
 
 /**
- * Takes the newest of an account's orphaned pairs, in the transaction that raises the version of
- * its tokens by one. The others come along to that version: should X refuse this one, the next is
- * tried. None is revoked: a token of the same grant would end the pair that was taken (RFC 7009
- * section 2.1), and of another grant X has ended all but one.
+ * Removes and returns the newest orphaned pair of a version, in the transaction that raises the
+ * version by one; null when there is none. The other orphans are moved to the new version: if X
+ * rejects this pair, the next one is tried. No orphan is revoked: revoking a token of the same grant
+ * would end the adopted pair too (RFC 7009 section 2.1).
  */
 export async function takeNewestOrphanedTokens(
   deps: Deps,
   accountId: string,
   version: number,
 ): Promise<typeof rotationOrphans.$inferSelect | null> {
-  const ofVersion = and(eq(rotationOrphans.accountId, accountId), eq(rotationOrphans.fromVersion, version))
+  const isOfVersion = and(eq(rotationOrphans.accountId, accountId), eq(rotationOrphans.fromVersion, version))
   const [newest] = await deps.db
     .select()
     .from(rotationOrphans)
-    .where(ofVersion)
+    .where(isOfVersion)
     .orderBy(desc(rotationOrphans.fence), desc(rotationOrphans.createdAt))
     .limit(1)
     .for('update')
@@ -48,14 +49,11 @@ export async function takeNewestOrphanedTokens(
   await deps.db
     .update(rotationOrphans)
     .set({ fromVersion: version + 1 })
-    .where(ofVersion)
+    .where(isOfVersion)
   return newest
 }
 
-/**
- * Deletes orphaned pairs of versions that have passed: X has issued a newer pair since, and takes
- * these no more.
- */
+/** Deletes the orphaned pairs of earlier versions: X has issued a newer pair, and ended these. */
 export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
   await deps.db.delete(rotationOrphans).where(
     exists(
@@ -72,11 +70,11 @@ export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
   )
 }
 
-async function adoptNewestOrphanedTokens(deps: Deps, { accountId, version }: { accountId: string; version: number }) {
-  const unchanged = and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version))
-  // The tokens before their orphans, as everywhere.
-  const [held] = await deps.db.select().from(oauthTokens).where(unchanged).for('update')
-  if (held === undefined) return
+async function adoptOrphan(deps: Deps, { accountId, version }: { accountId: string; version: number }): Promise<void> {
+  const isUnchanged = and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version))
+  // Tokens are locked before their orphans everywhere, to avoid a deadlock.
+  const [locked] = await deps.db.select().from(oauthTokens).where(isUnchanged).for('update')
+  if (locked === undefined) return
   const orphan = await takeNewestOrphanedTokens(deps, accountId, version)
   if (orphan === null) return
   await deps.db
@@ -87,10 +85,10 @@ async function adoptNewestOrphanedTokens(deps: Deps, { accountId, version }: { a
       accessExpiresAt: orphan.accessExpiresAt,
       ...FRESH,
       state: 'UNCERTAIN',
-      cause: 'PAIR_LATE',
+      cause: 'ORPHAN_ADOPTED',
       version: version + 1,
       refreshIssuedAt: orphan.createdAt,
     })
-    .where(unchanged)
-  deps.log.warn({ accountId }, 'A pair of tokens came after its account was given up; it is tried')
+    .where(isUnchanged)
+  deps.log.warn({ accountId }, 'An orphaned token pair replaces a rejected one, and will be tried')
 }

@@ -1,33 +1,41 @@
-// Who may rotate an account's tokens: a lease with a fence on its row, how it is taken, and the ways of giving it back without a pair.
+// The lease under which one process at a time may refresh an account's tokens: a row lease with a
+// fencing token, in `oauth_tokens`. Acquiring it is a conditional UPDATE that raises the fencing
+// token; every later write names lease, fencing token and version, so that a holder whose lease has
+// expired changes nothing. The functions here acquire the lease and release it without new tokens.
 import { and, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { lockAccount, markNeedsReauth } from './accounts.ts'
+import { lockAccount, markNeedsReauth } from './account-status.ts'
 
-/** The row of `oauth_tokens`, as one holder claimed it. */
-export type Claim = {
+/** The row of `oauth_tokens` as it was when the lease was acquired. */
+export type RefreshLease = {
   accountId: string
   userId: string
   leaseId: string
-  fence: number
+  /** Raised by every acquisition of the account's lease. */
+  fencingToken: number
   version: number
   grantId: string
   accessTokenSealed: string
   refreshTokenSealed: string | null
-  /** The token may already be spent: its last holder was killed, or had no answer. */
-  inDoubt: boolean
-  /** What has gone wrong since the last pair came; null in an ordinary refresh. Of a token in doubt it says why. */
+  /**
+   * True when the refresh token may already be spent: its last holder died, or received no
+   * response.
+   */
+  isUncertain: boolean
+  /** What first went wrong since the last token pair was stored; null in an ordinary refresh. */
   cause: string | null
-  claimedAt: number
+  /** By `performance.now()`. */
+  acquiredAt: number
 }
 
-const FREE = { leaseId: null, leaseUntil: null }
+const NO_LEASE = { leaseId: null, leaseUntil: null }
 
-/** The state of a row that has just got a new pair: nobody holds it, nothing is in doubt, nothing is waited for. */
+/** The columns of a row that has just received a token pair: no lease, no error, no pause. */
 export const FRESH = {
-  ...FREE,
+  ...NO_LEASE,
   state: 'ACTIVE',
   sentAt: null,
   cause: null,
@@ -38,36 +46,37 @@ export const FRESH = {
 } as const
 
 /**
- * Takes the row that has `version`, with the durable mark that its refresh token may be spent from here on. Null when it is held, has
- * moved on, or is left alone for a while.
- * @param accessTokenRejected true when X has refused the access token: then there is nothing left to spare by waiting.
+ * Acquires the lease of the row that has `version`, and sets `sentAt`, the durable mark that the
+ * refresh token may be spent from here on. Returns null when another process holds the lease, the
+ * row has changed, or its next try is not due.
+ * @param accessTokenRejected true when X has rejected the access token: an uncertain refresh token
+ * is then tried at once instead of shortly before the access token expires.
  */
 export async function acquireRefreshLease(
   deps: Deps,
   account: { id: string; userId: string },
   version: number,
   accessTokenRejected: boolean,
-): Promise<Claim | null> {
+): Promise<RefreshLease | null> {
+  const { timing } = deps
   const leaseId = crypto.randomUUID()
   const now = deps.clock.sqlNow()
-  const due = or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, now))
-  const untouched = and(eq(oauthTokens.state, 'ACTIVE'), isNull(oauthTokens.leaseId), due)
-  const maybeSpent = and(
+  const isDue = or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, now))
+  const isUnspent = and(eq(oauthTokens.state, 'ACTIVE'), isNull(oauthTokens.leaseId), isDue)
+  const isMaybeSpent = and(
     or(
-      and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), due),
-      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
+      and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), isDue),
+      lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -timing.lapseMarginSeconds)),
     ),
-    accessTokenRejected
-      ? undefined
-      : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, deps.timing.probeBeforeEndSeconds)),
+    accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, timing.probeBeforeEndSeconds)),
   )
-  const take = async (condition: SQL | undefined, cause: SQL | undefined) => {
-    const claimedAt = performance.now()
+  const acquireWhere = async (condition: SQL | undefined, cause: SQL | undefined) => {
+    const acquiredAt = performance.now()
     const [row] = await deps.db
       .update(oauthTokens)
       .set({
         leaseId,
-        leaseUntil: sqlIn(deps.clock, deps.timing.leaseSeconds),
+        leaseUntil: sqlIn(deps.clock, timing.leaseSeconds),
         fence: sql`${oauthTokens.fence} + 1`,
         sentAt: now,
         ...(cause && { cause }),
@@ -81,84 +90,82 @@ export async function acquireRefreshLease(
         ),
       )
       .returning()
-    return row && { row, claimedAt }
+    return row && { row, acquiredAt }
   }
-  let clean: Awaited<ReturnType<typeof take>>
-  let taken: Awaited<ReturnType<typeof take>>
+  let unspent: Awaited<ReturnType<typeof acquireWhere>>
+  let acquired: Awaited<ReturnType<typeof acquireWhere>>
   try {
-    clean = await take(untouched, undefined)
-    taken = clean ?? (await take(maybeSpent, sql`coalesce(${oauthTokens.cause}, 'HOLDER_LOST')`))
+    unspent = await acquireWhere(isUnspent, undefined)
+    acquired = unspent ?? (await acquireWhere(isMaybeSpent, sql`coalesce(${oauthTokens.cause}, 'LEASE_EXPIRED')`))
   } catch (error) {
-    await forgetLease(deps, account.id, leaseId)
+    await releaseUnconfirmed(deps, account.id, leaseId)
     throw error
   }
-  if (taken === undefined) return null
-  const { row, claimedAt } = taken
+  if (acquired === undefined) return null
+  const { row, acquiredAt } = acquired
   return {
     accountId: account.id,
     userId: account.userId,
     leaseId,
-    fence: row.fence,
+    fencingToken: row.fence,
     version,
     grantId: row.grantId,
     accessTokenSealed: row.accessTokenSealed,
     refreshTokenSealed: row.refreshTokenSealed,
-    inDoubt: clean === undefined,
+    isUncertain: unspent === undefined,
     cause: row.cause,
-    claimedAt,
+    acquiredAt,
   }
 }
 
-// The database may have granted a lease whose confirmation was lost. A row with a cause was in
-// doubt before, and stays so. One try: if the database is away, the lease lapses by itself.
-async function forgetLease(deps: Deps, accountId: string, leaseId: string): Promise<void> {
+// The database may have granted a lease whose confirmation was lost. A row with a cause was
+// uncertain before, and stays so. One try: while the database is away, the lease expires by itself.
+async function releaseUnconfirmed(deps: Deps, accountId: string, leaseId: string): Promise<void> {
   try {
     await deps.db
       .update(oauthTokens)
       .set({
-        ...FREE,
+        ...NO_LEASE,
         state: sql`case when ${oauthTokens.cause} is null then 'ACTIVE' else 'UNCERTAIN' end`,
         sentAt: sql`case when ${oauthTokens.cause} is null then null else ${oauthTokens.sentAt} end`,
       })
       .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.leaseId, leaseId)))
   } catch (error) {
-    deps.log.warn(
-      { error, accountId },
-      'A lease that may have been granted could not be given back; it lapses by itself',
-    )
+    deps.log.warn({ error, accountId }, 'Could not release a refresh lease that may have been granted; it will expire')
   }
 }
 
 /**
- * True when the row is still this claim's, by the database's clock, for long enough to send. A process's own clock stands still while
- * its machine is suspended.
+ * Returns true when the lease is still valid by the database's clock, for long enough to send the
+ * request. The process's own clock does not advance while its machine is suspended.
  */
-export function confirmLease(deps: Deps, claim: Claim): Promise<boolean> {
-  return retryUntilWritten(deps, 'confirm a lease', async () => {
-    const [held] = await deps.db
+export function confirmLease(deps: Deps, lease: RefreshLease): Promise<boolean> {
+  return retryUntilWritten(deps, 'confirm a refresh lease', async () => {
+    const [confirmed] = await deps.db
       .update(oauthTokens)
       .set({ sentAt: deps.clock.sqlNow() })
-      .where(and(heldBy(claim), gt(oauthTokens.leaseUntil, sqlIn(deps.clock, secondsToSend(deps)))))
+      .where(and(underLease(lease), gt(oauthTokens.leaseUntil, sqlIn(deps.clock, secondsToSend(deps)))))
       .returning({ accountId: oauthTokens.accountId })
-    return held !== undefined
+    return confirmed !== undefined
   })
 }
 
-/** What must be left of a lease when the socket is written to. */
+/** The seconds that must be left of a lease when the request is sent. */
 export function secondsToSend({ timing }: Deps): number {
   return timing.callDeadlineSeconds + timing.sendMarginSeconds
 }
 
 /**
- * Gives the row back: its token was not spent by this claim. One that was in doubt before stays in doubt, with its mark and its cause.
- * @param options.cause what speaks against that, if anything: should X refuse the token later on,
- * it was lost then.
- * @param options.tried false when X was not asked at all: then the pause before the next try does
- * not grow.
+ * Releases the lease of a refresh token that was not spent under it. One that was uncertain before
+ * stays uncertain, with its `sentAt` and its cause.
+ * @param options.retryInSeconds the pause before the next try; null for exponential backoff.
+ * @param options.cause SERVER_ERROR when X failed with a 5xx: if X rejects the token later, it was
+ * spent here.
+ * @param options.tried false when no request was sent: the backoff then does not grow.
  */
 export async function releaseLease(
   deps: Deps,
-  claim: Claim,
+  lease: RefreshLease,
   {
     event,
     retryInSeconds,
@@ -172,71 +179,71 @@ export async function releaseLease(
   },
 ): Promise<void> {
   const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoffSeconds}, power(2, least(${oauthTokens.failCount}, 10)))))`
-  await retryUntilWritten(deps, 'give a lease back', () =>
+  await retryUntilWritten(deps, 'release a refresh lease', () =>
     deps.db
       .update(oauthTokens)
       .set({
-        ...FREE,
-        ...(!claim.inDoubt && { sentAt: null }),
-        state: claim.inDoubt ? 'UNCERTAIN' : 'ACTIVE',
-        cause: claim.cause ?? cause,
+        ...NO_LEASE,
+        ...(!lease.isUncertain && { sentAt: null }),
+        state: lease.isUncertain ? 'UNCERTAIN' : 'ACTIVE',
+        cause: lease.cause ?? cause,
         ...(tried && { failCount: sql`${oauthTokens.failCount} + 1` }),
         ...(event !== null && { lastEvent: event, lastEventAt: deps.clock.sqlNow() }),
         nextTryAt: retryInSeconds === null ? backoff : sqlIn(deps.clock, retryInSeconds),
       })
-      .where(heldBy(claim)),
+      .where(underLease(lease)),
   )
 }
 
-/** Gives the row back in doubt: X may have spent the token. */
-export async function markUncertain(deps: Deps, claim: Claim): Promise<void> {
+/** Releases the lease of a refresh token that X may have spent without a response reaching us. */
+export async function markUncertain(deps: Deps, lease: RefreshLease): Promise<void> {
   await retryUntilWritten(deps, 'mark a refresh token as possibly spent', () =>
     deps.db
       .update(oauthTokens)
       .set({
-        ...FREE,
+        ...NO_LEASE,
         state: 'UNCERTAIN',
-        cause: claim.cause ?? 'ANSWER_LOST',
+        cause: lease.cause ?? 'ANSWER_LOST',
         failCount: sql`${oauthTokens.failCount} + 1`,
         lastEvent: 'ANSWER_LOST',
         lastEventAt: deps.clock.sqlNow(),
-        // X may still be acting on what was sent.
+        // X may still be processing the request.
         nextTryAt: sqlIn(deps.clock, deps.timing.lapseMarginSeconds),
       })
-      .where(heldBy(claim)),
+      .where(underLease(lease)),
   )
 }
 
-/** Gives the row back for good: X refused the token, and only the user can help. */
-export async function markDead(deps: Deps, claim: Claim): Promise<void> {
+/** Releases the lease of a refresh token that X has rejected, and sets the account to NEEDS_REAUTH. */
+export async function markDead(deps: Deps, lease: RefreshLease): Promise<void> {
   await retryUntilWritten(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {
-      await lockAccount(deps, claim.accountId)
+      await lockAccount(deps, lease.accountId)
       const [row] = await deps.db
         .update(oauthTokens)
         .set({
           state: 'DEAD',
-          ...FREE,
+          ...NO_LEASE,
           sentAt: null,
-          cause: claim.cause ?? 'REFUSED',
+          cause: lease.cause ?? 'REFUSED',
           lastEvent: 'REFUSED',
           lastEventAt: deps.clock.sqlNow(),
         })
-        .where(heldBy(claim))
+        .where(underLease(lease))
         .returning({ accountId: oauthTokens.accountId })
-      // Another holder has the row: whether the grant is dead is for it to find out.
+      // Another process holds the lease now, and finds out itself whether the grant is dead.
       if (row === undefined) return
-      await markNeedsReauth(deps, claim.accountId, claim, claim.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
+      await markNeedsReauth(deps, lease.accountId, lease, lease.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
     }),
   )
 }
 
-/** The row, if it is still held by this claim. */
-export function heldBy(claim: Claim): SQL | undefined {
+/** The condition that the row is still under this lease. */
+export function underLease(lease: RefreshLease): SQL | undefined {
   return and(
-    eq(oauthTokens.accountId, claim.accountId),
-    eq(oauthTokens.leaseId, claim.leaseId),
-    eq(oauthTokens.fence, claim.fence),
-    eq(oauthTokens.version, claim.version),
+    eq(oauthTokens.accountId, lease.accountId),
+    eq(oauthTokens.leaseId, lease.leaseId),
+    eq(oauthTokens.fence, lease.fencingToken),
+    eq(oauthTokens.version, lease.version),
   )
 }

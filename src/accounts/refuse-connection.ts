@@ -1,5 +1,6 @@
-// Refusing a connection that X has approved. X keeps one pair for each account and app, so that the
-// approval has ended the account's earlier pair, also where that was another user's.
+// Refuses a connection that was approved at X. X keeps one grant for each account and app, so the
+// approval has ended the account's earlier grant, even where the account is connected to another
+// user.
 import { and, eq, inArray, isNotNull, ne } from 'drizzle-orm'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts, oauthTokens } from '../db/tables.ts'
@@ -7,68 +8,63 @@ import { type Deps, transaction } from '../deps.ts'
 import { errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
-import { markSuperseded } from './accounts.ts'
+import { lockXAccount, markSuperseded } from './account-status.ts'
 import { type AttemptWithTokens, openAttemptTokens, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
 import { requestRevocation } from './revocation.ts'
-import { lockXAccount } from './store-connection.ts'
 
 /** Why a connection is refused. */
 export type Refused = {
   error: AppError
-  /** Whose account X has approved; absent where X did not say. */
+  /** The approved account; absent when X did not say which one it is. */
   profile?: XProfile
-  /**
-   * True when X has ended the new pair already: there is nothing to revoke, and nothing that it can
-   * have ended.
-   */
+  /** True when X has ended the new grant already: it need not be revoked, and has ended no other. */
   isDead?: boolean
 }
 
-// An attempt whose account is not known may have been about any of the user's. Few people have
-// more.
+// An attempt whose account is unknown may concern any of the user's accounts. Few users have more.
 const MAX_CHECKED = 20
 
 /**
- * Ends an attempt as FAILED, asks for its pair to be revoked, and tells the user whose working
- * connection the approval has ended, in one transaction. Where X's account is not known, a job
- * checks the accounts that it may be.
- * @returns 'undecided' when X cannot say just now which of two pairs it holds: nothing is written
- * then.
+ * Ends an attempt as FAILED, requests the revocation of its grant, and notifies the user whose
+ * working connection the approval has ended, in one transaction. When the approved account is
+ * unknown, jobs check the accounts that it may be.
+ * @returns 'undecided' when X cannot say at the moment which of two grants is valid: nothing is
+ * written then.
  */
 export async function refuseConnection(
   deps: Deps,
-  kept: AttemptWithTokens,
+  claimed: AttemptWithTokens,
   { error, profile, isDead = false }: Refused,
-): Promise<{ kind: 'refused'; error: AppError } | { kind: 'lost' | 'undecided' }> {
+): Promise<{ kind: 'refused'; error: AppError } | { kind: 'taken-over' | 'undecided' }> {
   let olderGrantId: string | null = null
   let isReplaced = isDead
   for (;;) {
     const result = await retryUntilWritten(
       deps,
       'refuse a connection',
-      () => transaction(deps, (deps) => write(deps, kept, error, profile ?? null, isReplaced, olderGrantId)),
+      () => transaction(deps, (deps) => write(deps, claimed, error, profile ?? null, isReplaced, olderGrantId)),
       PERSON_WAITS_SECONDS,
     )
-    if (result.kind !== 'rivalled') return result
-    // The other user has connected the account since this approval was under way: which one is the
-    // later is for X to say.
-    const answer = await fetchMe(deps, kept.tokens.accessToken ?? '')
-    if (answer.kind === 'unauthorized') isReplaced = true
-    else if (answer.kind === 'done') olderGrantId = result.rivalId
+    if (result.kind !== 'conflict') return result
+    // The other user has connected the account while this approval was under way. X's response to
+    // the access token decides which approval is the later one.
+    const me = await fetchMe(deps, claimed.tokens.accessToken ?? '')
+    if (me.kind === 'unauthorized') isReplaced = true
+    else if (me.kind === 'done') olderGrantId = result.otherGrantId
     else return { kind: 'undecided' }
   }
 }
 
 /**
- * Asks, in the transaction of `deps`, for checks of the accounts that an approval may have been
- * about where X did not say.
+ * Queues checks of the accounts whose grant an approval may have ended, in the transaction of
+ * `deps`.
  */
 export async function queueConnectionChecks(
   deps: Deps,
   attempt: Pick<TakenAttempt, 'userId' | 'reconnectAccountId'>,
 ): Promise<void> {
   const { userId, reconnectAccountId } = attempt
-  const suspects = await deps.db
+  const accounts = await deps.db
     .select({ id: connectedAccounts.id })
     .from(connectedAccounts)
     .where(
@@ -79,52 +75,55 @@ export async function queueConnectionChecks(
       ),
     )
     .limit(MAX_CHECKED)
-  for (const { id } of suspects) await deps.jobs.enqueue(deps, 'check-connection', { id })
+  for (const { id } of accounts) await deps.jobs.enqueue(deps, 'check-connection', { id })
 }
 
-type Written = { kind: 'refused'; error: AppError } | { kind: 'lost' } | { kind: 'rivalled'; rivalId: string }
+type Written =
+  | { kind: 'refused'; error: AppError }
+  | { kind: 'taken-over' }
+  | { kind: 'conflict'; otherGrantId: string }
 
 async function write(
   deps: Deps,
-  kept: AttemptWithTokens,
+  claimed: AttemptWithTokens,
   error: AppError,
   profile: XProfile | null,
   isReplaced: boolean,
   olderGrantId: string | null,
 ): Promise<Written> {
-  const { attempt } = kept
-  let told = error
+  const { attempt } = claimed
+  let shownError = error
   if (profile !== null) await lockXAccount(deps, profile.providerAccountId)
-  // Held from here on: no other process finishes the attempt meanwhile.
-  if (!(await updateAttempt(deps, kept, { providerAccountId: profile?.providerAccountId ?? null })))
-    return { kind: 'lost' }
-  const holder =
-    profile === null || isReplaced ? null : await lockHolder(deps, attempt.userId, profile.providerAccountId)
-  if (holder !== null) {
-    if (holder.grantId !== olderGrantId && holder.connectedAt >= attempt.takenAt)
-      return { kind: 'rivalled', rivalId: holder.grantId }
-    if (holder.status !== 'NEEDS_REAUTH') await markSuperseded(deps, holder)
-    told = withCutConnection(error, profile?.username ?? '')
+  // Also locks the attempt: no other process finishes it during this transaction.
+  if (!(await updateAttempt(deps, claimed, { providerAccountId: profile?.providerAccountId ?? null })))
+    return { kind: 'taken-over' }
+  const other =
+    profile === null || isReplaced ? null : await lockOtherConnection(deps, attempt.userId, profile.providerAccountId)
+  if (other !== null) {
+    if (other.grantId !== olderGrantId && other.connectedAt >= attempt.takenAt)
+      return { kind: 'conflict', otherGrantId: other.grantId }
+    if (other.status !== 'NEEDS_REAUTH') await markSuperseded(deps, other)
+    shownError = withEndedConnection(error, profile?.username ?? '')
   }
   if (profile === null) await queueConnectionChecks(deps, attempt)
-  if (!isReplaced) await revokeAttemptTokens(deps, kept, profile?.providerAccountId ?? null)
+  if (!isReplaced) await revokeAttemptTokens(deps, claimed, profile?.providerAccountId ?? null)
   await deps.db
     .update(connectAttempts)
     .set({
       status: 'FAILED',
-      errorCode: told.code,
-      errorDetail: told.message === errorCodes[told.code].sentence ? null : told.message,
-      retryAt: told.retryAt,
+      errorCode: shownError.code,
+      errorDetail: shownError.message === errorCodes[shownError.code].sentence ? null : shownError.message,
+      retryAt: shownError.retryAt,
       tokensSealed: null,
       accessExpiresAt: null,
       nextTryAt: null,
       finishedAt: deps.clock.sqlNow(),
     })
     .where(eq(connectAttempts.id, attempt.id))
-  return { kind: 'refused', error: told }
+  return { kind: 'refused', error: shownError }
 }
 
-/** Asks for a kept pair to be revoked, in the transaction of `deps` that forgets it. */
+/** Requests the revocation of an attempt's grant, in the transaction of `deps` that deletes its tokens. */
 export async function revokeAttemptTokens(
   deps: Deps,
   { attempt, tokens }: Pick<AttemptWithTokens, 'tokens'> & { attempt: { id: string; userId: string } },
@@ -137,26 +136,30 @@ export async function revokeAttemptTokens(
 }
 
 /**
- * Asks for the pairs to be revoked that are kept with a user's attempts, in the transaction of
- * `deps` that deletes the user.
+ * Requests the revocation of the grants of a user's waiting attempts, in the transaction of `deps`
+ * that deletes the user.
  */
 export async function revokeAttemptTokensOfUser(deps: Deps, userId: string): Promise<void> {
-  const kept = await deps.db
+  const waiting = await deps.db
     .select({ id: connectAttempts.id, sealed: connectAttempts.tokensSealed })
     .from(connectAttempts)
     .where(and(eq(connectAttempts.userId, userId), isNotNull(connectAttempts.tokensSealed)))
     .for('update')
-  for (const { id, sealed } of kept) {
+  for (const { id, sealed } of waiting) {
     const attempt = { id, userId }
     const tokens = sealed === null ? null : await openAttemptTokens(deps, attempt, sealed)
     if (tokens !== null) await revokeAttemptTokens(deps, { attempt, tokens }, null)
   }
 }
 
-type Holder = typeof connectedAccounts.$inferSelect & { grantId: string; version: number }
+type OtherConnection = typeof connectedAccounts.$inferSelect & { grantId: string; version: number }
 
-// The other user to whom the account is connected, with the pair that the approval has ended.
-async function lockHolder(deps: Deps, userId: string, providerAccountId: string): Promise<Holder | null> {
+// The connection of the account to another user, whose grant the approval has ended.
+async function lockOtherConnection(
+  deps: Deps,
+  userId: string,
+  providerAccountId: string,
+): Promise<OtherConnection | null> {
   const [account] = await deps.db
     .select()
     .from(connectedAccounts)
@@ -177,13 +180,12 @@ async function lockHolder(deps: Deps, userId: string, providerAccountId: string)
   return tokens === undefined ? null : { ...account, ...tokens }
 }
 
-// The code's own sentence does not say it, and only this person knows what they have just done at
-// X.
-function withCutConnection(error: AppError, username: string): AppError {
-  const cut = `@${username} is connected to another user here, and approving it at X has ended that connection: that user has been told to connect it again.`
+// The code's own sentence does not say that the approval has ended another connection.
+function withEndedConnection(error: AppError, username: string): AppError {
+  const ended = `@${username} is connected to another user here, and approving it at X has ended that connection: that user has been told to connect it again.`
   const remedy =
     error.code === 'ACCOUNT_CONNECTED_TO_ANOTHER_USER'
       ? 'Disconnect it there before you connect it here.'
       : error.message
-  return new AppError(error.code, { detail: `${cut} ${remedy}`, retryAt: error.retryAt, cause: error })
+  return new AppError(error.code, { detail: `${ended} ${remedy}`, retryAt: error.retryAt, cause: error })
 }

@@ -1,21 +1,19 @@
-// Access tokens that X refuses moments after it has issued them, as it does while it refuses a
-// whole app. Another refresh would bring another such token, and spend a refresh token for each
-// post: so the refusal is remembered with the pair, for all instances.
+// Access tokens that X rejects shortly after it has issued them, as it does while it suspends or
+// restricts an app. A refresh would bring another such token and spend a refresh token for each
+// post, so the rejection is stored with the token pair, for all instances.
 import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
-// An account that nobody posts with says nothing more, however X judges its token by now.
+// Older rejections are not counted: an account that is not used cannot show that X accepts its token
+// again.
 const COUNTED_SECONDS = 3_600
 
-/**
- * Remembers that X refused the access token of the pair that has `version`, which it had just
- * issued. Never throws.
- */
+/** Stores that X rejected the access token of `version`, which it had just issued. Never throws. */
 export async function recordRefusedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
-    const [noted] = await deps.db
+    const [recorded] = await deps.db
       .update(oauthTokens)
       .set({ accessRefusedAt: deps.clock.sqlNow() })
       .where(
@@ -26,14 +24,15 @@ export async function recordRefusedAccessToken(deps: Deps, accountId: string, ve
         ),
       )
       .returning({ accountId: oauthTokens.accountId })
-    if (noted !== undefined) deps.log.warn({ accountId }, 'X refused an access token that it had just issued')
+    if (recorded !== undefined) deps.log.warn({ accountId }, 'X refused an access token that it had just issued')
   } catch (error) {
-    deps.log.warn({ error, accountId }, 'Could not remember that X refused an access token that it had just issued')
+    deps.log.warn({ error, accountId }, 'Could not record that X refused an access token')
   }
 }
 
 /**
- * Remembers that X has accepted it. Never throws: what X did by it is the caller's to write down.
+ * Stores that X has accepted the access token of `version`. Never throws: the result of the call
+ * must reach its caller.
  */
 export async function recordAcceptedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
   try {
@@ -42,13 +41,14 @@ export async function recordAcceptedAccessToken(deps: Deps, accountId: string, v
       .set({ accessUnproven: false, accessRefusedAt: null })
       .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version)))
   } catch (error) {
-    deps.log.warn({ error, accountId }, 'Could not remember that X has accepted an access token')
+    deps.log.warn({ error, accountId }, 'Could not record that X accepted an access token')
   }
 }
 
 /**
- * How many accounts' new access tokens X has refused within the last hour and not accepted since;
- * `except` is not counted.
+ * Counts the accounts whose new access token X has rejected within the last hour and not accepted
+ * since, and returns when the first of these rejections was.
+ * @param except an account that is not counted.
  */
 export async function countRefusedAccessTokens(
   deps: Deps,

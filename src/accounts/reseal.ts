@@ -14,7 +14,7 @@ import {
   webhookEndpoints,
 } from '../db/tables.ts'
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
-import { markNeedsReauth } from './accounts.ts'
+import { markNeedsReauth } from './account-status.ts'
 import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext } from './attempt-tokens.ts'
 import { revocationSealContext } from './revocation.ts'
 import { tokenSealContext } from './sealed-tokens.ts'

@@ -1,5 +1,6 @@
-// Grants to be revoked at X. The request is a row written in the transaction that stops using the grant, so that a user gets away
-// even while X is down; a job goes on until X has confirmed.
+// Revokes grants at X (RFC 7009) through a transactional outbox: the request is a row, written in the
+// transaction that stops using the grant, so that a user can leave while X is down. A job is retried
+// until X has confirmed.
 import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
 import { type SealContext, seal, unseal } from '../crypto.ts'
@@ -8,20 +9,18 @@ import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tabl
 import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
 
-/** A refresh token lives about six months; after that there is nothing left to revoke. */
+/** X's refresh tokens expire after about six months. A revocation is pointless after that. */
 export const REFRESH_TOKEN_LIFETIME_SECONDS = 183 * 86_400
 
-// From the code exchange to the stored account, with the calls and writes that are repeated in
-// between.
+// From the code exchange to the stored account, with all retries of the calls and writes between.
 const UNDER_WAY_SECONDS = 120
 const AGAIN_SECONDS = 5
 
 /**
- * Asks for a grant to be revoked. Call it inside the transaction that makes the token unusable
+ * Requests the revocation of a grant, in the transaction of `deps` that deletes its token here.
+ * @param owner.accountId the id of the account, or of the connect attempt that brought the grant.
+ * @param owner.providerAccountId X's id of the account, for a grant of an account that is not stored
  * here.
- * @param owner.accountId of the account, or of the attempt that brought the grant.
- * @param owner.providerAccountId X's id of the account, where the grant belongs to none that is
- * stored here.
  */
 export async function requestRevocation(
   deps: Deps,
@@ -42,13 +41,13 @@ export async function requestRevocation(
   await deps.jobs.enqueue(deps, 'revoke-grant', { id })
 }
 
-/** Carries one request out. @throws Error when X has not confirmed: the job is then tried again. */
+/** Revokes a grant at X. @throws Error when X has not confirmed; the job is then retried. */
 export async function revokeGrant(deps: Deps, revocationId: string): Promise<void> {
   const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
   if (request === undefined) return
-  // What its user connects may be the same account: then this request is dropped with it (see
-  // link.ts). A callback ends within seconds. A pair that waits for X may wait for days: the sweep
-  // then queues the request again each minute, so that jobs do not pile up.
+  // The user may be connecting the same account again, which deletes this request
+  // (write-connection.ts). A callback ends within seconds; a token pair that waits for X may wait for
+  // days, and the sweep queues the request again each minute, so that jobs do not pile up.
   const { isUnderWay, isWaiting } = await findConnecting(deps, request)
   if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
   if (isWaiting) return
@@ -57,8 +56,13 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
     revocationSealContext(request.accountId, request.userId),
     request.tokenSealed,
   )
-  const revoked = await revokeToken(xApp(deps), `${deps.config.x.apiUrl}/2/oauth2/revoke`, token, request.tokenTypeHint)
-  if (!revoked) throw new Error('X has not confirmed a revocation yet')
+  const isRevoked = await revokeToken(
+    xApp(deps),
+    `${deps.config.x.apiUrl}/2/oauth2/revoke`,
+    token,
+    request.tokenTypeHint,
+  )
+  if (!isRevoked) throw new Error('X has not confirmed a revocation yet')
   await deps.db.delete(grantRevocations).where(eq(grantRevocations.id, revocationId))
 }
 
@@ -69,16 +73,16 @@ async function findConnecting(
   const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
   const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
   const underWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
-  // One that waits for X holds up only what may be about the same account. An attempt that named no
-  // account to reconnect may be about any, also where it named a username.
+  // A waiting attempt delays only what may concern the same account. Without `reconnectAccountId` it
+  // may concern any, even with an `expectedUsername`.
   const isMaybeSame = or(isNull(reconnectAccountId), eq(reconnectAccountId, accountId))
   const waiting = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
-  const count = (which: SQL | undefined) =>
-    deps.db.$count(connectAttempts, and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), which))
+  const count = (condition: SQL | undefined) =>
+    deps.db.$count(connectAttempts, and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), condition))
   return { isUnderWay: (await count(underWay)) > 0, isWaiting: (await count(waiting)) > 0 }
 }
 
-/** Where the token of a request is sealed, for whoever re-seals it under another key. */
+/** Returns the seal context of a revocation request's token. */
 export function revocationSealContext(accountId: string, userId: string): SealContext {
   return { table: 'grant_revocations', column: 'token_sealed', accountId, userId }
 }

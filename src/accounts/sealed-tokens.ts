@@ -1,9 +1,11 @@
+// Seals the tokens of `oauth_tokens`. The seal context binds a token to its column, account and user,
+// so that a sealed token that is copied to another row does not open.
 import { eq } from 'drizzle-orm'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { encryptionCanaries, type oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
-/** Whose tokens: their seal is bound to both. */
+/** The account and user that a token's seal is bound to. */
 export type TokenOwner = { accountId: string; userId: string }
 
 type Column = 'accessTokenSealed' | 'refreshTokenSealed'
@@ -13,7 +15,7 @@ export function sealToken(deps: Deps, owner: TokenOwner, column: Column, token: 
   return seal(deps.config.encryptionKeys, tokenSealContext(owner, column), token)
 }
 
-/** Opens a token of `oauth_tokens`; null where the row has none. @throws UnsealError */
+/** Opens a token of `oauth_tokens`; null when the row has none. @throws UnsealError */
 export function openToken(
   deps: Deps,
   owner: TokenOwner,
@@ -25,18 +27,21 @@ export function openToken(
 }
 
 /**
- * True for the error of a token that no key will ever open: it was altered, or names a key that never wrote here. False where a key is
- * merely missing, which the operator can bring back.
+ * Returns true for the error of a value that no key will ever open: it was altered, or names a key
+ * that was never in use here. False when a key is missing that the operator can restore.
  */
 export async function isUnreadable(deps: Deps, error: unknown): Promise<boolean> {
   if (!(error instanceof UnsealError)) return false
   if (error.keyId === null) return true
-  // The bytes of an altered id may be such as no text of the database can hold.
+  // An altered key id may contain bytes that no text of the database can.
   if (!/^[\w-]{1,32}$/.test(error.keyId)) return true
   return (await deps.db.$count(encryptionCanaries, eq(encryptionCanaries.keyId, error.keyId))) === 0
 }
 
-/** Where a token is sealed, for whoever re-seals it under another key. An orphan's too, so that it can be adopted as it is. */
+/**
+ * Returns the seal context of a token. Orphaned tokens have the same, so that they can be adopted
+ * without re-sealing them.
+ */
 export function tokenSealContext(owner: TokenOwner, column: Column): SealContext {
   const columnName = column === 'accessTokenSealed' ? 'access_token_sealed' : 'refresh_token_sealed'
   return { table: 'oauth_tokens', column: columnName, ...owner }

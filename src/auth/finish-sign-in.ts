@@ -4,13 +4,12 @@ import { hmacSha256, sha256 } from '../crypto.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
+import { type CallbackParameters, parseCode } from './authorization-response.ts'
 import { githubIssuer, identifyGithubUser } from './github-sign-in.ts'
 import {
-  type CallbackParameters,
   type ConnectAttempt,
   findAttemptByState,
   finishAttempt,
-  parseCode,
   recordSignIn,
   takeAttempt,
   waitForAttempt,

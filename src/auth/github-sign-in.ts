@@ -96,7 +96,7 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
     code,
     codeVerifier,
   )
-  if (answer.kind === 'unanswered') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(answer) })
+  if (answer.kind === 'unusable') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(answer) })
   const { report } = answer
   // GitHub tells its errors with status 200, so that they arrive where tokens do.
   const error = answer.kind === 'refused' ? answer.error : answer.body.error

@@ -21,7 +21,7 @@ export type TokenResponse =
   /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
   | { kind: 'refused'; status: number; error: string; description: string | null; report: CallReport }
   /** No usable answer. `sent` tells whether the provider may have acted. */
-  | { kind: 'unanswered'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
+  | { kind: 'unusable'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
 
 /** What a response without tokens says, for the log. */
 export function describeRefusal(answer: Exclude<TokenResponse, { kind: 'issued' }>): ProviderFailure {
@@ -125,7 +125,7 @@ async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2T
   // The body of an unexpected answer may hold tokens: it goes no further.
   if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError) {
     return {
-      kind: 'unanswered',
+      kind: 'unusable',
       sent: true,
       status: error.status,
       report,
@@ -133,5 +133,5 @@ async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2T
     }
   }
   const cause = error instanceof ArcticFetchError ? error.cause : error
-  return { kind: 'unanswered', sent: report.sent, status: report.status, report, cause }
+  return { kind: 'unusable', sent: report.sent, status: report.status, report, cause }
 }

@@ -1,7 +1,8 @@
 // The periodic maintenance. Every task is idempotent, and a later run does what an earlier one
 // missed.
-import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/access-token.ts'
-import { endAbandonedAttempts } from '../accounts/connect.ts'
+
+import { endAbandonedAttempts } from '../accounts/finish-connect.ts'
+import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-sweep.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
 import { sweepAttempts } from '../auth/oauth-attempt.ts'
 import { sweepSessions } from '../auth/session.ts'

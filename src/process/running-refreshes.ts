@@ -9,9 +9,9 @@ export type RefreshOutcome =
   /**
    * There is a newer token pair, or the account's state has changed: the row has to be read again.
    */
-  | { kind: 'moved' }
+  | { kind: 'changed' }
   /** Another process or instance holds the lease. */
-  | { kind: 'held' }
+  | { kind: 'leased' }
   /** There is no new token pair, for a reason that is not the account's. */
   | { kind: 'failed'; error: AppError }
 

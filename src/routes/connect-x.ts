@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
-import { finishXConnect, startXConnect } from '../accounts/connect.ts'
+import { startXConnect } from '../accounts/connect.ts'
+import { finishXConnect } from '../accounts/finish-connect.ts'
 import { forgetProviderProblems } from '../auth/provider-problems.ts'
 import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { sessionOf } from '../auth/viewer.ts'

@@ -1,6 +1,7 @@
 // The end of an OAuth flow in the browser: a redirect to returnTo, with the outcome in the query.
 import type { Context } from 'hono'
-import { type CallbackParameters, type ConnectAttempt, isStartedBy } from '../auth/oauth-attempt.ts'
+import type { CallbackParameters } from '../auth/authorization-response.ts'
+import { type ConnectAttempt, isStartedBy } from '../auth/oauth-attempt.ts'
 import { findReturnTo } from '../auth/return-to.ts'
 import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { sessionOf } from '../auth/viewer.ts'

@@ -1,6 +1,7 @@
 // A person who leaves. What is stored of them goes, and what X granted for them is revoked.
 import { eq } from 'drizzle-orm'
-import { disconnectAccount, listConnectedAccounts } from '../accounts/accounts.ts'
+import { listConnectedAccounts } from '../accounts/accounts.ts'
+import { disconnectAccount } from '../accounts/disconnect.ts'
 import { revokeAttemptTokensOfUser } from '../accounts/refuse-connection.ts'
 import { users } from '../db/tables.ts'
 import { isUserGone } from '../db/violations.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth-client.ts'
 import type { Deps } from '../deps.ts'
 import { type CallReport, callProvider, noCircuitBreaker, parseJson, storableText } from '../outbound/provider-calls.ts'
-import { judgeRefusal, type Refusal, refusal } from './refusals.ts'
+import { classifyRefusal, type Refusal, refusal } from './refusals.ts'
 
 /** What came of a call to X's API. */
 export type XResult<T> =
@@ -177,5 +177,5 @@ export function judge<Shape, T>(
   if (status < 400 || status >= 500)
     return { kind: 'unknown', cause: answer.error ?? new Error(`X answered ${status}`) }
   const { report, body, isOtherText, isPost } = answer
-  return judgeRefusal({ status, headers: report.headers, body, isOtherText, isPost }, deps.clock.now())
+  return classifyRefusal({ status, headers: report.headers, body, isOtherText, isPost }, deps.clock.now())
 }

@@ -126,7 +126,7 @@ export function describeProblem(code: ErrorCode, problem: XProblem | null): stri
  * Judges a 4xx. What is not X's problem JSON is no decision of X's: something in front of it
  * answered, and X may even have acted.
  */
-export function judgeRefusal(refused: Refused, now: Date): { kind: 'unauthorized' } | Refusal {
+export function classifyRefusal(refused: Refused, now: Date): { kind: 'unauthorized' } | Refusal {
   const { status, headers } = refused
   const said = status === 408 || status === 425 ? null : parseProblem(refused.body)
   const retryAt = parseRetryAt(headers, now)

@@ -34,32 +34,32 @@ export function parseIssuedTokens(body: Record<string, unknown>, bounds: LifeBou
 }
 
 /** What an answer without tokens means for the grant. */
-export type RefusalMeaning =
+export type TokenErrorMeaning =
   /** The refresh token is spent, revoked or expired. */
   | 'GRANT_DEAD'
   /** Our app's own credentials: says nothing about any grant. */
   | 'APP_REJECTED'
   /** Certainly nothing happened; worth another try later. */
-  | 'NOT_NOW'
+  | 'RETRY_LATER'
   /** X may have rotated the token. */
   | 'AMBIGUOUS'
 
 /** Judges an answer that brought no tokens, by the table of X's token errors. */
-export function judgeRefusal(answer: Exclude<TokenResponse, { kind: 'issued' }>): RefusalMeaning {
-  if (answer.kind === 'unanswered') {
-    if (!answer.sent) return 'NOT_NOW'
+export function classifyTokenError(answer: Exclude<TokenResponse, { kind: 'issued' }>): TokenErrorMeaning {
+  if (answer.kind === 'unusable') {
+    if (!answer.sent) return 'RETRY_LATER'
     if (answer.status === null || answer.status < 400) return 'AMBIGUOUS'
     if (answer.status === 401) return 'APP_REJECTED'
     // A 502 or 504, or a 5xx that is not X's own JSON, comes from something in between, behind which X may have acted.
     if (answer.status === 502 || answer.status === 504) return 'AMBIGUOUS'
-    if (answer.status >= 500) return isJson(answer.report.headers['content-type']) ? 'NOT_NOW' : 'AMBIGUOUS'
-    return 'NOT_NOW'
+    if (answer.status >= 500) return isJson(answer.report.headers['content-type']) ? 'RETRY_LATER' : 'AMBIGUOUS'
+    return 'RETRY_LATER'
   }
   if (answer.status === 401 || answer.error === 'invalid_client' || answer.error === 'unauthorized_client')
     return 'APP_REJECTED'
   if (answer.error === 'invalid_grant') return 'GRANT_DEAD'
   if (answer.error === 'invalid_request' && /token was invalid/i.test(answer.description ?? '')) return 'GRANT_DEAD'
-  return 'NOT_NOW'
+  return 'RETRY_LATER'
 }
 
 /**

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { TokenResponse } from '../../src/auth/oauth-client.ts'
 import { productionTiming } from '../../src/config/timing.ts'
-import { judgeRefusal, parseIssuedTokens, type RefusalMeaning } from '../../src/x/token-response.ts'
+import { classifyTokenError, parseIssuedTokens, type TokenErrorMeaning } from '../../src/x/token-response.ts'
 
 const read = (body: Record<string, unknown>) => parseIssuedTokens(body, productionTiming)
 const pair = { access_token: 'a', refresh_token: 'r' }
@@ -136,7 +136,7 @@ describe('T-05 an answer without tokens', () => {
     report: { sent: true, status, headers: {} },
   })
   const unanswered = (status: number | null, sent = true, contentType = 'application/json'): TokenResponse => ({
-    kind: 'unanswered',
+    kind: 'unusable',
     sent,
     status,
     report: { sent, status, headers: { 'content-type': contentType } },
@@ -144,15 +144,15 @@ describe('T-05 an answer without tokens', () => {
   })
   const invalid = 'Value passed for the token was invalid.'
 
-  test.each<[string, TokenResponse, RefusalMeaning]>([
+  test.each<[string, TokenResponse, TokenErrorMeaning]>([
     ['400 invalid_request: the token was invalid', refused(400, 'invalid_request', invalid), 'GRANT_DEAD'],
     ['400 invalid_grant', refused(400, 'invalid_grant'), 'GRANT_DEAD'],
     ['400 invalid_grant with any words', refused(400, 'invalid_grant', 'Gone.'), 'GRANT_DEAD'],
-    ['400 invalid_request without words', refused(400, 'invalid_request'), 'NOT_NOW'],
+    ['400 invalid_request without words', refused(400, 'invalid_request'), 'RETRY_LATER'],
     [
       '400 missing parameter',
       refused(400, 'invalid_request', 'Missing required parameter [refresh_token].'),
-      'NOT_NOW',
+      'RETRY_LATER',
     ],
     [
       '400 invalid_client',
@@ -160,8 +160,8 @@ describe('T-05 an answer without tokens', () => {
       'APP_REJECTED',
     ],
     ['400 unauthorized_client', refused(400, 'unauthorized_client'), 'APP_REJECTED'],
-    ['400 unsupported_grant_type', refused(400, 'unsupported_grant_type', invalid), 'NOT_NOW'],
-    ['400 of no known code', refused(400, 'unreadable', invalid), 'NOT_NOW'],
+    ['400 unsupported_grant_type', refused(400, 'unsupported_grant_type', invalid), 'RETRY_LATER'],
+    ['400 of no known code', refused(400, 'unreadable', invalid), 'RETRY_LATER'],
     [
       '401 unauthorized_client',
       refused(401, 'unauthorized_client', 'Missing valid authorization header'),
@@ -170,14 +170,14 @@ describe('T-05 an answer without tokens', () => {
     ['401 invalid_grant', refused(401, 'invalid_grant'), 'APP_REJECTED'],
     ['401 with the words for a dead token', refused(401, 'invalid_request', invalid), 'APP_REJECTED'],
     ['a bare 401', unanswered(401), 'APP_REJECTED'],
-    ['a bare 400', unanswered(400), 'NOT_NOW'],
-    ['403', unanswered(403), 'NOT_NOW'],
-    ['404', unanswered(404), 'NOT_NOW'],
-    ['408', unanswered(408), 'NOT_NOW'],
-    ['425', unanswered(425), 'NOT_NOW'],
-    ['429', unanswered(429), 'NOT_NOW'],
-    ['500 in JSON', unanswered(500), 'NOT_NOW'],
-    ['503 in problem JSON', unanswered(503, true, 'application/problem+json'), 'NOT_NOW'],
+    ['a bare 400', unanswered(400), 'RETRY_LATER'],
+    ['403', unanswered(403), 'RETRY_LATER'],
+    ['404', unanswered(404), 'RETRY_LATER'],
+    ['408', unanswered(408), 'RETRY_LATER'],
+    ['425', unanswered(425), 'RETRY_LATER'],
+    ['429', unanswered(429), 'RETRY_LATER'],
+    ['500 in JSON', unanswered(500), 'RETRY_LATER'],
+    ['503 in problem JSON', unanswered(503, true, 'application/problem+json'), 'RETRY_LATER'],
     ['500 in HTML', unanswered(500, true, 'text/html'), 'AMBIGUOUS'],
     ['503 without a type', unanswered(503, true, ''), 'AMBIGUOUS'],
     ['502 in JSON', unanswered(502), 'AMBIGUOUS'],
@@ -187,9 +187,9 @@ describe('T-05 an answer without tokens', () => {
     ['204', unanswered(204), 'AMBIGUOUS'],
     ['302', unanswered(302), 'AMBIGUOUS'],
     ['silence after the request left', unanswered(null), 'AMBIGUOUS'],
-    ['no connection', unanswered(null, false), 'NOT_NOW'],
+    ['no connection', unanswered(null, false), 'RETRY_LATER'],
   ])('%s', (_, answer, meaning) => {
     if (answer.kind === 'issued') throw new Error('Not here')
-    expect(judgeRefusal(answer)).toBe(meaning)
+    expect(classifyTokenError(answer)).toBe(meaning)
   })
 })

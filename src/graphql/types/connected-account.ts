@@ -1,10 +1,10 @@
 import {
   type ConnectedAccount,
-  disconnectAccount,
   findConnectedAccount,
   listConnectedAccounts,
   type TokenHealth,
 } from '../../accounts/accounts.ts'
+import { disconnectAccount } from '../../accounts/disconnect.ts'
 import type { accountStatuses, accountStatusReasons, tokenEvents } from '../../db/tables.ts'
 import { maxTweetLength } from '../../tweets/post.ts'
 import { missingScopes } from '../../x/scopes.ts'

@@ -165,7 +165,7 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
     refreshTokenSealed: seal([k1], tokenSealContext(owner, 'refreshTokenSealed'), 'an older one'),
     accessExpiresAt: momentIn(world, -60),
     state: 'UNCERTAIN',
-    cause: 'HOLDER_LOST',
+    cause: 'LEASE_EXPIRED',
   })
   await world
     .db()

@@ -80,7 +80,7 @@ describe('a refresh token whose holder was killed', () => {
       statusReason: 'REFRESH_LOST',
       nextAction: 'RECONNECT',
     })
-    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'HOLDER_LOST' })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'LEASE_EXPIRED' })
   })
 
   test('keeps its cause through a take-over that X puts off', async () => {
@@ -90,7 +90,7 @@ describe('a refresh token whose holder was killed', () => {
     await seedKilledHolder(account, -11)
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
-    expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', cause: 'HOLDER_LOST', leaseId: null })
+    expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', cause: 'LEASE_EXPIRED', leaseId: null })
     // Still: it may have been spent.
     expect((await account.tokens())?.sentAt).not.toBeNull()
     world.advance(5)
@@ -120,7 +120,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
       leaseId: crypto.randomUUID(),
       leaseUntil: momentIn(world, -3),
       fence: 2,
-      cause: 'HOLDER_LOST',
+      cause: 'LEASE_EXPIRED',
     })
     await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 10_000 })
     // From here on the lease is lapsed.
@@ -181,7 +181,7 @@ describe('a pair that comes after its account was given up', () => {
     const x = watchX(world)
     const posting = account.post('By the stalled holder')
     await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
-    await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fence: 2, cause: 'HOLDER_LOST' })
+    await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fence: 2, cause: 'LEASE_EXPIRED' })
     await world
       .db()
       .update(connectedAccounts)
@@ -216,7 +216,7 @@ describe('a pair that comes after its account was given up', () => {
     await sweepNow(world)
     expect(x.refreshes()).toBe(1)
     expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
-    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'PAIR_LATE', leaseId: null })
+    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'ORPHAN_ADOPTED', leaseId: null })
     expect(await orphansOf(account)).toEqual([])
   })
 

@@ -52,7 +52,7 @@ function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], bro
     // A pair that came too late helps only where it can still be adopted.
     const waiting = now.status === 'NEEDS_REAUTH' ? 0 : now.orphans
     // One that was taken up has a version of its own, and has helped only once X has taken it.
-    const unproved = now.cause === 'PAIR_LATE' ? 1 : 0
+    const unproved = now.cause === 'ORPHAN_ADOPTED' ? 1 : 0
     const lost = rotations - (now.version - then.version) - waiting + unproved
     sums.rotations += rotations
     sums.replays += now.x.replays - then.x.replays

@@ -1,0 +1,101 @@
+// The changes of an account's status that follow from the state of its tokens.
+import { and, eq, exists, isNotNull, ne, sql } from 'drizzle-orm'
+import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { recordEvent } from '../events/events.ts'
+import { workingStatus } from '../x/scopes.ts'
+
+type LockedAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
+
+/**
+ * Locks an account's row for the transaction of `deps`; null when there is none. Accounts are locked
+ * before their tokens everywhere, to avoid a deadlock.
+ */
+export async function lockAccount(deps: Deps, accountId: string): Promise<LockedAccount | null> {
+  const [account] = await deps.db
+    .select()
+    .from(connectedAccounts)
+    .where(eq(connectedAccounts.id, accountId))
+    .for('no key update')
+  return account ?? null
+}
+
+/**
+ * Locks an account at X for the transaction of `deps`, whether or not it is connected. Two
+ * connections of one account at X are stored one after the other, each seeing the other's result.
+ */
+export async function lockXAccount(deps: Deps, providerAccountId: string): Promise<void> {
+  await deps.db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`x-account:${providerAccountId}`}, 0))`)
+}
+
+/**
+ * Sets an account to NEEDS_REAUTH: it works again once its user has connected it again. Does nothing
+ * if the tokens were replaced since `seen` was read.
+ */
+export async function markNeedsReauth(
+  deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
+  accountId: string,
+  seen: { version: number; grantId: string },
+  reason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
+): Promise<void> {
+  const unchanged = deps.db
+    .select({ accountId: oauthTokens.accountId })
+    .from(oauthTokens)
+    .where(
+      and(
+        eq(oauthTokens.accountId, accountId),
+        eq(oauthTokens.version, seen.version),
+        eq(oauthTokens.grantId, seen.grantId),
+      ),
+    )
+  await transaction(deps, async (deps) => {
+    const [marked] = await deps.db
+      .update(connectedAccounts)
+      .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
+      // Keep the first reason and its timestamp; later callers know nothing more.
+      .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
+      .returning({ userId: connectedAccounts.userId })
+    if (marked === undefined) return
+    await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
+    deps.log?.warn({ accountId, reason }, 'An account needs reauthorization: its user has to connect it again')
+  })
+}
+
+/**
+ * Sets an account to NEEDS_REAUTH because a later approval at X has ended its grant. Its tokens
+ * become UNCERTAIN, and the sweep tries them once more: that a later approval ends the grant is X's
+ * documented rule, and X's response to the refresh decides. Call it in a transaction that has locked
+ * the account.
+ */
+export async function markSuperseded(
+  deps: Deps,
+  { id, version, grantId }: { id: string; version: number; grantId: string },
+): Promise<void> {
+  await markNeedsReauth(deps, id, { version, grantId }, 'GRANT_REVOKED')
+  await deps.db
+    .update(oauthTokens)
+    .set({ state: 'UNCERTAIN', cause: sql`coalesce(${oauthTokens.cause}, 'SUPERSEDED')`, nextTryAt: null })
+    .where(
+      and(
+        eq(oauthTokens.accountId, id),
+        eq(oauthTokens.grantId, grantId),
+        eq(oauthTokens.state, 'ACTIVE'),
+        isNotNull(oauthTokens.refreshTokenSealed),
+      ),
+    )
+}
+
+/**
+ * Ends an account's NEEDS_REAUTH, in the transaction that stores its new token pair. Does nothing
+ * for an account in another status.
+ */
+export async function markRecovered(deps: Deps, account: LockedAccount): Promise<void> {
+  if (account.status !== 'NEEDS_REAUTH') return
+  const { id: accountId, userId } = account
+  const now = workingStatus(account.scopes)
+  await deps.db
+    .update(connectedAccounts)
+    .set({ ...now, statusSince: deps.clock.sqlNow() })
+    .where(eq(connectedAccounts.id, accountId))
+  await recordEvent(deps, { type: 'account.recovered', userId, accountId, reason: now.statusReason })
+}
