@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Answer } from './answer.ts'
-import { deliver, deliverWithFault, readAnswer } from './answer.ts'
+import { type Answer, deliver, readAnswer } from './answer.ts'
+import { deliverWithFault } from './control/apply-faults.ts'
 import type { Faults } from './control/faults.ts'
 import type { Recorder } from './control/recorder.ts'
 import type { World } from './world.ts'

@@ -1,8 +1,12 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { createState, type State, stateSchema } from './state.ts'
+import { createState } from './initial-state.ts'
+import { type State, stateSchema } from './state.ts'
 
-/** What the last run left, or a fresh world. A file that does not parse is an error: silently starting afresh would unlink everybody. */
+/**
+ * Returns the state in the file, or a new one without a file. A file that does not parse is an error: a silent fresh start
+ * would disconnect every account.
+ */
 export function loadState(path: string | null): State {
   if (path === null) return createState()
   let text: string
@@ -19,7 +23,7 @@ export function loadState(path: string | null): State {
   }
 }
 
-/** Writes beside the file and renames, so that a crash leaves the old state or the new one; 0600, because tokens are inside. */
+/** Writes a second file and renames it, so that a crash leaves the old state or the new one. Mode 0600: it holds tokens. */
 export function saveState(path: string | null, state: State): void {
   if (path === null) return
   mkdirSync(dirname(path), { recursive: true })

@@ -1,7 +1,6 @@
+// The state of both providers: one plain JSON value, so that it can be stored in a file and parsed again.
 import { z } from 'zod'
-import { GITHUB_PEOPLE, X_ACCOUNTS } from './people.ts'
 
-/** All that both providers remember. One plain JSON value, so that it can be kept in a file and read back as parsed data. */
 const githubPersonSchema = z.object({
   id: z.number().int(),
   login: z.string(),
@@ -102,15 +101,3 @@ export type AuthorizationCode = z.infer<typeof codeSchema>
 export type Grant = z.infer<typeof grantSchema>
 export type StoredTweet = z.infer<typeof tweetSchema>
 export type State = z.infer<typeof stateSchema>
-
-export function createState(): State {
-  return {
-    clockOffsetSeconds: 0,
-    lastTweetId: '0',
-    github: { people: structuredClone(GITHUB_PEOPLE), codes: [], tokens: [] },
-    accounts: structuredClone(X_ACCOUNTS),
-    codes: [],
-    grants: [],
-    tweets: [],
-  }
-}

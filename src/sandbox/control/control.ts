@@ -1,50 +1,18 @@
-import type { Grant, XAccount } from '../state.ts'
-import { findAccount, findAccountById, type ReplayMode, type World } from '../world.ts'
+import type { XAccount } from '../state.ts'
+import type { ReplayMode } from '../switches.ts'
+import { findAccount, type World } from '../world.ts'
 import { createAccount } from '../x/authorize.ts'
-import { liveAccessTokens, revokeGrantsOf } from '../x/grants.ts'
+import { revokeGrantsOf } from '../x/grants.ts'
 import { findProblem } from '../x/problems.ts'
 import type { LimitName } from '../x/rate-limits.ts'
 import { editTweet, storeTweet } from '../x/tweet-store.ts'
 import type { Vocabulary } from '../x/vocabulary.ts'
 import type { Fault, Faults, PlantedFault } from './faults.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
+import { type GrantView, type TweetView, viewGrant, viewTweet } from './views.ts'
 
 /** What tests hold the sandbox by. Everything in and out is plain JSON, so that other processes can call it too. */
 export type SandboxControl = ReturnType<typeof createControl>
-
-/** One authorization of the app by an X account, past or present. */
-export type GrantView = {
-  username: string
-  accountId: string
-  family: string
-  scopes: string[]
-  live: boolean
-  ended: Grant['ended']
-  /** The newest access token while it lives, and every other that still works. */
-  accessToken: string | null
-  accessTokens: string[]
-  refreshToken: string | null
-  rotations: number
-  replays: number
-}
-
-export type TweetView = {
-  id: string
-  username: string
-  accountId: string
-  /** As the client sent it, and as X shows it. */
-  sentText: string
-  text: string
-  createdAt: number
-  inReplyToTweetId: string | null
-  /** Names that X shows in front of the text. */
-  repliesToNames: string[]
-  replySettings: string
-  madeWithAi: boolean
-  /** Ids of the versions before an edit. */
-  earlierIds: string[]
-  deleted: boolean
-}
 
 export type AccountChange = Partial<
   Pick<XAccount, 'name' | 'protected' | 'suspended' | 'locked' | 'subscriptionType' | 'verifiedType' | 'description'>
@@ -111,7 +79,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       const wanted = username === undefined ? null : mustFind(username).id
       return world.state.tweets
         .filter((tweet) => !tweet.deleted && (wanted === null || tweet.accountId === wanted))
-        .map(({ poll: _poll, urls: _urls, ...tweet }) => ({ ...tweet, username: usernameOf(world, tweet.accountId) }))
+        .map((tweet) => viewTweet(world, tweet))
     },
     accounts: (): XAccount[] => structuredClone(world.state.accounts),
 
@@ -253,28 +221,6 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
     },
   }
-}
-
-function viewGrant(world: World, grant: Grant): GrantView {
-  const accessTokens = liveAccessTokens(world, grant)
-  const newest = grant.accessTokens.at(-1)?.value ?? ''
-  return {
-    username: usernameOf(world, grant.accountId),
-    accountId: grant.accountId,
-    family: grant.family,
-    scopes: grant.scopes,
-    live: grant.ended === null,
-    ended: grant.ended,
-    accessToken: accessTokens.includes(newest) ? newest : null,
-    accessTokens,
-    refreshToken: grant.ended === null ? (grant.refreshToken?.value ?? null) : null,
-    rotations: grant.rotations,
-    replays: grant.replays,
-  }
-}
-
-function usernameOf(world: World, accountId: string): string {
-  return findAccountById(world, accountId)?.username ?? ''
 }
 
 function field(request: ReceivedRequest, name: string): unknown {

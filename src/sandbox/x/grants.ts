@@ -1,30 +1,13 @@
+// X's grants. An account has one live grant for each app; a new authorization ends the earlier one. A refresh token works once;
+// what its second use does is a switch. An access token stays valid after a refresh until it expires: X does not document that
+// it ends (`rotationKillsAccessToken` is the stricter reading). Nor does X document what the revocation of a token of an ended
+// grant does (`revocationEndsAccount` is the stricter reading: it ends the live grant of that account and app).
 import { randomUUID } from 'node:crypto'
 import { newXSecret } from '../secrets.ts'
-import type { AuthorizationCode, Grant, State } from '../state.ts'
+import type { AuthorizationCode, Grant } from '../state.ts'
 import type { World } from '../world.ts'
 
-/**
- * X's grants (fact sheet, section 1). The rules hidden here:
- * one live grant per account and app, a new authorization ends the one before; refresh tokens work once; what a replayed
- * one does is a switch. An access token outlives the rotation that follows it until its own two hours are over: X does not
- * document that it dies, and clients are known to go on with it (`rotationKillsAccessToken` is the stricter reading). Nor does X
- * document what revoking a token of an ended grant does (`revocationEndsAccount` is the stricter reading: it ends the live grant of
- * that account and app).
- */
-export const ACCESS_TOKEN_SECONDS = 7200
 const REFRESH_TOKEN_SECONDS = 183 * 24 * 60 * 60
-
-export type GrantIndex = { byAccessToken: Map<string, Grant>; byRefreshToken: Map<string, Grant> }
-
-export function createGrantIndex(state: State): GrantIndex {
-  const index: GrantIndex = { byAccessToken: new Map(), byRefreshToken: new Map() }
-  for (const grant of state.grants) {
-    for (const token of grant.accessTokens) index.byAccessToken.set(token.value, grant)
-    for (const value of grant.spentRefreshTokens) index.byRefreshToken.set(value, grant)
-    if (grant.refreshToken !== null) index.byRefreshToken.set(grant.refreshToken.value, grant)
-  }
-  return index
-}
 
 /** Turns a spent code into a grant, and ends the account's earlier one. */
 export function startGrant(world: World, code: AuthorizationCode): Grant {

@@ -1,9 +1,8 @@
 import { randomInt } from 'node:crypto'
-import type { State, StoredTweet, XAccount } from '../state.ts'
+import type { StoredTweet, XAccount } from '../state.ts'
 import type { World } from '../world.ts'
+import { indexTweet, textKey } from './tweet-index.ts'
 import { countWeighted, dropInvisible, encodeText, mentionsIn } from './tweet-text.ts'
-
-export type TweetIndex = { byId: Map<string, StoredTweet>; newestByText: Map<string, StoredTweet> }
 
 export type NewTweet = {
   text: string
@@ -20,12 +19,6 @@ const DUPLICATE_WINDOW_MILLISECONDS = 24 * 60 * 60 * 1000
 const MAX_PLAIN_LENGTH = 280
 
 const TWITTER_EPOCH = 1_288_834_974_657n
-
-export function createTweetIndex(state: State): TweetIndex {
-  const index: TweetIndex = { byId: new Map(), newestByText: new Map() }
-  for (const tweet of state.tweets) indexTweet(index, tweet)
-  return index
-}
 
 export function storeTweet(world: World, account: XAccount, fresh: NewTweet): StoredTweet {
   const id = nextTweetId(world)
@@ -113,15 +106,6 @@ function nextTweetId(world: World): string {
   const id = byTime > last ? byTime : last + 1n
   world.state.lastTweetId = String(id)
   return String(id)
-}
-
-function indexTweet(index: TweetIndex, tweet: StoredTweet): void {
-  index.byId.set(tweet.id, tweet)
-  index.newestByText.set(textKey(tweet.accountId, tweet.repliesToNames, tweet.sentText), tweet)
-}
-
-function textKey(accountId: string, names: readonly string[], text: string): string {
-  return `${accountId} ${names.join(' ')} ${dropInvisible(text).normalize('NFC').trim()}`
 }
 
 // X puts the people that a reply answers in front of its text: the author, and whom the tweet names. Not the one who replies, and

@@ -1,0 +1,64 @@
+// The views of grants and tweets that the control returns: plain JSON, with what the API of X does not show.
+import type { Grant, StoredTweet } from '../state.ts'
+import { findAccountById, type World } from '../world.ts'
+import { liveAccessTokens } from '../x/grants.ts'
+
+/** One authorization of the app by an X account, past or present. */
+export type GrantView = {
+  username: string
+  accountId: string
+  family: string
+  scopes: string[]
+  live: boolean
+  ended: Grant['ended']
+  /** The newest access token while it lives, and every other that still works. */
+  accessToken: string | null
+  accessTokens: string[]
+  refreshToken: string | null
+  rotations: number
+  replays: number
+}
+
+export type TweetView = {
+  id: string
+  username: string
+  accountId: string
+  /** As the client sent it, and as X shows it. */
+  sentText: string
+  text: string
+  createdAt: number
+  inReplyToTweetId: string | null
+  /** Names that X shows in front of the text. */
+  repliesToNames: string[]
+  replySettings: string
+  madeWithAi: boolean
+  /** Ids of the versions before an edit. */
+  earlierIds: string[]
+  deleted: boolean
+}
+
+export function viewGrant(world: World, grant: Grant): GrantView {
+  const accessTokens = liveAccessTokens(world, grant)
+  const newest = grant.accessTokens.at(-1)?.value ?? ''
+  return {
+    username: usernameOf(world, grant.accountId),
+    accountId: grant.accountId,
+    family: grant.family,
+    scopes: grant.scopes,
+    live: grant.ended === null,
+    ended: grant.ended,
+    accessToken: accessTokens.includes(newest) ? newest : null,
+    accessTokens,
+    refreshToken: grant.ended === null ? (grant.refreshToken?.value ?? null) : null,
+    rotations: grant.rotations,
+    replays: grant.replays,
+  }
+}
+
+export function viewTweet(world: World, { poll: _poll, urls: _urls, ...tweet }: StoredTweet): TweetView {
+  return { ...tweet, username: usernameOf(world, tweet.accountId) }
+}
+
+function usernameOf(world: World, accountId: string): string {
+  return findAccountById(world, accountId)?.username ?? ''
+}
