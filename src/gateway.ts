@@ -5,7 +5,7 @@ import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import type { Clock } from './db/clock.ts'
-import { hearNotifications } from './db/listen.ts'
+import { listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
@@ -73,7 +73,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     stopListening = await logged(
       log,
       'a connection that listens',
-      hearNotifications(database, EVENTS_CHANNEL, onNotify),
+      listenForNotifications(database, EVENTS_CHANNEL, onNotify),
     )
     const app = createApp(deps)
     const { server, port } = await listen(app, config)

@@ -2,7 +2,7 @@
 // gateway, and stops on signals.
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
-import { holdDirectory } from './db/pglite.ts'
+import { lockDirectory } from './db/pglite-directory.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
 import { endOnSignals } from './process/signals.ts'
 import { explainListenError, StartupError } from './process/startup-error.ts'
@@ -19,7 +19,7 @@ async function main(): Promise<void> {
   if (configured.production) warnOfExposingOptions(log, environment)
   // Locks and releases the directory, so that a second gateway fails before it loads all other
   // modules.
-  if (configured.database.kind === 'pglite') holdDirectory(configured.database.directory)()
+  if (configured.database.kind === 'pglite') lockDirectory(configured.database.directory)()
   const { startGateway } = await import('./gateway.ts')
   const sandbox = configured.sandbox === null ? null : await startSandboxFor(configured, configured.sandbox)
   const config = sandbox === null ? configured : withSandboxUrl(configured, sandbox.url)

@@ -4,7 +4,7 @@ import type { PostgresConfig } from '../config/database-config.ts'
 import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
 import { explainMissingGrants, findMissingGrants } from '../db/grants.ts'
 import { openJobDatabase } from '../db/job-database.ts'
-import { hearNotifications } from '../db/listen.ts'
+import { listenForNotifications } from '../db/listen.ts'
 import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
 import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
@@ -101,7 +101,7 @@ async function receiveOwnNotification(source: PostgresConfig): Promise<void> {
   const channel = `xconnect_doctor_${process.pid}`
   const { promise, resolve } = Promise.withResolvers<void>()
   const client = openSingleConnection(source)
-  const end = await hearNotifications({ source }, channel, (payload) => payload === 'heard' && resolve())
+  const end = await listenForNotifications({ source }, channel, (payload) => payload === 'heard' && resolve())
   try {
     await client`select pg_notify(${channel}, 'heard')`
     await promise

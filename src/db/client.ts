@@ -10,7 +10,7 @@ import { type DatabaseConfig, type PostgresConfig, postgresAt } from '../config/
 import { judgeCommits } from './commit.ts'
 import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
-import { holdDirectory } from './pglite.ts'
+import { lockDirectory } from './pglite-directory.ts'
 import { drizzlePostgres } from './postgres.ts'
 import * as tables from './tables.ts'
 
@@ -75,7 +75,7 @@ export function openPostgres(database: PostgresConfig | string): Database {
  * @throws DirectoryInUseError when another process has it open: two on one directory lose data without a word.
  */
 export async function openPglite(directory: string | null): Promise<Database> {
-  const release = directory === null ? () => {} : holdDirectory(directory)
+  const release = directory === null ? () => {} : lockDirectory(directory)
   const client = judgeCommits(await createPglite(directory))
   return {
     db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),

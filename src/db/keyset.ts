@@ -1,17 +1,17 @@
-// Lists of rows by the time of their making. Rows of one millisecond follow each other by id, so that no page leaves one out.
+// Keyset pagination by creation time, newest first. Rows of the same millisecond are ordered by id, so that no page leaves one out.
 import { and, asc, desc, eq, gt, lt, or, type SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
-/** A row's place in such a list. */
-export type RowPlace = { createdAt: Date; id: string }
+/** The sort key of a row. */
+export type RowKey = { createdAt: Date; id: string }
 
-/** Up to `limit` rows between two places, newest first; oldest first when `inverted`. */
-export type RowPage = { newerThan: RowPlace | null; olderThan: RowPlace | null; limit: number; inverted: boolean }
+/** Up to `limit` rows between two keys, both exclusive, newest first; oldest first when `backward`. */
+export type KeysetPage = { newerThan: RowKey | null; olderThan: RowKey | null; limit: number; backward: boolean }
 
 type Columns = { createdAt: PgColumn; id: PgColumn }
 
-/** The condition that keeps a query to the rows between a page's places. */
-export function isOnPage({ createdAt, id }: Columns, { newerThan, olderThan }: RowPage): SQL | undefined {
+/** The WHERE condition of a page. */
+export function keysetCondition({ createdAt, id }: Columns, { newerThan, olderThan }: KeysetPage): SQL | undefined {
   return and(
     newerThan === null
       ? undefined
@@ -22,8 +22,8 @@ export function isOnPage({ createdAt, id }: Columns, { newerThan, olderThan }: R
   )
 }
 
-/** The order of a page. */
-export function orderOfPage({ createdAt, id }: Columns, { inverted }: RowPage): SQL[] {
-  const order = inverted ? asc : desc
+/** The ORDER BY terms of a page. */
+export function keysetOrder({ createdAt, id }: Columns, { backward }: KeysetPage): SQL[] {
+  const order = backward ? asc : desc
   return [order(createdAt), order(id)]
 }

@@ -55,10 +55,10 @@ export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR' 
 export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
 
 /**
- * A keyset page: up to `limit` events between two positions, both exclusive; `inverted` reads it
+ * A keyset page: up to `limit` events between two positions, both exclusive; `backward` reads it
  * from the newest.
  */
-export type EventPage = { after: number | null; before: number | null; limit: number; inverted: boolean }
+export type EventPage = { after: number | null; before: number | null; limit: number; backward: boolean }
 
 /** The retention of events. */
 export const EVENTS_KEPT_SECONDS = 90 * 86_400
@@ -80,7 +80,7 @@ export async function recordEvent(deps: Pick<Deps, 'db' | 'clock'>, ...happened:
 }
 
 /**
- * Up to `limit` events between two positions, oldest first; newest first when `inverted`.
+ * Up to `limit` events between two positions, oldest first; newest first when `backward`.
  * @throws AppError CURSOR_EXPIRED when events after `after` have been deleted.
  */
 export async function listEvents(
@@ -106,7 +106,7 @@ export async function readEvents(
   page: EventPage,
 ): Promise<Event[]> {
   if (accountId !== null && !isRowId(accountId)) return []
-  const order = page.inverted ? desc : asc
+  const order = page.backward ? desc : asc
   const found = await deps.db
     .select()
     .from(events)

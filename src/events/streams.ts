@@ -39,7 +39,7 @@ export async function followEvents(deps: Deps, parameters: StreamParameters): Pr
   const stream = deps.eventStreams.open(owner, reader.kind === 'USER' ? reader.userId : null)
   try {
     // Throws CURSOR_EXPIRED now, while the response can still carry the error.
-    if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, inverted: false })
+    if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, backward: false })
     let hasDisconnected = false
     const events = readPages(deps, stream, parameters, after ?? (await getLastPosition(deps)), () => hasDisconnected)
     const iterator: AsyncIterableIterator<Event> = {
@@ -77,7 +77,7 @@ async function* readPages(
           after: position,
           before: null,
           limit: PAGE,
-          inverted: false,
+          backward: false,
         })
         // Checked after the read: events committed after the end of the session are not sent.
         if (!(await isAllowed())) throw new AppError('UNAUTHENTICATED', { detail: ENDED })

@@ -1,6 +1,6 @@
 // Every cursor of the API: the only module that writes and parses them. A cursor is base64url of the
 // place of a row in its list, so that it stays valid while rows come and go.
-import type { RowPlace } from '../db/keyset.ts'
+import type { RowKey } from '../db/keyset.ts'
 import { AppError } from '../errors.ts'
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
@@ -13,7 +13,7 @@ export type CursorCodec<Place> = {
 }
 
 /** For lists that are ordered by the time of creation, and by id within a millisecond. */
-export const rowCursor: CursorCodec<RowPlace> = createCodec(
+export const rowCursor: CursorCodec<RowKey> = createCodec(
   // 13 digits reach to the year 2286. PostgreSQL does not read the years beyond 9999 that more digits make.
   new RegExp(`^(\\d{1,13}):(${UUID})$`),
   ({ createdAt, id }) => `${createdAt.getTime()}:${id}`,

@@ -13,7 +13,7 @@ const DEFAULT_PAGE = 20
 type PageSize = { first?: number | null; last?: number | null }
 
 /** The part of a list that is asked for: between two places, from one end. */
-export type PageRequest<Place> = { after: Place | null; before: Place | null; limit: number; inverted: boolean }
+export type PageRequest<Place> = { after: Place | null; before: Place | null; limit: number; backward: boolean }
 
 /** The complexity of a connection: 1 for its own field, and that of one entry for each entry that the page may have. */
 export function pageComplexity({ first, last }: PageSize): { field: number; multiplier: number } {
@@ -36,7 +36,7 @@ export async function resolvePage<Place, Row extends Place & object>(
       after: after === undefined ? null : codec.parse(after, 'after'),
       before: before === undefined ? null : codec.parse(before, 'before'),
       limit,
-      inverted,
+      backward: inverted,
     })
   const { edges, pageInfo } = await resolveCursorConnection(
     { args, defaultSize: DEFAULT_PAGE, maxSize: MAX_PAGE, toCursor: (row: Row) => codec.write(row) },

@@ -6,7 +6,7 @@ import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
-import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
+import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { isRowId } from '../db/row-id.ts'
 import { tweets } from '../db/tables.ts'
@@ -113,7 +113,7 @@ export async function findTweet(deps: Deps, userId: string, tweetId: string): Pr
 export async function listTweets(
   deps: Deps,
   userId: string,
-  page: RowPage & { accountId: string | null },
+  page: KeysetPage & { accountId: string | null },
 ): Promise<Tweet[]> {
   const { accountId } = page
   if (accountId !== null && !isRowId(accountId)) return []
@@ -124,10 +124,10 @@ export async function listTweets(
       and(
         eq(tweets.userId, userId),
         accountId === null ? undefined : eq(tweets.accountId, accountId),
-        isOnPage(tweets, page),
+        keysetCondition(tweets, page),
       ),
     )
-    .orderBy(...orderOfPage(tweets, page))
+    .orderBy(...keysetOrder(tweets, page))
     .limit(page.limit)
 }
 

@@ -73,9 +73,9 @@ export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUs
 /** Up to `limit` of those who show a link, between two ids, by id: in no order that means anything, but always the same. */
 export async function listLinkedUsers(
   deps: Deps,
-  page: { after: string | null; before: string | null; limit: number; inverted: boolean },
+  page: { after: string | null; before: string | null; limit: number; backward: boolean },
 ): Promise<LinkedUser[]> {
-  const order = page.inverted ? desc : asc
+  const order = page.backward ? desc : asc
   const found = deps.db
     .select(user)
     .from(users)

@@ -3,7 +3,7 @@
 import { and, eq, inArray, lt, ne } from 'drizzle-orm'
 import { runBatches } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
-import { isOnPage, orderOfPage, type RowPage } from '../db/keyset.ts'
+import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
 import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -27,7 +27,7 @@ export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
-  page: RowPage & { status: WebhookDelivery['status'] | null },
+  page: KeysetPage & { status: WebhookDelivery['status'] | null },
 ): Promise<WebhookDelivery[]> {
   if (!isRowId(endpointId)) return []
   const rows = await deps.db
@@ -40,10 +40,10 @@ export async function listWebhookDeliveries(
         ownedBy(owner),
         eq(webhookDeliveries.endpointId, endpointId),
         page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
-        isOnPage(webhookDeliveries, page),
+        keysetCondition(webhookDeliveries, page),
       ),
     )
-    .orderBy(...orderOfPage(webhookDeliveries, page))
+    .orderBy(...keysetOrder(webhookDeliveries, page))
     .limit(page.limit)
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }

@@ -25,7 +25,7 @@ export class DirectoryInUseError extends StartupError {
  * Takes the directory for this process until it ends, or until the function that is returned is called.
  * @throws DirectoryInUseError when another process has it; StartupError when it cannot be made or written in.
  */
-export function holdDirectory(directory: string): () => void {
+export function lockDirectory(directory: string): () => void {
   try {
     return hold(directory)
   } catch (error) {
