@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter } from '../../../src/app.ts'
 import type { Browser } from '../../support/browser.ts'
 import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
+import { parseSpans, readDocument } from '../../support/documents/markdown.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type Instance, openInstance } from '../../support/instance.ts'
 import { queryRows } from '../../support/linked-account.ts'
@@ -29,7 +30,7 @@ afterAll(async () => {
 /** A path that the route answers; parameters are those of a file that is there. */
 const pathOf = (path: string) => path.replace(':version', 'any').replace(':name{.+}', 'console/page/icon.svg')
 
-test('the routes are those that docs/front-ends.md names, and what the pages load', () => {
+test('the routes are these, and what the pages load', () => {
   expect(new Set(routes.map(({ method, path }) => `${method} ${path}`))).toEqual(
     new Set([
       ...['GET /', 'GET /graphql', 'POST /graphql', 'PUT /graphql', 'PATCH /graphql', 'DELETE /graphql'],
@@ -38,6 +39,16 @@ test('the routes are those that docs/front-ends.md names, and what the pages loa
       ...['GET /favicon.ico', 'GET /assets/:version/:name{.+}'],
     ]),
   )
+})
+
+test('docs/front-ends.md names them, without the files of the pages and the methods that are refused', () => {
+  const spans = parseSpans(readDocument('docs/front-ends.md'))
+  const named = spans.filter((span) => /^(?:GET|POST) \/\S*$/.test(span))
+  const refused = ['PUT /graphql', 'PATCH /graphql', 'DELETE /graphql']
+  const shown = routes
+    .map(({ method, path }) => `${method} ${path}`)
+    .filter((route) => !refused.includes(route) && !/\/favicon|\/assets/.test(route))
+  expect(new Set(named)).toEqual(new Set(shown))
 })
 
 test('C-03 no GET changes a row, with a session and from our own page, but for attempts and what they cost', async () => {
