@@ -157,7 +157,9 @@ describe('variables and codes', () => {
       sources: readAll('src/**/*.{ts,js}', 'test/support/**/*.ts', 'schema/schema.graphql'),
       examples: readAll('test/examples/*.ts'),
     }
-    expect(findNameProblems(documents, names)).toEqual([])
+    // A changelog also names what something was called before.
+    const present = new Map([...documents].filter(([file]) => file !== 'CHANGELOG.md'))
+    expect(findNameProblems(present, names)).toEqual([])
   })
 
   const known = {
