@@ -15,7 +15,7 @@ export type GraphqlContext = {
   /** What the document is paid from. */
   rateLimiter: RateLimiter
   /** What the log is to say of the document. */
-  notes: OperationLogFields
+  operationLog: OperationLogFields
   /** Adds a Set-Cookie header to the answer. */
   setCookie(header: string): void
   /** Accounts by id, in one query for all rows of an answer. */
@@ -25,16 +25,16 @@ export type GraphqlContext = {
 /** Makes the context of one request. */
 export function createContext(
   deps: Deps,
-  request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'notes' | 'setCookie'>,
+  request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'operationLog' | 'setCookie'>,
 ): GraphqlContext {
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
     const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  const { viewer, requestId, rateLimiter, notes, setCookie } = request
+  const { viewer, requestId, rateLimiter, operationLog, setCookie } = request
   // What a feature logs on behalf of a request can be found by its id.
   const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
-  return { deps: ownDeps, viewer, requestId, rateLimiter, notes, setCookie, accounts }
+  return { deps: ownDeps, viewer, requestId, rateLimiter, operationLog, setCookie, accounts }
 }
 
 /** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */

@@ -11,16 +11,16 @@ const MAX_NAME_LENGTH = 64
 const MAX_FIELDS = 10
 
 /** Notes what a valid document asks for, and the codes of the top-level errors. */
-export const takeNotes: Plugin<GraphqlContext, { notes: OperationLogFields }> = {
+export const takeNotes: Plugin<GraphqlContext, { operationLog: OperationLogFields }> = {
   onValidate:
     ({ params, context }) =>
     ({ valid }) => {
-      if (valid) noteOperation(context.notes, params.documentAST, context.params.operationName ?? null)
+      if (valid) noteOperation(context.operationLog, params.documentAST, context.params.operationName ?? null)
     },
   onResultProcess: ({ result, serverContext }) => {
     if (Symbol.asyncIterator in result) return
     for (const { errors } of [result].flat())
-      noteCodes(serverContext.notes, errors ?? [], ({ extensions }) => extensions?.code)
+      noteCodes(serverContext.operationLog, errors ?? [], ({ extensions }) => extensions?.code)
   },
 }
 
@@ -31,21 +31,25 @@ export function noteUserErrors(schema: GraphQLSchema): void {
     if (resolve === undefined) throw new Error(`Bug: ${field.name} has no resolver`)
     field.resolve = async (parent, args, context: GraphqlContext, info) => {
       const payload = (await resolve(parent, args, context, info)) as Payload<unknown>
-      noteCodes(context.notes, payload.userErrors, ({ code }) => code)
+      noteCodes(context.operationLog, payload.userErrors, ({ code }) => code)
       return payload
     }
   }
 }
 
-function noteOperation(notes: OperationLogFields, document: DocumentNode, operationName: string | null): void {
+function noteOperation(operationLog: OperationLogFields, document: DocumentNode, operationName: string | null): void {
   const operation = getOperationAST(document, operationName)
   if (!operation) return
   const fields = operation.selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
-  notes.operation = operation.name?.value.slice(0, MAX_NAME_LENGTH) ?? null
-  notes.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
+  operationLog.operation = operation.name?.value.slice(0, MAX_NAME_LENGTH) ?? null
+  operationLog.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
 }
 
-function noteCodes<Item>(notes: OperationLogFields, errors: readonly Item[], codeOf: (error: Item) => unknown): void {
+function noteCodes<Item>(
+  operationLog: OperationLogFields,
+  errors: readonly Item[],
+  codeOf: (error: Item) => unknown,
+): void {
   const codes = errors.map(codeOf).filter((code) => typeof code === 'string' && isErrorCode(code)) as string[]
-  notes.errorCodes = [...new Set([...notes.errorCodes, ...codes])]
+  operationLog.errorCodes = [...new Set([...operationLog.errorCodes, ...codes])]
 }

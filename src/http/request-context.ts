@@ -16,7 +16,7 @@ export type HttpEnv = {
      */
     rateLimiter: RateLimiter | null
     /** The log fields of a GraphQL operation; null for other requests. */
-    notes: OperationLogFields | null
+    operationLog: OperationLogFields | null
   }
 }
 
@@ -26,7 +26,7 @@ export type GraphqlRequest = {
   requestId: string
   rateLimiter: RateLimiter
   /** Filled in by the GraphQL server. */
-  notes: OperationLogFields
+  operationLog: OperationLogFields
   /** Adds a Set-Cookie header to the response. */
   setCookie(header: string): void
 }

@@ -27,7 +27,7 @@ export type RunningRefreshes = {
    */
   addWrite(write: Promise<unknown>): void
   /** From now on no refresh starts. */
-  refuseNew(): void
+  close(): void
   /** Resolves when all refreshes and writes that are now under way have ended. */
   settled(): Promise<void>
 }
@@ -52,7 +52,7 @@ export function createRunningRefreshes(): RunningRefreshes {
       const remove = () => writes.delete(write)
       write.then(remove, remove)
     },
-    refuseNew: () => {
+    close: () => {
       isClosed = true
     },
     settled: async () => {

@@ -68,14 +68,14 @@ export async function shutDown(running: Running, { log, production }: { log: Log
     waitAtMost(log, what, secondsUntil(moment), work)
 
   app.drain()
-  const lastRefresh = setTimeout(refreshes.refuseNew, LAST_REFRESH_SECONDS * 1000)
+  const lastRefresh = setTimeout(refreshes.close, LAST_REFRESH_SECONDS * 1000)
   // Other instances run the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
   const fannedOut = fanOut.end()
   if (production) await sleep(LOAD_BALANCER_SECONDS * 1000)
   await finish('requests', REQUESTS_SECONDS, finishRequests(running))
   clearTimeout(lastRefresh)
-  refreshes.refuseNew()
+  refreshes.close()
   await Promise.all([
     // A refresh may outlive the request that started it.
     finish('refreshes', WRITTEN_SECONDS, refreshes.settled()),

@@ -56,10 +56,10 @@ function createGraphqlRequest(
   rateLimiter: GraphqlRequest['rateLimiter'],
   cookies: string[],
 ): GraphqlRequest {
-  const notes = { operation: null, fields: [], errorCodes: [] }
-  c.set('notes', notes)
+  const operationLog = { operation: null, fields: [], errorCodes: [] }
+  c.set('operationLog', operationLog)
   const { viewer, requestId } = c.var
-  return { viewer, requestId, rateLimiter, notes, setCookie: (header) => cookies.push(header) }
+  return { viewer, requestId, rateLimiter, operationLog, setCookie: (header) => cookies.push(header) }
 }
 
 // The headers say what would have been supported (RFC 9110 section 15.5.16).

@@ -14,7 +14,7 @@ export function requestLogger(deps: Deps): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     // Set by later middleware on some routes only.
     c.set('viewer', null)
-    c.set('notes', null)
+    c.set('operationLog', null)
     const startedAt = performance.now()
     await next()
     deps.log[HEALTH_PATHS.includes(c.req.path) ? 'debug' : 'info'](
@@ -26,7 +26,7 @@ export function requestLogger(deps: Deps): MiddlewareHandler<HttpEnv> {
         milliseconds: Math.round(performance.now() - startedAt),
         address: c.var.address,
         ...viewerFields(c.var.viewer),
-        ...operationFields(c.var.notes),
+        ...operationFields(c.var.operationLog),
       },
       'request',
     )
@@ -42,9 +42,9 @@ function viewerFields(viewer: Viewer | null): { userId?: string; apiTokenId?: st
 }
 
 // Empty fields are left out.
-function operationFields(notes: OperationLogFields | null): Partial<OperationLogFields> {
-  if (notes === null) return {}
-  const { operation, fields, errorCodes } = notes
+function operationFields(operationLog: OperationLogFields | null): Partial<OperationLogFields> {
+  if (operationLog === null) return {}
+  const { operation, fields, errorCodes } = operationLog
   return {
     ...(operation !== null && { operation }),
     ...(fields.length > 0 && { fields }),
