@@ -59,7 +59,7 @@ export async function replayWebhookDelivery(
   owner: WebhookOwner,
   deliveryId: string,
 ): Promise<WebhookDelivery> {
-  const field = ['input', 'deliveryId']
+  const field = ['input', 'webhookDeliveryId']
   if (!isRowId(deliveryId)) throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
   return transaction(deps, async (deps) => {
     const [found] = await deps.db

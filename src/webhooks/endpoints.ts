@@ -165,7 +165,7 @@ export async function testWebhookEndpoint(
   return transaction(deps, async (deps) => {
     const endpoint = await getLockedEndpoint(deps, owner, endpointId)
     if (endpoint.status === 'DISABLED')
-      throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'endpointId'] })
+      throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'webhookEndpointId'] })
     await recordEvent(deps, { type: 'webhook.test', userId: owner, webhookEndpointId: endpoint.id })
     return endpoint
   })
@@ -222,7 +222,7 @@ async function getLockedEndpoint(
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   const endpoint = isRowId(endpointId) ? await lockEndpoint(deps, owner, endpointId) : null
-  if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'endpointId'] })
+  if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'webhookEndpointId'] })
   return endpoint
 }
 

@@ -129,22 +129,22 @@ export const table: Record<string, Record<string, string>> = {
   UserError: { part: 'code field message retry retryAt retryable' },
 
   CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
-  CreateWebhookEndpointPayload: { part: 'endpoint secret userErrors' },
+  CreateWebhookEndpointPayload: { part: 'webhookEndpoint secret userErrors' },
   DeleteTweetPayload: { part: 'tweet userErrors' },
   DeleteViewerPayload: { part: 'deletedUserId userErrors' },
-  DeleteWebhookEndpointPayload: { part: 'endpoint userErrors' },
+  DeleteWebhookEndpointPayload: { part: 'deletedWebhookEndpointId userErrors' },
   DisconnectAccountPayload: { part: 'account userErrors' },
   PostTweetPayload: { part: 'tweet userErrors' },
-  ReplayWebhookDeliveryPayload: { part: 'delivery userErrors' },
+  ReplayWebhookDeliveryPayload: { part: 'webhookDelivery userErrors' },
   RevokeApiTokenPayload: { part: 'apiToken userErrors' },
   RevokeOtherSessionsPayload: { part: 'revokedCount userErrors' },
   RevokeSessionPayload: { part: 'session userErrors' },
-  RotateWebhookSecretPayload: { part: 'endpoint secret userErrors' },
+  RotateWebhookSecretPayload: { part: 'webhookEndpoint secret userErrors' },
   SetLinkVisibilityPayload: { part: 'user userErrors' },
   SignOutPayload: { part: 'signedOut userErrors' },
   StartXConnectPayload: { part: 'authorizationUrl connectAttempt userErrors' },
-  TestWebhookEndpointPayload: { part: 'endpoint userErrors' },
-  UpdateWebhookEndpointPayload: { part: 'endpoint userErrors' },
+  TestWebhookEndpointPayload: { part: 'webhookEndpoint userErrors' },
+  UpdateWebhookEndpointPayload: { part: 'webhookEndpoint userErrors' },
 }
 
 /** Each field of the table: `Tweet.account`, and its rule. */

@@ -104,12 +104,16 @@ async function hurry(world: World, which: SQL): Promise<void> {
   await world.db().execute(sql`update pgboss.job set start_after = now() where ${waiting} and ${which}`)
 }
 
+type EndpointPayload = {
+  webhookEndpoint: EndpointView | null
+  secret?: string | null
+  userErrors: UserError[]
+}
+
 /** A person's webhooks, through the API. */
 export function webhooksOf(person: Browser) {
   const endpointOf = async (name: string, field: string, input: Record<string, unknown>) => {
-    const answer = await person.api<
-      Record<string, { endpoint: EndpointView | null; secret?: string | null; userErrors: UserError[] }>
-    >(name, { input })
+    const answer = await person.api<Record<string, EndpointPayload>>(name, { input })
     const payload = answer[field]
     if (payload === undefined) throw new Error(`No ${field} in the answer`)
     return payload
@@ -120,27 +124,30 @@ export function webhooksOf(person: Browser) {
     tryToCreate: (input: Record<string, unknown>) =>
       endpointOf('create-webhook-endpoint', 'createWebhookEndpoint', input),
     async create(input: Record<string, unknown>): Promise<{ id: string; secret: string }> {
-      const { endpoint, secret, userErrors } = await this.tryToCreate(input)
+      const { webhookEndpoint: endpoint, secret, userErrors } = await this.tryToCreate(input)
       if (endpoint === null || !secret) throw new Error(`Refused: ${userErrors[0]?.code}`)
       return { id: endpoint.id, secret }
     },
     list,
     show: async (id: string) => (await list()).find((endpoint) => endpoint.id === id),
     update: (input: Record<string, unknown>) => endpointOf('update-webhook-endpoint', 'updateWebhookEndpoint', input),
-    rotate: (endpointId: string) => endpointOf('rotate-webhook-secret', 'rotateWebhookSecret', { endpointId }),
-    remove: (endpointId: string) => endpointOf('delete-webhook-endpoint', 'deleteWebhookEndpoint', { endpointId }),
-    test: (endpointId: string) => endpointOf('test-webhook-endpoint', 'testWebhookEndpoint', { endpointId }),
-    async deliveries(endpointId: string, page: Record<string, unknown> = {}): Promise<DeliveryView[]> {
+    rotate: (webhookEndpointId: string) =>
+      endpointOf('rotate-webhook-secret', 'rotateWebhookSecret', { webhookEndpointId }),
+    remove: (webhookEndpointId: string) =>
+      endpointOf('delete-webhook-endpoint', 'deleteWebhookEndpoint', { webhookEndpointId }),
+    test: (webhookEndpointId: string) =>
+      endpointOf('test-webhook-endpoint', 'testWebhookEndpoint', { webhookEndpointId }),
+    async deliveries(webhookEndpointId: string, page: Record<string, unknown> = {}): Promise<DeliveryView[]> {
       const { webhookDeliveries } = await person.api<{ webhookDeliveries: { edges: { node: DeliveryView }[] } }>(
         'webhook-deliveries',
-        { endpointId, ...page },
+        { webhookEndpointId, ...page },
       )
       return webhookDeliveries.edges.map(({ node }) => node)
     },
-    async replay(deliveryId: string) {
+    async replay(webhookDeliveryId: string) {
       const { replayWebhookDelivery } = await person.api<{
-        replayWebhookDelivery: { delivery: DeliveryView | null; userErrors: UserError[] }
-      }>('replay-webhook-delivery', { input: { deliveryId } })
+        replayWebhookDelivery: { webhookDelivery: DeliveryView | null; userErrors: UserError[] }
+      }>('replay-webhook-delivery', { input: { webhookDeliveryId } })
       return replayWebhookDelivery
     },
   }

@@ -16,67 +16,69 @@ import { EventTypeRef } from './event.ts'
 const DAY_SECONDS = 86_400
 
 const deliveryStatusDescriptions: Record<(typeof webhookDeliveryStatuses)[number], string> = {
-  PENDING: 'On its way: see `nextAttemptAt`.',
-  DELIVERED: 'The receiver answered with a 2xx status.',
-  DEAD: 'Given up: see `lastError`. `replayWebhookDelivery` sends it again.',
+  PENDING: 'The delivery has not succeeded yet and is tried again at `nextAttemptAt`.',
+  DELIVERED: 'The receiver responded with a 2xx status.',
+  DEAD: 'The gateway has given the delivery up; `lastError` says why. `replayWebhookDelivery` sends it again.',
 }
 
 const errorDescriptions: Record<(typeof webhookErrors)[number], string> = {
-  STATUS: 'The receiver answered with another status than 2xx: see `lastHttpStatus`.',
-  REDIRECT: 'The receiver answered with a redirect, which is never followed. Update the URL.',
-  DEADLINE: 'The receiver did not answer in time. It should answer at once and work afterwards.',
-  CONNECTION: 'No connection to the receiver, or it was cut.',
+  STATUS: 'The receiver responded with another status than 2xx, which is in `lastHttpStatus`.',
+  REDIRECT: 'The receiver responded with a redirect, which is never followed. Update the URL.',
+  DEADLINE: 'The receiver did not respond in time. It should respond at once and process the event afterwards.',
+  CONNECTION: 'The connection to the receiver failed or was cut.',
   TLS: "The receiver's certificate is not valid for its name, or its TLS is broken.",
-  URL_NOT_ALLOWED: "The URL's host has no public address any more.",
-  SECRET_UNREADABLE: 'The stored secret was altered outside the gateway. Rotate it.',
-  ENDPOINT_DISABLED: 'The endpoint was disabled before it arrived.',
+  URL_NOT_ALLOWED: "The URL's host no longer has only public addresses.",
+  SECRET_UNREADABLE: 'The stored secret of the endpoint was altered outside the gateway. Rotate it.',
+  ENDPOINT_DISABLED: 'The endpoint was disabled before the delivery succeeded.',
 }
 
 const WebhookDeliveryStatusRef = builder.enumType('WebhookDeliveryStatus', {
-  description: 'How far a delivery has come.',
+  description: 'The state of a webhook delivery.',
   values: describeValues(deliveryStatusDescriptions),
 })
 
 const WebhookErrorRef = builder.enumType('WebhookError', {
-  description: 'Why a try at a delivery failed.',
+  description: 'Why an attempt at a webhook delivery failed.',
   values: describeValues(errorDescriptions),
 })
 
 /** One event on its way to one endpoint. */
 export const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDelivery').implement({
-  description: 'One event on its way to one endpoint.',
+  description: 'The delivery of one event to one webhook endpoint.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of the delivery.' }),
-    eventId: t.exposeID('eventId', { description: 'Event.id, and the `webhook-id` of the message, at every try.' }),
-    eventType: t.expose('eventType', { type: EventTypeRef, description: 'What happened.' }),
-    status: t.expose('status', { type: WebhookDeliveryStatusRef, description: 'How far it has come.' }),
+    id: t.exposeID('id', { description: "The gateway's id of the delivery." }),
+    eventId: t.exposeID('eventId', {
+      description: 'Event.id of the delivered event; also the header `webhook-id` of every attempt.',
+    }),
+    eventType: t.expose('eventType', { type: EventTypeRef, description: 'The type of the delivered event.' }),
+    status: t.expose('status', { type: WebhookDeliveryStatusRef, description: 'The state of the delivery.' }),
     attempts: t.exposeInt('attempts', {
-      description: `How often it was tried, since it was first sent or last replayed: ${MAX_ATTEMPTS} times at most, spread over a day or two.`,
+      description: `The number of attempts since the delivery was created or last replayed: up to ${MAX_ATTEMPTS}, spread over a day or two.`,
     }),
     lastAttemptAt: t.expose('lastAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it was last tried; null when it was not yet.',
+      description: 'When the last attempt was made; null before the first.',
     }),
     lastHttpStatus: t.exposeInt('lastHttpStatus', {
       nullable: true,
-      description: "The status of the receiver's last answer; null when there was none.",
+      description: "The HTTP status of the receiver's last response; null when there was none.",
     }),
     lastError: t.expose('lastError', {
       type: WebhookErrorRef,
       nullable: true,
-      description: 'Why the last try failed; null when it did not, and while one is under way.',
+      description: 'Why the last attempt failed; null when it succeeded, and while an attempt is in progress.',
     }),
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'It is not tried again before; null unless PENDING.',
+      description: 'When the next attempt is due; null unless PENDING.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first to be sent.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the delivery was created.' }),
     deliveredAt: t.expose('deliveredAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it arrived; null unless DELIVERED.',
+      description: 'When the receiver accepted the delivery; null unless DELIVERED.',
     }),
   }),
 })
@@ -86,15 +88,18 @@ builder.queryField('webhookDeliveries', (t) =>
     {
       type: WebhookDeliveryRef,
       authScopes: { scope: 'events:read' },
-      description: `What was sent, or is to be sent, to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. The dead letters are those with \`status: DEAD\`.`,
+      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 on a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`.`,
       args: {
-        endpointId: t.arg.id({ required: true, description: 'WebhookEndpoint.id' }),
-        status: t.arg({ type: WebhookDeliveryStatusRef, description: 'Only these. Default: all.' }),
+        webhookEndpointId: t.arg.id({ required: true, description: 'WebhookEndpoint.id' }),
+        status: t.arg({
+          type: WebhookDeliveryStatusRef,
+          description: 'Only deliveries with this status. Default: all.',
+        }),
       },
       complexity: pageComplexity,
       resolve: (_, args, context) =>
         resolvePage(args, rowCursor, ({ after, before, ...page }) =>
-          listWebhookDeliveries(context.deps, getUser(context).id, args.endpointId, {
+          listWebhookDeliveries(context.deps, getUser(context).id, args.webhookEndpointId, {
             status: args.status ?? null,
             ...page,
             // Newest first: what comes after a cursor is older.
@@ -108,22 +113,22 @@ builder.queryField('webhookDeliveries', (t) =>
       description:
         'A page of deliveries. Their list is too long to be counted at each request, so it has no total count.',
     },
-    { name: 'WebhookDeliveryEdge', description: 'A delivery and its place in the list.' },
+    { name: 'WebhookDeliveryEdge', description: 'A webhook delivery and its cursor in the list.' },
   ),
 )
 
 const ReplayWebhookDeliveryInput = builder.inputType('ReplayWebhookDeliveryInput', {
-  description: 'What to send again.',
-  fields: (t) => ({ deliveryId: t.id({ required: true, description: 'WebhookDelivery.id' }) }),
+  description: 'The webhook delivery to send again.',
+  fields: (t) => ({ webhookDeliveryId: t.id({ required: true, description: 'WebhookDelivery.id' }) }),
 })
 
 const ReplayWebhookDeliveryPayloadRef = payloadRef<WebhookDelivery>('ReplayWebhookDeliveryPayload').implement({
-  description: 'The answer to `replayWebhookDelivery`.',
+  description: 'The response of `replayWebhookDelivery`.',
   fields: (t) => ({
-    delivery: t.field({
+    webhookDelivery: t.field({
       type: WebhookDeliveryRef,
       nullable: true,
-      description: 'The delivery, now PENDING; null when there are userErrors.',
+      description: 'The webhook delivery, now PENDING; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -135,9 +140,11 @@ builder.mutationField('replayWebhookDelivery', (t) =>
     nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
-    description: `Sends a message once more that is DEAD or DELIVERED, with the same \`webhook-id\`, up to ${MAX_ATTEMPTS} times again.`,
-    args: { input: t.arg({ type: ReplayWebhookDeliveryInput, required: true, description: 'What to send again.' }) },
+    description: `Sends a DEAD or DELIVERED webhook delivery again, with the same \`webhook-id\` and up to ${MAX_ATTEMPTS} further attempts.`,
+    args: {
+      input: t.arg({ type: ReplayWebhookDeliveryInput, required: true, description: 'The delivery to send again.' }),
+    },
     resolve: (_, { input }, context) =>
-      toPayload(() => replayWebhookDelivery(context.deps, getSession(context).user.id, input.deliveryId)),
+      toPayload(() => replayWebhookDelivery(context.deps, getSession(context).user.id, input.webhookDeliveryId)),
   }),
 )

@@ -19,57 +19,61 @@ import { EventTypeRef } from './event.ts'
 const DAY_SECONDS = 86_400
 
 const endpointStatusDescriptions: Record<(typeof webhookEndpointStatuses)[number], string> = {
-  ENABLED: 'Events are sent to it.',
-  DISABLED: 'Nothing is sent to it: see `disabledReason`.',
+  ENABLED: 'Events are sent to the endpoint.',
+  DISABLED: 'Nothing is sent to the endpoint; `disabledReason` says why.',
 }
 
 const disabledReasonDescriptions: Record<(typeof webhookDisabledReasons)[number], string> = {
-  BY_OWNER: 'Its owner disabled it.',
-  FAILING: `Nothing arrived there for ${FAILING_ENDS_SECONDS / DAY_SECONDS} days.`,
-  GONE: 'It answered 410 Gone: the receiver wants no more.',
+  BY_OWNER: 'The owner disabled the endpoint.',
+  FAILING: `No delivery to the endpoint succeeded for ${FAILING_ENDS_SECONDS / DAY_SECONDS} days.`,
+  GONE: 'The receiver responded 410 Gone, which asks for no further deliveries.',
 }
 
 const WebhookEndpointStatusRef = builder.enumType('WebhookEndpointStatus', {
-  description: 'Whether events are sent to an endpoint.',
+  description: 'Whether events are sent to a webhook endpoint.',
   values: describeValues(endpointStatusDescriptions),
 })
 
 const WebhookDisabledReasonRef = builder.enumType('WebhookDisabledReason', {
-  description: 'Why an endpoint is DISABLED.',
+  description: 'Why a webhook endpoint is DISABLED.',
   values: describeValues(disabledReasonDescriptions),
 })
 
 /** A URL that receives events. */
 export const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
   description:
-    'An address that events are sent to as they happen, signed as Standard Webhooks describes. Each arrives at least once, in no promised order: know them by `webhook-id`, order them by `timestamp`.',
+    'A URL that events are sent to as they happen, signed by the Standard Webhooks specification. Each event arrives at least once, in no guaranteed order: deduplicate by the header `webhook-id`, order by `timestamp`.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of the endpoint.' }),
-    url: t.exposeString('url', { description: 'Where messages are sent, by POST.' }),
-    description: t.exposeString('description', { nullable: true, description: "The owner's own words." }),
+    id: t.exposeID('id', { description: "The gateway's id of the webhook endpoint." }),
+    url: t.exposeString('url', { description: 'The URL that messages are sent to, by POST.' }),
+    description: t.exposeString('description', { nullable: true, description: 'A note of the owner; null for none.' }),
     types: t.field({
       type: [EventTypeRef],
       nullable: true,
-      description: 'Which events are sent; null for all.',
+      description: 'The types of events that are sent to the endpoint; null for all types.',
       resolve: ({ eventTypes }) => eventTypes,
     }),
-    status: t.expose('status', { type: WebhookEndpointStatusRef, description: 'Whether events are sent to it.' }),
+    status: t.expose('status', {
+      type: WebhookEndpointStatusRef,
+      description: 'Whether events are sent to the endpoint.',
+    }),
     disabledReason: t.expose('disabledReason', {
       type: WebhookDisabledReasonRef,
       nullable: true,
-      description: 'Why it is DISABLED; null when it is not.',
+      description: 'Why the endpoint is DISABLED; null while it is ENABLED.',
     }),
     failingSince: t.expose('failingSince', {
       type: 'DateTime',
       nullable: true,
-      description: `Since when nothing has arrived there; null when all is well. After ${FAILING_ENDS_SECONDS / DAY_SECONDS} days it is disabled.`,
+      description: `When deliveries to the endpoint began to fail; null when the last one succeeded. After ${FAILING_ENDS_SECONDS / DAY_SECONDS} days without a success the endpoint is disabled.`,
     }),
     previousSecretEndsAt: t.expose('previousSecretEndsAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'Until when the secret before the last rotation signs as well; null when there was no rotation.',
+      description:
+        'When the secret before the last rotation stops signing messages beside the new one; null when the secret was never rotated.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the endpoint was created.' }),
   }),
 })
 
@@ -77,33 +81,33 @@ builder.queryField('webhookEndpoints', (t) =>
   t.field({
     type: [WebhookEndpointRef],
     authScopes: { scope: 'events:read' },
-    description: "The viewer's webhook endpoints, the oldest first.",
+    description: "The viewer's webhook endpoints, oldest first.",
     resolve: (_, _args, context) => listWebhookEndpoints(context.deps, getUser(context).id),
   }),
 )
 
 const urlDescription =
-  'https, at a host with public addresses and no other, at port 443 or 8443, without user name and password. Redirects are not followed.'
+  'An https URL whose host has public addresses only, at port 443 or 8443, without user name and password. Redirects are not followed.'
 
 const CreateWebhookEndpointInput = builder.inputType('CreateWebhookEndpointInput', {
-  description: 'An endpoint to make.',
+  description: 'The settings of a new webhook endpoint.',
   fields: (t) => ({
     url: t.string({ required: true, description: urlDescription }),
-    description: t.string({ description: 'Words of your own, up to 200 characters.' }),
-    types: t.field({ type: [EventTypeRef], description: 'Which events to send. Default: all.' }),
+    description: t.string({ description: 'A note for yourself, up to 200 characters.' }),
+    types: t.field({ type: [EventTypeRef], description: 'The types of events to send. Default: all types.' }),
   }),
 })
 
 const UpdateWebhookEndpointInput = builder.inputType('UpdateWebhookEndpointInput', {
-  description: 'What to change of an endpoint. What is left out stays as it is.',
+  description: 'The changes to a webhook endpoint. Fields that are left out stay as they are.',
   fields: (t) => ({
-    endpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }),
+    webhookEndpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }),
     url: t.string({ description: urlDescription }),
-    description: t.string({ description: 'Words of your own, up to 200 characters; null for none.' }),
-    types: t.field({ type: [EventTypeRef], description: 'Which events to send; null for all.' }),
+    description: t.string({ description: 'A note for yourself, up to 200 characters; null removes it.' }),
+    types: t.field({ type: [EventTypeRef], description: 'The types of events to send; null for all types.' }),
     enabled: t.boolean({
       description:
-        'True: what happens from now on is sent, also where it was disabled for failing. False: nothing is sent, and what is PENDING becomes DEAD.',
+        'True enables the endpoint, also after it was disabled for failing: events from now on are sent. False disables it: nothing is sent, and PENDING deliveries become DEAD.',
     }),
   }),
 })
@@ -111,28 +115,34 @@ const UpdateWebhookEndpointInput = builder.inputType('UpdateWebhookEndpointInput
 const inputWithEndpoint = (name: string, description: string) =>
   builder.inputType(name, {
     description,
-    fields: (t) => ({ endpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }) }),
+    fields: (t) => ({ webhookEndpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }) }),
   })
-const RotateWebhookSecretInput = inputWithEndpoint('RotateWebhookSecretInput', 'Whose secret to replace.')
-const DeleteWebhookEndpointInput = inputWithEndpoint('DeleteWebhookEndpointInput', 'What to delete.')
-const TestWebhookEndpointInput = inputWithEndpoint('TestWebhookEndpointInput', 'Where to send a test.')
+const RotateWebhookSecretInput = inputWithEndpoint(
+  'RotateWebhookSecretInput',
+  'The webhook endpoint whose secret is replaced.',
+)
+const DeleteWebhookEndpointInput = inputWithEndpoint('DeleteWebhookEndpointInput', 'The webhook endpoint to delete.')
+const TestWebhookEndpointInput = inputWithEndpoint(
+  'TestWebhookEndpointInput',
+  'The webhook endpoint to send a test event to.',
+)
 
 type WithSecret = { endpoint: WebhookEndpoint; secret: string }
 
 const secretPayload = (mutation: string, name: string) =>
   payloadRef<WithSecret>(name).implement({
-    description: `The answer to \`${mutation}\`.`,
+    description: `The response of \`${mutation}\`.`,
     fields: (t) => ({
-      endpoint: t.field({
+      webhookEndpoint: t.field({
         type: WebhookEndpointRef,
         nullable: true,
-        description: 'The endpoint; null when there are userErrors.',
+        description: 'The webhook endpoint; null when there are userErrors.',
         resolve: ({ thing }) => thing?.endpoint ?? null,
       }),
       secret: t.string({
         nullable: true,
         description:
-          'What messages are signed with: `whsec_` and base64. Keep it; it is never shown again. Null when there are userErrors.',
+          'The secret that signs messages: `whsec_` and base64. Store it, since it is never shown again. Null when there are userErrors.',
         resolve: ({ thing }) => thing?.secret ?? null,
       }),
     }),
@@ -142,9 +152,9 @@ const RotateWebhookSecretPayloadRef = secretPayload('rotateWebhookSecret', 'Rota
 
 const endpointPayload = (mutation: string, name: string, description: string) =>
   payloadRef<WebhookEndpoint>(name).implement({
-    description: `The answer to \`${mutation}\`.`,
+    description: `The response of \`${mutation}\`.`,
     fields: (t) => ({
-      endpoint: t.field({
+      webhookEndpoint: t.field({
         type: WebhookEndpointRef,
         nullable: true,
         description,
@@ -155,17 +165,22 @@ const endpointPayload = (mutation: string, name: string, description: string) =>
 const UpdateWebhookEndpointPayloadRef = endpointPayload(
   'updateWebhookEndpoint',
   'UpdateWebhookEndpointPayload',
-  'The endpoint as it is now; null when there are userErrors.',
+  'The changed webhook endpoint; null when there are userErrors.',
 )
-const DeleteWebhookEndpointPayloadRef = endpointPayload(
-  'deleteWebhookEndpoint',
-  'DeleteWebhookEndpointPayload',
-  'The endpoint as it was; null when there are userErrors.',
-)
+const DeleteWebhookEndpointPayloadRef = payloadRef<WebhookEndpoint>('DeleteWebhookEndpointPayload').implement({
+  description: 'The response of `deleteWebhookEndpoint`.',
+  fields: (t) => ({
+    deletedWebhookEndpointId: t.id({
+      nullable: true,
+      description: 'The id of the webhook endpoint that was deleted; null when there are userErrors.',
+      resolve: ({ thing }) => thing?.id ?? null,
+    }),
+  }),
+})
 const TestWebhookEndpointPayloadRef = endpointPayload(
   'testWebhookEndpoint',
   'TestWebhookEndpointPayload',
-  'The endpoint; what becomes of the message is in `webhookDeliveries`. Null when there are userErrors.',
+  'The webhook endpoint; null when there are userErrors. `webhookDeliveries` shows the outcome of the delivery.',
 )
 
 builder.mutationFields((t) => ({
@@ -174,8 +189,14 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
-    description: `Makes an endpoint, to which what happens from now on is sent. A user may have ${MAX_WEBHOOK_ENDPOINTS}.`,
-    args: { input: t.arg({ type: CreateWebhookEndpointInput, required: true, description: 'The endpoint.' }) },
+    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}.`,
+    args: {
+      input: t.arg({
+        type: CreateWebhookEndpointInput,
+        required: true,
+        description: 'The settings of the new endpoint.',
+      }),
+    },
     resolve: (_, { input }, context) =>
       toPayload(() =>
         createWebhookEndpoint(context.deps, getSession(context).user.id, {
@@ -190,11 +211,13 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
-    description: 'Changes an endpoint, disables it, or enables it again. Its secret stays.',
-    args: { input: t.arg({ type: UpdateWebhookEndpointInput, required: true, description: 'What to change.' }) },
-    resolve: (_, { input: { endpointId, url, description, types, enabled } }, context) =>
+    description: 'Changes a webhook endpoint, disables it, or enables it again. Its secret stays the same.',
+    args: {
+      input: t.arg({ type: UpdateWebhookEndpointInput, required: true, description: 'The endpoint and its changes.' }),
+    },
+    resolve: (_, { input: { webhookEndpointId, url, description, types, enabled } }, context) =>
       toPayload(() =>
-        updateWebhookEndpoint(context.deps, getSession(context).user.id, endpointId, {
+        updateWebhookEndpoint(context.deps, getSession(context).user.id, webhookEndpointId, {
           url: url ?? undefined,
           description,
           types,
@@ -206,28 +229,42 @@ builder.mutationFields((t) => ({
     type: RotateWebhookSecretPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: `Replaces an endpoint's secret. For ${SECRET_OVERLAP_SECONDS / 3600} hours messages carry two signatures, by the old one and by the new one.`,
-    args: { input: t.arg({ type: RotateWebhookSecretInput, required: true, description: 'Whose secret.' }) },
+    description: `Replaces the secret of a webhook endpoint. For ${SECRET_OVERLAP_SECONDS / 3600} hours messages carry two signatures, by the old secret and by the new one.`,
+    args: {
+      input: t.arg({
+        type: RotateWebhookSecretInput,
+        required: true,
+        description: 'The endpoint whose secret is replaced.',
+      }),
+    },
     resolve: (_, { input }, context) =>
-      toPayload(() => rotateWebhookSecret(context.deps, getSession(context).user.id, input.endpointId)),
+      toPayload(() => rotateWebhookSecret(context.deps, getSession(context).user.id, input.webhookEndpointId)),
   }),
   deleteWebhookEndpoint: t.field({
     type: DeleteWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: 'Deletes an endpoint with all its deliveries. What is PENDING is not sent any more.',
-    args: { input: t.arg({ type: DeleteWebhookEndpointInput, required: true, description: 'What to delete.' }) },
+    description: 'Deletes a webhook endpoint with all its deliveries. PENDING deliveries are no longer sent.',
+    args: {
+      input: t.arg({ type: DeleteWebhookEndpointInput, required: true, description: 'The endpoint to delete.' }),
+    },
     resolve: (_, { input }, context) =>
-      toPayload(() => deleteWebhookEndpoint(context.deps, getSession(context).user.id, input.endpointId)),
+      toPayload(() => deleteWebhookEndpoint(context.deps, getSession(context).user.id, input.webhookEndpointId)),
   }),
   testWebhookEndpoint: t.field({
     type: TestWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
     complexity: NETWORK_COMPLEXITY,
-    description: 'Sends a `webhook.test` to an endpoint, whatever types it asks for.',
-    args: { input: t.arg({ type: TestWebhookEndpointInput, required: true, description: 'Where to send it.' }) },
+    description: 'Sends the event `webhook.test` to a webhook endpoint, also when its `types` leave that out.',
+    args: {
+      input: t.arg({
+        type: TestWebhookEndpointInput,
+        required: true,
+        description: 'The endpoint to send the test to.',
+      }),
+    },
     resolve: (_, { input }, context) =>
-      toPayload(() => testWebhookEndpoint(context.deps, getSession(context).user.id, input.endpointId)),
+      toPayload(() => testWebhookEndpoint(context.deps, getSession(context).user.id, input.webhookEndpointId)),
   }),
 }))

@@ -25,7 +25,7 @@ const eventCursor = async () => (await readPage(person, { last: 1 })).pageInfo.e
 test.each([
   { list: 'events', its: 'types: [TWEET_POSTED]', cursor: eventCursor, asOperator: false },
   { list: 'tweets', its: '', cursor: momentCursor, asOperator: false },
-  { list: 'webhookDeliveries', its: `endpointId: "${randomUUID()}"`, cursor: momentCursor, asOperator: false },
+  { list: 'webhookDeliveries', its: `webhookEndpointId: "${randomUUID()}"`, cursor: momentCursor, asOperator: false },
   { list: 'linkedUsers', its: '', cursor: () => idCursor('user:'), asOperator: true },
 ])(
   'an empty page of $list has no cursors, or of events the last one, or repeats the one that it was asked with',

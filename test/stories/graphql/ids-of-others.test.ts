@@ -86,16 +86,16 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
   const { createApiToken } = await owner.api<{ createApiToken: { apiToken: { id: string } } }>('create-api-token', {
     input: { name: 'a program', scopes: ['accounts:read'] },
   })
-  const { createWebhookEndpoint } = await owner.api<{ createWebhookEndpoint: { endpoint: { id: string } } }>(
+  const { createWebhookEndpoint } = await owner.api<{ createWebhookEndpoint: { webhookEndpoint: { id: string } } }>(
     'create-webhook-endpoint',
     { input: { url: 'http://127.0.0.1:9/' } },
   )
-  const endpointId = createWebhookEndpoint.endpoint.id
-  await owner.api('test-webhook-endpoint', { input: { endpointId } })
-  const deliveryId = await vi.waitFor(async () => {
+  const webhookEndpointId = createWebhookEndpoint.webhookEndpoint.id
+  await owner.api('test-webhook-endpoint', { input: { webhookEndpointId } })
+  const webhookDeliveryId = await vi.waitFor(async () => {
     const { webhookDeliveries } = await owner.query<{ webhookDeliveries: { edges: { node: { id: string } }[] } }>(
-      'query ($id: ID!) { webhookDeliveries(endpointId: $id) { edges { node { id } } } }',
-      { id: endpointId },
+      'query ($id: ID!) { webhookDeliveries(webhookEndpointId: $id) { edges { node { id } } } }',
+      { id: webhookEndpointId },
     )
     const [edge] = webhookDeliveries.edges
     if (edge === undefined) throw new Error('Nothing is to be delivered')
@@ -113,8 +113,8 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
     tweetId: tweet?.id,
     connectAttemptId: startXConnect.connectAttempt.id,
     apiTokenId: createApiToken.apiToken.id,
-    endpointId,
-    deliveryId,
+    webhookEndpointId,
+    webhookDeliveryId,
     sessionId: sessions.find(({ current }) => !current)?.id,
   }
   return Object.fromEntries(Object.entries(ids).filter((entry): entry is [string, string] => entry[1] !== undefined))

@@ -26,7 +26,7 @@ test('W-03 a name that was public when its endpoint was made, and is inside when
       expect((await webhooks.deliveries(id))[0]).toMatchObject({ status: 'PENDING', lastHttpStatus: null })
     }
     // Nor can the endpoint be moved there now.
-    expect(await webhooks.update({ endpointId: id, url: 'https://rebinding.example/other' })).toMatchObject({
+    expect(await webhooks.update({ webhookEndpointId: id, url: 'https://rebinding.example/other' })).toMatchObject({
       userErrors: [{ code: 'WEBHOOK_URL_NOT_ALLOWED' }],
     })
   } finally {

@@ -164,7 +164,7 @@ describe('an event', () => {
         webhookDeliveries: page,
       }: {
         webhookDeliveries: { edges: { node: { id: string } }[]; pageInfo: { hasNextPage: boolean; endCursor: string } }
-      } = await person.api('webhook-deliveries', { endpointId: id, first: 100, after })
+      } = await person.api('webhook-deliveries', { webhookEndpointId: id, first: 100, after })
       pages.push(page.edges.map(({ node }) => node.id))
       after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null
     } while (after !== null)
@@ -202,7 +202,7 @@ describe('a message that does not arrive', () => {
 
     receiver.answerWith({ status: 200 })
     expect(await webhooks.replay(dead.id)).toMatchObject({
-      delivery: { id: dead.id, status: 'PENDING' },
+      webhookDelivery: { id: dead.id, status: 'PENDING' },
       userErrors: [],
     })
     const delivered = await tried(id, { status: 'DELIVERED', attempts: 1 })
@@ -279,15 +279,17 @@ describe('a message that does not arrive', () => {
     const pending = await tried(id, { status: 'PENDING', attempts: 1 })
     const retryAt = pending.nextAttemptAt
     expect(await webhooks.replay(pending.id)).toMatchObject({
-      delivery: null,
-      userErrors: [{ code: 'WEBHOOK_DELIVERY_PENDING', field: ['input', 'deliveryId'], retryable: true, retryAt }],
+      webhookDelivery: null,
+      userErrors: [
+        { code: 'WEBHOOK_DELIVERY_PENDING', field: ['input', 'webhookDeliveryId'], retryable: true, retryAt },
+      ],
     })
     expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING', attempts: 1, nextAttemptAt: retryAt }])
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
     for (const deliveryId of [pending.id, pending.eventId, 'x', '\u0000'])
       expect(await stranger.replay(deliveryId)).toMatchObject({
-        delivery: null,
-        userErrors: [{ code: 'WEBHOOK_DELIVERY_NOT_FOUND', field: ['input', 'deliveryId'] }],
+        webhookDelivery: null,
+        userErrors: [{ code: 'WEBHOOK_DELIVERY_NOT_FOUND', field: ['input', 'webhookDeliveryId'] }],
       })
     expect(await stranger.deliveries(id)).toEqual([])
   })
@@ -310,9 +312,9 @@ describe('an endpoint', () => {
 
   test('W-01 signs with both secrets for a day after a rotation, and then with the new one', async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url })
-    const { secret: newer, endpoint } = await webhooks.rotate(id)
+    const { secret: newer, webhookEndpoint } = await webhooks.rotate(id)
     if (!newer) throw new Error('No secret')
-    const overlap = (Date.parse(endpoint?.previousSecretEndsAt ?? '') - world.sandbox.control.now()) / 1000
+    const overlap = (Date.parse(webhookEndpoint?.previousSecretEndsAt ?? '') - world.sandbox.control.now()) / 1000
     expect(Math.abs(overlap - DAY_SECONDS)).toBeLessThan(60)
     await webhooks.test(id)
     await arrived(1)
@@ -355,8 +357,8 @@ describe('an endpoint', () => {
     await seedEvents(await userIdOf('mara-holt'), 1)
     world.advance(1)
     failing.answerWith({ status: 200 })
-    expect(await webhooks.update({ endpointId: id, enabled: true })).toMatchObject({
-      endpoint: { status: 'ENABLED', disabledReason: null, failingSince: null },
+    expect(await webhooks.update({ webhookEndpointId: id, enabled: true })).toMatchObject({
+      webhookEndpoint: { status: 'ENABLED', disabledReason: null, failingSince: null },
     })
     await webhooks.test(id)
     await tried(id, { status: 'DELIVERED', attempts: 1 })
@@ -380,10 +382,10 @@ describe('an endpoint', () => {
       await webhooks.test(id)
       await tried(id, { status: 'PENDING', attempts: 1 })
     }
-    expect(await webhooks.update({ endpointId: disabled.id, enabled: false })).toMatchObject({
-      endpoint: { status: 'DISABLED', disabledReason: 'BY_OWNER' },
+    expect(await webhooks.update({ webhookEndpointId: disabled.id, enabled: false })).toMatchObject({
+      webhookEndpoint: { status: 'DISABLED', disabledReason: 'BY_OWNER' },
     })
-    expect(await webhooks.remove(deleted.id)).toMatchObject({ endpoint: { id: deleted.id }, userErrors: [] })
+    expect(await webhooks.remove(deleted.id)).toMatchObject({ deletedWebhookEndpointId: deleted.id, userErrors: [] })
     world.advance(TEN_MINUTES_SECONDS)
     await seedEvents(await userIdOf('mara-holt'), 1)
     await tryEarly(world)
@@ -418,16 +420,16 @@ describe('an endpoint', () => {
   test('of somebody else is not found, whatever is to be done with it', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
-    const notFound = {
-      endpoint: null,
-      userErrors: [{ code: 'WEBHOOK_ENDPOINT_NOT_FOUND', field: ['input', 'endpointId'], retryable: false }],
-    }
-    for (const endpointId of [id, '', 'x', '\u0000', crypto.randomUUID()]) {
-      expect(await stranger.update({ endpointId, description: 'Mine' })).toMatchObject(notFound)
-      expect(await stranger.update({ endpointId, enabled: false })).toMatchObject(notFound)
-      expect(await stranger.rotate(endpointId)).toMatchObject({ ...notFound, secret: null })
-      expect(await stranger.remove(endpointId)).toMatchObject(notFound)
-      expect(await stranger.test(endpointId)).toMatchObject(notFound)
+    const userErrors = [
+      { code: 'WEBHOOK_ENDPOINT_NOT_FOUND', field: ['input', 'webhookEndpointId'], retry: 'NEVER', retryable: false },
+    ]
+    const notFound = { webhookEndpoint: null, userErrors }
+    for (const webhookEndpointId of [id, '', 'x', '\u0000', crypto.randomUUID()]) {
+      expect(await stranger.update({ webhookEndpointId, description: 'Mine' })).toMatchObject(notFound)
+      expect(await stranger.update({ webhookEndpointId, enabled: false })).toMatchObject(notFound)
+      expect(await stranger.rotate(webhookEndpointId)).toMatchObject({ ...notFound, secret: null })
+      expect(await stranger.remove(webhookEndpointId)).toMatchObject({ deletedWebhookEndpointId: null, userErrors })
+      expect(await stranger.test(webhookEndpointId)).toMatchObject(notFound)
     }
     expect(await stranger.list()).toEqual([])
     expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', description: null, previousSecretEndsAt: null })
@@ -436,13 +438,15 @@ describe('an endpoint', () => {
   test('changes only in what is given', async () => {
     const { id } = await webhooks.create({ url: receiver.url, description: 'One', types: ['TWEET_POSTED'] })
     const same = { url: receiver.url, description: 'One', types: ['TWEET_POSTED'], status: 'ENABLED' }
-    expect((await webhooks.update({ endpointId: id })).endpoint).toMatchObject(same)
+    expect((await webhooks.update({ webhookEndpointId: id })).webhookEndpoint).toMatchObject(same)
     const elsewhere = `${receiver.url}/elsewhere`
-    expect((await webhooks.update({ endpointId: id, url: elsewhere })).endpoint).toMatchObject({
+    expect((await webhooks.update({ webhookEndpointId: id, url: elsewhere })).webhookEndpoint).toMatchObject({
       ...same,
       url: elsewhere,
     })
-    expect((await webhooks.update({ endpointId: id, types: null, description: null })).endpoint).toMatchObject({
+    expect(
+      (await webhooks.update({ webhookEndpointId: id, types: null, description: null })).webhookEndpoint,
+    ).toMatchObject({
       url: elsewhere,
       types: null,
       description: null,
@@ -453,21 +457,21 @@ describe('an endpoint', () => {
       ['description', 'a\ud800b'],
       ['types', []],
     ] as const)
-      expect(await webhooks.update({ endpointId: id, [field]: value })).toMatchObject({
-        endpoint: null,
+      expect(await webhooks.update({ webhookEndpointId: id, [field]: value })).toMatchObject({
+        webhookEndpoint: null,
         userErrors: [{ code: 'BAD_USER_INPUT', field: ['input', field] }],
       })
   })
 
   test('is one of ten at most, also when twelve are made at once', async () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
-    expect(answers.filter(({ endpoint }) => endpoint !== null)).toHaveLength(10)
+    expect(answers.filter(({ webhookEndpoint }) => webhookEndpoint !== null)).toHaveLength(10)
     expect(answers.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
       Array(2).fill('TOO_MANY_WEBHOOK_ENDPOINTS'),
     )
     const [first] = await webhooks.list()
     await webhooks.remove(first?.id ?? '')
-    expect((await webhooks.tryToCreate({ url: receiver.url })).endpoint).not.toBeNull()
+    expect((await webhooks.tryToCreate({ url: receiver.url })).webhookEndpoint).not.toBeNull()
   })
 })
 
@@ -484,7 +488,7 @@ test.each([
   ],
 ])('W-03 an endpoint at %s is refused, and the sentence says what would do', async (url) => {
   const refused = {
-    endpoint: null,
+    webhookEndpoint: null,
     userErrors: [
       {
         code: 'WEBHOOK_URL_NOT_ALLOWED',
@@ -496,7 +500,7 @@ test.each([
   }
   expect(await webhooks.tryToCreate({ url })).toMatchObject({ ...refused, secret: null })
   const { id } = await webhooks.create({ url: receiver.url })
-  expect(await webhooks.update({ endpointId: id, url })).toMatchObject(refused)
+  expect(await webhooks.update({ webhookEndpointId: id, url })).toMatchObject(refused)
   expect(await webhooks.show(id)).toMatchObject({ url: receiver.url })
 })
 
