@@ -1,6 +1,7 @@
 /**
- * Everything the pages load, from a fixed list: no request ever names a file. The browser's modules are our TypeScript with the
- * types blanked out, laid out as in src, so that their imports lead to each other; what needs Node is replaced by its values.
+ * The assets of the pages, from a fixed list: no request path reaches the file system. The
+ * browser's modules are the TypeScript sources with their types stripped, in the layout of src, so
+ * that relative imports work. Modules that need Node are replaced by their values.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -12,19 +13,19 @@ import * as operations from './operations.ts'
 export type Asset = { contentType: string; body: Uint8Array<ArrayBuffer>; etag: string }
 
 export type Assets = {
-  /** Hash of all of them. It stands in their addresses, so that they can be kept forever. */
+  /** The hash of all assets. It is part of their URLs, so that they can be cached for ever. */
   version: string
-  /** By path below /assets/<version>/. */
+  /** The assets by their path below /assets/<version>/. */
   files: ReadonlyMap<string, Asset>
 }
 
 const sources = path.join(import.meta.dirname, '..')
 const page = path.join(import.meta.dirname, 'page')
 
-// What the page's own modules import from outside their folder.
+// Modules outside the folder that the page's modules import.
 const SHARED_MODULES = ['error-codes.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
 
-// Development builds of React would warn about GraphiQL's own code.
+// The development builds of React would warn about GraphiQL's code.
 const LIBRARIES = [
   ['react', 'umd/react.production.min.js'],
   ['react-dom', 'umd/react-dom.production.min.js'],
@@ -38,7 +39,7 @@ const CONTENT_TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 }
 
-/** Reads and prepares all files. */
+/** Reads and prepares all assets. */
 export function loadAssets(): Assets {
   const files = new Map<string, Asset>()
   const add = (name: string, content: string) => {
@@ -60,7 +61,7 @@ export function loadAssets(): Assets {
   return { version, files }
 }
 
-// Blanks keep every line and column where it is in the source, so that no source map is needed.
+// Types are replaced by blanks, which keeps lines and columns, so that no source map is needed.
 function readModule(name: string): string {
   const source = stripTypeScriptTypes(readFileSync(path.join(sources, name), 'utf8'))
   return source.replace(/^(import|\} from|export .* from)(.*['"]\.[^'"]*)\.ts(['"])/gm, '$1$2.js$3')
@@ -70,7 +71,7 @@ function toScriptName(name: string): string {
   return name.replace(/\.ts$/, '.js')
 }
 
-/** A module with the same exports, for values that are JSON or regular expressions. */
+/** The source of a module with the same exports, whose values are JSON or regular expressions. */
 function writeModule(exports: Readonly<Record<string, unknown>>): string {
   return Object.entries(exports)
     .map(([name, value]) => {
@@ -81,7 +82,7 @@ function writeModule(exports: Readonly<Record<string, unknown>>): string {
     .join('')
 }
 
-// Their script builds are not among the paths that the packages export, except for the manifest beside them.
+// The packages do not export their script builds, but they export package.json.
 function readLibrary(library: string, file: string): string {
   const manifest = createRequire(import.meta.url).resolve(`${library}/package.json`)
   return readFileSync(path.join(path.dirname(manifest), file), 'utf8')

@@ -9,12 +9,12 @@ import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
 
-/** The pages for people: the console at / and GraphiQL at /graphql, with everything they load. */
+/** The routes of the console at / and of GraphiQL at /graphql, with their assets. */
 export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
   const { assets, icon, consolePage, graphiqlPage, missingPage } = loadSite(config)
   const app = new Hono()
 
-  // Wherever nothing is found, also by routes that come later: a browser shows people what it gets.
+  // For every unknown path, also of routes that are mounted later: a browser gets an HTML page.
   app.use(async (c, next) => {
     await next()
     if (c.res.status === 404 && wantsPage(c)) c.res = await c.html(missingPage, 404)
@@ -24,20 +24,20 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
 
   app.get('/graphql', (c, next) => {
     const isPage = wantsPage(c)
-    // The API's own route answers.
+    // The API's route handles it.
     if (!isPage && isPersistedQuery(c.req.query('query'), c.req.query('extensions'))) return next()
     if (!isPage) return methodNotAllowedResponse(['POST'], 'Send queries to /graphql by POST.')
     if (!config.graphiql)
       return errorResponse(404, {
         code: 'NOT_FOUND',
-        message: 'GraphiQL is off here. Send queries to /graphql by POST.',
+        message: 'GraphiQL is switched off. Send queries to /graphql by POST.',
       })
     const nonce = randomToken()
     c.header('content-security-policy', graphiqlPolicy(nonce))
     return c.html(graphiqlPage.replace('%nonce%', nonce))
   })
 
-  // The pages name their icon; browsers ask here for answers that are no pages.
+  // The pages name their icon; browsers request this path for responses that are not pages.
   app.get('/favicon.ico', (c) => c.redirect(icon, 302))
 
   app.use('/assets/*', compress())
@@ -46,7 +46,7 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
     const asset = assets.files.get(name)
     if (asset === undefined) return c.notFound()
     c.header('etag', asset.etag)
-    // While instances of two versions run side by side, either may be asked for the other's files.
+    // During a rolling deployment an instance can be asked for the assets of the other version.
     c.header(
       'cache-control',
       version === assets.version ? `public, max-age=${ONE_YEAR_SECONDS}, immutable` : 'no-cache',
@@ -57,23 +57,24 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
   return app
 }
 
-// The same ribbon as on the sandbox's own pages.
+// The same ribbon as on the pages of the sandbox.
 function sandboxRibbon(sandboxUrl: string): string {
-  const words = 'GitHub and X are simulated, on your machine.'
-  return `<aside class="ribbon" aria-label="Sandbox"><p><strong>Sandbox</strong> <span>${words} <a href="${sandboxUrl}/">Look inside</a></span></p></aside>`
+  const words = 'GitHub and X are simulated on this machine.'
+  return `<aside class="ribbon" aria-label="Sandbox"><p><strong>Sandbox</strong> <span>${words} <a href="${sandboxUrl}/">Open the sandbox</a></span></p></aside>`
 }
 
 function wantsPage(c: Context): boolean {
   return (c.req.header('accept') ?? '').toLowerCase().includes('text/html')
 }
 
-// A client that prefers GET for hashes sends the text by POST when it is told that hashes are of no use.
+// A client that sends hashes by GET (automatic persisted queries) falls back to POST after this
+// error.
 function isPersistedQuery(query: string | undefined, extensions: string | undefined): boolean {
   return !query && extensions !== undefined && /"persistedQuery"\s*:\s*\{/.test(extensions)
 }
 
-// GraphiQL's stylesheet holds its fonts, and its dialogs write one style element, to which they give this nonce. Everything else is
-// as on our other pages, without the pictures from elsewhere.
+// GraphiQL's stylesheet contains its fonts, and its dialogs add one style element with this nonce.
+// Otherwise the policy is that of the other pages, without external images.
 function graphiqlPolicy(nonce: string): string {
   return [
     "default-src 'none'",
@@ -95,7 +96,8 @@ type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: s
 function loadSite(config: SiteConfig): Site {
   const assets = loadAssets()
   const root = `/assets/${assets.version}`
-  // The console's modules import each other four deep; without this each level would cost a round trip.
+  // The console's modules import each other four levels deep. Without preloads each level would
+  // cost a round trip.
   const preloads = [...assets.files.keys()]
     .filter((name) => /^(console|tweets|error-codes).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
     .map((name) => `<link rel="modulepreload" href="${root}/${name}">`)

@@ -77,7 +77,7 @@ describeInChromium('The author of a draft', () => {
     await other.close()
 
     await page.reload()
-    await page.getByText(`@${gone} is not connected any more. Choose the account that posts this.`).waitFor()
+    await page.getByText(`@${gone} is no longer connected. Choose the account to post from.`).waitFor()
     expect(await author(page)).toBe('Choose an account')
     expect(await field(page).inputValue()).toBe('For one account alone')
     await post(page).click()
@@ -89,7 +89,7 @@ describeInChromium('The author of a draft', () => {
     const again = page.getByRole('listitem').filter({ hasText: `@${gone}` })
     await again.getByRole('button', { name: 'Disconnect' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
-    await page.getByText(`@${gone} is not connected any more.`).waitFor()
+    await page.getByText(`@${gone} is no longer connected.`).waitFor()
     expect([postsOf(gone), postsOf(left)]).toEqual([[], []])
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${left} @${left}` })
     await post(page).click()
@@ -105,7 +105,7 @@ describeInChromium('The author of a draft', () => {
     await field(page).fill('For one account alone')
     await page.getByRole('button', { name: 'Disconnect' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
-    await page.getByText('None connected yet').waitFor()
+    await page.getByText('No X accounts yet').waitFor()
     const instead = `instead_${people}`
     world.sandbox.control.addAccount(instead)
     await connectAnother(page, instead)
@@ -113,7 +113,7 @@ describeInChromium('The author of a draft', () => {
     expect(await author(page)).toBe('Choose an account')
     await page.keyboard.press('Control+Enter')
     await field(page).press('Control+Enter')
-    await page.getByText(`@${gone} is not connected any more.`).waitFor()
+    await page.getByText(`@${gone} is no longer connected.`).waitFor()
     // What is empty belongs to nobody.
     await field(page).fill('')
     await page.reload()

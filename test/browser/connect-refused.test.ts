@@ -27,7 +27,7 @@ describeInChromium('A connection that is refused', () => {
     await page.getByText('@harbourbakery is connected.').waitFor()
     const button = page.getByRole('button', { name: 'Connect an X account' })
     await button.click()
-    const sentence = /allows no more of these just now\. Try again after \d+ \w+ \d{4}, \d\d:\d\d\.$/
+    const sentence = /reached a rate limit of this gateway\. Try again after \d+ \w+ \d{4}, \d\d:\d\d\.$/
     const problem = page.getByRole('region', { name: 'X accounts' }).getByRole('alert')
     await problem.getByText(sentence).waitFor()
     expect(await button.getAttribute('aria-disabled')).toBeNull()
@@ -81,12 +81,12 @@ describeInChromium('A connection that waits for X', () => {
     const notice = page.locator('.notice')
     await notice
       .getByText(
-        'X has approved it, but cannot say yet which account it is: it allows this gateway no more calls just now.',
+        'You authorized the gateway at X, but it could not read the account yet: this gateway has reached a rate limit of X.',
       )
       .waitFor()
     const text = await notice.locator('p').textContent()
     expect(text).toMatch(
-      /The gateway asks again by itself, next after \d+ \w+ \d{4}, \d\d:\d\d\. You need not connect it again\.$/,
+      /The gateway retries automatically, next after \d+ \w+ \d{4}, \d\d:\d\d\. You do not have to connect the account again\.$/,
     )
     // Nothing is lost, and nothing is to be done.
     expect(text).not.toMatch(/Nothing was connected|Try again/)

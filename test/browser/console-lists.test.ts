@@ -124,7 +124,7 @@ describeInChromium('The list of tweets', () => {
 
   test.each([
     ['NEEDS_REAUTH', 'Reconnect', { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' }],
-    ['LIMITED', 'Allow the rest', { status: 'LIMITED', scopes: ['tweet.read', 'users.read', 'offline.access'] }],
+    ['LIMITED', 'Grant permissions', { status: 'LIMITED', scopes: ['tweet.read', 'users.read', 'offline.access'] }],
   ] as const)(
     'an author that is %s has "%s" where others have Post, and no other green button',
     async (_, word, row) => {

@@ -114,7 +114,7 @@ test('people are shown a page where there is nothing, and programs are not', asy
     const response = await app.request(path, html)
     expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=UTF-8'])
     const page = await response.text()
-    expect(page).toContain('There is nothing here')
+    expect(page).toContain('Page not found')
     expect(page).not.toMatch(/<script|<style|\sstyle=|%\w+%|https?:/)
     for (const asset of listAssets(page)) expect([asset, (await app.request(asset)).status]).toEqual([asset, 200])
     for (const accept of ['*/*', 'application/json', 'text/javascript, */*'])

@@ -4,10 +4,10 @@ import { copyTemplate, find, onClick, setAvatar, setText } from './elements.ts'
 import { leaveForX } from './trip.ts'
 import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from './wording.ts'
 
-/** Shows the list. */
+/** The list of connected accounts. */
 export type AccountList = { setAccounts(accounts: readonly Account[]): void }
 
-/** Makes the list of accounts work. `changed` is called when they are to be asked for again. */
+/** Sets up the list of accounts. `changed` is called after a change, to load them again. */
 export function createAccountList(on: { changed(): Promise<void>; error(error: unknown): void }): AccountList {
   const list = find(document, '#accounts', HTMLElement)
   const problem = find(document, '#accounts-problem', HTMLElement)
@@ -24,14 +24,14 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
   async function disconnect({ id, username }: Account): Promise<void> {
     const isSure = await confirm({
       title: `Disconnect @${username}?`,
-      text: 'The gateway forgets its tokens and withdraws its access at X. You can connect it again at any time.',
+      text: 'The gateway deletes its tokens and revokes its access at X. You can connect the account again at any time.',
       action: 'Disconnect',
     })
     if (!isSure) return
     const { disconnectAccount } = await request('DisconnectAccount', { input: { accountId: id } })
     setText(problem, disconnectAccount.userErrors[0]?.message ?? null)
     await on.changed()
-    // The button that had the focus is gone.
+    // The focused button has been removed.
     find(document, '#accounts-title', HTMLElement).focus()
   }
 

@@ -1,4 +1,5 @@
-// The public API, by the operations published in schema/operations. What is declared here is what they select.
+// The public API, by the operations published in schema/operations. What is declared here is what
+// they select.
 import type { ErrorCode } from '../../error-codes.ts'
 import { operations } from '../operations.ts'
 
@@ -112,16 +113,16 @@ type Operations = {
   DeleteTweet: [{ input: { tweetId: string } }, { deleteTweet: { userErrors: UserError[] } }]
 }
 
-/** No answer that we understand: the request may have been carried out, or not. */
+/** There was no valid response. The request may have been carried out. */
 export class UnreachableError extends Error {}
 
 /** The session has ended. */
 export class SignedOutError extends Error {}
 
-/** The gateway refused the request as a whole, and says why. */
+/** The gateway refused the whole request. The message has the reason. */
 export class RefusedError extends Error {}
 
-// Longer than the gateway's own deadlines for a post.
+// Longer than the gateway's deadlines for a post.
 const PATIENCE_MILLISECONDS = 60_000
 
 export async function request<Name extends keyof Operations>(
@@ -133,10 +134,10 @@ export async function request<Name extends keyof Operations>(
   const answer = await send<Operations[Name][1]>(JSON.stringify({ query, variables }))
   const error = answer.errors?.[0]
   if (error?.extensions?.code === 'UNAUTHENTICATED') throw new SignedOutError(error.message)
-  // What was asked may have been done all the same.
+  // The operation may have been carried out.
   if (error?.extensions?.code === 'DATABASE_UNAVAILABLE') throw new UnreachableError(error.message)
   if (error !== undefined) throw new RefusedError(error.message)
-  if (!answer.data) throw new UnreachableError('The gateway answered, but not as the API does.')
+  if (!answer.data) throw new UnreachableError('The response is not one of the API.')
   return answer.data
 }
 
@@ -153,9 +154,7 @@ async function send<Data>(body: string): Promise<Answer<Data>> {
     return await response.json()
   } catch (cause) {
     throw new UnreachableError(
-      navigator.onLine
-        ? 'No answer came: it may be restarting, or the connection was cut.'
-        : 'This device seems to be offline.',
+      navigator.onLine ? 'It may be restarting, or the connection was closed.' : 'This device seems to be offline.',
       { cause },
     )
   }

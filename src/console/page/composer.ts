@@ -8,17 +8,20 @@ import { leaveForX } from './trip.ts'
 import { actionWords, explainAccount, explainError } from './wording.ts'
 
 const UNREACHABLE =
-  'The gateway does not answer, and may have posted this or not. Post again to be sure: it will not be posted twice.'
+  'The gateway does not respond, so the tweet may or may not have been posted. Post again: it will not be posted twice.'
 
 /** The form for a new tweet. */
 export type Composer = {
-  /** Goes on with what was being written in this tab. */
+  /** Restores the draft of this tab. */
   resume(): void
   /** Shows the form for these accounts; hides it when there are none. */
   setAccounts(accounts: readonly Account[]): void
 }
 
-/** Makes the form work. `settled` is called when there is a tweet for the list to show, `error` with what the form cannot say itself. */
+/**
+ * Sets up the form. `settled` is called when the list has a tweet to show, `error` with errors that
+ * belong to no field.
+ */
 export function createComposer(on: { settled(): Promise<void>; error(error: unknown): void }): Composer {
   const form = find(document, '#composer', HTMLFormElement)
   const author = find(form, '#author', HTMLSelectElement)
@@ -40,14 +43,14 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     const account = chosen()
     setAvatar(find(form, '#author-avatar', HTMLElement), account?.username ?? '', account?.avatarUrl ?? null)
     count(field.value, account?.maxTweetLength ?? MAX_WEIGHTED_LENGTH)
-    // A Post button that can only refuse would look as if all were well.
+    // With an account that cannot post, the button that repairs it replaces the Post button.
     const isAble = account === undefined || canPost(account)
     button.hidden = !isAble
     form.classList.toggle('unable', !isAble)
     setText(cure, isAble ? null : actionWords[account.nextAction ?? 'RECONNECT'])
   }
 
-  // The draft belongs to this account from now on.
+  // From now on the draft belongs to this account.
   function setAuthor(account: Account): void {
     author.value = account.id
     draft.accountId = account.id
@@ -55,7 +58,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     saveDraft(draft)
   }
 
-  // The person has to choose: a tweet from the wrong account cannot be taken back.
+  // The user has to choose: a tweet from the wrong account cannot be undone.
   function clearAuthor(): void {
     const choice = new Option('Choose an account', '')
     choice.disabled = true
@@ -67,7 +70,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
 
   function complainOfAuthor(): void {
     const name = draft.username === null ? 'The account of this draft' : `@${draft.username}`
-    setText(problems.accountId, `${name} is not connected any more. Choose the account that posts this.`)
+    setText(problems.accountId, `${name} is no longer connected. Choose the account to post from.`)
   }
 
   function clearProblems(): void {
@@ -101,7 +104,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     const { tweet, userErrors } = postTweet
     const isCertain = tweet?.status === 'POSTED' || (tweet?.status === 'FAILED' && !userErrors.some((e) => e.retryable))
     if (isCertain) forgetKey(draft, account.id, text)
-    // Somebody may have written on while it was under way.
+    // The user may have edited the text during the request.
     if (tweet?.status === 'POSTED' && field.value === text) {
       field.value = ''
       draft.text = ''
@@ -164,7 +167,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       const wasNobody = author.value === ''
       form.hidden = accounts.length === 0
       author.replaceChildren(...accounts.map((account) => new Option(describeAuthor(account), account.id)))
-      // Keeps also an account that cannot post now: the choice must never move by itself.
+      // Keeps an account that cannot post now as well: the selection must never change by itself.
       const kept = all.find(({ id }) => id === draft.accountId)
       const isFree = draft.accountId === null || field.value.trim() === ''
       const account = kept ?? (isFree ? findUsual(all) : undefined)
@@ -176,7 +179,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
   }
 }
 
-// The one that posted last, where nothing was chosen in this tab yet.
+// The default account: the one that posted last.
 function findUsual(accounts: readonly Account[]): Account | undefined {
   const able = accounts.filter(canPost)
   const [last] = able.toSorted((a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''))
@@ -205,9 +208,8 @@ function findField({ field }: UserError): 'text' | 'accountId' | 'other' {
 function describeProblem(text: string, account: Account): string | null {
   const problem = checkTweetText(text, account.maxTweetLength)
   if (problem === null) return null
-  if (problem.code === 'EMPTY') return 'Write something first.'
-  if (problem.code === 'INVALID_CHARACTERS')
-    return `X does not accept the invisible character ${problem.character} in it.`
+  if (problem.code === 'EMPTY') return 'Enter a text.'
+  if (problem.code === 'INVALID_CHARACTERS') return `X does not accept the invisible character ${problem.character}.`
   const excess = problem.weightedLength - problem.maxWeightedLength
-  return `That is ${excess} ${excess === 1 ? 'character' : 'characters'} too long.`
+  return `The text is ${excess} ${excess === 1 ? 'character' : 'characters'} too long.`
 }

@@ -1,4 +1,4 @@
-// The console: finds out who is here, and puts its parts together. It knows nothing that any other client of the API does not.
+// The console: loads the viewer and sets up the sections of the page. It uses only the public API.
 import { createAccountList } from './accounts.ts'
 import { request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
 import { createComposer } from './composer.ts'
@@ -25,8 +25,8 @@ const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
 find(document, '#sign-out', HTMLFormElement).addEventListener('submit', forgetDrafts)
-// The browser may show a page that it had kept, after later pages of this tab changed the accounts,
-// the draft or its idempotency keys.
+// A page from the back/forward cache is stale: later pages of this tab may have changed the
+// accounts, the draft or its idempotency keys.
 window.addEventListener('pageshow', ({ persisted }) => {
   if (persisted) location.reload()
 })
@@ -42,7 +42,7 @@ async function start(): Promise<void> {
   } catch (error) {
     if (error instanceof SignedOutError) return show('signed-out')
     find(document, '#unreachable-title', HTMLElement).textContent =
-      error instanceof UnreachableError ? 'The gateway does not answer' : 'Something went wrong'
+      error instanceof UnreachableError ? 'The gateway does not respond' : 'Something went wrong'
     find(document, '#unreachable-reason', HTMLElement).textContent =
       error instanceof Error ? error.message : String(error)
     show('unreachable')
@@ -82,7 +82,7 @@ function leave(): void {
   forgetDrafts()
   composer.resume()
   show('signed-out')
-  showNotice('good', 'All that was stored of you is deleted. Your tweets at X stay.')
+  showNotice('good', 'Everything that this gateway stored about you is deleted. Your tweets stay on X.')
   find(document, '#main', HTMLElement).focus()
 }
 
@@ -92,7 +92,8 @@ async function loadAccounts(): Promise<void> {
   composer.setAccounts(connectedAccounts)
 }
 
-// A post also moves the account: when it was last used, and whether X still accepts us. And an account that goes leaves its tweets.
+// A post changes its account too (last use, status), and a disconnected account changes the list of
+// tweets.
 async function showOutcome(): Promise<void> {
   await Promise.all([loadAccounts(), tweetList.refresh()])
 }
@@ -102,12 +103,12 @@ function show(state: (typeof STATES)[number]): void {
   find(document, '#person', HTMLElement).hidden = state !== 'signed-in'
 }
 
-/** For what no field or list can say itself. */
+/** Shows an error that belongs to no field or list. */
 function explain(error: unknown): void {
   if (error instanceof SignedOutError) {
     show('signed-out')
-    const promise = loadDraft().text.trim() === '' ? '' : ': what you were writing is kept'
-    showNotice('bad', `Your session has ended. Sign in again to go on${promise}.`)
-  } else if (error instanceof UnreachableError) showNotice('bad', `The gateway does not answer. ${error.message}`)
+    const promise = loadDraft().text.trim() === '' ? '' : '; your draft is kept'
+    showNotice('bad', `Your session has ended. Sign in again to continue${promise}.`)
+  } else if (error instanceof UnreachableError) showNotice('bad', `The gateway does not respond. ${error.message}`)
   else showNotice('bad', error instanceof Error ? error.message : String(error))
 }

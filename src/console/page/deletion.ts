@@ -3,14 +3,14 @@ import { find, onClick, setText } from './elements.ts'
 import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
 import { explainError } from './wording.ts'
 
-/** The dialog in which people delete themselves. */
+/** The dialog in which a user deletes their account. */
 export type Deletion = {
-  /** Goes on where the person was about to do it, before they had to sign in again. */
+  /** Opens the dialog again after the user had to sign in again. */
   resume(): void
   setLogin(login: string): void
 }
 
-/** Makes the dialog work. `deleted` is called when nothing is stored of the person any more. */
+/** Sets up the dialog. `deleted` is called after the deletion. */
 export function createDeletion(on: { deleted(): void; error(error: unknown): void }): Deletion {
   const dialog = find(document, '#deletion', HTMLDialogElement)
   const form = find(dialog, '#deletion-form', HTMLFormElement)
@@ -37,7 +37,7 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     field.focus()
   }
 
-  // Only where it is too long ago: most have just signed in.
+  // Only after the server has asked for it: most users have just signed in.
   function askForSignIn(isNeeded: boolean): void {
     find(form, '#deletion-sign-in-reason', HTMLElement).hidden = !isNeeded
     signIn.hidden = !isNeeded
@@ -59,13 +59,13 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
   onClick(find(form, '#deletion-cancel', HTMLButtonElement), async () => dialog.close())
   onClick(deleteButton, () =>
     deleteAll().catch((error) => {
-      // It is said on the page, which the dialog covers.
+      // The page, which the dialog covers, shows the error.
       dialog.close()
       on.error(error)
     }),
   )
   signIn.addEventListener('click', () => saveFormDraft(form))
-  // What is typed in is the consent: the next time it is asked for anew.
+  // The entry is the confirmation, so it is required each time.
   dialog.addEventListener('close', () => form.reset())
   return {
     resume: () => {

@@ -1,4 +1,4 @@
-// Starts GraphiQL. It and React are plain scripts that came before this module; this is all of them that we use.
+// Starts GraphiQL. GraphiQL and React are scripts that were loaded before this module.
 declare const React: { createElement(component: unknown, props: Record<string, unknown>): unknown }
 declare const ReactDOM: { createRoot(element: Element): { render(node: unknown): void } }
 declare const GraphiQL: unknown
@@ -70,7 +70,7 @@ mutation Post {
 `
 
 takeOutcome()
-// Its dialogs give this to the style element that they write.
+// The nonce for the style element that GraphiQL's dialogs add.
 globalThis.__webpack_nonce__ = find(document, 'meta[name="style-nonce"]', HTMLMetaElement).content
 const root = ReactDOM.createRoot(find(document, '#graphiql', HTMLElement))
 root.render(
@@ -79,7 +79,7 @@ root.render(
     defaultQuery: WHO_AM_I,
     defaultTabs: [{ query: WHO_AM_I }, { query: CONNECT }, { query: POST }],
     defaultEditorToolsVisibility: false,
-    // A pasted Authorization header must not stay in the browser.
+    // A pasted Authorization header must not be stored in the browser.
     shouldPersistHeaders: false,
   }),
 )
@@ -94,7 +94,8 @@ if (viewer === null) {
   find(document, '#viewer', HTMLElement).textContent = `Signed in as ${viewer.login}`
 }
 
-// GraphiQL's own fetcher follows a subscription by WebSocket alone. The browser's fetch sends our cookie along: it is the same origin.
+// GraphiQL's default fetcher supports subscriptions only over WebSocket. The browser's fetch sends
+// the session cookie: same origin.
 async function ask(parameters: Parameters, { headers }: { headers?: Record<string, string> } = {}): Promise<unknown> {
   const stopping = new AbortController()
   const answer = await fetch('/graphql', {
@@ -107,13 +108,13 @@ async function ask(parameters: Parameters, { headers }: { headers?: Record<strin
   return isStream ? follow(readResults(answer.body), stopping) : answer.json()
 }
 
-// For a moment after the text has changed, GraphiQL names the operation that was in it before.
+// Shortly after an edit, GraphiQL still passes the name of the previous operation.
 function withoutStaleName({ operationName, ...parameters }: Parameters): Parameters {
   const isThere = operationName && new RegExp(`\\b${operationName}\\b`).test(parameters.query)
   return isThere ? { operationName, ...parameters } : parameters
 }
 
-// The end of a generator waits for what it waits for itself: the connection must be cut first.
+// A generator's return() waits for its pending await, so the connection must be aborted first.
 function follow(results: AsyncGenerator<unknown, void>, stopping: AbortController): AsyncIterableIterator<unknown> {
   return {
     [Symbol.asyncIterator]() {
@@ -131,7 +132,8 @@ function follow(results: AsyncGenerator<unknown, void>, stopping: AbortControlle
   }
 }
 
-// The "distinct connections mode" of GraphQL over SSE: events `next` with a result, and a last one `complete`.
+// GraphQL over SSE, distinct connections mode: `next` events with a result each, then one
+// `complete` event.
 async function* readResults(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown, void> {
   const reader = body.getReader()
   const decoder = new TextDecoder()

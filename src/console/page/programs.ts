@@ -4,15 +4,18 @@ import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
 import { explainError, sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
 
-/** Shows what programs there are, and what they may see. */
+/** The section with the API tokens and the visibility to integrators. */
 export type Programs = {
   refresh(): Promise<void>
-  /** Goes on with a token that the person was about to make, before they had to sign in again. */
+  /** Restores the form for a new token after the user had to sign in again. */
   resume(): void
   setVisibility(visibility: LinkVisibility): void
 }
 
-/** Makes the part for programs work: the list of API tokens, the form for another, and who may see the links. */
+/**
+ * Sets up the section: the list of API tokens, the form for a new one, and the visibility to
+ * integrators.
+ */
 export function createPrograms(on: { error(error: unknown): void }): Programs {
   const form = find(document, '#token-form', HTMLFormElement)
   const opener = find(document, '#new-token', HTMLButtonElement)
@@ -46,7 +49,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     else opener.focus()
   }
 
-  // Only where it is too long ago: most have just signed in.
+  // Only after the server has asked for it: most users have just signed in.
   function askForSignIn(isNeeded: boolean): void {
     find(form, '#token-sign-in-reason', HTMLElement).hidden = !isNeeded
     signIn.hidden = !isNeeded
@@ -85,7 +88,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   async function revoke({ id, name }: ApiToken): Promise<void> {
     const isSure = await confirm({
       title: `Revoke “${name}”?`,
-      text: 'Whatever program uses it is shut out at once. This cannot be undone.',
+      text: 'Programs that use this token lose access immediately. This cannot be undone.',
       action: 'Revoke',
     })
     if (!isSure) return
@@ -103,18 +106,18 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tokenBadges[token.status].word
     badge.dataset.tone = tokenBadges[token.status].tone
-    find(item, '.scopes', HTMLElement).textContent = `May ${token.scopes.map(sayScope).join(', ')}`
+    find(item, '.scopes', HTMLElement).textContent = token.scopes.map(sayScope).join(' · ')
     const facts = find(item, '.facts', HTMLElement)
     const used = token.lastUsedAt === null ? 'Never used' : `Used ${sayWhen(token.lastUsedAt)}`
-    facts.textContent = token.status === 'EXPIRED' ? used : `${used}, until ${sayDate(token.expiresAt)}`
-    facts.title = `Made ${sayMoment(token.createdAt)}`
+    facts.textContent = token.status === 'EXPIRED' ? used : `${used}, expires ${sayDate(token.expiresAt)}`
+    facts.title = `Created ${sayMoment(token.createdAt)}`
     const end = find(item, '.revoke', HTMLButtonElement)
     end.setAttribute('aria-description', token.name)
     onClick(end, () => guarded(() => revoke(token)))
     return item
   }
 
-  // In the words of the form.
+  // The label of the form.
   function sayScope(scope: string): string {
     return form.querySelector(`[value="${scope}"]`)?.parentElement?.textContent ?? scope
   }
@@ -129,7 +132,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     try {
       await request('SetLinkVisibility', { input: { visibility } })
     } catch (error) {
-      // Not what it is: the box says what was wished for.
+      // The change failed: show the previous state again.
       visible.checked = !visible.checked
       throw error
     }
@@ -149,8 +152,8 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     secretField.select()
     await navigator.clipboard.writeText(secretField.value).then(
       () => setText(find(fresh, '#token-copied', HTMLElement), 'Copied.'),
-      // The browser does not allow it; it is selected, for the keyboard.
-      () => setText(find(fresh, '#token-copied', HTMLElement), 'Press Ctrl C.'),
+      // The browser denies access to the clipboard. The token is selected.
+      () => setText(find(fresh, '#token-copied', HTMLElement), 'Press Ctrl+C to copy.'),
     )
   })
   onClick(find(fresh, '#token-done', HTMLButtonElement), async () => {

@@ -3,10 +3,10 @@ import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { sayMoment, sayUse, sayWhen } from './wording.ts'
 
-/** Shows where the person is signed in. */
+/** The list of the user's sessions. */
 export type SessionList = { refresh(): Promise<void> }
 
-/** Makes the list of sessions work: each can be ended, and all but this one at once. */
+/** Sets up the list of sessions. Each other session can be ended, and all others at once. */
 export function createSessionList(on: { error(error: unknown): void }): SessionList {
   const title = find(document, '#sessions-title', HTMLElement)
   const endOthers = find(document, '#end-sessions', HTMLButtonElement)
@@ -26,7 +26,7 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
   async function end({ id, device }: Session): Promise<void> {
     const isSure = await confirm({
       title: `Sign out ${device ?? 'that browser'}?`,
-      text: 'Whoever uses it is signed out at once. API tokens that were made there stay good.',
+      text: 'That browser is signed out immediately. API tokens stay valid.',
       action: 'Sign out',
     })
     if (!isSure) return
@@ -39,7 +39,7 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
   async function endAllOthers(): Promise<void> {
     const isSure = await confirm({
       title: 'Sign out everywhere else?',
-      text: 'Every browser but this one is signed out at once. API tokens stay good: revoke those under Programs.',
+      text: 'All other browsers are signed out immediately. API tokens stay valid; you can revoke them under API tokens.',
       action: 'Sign out',
     })
     if (!isSure) return

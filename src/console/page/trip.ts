@@ -2,8 +2,8 @@ import { request } from './api.ts'
 import { explainError } from './wording.ts'
 
 /**
- * Leaves for X to connect an account, or this one again.
- * Returns a sentence when it cannot, and null once the person is back on this very page.
+ * Starts a connect attempt and navigates to X. Returns a sentence when the attempt cannot start,
+ * and null when the user returns to this page.
  */
 export async function leaveForX(reconnectAccountId: string | null): Promise<string | null> {
   const { startXConnect } = await request(
@@ -14,7 +14,7 @@ export async function leaveForX(reconnectAccountId: string | null): Promise<stri
   const [error] = userErrors
   if (error !== undefined) return explainError(error)
   if (authorizationUrl === null) throw new Error('Bug: neither an address to go to nor an error')
-  // Stays pending, so that the button cannot be pressed twice.
+  // Stays pending, so that the button cannot be used twice.
   const { promise, resolve } = Promise.withResolvers<null>()
   window.addEventListener('pageshow', () => resolve(null), { once: true })
   location.assign(authorizationUrl)

@@ -5,15 +5,15 @@ import { explainError, sayMoment, sayWhen, tweetBadges } from './wording.ts'
 
 const PAGE_SIZE = 10
 const MAX_PAGE_SIZE = 100
-const ASK_AGAIN_MILLISECONDS = 3_000
+const POLL_MILLISECONDS = 3_000
 // Eight lines in the list. X Premium allows 25,000 characters.
 const LONG_TEXT_LENGTH = 600
 const LONG_TEXT_LINES = 8
 
-/** Shows the newest tweets again, as many as are shown. */
+/** The list of tweets. `refresh` loads as many of the newest tweets as are shown. */
 export type TweetList = { refresh(): Promise<void> }
 
-/** Makes the list of tweets work. */
+/** Sets up the list of tweets. */
 export function createTweetList(on: { error(error: unknown): void }): TweetList {
   const list = find(document, '#tweets', HTMLElement)
   const more = find(document, '#more', HTMLButtonElement)
@@ -24,7 +24,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
 
   let work = Promise.resolve()
 
-  // One at a time: what is loaded later must not be replaced by what was asked for earlier.
+  // One request at a time: an earlier response must not replace a later one.
   function inTurn(task: () => Promise<void>): Promise<void> {
     const done = work.then(task)
     work = done.catch(() => {})
@@ -40,9 +40,9 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     replaceItems(edges.map(({ node }) => showTweet(node)))
     for (const id of items.keys()) if (!edges.some(({ node }) => node.id === id)) items.delete(id)
     find(document, '#no-tweets', HTMLElement).hidden = edges.length > 0
-    // What is still on its way will be settled soon.
+    // A pending tweet will soon have an outcome.
     if (edges.some(({ node }) => node.status === 'PENDING'))
-      timer = setTimeout(() => refresh().catch(on.error), ASK_AGAIN_MILLISECONDS)
+      timer = setTimeout(() => refresh().catch(on.error), POLL_MILLISECONDS)
   }
 
   function showPage({ endCursor, hasNextPage }: PageOfTweets['pageInfo']): void {
@@ -50,7 +50,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     more.hidden = !hasNextPage
   }
 
-  // An item that says the same stays, with its focus and its long text as the person left it.
+  // An unchanged item stays, with its focus and its expanded text.
   function showTweet(tweet: Tweet): HTMLElement {
     const content = JSON.stringify(tweet)
     const shown = items.get(tweet.id)
@@ -60,7 +60,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     return item
   }
 
-  // Elements that are moved lose their focus: only others are moved around them.
+  // An element that is moved loses its focus, so only the others are moved.
   function replaceItems(wanted: readonly HTMLElement[]): void {
     for (const item of [...list.children]) if (!wanted.includes(item as HTMLElement)) item.remove()
     wanted.forEach((item, index) => {
@@ -74,14 +74,14 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     showPage(tweets.pageInfo)
     list.append(...tweets.edges.map(({ node }) => showTweet(node)))
     const first = list.children[position]
-    // Reading goes on at the first new tweet, also when the button has gone.
+    // Keyboard and screen reader users continue at the first new tweet.
     if (first instanceof HTMLElement) first.focus()
   }
 
   async function remove({ id, text }: Tweet): Promise<void> {
     const isSure = await confirm({
       title: 'Delete this tweet?',
-      text: `“${text.length > 100 ? `${text.slice(0, 100)}…` : text}” will be deleted at X. That cannot be undone.`,
+      text: `“${text.length > 100 ? `${text.slice(0, 100)}…` : text}” will be deleted on X. This cannot be undone.`,
       action: 'Delete',
     })
     if (!isSure) return
@@ -90,11 +90,11 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     const [error] = deleteTweet.userErrors
     const item = items.get(id)?.item
     if (error) complain(item, explainError(error))
-    // The button that had the focus is gone; the tweet is still there.
+    // The focused button has been removed, the tweet has not.
     item?.focus({ preventScroll: true })
   }
 
-  // Beside the tweet, since the list may be long.
+  // At the tweet, because the list can be long.
   function complain(item: HTMLElement | undefined, sentence: string): void {
     const place = item === undefined ? problem : find(item, '.reason', HTMLElement)
     place.classList.add('problem')
@@ -113,7 +113,8 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     find(item, '.username', HTMLElement).textContent = `@${tweet.account.username}`
     const { createdAt, postedAt } = tweet
     const time = find(item, 'time', HTMLTimeElement)
-    // The list is ordered by it; one that was in doubt, or refused at first, was posted later.
+    // The list is ordered by the creation; a tweet that was in doubt or failed first was posted
+    // later.
     time.dateTime = createdAt
     time.title = postedAt === null ? sayMoment(createdAt) : `Posted ${sayMoment(postedAt)}`
     const badge = find(item, '.badge', HTMLElement)
@@ -124,7 +125,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     find(item, '.actions', HTMLElement).hidden = tweet.status !== 'POSTED'
     if (tweet.url !== null) find(item, '.link', HTMLAnchorElement).href = tweet.url
     const deletion = find(item, '.delete', HTMLButtonElement)
-    // With its tokens gone there is nobody to delete it.
+    // A disconnected account has no tokens to delete it with.
     deletion.hidden = tweet.account.status === 'DISCONNECTED'
     onClick(deletion, () => guarded(() => remove(tweet)))
     return item

@@ -1,8 +1,8 @@
-// What the page says for the API's codes and moments.
+// The console's texts for codes and timestamps of the API.
 import { type ErrorCode, errorCodes, isErrorCode } from '../../error-codes.ts'
 import type { Account, ApiToken, Session, TweetStatus, UserError } from './api.ts'
 
-/** A word, and how it is coloured. */
+/** A badge: its text and its colour. */
 export type Badge = { word: string; tone: 'good' | 'fair' | 'bad' | 'plain' }
 
 export const accountBadges: Record<Account['status'], Badge> = {
@@ -28,14 +28,14 @@ export const tokenBadges: Record<ApiToken['status'], Badge> = {
 
 export const actionWords: Record<NonNullable<Account['nextAction']>, string> = {
   RECONNECT: 'Reconnect',
-  GRANT_SCOPES: 'Allow the rest',
+  GRANT_SCOPES: 'Grant permissions',
 }
 
 const reasons: Record<string, string> = {
-  GRANT_REVOKED: 'X no longer accepts our access: it was revoked there, or the account was connected elsewhere.',
-  REFRESH_LOST: 'Our renewed access was lost on its way from X.',
-  REFRESH_TOKEN_MISSING: 'Its two hours are over, because staying connected was not allowed at X.',
-  TOKENS_UNREADABLE: 'The stored access was altered outside the gateway.',
+  GRANT_REVOKED: 'The gateway’s access was revoked at X, or the account was connected elsewhere.',
+  REFRESH_LOST: 'New tokens from X were lost because of a network failure.',
+  REFRESH_TOKEN_MISSING: 'Access ended after two hours, because the permission to stay connected was not granted at X.',
+  TOKENS_UNREADABLE: 'The stored tokens were altered outside the gateway.',
 }
 
 const abilities: Record<string, string> = {
@@ -43,65 +43,67 @@ const abilities: Record<string, string> = {
   'offline.access': 'staying connected for more than two hours',
 }
 
-/** Why an account is not simply active; null when it is. */
+/** Explains the status of an account; null when it is active. */
 export function explainAccount({ status, statusReason, missingScopes }: Account): string | null {
   if (status === 'ACTIVE') return null
   if (status === 'LIMITED')
-    return `Not allowed at X: ${missingScopes.map((scope) => abilities[scope] ?? scope).join(', ')}.`
+    return `Not granted at X: ${missingScopes.map((scope) => abilities[scope] ?? scope).join(', ')}.`
   return reasons[statusReason ?? ''] ?? null
 }
 
-// Where the API tells a program what to call, the page tells a person where to click.
+// For codes whose sentence in the API names an operation to call. In the console the user needs the
+// button.
 const sentences: Partial<Record<ErrorCode, string>> = {
-  ACCOUNT_NEEDS_REAUTH: 'X no longer accepts our access to this account. Reconnect it under X accounts.',
+  ACCOUNT_NEEDS_REAUTH: 'X no longer accepts the gateway’s access to this account. Reconnect it under X accounts.',
   ACCOUNT_DISCONNECTED: 'This account is disconnected. Connect it again under X accounts.',
-  SCOPES_MISSING: 'Something that this requires was not allowed at X. Connect the account again, and allow all of it.',
-  RATE_LIMITED: 'This gateway allows no more of these just now.',
-  X_RATE_LIMITED: 'X allows no more of these just now.',
-  API_TOKEN_SCOPES_INVALID: 'Tick at least one thing that it may do.',
+  SCOPES_MISSING: 'A required permission was not granted at X. Connect the account again and grant all permissions.',
+  RATE_LIMITED: 'You have reached a rate limit of this gateway.',
+  X_RATE_LIMITED: 'The account has reached a rate limit of X.',
+  API_TOKEN_SCOPES_INVALID: 'Select at least one permission.',
 }
 
-/** What the API says about an error, in the page's terms, with the time of the next try if there is one. */
+/** The sentence for an error of the API, with the time after which a retry makes sense. */
 export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryAt'>): string {
   const sentence = sentences[error.code] ?? error.message
   return error.retryAt === null ? sentence : `${sentence} Try again after ${sayMoment(error.retryAt)}.`
 }
 
 /**
- * The sentence for a code in the address that a trip to a provider led to.
- * @param error what the API says about this very trip, where it is known.
+ * The sentence for the code in the URL to which an OAuth callback redirected.
+ * @param error the error of the attempt, where the API has it.
  */
 export function explainCode(
   code: string | null,
   error?: Pick<UserError, 'code' | 'message' | 'retryAt'> | null,
 ): string {
   if (error) return explainError(error)
-  if (code === 'RATE_LIMITED') return 'This was tried too often just now. Wait a few minutes, then try again.'
+  if (code === 'RATE_LIMITED') return 'There were too many attempts. Wait a few minutes, then try again.'
   if (code === 'UNAUTHENTICATED') return 'Sign in first, then connect the account.'
   if (code === 'RETURN_TO_NOT_ALLOWED')
-    return 'You came from a page that this gateway does not lead back to. Its origin must be listed in ALLOWED_ORIGINS by whoever runs the gateway.'
+    return 'This gateway does not redirect back to the page that you came from. The operator has to list its origin in ALLOWED_ORIGINS.'
   return code !== null && isErrorCode(code) ? errorCodes[code].sentence : errorCodes.INTERNAL.sentence
 }
 
 const WAITS: Partial<Record<ErrorCode, string>> = {
-  X_RATE_LIMITED: 'it allows this gateway no more calls just now',
-  X_CREDITS_EXHAUSTED: 'this gateway’s credits at X are used up, and its operator has to buy more',
-  X_USAGE_CAPPED: 'this gateway has reached its cap at X',
-  X_APP_NOT_ENROLLED: 'the operator of this gateway has to put its app into a project at X',
-  X_CREDENTIALS_REJECTED: 'it rejects this gateway’s credentials, which its operator has to correct',
+  X_RATE_LIMITED: 'this gateway has reached a rate limit of X',
+  X_CREDITS_EXHAUSTED: 'this gateway has used up its credits at X, and the operator has to buy more',
+  X_USAGE_CAPPED: 'this gateway has reached its usage cap at X',
+  X_APP_NOT_ENROLLED: 'the operator has to add the gateway’s app to a project at X',
+  X_CREDENTIALS_REJECTED: 'X rejects the gateway’s credentials, and the operator has to correct them',
 }
 
 /**
- * What a connection waits for that X has approved. The code's own sentence asks the person to try again, which is not theirs to do here.
+ * What a connection waits for that X has approved. The code's own sentence asks the person to try
+ * again, which is not theirs to do here.
  * @param error what the API says about the attempt; null where it is not known.
  */
 export function explainWait(
   code: string | null,
   error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null,
 ): string {
-  const why = (code !== null && isErrorCode(code) ? WAITS[code] : undefined) ?? 'it does not respond as it should'
+  const why = (code !== null && isErrorCode(code) ? WAITS[code] : undefined) ?? 'X does not respond correctly'
   const next = error?.retryAt == null ? '' : `, next after ${sayMoment(error.retryAt)}`
-  return `X has approved it, but cannot say yet which account it is: ${why}. The gateway asks again by itself${next}. You need not connect it again.`
+  return `You authorized the gateway at X, but it could not read the account yet: ${why}. The gateway retries automatically${next}. You do not have to connect the account again.`
 }
 
 const relativeTime = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'short' })
@@ -118,10 +120,13 @@ export function sayWhen(moment: string): string {
   return date.format(new Date(moment))
 }
 
-/** What is known of a session's use, which is written down once an hour: ``, or `, used within the last hour`, `, used 3 hr ago`. */
+/**
+ * The last use of a session, which is stored with a precision of an hour: `, used within the last
+ * hour`, `, used 3 hr ago`, or an empty text.
+ */
 export function sayUse({ createdAt, lastUsedAt }: Pick<Session, 'createdAt' | 'lastUsedAt'>): string {
   const isRecent = (moment: string) => Date.now() - Date.parse(moment) < 3_600_000
-  // The sign-in was a use.
+  // The sign-in counts as use.
   if (isRecent(createdAt)) return ''
   return isRecent(lastUsedAt) ? ', used within the last hour' : `, used ${sayWhen(lastUsedAt)}`
 }
