@@ -1,8 +1,9 @@
 /**
- * Reads the imports of a set of source files and says which of them a rule does not allow. It knows files only as names
- * with text, so that a made-up set can show that it notices.
+ * Checks the imports of a set of source files against a rule. Files are names with text, so that the
+ * check itself can be tested with an invented set.
  *
- * The reading is by pattern: Biome's formatting, which `npm test` checks first, puts every import at the start of a line.
+ * Imports are matched by pattern: Biome's formatting, which `npm test` checks first, puts each at the
+ * start of a line.
  */
 import { posix } from 'node:path'
 
@@ -13,19 +14,25 @@ export type SourceFiles = ReadonlyMap<string, string>
 export type Place = string
 
 export type ImportRule = {
-  /** From the top down. A file may import from the layers below its own, from its own place, and if `together` from its own layer. */
+  /**
+   * From the top down. A file may import from lower layers, from its own place, and if `together`
+   * from its own layer.
+   */
   layers: readonly { places: readonly Place[]; together: boolean }[]
-  /** Import nothing of the others, and nobody imports them. */
+  /** These share no imports with the others, in either direction. */
   apart: readonly Place[]
-  /** Single files that may nevertheless import single files: importer → imported. */
+  /** Exceptions for single files: importer → imported. */
   exceptions: readonly (readonly [string, string])[]
-  /** Who may import a package (`*` at the end for any rest; `node:` modules are free). The first that fits decides; one that nothing fits is refused. */
+  /**
+   * The importers of each package; `*` at the end of a name matches any rest. The first match
+   * decides, and a package without a match is refused. `node:` modules are free.
+   */
   packages: readonly { name: string; importers: readonly Place[] | 'all' }[]
-  /** Who may have a pattern in its text. */
+  /** The places whose text may match a pattern. */
   texts: readonly { what: string; pattern: RegExp; places: readonly Place[] }[]
 }
 
-/** One sentence for each thing that breaks the rule; none when all is well. */
+/** Returns one sentence for each violation of the rule. */
 export function findImportProblems(files: SourceFiles, rule: ImportRule): string[] {
   const problems: string[] = []
   const edges = new Map<string, string[]>()
@@ -33,12 +40,12 @@ export function findImportProblems(files: SourceFiles, rule: ImportRule): string
     if (!findPlace(file, rule)) problems.push(`${file} has no place in the rule: add it to a layer.`)
     const inner: string[] = []
     edges.set(file, inner)
-    for (const { specifier, typeOnly } of readImports(text)) {
+    for (const { specifier } of readImports(text)) {
       if (specifier === null) {
         problems.push(`${file} imports something computed, which cannot be checked.`)
       } else if (specifier.startsWith('.')) {
         const target = posix.join(posix.dirname(file), specifier)
-        if (files.has(target) && !typeOnly) inner.push(target)
+        if (files.has(target)) inner.push(target)
         const problem = judgeFile(file, target, files, rule)
         if (problem) problems.push(problem)
       } else {
@@ -55,10 +62,10 @@ export function findImportProblems(files: SourceFiles, rule: ImportRule): string
   return problems
 }
 
-/** One import or re-export. A `null` specifier is computed; `typeOnly` leaves nothing to load. */
-export type Import = { specifier: string | null; typeOnly: boolean }
+/** One import or re-export. A `null` specifier is computed. */
+export type Import = { specifier: string | null }
 
-/** What a file imports, statically, as a type, by re-export or dynamically. */
+/** Returns a file's imports: static, type-only, re-exported and dynamic. */
 export function readImports(text: string): Import[] {
   const code = withoutComments(text)
   const patterns = [
@@ -67,14 +74,11 @@ export function readImports(text: string): Import[] {
     /(?<![\w$.])(?:import|require)\s*\(\s*(?:['"](?<specifier>[^'"]+)['"]\s*[,)])?/g,
   ]
   return patterns.flatMap((pattern) =>
-    [...code.matchAll(pattern)].map(({ groups }) => ({
-      specifier: groups?.specifier ?? null,
-      typeOnly: /^type\s+[\w${*]/.test(groups?.clause ?? ''),
-    })),
+    [...code.matchAll(pattern)].map(({ groups }) => ({ specifier: groups?.specifier ?? null })),
   )
 }
 
-// Whole comment lines only: a "//" further in may as well be part of an address in a string.
+// Whole comment lines only: a "//" within a line may be part of a URL in a string.
 function withoutComments(text: string): string {
   return text.replace(/^\s*(?:\/\/|\/\*|\*).*$/gm, '')
 }
@@ -85,7 +89,7 @@ function judgeFile(file: string, target: string, files: SourceFiles, rule: Impor
   if (rule.exceptions.some(([from, to]) => from === file && to === target)) return null
   const from = findPlace(file, rule)
   const to = findPlace(target, rule)
-  // The missing place is a problem of its own already.
+  // A missing place is reported already.
   if (!from || !to || from === to) return null
   if (rule.apart.includes(from) || rule.apart.includes(to)) return `${arrow}: these two share no code.`
   const above = findLayer(from, rule)
@@ -121,7 +125,7 @@ function findLayer(place: Place, rule: ImportRule): number {
   return rule.layers.findIndex((layer) => layer.places.includes(place))
 }
 
-// Types may refer to each other: what is gone at run time cannot be loaded in the wrong order.
+// Type-only imports count: files that need each other's types are as hard to read apart as others.
 function findCycles(edges: ReadonlyMap<string, readonly string[]>): string[] {
   const problems: string[] = []
   const done = new Set<string>()
@@ -139,7 +143,7 @@ function findCycles(edges: ReadonlyMap<string, readonly string[]>): string[] {
   return problems
 }
 
-// A rule about what is no longer there would one day allow what nobody meant to allow.
+// A rule about files that no longer exist would silently apply to later ones of that name.
 function findUnusedRules(files: SourceFiles, rule: ImportRule): string[] {
   const names = [...files.keys()]
   const places = new Set([
@@ -150,5 +154,5 @@ function findUnusedRules(files: SourceFiles, rule: ImportRule): string[] {
     ...rule.texts.flatMap((text) => text.places),
   ])
   const gone = [...places].filter((place) => !names.some((name) => isIn(name, [place])))
-  return gone.map((place) => `The rule speaks of ${place}, which does not exist.`)
+  return gone.map((place) => `The rule names ${place}, which does not exist.`)
 }
