@@ -34,7 +34,7 @@ describe('an origin on another site than PUBLIC_URL', () => {
         publicUrl: world.url,
         cure: expect.stringContaining('Open the front end at http://127.0.0.1:5173'),
       },
-      { origin: OTHER_DOMAIN, publicUrl: world.url, cure: expect.stringContaining('Serve both below one domain') },
+      { origin: OTHER_DOMAIN, publicUrl: world.url, cure: expect.stringContaining('Serve both under one domain') },
     ])
   })
 

@@ -123,7 +123,7 @@ test('HEAD is told which methods there are, and a prefetch why it gets nothing',
   const answer = await browser.request('/auth/github', { headers: { 'sec-purpose': 'prefetch' } })
   expect([answer.status, await answer.json()]).toEqual([
     403,
-    { errors: [{ message: expect.stringMatching(/ahead/), extensions: errorExtensions('FORBIDDEN') }] },
+    { errors: [{ message: expect.stringMatching(/cannot be prefetched/), extensions: errorExtensions('FORBIDDEN') }] },
   ])
 })
 
