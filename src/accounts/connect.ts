@@ -1,7 +1,7 @@
 // Starts connecting an X account. The attack to prevent: an attacker starts an attempt and has the
 // victim finish it, or finishes it with the victim's code (RFC 9700 section 4.7, CSRF). Therefore an
 // attempt belongs to one user in one session, and only that session can finish it.
-import { and, eq } from 'drizzle-orm'
+import { and, eq, inArray } from 'drizzle-orm'
 import { type ConnectAttempt, startAttempt } from '../auth/oauth-attempt.ts'
 import { createAuthorizationUrl } from '../auth/oauth-client.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
@@ -80,6 +80,24 @@ export async function findConnectAttempt(
       and(eq(connectAttempts.id, attemptId), eq(connectAttempts.userId, userId), eq(connectAttempts.kind, 'X_CONNECT')),
     )
   return attempt ?? null
+}
+
+/** Connect attempts of the user by id. The ids are those of rows. */
+export function listConnectAttemptsByIds(
+  deps: Deps,
+  userId: string,
+  ids: readonly string[],
+): Promise<ConnectAttempt[]> {
+  return deps.db
+    .select()
+    .from(connectAttempts)
+    .where(
+      and(
+        inArray(connectAttempts.id, [...ids]),
+        eq(connectAttempts.userId, userId),
+        eq(connectAttempts.kind, 'X_CONNECT'),
+      ),
+    )
 }
 
 function parseUsername(text: string | null): string | null {

@@ -1,6 +1,6 @@
 // API tokens: how a program asks without a browser. A token is looked up anew at each request and kept in no memory, so that one that
 // is revoked ends at once, at every instance.
-import { and, count, desc, eq, getTableColumns, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -112,6 +112,14 @@ export async function isApiTokenGood(deps: TokenDeps, tokenId: string): Promise<
     .from(apiTokens)
     .where(and(eq(apiTokens.id, tokenId), isLive(deps)))
   return good !== undefined
+}
+
+/** API tokens of the owner by id. The ids are those of rows. */
+export function listApiTokensByIds(deps: TokenDeps, owner: ApiTokenOwner, ids: readonly string[]): Promise<ApiToken[]> {
+  return deps.db
+    .select(shown)
+    .from(apiTokens)
+    .where(and(isOwnedBy(owner), inArray(apiTokens.id, [...ids])))
 }
 
 /** The owner's tokens: those that are good, and the latest that have ended; newest first. */

@@ -125,6 +125,19 @@ export async function listSessions(deps: Deps, current: Session): Promise<Listed
   return found.map((row) => show(row, current))
 }
 
+/** Sessions of the same user that have not ended, by `Session.id` of the API. The ids are those of rows. */
+export async function listSessionsByIds(
+  deps: Deps,
+  current: Session,
+  ids: readonly string[],
+): Promise<ListedSession[]> {
+  const found = await deps.db
+    .select()
+    .from(sessions)
+    .where(and(eq(sessions.userId, current.userId), inArray(sessions.publicId, [...ids]), isLive(deps)))
+  return found.map((row) => show(row, current))
+}
+
 /**
  * Ends a session of the same user, which may be the one that asks: `setCookie` is then the header that removes the cookie.
  * @throws AppError SESSION_NOT_FOUND

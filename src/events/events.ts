@@ -124,6 +124,15 @@ export async function readEvents(
   return found.map((event) => ({ ...event, position: event.position ?? 0 }))
 }
 
+/** Events that the reader may see, by id. The ids are those of rows. */
+export async function listEventsByIds(deps: Deps, reader: EventReader, ids: readonly string[]): Promise<Event[]> {
+  const found = await deps.db
+    .select()
+    .from(events)
+    .where(and(isReadableBy(deps, reader), inArray(events.id, [...ids])))
+  return found.map((event) => ({ ...event, position: event.position ?? 0 }))
+}
+
 /** The position of the newest event, including deleted ones. New events get higher positions. */
 export async function getLastPosition(deps: Deps): Promise<number> {
   const kept = deps.db.select({ position: max(events.position) }).from(events)

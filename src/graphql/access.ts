@@ -28,6 +28,8 @@ import { errorExtensions } from '../http/error-response.ts'
 export type Needs = {
   /** Everybody may ask, known or not. */
   anyone?: boolean
+  /** Any known caller: a signed-in browser, or an API token with whatever scopes. */
+  identified?: boolean
   /** A signed-in browser, and no token whatever its scopes. */
   session?: boolean
   /** A signed-in browser, or a user's token with this scope. */
@@ -38,6 +40,7 @@ export type Needs = {
 
 const needsShape: z.ZodType<Needs> = z.strictObject({
   anyone: z.literal(true).optional(),
+  identified: z.literal(true).optional(),
   session: z.literal(true).optional(),
   scope: z.enum(apiScopes).optional(),
   operator: z.enum(apiScopes).optional(),
@@ -146,9 +149,11 @@ export function readNeeds(field: GraphQLField<unknown, unknown>): Needs | null {
   return pothosOptions.authScopes === undefined ? null : needsShape.parse(pothosOptions.authScopes)
 }
 
-function meets(viewer: Viewer | null, { anyone, session, scope, operator }: Needs): boolean {
+/** Whether the viewer may have what has this access rule. */
+export function meets(viewer: Viewer | null, { anyone, identified, session, scope, operator }: Needs): boolean {
   return (
     anyone === true ||
+    (identified === true && viewer !== null) ||
     (session === true && sessionOf(viewer) !== null) ||
     (scope !== undefined && mayAsUser(viewer, scope)) ||
     (operator !== undefined && mayAsOperator(viewer, operator))
@@ -162,9 +167,10 @@ function missingScope(viewer: Viewer | null, { scope, operator }: Needs): ApiSco
   return null
 }
 
-function nameNeeds({ anyone, session, scope, operator }: Needs): string {
+function nameNeeds({ anyone, identified, session, scope, operator }: Needs): string {
   const names = [
     anyone && 'nothing',
+    identified && 'a session or an API token',
     session && 'a session',
     scope,
     operator !== undefined && `operator's ${operator}`,

@@ -47,6 +47,7 @@ export const builder = new SchemaBuilder<{
   scopeAuth: {
     authScopes: ({ viewer }) => ({
       anyone: true,
+      identified: viewer !== null,
       session: sessionOf(viewer) !== null,
       scope: (scope) => mayAsUser(viewer, scope),
       operator: (scope) => mayAsOperator(viewer, scope),
@@ -98,7 +99,7 @@ export const builder = new SchemaBuilder<{
 builder.queryType({
   description: [
     'What can be read.',
-    'The last line of a description says what the field needs of who asks: "nothing"; "a session", that is a signed-in browser; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
+    'The last line of a description says what the field needs of who asks: "nothing"; "a session", that is a signed-in browser; "a session or an API token", with whatever scopes; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
     'A document that names a field which it may not have is refused before anything of it is done.',
   ].join('\n\n'),
 })

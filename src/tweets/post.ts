@@ -1,7 +1,7 @@
 // A tweet is a row that moves: PENDING → POSTED | FAILED | UNKNOWN. It is written before X is called, and marked as sent before
 // the request leaves, so that after any crash the row tells whether the tweet may exist. One that may exist is never sent again.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { and, eq, gt } from 'drizzle-orm'
+import { and, eq, gt, inArray } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import { sha256 } from '../crypto.ts'
@@ -107,6 +107,14 @@ export async function findTweet(deps: Deps, userId: string, tweetId: string): Pr
     .from(tweets)
     .where(and(eq(tweets.userId, userId), eq(tweets.id, tweetId)))
   return tweet ?? null
+}
+
+/** Tweets of the user by id. The ids are those of rows. */
+export function listTweetsByIds(deps: Deps, userId: string, ids: readonly string[]): Promise<Tweet[]> {
+  return deps.db
+    .select()
+    .from(tweets)
+    .where(and(eq(tweets.userId, userId), inArray(tweets.id, [...ids])))
 }
 
 /** A page of the user's tweets; `accountId` null: of all accounts. */

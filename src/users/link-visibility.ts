@@ -1,6 +1,6 @@
 // What integrators may see of a user: nothing, until the user says otherwise. A user who shows nothing, one who has linked nothing, and
 // none at all are the same here, by one query each time.
-import { and, asc, desc, eq, exists, gt, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
@@ -104,6 +104,26 @@ export async function listLinkedUsers(
     .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, found.id), isLinked))
     .orderBy(order(found.id), desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
   return groupByUser(rows)
+}
+
+/** Users who show a connected account, by id. The ids are those of rows. */
+export async function listLinkedUsersByIds(deps: Deps, ids: readonly string[]): Promise<LinkedUser[]> {
+  const rows = await deps.db
+    .select({ user, account })
+    .from(users)
+    .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, users.id), isLinked))
+    .where(and(isVisible, inArray(users.id, [...ids])))
+    .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+  return groupByUser(rows)
+}
+
+/** Connected accounts of users who show them, by id. The ids are those of rows. */
+export async function listLinkedAccountsByIds(deps: Deps, ids: readonly string[]): Promise<LinkedAccount[]> {
+  return deps.db
+    .select(account)
+    .from(connectedAccounts)
+    .innerJoin(users, and(eq(users.id, connectedAccounts.userId), isVisible))
+    .where(and(isLinked, inArray(connectedAccounts.id, [...ids])))
 }
 
 function isIt(key: UserKey): SQL | undefined {

@@ -48,6 +48,21 @@ export async function listWebhookDeliveries(
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }
 
+/** Deliveries to endpoints of the owner by id. The ids are those of rows. */
+export async function listWebhookDeliveriesByIds(
+  deps: Pick<Deps, 'db'>,
+  owner: WebhookOwner,
+  ids: readonly string[],
+): Promise<WebhookDelivery[]> {
+  const rows = await deps.db
+    .select({ delivery: webhookDeliveries, eventType: events.type })
+    .from(webhookDeliveries)
+    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
+    .innerJoin(events, eq(events.id, webhookDeliveries.eventId))
+    .where(and(ownedBy(owner), inArray(webhookDeliveries.id, [...ids])))
+  return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
+}
+
 /**
  * Queues a delivered or dead delivery again, with the same webhook-id and a full number of
  * attempts.

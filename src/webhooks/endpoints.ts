@@ -1,6 +1,6 @@
 // Webhook endpoints. A user's endpoints receive that user's events. The operator's endpoints belong
 // to no user and receive account events of users who show their accounts to integrators.
-import { and, asc, count, eq, isNull, type SQL } from 'drizzle-orm'
+import { and, asc, count, eq, inArray, isNull, type SQL } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
@@ -35,6 +35,18 @@ export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: Webhoo
     .from(webhookEndpoints)
     .where(ownedBy(owner))
     .orderBy(asc(webhookEndpoints.createdAt), asc(webhookEndpoints.id))
+}
+
+/** Endpoints of the owner by id. The ids are those of rows. */
+export function listWebhookEndpointsByIds(
+  deps: Pick<Deps, 'db'>,
+  owner: WebhookOwner,
+  ids: readonly string[],
+): Promise<WebhookEndpoint[]> {
+  return deps.db
+    .select()
+    .from(webhookEndpoints)
+    .where(and(ownedBy(owner), inArray(webhookEndpoints.id, [...ids])))
 }
 
 /**

@@ -52,6 +52,7 @@ const usersWith: Record<ApiScope, readonly Asker[]> = {
 /** The rules, by what the description of a field says, with all whom each lets in. */
 export const rules: Record<string, readonly Asker[]> = {
   nothing: everybody,
+  'a session or an API token': everybody.filter((asker) => asker !== 'nobody'),
   'a session': ['session'],
   ...usersWith,
   "operator's accounts:read": ['operator accounts:read', 'operator of both'],
@@ -68,6 +69,7 @@ export const PART = 'part'
 export const table: Record<string, Record<string, string>> = {
   Query: {
     nothing: 'viewer rateLimit',
+    'a session or an API token': 'node nodes',
     'a session': 'apiTokens sessions',
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
     'tweets:read': 'tweet tweets',

@@ -12,6 +12,7 @@ import { apiScopes } from '../../db/tables.ts'
 import { builder } from '../builder.ts'
 import { getRecentSession, getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
+import { NodeRef } from './node-interface.ts'
 
 const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
   description: 'Whether an API token is good.',
@@ -24,6 +25,7 @@ const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
 
 /** An API token, without its secret. */
 export const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
+  interfaces: [NodeRef],
   description:
     'What a program of the user shows to be let in, as "Authorization: Bearer xcg_…". The API tells of it, but not its secret.',
   fields: (t) => ({

@@ -5,6 +5,7 @@ import { builder } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
+import { NodeRef } from './node-interface.ts'
 
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
   description: 'How far an attempt has come.',
@@ -22,6 +23,7 @@ const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
 
 /** One attempt to connect an X account. */
 export const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').implement({
+  interfaces: [NodeRef],
   description: 'One try at linking an X account. Can be asked for during a day.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Also in the `attempt` parameter of the URL that the user comes back to.' }),

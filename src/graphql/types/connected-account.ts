@@ -11,6 +11,7 @@ import { missingScopes } from '../../x/scopes.ts'
 import { builder, describeValues } from '../builder.ts'
 import { getUser } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
+import { NodeRef } from './node-interface.ts'
 
 /** Where an account lives. */
 export const ProviderRef = builder.enumType('Provider', {
@@ -86,6 +87,7 @@ const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
 
 /** A linked X account, as the API shows it. */
 export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('ConnectedAccount').implement({
+  interfaces: [NodeRef],
   description: 'An X account that the viewer linked. No token of it ever appears in this API.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of the link. It stays the same when the account is linked again.' }),

@@ -17,6 +17,7 @@ import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
+import { NodeRef } from './node-interface.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
 
@@ -57,6 +58,7 @@ export const EventTypeRef = builder.enumType('EventType', {
 
 /** Something that happened. */
 export const EventRef = builder.objectRef<Event>('Event').implement({
+  interfaces: [NodeRef],
   description: 'Something that happened. An event is written together with what it tells of, and never changes.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Of this event, for telling whether it is known already.' }),

@@ -13,9 +13,11 @@ import { userCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { AccountStatusRef, ProviderRef } from './connected-account.ts'
+import { NodeRef } from './node-interface.ts'
 import { LinkVisibilityRef, UserRef } from './user.ts'
 
 const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
+  interfaces: [NodeRef],
   description: 'An X account that a user has linked and shows to integrators.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of the link, as in events. It stays the same when linked again.' }),
@@ -35,6 +37,7 @@ const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').imple
 })
 
 const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
+  interfaces: [NodeRef],
   description: 'A person who has linked an X account and shows that to integrators.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of this user, as in events.' }),

@@ -8,9 +8,11 @@ import {
 import { builder } from '../builder.ts'
 import { getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
+import { NodeRef } from './node-interface.ts'
 
 /** A signed-in browser. */
 export const SessionRef = builder.objectRef<ListedSession>('Session').implement({
+  interfaces: [NodeRef],
   description: 'A browser in which the user is signed in.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'For revoking it. It lets nobody in.' }),

@@ -8,6 +8,7 @@ import { rowCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
+import { NodeRef } from './node-interface.ts'
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
   PENDING: 'On its way to X.',
@@ -36,6 +37,7 @@ const ReplySettingsRef = builder.enumType('ReplySettings', {
 
 /** A tweet of the user. */
 export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
+  interfaces: [NodeRef],
   description: 'A tweet that was posted, or was to be posted, through this API.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id. It exists before X has one.' }),

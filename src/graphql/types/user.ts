@@ -5,6 +5,7 @@ import type { LinkVisibility } from '../../users/link-visibility.ts'
 import { builder, describeValues } from '../builder.ts'
 import { getRecentSession, getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
+import { NodeRef } from './node-interface.ts'
 
 const visibilityDescriptions: Record<LinkVisibility, string> = {
   NOBODY: 'Only the user.',
@@ -20,6 +21,7 @@ export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
 
 /** A person, as they see themselves. */
 export const UserRef = builder.objectRef<User>('User').implement({
+  interfaces: [NodeRef],
   description: 'A person who signed in with GitHub.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'Our id of this user. It never changes.' }),

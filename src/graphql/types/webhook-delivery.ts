@@ -12,6 +12,7 @@ import { rowCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
+import { NodeRef } from './node-interface.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -44,6 +45,7 @@ const WebhookErrorRef = builder.enumType('WebhookError', {
 
 /** One event on its way to one endpoint. */
 export const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDelivery').implement({
+  interfaces: [NodeRef],
   description: 'The delivery of one event to one webhook endpoint.',
   fields: (t) => ({
     id: t.exposeID('id', { description: "The gateway's id of the delivery." }),

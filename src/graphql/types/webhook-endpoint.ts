@@ -15,6 +15,7 @@ import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
+import { NodeRef } from './node-interface.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -41,6 +42,7 @@ const WebhookDisabledReasonRef = builder.enumType('WebhookDisabledReason', {
 
 /** A URL that receives events. */
 export const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
+  interfaces: [NodeRef],
   description:
     'A URL that events are sent to as they happen, signed by the Standard Webhooks specification. Each event arrives at least once, in no guaranteed order: deduplicate by the header `webhook-id`, order by `timestamp`.',
   fields: (t) => ({

@@ -4,6 +4,7 @@ import {
   type GraphQLObjectType,
   getNamedType,
   isInputObjectType,
+  isInterfaceType,
   isLeafType,
   isObjectType,
   isRequiredArgument,
@@ -108,6 +109,8 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
     '{ sessions { id current } }',
   )
   const ids = {
+    id: account.id,
+    ids: tweet?.id,
     accountId: account.id,
     reconnectAccountId: account.id,
     tweetId: tweet?.id,
@@ -149,6 +152,7 @@ function findTakers(root: GraphQLObjectType): Taker[] {
 
 /** All fields of a type that can be asked for without an argument, and theirs. */
 function selectAll(type: GraphQLNamedType, depth: number): string {
+  if (isInterfaceType(type)) return '{__typename id}'
   if (!isObjectType(type)) return ''
   const fields = Object.values(type.getFields()).filter((field) => {
     const isBelow = isLeafType(getNamedType(field.type)) || depth < 3

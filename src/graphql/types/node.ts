@@ -1,0 +1,125 @@
+// `node` and `nodes`: any object by its id. An id that is unknown, that of another user's object, and that
+// of an object whose type the caller may not see have the same response, null.
+import { listAccountsByIds } from '../../accounts/accounts.ts'
+import { listConnectAttemptsByIds } from '../../accounts/connect.ts'
+import { listApiTokensByIds } from '../../auth/api-token.ts'
+import { listSessionsByIds } from '../../auth/session.ts'
+import { findOwnedTypes, findSharedTypes, type OwnedType, type SharedType } from '../../db/object-types.ts'
+import { isRowId } from '../../db/row-id.ts'
+import { listEventsByIds } from '../../events/events.ts'
+import { listTweetsByIds } from '../../tweets/post.ts'
+import { listLinkedAccountsByIds, listLinkedUsersByIds } from '../../users/link-visibility.ts'
+import { listWebhookDeliveriesByIds } from '../../webhooks/deliveries.ts'
+import { listWebhookEndpointsByIds } from '../../webhooks/endpoints.ts'
+import { meets, type Needs } from '../access.ts'
+import { builder } from '../builder.ts'
+import { type GraphqlContext, getSession, getUser } from '../context.ts'
+import { NodeRef } from './node-interface.ts'
+
+type Row = { id: string }
+
+/** The access rule of a type, and how its objects are loaded: those of the caller, or that an operator's token may see. */
+type NodeType = {
+  needs: Needs
+  load(context: GraphqlContext, ids: readonly string[]): Promise<readonly Row[]> | readonly Row[]
+}
+
+const ownedTypes: Record<OwnedType, NodeType> = {
+  User: {
+    needs: { identified: true },
+    load: (context) => [{ ...getUser(context) }],
+  },
+  ConnectedAccount: {
+    needs: { scope: 'accounts:read' },
+    load: ({ deps }, ids) => listAccountsByIds(deps, ids),
+  },
+  ConnectAttempt: {
+    needs: { scope: 'accounts:read' },
+    load: (context, ids) => listConnectAttemptsByIds(context.deps, getUser(context).id, ids),
+  },
+  Tweet: {
+    needs: { scope: 'tweets:read' },
+    load: (context, ids) => listTweetsByIds(context.deps, getUser(context).id, ids),
+  },
+  Event: {
+    needs: { scope: 'events:read' },
+    load: (context, ids) => listEventsByIds(context.deps, { kind: 'USER', userId: getUser(context).id }, ids),
+  },
+  ApiToken: {
+    needs: { session: true },
+    load: (context, ids) => listApiTokensByIds(context.deps, { userId: getUser(context).id }, ids),
+  },
+  Session: {
+    needs: { session: true },
+    load: (context, ids) => listSessionsByIds(context.deps, getSession(context).session, ids),
+  },
+  WebhookEndpoint: {
+    needs: { scope: 'events:read' },
+    load: (context, ids) => listWebhookEndpointsByIds(context.deps, getUser(context).id, ids),
+  },
+  WebhookDelivery: {
+    needs: { scope: 'events:read' },
+    load: (context, ids) => listWebhookDeliveriesByIds(context.deps, getUser(context).id, ids),
+  },
+}
+
+const sharedTypes: Record<SharedType, NodeType> = {
+  LinkedUser: {
+    needs: { operator: 'accounts:read' },
+    load: ({ deps }, ids) => listLinkedUsersByIds(deps, ids),
+  },
+  LinkedAccount: {
+    needs: { operator: 'accounts:read' },
+    load: ({ deps }, ids) => listLinkedAccountsByIds(deps, ids),
+  },
+  Event: {
+    needs: { operator: 'events:read' },
+    load: ({ deps }, ids) => listEventsByIds(deps, { kind: 'OPERATOR' }, ids),
+  },
+}
+
+builder.queryFields((t) => ({
+  node: t.field({
+    type: NodeRef,
+    nullable: true,
+    authScopes: { identified: true },
+    description:
+      'The object with this id. Null when there is none, when it belongs to another user, and when the API token lacks the scope of its type; the response does not tell which.',
+    args: { id: t.arg.id({ required: true, description: 'The id of an object of any type.' }) },
+    resolve: async (_, { id }, context) => (await loadNodes(context, [id]))[0] ?? null,
+  }),
+  nodes: t.field({
+    type: [NodeRef],
+    nullable: { list: false, items: true },
+    authScopes: { identified: true },
+    description: 'The objects with these ids, in the order of `ids`, each as `node` returns it.',
+    args: { ids: t.arg.idList({ required: true, description: 'Up to 100 ids of objects of any types.' }) },
+    complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
+    resolve: (_, { ids }, context) => loadNodes(context, ids),
+  }),
+}))
+
+// One statement finds the types of all ids, and one for each type that the caller may see loads its objects.
+async function loadNodes(context: GraphqlContext, given: readonly string[]): Promise<(Row | null)[]> {
+  const ids = given.map((id) => id.toLowerCase())
+  const isOperator = context.viewer?.kind === 'OPERATOR_TOKEN'
+  const nodeTypes: Readonly<Record<string, NodeType>> = isOperator ? sharedTypes : ownedTypes
+  const known = [...new Set(ids.filter(isRowId))]
+  if (known.length === 0) return ids.map(() => null)
+  const { db } = context.deps
+  const typed = await (isOperator ? findSharedTypes(db, known) : findOwnedTypes(db, getUser(context).id, known))
+  const byType = Map.groupBy<string, Row & { type: string }>(typed, ({ type }) => type)
+  const loaded = await Promise.all(
+    [...byType].map(async ([type, rows]) => {
+      const nodeType = nodeTypes[type]
+      if (nodeType === undefined || !meets(context.viewer, nodeType.needs)) return []
+      const objects = await nodeType.load(
+        context,
+        rows.map(({ id }) => id),
+      )
+      return objects.map((object) => ({ ...object, __typename: type }))
+    }),
+  )
+  const byId = new Map(loaded.flat().map((object) => [object.id, object]))
+  return ids.map((id) => byId.get(id) ?? null)
+}
