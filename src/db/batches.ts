@@ -1,6 +1,8 @@
 /**
- * Runs `runBatch` until it handles fewer than `batchSize` rows, so that no statement or transaction grows with the table.
- * @param runBatch handles up to `batchSize` rows, in a transaction of its own if it needs one, and returns how many.
+ * Runs `runBatch` until it handles fewer than `batchSize` rows, so that no statement or transaction
+ * grows with the table.
+ * @param runBatch handles up to `batchSize` rows, in a transaction of its own if it needs one, and
+ *   returns how many.
  */
 export async function runBatches(batchSize: number, runBatch: () => Promise<number>): Promise<void> {
   let handled: number

@@ -1,18 +1,19 @@
-// SCRAM with channel binding (RFC 5802, RFC 5929 "tls-server-end-point"): the password's proof holds for the very certificate that this
-// connection is encrypted under, so that nobody in the middle can pass it on. postgres.js has no part of it; `driver.ts` puts this in.
+// SCRAM with channel binding (RFC 5802, RFC 5929 "tls-server-end-point"): the proof of the password
+// includes the certificate of the TLS connection, so that a man in the middle cannot forward it.
+// patches/6-channel-binding.patch adds it to postgres.js.
 import { createHash, type X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { PostgresAddress } from '../config/database-url.ts'
 
-/** What the two SASL messages of the client say of the binding. */
+/** The parts of the two SASL messages of the client that depend on the binding. */
 export type ChannelBinding = { mechanism: string; header: string; data: string }
 
 const PLAIN = 'SCRAM-SHA-256'
 const BOUND = 'SCRAM-SHA-256-PLUS'
 
 /**
- * Chooses among the mechanisms that the server offers.
+ * Chooses one of the mechanisms that the server offers.
  * @throws Error when `channel_binding=require` and the server offers none with a binding.
  */
 export function bindChannel(
@@ -31,7 +32,8 @@ export function bindChannel(
   return { mechanism: PLAIN, header: 'n,,', data: encode(Buffer.from('n,,')) }
 }
 
-// The hash of the certificate's own signature, and SHA-256 instead of MD5 and SHA-1 (RFC 5929, section 4.1).
+// The hash function of the certificate's signature; SHA-256 in place of MD5 and SHA-1 (RFC 5929,
+// section 4.1).
 function hashCertificate(certificate: X509Certificate): Buffer {
   const [, size] = /sha-?(384|512)/i.exec(certificate.signatureAlgorithm ?? '') ?? []
   return createHash(`sha${size ?? 256}`)

@@ -14,19 +14,20 @@ import { lockDirectory } from './pglite-directory.ts'
 import { drizzlePostgres } from './postgres.ts'
 import * as tables from './tables.ts'
 
-/** Drizzle's handle: the pool, or the transaction that shadows it. */
+/** Drizzle's handle: the pool, or a transaction. */
 export type Db = PgDatabase<PgQueryResultHKT, typeof tables>
 
-/** What the process opened, to be closed when it ends. */
+/** An open database. */
 export type Database = {
   db: Db
-  /** What lies under `db`, for the few who need it: migrations and the job queue. */
+  /** The connection under `db`, for migrations, LISTEN and the job queue. */
   source: PostgresConfig | { kind: 'pglite'; client: PGlite }
   close(): Promise<void>
 }
 
 const APPLICATION = 'xconnect-gateway'
-// A statement that waits longer than this waits for something that is broken; nothing of ours holds a lock across the network.
+// A statement that takes longer waits for something broken: no lock is held during a call to a
+// provider.
 const LIMITS = {
   statement_timeout: '5s',
   lock_timeout: '2s',
@@ -35,12 +36,15 @@ const LIMITS = {
 
 const RECONNECT_SECONDS = 0.2
 
-/** Opens the database that is configured. @throws DirectoryInUseError */
+/** Opens the configured database. @throws DirectoryInUseError */
 export async function openDatabase(database: DatabaseConfig): Promise<Database> {
   return database.kind === 'postgres' ? openPostgres(database) : openPglite(database.directory)
 }
 
-/** Opens a database for one long piece of work: on PostgreSQL one connection, and no deadlines. @throws DirectoryInUseError */
+/**
+ * Opens a database for a long task: on PostgreSQL one connection without deadlines.
+ * @throws DirectoryInUseError
+ */
 export async function openForLong(database: DatabaseConfig): Promise<Database> {
   if (database.kind === 'pglite') return openPglite(database.directory)
   const client = openSingleConnection(database)
@@ -51,7 +55,10 @@ export async function openForLong(database: DatabaseConfig): Promise<Database> {
   }
 }
 
-/** Opens PostgreSQL through a pool. Nothing is connected before the first query. @param database how to reach it, or an address alone. */
+/**
+ * Opens PostgreSQL through a pool, which connects at the first query.
+ * @param database the configuration, or a URL.
+ */
 export function openPostgres(database: PostgresConfig | string): Database {
   const source = typeof database === 'string' ? postgresAt(database) : database
   const client = connectPostgres(source, {
@@ -60,7 +67,8 @@ export function openPostgres(database: PostgresConfig | string): Database {
     max: source.poolSize,
     idleSeconds: 60,
     settings: LIMITS,
-    // The driver's own counts the tries of all connections together, so that ten that are lost at once wait up to 20 s.
+    // The driver's own backoff counts the tries of all connections: ten that are lost at once would
+    // wait up to 20 s.
     backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
   })
   return {
@@ -71,8 +79,10 @@ export function openPostgres(database: PostgresConfig | string): Database {
 }
 
 /**
- * Opens the embedded database, in a directory that this process then holds exclusively, or in memory when `directory` is null.
- * @throws DirectoryInUseError when another process has it open: two on one directory lose data without a word.
+ * Opens the embedded database, in a directory that this process locks, or in memory when
+ * `directory` is null.
+ * @throws DirectoryInUseError when another process has locked it: two processes in one directory
+ *   lose data silently.
  */
 export async function openPglite(directory: string | null): Promise<Database> {
   const release = directory === null ? () => {} : lockDirectory(directory)
@@ -87,7 +97,10 @@ export async function openPglite(directory: string | null): Promise<Database> {
   }
 }
 
-/** The rows of a query that Drizzle has no words for: postgres.js gives a list of them, PGlite an object with one. */
+/**
+ * Runs raw SQL and returns its rows: postgres.js returns an array of them, PGlite an object with an
+ * array.
+ */
 export async function queryRows(db: Pick<Db, 'execute'>, query: SQL): Promise<Record<string, unknown>[]> {
   return rowsShape.parse(await db.execute(query))
 }
@@ -97,14 +110,15 @@ const rowsShape = z.preprocess(
   z.array(z.record(z.string(), z.unknown())),
 )
 
-/** A connection of its own, with a session, for what must hold one for long, as migrations under an advisory lock do. */
+/** Opens a single connection with a session, for example for migrations under an advisory lock. */
 export function openSingleConnection(database: PostgresConfig | string): Sql {
   const config = typeof database === 'string' ? postgresAt(database) : database
   return connectPostgres(config, { applicationName: APPLICATION, route: 'direct', max: 1 })
 }
 
-// Unpacking an empty cluster is several times faster than making one. A first start that is killed half-way leaves part of a
-// cluster, which PostgreSQL would take for a damaged one: only a directory with the mark beside it counts as made.
+// Unpacking an empty cluster is several times faster than initdb. A first start that is killed
+// leaves a partial cluster, which PostgreSQL would report as damaged: only a directory with the
+// mark file beside it is complete.
 async function createPglite(directory: string | null): Promise<PGlite> {
   if (directory === null) return PGlite.create({ loadDataDir: await freshCluster() })
   const mark = `${directory}.made`

@@ -1,8 +1,9 @@
-// A server whose transaction has failed answers COMMIT with the command tag ROLLBACK, without an error, and keeps nothing of it. Only
-// the tag COMMIT is success. (PostgreSQL, COMMIT: https://www.postgresql.org/docs/current/sql-commit.html)
+// A server whose transaction has failed responds to COMMIT with the command tag ROLLBACK and no
+// error. Only the tag COMMIT is a success. (PostgreSQL, COMMIT:
+// https://www.postgresql.org/docs/current/sql-commit.html)
 import type { PGlite } from '@electric-sql/pglite'
 
-/** The `code` of the error for a COMMIT that was answered by ROLLBACK. */
+/** The `code` of the error for a COMMIT whose command tag was ROLLBACK. */
 export const COMMIT_ROLLED_BACK = 'COMMIT_ROLLED_BACK'
 export const COMMIT_ROLLED_BACK_SENTENCE =
   'The database answered COMMIT with ROLLBACK, so that nothing of this transaction was kept'
@@ -12,8 +13,8 @@ const SIMPLE_QUERY = 0x51
 const ENDS_ON_PURPOSE = /\b(?:rollback|abort)\b/i
 
 /**
- * Makes every COMMIT that PGlite answers by ROLLBACK fail, with COMMIT_ROLLED_BACK as its code. PGlite's own `transaction` does not look.
- * `driver.ts` does the same for PostgreSQL.
+ * Makes PGlite fail with COMMIT_ROLLED_BACK when the command tag of a COMMIT is ROLLBACK, which its
+ * `transaction` does not check. patches/4-commit-tag.patch does the same for PostgreSQL.
  */
 export function judgeCommits(client: PGlite): PGlite {
   const execute = client.execProtocolStream.bind(client)

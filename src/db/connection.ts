@@ -1,4 +1,5 @@
-// Every connection to PostgreSQL is made here: whatever the driver is asked to do, the address and the pooler mean the same to it.
+// Opens every connection to PostgreSQL, so that the address and the pooler are treated alike
+// everywhere.
 import type { Options, PostgresType, Sql } from 'postgres'
 import type { PostgresAddress, PostgresConfig, PostgresHost } from '../config/database-config.ts'
 import { bindChannel } from './channel-binding.ts'
@@ -11,31 +12,32 @@ export type ConnectionOptions = {
   /** As in pg_stat_activity. */
   applicationName: string
   /**
-   * `direct` keeps a session for as long as the connection lives, past a pooler in transaction mode: for LISTEN, for locks that
-   * outlive a transaction. `pooled` is for everything else.
+   * `direct` bypasses a pooler in transaction mode and keeps its session: for LISTEN and
+   * session-level locks. `pooled` is for everything else.
    */
   route: 'direct' | 'pooled'
-  /** How many connections at most. */
+  /** The maximum number of connections. */
   max: number
-  /** Seconds after which a connection that is not used is closed; null: never. */
+  /** Closes a connection that is idle for so long; absent: never. */
   idleSeconds?: number
-  /** Settings over those of `session-settings.ts`. */
+  /** Settings in addition to those of session-settings.ts, or in their place. */
   settings?: Readonly<Record<string, string>>
-  /** Seconds before a connection that was lost is made anew. */
+  /** Returns the seconds to wait before a lost connection is opened again. */
   backoff?: (tries: number) => number
   types?: Record<string, PostgresType>
 }
 
-// How long a host that took writes is taken to be the primary still, when another connection is made.
+// A host that accepted writes is assumed to be the primary for so long.
 const PRIMARY_TRUSTED_MILLISECONDS = 30_000
 
-/** Makes a client. Nothing is connected before its first query. */
+/** Creates a client, which connects at its first query. */
 export function connectPostgres(config: PostgresConfig, options: ConnectionOptions): Sql {
   const isShared = config.pooler === 'transaction' && options.route === 'pooled'
   const address = options.route === 'direct' ? (config.direct ?? config.address) : config.address
   const settings = { ...sessionSettings, ...options.settings }
   return open(address, createDialer(address), options, {
-    // A session that others use in between keeps no settings: they are made for each transaction, or by the pooler.
+    // A pooler in transaction mode shares sessions: settings are made in each transaction, or by
+    // the pooler.
     onOpen: isShared ? '' : parameterStatements(settings).join('; '),
     onBegin: isShared
       ? parameterStatements(options.settings ?? {}, 'local')
@@ -66,7 +68,7 @@ function open(
   }
   // `socket` and `extras` are not in the driver's own types.
   const driverOptions: Options<Record<string, PostgresType>> & Record<string, unknown> = {
-    // For its messages alone: `socket` connects.
+    // For the driver's messages only: `socket` connects.
     host: address.hosts[0].host,
     port: address.hosts[0].port,
     ...(address.user !== null && { user: address.user }),
@@ -76,8 +78,8 @@ function open(
     socket: () => dial().catch(failingSocket),
     connect_timeout: address.connectTimeoutSeconds,
     max,
-    // Named statements belong to a session. Of what is sent ahead a pooler takes the first response for the end, and lends the server
-    // connection to another client in the middle of the next query.
+    // Named statements belong to a session. With pipelined queries, the pooler would give the
+    // server connection to another client after the first response.
     ...(isShared && { prepare: false, max_pipeline: 0 }),
     ...(idleSeconds !== undefined && { idle_timeout: idleSeconds }),
     ...(backoff !== undefined && { backoff }),
@@ -93,7 +95,10 @@ function open(
   return postgres(driverOptions)
 }
 
-/** Opens sockets at the first host that will do; of several, unless told otherwise, at one that takes writes. */
+/**
+ * Returns a function that opens a socket at the first usable host; of several, unless configured
+ * otherwise, at one that accepts writes.
+ */
 function createDialer(address: PostgresAddress): () => ReturnType<typeof openSocket> {
   const [only, ...others] = address.hosts
   if (others.length === 0) return () => openSocket(only, address)

@@ -1,5 +1,6 @@
-// From one database to another, PGlite or PostgreSQL, either way. Rows travel as JSON that PostgreSQL writes and PostgreSQL reads, so
-// that no value is translated on its way; a page of them at a time, so that the size of a database does not matter.
+// Copies a database to another one, PGlite or PostgreSQL in either direction. PostgreSQL writes and
+// parses the rows as JSON, so that no value is converted here; they are read in batches, so that
+// the size of the database does not matter.
 
 import { getTableName, is, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
@@ -8,27 +9,29 @@ import { runBatches } from './batches.ts'
 import { type Database, type Db, queryRows } from './client.ts'
 import * as tables from './tables.ts'
 
-/** How many rows of a table were copied. */
+/** The number of rows that were copied to a table. */
 export type CopiedTable = { name: string; rows: number }
 
 const PAGE_ROWS = 500
-// Budgets of the last quarter of an hour: without them they are full.
+// Buckets of the last 15 minutes: a missing bucket is full.
 const leftBehind: readonly PgTable[] = [tables.rateLimits]
-// The migrations write its one row, which makes way for the source's.
+// The migrations insert its one row, which the row of the source replaces.
 const filledByMigrations: readonly PgTable[] = [tables.webhookFanOut]
 
 /**
- * Copies all that is stored, in one transaction on either side: what breaks leaves the target empty. Both are of this release.
- * @throws StartupError when the target has rows already.
+ * Copies all tables, in one transaction on each side: after an error the target is empty. Both must
+ * be migrated to this release.
+ * @throws StartupError when the target already has rows.
  */
 export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[]> {
   const order = tablesToCopy()
   return target.transaction(async (target) => {
     await waitAsLongAsItTakes(target)
-    // A gateway that starts on the target now waits, and finds it whole or empty.
+    // A gateway that starts on the target meanwhile waits for the lock, and finds it complete or
+    // empty.
     await target.execute(sql`lock table ${sql.join(order, sql`, `)} in access exclusive mode`)
     await refuseRows(target, order)
-    // It would give the events new positions, and tell of each as if it happened now.
+    // The trigger would assign new positions and notify listeners of each event.
     await target.execute(sql`alter table ${tables.events} disable trigger events_placed`)
     const copied = await source.transaction(
       async (source) => {
@@ -46,7 +49,10 @@ export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[
   })
 }
 
-/** @throws StartupError when a gateway is connected to this database. On PGlite there is none: its directory is held by one process. */
+/**
+ * @throws StartupError when a gateway is connected to this database. On PGlite the lock of the
+ *   directory excludes it.
+ */
 export async function refuseRunningGateway({ db, source }: Database, which: string): Promise<void> {
   if (source.kind === 'pglite') return
   const [running] = await queryRows(
@@ -61,7 +67,7 @@ export async function refuseRunningGateway({ db, source }: Database, which: stri
     )
 }
 
-/** Every table of ours but those left behind, each after those that it refers to. */
+/** All tables but those left behind, each after the tables that it references. */
 function tablesToCopy(): PgTable[] {
   const ours: unknown[] = Object.values(tables)
   const waiting = new Set(ours.filter((table) => is(table, PgTable)).filter((table) => !leftBehind.includes(table)))
@@ -109,7 +115,7 @@ async function copyTable(source: Db, target: Db, table: PgTable): Promise<number
   return rows
 }
 
-// So that the next event comes after all that anybody has read.
+// The next event must get a position after all that clients have read.
 async function copySequences(source: Db, target: Db): Promise<void> {
   const used = sql`select sequencename as name, last_value::text as value from pg_sequences
     where schemaname = current_schema() and last_value is not null`
@@ -117,7 +123,7 @@ async function copySequences(source: Db, target: Db): Promise<void> {
     await target.execute(sql`select setval(quote_ident(${name})::regclass, ${value}::text::bigint)`)
 }
 
-// The limits of a session are made for requests.
+// The timeouts of a session are for requests.
 async function waitAsLongAsItTakes(db: Db): Promise<void> {
   await db.execute(sql`set local statement_timeout = 0`)
   await db.execute(sql`set local idle_in_transaction_session_timeout = 0`)

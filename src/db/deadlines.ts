@@ -1,16 +1,20 @@
-// postgres.js fails fast when the server is gone, but waits for ever for one that is frozen, or for a connection of a pool that is
-// stuck in such a server. So each query gets a deadline here, and only so many may wait at once.
+// Deadlines for queries. postgres.js fails fast when the server is down, but waits without limit
+// for a frozen one, or for a connection of a pool whose connections are stuck. The number of
+// waiting queries is limited too.
 
 import type postgres from 'postgres'
 import { withTimeout } from '../process/with-timeout.ts'
 import { DatabaseTimeoutError } from './outage.ts'
 
-// Above the server's own statement_timeout of 5 s, whose error says more.
+// Above the statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8
-// Beyond this, waiting only makes the queue longer than anybody's patience.
+// More would wait longer than their clients do.
 const MAX_WAITING = 200
 
-/** The same client, with a deadline on every query and transaction that passes through `unsafe` and `begin`, as Drizzle's do. */
+/**
+ * Returns the client with a deadline on every query and transaction through `unsafe` and `begin`,
+ * which Drizzle uses.
+ */
 export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_SECONDS): postgres.Sql {
   let waiting = 0
   const bound = async <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void): Promise<T> => {
@@ -32,7 +36,7 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
         return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(target.unsafe(...args), bound)
       }
       if (property === 'begin') {
-        // What runs inside is bounded by the whole.
+        // The deadline of the transaction covers its queries.
         return (...args: [never]) =>
           bound(
             () => target.begin(...args),
@@ -47,7 +51,7 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
 type Bound = <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void) => Promise<T>
 type Query = postgres.PendingQuery<postgres.Row[]>
 
-// A query starts when it is awaited, and Drizzle may ask for its rows as arrays first.
+// A query starts when it is awaited; before that, Drizzle may call `values`.
 function boundQuery(query: Query, bound: Bound): Query {
   return new Proxy(query, {
     get(target, property) {
@@ -65,8 +69,8 @@ function boundQuery(query: Query, bound: Bound): Query {
   })
 }
 
-// A cancel opens a connection of its own, and the driver drops its promise: where the database cannot be reached, its rejection would
-// be nobody's, and end the process.
+// The driver opens a connection to cancel a query and ignores the promise. When the database is
+// unreachable, the unhandled rejection would end the process.
 function cancelQuietly(query: Query): void {
   const cancel: unknown = Reflect.get(query, 'canceller')
   if (typeof cancel === 'function')

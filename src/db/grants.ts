@@ -1,12 +1,14 @@
-// What the role of DATABASE_URL may do. PostgreSQL says "permission denied" and the name of one object; these sentences say which GRANT
-// is missing, all of them at once, before anything is done.
+// Checks the privileges of the role of DATABASE_URL before anything is changed. PostgreSQL reports
+// "permission denied" for one object; these messages list all missing GRANT statements at once.
 import { getTableName, is, sql } from 'drizzle-orm'
 import { PgTable } from 'drizzle-orm/pg-core'
 import { StartupError } from '../process/startup-error.ts'
 import { type Db, queryRows } from './client.ts'
 import * as tables from './tables.ts'
 
-/** The role of DATABASE_URL lacks a right. The message has the statements that give it. */
+/**
+ * The role of DATABASE_URL lacks a privilege. The message contains the statements that grant it.
+ */
 export class MissingGrantError extends StartupError {
   constructor(sentence: string) {
     super(`${sentence} Nothing was changed.`, 78)
@@ -14,17 +16,20 @@ export class MissingGrantError extends StartupError {
   }
 }
 
-/** The schema of the job queue, which `jobs.ts` fills. */
+/** The schema of the job queue; jobs/queue.ts creates its tables. */
 export const JOBS_SCHEMA = 'pgboss'
-/** The schema in which the migrations that were made are noted. */
+/** The schema of the table of applied migrations. */
 export const MIGRATIONS_SCHEMA = 'drizzle'
 
-// Made by a migration, for a trigger.
+// Created by a migration for the trigger `events_placed`.
 const SEQUENCES = ['events_positions']
 
 type Reader = Pick<Db, 'execute'>
 
-/** The GRANT statements without which the role cannot serve, of what exists already; none for the owner of the tables. */
+/**
+ * Returns the missing GRANT statements for the objects that exist; none for the owner of the
+ * tables.
+ */
 export async function findMissingGrants(db: Reader): Promise<string[]> {
   const own = [
     ...Object.values(tables).flatMap((table) => (is(table, PgTable) ? [getTableName(table)] : [])),
@@ -59,18 +64,21 @@ export async function findMissingGrants(db: Reader): Promise<string[]> {
   return rows.map(({ statement }) => String(statement))
 }
 
-/** @throws MissingGrantError when the role cannot use what exists already. */
+/** @throws MissingGrantError when the role lacks a privilege on an object that exists. */
 export async function assertMayServe(db: Reader): Promise<void> {
   const missing = await findMissingGrants(db)
   if (missing.length > 0) throw new MissingGrantError(explainMissingGrants(missing))
 }
 
-/** The sentence for what `findMissingGrants` found. */
+/** Returns the message for the result of `findMissingGrants`. */
 export function explainMissingGrants(statements: readonly string[]): string {
   return `The role of DATABASE_URL lacks rights. Run this as the owner of the tables: ${statements.join('; ')};`
 }
 
-/** @throws MissingGrantError when the role may not create what `pending` migrations create, or change what belongs to another. */
+/**
+ * @throws MissingGrantError when the role may not create the objects of `pending` migrations, or
+ *   does not own the tables.
+ */
 export async function assertMayMigrate(db: Reader, pending: number): Promise<void> {
   const [row] = await queryRows(
     db,

@@ -1,22 +1,22 @@
-// The job queue's way to PostgreSQL: the same driver, address and pooler as everything else's.
+// The PostgreSQL connections of the job queue, with the driver, address and pooler of all others.
 import type { Sql } from 'postgres'
 import type { PostgresConfig } from '../config/database-config.ts'
 import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
 
-/** What pg-boss asks its statements of. */
+/** The interface through which pg-boss executes SQL. */
 export type JobDatabase = {
   // biome-ignore lint/suspicious/noExplicitAny: pg-boss's own type of a row.
   executeSql(text: string, values?: unknown[]): Promise<{ rows: any[] }>
   close(): Promise<void>
 }
 
-// pg-boss waits up to 30 s for a lock that another instance has, and says so better.
+// Above the 30 s that pg-boss waits for a lock of another instance, whose error says more.
 const DEADLINE_SECONDS = 60
-// pg-boss sends its maintenance as scripts, `BEGIN; …; COMMIT;`, in one message.
+// pg-boss sends maintenance as scripts in one message: `BEGIN; …; COMMIT;`.
 const SCRIPT = /^\s*BEGIN\b/i
 
-/** Opens it: one connection for statements, and one that is open now and then for scripts. */
+/** Opens one connection for statements, and one for scripts, which is closed when idle. */
 export function openJobDatabase(config: PostgresConfig): JobDatabase {
   const connect = (idleSeconds: number) =>
     connectPostgres(config, {
@@ -51,13 +51,13 @@ async function runScript(client: Sql, text: string): Promise<unknown[]> {
   try {
     return flatten(await client.unsafe(text))
   } catch (error) {
-    // A script that fails half-way leaves its transaction open, in which the next one would fail.
+    // A script that fails leaves its transaction open, in which the next one would fail.
     await client.unsafe('rollback').catch(() => {})
     throw error
   }
 }
 
-// The rows of a statement are a list; of several statements there is a list for each.
+// One statement returns an array of rows; several statements return an array of arrays.
 function flatten(rows: unknown): unknown[] {
   return Array.isArray(rows) ? rows.flat() : []
 }

@@ -1,11 +1,14 @@
-// Keyset pagination by creation time, newest first. Rows of the same millisecond are ordered by id, so that no page leaves one out.
+// Keyset pagination by creation time, newest first. Rows of the same millisecond are ordered by id,
+// so that no page leaves one out.
 import { and, asc, desc, eq, gt, lt, or, type SQL } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
 /** The sort key of a row. */
 export type RowKey = { createdAt: Date; id: string }
 
-/** Up to `limit` rows between two keys, both exclusive, newest first; oldest first when `backward`. */
+/**
+ * Up to `limit` rows between two keys, both exclusive, newest first; oldest first when `backward`.
+ */
 export type KeysetPage = { newerThan: RowKey | null; olderThan: RowKey | null; limit: number; backward: boolean }
 
 type Columns = { createdAt: PgColumn; id: PgColumn }

@@ -2,8 +2,9 @@ import type { Database } from './client.ts'
 import { connectPostgres } from './connection.ts'
 
 /**
- * Listens for NOTIFY on a channel. On PostgreSQL over a connection of its own, which is opened again whenever it is lost.
- * Notifications of the time between are lost: a listener reads the tables too.
+ * Listens for NOTIFY on a channel. On PostgreSQL over a connection of its own, which is opened
+ * again whenever it is lost. Notifications of the time between are lost: a listener reads the
+ * tables too.
  * @param onNotify gets the payload, and null when notifications may have been missed.
  * @returns a function that stops listening.
  */

@@ -23,7 +23,7 @@ export class DatabaseTooNewError extends StartupError {
   }
 }
 
-/** The first query did not get through. */
+/** The first query failed. */
 export class DatabaseUnreachableError extends StartupError {
   constructor({ address, direct }: PostgresConfig, error: unknown) {
     const hosts = (direct ?? address).hosts.map(describeHost)
@@ -41,16 +41,22 @@ export class DatabaseUnreachableError extends StartupError {
 
 const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 
-/** How a start waits for another instance that migrates, and what else it makes while others wait for it. */
+/**
+ * How a start waits for another instance that migrates, and what it does under the lock after the
+ * migrations.
+ */
 export type Waiting = { report?: ReportWaiting; waitSeconds?: number; underLock?: () => Promise<void> }
 
 /**
- * Brings the tables up to this release. On PostgreSQL under an advisory lock, so that any number of instances can start at once.
+ * Migrates the tables to this release. On PostgreSQL under an advisory lock, so that any number of
+ * instances can start at once.
  * @throws DatabaseUnreachableError
- * @throws PoolerError when a pooler keeps no session.
- * @throws UnusableServerError when the server or the database in it cannot hold the tables; nothing was changed then.
- * @throws MissingGrantError when the role lacks a right; the message names the statements that give it.
- * @throws MigrationLockError when another session keeps the lock for too long.
+ * @throws PoolerError when a pooler does not keep sessions.
+ * @throws UnusableServerError when the server or the database in it cannot hold the tables; nothing
+ *   was changed then.
+ * @throws MissingGrantError when the role lacks a privilege; the message contains the statements
+ *   that grant it.
+ * @throws MigrationLockError when another session does not release the lock in time.
  * @throws DatabaseTooNewError when the tables are ahead of the code.
  */
 export async function migrateDatabase({ source }: Pick<Database, 'source'>, waiting: Waiting = {}): Promise<void> {
@@ -59,7 +65,7 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
     await makePending(db)
     const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)
-    // A directory is held by one process.
+    // The lock of the directory excludes other processes.
     await waiting.underLock?.()
     return
   }
@@ -69,7 +75,7 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
       throw new DatabaseUnreachableError(source, error)
     })
     await assertUsableServer(drizzlePostgres(connection))
-    // Before the lock: a pooler without sessions would keep it.
+    // Before the lock: a pooler that does not keep sessions would not release it.
     await assertKeepsSession(source)
     if (source.pooler === 'transaction') await assertPooledDatabase(source)
     await lockMigrations(connection, waiting.report ?? (() => {}), waiting.waitSeconds)
@@ -88,8 +94,9 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
 }
 
 /**
- * Drizzle's own migrator, but for its CREATE … IF NOT EXISTS: PostgreSQL demands the right to create of those also where the object
- * exists, which a role that only serves does not have. The job queue's schema is made here too, under the lock.
+ * Does what Drizzle's migrator does, without its CREATE … IF NOT EXISTS: PostgreSQL requires the
+ * CREATE privilege for that even when the object exists, and a role that only serves does not have
+ * it. Also creates the schema of the job queue.
  */
 async function makePending(db: Pick<Db, 'execute'> & { transaction: Transact }): Promise<void> {
   const [present] = await queryRows(
@@ -123,7 +130,8 @@ async function makePending(db: Pick<Db, 'execute'> & { transaction: Transact }):
 
 type Transact = (work: (db: Pick<Db, 'execute'>) => Promise<void>) => Promise<void>
 
-// A statement that changes a table waits for everybody who uses it, and everybody else waits for the statement.
+// A statement that changes a table waits for all transactions that use it, and later transactions
+// wait for the statement.
 const TABLE_LOCK_SECONDS = 10
 
 function explainLockedTable(error: unknown): never {
@@ -137,7 +145,7 @@ function explainLockedTable(error: unknown): never {
   throw error
 }
 
-/** How many migrations of this release the database still waits for. */
+/** Returns the number of migrations of this release that are not applied. */
 export async function countPendingMigrations(db: Db): Promise<number> {
   const known = readMigrationFiles({ migrationsFolder }).length
   const [present] = await queryRows(db, sql`select to_regclass('drizzle.__drizzle_migrations') is not null as yes`)

@@ -1,13 +1,14 @@
-// Only one instance migrates at a time. The lock belongs to the session of the one that has it, so that it is given back even where that
-// process is killed half-way; whoever waits says so, and for whom, and not for ever.
+// An advisory lock lets one instance migrate at a time. It belongs to a session, so that PostgreSQL
+// releases it when the process is killed. A waiting instance logs which session has the lock, and
+// gives up after five minutes.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import { StartupError } from '../process/startup-error.ts'
 
-/** Where the waiting is reported: fields for a log, and a sentence. */
+/** Reports that the start waits: fields for the log, and a sentence. */
 export type ReportWaiting = (fields: Record<string, unknown>, sentence: string) => void
 
-/** Another session has kept the lock for longer than a start waits. */
+/** Another session did not release the lock in time. */
 export class MigrationLockError extends StartupError {
   constructor(waitedSeconds: number, holder: string) {
     super(
@@ -18,14 +19,14 @@ export class MigrationLockError extends StartupError {
   }
 }
 
-// A supervisor tries again after that; migrations that take longer are rare, and go on.
+// A supervisor restarts the process after that. Migrations that take longer are rare, and go on.
 const WAIT_SECONDS = 300
 const TRY_AGAIN_MILLISECONDS = 250
 const REPORT_EVERY_SECONDS = 10
 
 /**
- * Takes the lock for the session of `connection`.
- * @throws MigrationLockError after `waitSeconds`, five minutes unless told otherwise.
+ * Acquires the lock for the session of `connection`.
+ * @throws MigrationLockError after `waitSeconds`, by default five minutes.
  */
 export async function lockMigrations(
   connection: Sql,
@@ -39,7 +40,7 @@ export async function lockMigrations(
     const [row] = await connection`select pg_try_advisory_lock(hashtextextended('xconnect-migrations', 0)) as locked`
     if (row?.locked === true) return
     const holder = await findHolder(connection)
-    // It may have been given back in between.
+    // The lock may have been released in between.
     if (holder !== null && waited() >= reports * REPORT_EVERY_SECONDS) {
       reports += 1
       report({ ...holder.fields, waitedSeconds: waited() }, `The start waits for ${holder.sentence}`)
@@ -50,7 +51,7 @@ export async function lockMigrations(
 }
 
 async function findHolder(connection: Sql) {
-  // A key of 64 bits stands in two columns (view pg_locks). Of another role's session most columns are null.
+  // A 64-bit key is in two columns of pg_locks. Most columns of another role's session are null.
   const [row] = await connection`
     with key as (select hashtextextended('xconnect-migrations', 0) as value)
     select l.pid, a.usename as role, a.application_name as application, host(a.client_addr) as address, a.state as activity,

@@ -1,7 +1,10 @@
-// What says nothing but that the database is away just now: the server is down, restarts, cannot be reached, or takes no more
-// connections. Everything else is the statement's fault, or a bug.
+// Recognizes errors that mean the database is unavailable: the server is down, restarts, cannot be
+// reached, or accepts no more connections. Every other error is the statement's, or a bug.
 
-/** The database did not answer in time, or too many are waiting for it already. What was asked may still happen. */
+/**
+ * The database did not respond in time, or too many queries wait for it. The query may still be
+ * executed.
+ */
 export class DatabaseTimeoutError extends Error {
   constructor(reason: string) {
     super(reason)
@@ -9,11 +12,11 @@ export class DatabaseTimeoutError extends Error {
   }
 }
 
-/** No connection could be made. */
+/** A connection could not be opened. */
 export class DatabaseConnectError extends Error {
   readonly code: string
 
-  /** @param host what was tried, as in `describeHost`. */
+  /** @param host the host that was tried, as of `describeHost`. */
   constructor(host: string, cause: unknown) {
     super(`${host}: ${describe(cause)}`, { cause })
     this.name = 'DatabaseConnectError'
@@ -22,22 +25,22 @@ export class DatabaseConnectError extends Error {
 }
 
 function describe(cause: unknown): string {
-  // Node tries all addresses of a name, and reports them together, without a word in the message.
+  // Node tries all addresses of a name and reports their errors together, with an empty message.
   if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(describe).join(', ')
   return cause instanceof Error ? cause.message : 'failed'
 }
 
-// postgres.js's own: CONNECTION_CLOSED, CONNECTION_ENDED, CONNECTION_DESTROYED, CONNECT_TIMEOUT.
+// Codes of postgres.js: CONNECTION_CLOSED, CONNECTION_ENDED, CONNECTION_DESTROYED, CONNECT_TIMEOUT.
 const OF_THE_DRIVER = /^(CONNECTION_|CONNECT_)/
-// What a socket or the resolver reports (man 2 connect, man 3 getaddrinfo).
+// Codes of sockets and of the resolver (man 2 connect, man 3 getaddrinfo).
 const OF_THE_NETWORK =
   /^(ECONN\w+|ENOTFOUND|EAI_\w+|EHOSTUNREACH|EHOSTDOWN|ENETUNREACH|ENETDOWN|ETIMEDOUT|EPIPE|EADDRNOTAVAIL)$/
-// SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html): class 08, connection exception; class 53, insufficient
-// resources, as 53300, too many connections; 57P01 to 57P05, the server ends the session or is not ready for one; 25006, a
-// primary that has become a standby.
+// SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html): class 08, connection
+// exception; class 53, insufficient resources, as 53300, too many connections; 57P01 to 57P05, the
+// server ends the session or is not ready for one; 25006, a primary that has become a standby.
 const OF_THE_SERVER = /^(08\w{3}|53\w{3}|57P0[1-5]|25006)$/
 
-/** True for an error that says nothing but that the database is away: in itself, or as the cause of what Drizzle throws. */
+/** True when the error, or one of its causes, means that the database is unavailable. */
 export function isDatabaseOutage(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof DatabaseTimeoutError || cause instanceof DatabaseConnectError) return true
@@ -48,8 +51,9 @@ export function isDatabaseOutage(error: unknown): boolean {
   return false
 }
 
-// A server, or a pooler, ends or refuses a session by an error of this severity, under whatever code: poolers have XX000 for
-// "too many clients", and 28P01 comes while a password is being changed. A statement's own error never has it.
+// A server or a pooler ends or refuses a session with this severity and various codes: poolers
+// report XX000 for "too many clients", and 28P01 appears while a password is changed. The error of
+// a statement never has it.
 function isFatal(error: Error): boolean {
   const severity = 'severity' in error ? error.severity : 'severity_local' in error ? error.severity_local : null
   return severity === 'FATAL' || severity === 'PANIC'

@@ -1,5 +1,5 @@
-// Applies unified diffs in memory, strictly: every hunk must fit at the line that it names. The diffs are those that
-// `git diff` and `diff -u` write, with any text before the first "---" line.
+// Applies unified diffs in memory, strictly: every hunk must fit at the line that it names. The
+// diffs are those that `git diff` and `diff -u` write, with any text before the first "---" line.
 
 type Hunk = { firstLine: number; before: string[]; after: string[] }
 

@@ -1,5 +1,5 @@
-// Who has the embedded database's directory: two processes on one lose data without a word. Loads next to nothing, so that a second
-// process is refused before it has loaded the rest.
+// Locks the directory of the embedded database: two processes in one directory lose data silently.
+// This file imports little, so that a second process is refused before it loads the gateway.
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,7 +8,7 @@ import { StartupError } from '../process/startup-error.ts'
 
 /** The embedded database's directory is in use by another process. */
 export class DirectoryInUseError extends StartupError {
-  /** The id of that process, as far as it is known. */
+  /** The id of that process, or "(unknown)". */
   readonly holder: string
 
   constructor(directory: string, holder: string) {
@@ -22,34 +22,35 @@ export class DirectoryInUseError extends StartupError {
 }
 
 /**
- * Takes the directory for this process until it ends, or until the function that is returned is called.
- * @throws DirectoryInUseError when another process has it; StartupError when it cannot be made or written in.
+ * Locks the directory until the process ends or the returned function is called.
+ * @throws DirectoryInUseError when another process has locked it; StartupError when it cannot be
+ *   created or written to.
  */
 export function lockDirectory(directory: string): () => void {
   try {
-    return hold(directory)
+    return lock(directory)
   } catch (error) {
     if (error instanceof StartupError) throw error
     throw new StartupError(explainUnusableDirectory(path.dirname(directory), error), 78)
   }
 }
 
-function hold(directory: string): () => void {
+function lock(directory: string): () => void {
   makeDataDirectory(path.dirname(directory))
   const holderFile = `${directory}.pid`
-  // SQLite's exclusive mode is a lock that the operating system drops when the process ends, however it ends. A file with a process
-  // id in it would outlive a kill -9 and could not be taken over without a race.
-  const lock = new DatabaseSync(`${directory}.lock`)
+  // The operating system releases SQLite's exclusive lock however the process ends. A file with a
+  // process id would survive a kill -9, and could not be taken over without a race.
+  const lockFile = new DatabaseSync(`${directory}.lock`)
   try {
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+    lockFile.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (error) {
-    lock.close()
+    lockFile.close()
     if (error instanceof Error && error.message.includes('locked'))
       throw new DirectoryInUseError(directory, readHolder(holderFile))
     throw error
   }
   writeFileSync(holderFile, `${process.pid}\n`)
-  return () => lock.close()
+  return () => lockFile.close()
 }
 
 function readHolder(file: string): string {

@@ -1,5 +1,6 @@
-// What a pooler between the gateway and PostgreSQL keeps of a session, found out before anything depends on it. In transaction mode a
-// session's lock stays behind on a connection of the pooler, and the next start would wait for it for ever.
+// Checks at the start whether a pooler between the gateway and PostgreSQL keeps sessions. In
+// transaction mode, a session-level lock would stay on a server connection of the pooler, and the
+// next start would wait for it without end.
 
 import type { Sql } from 'postgres'
 import type { PostgresConfig } from '../config/database-config.ts'
@@ -8,7 +9,7 @@ import { withTimeout } from '../process/with-timeout.ts'
 import { connectPostgres } from './connection.ts'
 import { sessionSettings } from './session-settings.ts'
 
-/** The pooler, or how it is configured here, does not fit. The message says what to set. */
+/** The pooler does not fit the configuration. The message says what to set. */
 export class PoolerError extends StartupError {
   constructor(sentence: string) {
     super(`${sentence} Nothing was changed.`, 78)
@@ -17,26 +18,28 @@ export class PoolerError extends StartupError {
 }
 
 const APPLICATION = 'xconnect-gateway'
-// A pooler that keeps sessions passes at each; one that does not fails at the first, unless others use its connections just then.
+// A pooler that does not keep sessions fails in the first round, unless other clients use its
+// connections at that moment.
 const ROUNDS_BEHIND_POOLER = 8
 const SECOND_CONNECTION_SECONDS = 5
 
 /**
- * Makes sure that the connections which need a session of their own have one.
- * @throws PoolerError when the address leads to a pooler in transaction or statement mode; StartupError when there is no room for a second
- *   connection; whatever the driver throws when none can be made.
+ * Checks that connections which need a session of their own have one.
+ * @throws PoolerError when the address leads to a pooler in transaction or statement mode;
+ *   StartupError when there is no room for a second connection; whatever the driver throws when
+ *   none can be made.
  */
 export async function assertKeepsSession(config: PostgresConfig): Promise<void> {
   const options = { applicationName: APPLICATION, route: 'direct', max: 1 } as const
   const [first, second] = [connectPostgres(config, options), connectPostgres(config, options)]
   try {
     const { pid, announced } = await withTimeout(SECOND_CONNECTION_SECONDS, readBackend(first), failWithoutConnection)
-    // A pooler gives each client a number of its own for cancelling, and passes the server's on for no query.
+    // A pooler announces a process id of its own to each client, for cancel requests.
     const rounds = announced === pid ? 1 : ROUNDS_BEHIND_POOLER
     for (let round = 0; round < rounds; round++) {
       const lending = second.begin(async (client) => {
         const taken = await client`select pg_backend_pid() as pid`
-        // While the second has a server connection, the first would get another one.
+        // While the second client has a server connection, the first one would get another.
         return Number(taken[0]?.pid) === pid || (await readBackend(first)).pid !== pid
       })
       if (await withTimeout(SECOND_CONNECTION_SECONDS, lending.catch(refuseStatementMode), failWithoutConnection))
@@ -48,8 +51,9 @@ export async function assertKeepsSession(config: PostgresConfig): Promise<void> 
 }
 
 /**
- * Makes sure that what goes through a pooler in transaction mode reaches the same database as what goes past it, and that values have
- * the text there that this code parses: a session that is shared keeps no settings.
+ * Checks that the connection through a pooler in transaction mode reaches the same database as the
+ * direct one, and that its sessions have the settings on which the text of values depends: the
+ * gateway cannot set them in a shared session.
  * @throws PoolerError
  */
 export async function assertPooledDatabase(config: PostgresConfig): Promise<void> {
@@ -57,7 +61,7 @@ export async function assertPooledDatabase(config: PostgresConfig): Promise<void
   const pooled = connectPostgres(config, { applicationName: APPLICATION, route: 'pooled', max: 1 })
   try {
     const key = Math.floor(Math.random() * 2 ** 31)
-    // The session has the lock, and gives it back when the connection ends.
+    // The session keeps the lock until the connection is closed.
     const [own] = await direct`select pg_backend_pid() as pid, pg_advisory_lock(0, ${key})`
     const seen = await pooled
       .begin(
@@ -69,7 +73,7 @@ export async function assertPooledDatabase(config: PostgresConfig): Promise<void
       throw new PoolerError('DATABASE_URL and DATABASE_DIRECT_URL lead to two databases. They must name one.')
     const needed = new Map(Object.entries(sessionSettings).map(([name, value]) => [name.toLowerCase(), value]))
     const rows = await pooled`select lower(name) as name, setting, current_user as role from pg_settings`
-    // The limits of time are set in each transaction.
+    // The timeouts are set in each transaction.
     const wrong = rows.filter(
       ({ name, setting }) => !name.endsWith('_timeout') && needed.has(name) && needed.get(name) !== setting,
     )
@@ -84,13 +88,16 @@ export async function assertPooledDatabase(config: PostgresConfig): Promise<void
   }
 }
 
-/** The server process behind a connection, and the one that was announced when it was opened. */
+/**
+ * Returns the process id of the server connection, and the one that was announced when the
+ * connection was opened.
+ */
 async function readBackend(client: Sql): Promise<{ pid: number; announced: number | undefined }> {
   const rows = await client`select pg_backend_pid() as pid`
   return { pid: Number(rows[0]?.pid), announced: rows.state?.pid }
 }
 
-// A pooler lets a client wait whose pool is used up, mostly for two minutes.
+// A pooler whose pool is used up lets a client wait, by default for two minutes.
 function failWithoutConnection(): never {
   throw new StartupError(
     `The database gave no second connection within ${SECOND_CONNECTION_SECONDS} s. Let the pooler have more of them (PgBouncer: default_pool_size), or end what uses them up.`,

@@ -1,7 +1,8 @@
-// postgres.js with the patches of `patches/`, applied in memory as Node loads it. Each patch is a unified diff whose head
-// says what it repairs and names the upstream issues. A hook, and no change of the installed files: it needs no install
-// script (`npm ci --omit=dev --ignore-scripts` is enough) and cannot be forgotten.
-// To work on a patch, apply all before it with `patch -p1` to a copy of the package, change it, and write `diff -u`.
+// postgres.js with the patches of `patches/`, applied in memory as Node loads it. Each patch is a
+// unified diff whose head says what it repairs and names the upstream issues. A hook, and no change
+// of the installed files: it needs no install script (`npm ci --omit=dev --ignore-scripts` is
+// enough) and cannot be forgotten. To work on a patch, apply all before it with `patch -p1` to a
+// copy of the package, change it, and write `diff -u`.
 import { readdirSync, readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { Socket } from 'node:net'
@@ -14,7 +15,9 @@ import { applyPatch, type Patch, parsePatch } from './patch.ts'
 export type DriverExtras = {
   /** Statements to run on each new connection before anything else; empty for none. */
   onOpen: string
-  /** The text that follows `begin` in the same message, starting with a semicolon; empty for none. */
+  /**
+   * The text that follows `begin` in the same message, starting with a semicolon; empty for none.
+   */
   onBegin: string
   /** Whether a server is refused that does not ask for a proof bound to the channel. */
   mustBind: boolean
@@ -48,7 +51,10 @@ if (!(MARK in postgres))
 /** Drizzle on that driver. */
 export const { drizzle: drizzlePostgres } = await import('drizzle-orm/postgres-js')
 
-/** Returns a socket that fails with `error`. The driver never reuses a connection whose socket could not be created at all. */
+/**
+ * Returns a socket that fails with `error`. The driver never reuses a connection whose socket could
+ * not be created at all.
+ */
 export function failingSocket(error: unknown): Socket {
   const socket = new Socket()
   // Once the driver listens.

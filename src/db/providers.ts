@@ -1,4 +1,5 @@
-// Whose people and accounts a database holds. Ids of one GitHub or X are those of other people at another.
+// Checks that a database is used with one GitHub and one X: the ids of one provider belong to other
+// people at another.
 import { eq } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import { StartupError } from '../process/startup-error.ts'
@@ -24,7 +25,7 @@ export class OtherProvidersError extends StartupError {
 const SANDBOX = 'the sandbox'
 const GITHUB_COM = 'https://github.com'
 
-// Other names of one service.
+// Other origins of the same service.
 const SAME_ORIGIN: ReadonlyMap<string, string> = new Map([
   ['https://www.github.com', GITHUB_COM],
   ['https://www.x.com', 'https://x.com'],
@@ -34,15 +35,19 @@ const SAME_ORIGIN: ReadonlyMap<string, string> = new Map([
   ['https://mobile.twitter.com', 'https://x.com'],
 ])
 
-/** The origin of a provider's address, the same for every spelling and every name of one service. */
+/**
+ * Returns the origin of a provider's URL, the same for every spelling and every name of the
+ * service.
+ */
 export function providerOrigin(url: string): string {
   const origin = URL.parse(url)?.origin ?? url
   return SAME_ORIGIN.get(origin) ?? origin
 }
 
 /**
- * Makes sure that a database which was used with one GitHub and X is not used with others: sessions made in the sandbox, where anybody
- * can be anybody, would be good for the real people with the same ids.
+ * Checks that the database is used with the providers of its first start. A session of the sandbox,
+ * where everybody can sign in as everybody, would otherwise be valid for the real user with the
+ * same id.
  * @throws OtherProvidersError
  */
 export async function checkProviders(db: Db, config: Config): Promise<void> {
@@ -53,9 +58,10 @@ export async function checkProviders(db: Db, config: Config): Promise<void> {
 }
 
 /**
- * Records that the GitHub Enterprise Server whose people the database holds has another address.
- * @param rename both addresses, repeated by the operator so that nobody does this by accident.
- * @throws StartupError when the database or the configuration says otherwise; nothing was changed then.
+ * Records that the GitHub Enterprise Server of the stored users has another address.
+ * @param rename both addresses, which the operator repeats as a confirmation.
+ * @throws StartupError when the database or the configuration says otherwise; nothing was changed
+ *   then.
  */
 export async function renameGithub(db: Db, config: Config, rename: { from: string; to: string }): Promise<void> {
   const configured = describeProviders(config)
@@ -95,7 +101,8 @@ function areSame(one: string, other: string): boolean {
   return a === null || b === null ? one === other : a.github === b.github && a.x === b.x
 }
 
-// github.com is no server that somebody could have renamed: between it and another, ids are other people's.
+// github.com cannot have been renamed: its ids and those of another server belong to different
+// people.
 function findRename(known: string, configured: string): { from: string; to: string } | null {
   const [before, now] = [parse(known), parse(configured)]
   if (before === null || now === null || before.x !== now.x || before.github === now.github) return null

@@ -1,4 +1,4 @@
-// Whether a PostgreSQL server can be used at all, judged before the first table is created in it.
+// Checks that the PostgreSQL server can be used, before the first table is created.
 import { sql } from 'drizzle-orm'
 import { StartupError } from '../process/startup-error.ts'
 import { type Db, queryRows } from './client.ts'
@@ -11,9 +11,9 @@ export class UnusableServerError extends StartupError {
   }
 }
 
-/** What a server says of itself and of this session. */
+/** Properties of a server and of this session. */
 export type ServerFacts = {
-  /** As in server_version_num: 180003 is 18.3. */
+  /** server_version_num: 180003 is 18.3. */
   versionNumber: number
   version: string
   encoding: string
@@ -28,13 +28,16 @@ export type ServerFacts = {
   isReadOnly: boolean
 }
 
-/** `exitCode` is 1 where the server may get well without a change of the configuration, and 78 elsewhere. */
+/**
+ * `exitCode` is 1 for a problem that may end without a change of the configuration, and 78
+ * otherwise.
+ */
 export type ServerProblem = { sentence: string; exitCode: StartupError['exitCode'] }
 
-// The oldest that the tests run on, and that docs/operating.md names.
+// The oldest release that the tests run on. docs/operating.md names it.
 const OLDEST_VERSION = 15
 
-/** Reads what `judgeServer` needs. */
+/** Reads the properties that `judgeServer` needs. */
 export async function readServerFacts(db: Pick<Db, 'execute'>): Promise<ServerFacts> {
   const [row] = await queryRows(
     db,
@@ -59,7 +62,10 @@ export async function readServerFacts(db: Pick<Db, 'execute'>): Promise<ServerFa
   }
 }
 
-/** What keeps the gateway from using the server, with what to do about it; null when nothing does. */
+/**
+ * Returns the problem that keeps the gateway from using the server, and its remedy; null without
+ * one.
+ */
 export function judgeServer(facts: ServerFacts): ServerProblem | null {
   const database = quoteName(facts.database)
   const role = quoteName(facts.role)
@@ -102,7 +108,7 @@ export async function assertUsableServer(db: Pick<Db, 'execute'>): Promise<void>
   if (problem !== null) throw new UnusableServerError(problem)
 }
 
-/** A name as it stands in a statement, and in a sentence. */
+/** Quotes an identifier for a statement or a message. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }

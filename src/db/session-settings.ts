@@ -1,24 +1,28 @@
-// The settings of a session on which the text of values depends. A role, a database or a server can have other defaults (ALTER ROLE … SET),
-// and the drivers and this code parse one form each: with "German" dates no expiry of a session can be read.
+// The session settings on which the text of values depends. A role, a database or a server can have
+// other defaults (ALTER ROLE … SET), and the drivers and this code parse one format each: with
+// "German" dates no expiry could be parsed.
 
 /**
- * Settings that every connection of ours is opened with, by the name of the parameter. All are texts: postgres.js leaves out a 0.
+ * The settings of every connection, by parameter name. All values are strings: postgres.js omits a
+ * 0.
  */
 export const sessionSettings: Readonly<Record<string, string>> = {
-  // Both drivers parse ISO dates alone.
+  // Both drivers parse ISO dates only.
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
   TimeZone: 'UTC',
-  // The shortest text that is exact. Below 0 a number of seconds loses its last digits.
+  // The shortest exact text. A value below 0 drops the last digits of seconds.
   extra_float_digits: '1',
   bytea_output: 'hex',
-  // A backslash in a literal of a query, a migration or pg-boss is a backslash.
+  // A backslash in a string literal is a backslash.
   standard_conforming_strings: 'on',
   array_nulls: 'on',
   transform_null_equals: 'off',
-  // Under a stricter level PostgreSQL aborts transactions that collide (40001), which nobody here repeats: rows are locked instead.
+  // A stricter level aborts conflicting transactions (40001), which this code does not retry: it
+  // locks rows instead.
   default_transaction_isolation: 'read committed',
-  // A connection of a pool, or one that listens, may be idle for long. The pool for requests has limits of its own (client.ts).
+  // A connection of a pool, or one that listens, may be idle for long. The pool for requests has
+  // its own timeouts (client.ts).
   idle_session_timeout: '0',
   statement_timeout: '0',
   lock_timeout: '0',
@@ -26,14 +30,14 @@ export const sessionSettings: Readonly<Record<string, string>> = {
 }
 
 /**
- * Those that a pooler in transaction mode keeps for each of its clients, as parameters of the connection.
+ * The settings that a pooler in transaction mode keeps for each client, as startup parameters.
  * (PgBouncer, track_extra_parameters: https://www.pgbouncer.org/config.html)
  */
 export const startupParameters: Record<string, string> = Object.fromEntries(
   ['DateStyle', 'TimeZone', 'standard_conforming_strings'].map((name) => [name, sessionSettings[name] ?? '']),
 )
 
-/** The statements that make these settings. Poolers refuse most of them as parameters of the connection. */
+/** Returns the SET statements. Poolers reject most of these settings as startup parameters. */
 export function parameterStatements(
   settings: Readonly<Record<string, string>>,
   scope: 'session' | 'local' = 'session',

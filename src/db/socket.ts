@@ -1,18 +1,23 @@
-// Opens the socket of a connection to PostgreSQL: TCP or Unix, encrypted as sslmode says, at the first of several hosts that will do.
-// The driver gets it ready for the first message of the protocol, so that every connection means the same by the same address.
+// Opens the socket of a connection to PostgreSQL: TCP or Unix, encrypted as sslmode says. The
+// driver gets it ready for the first message of the protocol, so that an address means the same for
+// every connection.
 import { once } from 'node:events'
 import { isIP, Socket } from 'node:net'
 import tls from 'node:tls'
 import type { PostgresAddress, PostgresHost } from '../config/database-url.ts'
 import { DatabaseConnectError } from './outage.ts'
 
-/** Message SSLRequest of the protocol: https://www.postgresql.org/docs/current/protocol-message-formats.html */
+/**
+ * Message SSLRequest of the protocol:
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const KEEP_ALIVE_MILLISECONDS = 60_000
 
 /**
- * Opens a socket to the server at `host`. A mode that may go without encryption goes without where the server has none, or where the
- * handshake fails; on a Unix socket there is none in any mode. `allow` is carried out as `prefer`: both take either.
+ * Opens a socket to the server at `host`. `allow` and `prefer` connect without encryption when the
+ * server offers none or the handshake fails; both try encryption first. A Unix socket is never
+ * encrypted.
  * @throws DatabaseConnectError
  */
 export async function openSocket(host: PostgresHost, address: PostgresAddress): Promise<Socket> {
@@ -22,7 +27,7 @@ export async function openSocket(host: PostgresHost, address: PostgresAddress): 
     if (isUnixSocket(host) || mode === 'disable') return await connectSocket(host, deadline)
     if (mode !== 'allow' && mode !== 'prefer') return await openEncrypted(host, address, deadline)
     return await openEncrypted(host, address, deadline).catch((error) => {
-      // What fails before the handshake would fail again.
+      // An error before the handshake would occur again.
       if (!(error instanceof EncryptionError)) throw error
       return connectSocket(host, deadline)
     })
@@ -32,13 +37,13 @@ export async function openSocket(host: PostgresHost, address: PostgresAddress): 
   }
 }
 
-/** A host as it is named in a sentence. */
+/** Returns the name of a host for a message. */
 export function describeHost({ host, port }: PostgresHost): string {
   if (host.startsWith('/')) return socketPath({ host, port })
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
-/** The server offers no encryption, or the two do not agree on one. */
+/** The server offers no encryption, or the handshake failed. */
 class EncryptionError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause })
@@ -70,9 +75,10 @@ async function openEncrypted(host: PostgresHost, address: PostgresAddress, signa
   if (!isDirect) {
     socket.write(SSL_REQUEST)
     const [answer]: Buffer[] = await settled(socket, 'data', signal)
-    // Whatever follows the one byte was not sent by the server that the handshake will be with (CVE-2021-23222).
+    // Data after the one byte would be unencrypted and could come from a man in the middle
+    // (CVE-2021-23222).
     if (answer?.toString() !== 'S') {
-      // The same connection goes on in the clear.
+      // The same connection is used without encryption.
       if (answer?.toString() === 'N' && (mode === 'allow' || mode === 'prefer')) return socket
       socket.destroy()
       if (answer?.toString() === 'N')
@@ -103,7 +109,7 @@ async function openEncrypted(host: PostgresHost, address: PostgresAddress, signa
   return encrypted
 }
 
-// An error of the handshake says what is wrong with the certificate, and not what to do.
+// The error of a handshake describes the certificate's problem, and not the remedy.
 function explainHandshake(error: unknown, host: PostgresHost): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const reason = error instanceof Error ? error.message : 'failed'
@@ -123,7 +129,7 @@ async function settled(socket: Socket, event: string, signal: AbortSignal): Prom
     closed.catch(() => {})
     return await Promise.race([once(socket, event, { signal }), closed])
   } catch (error) {
-    // Nobody listens any more: an error that comes later would end the process.
+    // Without a listener, a later error would end the process.
     socket.on('error', () => {})
     socket.destroy()
     throw error

@@ -3,7 +3,7 @@ import { StartupError } from '../process/startup-error.ts'
 import type { Db } from './client.ts'
 import { encryptionCanaries } from './tables.ts'
 
-/** The configured keys are not those that this database was written with. */
+/** The configured keys do not open the secrets in this database. */
 export class WrongKeysError extends StartupError {
   constructor(keyId: string) {
     super(`${explainMissingKey(keyId)} Nothing was changed.`, 78)
@@ -13,7 +13,10 @@ export class WrongKeysError extends StartupError {
 
 const TEXT = 'xconnect'
 
-/** The id of a key that something was sealed under and that the configured keys do not hold; null when they open everything. */
+/**
+ * Returns the id of a key that sealed values need and that is not configured; null when the keys
+ * open everything.
+ */
 export async function findMissingKey(db: Db, keys: KeyRing): Promise<string | null> {
   for (const canary of await db.select().from(encryptionCanaries)) {
     try {
@@ -25,14 +28,14 @@ export async function findMissingKey(db: Db, keys: KeyRing): Promise<string | nu
   return null
 }
 
-/** The sentences for a key that `findMissingKey` found. */
+/** Returns the message for a key that `findMissingKey` found. */
 export function explainMissingKey(keyId: string): string {
   return `The database holds values sealed under the encryption key "${keyId}", and the configured keys do not open them. Configure that key again (it may stand behind a new one, as in k2:…,k1:…). One that was generated is in DATA_DIR/encryption-keys.`
 }
 
 /**
- * Makes sure that the configured keys open what was sealed before, and leaves a canary for the key that writes now. Running on with
- * other keys would look as if every link were dead.
+ * Checks that the configured keys open the stored canaries, and stores one for the first key. With
+ * other keys, every account would appear to have lost its tokens.
  * @throws WrongKeysError
  */
 export async function checkEncryptionKeys(db: Db, keys: KeyRing): Promise<void> {

@@ -1,4 +1,4 @@
-// Every table, one file a subject: drizzle-kit reads this file, and so do the queries.
+// Re-exports every table, one file for each subject. drizzle-kit and Drizzle read the tables here.
 export * from './tables/api-tokens.ts'
 export * from './tables/connect-attempts.ts'
 export * from './tables/connected-accounts.ts'

@@ -5,12 +5,14 @@ import { users } from './users.ts'
 
 export const apiScopes = ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write', 'events:read'] as const
 
-/** What an operator's token may hold: it acts for nobody, so that it can only look. */
+/** The scopes of an operator's token. It acts for no user and therefore only reads. */
 export const operatorScopes = ['accounts:read', 'events:read'] as const satisfies readonly (typeof apiScopes)[number][]
 
 /**
- * What a program shows to be let in. The secret itself is nowhere: it is shown once, to whoever made it. A user's token acts for that
- * user within its scopes; one without a user is the operator's. Swept some time after it has ended.
+ * A bearer token of a program. A user's token acts for that user within its scopes; a token without
+ * a user is an operator's. Created by `createApiToken` or `xconnect token create`, which show the
+ * secret once and store its hash alone. The sweep deletes it some time after it was revoked or has
+ * expired.
  */
 export const apiTokens = pgTable(
   'api_tokens',
@@ -18,16 +20,16 @@ export const apiTokens = pgTable(
     id: id(),
     /** SHA-256 of the secret. */
     secretHash: text().notNull().unique('api_tokens_secret_hash'),
-    /** The secret's first and last characters, by which people know it again. */
+    /** The first and last characters of the secret, by which its owner recognizes it. */
     prefix: text().notNull(),
     lastFour: text().notNull(),
     name: text().notNull(),
-    /** Whom it acts for; null for an operator's. */
+    /** The user it acts for; null for an operator's token. */
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
     scopes: text({ enum: apiScopes }).array().notNull(),
     createdAt: moment().notNull(),
     expiresAt: moment().notNull(),
-    /** Written at most once a minute. */
+    /** Updated at most once a minute. */
     lastUsedAt: moment(),
     revokedAt: moment(),
   },

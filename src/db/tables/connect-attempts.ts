@@ -9,8 +9,11 @@ export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
 export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as const
 
 /**
- * One OAuth round trip. Taken exactly once, by an UPDATE that also wipes the verifier. The row stays so that its outcome can be asked for:
- * for a day, and for an hour where anybody could start it. A link attempt is bound to the user and session that started it, a sign-in to a cookie.
+ * An OAuth round trip: a sign-in at GitHub or the connection of an X account. The first leg inserts
+ * it; the callback takes it exactly once, by an UPDATE that also deletes the verifier. A connection
+ * is bound to the user and session that started it, a sign-in to a cookie. The row stays so that
+ * its outcome can be queried: the sweep deletes a sign-in after an hour and a connection after a
+ * day.
  */
 export const connectAttempts = pgTable(
   'connect_attempts',
@@ -20,14 +23,15 @@ export const connectAttempts = pgTable(
     /** SHA-256 of the state parameter. */
     stateHash: text().notNull().unique('connect_attempts_state_hash'),
     /**
-     * X_CONNECT: who started it, in which session. GITHUB_SIGN_IN: who signed in by it, and the session that was started; null before.
-     * No foreign key to sessions: the attempt outlives a sign-out.
+     * X_CONNECT: the user and session that started it. GITHUB_SIGN_IN: the user who signed in and
+     * the session that was started; null before. No foreign key to sessions: the attempt outlives a
+     * sign-out.
      */
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
     sessionId: text(),
-    /** GITHUB_SIGN_IN: SHA-256 of the cookie that ties the attempt to one browser. */
+    /** GITHUB_SIGN_IN: SHA-256 of the cookie that binds the attempt to one browser. */
     browserHash: text(),
-    /** Sealed code verifier; null once taken. */
+    /** The PKCE code verifier, sealed; null once the attempt is taken. */
     verifierSealed: text(),
     scopes: text().array().notNull(),
     returnTo: text(),
@@ -35,19 +39,23 @@ export const connectAttempts = pgTable(
     reconnectAccountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
     status: text({ enum: attemptStatuses }).notNull().default('PENDING'),
     errorCode: text(),
-    /** What the person is told in place of the code's own sentence, such as the names of the accounts involved. */
+    /**
+     * The message that replaces the one of the code, for example with the names of the accounts.
+     */
     errorDetail: text(),
-    /** When X takes another try, where it said so. */
+    /** When X accepts another try, if it said so. */
     retryAt: moment(),
-    /** X_CONNECT: X's id of the account that was approved, once X has told it for an attempt that failed. */
+    /** X_CONNECT: X's id of the approved account, set for failed attempts when X has told it. */
     providerAccountId: text(),
-    /** The pair that X issued, sealed, from the code exchange until it is known whose account it is; null before and after. */
+    /**
+     * The token pair, sealed, from the code exchange until the account is known; null otherwise.
+     */
     tokensSealed: text(),
-    /** When the access token of that pair ends. */
+    /** When the access token of that pair expires. */
     accessExpiresAt: moment(),
-    /** X is not asked about that pair before this moment. Moved forward by each try, before it begins. */
+    /** The next request to X for the account. Moved forward before each try. */
     nextTryAt: moment(),
-    /** How often X was asked whose account it is, and gave no usable response. */
+    /** The number of requests for the account that got no usable response. */
     tries: integer().notNull().default(0),
     accountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
     createdAt: moment().notNull(),

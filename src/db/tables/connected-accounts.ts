@@ -14,7 +14,10 @@ export const accountStatusReasons = [
   'DISCONNECTED_BY_USER',
 ] as const
 
-/** An X account that a user linked. Disconnecting leaves the row as a tombstone; linking again brings the same row back. */
+/**
+ * An X account that a user connected. Inserted by the callback. Disconnecting keeps the row with
+ * the status DISCONNECTED, and connecting again reuses it. Deleted with its user.
+ */
 export const connectedAccounts = pgTable(
   'connected_accounts',
   {
@@ -23,14 +26,14 @@ export const connectedAccounts = pgTable(
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
     provider: text({ enum: ['X'] }).notNull(),
-    /** X's 64-bit user id, as the decimal string X sends. */
+    /** X's 64-bit user id, as the decimal string that X sends. */
     providerAccountId: text().notNull(),
     username: text().notNull(),
     displayName: text(),
     avatarUrl: text(),
-    /** X's subscription_type, which decides how long a tweet may be. */
+    /** X's subscription_type, which decides the maximum length of a tweet. */
     subscriptionType: text(),
-    /** The scopes X granted. */
+    /** The scopes that X granted. */
     scopes: text().array().notNull(),
     status: text({ enum: accountStatuses }).notNull(),
     statusReason: text({ enum: accountStatusReasons }),
@@ -40,13 +43,13 @@ export const connectedAccounts = pgTable(
     disconnectedAt: moment(),
   },
   (table) => [
-    // One live user per X account, decided by the database when two finish at the same instant.
+    // One user for each X account that is not disconnected, also when two callbacks run at once.
     uniqueIndex('connected_accounts_one_live')
       .on(table.provider, table.providerAccountId)
       .where(sql`${table.status} <> 'DISCONNECTED'`),
     unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
     index().on(table.userId, table.connectedAt),
-    // The same X account under whichever users: looked for at each link.
+    // Each connection looks up the X account among all users.
     index().on(table.providerAccountId),
     check('connected_accounts_status', oneOf(table.status, accountStatuses)),
     check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),

@@ -1,13 +1,21 @@
 import { sql } from 'drizzle-orm'
 import { boolean, check, pgTable, text } from 'drizzle-orm/pg-core'
 
-/** A known text sealed under each key that was ever first: opens at start, or the process refuses to run with other keys. */
+/**
+ * A known text sealed under each key that was ever the first one. Inserted by the first start with
+ * a key; a start that cannot open one refuses to run. `xconnect keys rotate` deletes those of
+ * retired keys.
+ */
 export const encryptionCanaries = pgTable('encryption_canaries', {
   keyId: text().primaryKey(),
   sealed: text().notNull(),
 })
 
-/** The one row that says whose people and accounts these are: an id at the sandbox is somebody else's at GitHub or X. */
+/**
+ * The one row that names the providers of the stored users and accounts: the ids of the sandbox
+ * belong to other people at GitHub or X. Inserted by the first start, changed by `xconnect
+ * providers rename`.
+ */
 export const deployment = pgTable(
   'deployment',
   {

@@ -25,26 +25,29 @@ export const eventTypes = [
 ] as const
 
 /**
- * What happened to whom. Written in the transaction that makes the change, and never changed afterwards. The ids of what it is about
- * refer to nothing, since that may be gone; a person who is deleted takes their events along. Swept when old.
+ * What happened to a user, an account, a tweet, a token or an endpoint. Inserted in the transaction
+ * of the change and never updated. Its references have no foreign keys, since their rows may be
+ * deleted; only a deleted user takes the events along. The sweep deletes events beyond the
+ * retention.
  */
 export const events = pgTable(
   'events',
   {
     id: id(),
     /**
-     * The place in the order of commits, given by the trigger `events_placed` at the end of the transaction: whoever has read up to a
-     * position never finds an earlier one later. Null only inside the transaction that writes the row.
+     * The position in commit order, set by the trigger `events_placed` at the end of the
+     * transaction: a reader never finds an earlier position later. Null only inside that
+     * transaction.
      */
     position: bigint({ mode: 'number' }).unique('events_position'),
     type: text({ enum: eventTypes }).notNull(),
-    /** Whose event it is; null for one of the operator's own. */
+    /** The user it concerns; null for the operator's own events. */
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
     accountId: uuid(),
     tweetId: uuid(),
     apiTokenId: uuid(),
     webhookEndpointId: uuid(),
-    /** Why, as a code of the list that belongs to the type; never a text of somebody else's. */
+    /** A code from the list that belongs to the type; never foreign text. */
     reason: text(),
     occurredAt: moment().notNull(),
   },
@@ -56,8 +59,9 @@ export const events = pgTable(
 )
 
 /**
- * Up to where a person's events of a type have been swept (null: the operator's own): whoever resumes from before has missed some. By
- * type, since whoever waits for what seldom happens has an old cursor, and has missed nothing when something else was swept.
+ * The highest swept position of each user and type (user null: the operator's own events). A reader
+ * that resumes before it has missed events. Written by the sweep. Kept by type: a reader of rare
+ * events has an old cursor, and has missed nothing when only other types were swept.
  */
 export const eventHorizons = pgTable(
   'event_horizons',

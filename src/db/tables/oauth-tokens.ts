@@ -15,7 +15,10 @@ export const tokenEvents = [
   'REFUSED',
 ] as const
 
-/** The tokens of a live account and the state of their rotation. Only the code in src/x writes it. Deleted when unlinked. */
+/**
+ * The token pair of a connected account, and the state of its refresh. Only src/accounts writes it.
+ * Inserted or replaced by the callback, deleted when the account is disconnected.
+ */
 export const oauthTokens = pgTable(
   'oauth_tokens',
   {
@@ -23,35 +26,41 @@ export const oauthTokens = pgTable(
       .primaryKey()
       .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
     accessTokenSealed: text().notNull(),
-    /** Null when X granted no offline.access. */
+    /** Null when X did not grant offline.access. */
     refreshTokenSealed: text(),
     accessExpiresAt: moment().notNull(),
-    /** One authorization by the user. Linking again makes another, and what a refresh of the old one brings is revoked. */
+    /**
+     * Identifies one authorization by the user. Tokens from a refresh of an earlier one are
+     * revoked.
+     */
     grantId: uuid().notNull(),
-    /** Raised by every new pair; a stale holder's write finds another version and changes nothing. */
+    /** Incremented by every new pair. A write with a stale version changes nothing. */
     version: integer().notNull().default(1),
-    /** ACTIVE; UNCERTAIN: the refresh token may have been spent and the answer lost; DEAD: X refused it for good. */
+    /** UNCERTAIN: the refresh token may be used up, its response lost. DEAD: X has rejected it. */
     state: text({ enum: tokenStates }).notNull().default('ACTIVE'),
     leaseId: uuid(),
     leaseUntil: moment(),
-    /** Raised by every claim. */
+    /** The fencing token: incremented each time the lease is acquired. */
     fence: integer().notNull().default(0),
-    /** Durable mark, written before the refresh token is sent: from here on it may be spent. */
+    /** Written before the refresh token is sent: from then on it may be used up. */
     sentAt: moment(),
     /**
-     * What first went wrong since the last pair came, and so why the row is UNCERTAIN or DEAD. Its own column: clearing a lease must not
-     * clear the cause.
+     * The first failure since the last pair, which explains UNCERTAIN or DEAD. A column of its own:
+     * releasing the lease must not clear it.
      */
     cause: text(),
     nextTryAt: moment(),
     failCount: integer().notNull().default(0),
-    /** When X issued the refresh token, which lives about six months. */
+    /** When X issued the refresh token, which expires after about six months. */
     refreshIssuedAt: moment().notNull(),
-    /** True from a refresh until X has accepted the new access token. That of a new authorization is proven by the profile. */
+    /**
+     * True from a refresh until X accepts the new access token. A callback proves it by the
+     * profile.
+     */
     accessUnproven: boolean().notNull().default(false),
-    /** When X refused an access token that was still unproven; null once it has accepted it. */
+    /** When X rejected an access token that was unproven; null once X has accepted it. */
     accessRefusedAt: moment(),
-    /** What last happened to the tokens, for people: never decides anything. */
+    /** The last change of the tokens, for display only. */
     lastEvent: text({ enum: tokenEvents }).notNull(),
     lastEventAt: moment().notNull(),
   },
@@ -65,7 +74,11 @@ export const oauthTokens = pgTable(
   ],
 )
 
-/** A pair that X issued to a holder whose lease had passed to another: never overwrites, adopted by the next claim. */
+/**
+ * A token pair that X issued to a process whose lease had passed to another one. Inserted by that
+ * process; it never overwrites the pair of the account. The next refresh takes the newest one, the
+ * sweep deletes those of versions that a newer pair has replaced.
+ */
 export const rotationOrphans = pgTable(
   'rotation_orphans',
   {
@@ -83,10 +96,16 @@ export const rotationOrphans = pgTable(
   (table) => [index().on(table.accountId)],
 )
 
-/** A grant that is to be revoked at X. Written in the transaction that stops using it; deleted when X has confirmed. */
+/**
+ * A token whose grant has to be revoked at X (RFC 7009). Inserted in the transaction that stops
+ * using the grant; the job `revoke-grant` deletes it once X has confirmed.
+ */
 export const grantRevocations = pgTable('grant_revocations', {
   id: id(),
-  /** Associated data of the sealed token: the account may be gone, or the id that of an attempt that was refused. */
+  /**
+   * Associated data of the sealed token: the account may be gone, or the id that of an attempt that
+   * was refused.
+   */
   accountId: uuid().notNull(),
   userId: uuid().notNull(),
   /** X's id of the account whose grant it is; null where X never told it. */

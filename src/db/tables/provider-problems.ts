@@ -1,7 +1,7 @@
 import { check, pgTable, text } from 'drizzle-orm/pg-core'
 import { moment, oneOf } from './columns.ts'
 
-/** Error codes that a provider's response holds against this deployment. */
+/** Error codes for responses of a provider that blame this deployment. */
 export const providerProblemCodes = [
   'GITHUB_CREDENTIALS_REJECTED',
   'GITHUB_REDIRECT_MISMATCH',
@@ -17,7 +17,10 @@ export const providerProblemCodes = [
 
 export type ProviderProblemCode = (typeof providerProblemCodes)[number]
 
-/** What a provider said against this deployment when somebody signed in or connected an account, until one succeeds. */
+/**
+ * A problem of this deployment that a provider has reported at a sign-in or a connection, for
+ * /readyz. Inserted by that round trip, deleted by the next one that succeeds.
+ */
 export const providerProblems = pgTable(
   'provider_problems',
   {

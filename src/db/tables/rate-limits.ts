@@ -1,18 +1,19 @@
 import { pgTable, primaryKey, text, timestamp } from 'drizzle-orm/pg-core'
 
 /**
- * What a caller has spent of a budget, as the moment at which it is full again. Swept then. No index on that: with it each request would
- * write to two places, and no more rows are here than callers of the last quarter of an hour. UNLOGGED, which the migration says: no
- * request waits for the disk, and after a crash all budgets are full.
+ * A bucket of the rate limiter (GCRA), as the moment at which it is full again. Written by each
+ * limited request, deleted by the sweep once it is full. There is no index on `full_at`: each
+ * request would write it, and the table has only the callers of the last 15 minutes. The migration
+ * makes it UNLOGGED: no request waits for the disk, and after a crash all buckets are full.
  */
 export const rateLimits = pgTable(
   'rate_limits',
   {
-    /** The policy's name in RATE_LIMITS. */
+    /** The name of the policy in RATE_LIMITS. */
     name: text().notNull(),
-    /** A user's or API token's id, or an address. */
+    /** The id of a user or API token, or an IP address. */
     subject: text().notNull(),
-    /** To the microsecond: a point of a large budget comes back in less than a millisecond. */
+    /** In microseconds: a large bucket refills by one in less than a millisecond. */
     fullAt: timestamp({ withTimezone: true }).notNull(),
   },
   (table) => [primaryKey({ columns: [table.name, table.subject] })],

@@ -3,23 +3,27 @@ import { check, index, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import { moment } from './columns.ts'
 import { users } from './users.ts'
 
-/** One signed-in browser. The id is SHA-256 of the session token, which only the cookie holds. Swept when its time is over. */
+/**
+ * A signed-in browser. The id is SHA-256 of the session token, which only the cookie holds.
+ * Inserted at sign-in, extended by use, deleted at sign-out or revocation and by the sweep after it
+ * has expired.
+ */
 export const sessions = pgTable(
   'sessions',
   {
     id: text().primaryKey(),
-    /** By which its user tells it from others. It has nothing to do with the token. */
+    /** The id that the API shows. It is not derived from the token. */
     publicId: uuid().notNull().defaultRandom().unique('sessions_public_id'),
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
-    /** What signed in, such as "Chrome on Linux"; null where it did not say. */
+    /** Browser and system, such as "Chrome on Linux"; null without a User-Agent header. */
     device: text(),
-    /** Slides with use. */
+    /** Moved forward by use. */
     expiresAt: moment().notNull(),
-    /** The sign-in: start of the absolute lifetime. */
+    /** The sign-in, from which the absolute lifetime counts. */
     createdAt: moment().notNull(),
-    /** Written at most once an hour. */
+    /** Updated at most once an hour. */
     lastUsedAt: moment().notNull().defaultNow(),
   },
   (table) => [

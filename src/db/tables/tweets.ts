@@ -8,7 +8,10 @@ export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED
 
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
-/** A tweet, from before X is called to what became of it. Deleted only with its user: the idempotency key lives in it. */
+/**
+ * A tweet, inserted before X is called and updated by the outcome. It holds the idempotency key, so
+ * it is deleted only with its account or user.
+ */
 export const tweets = pgTable(
   'tweets',
   {
@@ -19,33 +22,36 @@ export const tweets = pgTable(
     accountId: uuid()
       .notNull()
       .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
-    /** SHA-256 of the caller's idempotency key; null when none was given. */
+    /** SHA-256 of the idempotency key; null without one. */
     idempotencyKeyHash: text(),
-    /** SHA-256 of the input, to tell a repetition from a reuse of the key. */
+    /** SHA-256 of the input, which tells a retry from a reuse of the key for another tweet. */
     requestHash: text().notNull(),
     text: text().notNull(),
     replyToXTweetId: text(),
     replySettings: text({ enum: replySettings }),
     madeWithAi: boolean().notNull().default(false),
     status: text({ enum: tweetStatuses }).notNull(),
-    /** Raised each time a refused tweet is tried again under the same key. */
+    /** Incremented each time a failed tweet is sent again under the same key. */
     attempt: integer().notNull().default(1),
-    /** Whoever sends must be done by then; afterwards a PENDING row belongs to the sweeper. */
+    /** The deadline of the sender. After it, the sweep decides a PENDING row. */
     claimedUntil: moment().notNull(),
-    /** Durable mark, written before X is called: from here on the tweet may exist. */
+    /** Written before X is called: from then on the tweet may exist. */
     sentAt: moment(),
-    /** The earliest sending whose outcome was unknown: the account's timeline is read from there. Kept when tried again. */
+    /**
+     * The first send with an unknown outcome: the timeline is read from there. Kept when sent
+     * again.
+     */
     doubtSince: moment(),
-    /** Billed reads of the timeline spent on this tweet. */
+    /** The number of billed timeline reads for this tweet. */
     settleReads: integer().notNull().default(0),
     /**
-     * Since when there may be a tweet although it was not X that answered: the timeline is looked at from here on before it is sent
-     * again. Null where nothing is to be looked for.
+     * Set when something other than X answered: a tweet may exist since then, so the timeline is
+     * read before the tweet is sent again. Null otherwise.
      */
     mayExistSince: moment(),
     xTweetId: text(),
     errorCode: text(),
-    /** What X said of it, where the code alone does not tell an operator enough: status, title and type. */
+    /** Status, title and type of X's response, for operators. */
     errorDetail: text(),
     retryAt: moment(),
     createdAt: moment().notNull(),
@@ -54,8 +60,8 @@ export const tweets = pgTable(
   (table) => [
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
-    // A post at X is one tweet of ours, decided by the database when two in doubt are found in one timeline. Those without an id of X
-    // stand in it too, so that an account that is deleted finds all of its tweets by it.
+    // One post at X belongs to one tweet, also when two tweets in doubt are found in one timeline.
+    // Not a partial index: the deletion of an account finds all of its tweets by it.
     uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
     check('tweets_status', oneOf(table.status, tweetStatuses)),

@@ -4,18 +4,22 @@ import { id, moment, oneOf } from './columns.ts'
 
 export const linkVisibilities = ['NOBODY', 'INTEGRATORS'] as const
 
-/** A person. Made at the first sign-in, keyed on GitHub's numeric id: logins and addresses change hands. */
+/**
+ * A person. The first sign-in inserts the row, and each later sign-in updates it from GitHub.
+ * The key is GitHub's numeric id, because logins and e-mail addresses change hands. Deleted by
+ * `deleteViewer`, with every row that refers to it.
+ */
 export const users = pgTable(
   'users',
   {
     id: id(),
     githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
     login: text().notNull(),
-    /** Since when the login is known to be another person's, who has signed in with it; null while it is this one's. */
+    /** When another person signed in with this login; null while it is this person's. */
     loginLostAt: moment(),
     name: text(),
     avatarUrl: text(),
-    /** Who may see which accounts this person has linked. */
+    /** Who may look up the connected accounts of this person. */
     linkVisibility: text({ enum: linkVisibilities }).notNull().default('NOBODY'),
     createdAt: moment().notNull().defaultNow(),
   },
@@ -27,8 +31,9 @@ export const users = pgTable(
 )
 
 /**
- * The form in which two logins of GitHub are compared: A to Z in lower case, whatever the database's collation. Under a Turkish one
- * lower('I') is a letter that JavaScript's "i" is not. Let PostgreSQL lower both sides, so that no second rule has to agree with this.
+ * Returns the form in which logins are compared: A to Z in lower case, whatever the collation of
+ * the database. Under a Turkish collation lower('I') is not the "i" of JavaScript. Let PostgreSQL
+ * convert both sides, so that no second rule has to agree with this one.
  */
 export function loginKey(login: SQLWrapper): SQL<string> {
   return sql<string>`lower(${login} collate "C")`

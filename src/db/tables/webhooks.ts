@@ -21,26 +21,29 @@ export const webhookErrors = [
   'ENDPOINT_DISABLED',
 ] as const
 
-/** An address that events are sent to: a user's, who gets their own, or the operator's. Deleted by whoever made it. */
+/**
+ * A URL that events are sent to: a user's, for their own events, or the operator's. Created and
+ * deleted by its owner; disabled by its owner, or by the deliveries when it keeps failing.
+ */
 export const webhookEndpoints = pgTable(
   'webhook_endpoints',
   {
     id: id(),
-    /** Null for the operator's. */
+    /** Null for an endpoint of the operator. */
     userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
     url: text().notNull(),
     description: text(),
-    /** Which events are sent; null for all. */
+    /** The types that are sent; null for all. */
     eventTypes: text({ enum: eventTypes }).array(),
     secretSealed: text().notNull(),
-    /** The secret before the last rotation, which signs beside the new one until it ends. */
+    /** The secret before the last rotation. It signs too until it expires. */
     previousSecretSealed: text(),
     previousSecretEndsAt: moment(),
     status: text({ enum: webhookEndpointStatuses }).notNull().default('ENABLED'),
     disabledReason: text({ enum: webhookDisabledReasons }),
-    /** Since when nothing has arrived there; null when the last delivery did. */
+    /** The first failure since the last successful delivery; null after a success. */
     failingSince: moment(),
-    /** What happened before is not sent. */
+    /** Earlier events are not sent. */
     enabledAt: moment().notNull(),
     createdAt: moment().notNull(),
   },
@@ -57,7 +60,10 @@ export const webhookEndpoints = pgTable(
   ],
 )
 
-/** One event on its way to one endpoint: PENDING → DELIVERED | DEAD. Goes with its endpoint and with its event; swept after 30 days. */
+/**
+ * An event on its way to an endpoint: PENDING → DELIVERED or DEAD. Inserted by the fan-out, updated
+ * by the job `deliver-webhook`. Deleted with its endpoint or event, and by the sweep after 30 days.
+ */
 export const webhookDeliveries = pgTable(
   'webhook_deliveries',
   {
@@ -69,12 +75,12 @@ export const webhookDeliveries = pgTable(
       .notNull()
       .references(() => events.id, { onDelete: 'cascade' }),
     status: text({ enum: webhookDeliveryStatuses }).notNull().default('PENDING'),
-    /** Raised before each try, so that one that is cut short counts as well. */
+    /** Incremented before each try, so that an interrupted one counts too. */
     attempts: integer().notNull().default(0),
     lastAttemptAt: moment(),
     lastHttpStatus: integer(),
     lastError: text({ enum: webhookErrors }),
-    /** Not tried again before. Whoever tries moves it first, to where the try is over at the latest. */
+    /** The next try. Moved before each try to the moment when that try has ended at the latest. */
     nextAttemptAt: moment(),
     createdAt: moment().notNull(),
     deliveredAt: moment(),
@@ -91,7 +97,10 @@ export const webhookDeliveries = pgTable(
   ],
 )
 
-/** The one row that says up to which event all deliveries are written. */
+/**
+ * The one row with the position up to which the fan-out has written all deliveries. A migration
+ * inserts it.
+ */
 export const webhookFanOut = pgTable(
   'webhook_fan_out',
   {

@@ -4,13 +4,14 @@ import { moment, oneOf } from './columns.ts'
 export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE', 'READ_PROFILE'] as const
 
 /**
- * A call to X that is known to be in vain for a while: a rate limit used up, or the app's credits. Read before each call, by all
- * instances. A row whose time is over lets one caller through, who removes it or renews it.
+ * A call to X that is known to fail for a while: a rate limit or the credits of the app are used
+ * up. Inserted by the call that found out, and read before each call by all instances. After
+ * `until`, one caller is let through; it deletes the row or renews it.
  */
 export const xBlocks = pgTable(
   'x_blocks',
   {
-    /** An account's id, or APP for the whole app. */
+    /** The id of an account, or APP for the whole app. */
     subject: text().notNull(),
     endpoint: text({ enum: xEndpoints }).notNull(),
     errorCode: text().notNull(),
