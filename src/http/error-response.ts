@@ -24,7 +24,10 @@ export function errorResponse(
   return Response.json({ errors: [error] }, { status, headers })
 }
 
-/** A 405 response, with the methods that the path takes in the Allow header (RFC 9110 section 15.5.6). */
+/**
+ * A 405 response, with the methods that the path takes in the Allow header (RFC 9110 section
+ * 15.5.6).
+ */
 export function methodNotAllowedResponse(methods: readonly string[], message?: string): Response {
   return errorResponse(
     405,

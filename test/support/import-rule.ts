@@ -1,9 +1,9 @@
 /**
- * Checks the imports of a set of source files against a rule. Files are names with text, so that the
- * check itself can be tested with an invented set.
+ * Checks the imports of a set of source files against a rule. Files are names with text, so that
+ * the check itself can be tested with an invented set.
  *
- * Imports are matched by pattern: Biome's formatting, which `npm test` checks first, puts each at the
- * start of a line.
+ * Imports are matched by pattern: Biome's formatting, which `npm test` checks first, puts each at
+ * the start of a line.
  */
 import { posix } from 'node:path'
 

@@ -6,7 +6,10 @@ import { findImportProblems, type ImportRule, readImports, type SourceFiles } fr
 // The features. Each layer may use those below it.
 const features = ['tweets/', 'users/', 'accounts/', 'x/', 'webhooks/', 'auth/', 'events/', 'rate-limit/']
 
-/** The layers, which src/README.md lists in one sentence. A new file or folder of src has to be added here. */
+/**
+ * The layers, which src/README.md lists in one sentence. A new file or folder of src has to be
+ * added here.
+ */
 const rule: ImportRule = {
   layers: [
     { places: ['main.ts', 'cli.ts'], together: false },
@@ -62,7 +65,8 @@ const rule: ImportRule = {
       places: ['config/config.ts', 'sandbox/server.ts'],
     },
     {
-      // Secrets are compared by their hashes. Comparisons with null, undefined and numbers are allowed.
+      // Secrets are compared by their hashes. Comparisons with null, undefined and numbers are
+      // allowed.
       what: 'a secret compared by === or !==, and not by its hash (E-06)',
       pattern:
         /\b[\w.?]*(?:secret|token|verifier|password|signature|cookie|state|authorization)\)? *[!=]==? (?!null|undefined|['"\d])(?=[\w(])|[!=]==? [\w.?]*(?:secret|token|verifier|password|signature|cookie)\b(?!\()/i,
