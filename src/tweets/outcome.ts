@@ -1,4 +1,44 @@
-// What became of a tweet, written down. tweet-reconciliation.ts finds it out where X did not say.
+// Stores what became of a tweet. reconcile.ts finds it out when X did not say.
+//
+// The states of a tweet (`tweets.status`), and the functions that change them:
+//
+//                            postTweet (again, with the same idempotency key)
+//                     ┌───────────────────────────────────────────────────────┐
+//                     ▼                                                       │
+//      postTweet    ┌───────────┐       writeOutcome, sweepTweets        ┌──────────┐
+//     ────────────▶ │  PENDING  │ ─────────────────────────────────────▶ │  FAILED  │
+//                   └───────────┘                                        └──────────┘
+//                     │       │                                               ▲
+//      writeOutcome,  │       │ writeOutcome,                                 │ reconcileTweet,
+//  lookBeforeSending  │       │ sweepTweets       ┌───────────┐               │ writeOutcome
+//                     │       └─────────────────▶ │           │ ──────────────┘
+//                     ▼                           │  UNKNOWN  │
+//                   ┌──────────┐  reconcileTweet, │           │
+//                   │          │  writeOutcome    │           │
+//                   │  POSTED  │ ◀─────────────── │           │
+//                   │          │ ───────────────▶ │           │
+//                   └──────────┘  withdrawMatch   └───────────┘
+//                     │ deleteTweet
+//                     ▼
+//                   ┌───────────┐
+//                   │  DELETED  │
+//                   └───────────┘
+//
+//   none    → PENDING   postTweet           the row is inserted before X is called
+//   PENDING → POSTED    writeOutcome        X has posted it
+//   PENDING → POSTED    lookBeforeSending   an earlier sending is found in the timeline
+//   PENDING → FAILED    writeOutcome        X has refused it, or nothing was sent
+//   PENDING → FAILED    sweepTweets         the process died before it sent anything
+//   PENDING → UNKNOWN   writeOutcome        the response was lost
+//   PENDING → UNKNOWN   sweepTweets         the process died after it had marked the row as sent
+//   UNKNOWN → POSTED    reconcileTweet      it is found in the timeline
+//   UNKNOWN → POSTED    writeOutcome        the response arrives after the sweep
+//   UNKNOWN → FAILED    reconcileTweet      the timeline proves that it does not exist
+//   UNKNOWN → FAILED    writeOutcome        the refusal arrives after the sweep
+//   POSTED  → UNKNOWN   withdrawMatch       the post that was found belongs to another tweet
+//   POSTED  → DELETED   deleteTweet         X has deleted it
+//   FAILED  → PENDING   postTweet           the failure is of a kind that may have been resolved
+//
 import { and, eq, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -10,35 +50,36 @@ import { type NewEvent, recordEvent } from '../events/events.ts'
 import type { XResult } from '../x/api.ts'
 import { describeProblem } from '../x/refusals.ts'
 
-/** A tweet's row. */
+/** The row of a tweet. */
 export type Tweet = typeof tweets.$inferSelect
 
-/** What X answered to a tweet, once its access token was accepted. */
+/** The result of posting a tweet with an access token that X accepts. */
 export type PostResult = Exclude<XResult<string>, { kind: 'unauthorized' }>
 
-/** The index that lets a post at X be one tweet of ours. */
+/** The unique index by which a post at X belongs to at most one tweet. */
 export const ONE_PER_POST = 'tweets_one_per_post'
 
 /**
- * Writes down what X answered. A doubt is handed to `reconcileTweet` in the same transaction.
- * @returns the row as it stands.
- * @throws AppError TWEET_NOT_FOUND when it is gone, together with its user.
+ * Stores the result of posting a tweet. If it is UNKNOWN, a job for `reconcileTweet` is queued in the
+ * same transaction.
+ * @returns the row, which another process may have changed.
+ * @throws AppError TWEET_NOT_FOUND when it was deleted together with its user.
  */
-export async function writeOutcome(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
+export async function writeOutcome(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
   for (;;) {
     try {
-      return await write(deps, tweet, answer)
+      return await write(deps, tweet, result)
     } catch (error) {
-      if (answer.kind !== 'done' || !violates(error, ONE_PER_POST)) throw error
-      // X says that this is its post: whoever else has it, took it for its own by the text.
-      if (!(await withdrawGuess(deps, tweet, answer.value))) throw error
+      if (result.kind !== 'done' || !violates(error, ONE_PER_POST)) throw error
+      // X says that this post is this tweet's: the other tweet was matched with it by its text.
+      if (!(await withdrawMatch(deps, tweet, result.value))) throw error
     }
   }
 }
 
-function write(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
+function write(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
   return transaction(deps, async (deps) => {
-    const outcome = readOutcome(deps, tweet, answer)
+    const outcome = outcomeColumns(deps, tweet, result)
     const [before] = await deps.db
       .select({ status: tweets.status })
       .from(tweets)
@@ -47,7 +88,7 @@ function write(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
     const [written] = await deps.db
       .update(tweets)
       .set(outcome)
-      // UNKNOWN too: what the sweeper could only guess, this knows.
+      // UNKNOWN too: this result is certain, and the sweep's was not.
       .where(
         and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
       )
@@ -67,59 +108,66 @@ function write(deps: Deps, tweet: Tweet, answer: PostResult): Promise<Tweet> {
 }
 
 /**
- * Tells the operator of a tweet that X does not have, or may not have; of others nothing. Called once that is committed.
- * @param answer what it came to; null where nobody was asked.
+ * Logs a tweet that is FAILED or UNKNOWN. Call it after the commit.
+ * @param result null when X was not called.
  */
-export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, answer: PostResult | null): void {
+export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: PostResult | null): void {
   const { id: tweetId, accountId, attempt, errorCode } = tweet
   const about = {
     tweetId,
     accountId,
     attempt,
     errorCode,
-    ...(answer?.kind === 'unknown' && { error: answer.cause }),
-    ...(answer?.kind === 'refused' && answer.problem !== null && { x: answer.problem }),
+    ...(result?.kind === 'unknown' && { error: result.cause }),
+    ...(result?.kind === 'refused' && result.problem !== null && { x: result.problem }),
   }
   if (tweet.status === 'FAILED') log.warn(about, 'A tweet was not posted')
   if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not tell whether it posted a tweet')
 }
 
-/** Takes over what a process left behind when it was killed: FAILED where nothing was sent, UNKNOWN where it may have been. */
+/**
+ * Ends the PENDING tweets of processes that died: FAILED when nothing was sent, UNKNOWN when it may
+ * have been.
+ */
 export async function sweepTweets(deps: Deps): Promise<void> {
-  const left = and(
+  const isAbandoned = and(
     eq(tweets.status, 'PENDING'),
     lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
   )
   const swept = await transaction(deps, async (deps) => {
-    const inDoubt = await deps.db
+    const uncertain = await deps.db
       .update(tweets)
       .set({
         status: 'UNKNOWN',
         errorCode: 'OUTCOME_UNKNOWN',
         doubtSince: sql`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
       })
-      .where(and(left, isNotNull(tweets.sentAt)))
+      .where(and(isAbandoned, isNotNull(tweets.sentAt)))
       .returning()
-    for (const tweet of inDoubt) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
+    for (const tweet of uncertain) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
     const notSent = await deps.db
       .update(tweets)
       .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
-      // The mark again: a claim may have lapsed, or a tweet been sent, since the statement before.
-      .where(and(left, isNull(tweets.sentAt)))
+      // Checked again: since the previous statement another claim may have expired, or a tweet may
+      // have been sent.
+      .where(and(isAbandoned, isNull(tweets.sentAt)))
       .returning()
-    const swept = [...inDoubt, ...notSent]
+    const swept = [...uncertain, ...notSent]
     await recordEvent(deps, ...swept.map((tweet) => outcomeEvent(tweet, false)))
     return swept
   })
   for (const tweet of swept) logOutcome(deps, tweet, null)
 }
 
-function readOutcome(deps: Deps, tweet: Tweet, answer: PostResult) {
-  const doubt = { status: 'UNKNOWN' as const, doubtSince: sql<Date>`coalesce(${tweets.doubtSince}, ${tweets.sentAt})` }
-  if (answer.kind === 'done') {
+function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {
+  const unknown = {
+    status: 'UNKNOWN' as const,
+    doubtSince: sql<Date>`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
+  }
+  if (result.kind === 'done') {
     return {
       status: 'POSTED' as const,
-      xTweetId: answer.value,
+      xTweetId: result.value,
       mayExistSince: null,
       errorCode: null,
       errorDetail: null,
@@ -127,20 +175,21 @@ function readOutcome(deps: Deps, tweet: Tweet, answer: PostResult) {
       postedAt: deps.clock.sqlNow(),
     }
   }
-  if (answer.kind === 'unknown') return { ...doubt, errorCode: 'OUTCOME_UNKNOWN' }
-  // That X has this text already is evidence that the earlier try of the same tweet arrived.
-  if (answer.code === 'DUPLICATE_TWEET' && tweet.doubtSince !== null) return { ...doubt, errorCode: answer.code }
-  const { code, retryAt, problem } = answer
+  if (result.kind === 'unknown') return { ...unknown, errorCode: 'OUTCOME_UNKNOWN' }
+  // If X already has this text, the earlier sending of this tweet has probably arrived.
+  if (result.code === 'DUPLICATE_TWEET' && tweet.doubtSince !== null) return { ...unknown, errorCode: result.code }
+  const { code, retryAt, problem } = result
   const failure = { status: 'FAILED' as const, errorCode: code, errorDetail: describeProblem(code, problem), retryAt }
-  if (answer.isCertain) return failure
-  // Nobody was told that it was posted, and yet it may be: it is looked for before it is sent
-  // again.
+  if (result.isCertain) return failure
+  // The refusal did not come from X itself, so the tweet may exist: the timeline is read before it
+  // is sent again.
   const mayExistSince = sql<Date>`coalesce(${tweets.mayExistSince}, ${tweets.sentAt})`
-  return { ...failure, mayExistSince, doubtSince: doubt.doubtSince }
+  return { ...failure, mayExistSince, doubtSince: unknown.doubtSince }
 }
 
-// Back in doubt, to be looked for again if its reads are not used up. False when nobody has guessed at this post.
-function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<boolean> {
+// Sets the tweet that was matched with this post by its text back to UNKNOWN, to be reconciled again.
+// Returns false when there is none.
+function withdrawMatch(deps: Deps, tweet: Tweet, xTweetId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
     const withdrawn = await deps.db
       .update(tweets)
@@ -162,12 +211,13 @@ function withdrawGuess(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
 }
 
 /**
- * The event of an outcome. A doubt that ends is one event, whichever way it ends: POSTED, or why it
- * was not.
+ * Returns the event of an outcome. The end of UNKNOWN is one event type for all outcomes: its reason
+ * is POSTED, or the error code.
  */
 export function outcomeEvent(tweet: Tweet, wasUnknown: boolean): NewEvent {
   const types = { POSTED: 'tweet.posted', FAILED: 'tweet.failed', UNKNOWN: 'tweet.unknown' } as const
-  if (tweet.status === 'PENDING' || tweet.status === 'DELETED') throw new Error('Bug: this is no outcome')
+  if (tweet.status === 'PENDING' || tweet.status === 'DELETED')
+    throw new Error('Bug: PENDING and DELETED are no outcomes')
   return {
     type: wasUnknown ? 'tweet.unknown_settled' : types[tweet.status],
     userId: tweet.userId,

@@ -1,6 +1,6 @@
-// A tweet of which X did not say whether it posted it is looked for in its account's timeline.
-// Reads are billed: at most three for one sending. Nothing is sent again on a guess: NOT_POSTED
-// takes a timeline that proves it, twice.
+// Reconciles tweets of which X did not say whether it has posted them: reads the account's timeline and
+// looks for them. Reads are billed, at most three for one sending. A tweet is declared not posted only
+// when two reads of the timeline prove it.
 import { and, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { findConnectedAccount } from '../accounts/accounts.ts'
@@ -15,32 +15,31 @@ import { fetchTimeline, type TimelinePage, type TimelinePost } from '../x/timeli
 import { comparePost } from './match-post.ts'
 import { logOutcome, ONE_PER_POST, outcomeEvent, type Tweet } from './outcome.ts'
 
-/** Billed reads of the timeline that a sending in doubt is worth. */
+/** The maximum number of billed timeline reads for one sending. */
 export const MAX_READS = 3
-// Two looks a minute apart: X's timeline may lag behind its own answer.
+// Two reads a minute apart: X's timeline may lag behind its response.
 const READS_TO_BE_SURE = 2
 // X's clock and the database's may differ.
 const CLOCK_MARGIN_MILLISECONDS = 60_000
-// Beyond this the span that is asked for is moved; less is within the margin, with a slow answer on
-// top.
+// With more skew than this, the requested period is shifted; less is covered by the margin, together
+// with a slow response.
 const CLOCK_TOLERANCE_MILLISECONDS = 30_000
 
 /**
- * What a look at the timeline came to: the post, if it was found; ABSENT where the timeline proves
+ * The result of reading the timeline: the posts that match the tweet; ABSENT when the timeline proves
  * that there is none.
  */
-type Sight = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
+type TimelineMatch = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
 
 type Account = { id: string; userId: string; providerAccountId: string }
 
 /**
- * Looks for a tweet in doubt in its account's timeline: POSTED with its id where it is there,
- * FAILED where it is certainly not, after two looks. Where the timeline does not tell, the doubt
- * stays.
- * @throws Error when X could not be read: the job is then tried again.
+ * Looks for an UNKNOWN tweet in its account's timeline. It becomes POSTED when it is found, FAILED
+ * when two reads prove that it does not exist, and otherwise stays UNKNOWN.
+ * @throws Error when the timeline could not be read; the job is then retried.
  */
 export async function reconcileTweet(deps: Deps, tweetId: string): Promise<void> {
-  // Counted before it is read, so that a crash in between cannot make it four.
+  // Counted before the read, so that a crash cannot lead to a fourth one.
   const [found] = await deps.db
     .update(tweets)
     .set({ settleReads: sql`${tweets.settleReads} + 1` })
@@ -49,31 +48,34 @@ export async function reconcileTweet(deps: Deps, tweetId: string): Promise<void>
   if (found === undefined) return
   const { nowSeconds, ...tweet } = found
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
-  if (account === null || account.status === 'DISCONNECTED') return giveReadBack(deps, tweet)
-  const span = { since: tweet.doubtSince ?? tweet.createdAt, until: tweet.claimedUntil, now: Number(nowSeconds) * 1000 }
-  const sight = await look(deps, tweet, account, span, () => giveReadBack(deps, tweet))
-  if (sight.kind === 'FOUND' && (await takePost(deps, tweet, 'UNKNOWN', sight.posts)) !== null) return
-  if (sight.kind === 'ABSENT' && tweet.settleReads >= READS_TO_BE_SURE) {
+  if (account === null || account.status === 'DISCONNECTED') return uncountRead(deps, tweet)
+  const period = {
+    since: tweet.doubtSince ?? tweet.createdAt,
+    until: tweet.claimedUntil,
+    now: Number(nowSeconds) * 1000,
+  }
+  const match = await readAndMatch(deps, tweet, account, period, () => uncountRead(deps, tweet))
+  if (match.kind === 'FOUND' && (await takePost(deps, tweet, 'UNKNOWN', match.posts)) !== null) return
+  if (match.kind === 'ABSENT' && tweet.settleReads >= READS_TO_BE_SURE) {
     const errorCode = tweet.errorCode === 'DUPLICATE_TWEET' ? 'DUPLICATE_TWEET' : 'NOT_POSTED'
-    await close(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
+    await writeReconciled(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
   } else if (tweet.settleReads < MAX_READS) {
     await transaction(deps, (deps) =>
       deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, deps.timing.reconcileAgainAfterSeconds),
     )
   } else {
     const { id, accountId, attempt } = tweet
-    deps.log.warn({ tweetId: id, accountId, attempt }, 'The timeline does not tell whether X posted a tweet')
+    deps.log.warn({ tweetId: id, accountId, attempt }, 'The timeline does not show whether X posted a tweet')
   }
 }
 
 /**
- * Looks once for a tweet that may have been posted although it was not X that answered, before it
- * is sent again.
- * @param tweet its row, PENDING under a claim of the caller's.
- * @param lastClaim until when the sending before had its claim.
- * @returns the row, POSTED, where it was found; ABSENT where it may be sent; UNCLEAR where it may
- * not.
- * @throws AppError when X could not be read.
+ * Looks once for a tweet that may have been posted although something in front of X refused it,
+ * before it is sent again.
+ * @param tweet its row, PENDING and claimed by the caller.
+ * @param lastClaim when the claim of the previous sending expired.
+ * @returns the POSTED row when it was found; ABSENT when it may be sent; UNCLEAR when it may not.
+ * @throws AppError when the timeline could not be read.
  */
 export async function lookBeforeSending(
   deps: Deps,
@@ -83,25 +85,25 @@ export async function lookBeforeSending(
 ): Promise<Tweet | 'ABSENT' | 'UNCLEAR'> {
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND')
-  // The claim was made just now, by the database's clock.
+  // The database's time of the claim, which was made just now.
   const now = tweet.claimedUntil.getTime() - deps.timing.tweetClaimSeconds * 1000
-  const sight = await look(deps, tweet, account, { since, until: lastClaim, now }, async () => {})
-  if (sight.kind !== 'FOUND') return sight.kind
-  return (await takePost(deps, tweet, 'PENDING', sight.posts)) ?? 'UNCLEAR'
+  const match = await readAndMatch(deps, tweet, account, { since, until: lastClaim, now }, async () => {})
+  if (match.kind !== 'FOUND') return match.kind
+  return (await takePost(deps, tweet, 'PENDING', match.posts)) ?? 'UNCLEAR'
 }
 
-// By the database's clock: since when a tweet may have been posted, until when it was sent, and
-// when that is asked.
-type Span = { since: Date; until: Date; now: number }
+// By the database's clock: since when the tweet may have been posted, until when it may have been
+// sent, and the current time in milliseconds.
+type Period = { since: Date; until: Date; now: number }
 
-async function look(
+async function readAndMatch(
   deps: Deps,
   tweet: Tweet,
   account: Account,
-  span: Span,
+  period: Period,
   onUnread: () => Promise<void>,
-): Promise<Sight> {
-  const page = await readTimeline(deps, account, span, onUnread)
+): Promise<TimelineMatch> {
+  const page = await readTimeline(deps, account, period, onUnread)
   const ids = page.posts.flatMap((post) => [post.xTweetId, ...post.earlierXTweetIds])
   const known = await findOthers(deps, tweet, ids)
   const unknown = page.posts.filter((post) => ![post.xTweetId, ...post.earlierXTweetIds].some((id) => known.has(id)))
@@ -112,7 +114,7 @@ async function look(
   return { kind: isProof ? 'ABSENT' : 'UNCLEAR' }
 }
 
-// Which of these posts are other tweets of ours.
+// Returns which of these posts belong to other tweets of the account.
 async function findOthers(deps: Deps, tweet: Tweet, ids: string[]): Promise<Set<string | null>> {
   if (ids.length === 0) return new Set()
   const rows = await deps.db
@@ -122,58 +124,58 @@ async function findOthers(deps: Deps, tweet: Tweet, ids: string[]): Promise<Set<
   return new Set(rows.map(({ xTweetId }) => xTweetId))
 }
 
-// @param onUnread called for a read that was refused, or not even made, and so is not billed.
+// @param onUnread called for a read that failed, which is not billed.
 async function readTimeline(
   deps: Deps,
   account: Account,
-  span: Span,
+  period: Period,
   onUnread: () => Promise<void>,
 ): Promise<TimelinePage> {
   const startedAt = performance.now()
-  const since = span.since.getTime() - CLOCK_MARGIN_MILLISECONDS
-  // After its claim nobody sends any more. What X may not have listed yet is not cut off, nor asked
-  // for by a moment to come.
-  const end = span.until.getTime() + CLOCK_MARGIN_MILLISECONDS
-  const until = end < span.now - CLOCK_MARGIN_MILLISECONDS ? end : null
+  const since = period.since.getTime() - CLOCK_MARGIN_MILLISECONDS
+  // No process sends after its claim has expired. An end in the future, or so recent that X may not
+  // have listed the post yet, is left out.
+  const end = period.until.getTime() + CLOCK_MARGIN_MILLISECONDS
+  const until = end < period.now - CLOCK_MARGIN_MILLISECONDS ? end : null
   const read = async (shift: number): Promise<TimelinePage> => {
     const [start, stop] = [new Date(since + shift), until === null ? null : new Date(until + shift)]
-    const answer = await readOrTell(onUnread, () =>
+    const result = await readOrNotify(onUnread, () =>
       withAccessToken(deps, account, 'READ_TIMELINE', (accessToken) =>
         fetchTimeline(deps, accessToken, account.providerAccountId, start, stop),
       ),
     )
-    if (answer.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: answer.cause })
-    return answer.value
+    if (result.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: result.cause })
+    return result.value
   }
   const page = await read(0)
-  const now = span.now + performance.now() - startedAt
-  const ahead = page.answeredAt === null ? 0 : page.answeredAt.getTime() - now
-  // By X's own clock the post may lie outside of the span that was asked for.
+  const now = period.now + performance.now() - startedAt
+  const ahead = page.respondedAt === null ? 0 : page.respondedAt.getTime() - now
+  // By X's clock, the post may be outside the requested period.
   return Math.abs(ahead) <= CLOCK_TOLERANCE_MILLISECONDS ? page : read(ahead)
 }
 
-async function readOrTell<T>(
+async function readOrNotify<T>(
   onUnread: () => Promise<void>,
   read: () => Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>>,
 ) {
   try {
-    const answer = await read()
-    if (answer.kind === 'refused') throw refusalError(answer)
-    return answer
+    const result = await read()
+    if (result.kind === 'refused') throw refusalError(result)
+    return result
   } catch (error) {
     await onUnread()
     throw error
   }
 }
 
-async function giveReadBack(deps: Deps, tweet: Tweet): Promise<void> {
+async function uncountRead(deps: Deps, tweet: Tweet): Promise<void> {
   await deps.db
     .update(tweets)
     .set({ settleReads: sql`${tweets.settleReads} - 1` })
     .where(eq(tweets.id, tweet.id))
 }
 
-// The oldest that is not another tweet of ours. Null when there is none.
+// Takes the oldest post that belongs to no other tweet. Returns null when there is none.
 async function takePost(
   deps: Deps,
   tweet: Tweet,
@@ -183,30 +185,30 @@ async function takePost(
   for (const { xTweetId, createdAt: postedAt } of posts.toReversed()) {
     const found = { status: 'POSTED' as const, xTweetId, postedAt, mayExistSince: null }
     try {
-      return await close(deps, tweet, from, { ...found, errorCode: null, errorDetail: null, retryAt: null })
+      return await writeReconciled(deps, tweet, from, { ...found, errorCode: null, errorDetail: null, retryAt: null })
     } catch (error) {
-      // Another tweet of this text was quicker.
+      // Another tweet with this text has taken it first.
       if (!violates(error, ONE_PER_POST)) throw error
     }
   }
   return null
 }
 
-// Returns the row as it stands, which another may have closed meanwhile.
-async function close(
+// Returns the row, which another process may have changed.
+async function writeReconciled(
   deps: Deps,
   tweet: Tweet,
   from: 'UNKNOWN' | 'PENDING',
   outcome: Partial<typeof tweets.$inferInsert>,
 ): Promise<Tweet> {
   const closed = await transaction(deps, async (deps) => {
-    const [settled] = await deps.db
+    const [reconciled] = await deps.db
       .update(tweets)
       .set(outcome)
       .where(and(eq(tweets.id, tweet.id), eq(tweets.status, from), eq(tweets.attempt, tweet.attempt)))
       .returning()
-    if (settled !== undefined) await recordEvent(deps, outcomeEvent(settled, from === 'UNKNOWN'))
-    return settled
+    if (reconciled !== undefined) await recordEvent(deps, outcomeEvent(reconciled, from === 'UNKNOWN'))
+    return reconciled
   })
   if (closed !== undefined) {
     logOutcome(deps, closed, null)

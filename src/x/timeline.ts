@@ -36,7 +36,7 @@ export type TimelinePage = {
    */
   isWhole: boolean
   /** X's own clock when it answered; null when it did not tell. */
-  answeredAt: Date | null
+  respondedAt: Date | null
 }
 
 // Within the size limit of an answer even where every character is escaped.
@@ -97,7 +97,7 @@ export async function fetchTimeline(
   return judge(deps, answer, timelineShape, ({ data, errors, meta }) => ({
     posts: data.map(toTimelinePost),
     isWhole: meta.next_token === undefined && errors.length === 0 && (meta.result_count ?? data.length) === data.length,
-    answeredAt: readDate(answer.report.headers.date),
+    respondedAt: readDate(answer.report.headers.date),
   }))
 }
 

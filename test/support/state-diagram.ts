@@ -5,8 +5,8 @@ import { join } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '../..')
 const TRANSITION = /^\/\/ +([A-Z]+|any|none) +→ +([A-Z]+) +(\w+) {2,}\S/
-// Words of the drawing that are neither a state nor a function.
-const CAPTION = /\((?:from any state|from [\w ]+)\)/g
+// A remark of the drawing, which is neither a state nor a function.
+const REMARK = /\([^)]*\)/g
 
 /** The names that a diagram holds; all lists are sorted. */
 export type StateDiagram = {
@@ -16,7 +16,7 @@ export type StateDiagram = {
   drawn: string[]
   /** The functions of the transition lines. */
   transitions: string[]
-  /** The exported functions of the folder. */
+  /** The top-level functions of the folder. */
   functions: ReadonlySet<string>
 }
 
@@ -35,7 +35,7 @@ export function readStateDiagram(file: string, folder: string): StateDiagram {
   const end = head.findIndex((line) => TRANSITION.test(line))
   // The captions above the first box belong to the drawing.
   const start = head.slice(0, first).lastIndexOf('//')
-  const drawing = head.slice(start, end).join('\n').replaceAll(CAPTION, '')
+  const drawing = head.slice(start, end).join('\n').replaceAll(REMARK, '')
   const states = rows.flatMap(({ from, to }) => [from, to]).filter((state) => /^[A-Z]+$/.test(state))
   return {
     states: [...new Set(states)].sort(),
@@ -48,6 +48,8 @@ export function readStateDiagram(file: string, folder: string): StateDiagram {
 function readFunctions(folder: string): Set<string> {
   const texts = globSync(`${folder}/*.ts`, { cwd: ROOT }).map((path) => readFileSync(join(ROOT, path), 'utf8'))
   return new Set(
-    texts.flatMap((text) => [...text.matchAll(/^export (?:async )?function (\w+)/gm)].map(([, name]) => name ?? '')),
+    texts.flatMap((text) =>
+      [...text.matchAll(/^(?:export )?(?:async )?function (\w+)/gm)].map(([, name]) => name ?? ''),
+    ),
   )
 }

@@ -6,7 +6,7 @@ import {
 } from '../../accounts/accounts.ts'
 import { disconnectAccount } from '../../accounts/disconnect.ts'
 import type { accountStatuses, accountStatusReasons, tokenEvents } from '../../db/tables.ts'
-import { maxTweetLength } from '../../tweets/post.ts'
+import { maxTweetLength } from '../../tweets/tweet-input.ts'
 import { missingScopes } from '../../x/scopes.ts'
 import { builder, describeValues } from '../builder.ts'
 import { getUser } from '../context.ts'

@@ -1,0 +1,71 @@
+// Reads tweets.
+import { and, eq, inArray } from 'drizzle-orm'
+import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
+import { isRowId } from '../db/row-id.ts'
+import { tweets } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import { isErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
+import { withProblem } from '../x/refusals.ts'
+import type { Tweet } from './outcome.ts'
+import { MAX_READS } from './reconcile.ts'
+
+const GIVEN_UP =
+  'X did not say whether it posted this, and the timeline does not show for certain that it did or did not. Look for it at x.com. If it is not there, post it under another idempotency key.'
+
+/** Returns the user's tweet with this id, or null. */
+export async function findTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet | null> {
+  if (!isRowId(tweetId)) return null
+  const [tweet] = await deps.db
+    .select()
+    .from(tweets)
+    .where(and(eq(tweets.userId, userId), eq(tweets.id, tweetId)))
+  return tweet ?? null
+}
+
+/** Returns a page of the user's tweets, of one account or, with `accountId` null, of all. */
+export async function listTweets(
+  deps: Deps,
+  userId: string,
+  page: KeysetPage & { accountId: string | null },
+): Promise<Tweet[]> {
+  const { accountId } = page
+  if (accountId !== null && !isRowId(accountId)) return []
+  return deps.db
+    .select()
+    .from(tweets)
+    .where(
+      and(
+        eq(tweets.userId, userId),
+        accountId === null ? undefined : eq(tweets.accountId, accountId),
+        keysetCondition(tweets, page),
+      ),
+    )
+    .orderBy(...keysetOrder(tweets, page))
+    .limit(page.limit)
+}
+
+/** Returns the user's tweets with these ids, which must be row ids. */
+export function listTweetsByIds(deps: Deps, userId: string, ids: readonly string[]): Promise<Tweet[]> {
+  return deps.db
+    .select()
+    .from(tweets)
+    .where(and(eq(tweets.userId, userId), inArray(tweets.id, [...ids])))
+}
+
+/** Counts the user's tweets, of one account or, with `accountId` null, of all. */
+export async function countTweets(deps: Deps, userId: string, accountId: string | null): Promise<number> {
+  if (accountId !== null && !isRowId(accountId)) return 0
+  const isIts = accountId === null ? undefined : eq(tweets.accountId, accountId)
+  return deps.db.$count(tweets, and(eq(tweets.userId, userId), isIts))
+}
+
+/** Returns the error of a tweet that is FAILED or UNKNOWN; null for any other. */
+export function tweetError(tweet: Tweet): AppError | null {
+  const { errorCode, errorDetail, retryAt } = tweet
+  if (errorCode === null) return null
+  if (!isErrorCode(errorCode)) return new AppError('INTERNAL')
+  const isGivenUp = tweet.status === 'UNKNOWN' && tweet.settleReads >= MAX_READS
+  const detail = isGivenUp ? GIVEN_UP : errorDetail === null ? null : withProblem(errorCode, errorDetail)
+  return new AppError(errorCode, { retryAt, ...(detail !== null && { detail }) })
+}
