@@ -120,7 +120,7 @@ describe('a server that goes away while a connection is made, after X has issued
       await expect.poll(() => control.countReceived({ path }), { interval: 5, timeout: 15_000 }).toBe(calls + 1)
       await admin.unsafe(`alter role ${role.name} nologin`)
       await endSessions()
-      const purpose = 'keep the tokens of a connection under way'
+      const purpose = 'store the token pair of a connect attempt'
       await expect.poll(() => world.logs(), { timeout: 60_000 }).toContain(`Retrying to ${purpose}`)
       if (when === 'after the person was told 503') expect((await finishing).status).toBe(503)
       await admin.unsafe(`alter role ${role.name} login`)
