@@ -7,9 +7,9 @@ export async function readAnswer(response: Response): Promise<Answer> {
   return { status: response.status, headers: [...response.headers], body: Buffer.from(await response.arrayBuffer()) }
 }
 
-/** Sends the whole answer, dated by the sandbox's clock. */
+/** Sends a complete response, dated by the sandbox's clock. */
 export async function deliver(world: World, outgoing: ServerResponse, answer: Answer): Promise<void> {
-  // A client that went away while the answer was made, perhaps killed, is told nothing more, and its close is over already.
+  // The client disconnected meanwhile: the socket is closed and emits no further event.
   if (outgoing.destroyed) return
   writeHead(world, outgoing, answer, answer.body.length)
   await new Promise<void>((resolve) => {
@@ -18,7 +18,10 @@ export async function deliver(world: World, outgoing: ServerResponse, answer: An
   })
 }
 
-/** Sends status and headers, dated by the sandbox's clock. @param length null for a body of unknown length. */
+/**
+ * Sends status and headers, dated by the sandbox's clock.
+ * @param length null for a body of unknown length.
+ */
 export function writeHead(
   world: World,
   outgoing: ServerResponse,

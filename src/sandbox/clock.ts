@@ -1,10 +1,13 @@
-/** The sandbox's own time: every expiry, window, created_at and Date header follows it, so that a test never has to wait. */
+/**
+ * The clock of the sandbox. Every expiry, window, created_at and Date header follows it, so that no
+ * test has to wait.
+ */
 export type Clock = {
   now(): number
   advance(seconds: number): void
   setOffset(seconds: number): void
   offsetSeconds(): number
-  /** Stands still, moved only by `advance` and `setOffset`, or runs again. */
+  /** Stops the clock, which then only `advance` and `setOffset` move, or starts it again. */
   freeze(frozen: boolean): void
 }
 

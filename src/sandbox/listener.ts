@@ -7,12 +7,13 @@ import type { World } from './world.ts'
 
 export type Application = { fetch(request: Request): Response | Promise<Response> }
 
-// X's largest body is a media chunk of 5 MB; nothing else comes near.
+// The largest body that X accepts is a media chunk of 5 MB.
 const BODY_MAXIMUM = 6 * 1024 * 1024
 
 /**
- * From the socket to the providers and back: reads the request, records it, lets faults have their way, and answers.
- * Written on node:http because faults cut sockets and send half answers, which a framework's adapter hides.
+ * Handles a request: reads and records it, applies faults, and sends the response of the provider.
+ * It uses node:http, since faults cut sockets and send partial responses, which a framework's
+ * adapter does not allow.
  */
 export async function handleRequest(
   deps: { world: World; application: Application; recorder: Recorder; faults: Faults; afterActing: () => void },
@@ -46,7 +47,7 @@ export async function handleRequest(
   }
 }
 
-// A client that goes away while it sends ends the request here, as it would at X.
+// A client that disconnects while it sends ends the request.
 async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = []
   let size = 0
@@ -57,7 +58,7 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   return size > BODY_MAXIMUM ? null : Buffer.concat(chunks)
 }
 
-// Only a path is taken: an absolute-form target would let the client choose the origin.
+// Accepts a path only: an absolute-form target would let the client choose the origin.
 function readUrl(world: World, target: string): URL | null {
   if (!target.startsWith('/') || target.startsWith('//')) return null
   return URL.canParse(world.url + target) ? new URL(world.url + target) : null

@@ -1,6 +1,6 @@
 /**
- * Request parameters wherever a client puts them: form, JSON body or query. X's token endpoint reads all three (fact sheet,
- * section 1). The body wins over the query; RFC 6749, section 3.2 forbids naming one twice.
+ * Request parameters of a form, a JSON body or the query. X's token endpoint reads all three. The
+ * body wins over the query; RFC 6749, section 3.2 forbids repeated parameters.
  */
 export type Parameters = { get(name: string): string | null; repeated: string | null }
 
@@ -13,7 +13,7 @@ export function readQuery(url: string): Parameters {
   return parameters([[...new URL(url).searchParams]])
 }
 
-/** The body as a value, for the record of received requests: fields of a form, JSON, or the text. */
+/** Parses a body for the recorder: the fields of a form, JSON, or the text. */
 export function parseBody(text: string, contentType: string | null): unknown {
   if (text === '') return null
   if (mediaType(contentType) === 'application/x-www-form-urlencoded') {
@@ -26,7 +26,7 @@ export function mediaType(contentType: string | null): string {
   return (contentType ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
 }
 
-/** undefined for text that is no JSON: null is a JSON value. */
+/** Parses JSON; undefined for other text, since null is a JSON value. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
@@ -43,7 +43,7 @@ function bodyEntries(text: string, contentType: string | null): [string, string]
       typeof item === 'string' || typeof item === 'number' ? [[name, String(item)]] : [],
     )
   }
-  // Some clients forget the content type of a form; nothing else is text with equals signs.
+  // Some clients omit the content type of a form.
   return mediaType(contentType).startsWith('multipart/') ? [] : [...new URLSearchParams(text)]
 }
 

@@ -1,8 +1,8 @@
 import type { GithubPerson, XAccount } from './state.ts'
 
 /**
- * The people one can be. Numeric GitHub ids are stable per login; one person has neither a public name nor an e-mail,
- * as many have, so that nobody builds on either.
+ * The GitHub users of the sandbox. One has neither a public name nor an e-mail address, as many
+ * users do, so that no client relies on either.
  */
 export const GITHUB_PEOPLE: GithubPerson[] = [
   {
@@ -23,7 +23,8 @@ export const GITHUB_PEOPLE: GithubPerson[] = [
 ]
 
 /**
- * Ids are as long as X's: old accounts have short ones, new accounts 19 digits, which JavaScript's numbers cannot hold.
+ * The X accounts of the sandbox. As at X, old accounts have short ids and new ones 19 digits, more
+ * than a JavaScript number holds.
  */
 export const X_ACCOUNTS: XAccount[] = [
   account('1849302774156890113', 'maraholt', 'Mara Holt', {
@@ -53,7 +54,7 @@ export const X_ACCOUNTS: XAccount[] = [
   }),
 ]
 
-/** An account with everything unsaid at X's default. */
+/** Returns an account with X's defaults for all that `rest` does not set. */
 export function account(id: string, username: string, name: string, rest: Partial<XAccount> = {}): XAccount {
   return {
     id,
@@ -70,10 +71,10 @@ export function account(id: string, username: string, name: string, rest: Partia
   }
 }
 
-// Paths of the sandbox's own pages and of the two providers: an account with such a name would hide one.
+// First path segments of the pages and APIs: an account with such a name would hide one.
 const RESERVED_USERNAMES = new Set(['i', 'user', 'login', 'settings', 'assets', 'home', '2', '_control', 'favicon'])
 
-/** X's rule for a handle: 1 to 15 of letters, digits and underscore (OpenAPI, UserName). */
+/** X's rule for a handle: 1 to 15 letters, digits and underscores (OpenAPI, UserName). */
 export function isPossibleUsername(username: string): boolean {
   return /^[A-Za-z0-9_]{1,15}$/.test(username) && !RESERVED_USERNAMES.has(username.toLowerCase())
 }

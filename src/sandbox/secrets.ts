@@ -1,11 +1,16 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 
-/** Tokens in the shape X gives them: base64 of random text, the time and the kind (`at`, `rt`, `ac`). Opaque to clients. */
+/**
+ * Returns a token in X's format: base64 of random text, the time and the kind (`at`, `rt`, `ac`).
+ */
 export function newXSecret(kind: 'at' | 'rt' | 'ac', now: number): string {
   return Buffer.from(`${randomBytes(32).toString('base64url')}:${Math.floor(now)}:1:0:${kind}:1`).toString('base64url')
 }
 
-/** GitHub's format since 2021: a prefix that secret scanners know, then 36 letters and digits. */
+/**
+ * Returns a token in GitHub's format since 2021: a prefix for secret scanners, then 36 letters and
+ * digits.
+ */
 export function newGithubToken(): string {
   const letters = randomBytes(64)
     .toString('base64')

@@ -18,24 +18,27 @@ import { addXToken } from './x/token.ts'
 import { addXUsers } from './x/users.ts'
 
 /**
- * A GitHub and an X in one process, on one origin, each at its real paths: to try the gateway with no credentials, and for
- * tests. The gateway reaches it by URL only and shares no code with it, so that a mistake of one is not repeated by the other.
+ * A simulated GitHub and X in one process and at one origin, each at its real paths, to try the
+ * gateway without credentials and for tests. The gateway reaches it by URL only and shares no code
+ * with it, so that neither repeats a mistake of the other.
  */
 export type SandboxOptions = {
   /** 0 or absent: any free port. Always on loopback. */
   port?: number
-  /** The name used in `url`; cookies of a gateway on 127.0.0.1 and a sandbox on localhost stay apart. */
+  /** The host in `url`: a gateway on 127.0.0.1 and a sandbox on localhost do not share cookies. */
   hostname?: string
-  /** Where state survives a restart; null or absent: memory only. */
+  /** The file in which the state survives a restart; null or absent: memory only. */
   stateFile?: string | null
   /** A null secret makes a public client. */
   xClient: XClient
   githubClient: GithubClient
-  /** What a replayed refresh token does: X's documents leave it open. */
+  /** The effect of a refresh token that is used again, which X does not document. */
   replay?: ReplayMode
   /** Opens `POST /_control` for tests in other processes. */
   control?: boolean
-  /** Decides about faults that have a probability: a seeded one makes them the same each time. */
+  /**
+   * Decides whether a fault with a probability applies; a seeded function makes runs repeatable.
+   */
   random?: () => number
 }
 
@@ -64,7 +67,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (options.control === true) addControlRoute(controlApplication, control)
 
   const server = createServer((incoming, outgoing) => {
-    // The control stays outside what is recorded and what faults can hit.
+    // The control is neither recorded nor subject to faults.
     const isControl = options.control === true && incoming.url === '/_control'
     const afterActing = incoming.method === 'GET' || incoming.method === 'HEAD' || isControl ? () => {} : save
     const deps = isControl
@@ -72,7 +75,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       : { world, application, recorder, faults, afterActing }
     handleRequest(deps, incoming, outgoing).catch(() => outgoing.destroy())
   })
-  // As providers do. After Node's 5 s, a client on a busy machine may use a connection in the moment in which it is closed.
+  // As providers do. With Node's 5 s, a client on a busy machine may use a connection while it is
+  // closed.
   server.keepAliveTimeout = 65_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -96,7 +100,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
 function createApplication(world: World): Hono {
   const app = new Hono()
-  // Hono would print the error; nothing of a request may reach a log.
+  // Hono would print the error; a request must not reach a log.
   app.onError((error, c) => c.text(`A bug in the sandbox: ${error.message}`, 500))
   addGithubOAuth(app, world)
   addGithubUser(app, world)

@@ -5,11 +5,13 @@ import { createGrantIndex, type GrantIndex } from './x/grant-index.ts'
 import { createRateLimits, type RateLimits } from './x/rate-limits.ts'
 import { createTweetIndex, type TweetIndex } from './x/tweet-index.ts'
 
-/** One registered app of each provider, as its developer portal knows it. */
+/** The registered app at X. A null secret makes it a public client. */
 export type XClient = { id: string; secret: string | null; redirectUris: string[] }
+
+/** The registered app at GitHub. */
 export type GithubClient = { id: string; secret: string; redirectUris: string[] }
 
-/** What both providers share for as long as the sandbox lives; the first argument of everything. */
+/** The state and switches of both providers, the first argument of their functions. */
 export type World = {
   url: string
   clock: Clock
@@ -36,7 +38,7 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
   }
 }
 
-/** Handles are unique whatever their case. */
+/** Finds an account by its handle, without regard to case. */
 export function findAccount(world: World, username: string): XAccount | null {
   const wanted = username.replace(/^@/, '').toLowerCase()
   return world.state.accounts.find((account) => account.username.toLowerCase() === wanted) ?? null

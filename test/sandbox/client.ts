@@ -127,7 +127,7 @@ export async function read(response: Response): Promise<Answer> {
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : {} }
 }
 
-/** Status and the two fields of an OAuth error, in the order of the fact sheet's table. */
+/** Status and the two fields of an OAuth error, in the order of X's errors. */
 export function oauthError({ status, body }: Answer): unknown[] {
   return [status, body.error, body.error_description]
 }

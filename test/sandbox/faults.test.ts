@@ -43,7 +43,7 @@ describe('faults', () => {
     }
   })
 
-  it('answer every problem of the fact sheet by name', async () => {
+  it('answer every problem by name', async () => {
     const sandbox = await openSandbox()
     const names = [
       ['credits-depleted', 402, /\/credits-depleted$/],

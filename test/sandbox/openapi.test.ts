@@ -47,7 +47,7 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
     validate('post', '/2/tweets', await call(sandbox, access, 'POST', '/2/tweets', { texts: 'a' }))
     const reply = { reply: { in_reply_to_tweet_id: foreign } }
     validate('post', '/2/tweets', await post(sandbox, access, 'reply', reply))
-    // 2.167 lists X's own problem types only, yet X goes on answering about:blank (fact sheet, section 2).
+    // 2.167 lists X's own problem types only, yet X still answers about:blank.
     if (version === '2.166') validate('post', '/2/tweets', await post(sandbox, 'garbage', 'hello'))
   })
 

@@ -13,7 +13,10 @@ import type { FaultKind, PlantedFault } from './faults.ts'
 
 const JSON_TYPE: [string, string] = ['content-type', 'application/json; charset=utf-8']
 
-/** Applies the faults in turn; returns the status that was sent, or null when no whole answer was. */
+/**
+ * Applies the faults in order. Returns the status that was sent, or null without a complete
+ * response.
+ */
 export async function deliverWithFault(
   world: World,
   outgoing: ServerResponse,
@@ -106,7 +109,7 @@ async function madeUp(fault: { status: number; body?: unknown; headers?: Record<
   return { status: fault.status, headers: mergeHeaders(type, fault.headers ?? {}), body: Buffer.from(text) }
 }
 
-// A full rate limit comes with the headers that say when it ends.
+// The problem of an exhausted rate limit has the headers that say when it ends.
 async function problemAnswer(world: World, fault: FaultKind & { kind: 'problem' | 'problemAfter' }): Promise<Answer> {
   const problem = findProblem(fault.name)
   if (problem === null) throw new Error(`Bug: the problem ${fault.name} was planted and does not exist`)
@@ -145,7 +148,7 @@ async function oversized(
     await (fault.gzip === true ? pipeline(source, createGzip(), outgoing) : pipeline(source, outgoing))
     return 200
   } catch {
-    // The client had enough: what the fault is for.
+    // The client closed the connection, as it should.
     return null
   }
 }

@@ -3,14 +3,14 @@ import type { SandboxControl } from './control.ts'
 
 const answerSchema = z.object({ result: z.unknown().optional(), error: z.string().optional() })
 
-/** The same methods as `SandboxControl`, each answering with a promise. */
+/** The methods of `SandboxControl`, each of which returns a promise. */
 export type RemoteSandboxControl = {
   [Method in keyof SandboxControl]: (
     ...args: Parameters<SandboxControl[Method]>
   ) => Promise<ReturnType<SandboxControl[Method]>>
 }
 
-/** Holds a sandbox of another process, one started with `control: true`, by its URL. */
+/** Controls the sandbox of another process, which was started with `control: true`, at its URL. */
 export function connectSandboxControl(url: string): RemoteSandboxControl {
   const call = async (method: string, args: unknown[]): Promise<unknown> => {
     const response = await fetch(new URL('/_control', url), {
@@ -31,6 +31,6 @@ export function connectSandboxControl(url: string): RemoteSandboxControl {
           call(String(method), args),
     },
   )
-  // The route calls the very object this type is made from.
+  // The route calls the object from which this type is derived.
   return proxy as RemoteSandboxControl
 }

@@ -11,7 +11,10 @@ import type { Fault, Faults, PlantedFault } from './faults.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
 import { type GrantView, type TweetView, viewGrant, viewTweet } from './views.ts'
 
-/** What tests hold the sandbox by. Everything in and out is plain JSON, so that other processes can call it too. */
+/**
+ * The control of the sandbox for tests. Arguments and results are plain JSON, so that other
+ * processes can use it.
+ */
 export type SandboxControl = ReturnType<typeof createControl>
 
 export type AccountChange = Partial<
@@ -111,7 +114,10 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return id
     },
-    /** Posts as the person would in X's own app, with none of the API's rules; returns the tweet's id. */
+    /**
+     * Posts as the person would in X's own app, with none of the API's rules; returns the tweet's
+     * id.
+     */
     postAs(username: string, text: string, inReplyToTweetId?: string): string {
       const { id } = storeTweet(world, mustFind(username), {
         text,
@@ -135,7 +141,10 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setVocabulary(vocabulary: Vocabulary): void {
       world.switches.vocabulary = vocabulary
     },
-    /** Whether a long post comes with its whole text where that is asked for; otherwise there is only the cut one. */
+    /**
+     * Whether a long post comes with its whole text where that is asked for; otherwise there is
+     * only the cut one.
+     */
     setShowsNotes(on: boolean): void {
       world.switches.showsNotes = on
     },
@@ -143,7 +152,10 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setShowsReferences(on: boolean): void {
       world.switches.showsReferences = on
     },
-    /** The address at which GitHub is reached where a proxy stands in front: the issuer that it names. Null: the sandbox's own. */
+    /**
+     * The address at which GitHub is reached where a proxy stands in front: the issuer that it
+     * names. Null: the sandbox's own.
+     */
     setGithubUrl(url: string | null): void {
       world.switches.githubUrl = url
     },
@@ -164,15 +176,24 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setKeepsEarlierGrants(on: boolean): void {
       world.switches.keepsEarlierGrants = on
     },
-    /** Whether revoking a token of an ended grant ends the live grant of the same account and app; off at first. */
+    /**
+     * Whether revoking a token of an ended grant ends the live grant of the same account and app;
+     * off at first.
+     */
     setRevocationEndsAccount(on: boolean): void {
       world.switches.revocationEndsAccount = on
     },
-    /** How long the access tokens live that are issued from now on: short, it makes rotations as dense as a test likes. */
+    /**
+     * How long the access tokens live that are issued from now on: short, it makes rotations as
+     * dense as a test likes.
+     */
     setAccessTokenSeconds(seconds: number): void {
       world.switches.accessTokenSeconds = seconds
     },
-    /** Whether a text is refused a second time; without that rule a tweet that is sent twice is there twice, for a test to see. */
+    /**
+     * Whether a text is refused a second time; without that rule a tweet that is sent twice is
+     * there twice, for a test to see.
+     */
     setRefusesDuplicates(on: boolean): void {
       world.switches.refusesDuplicates = on
     },
@@ -192,7 +213,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     rotateGithubClientSecret(secret: string): void {
       world.githubClient.secret = secret
     },
-    /** Somebody new, or who takes over a login that was given up. Returns the person's numeric id. */
+    /** Adds a GitHub user and returns the numeric id. */
     addGithubPerson(login: string): number {
       const { people } = world.state.github
       if (people.some((known) => known.login === login)) throw new Error(`The GitHub login ${login} is taken.`)
@@ -201,11 +222,17 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return id
     },
-    /** Whether GitHub has suspended the app: then it sends browsers back with that in place of a code. */
+    /**
+     * Whether GitHub has suspended the app: then it sends browsers back with that in place of a
+     * code.
+     */
     setGithubAppSuspended(on: boolean): void {
       world.switches.githubAppSuspended = on
     },
-    /** Whether the person's primary email address is verified, and whether GitHub has suspended their account. */
+    /**
+     * Whether the person's primary email address is verified, and whether GitHub has suspended
+     * their account.
+     */
     setGithubPerson(login: string, change: { emailVerified?: boolean; suspended?: boolean }): void {
       const person = world.state.github.people.find((known) => known.login === login)
       if (person === undefined) throw new Error(`The sandbox has no GitHub person ${login}.`)

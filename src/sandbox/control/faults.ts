@@ -1,18 +1,23 @@
 import type { BlockPageName } from '../x/block-pages.ts'
 import type { ProblemName } from '../x/problems.ts'
 
-/** Faults that a test plants between the network and the two providers. "Act" means: do what the request asks for. */
+/**
+ * Faults that a test injects between the network and the providers. "Act" means that the provider
+ * executes the request.
+ */
 export type Fault = {
   match?: {
     method?: string
     /** Exact path, or the source of a regular expression that must match the whole path. */
     path?: string
-    /** Parameters of form, JSON or query that must be so, such as `{ grant_type: 'refresh_token' }`. */
+    /**
+     * Required values of form, JSON or query parameters, such as `{ grant_type: 'refresh_token' }`.
+     */
     parameters?: Record<string, string>
   }
-  /** How many requests it hits; 1 when absent, null or Infinity for all. */
+  /** The number of requests it applies to; 1 when absent, null or Infinity for all. */
   times?: number | null
-  /** Lets the first so many matching requests pass. */
+  /** The number of matching requests to skip first. */
   after?: number
   probability?: number
 } & FaultKind
@@ -24,20 +29,23 @@ export type FaultKind =
   | { kind: 'statusAfter'; status: number; body?: unknown; headers?: Record<string, string> }
   | { kind: 'problem'; name: ProblemName; headers?: Record<string, string> }
   | { kind: 'problemAfter'; name: ProblemName; headers?: Record<string, string> }
-  /** Something in front of X answers; with `act` X has acted, and its answer was replaced on the way. */
+  /** Something in front of X responds; with `act` X has executed the request before. */
   | { kind: 'blockPage'; page: BlockPageName; act?: boolean }
   | { kind: 'dropBefore' }
   | { kind: 'dropAfter' }
-  /** Acts, sends the head and half of the body, then cuts the connection. */
+  /** Acts, sends the head and half of the body, then closes the connection. */
   | { kind: 'cutHalfway' }
   | { kind: 'redirect'; location: string; status?: number }
-  /** A 200 with so many bytes of JSON white space; `gzip` sends them compressed. */
+  /** A 200 with this many bytes of JSON white space, compressed with `gzip`. */
   | { kind: 'oversized'; bytes: number; gzip?: boolean; act?: boolean }
   | { kind: 'malformed'; body?: string; contentType?: string; status?: number; act?: boolean }
   | { kind: 'hang'; act?: boolean }
-  /** Acts, then sends the real answer a byte at a time. */
+  /** Acts, then sends the response byte by byte. */
   | { kind: 'drip'; bytesPerSecond?: number }
-  /** Acts, then changes the answer: fields merged over its JSON, `omit` taken out, or a whole other body as a string. */
+  /**
+   * Acts, then changes the response: fields merged into its JSON, `omit` removed, or another body
+   * as a string.
+   */
   | {
       kind: 'answer'
       status?: number
@@ -54,11 +62,11 @@ export type Faults = {
   inject(fault: Fault): string
   clear(): void
   list(): PlantedFault[]
-  /** Delays that apply to the request, then at most one fault that is no delay; each counted as hit. */
+  /** Returns the delays for the request, then at most one other fault, and counts each. */
   take(request: RequestShape): PlantedFault[]
 }
 
-/** @param random decides about faults that have a probability. */
+/** @param random decides whether a fault with a probability applies. */
 export function createFaults(random: () => number = Math.random): Faults {
   let planted: PlantedFault[] = []
   let lastId = 0

@@ -1,6 +1,6 @@
 import { parseBody } from '../parameters.ts'
 
-/** What the sandbox was asked, kept in memory for tests and nowhere else: it holds tokens. */
+/** A request to the sandbox, for tests. Kept in memory only, since it contains tokens. */
 export type ReceivedRequest = {
   method: string
   path: string
@@ -10,9 +10,9 @@ export type ReceivedRequest = {
   body: unknown
   /** Milliseconds of the sandbox's clock. */
   at: number
-  /** null while no answer has been sent, and for ever when the connection was dropped. */
+  /** Null before the response is sent, and when the connection was closed instead. */
   status: number | null
-  /** Whether the request reached the provider, rather than only a fault. */
+  /** Whether the provider executed the request. */
   acted: boolean
 }
 
@@ -29,7 +29,7 @@ export type Recorder = {
   concurrentSends(): number
 }
 
-// Enough for any test; a sandbox left running for days must not grow without end.
+// Enough for any test, and a bound for a sandbox that runs for days.
 const KEPT_REQUESTS = 50_000
 
 export function createRecorder(): Recorder {

@@ -5,10 +5,13 @@ import type { SandboxControl } from './control.ts'
 
 const callSchema = z.object({ method: z.string(), args: z.array(z.unknown()).default([]) })
 
-/** `POST /_control` with `{"method", "args"}` answers `{"result"}` or 400 `{"error"}`: the control for other processes, in tests. */
+/**
+ * `POST /_control` with `{"method", "args"}` returns `{"result"}`, or 400 with `{"error"}`: the
+ * control for tests in other processes.
+ */
 export function addControlRoute(app: Hono, control: SandboxControl): void {
   app.post('/_control', async (c) => {
-    // A web page can send text/plain across origins without asking; JSON it cannot.
+    // A web page can send text/plain across origins without a preflight request, but not JSON.
     if (c.req.header('content-type') !== 'application/json') return c.json({ error: 'Send application/json.' }, 415)
     const call = callSchema.safeParse(parseJson(await c.req.text()))
     if (!call.success) return c.json({ error: 'Send {"method": "…", "args": […]}.' }, 400)

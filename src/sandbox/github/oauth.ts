@@ -6,10 +6,11 @@ import type { GithubCode, GithubPerson } from '../state.ts'
 import type { World } from '../world.ts'
 
 /**
- * GitHub's sign-in (fact sheet, section 5; docs.github.com, "Authorizing OAuth apps").
+ * GitHub's sign-in (docs.github.com, "Authorizing OAuth apps").
  *
- * A script sends a POST to the authorize URL, query included, with the form fields `account` (a login) and `decision`
- * (`approve` or `deny`), and is answered 302. The token endpoint answers every error with HTTP 200.
+ * A script sends a POST to the authorize URL with its query and the form fields `account` (a login)
+ * and `decision` (`approve` or `deny`), and gets a 302. The token endpoint responds to every error
+ * with HTTP 200.
  */
 const CODE_MILLISECONDS = 10 * 60 * 1000
 const DOCUMENTATION = 'https://docs.github.com/apps/managing-oauth-apps'
@@ -67,7 +68,7 @@ function readAuthorizeRequest(world: World, { get, repeated }: Parameters): Auth
   return { redirectUri, redirectUriWasSent: sent !== null, scopes, codeChallenge, state: get('state') }
 }
 
-// GitHub takes the registered URL and everything below its path, on the same host and port.
+// GitHub accepts the registered URL and paths below it, on the same host and port.
 function isUnderRegistered(registered: string[], redirectUri: string): boolean {
   if (!URL.canParse(redirectUri)) return false
   const asked = new URL(redirectUri)
@@ -129,7 +130,8 @@ function exchangeCode(world: World, { get }: Parameters, authorization: string |
   return { access_token: value, scope: code.scopes.join(','), token_type: 'bearer' }
 }
 
-// Undocumented and widely used (Arctic's GitHub class sends nothing else): the client's credentials as Basic.
+// Undocumented and widely used (Arctic's GitHub class sends nothing else): the client's credentials
+// as Basic.
 function readBasic(authorization: string | null): string[] {
   if (authorization === null || !/^basic /i.test(authorization)) return []
   return Buffer.from(authorization.slice('basic '.length), 'base64').toString('utf8').split(':')
@@ -149,7 +151,7 @@ function answerToken(request: Request, body: Record<string, string>): Response {
   })
 }
 
-// With the issuer, of errors too, as github.com since April 2026 (RFC 9207 section 2).
+// Includes the issuer, also for errors, as github.com does since April 2026 (RFC 9207, section 2).
 function redirectBack(world: World, request: AuthorizeRequest, answer: Record<string, string>): Response {
   const target = new URL(request.redirectUri)
   const iss = `${world.switches.githubUrl ?? world.url}/login/oauth`

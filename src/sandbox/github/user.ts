@@ -1,10 +1,10 @@
 import type { Hono } from 'hono'
 import type { World } from '../world.ts'
 
-/** GitHub's API as far as a sign-in needs it: `GET /user` (docs.github.com/rest/users/users, fact sheet, section 5). */
+/** GitHub's API as far as a sign-in needs it: `GET /user` (docs.github.com/rest/users/users). */
 export function addGithubUser(app: Hono, world: World): void {
   app.get('/user', (c) => {
-    // GitHub's edge refuses clients that do not say who they are, before it looks at anything else.
+    // GitHub rejects requests without a User-Agent header before all other checks.
     if ((c.req.header('user-agent') ?? '') === '') {
       return c.text(
         'Request forbidden by administrative rules. Please make sure your request has a User-Agent header (https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required).\n',

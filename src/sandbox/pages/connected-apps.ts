@@ -5,7 +5,7 @@ import { findAccountById, type World } from '../world.ts'
 import { liveGrants } from '../x/grants.ts'
 import { answerPage, showTime } from './layout.ts'
 
-/** X's connected-apps page, for all accounts at once: where a person takes the app's access away. */
+/** X's page of connected apps, for all accounts: the person can revoke the app's access here. */
 export function answerConnectedAppsPage(c: Context, world: World) {
   const grants = liveGrants(world)
   return answerPage(c, {

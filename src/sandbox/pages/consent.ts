@@ -8,12 +8,12 @@ type ConsentPage = {
   provider: 'x' | 'github'
   appHost: string
   scopes: string[]
-  /** What the person has to change, after a form that could not be used. */
+  /** The message after an invalid form; null before. */
   complaint: string | null
   choices: ConsentChoice[]
 }
 
-// In the words of X's own consent page; scopes without a sentence are shown by name.
+// With the texts of X's consent page; other scopes are shown by name.
 const POWERS: Record<string, string> = {
   'tweet.read': 'See every post that you can see',
   'tweet.write': 'Post and repost for you',
@@ -24,7 +24,10 @@ const POWERS: Record<string, string> = {
   'read:user': 'Read your profile',
 }
 
-/** Who are you, and may this app? `decision` and `account` are what a script posts too. */
+/**
+ * The consent page: who signs in, and whether the app is authorized. A script posts the same
+ * fields, `decision` and `account`.
+ */
 export function answerConsentPage(c: Context, page: ConsentPage) {
   const name = page.provider === 'x' ? 'X' : 'GitHub'
   const powers = page.scopes.map((scope) => POWERS[scope] ?? scope)
@@ -62,7 +65,7 @@ ${page.provider === 'x' ? newAccountField() : ''}
   })
 }
 
-/** The provider's own error page: the app never hears of it. */
+/** The provider's error page, shown in place of a redirect to the app. */
 export function answerErrorPage(
   c: Context,
   page: { provider: 'x' | 'github'; title: string; sentence: string; detail: string },

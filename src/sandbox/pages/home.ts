@@ -6,10 +6,10 @@ import { tweetsOf } from '../x/tweet-store.ts'
 import { answerPage } from './layout.ts'
 import { accountBadges, showTweet } from './timeline.ts'
 
-// A front page is for a glance; the timelines have everything.
+// The timelines have all tweets.
 const LATEST_TWEETS = 20
 
-/** The sandbox's front page: who lives here and what was posted. */
+/** The front page: the people, the accounts and the latest tweets. */
 export function answerHomePage(c: Context, world: World) {
   const connected = new Set(liveGrants(world).map((grant) => grant.accountId))
   const latest = world.state.tweets
@@ -22,7 +22,7 @@ export function answerHomePage(c: Context, world: World) {
     layout: 'home',
     body: html`<div class="stack tight">
 <h1>The sandbox</h1>
-<p class="soft">Sign in and link accounts from the gateway: it brings you to the consent pages here. <a href="/settings/connected_apps">Connected apps</a> is where a person takes access away.</p>
+<p class="soft">Sign in and connect accounts from the gateway: it redirects you to the consent pages here. A person revokes access on the page <a href="/settings/connected_apps">Connected apps</a>.</p>
 </div>
 <div class="columns">
 <div class="stack">

@@ -11,7 +11,9 @@ const RIBBON: Record<Provider, string> = {
   sandbox: 'A simulated GitHub and X, running on your machine. Nothing here reaches either.',
 }
 
-/** The frame of every page. No scripts and nothing from elsewhere: the policy says so to the browser. */
+/**
+ * The frame of every page. Its content security policy allows no scripts and no external resources.
+ */
 export function answerPage(
   c: Context,
   page: {
@@ -22,7 +24,7 @@ export function answerPage(
     status?: 200 | 400 | 404
   },
 ) {
-  // No form-action: Chromium applies it to the redirect that follows, which leads to the app.
+  // No form-action: Chromium applies it also to the redirect to the app that follows.
   c.header(
     'content-security-policy',
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -8,7 +8,7 @@ import { answerHomePage } from './home.ts'
 import { STYLESHEET } from './stylesheet.ts'
 import { answerMissingPage, answerTimelinePage, answerTweetPage } from './timeline.ts'
 
-/** Pages for people. A tweet's address is X's own shape, `/username/status/id`. */
+/** The pages. The path of a tweet is X's, `/username/status/id`. */
 export function addPages(app: Hono, world: World): void {
   app.get('/', (c) => answerHomePage(c, world))
 
@@ -41,13 +41,13 @@ export function addPages(app: Hono, world: World): void {
     const tweet = world.tweets.byId.get(c.req.param('id'))
     const author = tweet === undefined || tweet.deleted ? null : findAccountById(world, tweet.accountId)
     if (tweet === undefined || author === null) return answerMissingPage(c)
-    // X finds a post by its id alone and corrects the name: links survive a rename.
+    // X finds a post by its id and redirects to the current handle: links survive a rename.
     if (c.req.param('username') !== author.username) return c.redirect(`/${author.username}/status/${tweet.id}`, 302)
     return answerTweetPage(c, world, author, tweet)
   })
   app.get('/:username', (c) => {
     const name = c.req.param('username')
-    // A GitHub profile's address has the same shape; the front page is all there is of it.
+    // A GitHub profile has the same path; the sandbox shows the front page in its place.
     if (world.state.github.people.some(({ login }) => login === name)) return c.redirect('/#on-github', 302)
     const account = findAccount(world, name)
     return account === null ? answerMissingPage(c) : answerTimelinePage(c, world, account)

@@ -1,4 +1,7 @@
-/** The one stylesheet of the sandbox's pages: light and dark by the browser's wish, no font or picture from elsewhere. */
+/**
+ * The stylesheet of all pages: light or dark by the browser's setting, without external fonts or
+ * images.
+ */
 export const STYLESHEET = `
 :root {
   color-scheme: light dark;

@@ -5,7 +5,10 @@ import { findAccountById, type World } from '../world.ts'
 import { tweetsOf } from '../x/tweet-store.ts'
 import { answerPage, type PageContent, showTime } from './layout.ts'
 
-/** A person's profile with their tweets, as anybody sees it on X; here protected accounts show theirs, or testing them would be blind. */
+/**
+ * The profile of an account with its tweets. Unlike at X, it shows those of protected accounts, so
+ * that one can see them.
+ */
 export function answerTimelinePage(c: Context, world: World, author: XAccount) {
   const tweets = tweetsOf(world, author.id)
   const count = tweets.length === 1 ? '1 post' : `${tweets.length} posts`
@@ -58,7 +61,7 @@ export function answerMissingPage(c: Context) {
   })
 }
 
-/** One tweet in a list, with a link to its own page. */
+/** A tweet in a list, with a link to its page. */
 export function showTweet(world: World, tweet: StoredTweet): PageContent {
   const author = findAccountById(world, tweet.accountId)
   if (author === null) throw new Error('Bug: a tweet of nobody')
@@ -83,11 +86,11 @@ export function accountBadges(author: XAccount): PageContent {
   return html`${plain.map((badge) => html` <span class="badge">${badge}</span>`)}${bad.map((badge) => html` <span class="badge bad">${badge}</span>`)}`
 }
 
-// The stored text holds t.co links and entities; a person sees the address itself, and plain characters.
+// The stored text has t.co links and HTML entities; the page shows the URL and plain characters.
 function showText(tweet: StoredTweet): PageContent {
   const characters = [...tweet.text]
   const parts: PageContent[] = []
-  // A person does not see the names in front of a reply.
+  // The page does not show the leading names of a reply.
   let position = tweet.repliesToNames.map((name) => `@${name} `).join('').length
   for (const link of tweet.urls) {
     parts.push(html`${decodeEntities(characters.slice(position, link.start).join(''))}`)

@@ -7,14 +7,14 @@ import type { XAccount } from '../state.ts'
 import { findAccount, type World } from '../world.ts'
 
 /**
- * X's authorization page (fact sheet, section 1; RFC 6749, section 4.1.1; RFC 7636).
+ * X's authorization page (RFC 6749, section 4.1.1; RFC 7636).
  *
- * A person opens `GET /i/oauth2/authorize?…` and clicks. A script sends a POST to the same URL, query included, with these
- * form fields, and is answered 302 to the redirect URI:
+ * A person opens `GET /i/oauth2/authorize?…` in a browser. A script sends a POST to the same URL
+ * with its query and these form fields, and gets a 302 to the redirect URI:
  *   account      handle of an account that exists
- *   new_account  instead of `account`: a handle to create; wins when both are there
+ *   new_account  in place of `account`: a handle to create; takes precedence
  *   decision     `approve` or `deny`
- * What is wrong with the app's request shows X's own error page and never redirects.
+ * An invalid request of the app shows X's error page and never redirects.
  */
 const CODE_MILLISECONDS = 30_000
 const STATE_MAXIMUM = 500
@@ -73,7 +73,7 @@ function readAuthorizeRequest(world: World, parameters: Parameters): AuthorizeRe
   return { redirectUri, scopes: [...new Set(scopes)], state, codeChallenge }
 }
 
-/** The account, or a sentence for the person about what to change. */
+/** Returns the account, or a message for the person about what to change. */
 function chooseAccount(world: World, form: Parameters): XAccount | string {
   const fresh = form.get('new_account')?.trim().replace(/^@/, '') ?? ''
   if (fresh === '') {
@@ -86,7 +86,7 @@ function chooseAccount(world: World, form: Parameters): XAccount | string {
   return createAccount(world, fresh, fresh)
 }
 
-/** A new account with an id of today's length. */
+/** Creates an account with an id of 19 digits. */
 export function createAccount(world: World, username: string, name: string, rest: Partial<XAccount> = {}): XAccount {
   const newest = world.state.accounts.reduce((top, known) => (BigInt(known.id) > top ? BigInt(known.id) : top), 0n)
   const createdAt = new Date(world.clock.now()).toISOString()
@@ -119,7 +119,7 @@ function redirectBack(request: AuthorizeRequest, answer: Record<string, string>)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })
 }
 
-// JSON punctuation in the state comes back mangled (fact sheet, section 1); how exactly is not established.
+// X returns a state with JSON punctuation in a changed form, which it does not document.
 function mangled(state: string): string {
   return state.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

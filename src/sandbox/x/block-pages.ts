@@ -1,11 +1,14 @@
-/** What answers in X's place: a content network in front of it, or a proxy of one's own network. None of it is X's decision. */
+/**
+ * Responses that do not come from X: of the content network in front of it, or of a proxy of the
+ * client's network.
+ */
 export const BLOCK_PAGES = {
   cloudflare: page(403, 'Attention Required! | Cloudflare', 'Sorry, you have been blocked', { server: 'cloudflare' }),
   'cloudflare-challenge': page(403, 'Just a moment...', 'Enable JavaScript and cookies to continue', {
     server: 'cloudflare',
     'cf-mitigated': 'challenge',
   }),
-  // A problem document (RFC 9457), and not X's.
+  // A problem document (RFC 9457) that is not X's.
   'cloudflare-json': json(403, {
     type: 'https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-1020/',
     title: 'Error 1020: Access denied',

@@ -10,8 +10,8 @@ export const READ_SCOPES = ['tweet.read', 'users.read']
 export const WRITE_SCOPES = ['tweet.read', 'tweet.write', 'users.read']
 
 /**
- * What every call of X's API passes before it acts: bearer token, limits, scopes, standing of the account.
- * Rate-limit headers go on every answer except 401 (fact sheet, section 2).
+ * Wraps an endpoint of X's API with its checks: bearer token, rate limit, scopes, and whether the
+ * account is suspended or locked. All responses except 401 have rate-limit headers.
  */
 export function xEndpoint(
   world: World,

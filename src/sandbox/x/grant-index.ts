@@ -1,6 +1,6 @@
 import type { Grant, State } from '../state.ts'
 
-/** The grants by the value of each token they were ever issued and that still names them. */
+/** The grants by the values of their access tokens and of all their refresh tokens. */
 export type GrantIndex = { byAccessToken: Map<string, Grant>; byRefreshToken: Map<string, Grant> }
 
 export function createGrantIndex(state: State): GrantIndex {

@@ -55,7 +55,7 @@ const bodySchema = z.strictObject({
 
 type PostBody = z.infer<typeof bodySchema>
 
-/** `POST /2/tweets` (fact sheet, section 2; docs.x.com, "Create Post"). */
+/** `POST /2/tweets` (docs.x.com, "Create Post"). */
 export function addXPosting(app: Hono, world: World): void {
   app.post(
     '/2/tweets',
@@ -98,14 +98,17 @@ function judgeShape(body: PostBody): Problem | null {
   if (used.length > 1) return invalidRequest(`Only one of [${used.join(', ')}] can be given.`, {})
   if (body.media === undefined && dropInvisible(body.text ?? '').trim() === '') return API_PROBLEMS['invalid-request']
   if (hasForbiddenCharacters(body.text ?? '')) return invalidRequest('$.text: contains invalid characters', {})
-  // Nothing is ever uploaded to the sandbox, so no media id is anybody's.
+  // The sandbox has no uploads: every media id is unknown.
   if (body.media !== undefined) return API_PROBLEMS['invalid-media']
-  // Editing, communities and super follows need what the sandbox's accounts do not have.
+  // The sandbox's accounts can use no editing, communities or super follows.
   const unavailable = body.edit_options ?? body.community_id ?? body.for_super_followers_only
   return unavailable === undefined || unavailable === false ? null : API_PROBLEMS['not-permitted']
 }
 
-/** Self-serve rules: no quotes; replies to oneself or where the author mentions one. Own threads are taken as exempt, as the refusal's own words say. */
+/**
+ * The rules for self-serve apps: no quotes, and replies only to own posts or to posts that mention
+ * the account. The text of the error implies that own threads are allowed.
+ */
 function judgeReply(world: World, caller: XAccount, body: PostBody): Problem | null {
   if (body.quote_tweet_id !== undefined) return API_PROBLEMS['reply-not-allowed']
   if (body.reply === undefined) return null

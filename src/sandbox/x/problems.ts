@@ -1,6 +1,6 @@
 /**
- * Every refusal of X, word for word (fact sheet, tables of sections 1 and 2). The endpoints answer with them, and a test can
- * inject each by its name.
+ * An error of X, with the texts that X sends. The endpoints return them, and a test can inject each
+ * by its name.
  */
 export type Problem = { status: number; body: Record<string, unknown> }
 
@@ -8,7 +8,7 @@ const TYPE = 'https://api.x.com/2/problems'
 const LOOKS_AUTOMATED =
   "This request looks like it might be automated. To protect our users from spam and other malicious activity, we can't complete this action right now. Please try again later."
 
-/** The token and revocation endpoints (RFC 6749, section 5.2, with X's own words). */
+/** Errors of the token and revocation endpoints (RFC 6749, section 5.2, with X's texts). */
 export const OAUTH_PROBLEMS = {
   'invalid-code': oauth(400, 'invalid_request', 'Value passed for the authorization code was invalid.'),
   'wrong-verifier': oauth(
@@ -31,7 +31,7 @@ export const OAUTH_PROBLEMS = {
   'temporarily-unavailable': oauth(503, 'temporarily_unavailable', 'The service is temporarily unavailable.'),
 } as const satisfies Record<string, Problem>
 
-/** The API. */
+/** Errors of the API. */
 export const API_PROBLEMS = {
   unauthorized: blank(401, 'Unauthorized', 'Unauthorized'),
   'duplicate-content': blank(403, 'Forbidden', 'You are not allowed to create a Tweet with duplicate content.'),
@@ -47,7 +47,7 @@ export const API_PROBLEMS = {
       resource_type: 'tweet',
     },
   },
-  // In these words since 2026.
+  // With this text since 2026.
   'reply-not-engaged': blank(
     403,
     'Forbidden',
@@ -122,7 +122,7 @@ export const API_PROBLEMS = {
       type: `${TYPE}/usage-capped`,
     },
   },
-  // As API v1.1 wrote refusals, and v2 now and then does.
+  // The format of API v1.1, which v2 uses in some cases.
   'v1-over-daily-limit': numbered(403, 185, 'User is over daily status update limit.'),
   'v1-too-long': numbered(403, 186, 'Tweet needs to be a bit shorter.'),
   'v1-duplicate': numbered(403, 187, 'Status is a duplicate.'),
@@ -149,7 +149,7 @@ export const API_PROBLEMS = {
   'bad-gateway': blank(502, 'Bad Gateway', 'Bad Gateway'),
   'service-unavailable': blank(503, 'Service Unavailable', 'Service Unavailable'),
   'gateway-timeout': blank(504, 'Gateway Timeout', 'Gateway Timeout'),
-  // The v2 bodies of these are not established; the sentences are those of X's numbered errors 64 and 326.
+  // X does not document the v2 bodies of these; the texts are of the numbered errors 64 and 326.
   suspended: blank(403, 'Forbidden', 'Your account is suspended and is not permitted to access this feature.'),
   'suspended-unauthorized': blank(
     401,
@@ -190,7 +190,7 @@ export function invalidRequest(message: string, parameters: Record<string, strin
   }
 }
 
-/** A missing post or user is 200 with `errors` and no `data`. */
+/** The error of a missing post or user, in a 200 with `errors` and no `data`. */
 export function notFound(resource: 'tweet' | 'user', id: string, parameter: string): Record<string, unknown> {
   return {
     value: id,
@@ -216,7 +216,10 @@ export function notVisible(resource: 'tweet' | 'user', id: string, parameter: st
   }
 }
 
-/** OAuth errors and numbered ones are plain JSON; the API's are problem documents (OpenAPI, every `default` response). */
+/**
+ * Returns the response: problem documents for the API (OpenAPI, `default` responses), plain JSON
+ * for OAuth and numbered errors.
+ */
 export function answerProblem(problem: Problem): Response {
   const isOAuth = 'error' in problem.body
   const isPlain = isOAuth || !('type' in problem.body)

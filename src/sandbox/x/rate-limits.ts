@@ -1,6 +1,6 @@
 /**
- * X's limits per user (fact sheet, section 2; X API rate limits page): fixed windows that begin with the first request.
- * Not kept across restarts: a window is 15 minutes at most, and a developer who restarts wants to go on.
+ * X's rate limits per user (docs.x.com, "Rate limits"): fixed windows that begin with the first
+ * request. They are not stored, since a window is 15 minutes at most.
  */
 export type LimitName = 'posts-per-day' | EndpointLimit
 export type EndpointLimit = 'post-tweet' | 'delete-tweet' | 'users-me' | 'user-tweets' | 'read-tweets'
@@ -22,7 +22,8 @@ export function createRateLimits(): RateLimits {
     'users-me': 75,
     'user-tweets': 900,
     'read-tweets': 900,
-    // Counted for the whole app; X reports it beside a figure for the user, which nothing documents for paid plans: the same one is sent.
+    // A limit of the whole app. X does not document the limit per user of paid plans: the same
+    // value is sent.
     'posts-per-day': 10_000,
   }
   const windows = new Map<string, Window>()

@@ -7,7 +7,7 @@ import { readPage } from './timeline-query.ts'
 import { findVisibleTweet, isLong, tweetsOf } from './tweet-store.ts'
 import { cutText } from './tweet-text.ts'
 
-// OpenAPI 2.166 TweetFieldsParameter and 2.167 PostFieldsParameter: both vocabularies are in use.
+// OpenAPI 2.166 TweetFieldsParameter and 2.167 PostFieldsParameter: both are in use.
 const TWEET_FIELDS = new Set(
   `article article_title attachments author_id card_uri community_id context_annotations conversation_id created_at
   display_text_range edit_controls edit_history_post_ids edit_history_tweet_ids entities geo id in_reply_to_user_id lang
@@ -16,7 +16,7 @@ const TWEET_FIELDS = new Set(
   suggested_source_links suggested_source_links_with_counts text withheld`.split(/\s+/),
 )
 
-/** Reading and deleting tweets (fact sheet, section 2; docs.x.com, "Get Post by ID", "Get Posts", "Delete Post"). */
+/** Reading and deleting tweets (docs.x.com, "Get Post by ID", "Get Posts", "Delete Post"). */
 export function addXReading(app: Hono, world: World): void {
   const read = { limit: 'read-tweets', scopes: READ_SCOPES } as const
 
@@ -113,7 +113,7 @@ function showTweet(world: World, tweet: StoredTweet, fields: Set<string>): Recor
   return { id: tweet.id, text: shown.text, edit_history_tweet_ids: history, ...Object.fromEntries(asked) }
 }
 
-// Either vocabulary asks for the same.
+// Both names request the same field.
 function isAsked(fields: Set<string>, name: string): boolean {
   return fields.has(name) || fields.has(name.replace('note_tweet', 'note_post').replace('_tweets', '_posts'))
 }

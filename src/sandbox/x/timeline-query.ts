@@ -1,7 +1,10 @@
 import type { StoredTweet } from '../state.ts'
 import { invalidRequest, type Problem } from './problems.ts'
 
-/** One page of a user's tweets, newest first (docs.x.com, "Get Posts by User": max_results, times, ids, pagination). */
+/**
+ * Returns a page of a user's tweets, newest first (docs.x.com, "Get Posts by User": max_results,
+ * times, ids, pagination).
+ */
 export type TimelinePage = {
   tweets: StoredTweet[]
   meta: { result_count: number; newest_id?: string; oldest_id?: string; next_token?: string; previous_token?: string }
@@ -56,7 +59,7 @@ function readNumber(query: URLSearchParams, name: string, fallback: number): num
   return /^\d{1,6}$/.test(text) ? Number(text) : null
 }
 
-// undefined: not asked; null: not a time. X takes ISO 8601 with seconds, in UTC.
+// undefined: absent; null: invalid. X accepts ISO 8601 in UTC with seconds.
 function readTime(query: URLSearchParams, name: string): number | null | undefined {
   const text = query.get(name)
   if (text === null) return undefined

@@ -6,7 +6,7 @@ import type { World } from '../world.ts'
 import { revokeToken, rotateGrant, scopeInXOrder, startGrant } from './grants.ts'
 import { answerProblem, invalidParameter, missingParameter, OAUTH_PROBLEMS, type Problem } from './problems.ts'
 
-/** X's token and revocation endpoints (fact sheet, section 1; RFC 6749, sections 4.1.3 and 6; RFC 7009). */
+/** X's token and revocation endpoints (RFC 6749, sections 4.1.3 and 6; RFC 7009). */
 export function addXToken(app: Hono, world: World): void {
   app.post('/2/oauth2/token', async (c) => {
     const parameters = await readParameters(c.req.raw)
@@ -30,7 +30,7 @@ export function addXToken(app: Hono, world: World): void {
   })
 }
 
-/** Null when the app has proved who it is. None of these refusals says anything about the user's grant. */
+/** Authenticates the client; null on success. These errors say nothing about the user's grant. */
 function checkClient(world: World, authorization: string | null, parameters: Parameters): Problem | null {
   const { id, secret } = world.xClient
   if (parameters.repeated !== null) return invalidParameter(`parameter [${parameters.repeated}]`)
@@ -43,7 +43,7 @@ function checkClient(world: World, authorization: string | null, parameters: Par
   }
   const named = parameters.get('client_id')
   if (named !== null && named !== id) return OAUTH_PROBLEMS['invalid-client']
-  // A confidential app that names itself in the body only has proved nothing.
+  // A confidential client has to authenticate; its id in the body alone is not enough.
   if (secret !== null) return OAUTH_PROBLEMS['unauthorized-client']
   return named === null ? missingParameter('client_id') : null
 }
@@ -69,7 +69,8 @@ function exchangeCode(world: World, parameters: Parameters): Grant | Problem {
     if (parameters.get(required) === null) return missingParameter(required)
   }
   const index = world.state.codes.findIndex((code) => code.value === parameters.get('code'))
-  // Spent by the first attempt that names it, even a wrong one: a stolen code may not be tried with verifier after verifier.
+  // Used up by the first request, also a wrong one: a stolen code cannot be tried with one verifier
+  // after another.
   const code = index === -1 ? undefined : world.state.codes.splice(index, 1)[0]
   if (code === undefined || world.clock.now() >= code.expiresAt) return OAUTH_PROBLEMS['invalid-code']
   if (code.redirectUri !== parameters.get('redirect_uri')) return OAUTH_PROBLEMS['wrong-redirect']

@@ -12,8 +12,8 @@ export type NewTweet = {
   poll: StoredTweet['poll']
 }
 
-// X documents no window for "duplicate content"; 24 hours is the shortest that makes a blind resend after any outage of ours
-// visible, and lets the same good-morning go out every day. A deleted tweet stops counting.
+// X does not document a window for "duplicate content". 24 hours makes a repeated send after an
+// outage visible and allows the same text once a day. A deleted tweet does not count.
 const DUPLICATE_WINDOW_MILLISECONDS = 24 * 60 * 60 * 1000
 
 const MAX_PLAIN_LENGTH = 280
@@ -42,7 +42,10 @@ export function storeTweet(world: World, account: XAccount, fresh: NewTweet): St
   return tweet
 }
 
-/** As the author does in X's own app within the hour: the new version has an id and a moment of its own, and replaces the old one. */
+/**
+ * Edits a tweet as its author can in X's app: the new version has its own id and time and replaces
+ * the old one.
+ */
 export function editTweet(world: World, tweet: StoredTweet, text: string): StoredTweet {
   const id = nextTweetId(world)
   const edited: StoredTweet = {
@@ -59,7 +62,10 @@ export function editTweet(world: World, tweet: StoredTweet, text: string): Store
   return edited
 }
 
-/** Judged with the names in front, so that the same thanks may go to two people. */
+/**
+ * Compares texts with the leading names of a reply, so that equal replies to two people are no
+ * duplicates.
+ */
 export function isDuplicate(
   world: World,
   account: XAccount,
@@ -72,7 +78,10 @@ export function isDuplicate(
   return world.clock.now() < earlier.createdAt + DUPLICATE_WINDOW_MILLISECONDS
 }
 
-/** A tweet that the reader may see: protected accounts show theirs to themselves only, suspended accounts show none. */
+/**
+ * Finds a tweet that the reader may see: of a protected account only the account itself, of a
+ * suspended one nobody.
+ */
 export function findVisibleTweet(world: World, id: string, readerAccountId: string): StoredTweet | null {
   const tweet = world.tweets.byId.get(id)
   if (tweet === undefined || tweet.deleted) return null
@@ -81,25 +90,26 @@ export function findVisibleTweet(world: World, id: string, readerAccountId: stri
   return author.protected && author.id !== readerAccountId ? null : tweet
 }
 
-/** Newest first; ids grow with time. */
+/** Returns the tweets of an account, newest first. */
 export function tweetsOf(world: World, accountId: string): StoredTweet[] {
   return world.state.tweets.filter((tweet) => tweet.accountId === accountId && !tweet.deleted).reverse()
 }
 
-/** 280 weighted, or 25,000 for subscribers (fact sheet, sections 2 and 4). */
+/** The limit is a weighted length of 280, or 25,000 for subscribers. */
 export function fitsLength(account: XAccount, text: string): boolean {
-  // Longer posts come with every tier, Basic included (X Help, "About X Premium").
+  // Every tier allows long posts, Basic included (X Help, "About X Premium").
   const long = account.subscriptionType !== 'None'
   return countWeighted(text) <= (long ? 25_000 : MAX_PLAIN_LENGTH)
 }
 
-/** A long post, which X shows cut. */
+/** True for a long post, whose `text` is cut. */
 export function isLong(text: string): boolean {
   return countWeighted(text) > MAX_PLAIN_LENGTH
 }
 
-// A snowflake: milliseconds since Twitter's epoch, then 22 bits, which are odd here: a client that reads ids as numbers
-// rounds them, and must be seen to. Never below the one before, even when a test turns the clock back.
+// A snowflake: milliseconds since Twitter's epoch, then 22 bits, odd here so that a client that
+// parses ids as numbers visibly rounds them. Always above the previous id, also when a test sets
+// the clock back.
 function nextTweetId(world: World): string {
   const byTime = ((BigInt(Math.floor(world.clock.now())) - TWITTER_EPOCH) << 22n) | BigInt(randomInt(2 ** 21) * 2 + 1)
   const last = BigInt(world.state.lastTweetId)
@@ -108,8 +118,8 @@ function nextTweetId(world: World): string {
   return String(id)
 }
 
-// X puts the people that a reply answers in front of its text: the author, and whom the tweet names. Not the one who replies, and
-// nobody whom the text begins with already.
+// X prepends to a reply the handles of the author and of the accounts that the tweet mentions,
+// except the replying account and handles with which the text already begins.
 function namesInFront(
   world: World,
   account: XAccount,

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto'
 import tlds from 'tlds' with { type: 'json' }
 
 /**
- * X's counting and rewriting of text (fact sheet, section 4; docs.x.com, "Counting characters", configuration v3), written
- * apart from the gateway's, so that the two can disagree.
+ * How X counts and rewrites text (docs.x.com, "Counting characters", configuration v3). Written
+ * independently of the gateway's code, so that a test finds a mistake of either.
  */
 const URL_WEIGHT = 23
 const EMOJI_WEIGHT = 2
-// With the ellipsis and the link about 280.
+// About 280 with the ellipsis and the link.
 const CUT_AFTER = 254
 
 const TOP_LEVEL_DOMAINS = new Set<string>(tlds)
@@ -16,7 +16,7 @@ const URL_CANDIDATE =
 
 type FoundUrl = { start: number; end: number; written: string; expanded: string }
 
-/** Weighted length; 280 is the limit of an ordinary account. */
+/** Returns the weighted length; the limit of an ordinary account is 280. */
 export function countWeighted(written: string): number {
   const text = written.normalize('NFC')
   let weight = 0
@@ -28,32 +28,32 @@ export function countWeighted(written: string): number {
   return weight + countPlain(text.slice(position))
 }
 
-/** U+FFFE, U+FEFF and U+FFFF are refused; so is half a surrogate pair, which is no text at all. */
+/** X rejects U+FFFE, U+FEFF, U+FFFF and lone surrogates. */
 export function hasForbiddenCharacters(text: string): boolean {
   return /[\uFFFE\uFEFF\uFFFF]/.test(text) || !text.isWellFormed()
 }
 
 /**
- * Characters that nobody sees and that X does not keep: controls but for tab and line ends, soft hyphens, zero-width spaces and
- * joiners of words. Joiners within emoji and the marks of writing directions stay.
+ * Removes the invisible characters that X drops: control characters except tab and line ends, soft
+ * hyphens, zero-width spaces and word joiners. Joiners within emoji and direction marks stay.
  */
 export function dropInvisible(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is those that are meant.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these characters are meant.
   return text.replaceAll(/[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u200B\u2060-\u2064]/g, '')
 }
 
-/** `$ABC` symbols: a self-serve app may post one. */
+/** Returns the `$ABC` symbols; a self-serve app may post one. */
 export function countCashtags(text: string): number {
   return [...text.matchAll(/(?<![\p{L}\p{N}_$])\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?![\p{L}\p{N}_$])/gu)].length
 }
 
-/** Handles mentioned, in lower case. */
+/** Returns the mentioned handles in lower case. */
 export function mentionsIn(text: string): string[] {
   const found = text.matchAll(/(?<![\p{L}\p{N}_@/])@([A-Za-z0-9_]{1,15})(?![A-Za-z0-9_@])/gu)
   return [...found].flatMap((match) => (match[1] === undefined ? [] : [match[1].toLowerCase()]))
 }
 
-/** What X stores and gives back: every URL as a t.co link, and & < > as HTML entities. */
+/** Returns the text that X stores: each URL as a t.co link, and & < > as HTML entities. */
 export function encodeText(
   text: string,
   tweetId: string,
@@ -73,8 +73,8 @@ export function encodeText(
 }
 
 /**
- * How a long post is shown where only `text` is read: cut short, with an ellipsis and a link to the whole.
- * @param shown the whole, with its links.
+ * Returns the `text` of a long post: cut, with an ellipsis and a link to the post.
+ * @param shown the whole text with its t.co links.
  */
 export function cutText(
   shown: { text: string; urls: { start: number; end: number; url: string; expandedUrl: string }[] },
@@ -82,7 +82,7 @@ export function cutText(
 ): typeof shown {
   const characters = [...shown.text]
   const straddling = shown.urls.find(({ start, end }) => start < CUT_AFTER && end > CUT_AFTER)
-  // Not within an entity either.
+  // Nor within an HTML entity.
   const kept = characters
     .slice(0, straddling?.start ?? CUT_AFTER)
     .join('')
@@ -107,7 +107,7 @@ function findUrls(text: string): FoundUrl[] {
   return found
 }
 
-// A full stop or a closing bracket after a link ends the sentence, not the address; a balanced bracket belongs to it.
+// A full stop or closing bracket after a URL is not part of it; a balanced bracket is.
 function trimPunctuation(path: string): string {
   let kept = path
   while (/[.,:;!?'"’”»)\]}*_~]$/u.test(kept)) {
@@ -126,7 +126,7 @@ function countPlain(text: string): number {
   return weight
 }
 
-// ©, ™ and digits are "emoji" only with a variation selector; alone they are text.
+// ©, ™ and digits are emoji only with a variation selector.
 function isEmoji(segment: string): boolean {
   return /^\p{RGI_Emoji}$/v.test(segment) || /^\p{Emoji_Presentation}\uFE0F?$/u.test(segment)
 }

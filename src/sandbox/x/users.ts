@@ -13,7 +13,10 @@ const USER_FIELDS = new Set(
   verified_type withheld`.split(/\s+/),
 )
 
-/** `GET /2/users/me` (docs.x.com, "Get my User"); id, name and username always, the rest when asked. */
+/**
+ * `GET /2/users/me` (docs.x.com, "Get my User"); id, name and username always, other fields on
+ * request.
+ */
 export function addXUsers(app: Hono, world: World): void {
   app.get(
     '/2/users/me',
@@ -44,7 +47,7 @@ function optionalFields(world: World, caller: XAccount): Record<string, unknown>
     public_metrics: {
       followers_count: 128,
       following_count: 97,
-      // The newer and the older vocabulary: 2.167 and 2.166 each require their own.
+      // OpenAPI 2.167 requires post_count, 2.166 tweet_count.
       post_count: tweets,
       tweet_count: tweets,
       listed_count: 3,

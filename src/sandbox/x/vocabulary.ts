@@ -1,4 +1,7 @@
-/** What X calls a tweet: its API went over to "Post" with OpenAPI 2.167 (August 2026), not everywhere at once. */
+/**
+ * X's word for a tweet. OpenAPI 2.167 (August 2026) renamed it to "Post", not in all responses at
+ * once.
+ */
 export type Vocabulary = 'tweet' | 'post'
 
 // OpenAPI 2.166 Tweet and 2.167 Post.
@@ -7,10 +10,10 @@ const NEWER_NAMES = new Map([
   ['referenced_tweets', 'referenced_posts'],
   ['note_tweet', 'note_post'],
 ])
-// Of a refusal. What people wrote stands under other names.
+// The fields of an error. User text is in other fields.
 const SENTENCES = new Set(['title', 'detail', 'message'])
 
-/** The answer in these words: names of fields, and sentences of refusals. */
+/** Renames the fields of a JSON response and rewords its errors. */
 export async function inVocabulary(vocabulary: Vocabulary, response: Response): Promise<Response> {
   if (vocabulary === 'tweet') return response
   const { status, headers } = response
