@@ -52,7 +52,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const webhookEgress =
     parts.webhookEgress ??
     createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: callDeadlineSeconds })
-  const database = parts.database ?? (await logged(log, 'the database to open', openDatabase(config.database)))
+  const database = parts.database ?? (await logWhileWaiting(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
   let stopListening = async () => {}
   const close = async () => {
@@ -64,13 +64,13 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     await prepareDatabase(database, config, log)
     const { db } = database
     const deps = createDeps({ db, config, log, jobs: queue.jobs, webhookEgress, timing, clock, droppedLogLines })
-    await logged(log, 'the job queue', queue.start(deps))
+    await logWhileWaiting(log, 'the job queue', queue.start(deps))
     const fanOut = createFanOut(deps)
     const onNotify = (userId: string | null) => {
       deps.eventStreams.notify(userId)
       fanOut.notify()
     }
-    stopListening = await logged(
+    stopListening = await logWhileWaiting(
       log,
       'a connection that listens',
       listenForNotifications(database, EVENTS_CHANNEL, onNotify),
@@ -103,9 +103,9 @@ async function prepareDatabase(database: Database, config: Config, log: Log): Pr
   const underLock = async () => {
     if (database.source.kind === 'postgres') await installJobTables(database)
   }
-  await logged(log, 'the migrations', migrateDatabase(database, { report, underLock }))
-  await logged(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
-  await logged(log, 'the providers to be compared', checkProviders(database.db, config))
+  await logWhileWaiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
+  await logWhileWaiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
+  await logWhileWaiting(log, 'the providers to be compared', checkProviders(database.db, config))
 }
 
 function warnOfCrossSiteOrigins(config: Config, log: Log): void {
@@ -120,7 +120,7 @@ function warnOfCrossSiteOrigins(config: Config, log: Log): void {
 
 // Logs what the start waits for after one second, then every ten seconds, so that the log of a
 // start that hangs is not empty.
-async function logged<T>(log: Log, what: string, work: Promise<T>): Promise<T> {
+async function logWhileWaiting<T>(log: Log, what: string, work: Promise<T>): Promise<T> {
   const startedAt = performance.now()
   const logWait = () =>
     log.info({ seconds: Math.round((performance.now() - startedAt) / 1000) }, `The start waits for ${what}`)
