@@ -165,7 +165,7 @@ describe('variables and codes', () => {
   const known = {
     environment: '# Where it listens.\n#PORT=3000\nDATA_DIR=.data\n',
     manual: 'docs/page.md',
-    sources: "throw new AppError('NOT_FOUND')",
+    sources: "throw new AppError('NOT_FOUND')\nlog.info('A sign-in failed')",
     examples: 'process.env.TOKEN',
   }
   const both = '`PORT`, `DATA_DIR`'
@@ -175,6 +175,8 @@ describe('variables and codes', () => {
     [`${both}, \`GONE=1\``, ['docs/page.md: .env.example has no GONE.']],
     [`${both}\n\`\`\`sh\nPORT=1 GONE=1 run\n\`\`\``, ['docs/page.md: .env.example has no GONE.']],
     [`${both}\n\`\`\`sh\nrun "$GONE"\n\`\`\``, ['docs/page.md: .env.example has no GONE.']],
+    [`${both}, \`A sign-in failed\``, []],
+    [`${both}, \`A sign-in is gone\``, ['docs/page.md: no source says "A sign-in is gone".']],
     [`${both}, \`IS_GONE\``, ['docs/page.md: nothing is called IS_GONE.']],
   ])('are checked in %j', (text, problems) => {
     expect(findNameProblems(one(text), known)).toEqual(problems)

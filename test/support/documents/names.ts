@@ -1,5 +1,7 @@
 import { parseBlocks, parseSpans } from './markdown.ts'
 
+/** A message of the log, which a document quotes. */
+const SENTENCE = /^[A-Z][\w'-]*(?: [\w'-]+){2,}$/
 const CONSTANT = /\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g
 
 export type Names = {
@@ -15,7 +17,7 @@ export type Names = {
 
 /**
  * Returns the environment variables that a document sets and `.env.example` does not have, those of `.env.example` that the manual
- * does not explain, and other names in capitals (codes, states) that no source has.
+ * does not explain, and other names in capitals (codes, states) and messages that no source has.
  */
 export function findNameProblems(documents: ReadonlyMap<string, string>, names: Names): string[] {
   const variables = new Set([...names.environment.matchAll(/^#?([A-Z][A-Z0-9_]+)=/gm)].map(([, name = '']) => name))
@@ -33,7 +35,9 @@ export function findNameProblems(documents: ReadonlyMap<string, string>, names: 
       const set = readSetVariables(text).filter((name) => !isVariable(name) && !isOfProgram(name))
       const constants = parseSpans(text).flatMap((span) => span.match(CONSTANT) ?? [])
       const unknown = constants.filter((name) => !known.has(name) && !isVariable(name) && !isOfProgram(name))
+      const quoted = parseSpans(text).filter((span) => SENTENCE.test(span) && !names.sources.includes(span))
       return [
+        ...quoted.map((sentence) => `${document}: no source says "${sentence}".`),
         ...set.map((name) => `${document}: .env.example has no ${name}.`),
         ...unknown.map((name) => `${document}: nothing is called ${name}.`),
       ]
