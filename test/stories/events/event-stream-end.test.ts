@@ -1,4 +1,4 @@
-// How a stream ends that has not told everything, and where the next one begins.
+// The end of an event stream, and how the next one continues.
 import { createClient as createUrqlClient, fetchExchange, gql } from '@urql/core'
 import { createClient as createSseClient } from 'graphql-sse'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('after its time a stream says that it has ended and what to do, then completes; another one goes on', async () => {
+test('after its lifetime a stream sends STREAM_ENDED and completes; a new stream continues after its last event', async () => {
   const account = await linkAccount(world, { person: await newPerson(world) })
   const { pageInfo } = await readPage(account.person, { last: 1 })
   const first = await openStream(world.url, cookieOf(account.person), { after: pageInfo.endCursor })
@@ -32,7 +32,7 @@ test('after its time a stream says that it has ended and what to do, then comple
   expect(world.logs()).not.toMatch(/"level":(?:50|60)/)
 })
 
-test.each(['graphql-sse', 'urql'])('%s shows its user that the stream has ended unfinished', async (name) => {
+test.each(['graphql-sse', 'urql'])('%s reports the end of the stream as an error', async (name) => {
   const person = await newPerson(world)
   const headers = { ...cookieOf(person), 'sec-fetch-site': 'same-origin' }
   const url = `${world.url}/graphql`
@@ -59,7 +59,7 @@ test.each(['graphql-sse', 'urql'])('%s shows its user that the stream has ended 
   expect(codes).toEqual(['STREAM_ENDED'])
 })
 
-test('a list with nothing on it has a cursor to begin with, after which nothing is missed', async () => {
+test('an empty list has a cursor, and no event after it is missed', async () => {
   const { secret } = await createApiToken(
     { db: world.db(), clock: world.clock },
     { userId: null },

@@ -1,4 +1,4 @@
-// A stream that nobody tells anything looks by itself, now and then.
+// An event stream without notifications checks for events and access periodically.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('finds out by itself that its session is gone', async () => {
+test('ends without a notification when its session has ended', async () => {
   const person = await newPerson(world)
   const stream = await openStream(world.url, cookieOf(person))
   await world
@@ -24,7 +24,7 @@ test('finds out by itself that its session is gone', async () => {
   expect(await stream.ended).toEqual({ completed: true, codes: ['UNAUTHENTICATED'] })
 })
 
-test('finds out by itself what has happened', async () => {
+test('sends new events without a notification', async () => {
   const person = await newPerson(world)
   const stream = await openStream(world.url, cookieOf(person))
   // As a notification does that is lost on its way.
@@ -40,7 +40,7 @@ test('finds out by itself what has happened', async () => {
   await world.db().execute(sql`alter table events enable trigger events_placed`)
 })
 
-test('ends after its time with an error that says so', async () => {
+test('ends after its lifetime with STREAM_ENDED', async () => {
   const stream = await openStream(world.url, cookieOf(await newPerson(world)))
   expect(await stream.ended).toEqual({ completed: true, codes: ['STREAM_ENDED'] })
 })

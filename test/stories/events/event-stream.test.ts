@@ -1,4 +1,4 @@
-// Following events as they happen.
+// The subscription to events.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
@@ -39,7 +39,7 @@ async function seed(person: Browser, count: number): Promise<void> {
 }
 
 describe('a stream', () => {
-  test('tells what happens from now on, as the list has it', async () => {
+  test('sends the events from now on, in the form of the list', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const stream = await follow(account.person)
     expect([stream.status, stream.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
@@ -52,7 +52,7 @@ describe('a stream', () => {
     expect(stream.edges).toEqual(edges)
   })
 
-  test('tells nothing of other people, and of one account or type where only that is asked for', async () => {
+  test('sends no events of other users, and filters by account and type', async () => {
     const person = await newPerson(world)
     const [first, second] = [await linkAccount(world, { person }), await linkAccount(world, { person })]
     const stranger = await follow(await newPerson(world))
@@ -71,7 +71,7 @@ describe('a stream', () => {
     expect(stranger.edges).toEqual([])
   })
 
-  test('that was left is resumed after its last cursor, or one of the list: nothing is missed and nothing comes twice', async () => {
+  test('resumes after its last cursor or a cursor of the list, without gaps or repetitions', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const { pageInfo } = await readPage(account.person, { first: 1 })
     const first = await follow(account.person, { after: pageInfo.endCursor })
@@ -92,7 +92,7 @@ describe('a stream', () => {
     expect([...first.edges, ...second.edges].map(({ node }) => node.id)).toEqual(all.slice(1).map(({ id }) => id))
   })
 
-  test('G-12 reads no further than its client does', async () => {
+  test('G-12 reads no further than its client', async () => {
     const person = await newPerson(world)
     await seed(person, 1_000)
     const instance = openInstance(world)
@@ -118,7 +118,8 @@ describe('a stream', () => {
     }
     const reads = (queries: string[]) =>
       queries.filter((query) => /^select .* from "events".* order by/.test(query)).length
-    // A page is read for the first, and no other before that is used up: however long nobody takes them.
+    // A page is read for the first, and no other before that is used up: however long nobody takes
+    // them.
     expect(reads(await instance.queriesOf(() => take(1)))).toBe(1)
     expect(reads(await instance.queriesOf(() => new Promise((resolve) => setTimeout(resolve, 300))))).toBe(0)
     expect(reads(await instance.queriesOf(() => take(1_000)))).toBe(19)
@@ -158,7 +159,7 @@ describe('a stream ends', () => {
     expect(stream.edges).toEqual([])
   })
 
-  test('with its API token, and tells nothing more', async () => {
+  test('with its API token, and sends no later events', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const deps = { db: world.db(), clock: world.clock }
     const made = await createApiToken(deps, account, { name: 'a bot', scopes: ['events:read'], expiresInDays: 1 })
@@ -170,7 +171,7 @@ describe('a stream ends', () => {
     expect(stream.types()).toEqual(['TWEET_POSTED'])
   })
 
-  test('G-09 for a reason of ours without a word of what that is', async () => {
+  test('G-09 on an internal error, which is masked', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const stream = await follow(account.person)
     await world.db().execute(sql`alter table events rename column reason to renamed`)
@@ -184,7 +185,7 @@ describe('a stream ends', () => {
     expect(world.logs()).toContain('A request failed with an internal error')
   })
 
-  test('when the gateway does, cleanly and at once; a client goes on at the next one', async () => {
+  test('at a shutdown, at once and with STREAM_ENDED; the client resumes at another instance', async () => {
     const account = await linkAccount(world, { person: await newPerson(world) })
     const open = [await follow(account.person), await follow(account.person)]
     await account.post()
@@ -199,7 +200,7 @@ describe('a stream ends', () => {
 })
 
 describe('what is refused', () => {
-  test('G-12 a sixth stream of one user, until another one is closed; others may open theirs', async () => {
+  test('G-12 a sixth stream of one user, until one is closed; other users can open streams', async () => {
     const person = await newPerson(world)
     const open = await Promise.all(Array.from({ length: 5 }, () => follow(person)))
     expect(await (await follow(person)).ended).toEqual({ completed: true, codes: ['TOO_MANY_STREAMS'] })
@@ -215,7 +216,7 @@ describe('what is refused', () => {
       .toBe('open')
   })
 
-  test('G-12 no stream for the sake of clients that hung up while theirs was opening', async () => {
+  test('G-12 a client that disconnects while its stream is opened occupies no place', async () => {
     const person = await newPerson(world)
     const left = Array.from({ length: 40 }, async (_, number) => {
       const stream = openStream(world.url, cookieOf(person), {}, AbortSignal.timeout(number % 20))
@@ -252,7 +253,7 @@ describe('what is refused', () => {
     expect(await stream.ended).toEqual({ completed: true, codes: [code] })
   })
 
-  test('anybody who is not signed in, and a token without the scope', async () => {
+  test('a request without a session, and a token without the scope', async () => {
     const nobody = await openStream(world.url, {})
     expect([nobody.status, await nobody.ended]).toEqual([401, { completed: true, codes: ['UNAUTHENTICATED'] }])
     const account = await linkAccount(world, { person: await newPerson(world) })
@@ -262,7 +263,7 @@ describe('what is refused', () => {
     expect([narrow.status, await narrow.ended]).toEqual([403, { completed: true, codes: ['FORBIDDEN'] }])
   })
 
-  test('a client that cannot read a stream, which costs no place', async () => {
+  test('a client that does not accept event streams, without occupying a place', async () => {
     const person = await newPerson(world)
     const query = ask('subscription { events { cursor } }')
     for (let round = 0; round < 12; round++) {
@@ -274,7 +275,7 @@ describe('what is refused', () => {
     await arrives(stream, ['SESSION_STARTED'])
   })
 
-  test('a stream of what may turn out to be nothing', async () => {
+  test('a document that may select nothing to stream', async () => {
     const person = await newPerson(world)
     for (const query of [
       'subscription { events @skip(if: true) { cursor } }',

@@ -1,4 +1,4 @@
-// What an integrator with an operator's token hears of: accounts, and only while their users show them.
+// The events that an integrator reads with an operator's token.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
@@ -43,7 +43,7 @@ async function ask(variables: Record<string, unknown> = {}): Promise<EventPage> 
 const heardOf = ({ edges }: EventPage, accountId: string) =>
   edges.filter(({ node }) => node.accountId === accountId).map(({ node }) => node.type)
 
-test('accounts of users who show them are told of, from then on and for as long, and nothing else is', async () => {
+test('an operator reads account events only of the time in which the user shows their accounts', async () => {
   const account = await linkAccount(world, { person: await newPerson(world) })
   const again = () => account.person.connect(account.username)
   expect(heardOf(await ask(), account.id)).toEqual([])
@@ -66,7 +66,7 @@ test('accounts of users who show them are told of, from then on and for as long,
   expect(page.edges.at(-1)?.node).toMatchObject({ userId: account.userId, accountId: account.id, tweetId: null })
 })
 
-test('what was shown and is swept is missed by whoever resumes from before; what was not is not', async () => {
+test('resuming before deleted events is refused only if the operator could have read them', async () => {
   const [shown, hidden] = [
     await linkAccount(world, { person: await newPerson(world) }),
     await linkAccount(world, { person: await newPerson(world) }),
@@ -89,7 +89,7 @@ test('what was shown and is swept is missed by whoever resumes from before; what
   await expect(ask({ after: pageInfo.endCursor })).rejects.toThrow('CURSOR_EXPIRED')
 })
 
-test('a stream tells the same as it happens, and ends with its token', async () => {
+test('a stream sends the same events, and ends with its token', async () => {
   const [shown, hidden] = [
     await linkAccount(world, { person: await newPerson(world) }),
     await linkAccount(world, { person: await newPerson(world) }),

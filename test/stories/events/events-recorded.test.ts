@@ -1,4 +1,4 @@
-// Each change leaves one event, in the transaction that makes it: who, when, why.
+// Each change records one event, in the transaction of the change.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
@@ -32,7 +32,7 @@ async function newAccount(scopes?: string[]): Promise<LinkedAccount> {
 }
 
 describe('an account', () => {
-  test('that is linked is told of with whose it is and when, and nobody else hears of it', async () => {
+  test('records its connection with user and time, readable by that user only', async () => {
     const before = momentIn(world, -60)
     const account = await newAccount()
     const [signedIn, connected, ...more] = await readEvents(account.person)
@@ -53,12 +53,12 @@ describe('an account', () => {
     expect(await readStory(await newPerson(world))).toEqual([])
   })
 
-  test('that lacks a scope says so', async () => {
+  test('records a missing scope', async () => {
     const account = await newAccount(['tweet.read', 'users.read', 'tweet.write'])
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED SCOPES_NOT_GRANTED'])
   })
 
-  test('that is linked once more was reconnected, and a new name at X is told of by itself', async () => {
+  test('records a reconnection, and a new name at X as an event of its own', async () => {
     const account = await newAccount()
     await account.person.connect(account.username)
     world.sandbox.control.setAccount(account.username, { name: 'Somebody Else' })
@@ -75,7 +75,7 @@ describe('an account', () => {
     ])
   })
 
-  test('that is unlinked, 10 times at once and once more, was disconnected once; linked again it is connected', async () => {
+  test('records one disconnection for eleven calls, ten of them concurrent, and then a connection', async () => {
     const account = await newAccount()
     await Promise.all(Array.from({ length: 10 }, () => account.disconnect()))
     await account.disconnect()
@@ -87,7 +87,7 @@ describe('an account', () => {
     ])
   })
 
-  test('that X has shut out, found by 10 posts at once, needs its user once; linked again it has recovered', async () => {
+  test('records NEEDS_REAUTH once for ten concurrent posts, and its recovery after a reconnection', async () => {
     const account = await newAccount()
     world.sandbox.control.revokeGrant(account.username)
     world.advance(UNTIL_ENDED_SECONDS)
@@ -102,7 +102,7 @@ describe('an account', () => {
     ])
   })
 
-  test('that ends for want of a refresh token, found by 20 at two instances at once, needs its user once', async () => {
+  test('records NEEDS_REAUTH once when it ends without a refresh token, for twenty callers at two instances', async () => {
     const account = await newAccount(['tweet.read', 'tweet.write', 'users.read'])
     world.advance(UNTIL_ENDED_SECONDS)
     const instance = openInstance(world)
@@ -118,7 +118,7 @@ describe('an account', () => {
     ])
   })
 
-  test('whose token is refreshed has nothing to tell', async () => {
+  test('records nothing when its token is refreshed', async () => {
     const account = await newAccount()
     world.advance(UNTIL_DUE_SECONDS)
     await account.post()
@@ -126,7 +126,7 @@ describe('an account', () => {
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
   })
 
-  test('is not unlinked where that could not be written down', async () => {
+  test('stays connected if the event cannot be recorded', async () => {
     const account = await newAccount()
     await world
       .db()
@@ -150,7 +150,7 @@ describe('an account', () => {
 })
 
 describe('a tweet', () => {
-  test('is told of once, however often and by how many it is asked for with one key', async () => {
+  test('records one event for repeated and concurrent calls with one idempotency key', async () => {
     const account = await newAccount()
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => account.post('Once', { idempotencyKey: 'one key' })),
@@ -163,7 +163,7 @@ describe('a tweet', () => {
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
   })
 
-  test('that X refuses has failed for its reason, each time it is tried', async () => {
+  test('records a failure with its reason for each refusal by X', async () => {
     const account = await newAccount()
     const limited = postFault({ kind: 'problem', name: 'too-many-requests', headers: { 'x-rate-limit-reset': '1' } })
     world.sandbox.control.inject(limited)
@@ -195,7 +195,7 @@ describe('a tweet', () => {
     ])
   })
 
-  test('that a killed process left behind is told of by the sweep, once', async () => {
+  test('of a killed process is recorded once, by the sweep', async () => {
     const account = await newAccount()
     const { tweet } = await account.post()
     await world
@@ -220,7 +220,7 @@ describe('a tweet', () => {
     ])
   })
 
-  test('that is deleted by 10 at once was deleted once', async () => {
+  test('records one deletion for ten concurrent calls', async () => {
     const account = await newAccount()
     const { tweet } = await account.post()
     const input = { tweetId: tweet?.id }
@@ -228,7 +228,7 @@ describe('a tweet', () => {
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED', 'TWEET_DELETED'])
   })
 
-  test('that is refused before anything is kept is told of to nobody but the caller', async () => {
+  test('records nothing when it is refused before it is stored', async () => {
     const account = await newAccount()
     await account.post('')
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED'])
@@ -270,7 +270,7 @@ describe('a session', () => {
     ])
   })
 
-  test('expires once, be it found by its use or by the sweep', async () => {
+  test('records one expiry, whether its use or the sweep finds it', async () => {
     const { login, looking } = await onlooker()
     const people = [await world.signedIn(login), await world.signedIn(login), await world.signedIn(login)]
     const [used, left, old] = people.map((person) => sha256(person.cookies.get('xconnect_session') ?? ''))
@@ -296,7 +296,7 @@ describe('a session', () => {
   })
 })
 
-test('no event holds a text that somebody else wrote', async () => {
+test('no event contains a text from outside', async () => {
   const [row] = await world.db().select().from(events).limit(1)
   const { id: _id, position: _position, ...values } = row ?? { id: '', position: 0 }
   const seeding = world

@@ -1,4 +1,4 @@
-// Reading events page by page, resuming, and what happens when they are too old to be kept.
+// Paging through events, resuming, and the retention.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { events } from '../../../src/db/tables.ts'
@@ -31,8 +31,8 @@ async function age(days: number): Promise<void> {
   await world.db().execute(sql`update events set occurred_at = occurred_at - make_interval(days => ${days})`)
 }
 
-describe('whoever polls', () => {
-  test('gets everything once and in order by what comes after the last cursor, however the pages fall', async () => {
+describe('a client that polls', () => {
+  test('gets every event once and in order with any page size', async () => {
     const person = await newPerson(world)
     const seen: string[] = []
     let after: string | null = null
@@ -56,7 +56,7 @@ describe('whoever polls', () => {
     expect(seen).toHaveLength(1 + 1 + 3 + 12)
   })
 
-  test('begins with what is new by asking for the last one', async () => {
+  test('starts with new events after the cursor of the last one', async () => {
     const person = await newPerson(world)
     await seed(person, 3)
     const { pageInfo } = await readPage(person, { last: 1 })
@@ -66,7 +66,7 @@ describe('whoever polls', () => {
     expect(edges.map(({ node }) => node.type)).toEqual(['ACCOUNT_CONNECTED'])
   })
 
-  test('may ask for some types, or one account, and gets nothing of another person’s account', async () => {
+  test('filters by types or account, and gets nothing of another user’s account', async () => {
     const person = await newPerson(world)
     const accounts = [await linkAccount(world, { person }), await linkAccount(world, { person })]
     for (const account of accounts) await account.post()
@@ -80,7 +80,7 @@ describe('whoever polls', () => {
     expect(await readEvents(person, { accountId: 'nobody' })).toEqual([])
   })
 
-  test('can go back with before', async () => {
+  test('pages backward with before', async () => {
     const person = await newPerson(world)
     await seed(person, 9)
     const all = await readEvents(person)
@@ -108,13 +108,13 @@ describe('what is refused', () => {
     await expectGraphqlRefusal(await newPerson(world), ask(query))
   })
 
-  test('anybody who is not signed in', async () => {
+  test('a request without a session', async () => {
     await expectGraphqlRefusal(world.browser(), ask('{ events { edges { cursor } } }'), 'UNAUTHENTICATED')
   })
 })
 
 describe('events older than 90 days', () => {
-  test('are swept, all of them, and younger ones are not', async () => {
+  test('are deleted, and younger ones are not', async () => {
     const person = await newPerson(world)
     await seed(person, 2_500)
     await age(2)
@@ -126,7 +126,7 @@ describe('events older than 90 days', () => {
     expect(await readEvents(person)).toHaveLength(2)
   })
 
-  test('are missed by whoever resumes from before them, and who is told', async () => {
+  test('cause an error when a client resumes before them', async () => {
     const person = await newPerson(world)
     const { pageInfo } = await readPage(person)
     await seed(person, 3)
@@ -140,7 +140,7 @@ describe('events older than 90 days', () => {
     expect((await readPage(person, { after: last.pageInfo.endCursor })).edges).toEqual([])
   })
 
-  test('of others do no harm to the cursor of somebody of whom nothing has happened since', async () => {
+  test('of other users do not invalidate a cursor', async () => {
     const quiet = await newPerson(world)
     const { pageInfo } = await readPage(quiet)
     await seed(await newPerson(world), 3)
@@ -150,7 +150,7 @@ describe('events older than 90 days', () => {
   })
 })
 
-test('whoever waits for what seldom happens keeps an old cursor, and is not told that something else was swept', async () => {
+test('a client that filters by a rare type can keep an old cursor while events of other types are deleted', async () => {
   const person = await newPerson(world)
   const account = await linkAccount(world, { person })
   const { pageInfo } = await readPage(person, { last: 1 })
@@ -166,7 +166,7 @@ test('whoever waits for what seldom happens keeps an old cursor, and is not told
   await expectGraphqlRefusal(person, ask(query), 'CURSOR_EXPIRED')
 })
 
-test('a cursor from before the database was restored from an older back-up is refused', async () => {
+test('a cursor that is newer than a restored backup is refused', async () => {
   const person = await newPerson(world)
   await seed(person, 1)
   const { pageInfo } = await readPage(person, { last: 1 })

@@ -1,4 +1,4 @@
-// The receiver in the manual of the API, as it stands there.
+// The example receiver in the manual of the API.
 import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import path from 'node:path'
@@ -10,7 +10,7 @@ import { webhooksOf } from '../../support/webhook-receiver.ts'
 
 const root = path.join(import.meta.dirname, '../../..')
 
-test('W-02 the receiver in the manual takes what we send, once, and nothing that anybody else sends', async () => {
+test('W-02 the receiver in the manual accepts each message of the gateway once, and no forged message', async () => {
   const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}/`

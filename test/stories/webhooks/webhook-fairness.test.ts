@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest'
 import { startWorld } from '../../support/harness.ts'
 import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
-test("one user's receivers that never answer hold up two deliveries at a time, and nobody else's", async () => {
+test('receivers of one user that never respond occupy two workers, and do not delay the deliveries of other users', async () => {
   // Longer than the test takes, so that none of them is given up meanwhile.
   const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { callDeadlineSeconds: 50 })
   const hanging = await startReceiver()

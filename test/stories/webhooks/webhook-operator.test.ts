@@ -1,4 +1,4 @@
-// The operator's endpoints are told of the accounts of those who show them to integrators, and of nothing else.
+// The operator's webhook endpoints.
 import { isNull } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
@@ -40,7 +40,7 @@ const show = (person: Browser, visibility: string) => person.api('set-link-visib
 const arrived = (count: number) => vi.waitFor(() => expect(receiver.received).toHaveLength(count), { timeout: 30_000 })
 const deliveries = () => world.db().select().from(webhookDeliveries)
 
-test('what happens to an account is sent while its user shows it, and nothing that is no account’s', async () => {
+test('the operator’s endpoint receives account events while the user shows their accounts, and no other events', async () => {
   const { secret } = await create()
   const person = await world.signedIn()
   const hidden = await linkAccount(world, { person })
@@ -60,7 +60,7 @@ test('what happens to an account is sent while its user shows it, and nothing th
   ])
 })
 
-test('what is pending when its user stops showing it is dropped', async () => {
+test('pending deliveries are dropped when the user hides their accounts', async () => {
   await create()
   const person = await world.signedIn()
   await show(person, 'INTEGRATORS')
@@ -78,7 +78,7 @@ test('what is pending when its user stops showing it is dropped', async () => {
   expect(receiver.received).toHaveLength(1)
 })
 
-test('an endpoint of the operator’s is no user’s, and hears of the operator’s own events', async () => {
+test('an endpoint of the operator belongs to no user, and receives the operator’s own events', async () => {
   const { id, secret } = await create()
   const webhooks = webhooksOf(await world.signedIn())
   expect(await webhooks.list()).toEqual([])

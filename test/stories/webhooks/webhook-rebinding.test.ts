@@ -3,7 +3,7 @@ import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { startWorld } from '../../support/harness.ts'
 import { webhooksOf } from '../../support/webhook-receiver.ts'
 
-test('W-03 a name that was public when its endpoint was made, and is inside when a message is sent, is not called', async () => {
+test('W-03 a host name that resolves to an internal address after the endpoint was created is not called', async () => {
   const asked: string[] = []
   let address = '93.184.216.34'
   const resolveHost = async (hostname: string) => {

@@ -1,4 +1,4 @@
-// What happens is told to whoever asked to be told: signed, at least once, to nobody else, and until it has arrived.
+// Webhooks: signatures, retries, endpoints and their owners.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
@@ -44,7 +44,10 @@ async function arrived(count: number, at = receiver): Promise<void> {
   await vi.waitFor(() => expect(at.received).toHaveLength(count), { timeout: 30_000 })
 }
 
-/** Until the newest delivery of an endpoint has been tried so often, and it is written down how that ended. */
+/**
+ * Until the newest delivery of an endpoint has been tried so often, and it is written down how that
+ * ended.
+ */
 async function tried(endpointId: string, expected: { status: string; attempts: number }) {
   await tryDue(world)
   return vi.waitFor(
@@ -80,7 +83,7 @@ async function userIdOf(login: string): Promise<string> {
 }
 
 describe('an event', () => {
-  test('W-01 arrives at the endpoints of the user to whom it happened, signed, and at no other', async () => {
+  test('W-01 is sent, signed, to the endpoints of its user and to no other', async () => {
     const strangers = await startReceiver()
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
     await stranger.create({ url: strangers.url })
@@ -123,7 +126,7 @@ describe('an event', () => {
     await strangers.close()
   })
 
-  test('is sent when it happens: nobody has to come by and look', async () => {
+  test('is sent when it occurs, without polling', async () => {
     // Without the look of every minute.
     await world.db().execute(sql`delete from pgboss.schedule where name = 'sweep'`)
     const { id } = await webhooks.create({ url: receiver.url })
@@ -133,7 +136,7 @@ describe('an event', () => {
     }
   })
 
-  test('is sent only where its type was asked for, and only from when the endpoint is there', async () => {
+  test('is sent only to endpoints that subscribe to its type, and only after their creation', async () => {
     await seedEvents(await userIdOf('mara-holt'), 1)
     world.advance(1)
     const { id } = await webhooks.create({ url: receiver.url, types: ['ACCOUNT_DISCONNECTED', 'TWEET_POSTED'] })
@@ -146,7 +149,7 @@ describe('an event', () => {
     expect(await webhooks.deliveries(id, { status: 'DEAD' })).toEqual([])
   })
 
-  test('gives one delivery for each endpoint, however many instances look for new ones, and in however many pages', async () => {
+  test('has one delivery for each endpoint, with several instances and several batches', async () => {
     const COUNT = 250
     const { id } = await webhooks.create({ url: receiver.url })
     // The deliveries are only written down here, not sent.
@@ -175,8 +178,8 @@ describe('an event', () => {
   })
 })
 
-describe('a message that does not arrive', () => {
-  test('is sent again, later and later, with the same webhook-id, until it is a dead letter; and a replay sends it once more', {
+describe('a delivery that fails', () => {
+  test('is retried with growing delays and the same webhook-id until it is a dead letter; a replay sends it again', {
     timeout: 120_000,
   }, async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
@@ -214,7 +217,7 @@ describe('a message that does not arrive', () => {
     expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', failingSince: null })
   })
 
-  test('waits as long as the receiver asks', async () => {
+  test('honours Retry-After', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 429, headers: { 'retry-after': '3600' } })
     await webhooks.test(id)
@@ -238,7 +241,7 @@ describe('a message that does not arrive', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('W-03 to somebody who sends it elsewhere does not follow, and says so', async () => {
+  test('W-03 with a redirect is not followed, and is reported as REDIRECT', async () => {
     const inside = await startReceiver()
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 307, headers: { location: inside.url } })
@@ -251,7 +254,7 @@ describe('a message that does not arrive', () => {
     await inside.close()
   })
 
-  test('because nobody listens is told apart from an answer', async () => {
+  test('without a connection is distinguished from an error response', async () => {
     const gone = await startReceiver()
     const { id } = await webhooks.create({ url: gone.url })
     await gone.close()
@@ -262,7 +265,7 @@ describe('a message that does not arrive', () => {
     })
   })
 
-  test('because the receiver does not speak TLS as it should says so, and nothing is sent in the clear', async () => {
+  test('with a TLS failure is reported as TLS, and nothing is sent in plain text', async () => {
     const { id } = await webhooks.create({ url: receiver.url.replace('http:', 'https:') })
     await webhooks.test(id)
     expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
@@ -272,7 +275,7 @@ describe('a message that does not arrive', () => {
     expect(receiver.received).toEqual([])
   })
 
-  test('that is already pending is not replayed, but says when it is tried next; nor is one of somebody else replayed', async () => {
+  test('cannot be replayed while it is pending, with the time of the next attempt, nor by another user', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith(FAILS_FOR_A_MINUTE)
     await webhooks.test(id)
@@ -296,7 +299,7 @@ describe('a message that does not arrive', () => {
 })
 
 describe('an endpoint', () => {
-  test('E-06 shows its secret once, and the database never', async () => {
+  test('E-06 shows its secret once, and stores it sealed', async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, description: 'Changelog bot' })
     expect(secret).toMatch(/^whsec_/)
     const answers = person.keepAnswers()
@@ -331,7 +334,7 @@ describe('an endpoint', () => {
     expect(after.headers['webhook-signature']).not.toContain(' ')
   })
 
-  test('at which nothing arrives for five days is disabled, its owner is told elsewhere, and can enable it again', async () => {
+  test('is disabled after failing for five days; its owner’s other endpoints are notified, and the owner can enable it again', async () => {
     const failing = await startReceiver()
     failing.answerWith({ status: 500 })
     const { id } = await webhooks.create({ url: failing.url })
@@ -366,7 +369,7 @@ describe('an endpoint', () => {
     await failing.close()
   })
 
-  test('that answers 410 Gone is disabled at once', async () => {
+  test('that responds with 410 Gone is disabled at once', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith({ status: 410 })
     await webhooks.test(id)
@@ -374,7 +377,7 @@ describe('an endpoint', () => {
     expect(await webhooks.show(id)).toMatchObject({ status: 'DISABLED', disabledReason: 'GONE' })
   })
 
-  test('that its owner disables, or deletes, gets nothing more, not even what is pending', async () => {
+  test('that its owner disables or deletes receives nothing more, not even pending deliveries', async () => {
     const disabled = await webhooks.create({ url: `${receiver.url}/disabled` })
     const deleted = await webhooks.create({ url: `${receiver.url}/deleted` })
     receiver.answerWith(FAILS_FOR_A_MINUTE)
@@ -401,7 +404,7 @@ describe('an endpoint', () => {
     expect(told.map(({ type }) => type)).toEqual(['webhook.test'])
   })
 
-  test('that was disabled at the very moment in which a delivery was written gets nothing of it', async () => {
+  test('that is disabled while a delivery is created does not receive it', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     receiver.answerWith(FAILS_FOR_A_MINUTE)
     await webhooks.test(id)
@@ -417,7 +420,7 @@ describe('an endpoint', () => {
     expect(receiver.received).toHaveLength(1)
   })
 
-  test('of somebody else is not found, whatever is to be done with it', async () => {
+  test('of another user is not found by any operation', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
     const stranger = webhooksOf(await world.signedIn('tomasz-k'))
     const userErrors = [
@@ -435,7 +438,7 @@ describe('an endpoint', () => {
     expect(await webhooks.show(id)).toMatchObject({ status: 'ENABLED', description: null, previousSecretEndsAt: null })
   })
 
-  test('changes only in what is given', async () => {
+  test('changes only the given settings', async () => {
     const { id } = await webhooks.create({ url: receiver.url, description: 'One', types: ['TWEET_POSTED'] })
     const same = { url: receiver.url, description: 'One', types: ['TWEET_POSTED'], status: 'ENABLED' }
     expect((await webhooks.update({ webhookEndpointId: id })).webhookEndpoint).toMatchObject(same)
@@ -463,7 +466,7 @@ describe('an endpoint', () => {
       })
   })
 
-  test('is one of ten at most, also when twelve are made at once', async () => {
+  test('is one of at most ten, also when twelve are created at once', async () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
     expect(answers.filter(({ webhookEndpoint }) => webhookEndpoint !== null)).toHaveLength(10)
     expect(answers.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
@@ -486,7 +489,7 @@ test.each([
     'https://0xa000001/',
     'http://127.0.0.1/\ud800',
   ],
-])('W-03 an endpoint at %s is refused, and the sentence says what would do', async (url) => {
+])('W-03 an endpoint at %s is refused, and the message says which URLs are allowed', async (url) => {
   const refused = {
     webhookEndpoint: null,
     userErrors: [
@@ -504,7 +507,7 @@ test.each([
   expect(await webhooks.show(id)).toMatchObject({ url: receiver.url })
 })
 
-test('deliveries are kept for thirty days, those that are pending until they have ended', async () => {
+test('finished deliveries are deleted after thirty days, pending ones are kept', async () => {
   const { id } = await webhooks.create({ url: receiver.url })
   await webhooks.test(id)
   await tried(id, { status: 'DELIVERED', attempts: 1 })
@@ -519,7 +522,7 @@ test('deliveries are kept for thirty days, those that are pending until they hav
   expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING' }])
 })
 
-test('users who leave while their last events are on their way to webhooks wait for nobody', async () => {
+test('the deletion of users does not wait for the fan-out of their last events', async () => {
   const people = await Promise.all(['yuki-ito', 'tomasz-k'].map((login) => world.signedIn(login)))
   for (const leaving of people) {
     for (const path of ['one', 'two']) await webhooksOf(leaving).create({ url: `${receiver.url}/${path}` })
@@ -540,7 +543,7 @@ test('users who leave while their last events are on their way to webhooks wait 
   expect(world.logs()).not.toMatch(/deadlock/)
 })
 
-test('a user who is deleted takes endpoints and deliveries along', async () => {
+test('the deletion of a user deletes endpoints and deliveries', async () => {
   const yuki = await world.signedIn('yuki-ito')
   const { id } = await webhooksOf(yuki).create({ url: receiver.url })
   await webhooksOf(yuki).test(id)
