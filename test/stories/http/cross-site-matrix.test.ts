@@ -1,4 +1,5 @@
-// Every way in which a request can say where it comes from and what it holds, once with a cookie and once with an API token.
+// Every way in which a request can say where it comes from and what it holds, once with a cookie
+// and once with an API token.
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
@@ -102,7 +103,7 @@ async function send({ site, origin, method, contentType }: Cell, headers: Record
 }
 
 describe.each(askers)('C-01 C-02 C-03 with a %s', (by) => {
-  test('each of 320 cells acts exactly where it may, and answers so', async () => {
+  test('each of 320 combinations is accepted or refused as specified', async () => {
     expect(cells).toHaveLength(320)
     let acted = 0
     for (const [index, cell] of cells.entries()) {
@@ -116,12 +117,13 @@ describe.each(askers)('C-01 C-02 C-03 with a %s', (by) => {
       expect(headers['access-control-allow-origin'], seen).toBeUndefined()
       acted += effect
     }
-    // A cookie from our pages alone: four origins beside same-origin, and our own where the site is not said. A token from anywhere.
+    // A cookie from our pages alone: four origins beside same-origin, and our own where the site is
+    // not said. A token from anywhere.
     expect(acted).toBe(by === 'cookie' ? 5 : 20)
   })
 })
 
-test('C-01 a request with neither cookie nor token needs to say nothing of where it comes from', async () => {
+test('C-01 a request with neither cookie nor token needs no Origin', async () => {
   const cell: Cell = { site: null, origin: null, method: 'POST', contentType: 'application/json' }
   const { status, body } = await send(cell, {}, 'by nobody')
   expect([status, JSON.parse(body).errors[0].extensions.code]).toEqual([401, 'UNAUTHENTICATED'])

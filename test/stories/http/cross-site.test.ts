@@ -31,7 +31,7 @@ const foreign = () => [
 const headersOf = (pairs: Record<string, string | null | undefined>): Record<string, string> =>
   Object.fromEntries(Object.entries(pairs).filter((pair): pair is [string, string] => pair[1] !== null))
 
-describe('a browser’s write with our cookie', () => {
+describe('a write with the session cookie', () => {
   // A mutation whose effect can be counted.
   const body = JSON.stringify({ query: readOperation('start-x-connect') })
   async function post(contentType: string | null, headers: Record<string, string | null>) {
@@ -49,7 +49,7 @@ describe('a browser’s write with our cookie', () => {
     }
   }
 
-  test('C-01 acts from a listed origin, whatever else the browser says of it, and only as JSON', async () => {
+  test('C-01 is accepted from a listed origin with any other header of the browser, and only as JSON', async () => {
     for (const site of [null, 'same-origin', 'same-site', 'cross-site', 'none', 'x']) {
       for (const contentType of [
         'application/json',
@@ -66,7 +66,7 @@ describe('a browser’s write with our cookie', () => {
     }
   })
 
-  test('C-01 is refused where the site is a word that nobody knows', async () => {
+  test('C-01 is refused with an unknown value of Sec-Fetch-Site', async () => {
     for (const site of ['x', '', 'same-origin, cross-site', 'SAME-ORIGIN']) {
       for (const origin of [null, own(), 'https://evil.example'])
         expect(await post('application/json', { 'sec-fetch-site': site, origin })).toMatchObject({
@@ -76,7 +76,7 @@ describe('a browser’s write with our cookie', () => {
     }
   })
 
-  test.each(['PUT', 'PATCH', 'DELETE'])('C-02 %s does nothing at all', async (method) => {
+  test.each(['PUT', 'PATCH', 'DELETE'])('C-02 %s has no effect', async (method) => {
     const before = await world.db().$count(connectAttempts)
     const answer = await person.request('/graphql', { method, headers: { 'content-type': 'application/json' }, body })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST'])
@@ -116,7 +116,7 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
   ['a GET of a route of POST', '/auth/sign-out', {}, 405, 'METHOD_NOT_ALLOWED'],
   ['an asset that is not there', '/assets/any/none.js', {}, 404, 'NOT_FOUND'],
   ['an address of nothing', '/nothing', {}, 404, 'NOT_FOUND'],
-])('%s is refused in the shape of the API, before that is asked', async (_what, path, init, status, code) => {
+])('%s is refused before GraphQL, in the format of the API', async (_what, path, init, status, code) => {
   const answer = await person.request(path, init)
   expect([answer.status, await answer.json()]).toEqual([
     status,
@@ -124,7 +124,7 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
   ])
 })
 
-test('C-03 a GET changes nothing, whatever it asks for', async () => {
+test('C-03 a GET changes nothing with any document', async () => {
   const query = encodeURIComponent(readOperation('start-x-connect'))
   const rows = async () => [await world.db().select().from(sessions), await world.db().select().from(connectAttempts)]
   const before = await rows()
@@ -149,7 +149,7 @@ test('C-03 a GET changes nothing, whatever it asks for', async () => {
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 })
 
-describe('O-11 linking by GET /auth/x', () => {
+describe('O-11 connecting with GET /auth/x', () => {
   let before: number
   beforeEach(async () => {
     before = await world.db().$count(connectAttempts)
@@ -206,7 +206,7 @@ describe('C-04 CORS', () => {
   const corsHeaders = (answer: Awaited<ReturnType<typeof send>>) =>
     [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))
 
-  test('gives no other origin leave to read anything, and repeats none', async () => {
+  test('allows no other origin to read responses, and never echoes one', async () => {
     for (const origin of foreign()) {
       for (const [method, path] of routes)
         expect(corsHeaders(await send(method, path, origin)), `${method} ${path} ${origin}`).toEqual([])
@@ -225,7 +225,7 @@ describe('C-04 CORS', () => {
     },
   )
 
-  test('lets it read refusals too', async () => {
+  test('allows a listed origin to read refusals', async () => {
     const answer = await world
       .browser()
       .request('/graphql', { method: 'POST', headers: { origin: LISTED, 'content-type': 'text/plain' }, body: 'x' })
@@ -236,7 +236,7 @@ describe('C-04 CORS', () => {
     for (const name of ['www-authenticate', 'retry-after', 'ratelimit', 'x-request-id']) expect(exposed).toContain(name)
   })
 
-  test('answers its preflight with what the API needs, and no more', async () => {
+  test('responds to its preflight with exactly the methods and headers that the API needs', async () => {
     const answer = await send('OPTIONS', '/graphql', LISTED)
     expect(answer.status).toBe(204)
     expect(Object.fromEntries(corsHeaders(answer).map((name) => [name, answer.headers.get(name)]))).toEqual({

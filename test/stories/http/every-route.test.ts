@@ -1,4 +1,5 @@
-// What holds for every route there is: the list is the router's own, so that a new one is looked at too.
+// What holds for every route there is: the list is the router's own, so that a new one is looked at
+// too.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter } from '../../../src/app.ts'
@@ -30,7 +31,7 @@ afterAll(async () => {
 /** A path that the route answers; parameters are those of a file that is there. */
 const pathOf = (path: string) => path.replace(':version', 'any').replace(':name{.+}', 'console/page/icon.svg')
 
-test('the routes are these, and what the pages load', () => {
+test('the complete list of routes, with the assets of the pages', () => {
   expect(new Set(routes.map(({ method, path }) => `${method} ${path}`))).toEqual(
     new Set([
       ...['GET /', 'GET /graphql', 'POST /graphql', 'PUT /graphql', 'PATCH /graphql', 'DELETE /graphql'],
@@ -41,7 +42,7 @@ test('the routes are these, and what the pages load', () => {
   )
 })
 
-test('docs/front-ends.md names them, without the files of the pages and the methods that are refused', () => {
+test('docs/front-ends.md lists the routes, without assets and refused methods', () => {
   const spans = parseSpans(readDocument('docs/front-ends.md'))
   const named = spans.filter((span) => /^(?:GET|POST) \/\S*$/.test(span))
   const refused = ['PUT /graphql', 'PATCH /graphql', 'DELETE /graphql']
@@ -51,7 +52,7 @@ test('docs/front-ends.md names them, without the files of the pages and the meth
   expect(new Set(named)).toEqual(new Set(shown))
 })
 
-test('C-03 no GET changes a row, with a session and from our own page, but for attempts and what they cost', async () => {
+test('C-03 no GET with a session changes a row, except for attempts and rate limits', async () => {
   const before = await digest()
   for (const { path } of routes.filter(({ method }) => method === 'GET')) {
     for (const accept of ['text/html', 'application/json', 'text/event-stream']) {
@@ -69,7 +70,7 @@ test('C-03 no GET changes a row, with a session and from our own page, but for a
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 })
 
-describe('C-04 no route gives another origin leave to read', () => {
+describe('C-04 no route allows another origin to read responses', () => {
   test.each([
     ['another site', () => 'https://evil.example'],
     ['a page without an origin', () => 'null'],
@@ -94,10 +95,10 @@ describe('C-04 no route gives another origin leave to read', () => {
 const openerPolicyOf = (path: string, status: number) =>
   path.startsWith('/auth/') && [302, 303].includes(status) ? 'unsafe-none' : 'same-origin'
 
-describe('C-06 S-09 every answer', () => {
+describe('C-06 S-09 every response', () => {
   const requests = () => [...routes, { method: 'GET', path: '/nowhere' }, { method: 'GET', path: '/auth/nowhere' }]
 
-  test('keeps itself from caches, frames, sniffing, referrers and devices', async () => {
+  test('forbids caching, framing, sniffing, referrers and devices', async () => {
     for (const { method, path } of requests()) {
       for (const site of ['same-origin', 'cross-site']) {
         const headers = { 'sec-fetch-site': site, accept: 'text/html' }
@@ -112,7 +113,8 @@ describe('C-06 S-09 every answer', () => {
           'permissions-policy': 'camera=(), microphone=(), geolocation=()',
         })
         expect(findPolicyFaults(answer.headers.get('content-security-policy') ?? ''), seen).toEqual([])
-        // Files are the same for everybody; this address of one is not its own, and asked for again each time.
+        // Files are the same for everybody; this address of one is not its own, and asked for again
+        // each time.
         const cacheControl = path.startsWith('/assets/') ? 'no-cache' : 'no-store'
         expect(answer.headers.get('cache-control'), seen).toBe(cacheControl)
         if (cacheControl === 'no-store') expect(answer.headers.get('vary'), seen).toBe('Cookie, Authorization, Origin')
@@ -121,7 +123,7 @@ describe('C-06 S-09 every answer', () => {
     }
   })
 
-  test('that is a page runs and loads nothing but our own files', async () => {
+  test('that is a page allows only scripts and assets of the gateway', async () => {
     const pages = new Set<string>()
     const missing = new Set<string>()
     for (const { path } of requests()) {
@@ -135,26 +137,29 @@ describe('C-06 S-09 every answer', () => {
     expect(missing).toContain('/nowhere')
   })
 
-  test('allows the sandbox’s pictures once, and no other http', async () => {
+  test('allows images of the sandbox, and no other http source', async () => {
     const policy = (await person.request('/')).headers.get('content-security-policy') ?? ''
     expect(policy.match(/http:[^\s;]+/g)).toEqual([world.sandbox.url])
   })
 
-  test('of csp_evaluator shows what it would find', () => {
+  test('of csp_evaluator is able to find weaknesses', () => {
     expect(findPolicyFaults("default-src 'none'; script-src 'self' 'unsafe-inline'")).toHaveLength(1)
     expect(findPolicyFaults("default-src 'none'; script-src *")).toHaveLength(1)
     expect(findPolicyFaults("img-src 'self'").length).toBeGreaterThan(0)
   })
 })
 
-test('a browser finds an icon for answers that are no pages', async () => {
+test('a browser finds an icon for responses that are not pages', async () => {
   const answer = await person.request('/favicon.ico')
   expect(answer.status).toBe(302)
   const icon = await person.request(answer.headers.get('location') ?? '')
   expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
 })
 
-/** Of every table but four: an attempt is what a GET may start, each request is paid for, and background work notes how far it is. */
+/**
+ * Of every table but four: an attempt is what a GET may start, each request is paid for, and
+ * background work notes how far it is.
+ */
 async function digest(): Promise<unknown> {
   const names = await queryRows(
     world,

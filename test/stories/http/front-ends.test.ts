@@ -1,4 +1,5 @@
-// Front ends on other origins: what their browsers may send, and what the operator and they are told where it cannot work.
+// Front ends on other origins: what their browsers may send, and what the operator and they are
+// told where it cannot work.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -26,7 +27,7 @@ function warnings(beginning: string): Line[] {
 }
 
 describe('an origin on another site than PUBLIC_URL', () => {
-  test('is named at the start, with what to do; one on the same site is not', () => {
+  test('is logged at startup with the remedy; one on the same site is not', () => {
     const told = warnings('An origin in ALLOWED_ORIGINS is on another site than PUBLIC_URL')
     expect(told).toMatchObject([
       {
@@ -42,13 +43,13 @@ describe('an origin on another site than PUBLIC_URL', () => {
   const send = (origin: string, headers: Record<string, string> = {}) =>
     sendGraphql(world.browser(), ask('{ viewer { login } }'), { origin, 'sec-fetch-site': 'cross-site', ...headers })
 
-  test.each([OTHER_NAME, OTHER_DOMAIN])('is told by a code of its own why %s has no session', async (origin) => {
+  test.each([OTHER_NAME, OTHER_DOMAIN])('gets the code CROSS_SITE_ORIGIN when %s has no session', async (origin) => {
     const { status, answer } = await send(origin)
     expect([status, answer.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['CROSS_SITE_ORIGIN']])
     expect(answer.errors?.[0]?.message).toContain('signing in again does not help')
   })
 
-  test('may read that', async () => {
+  test('can read that response', async () => {
     const response = await world.browser().request('/graphql', {
       method: 'POST',
       headers: { origin: OTHER_NAME, 'content-type': 'application/json' },
@@ -58,7 +59,7 @@ describe('an origin on another site than PUBLIC_URL', () => {
     expect(response.headers.get('www-authenticate')).toBe('Bearer realm="xconnect"')
   })
 
-  test('is served with an API token, and with a session that comes all the same', async () => {
+  test('is served with an API token, and with a session cookie if the browser sends one', async () => {
     const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
       input: { name: 'a front end', scopes: ['accounts:read'] },
     })
@@ -68,7 +69,7 @@ describe('an origin on another site than PUBLIC_URL', () => {
     expect(answer).toEqual({ data: { viewer: { login: 'mara-holt' } } })
   })
 
-  test('is not meant where the page is on the same site and nobody is signed in', async () => {
+  test('does not get this code on the same site without a session', async () => {
     const { status, answer } = await sendGraphql(world.browser(), ask('{ connectedAccounts { id } }'), {
       origin: SAME_SITE,
       'sec-fetch-site': 'same-site',
@@ -98,7 +99,7 @@ describe('a preflight', () => {
     expect(warnings('A page of a listed origin requested').filter(({ origin }) => origin === SAME_SITE)).toEqual([])
   })
 
-  test('that a browser takes for a refusal is a line in the log, with the origin and the header', async () => {
+  test('that the browser treats as refused is logged with the origin and the header', async () => {
     for (let times = 0; times < 3; times += 1) await preflight(OTHER_DOMAIN, 'Content-Type, X-Own, x-other')
     await preflight(OTHER_DOMAIN, 'content-type', 'PUT')
     expect(warnings('A page of a listed origin requested')).toMatchObject([
@@ -107,7 +108,7 @@ describe('a preflight', () => {
     ])
   })
 
-  test('of an origin that is not listed is a line too, and so is its request; a flood of them is twenty', async () => {
+  test('of an origin that is not listed is logged, and so is its request, at most twenty times', async () => {
     const { status } = await preflight('https://forgotten.example', 'content-type')
     expect(status).toBe(403)
     await sendGraphql(world.browser(), ask('{ viewer { login } }'), {
@@ -125,7 +126,7 @@ describe('a preflight', () => {
     expect(JSON.stringify(lines()).length).toBeLessThan(20 * 1_000)
   })
 
-  test('and nothing is said of our own pages', async () => {
+  test('and nothing is logged for the gateway’s own pages', async () => {
     const before = world.logs().length
     await sendGraphql(person, ask('{ viewer { login } }'), { origin: world.url, 'sec-fetch-site': 'same-origin' })
     await person.request('/auth/sign-out', {
@@ -136,18 +137,18 @@ describe('a preflight', () => {
   })
 })
 
-describe('a peer that says whose request it passes on', () => {
+describe('a peer that sends X-Forwarded-For', () => {
   const told = () => warnings('A peer that is not in TRUSTED_PROXIES')
   const visit = (headers: Record<string, string>) => world.browser().request('/healthz', { headers })
 
-  test('is named once, where it is not in TRUSTED_PROXIES', async () => {
+  test('is logged once if it is not in TRUSTED_PROXIES', async () => {
     expect(told()).toEqual([])
     for (let visitor = 1; visitor <= 30; visitor += 1) await visit({ 'x-forwarded-for': `203.0.113.${visitor}` })
     await visit({ forwarded: 'for=203.0.113.7', 'x-real-ip': '203.0.113.7' })
     expect(told()).toMatchObject([{ peer: '127.0.0.1', headers: ['x-forwarded-for'] }])
   })
 
-  test('is not named where it is', async () => {
+  test('is not logged if it is listed', async () => {
     const listed = await startWorld({ TRUSTED_PROXIES: '127.0.0.0/8' })
     try {
       await listed.browser().request('/healthz', { headers: { 'x-forwarded-for': '203.0.113.7' } })

@@ -1,4 +1,5 @@
-// Behind a proxy that says another Host the gateway cannot know under which name a browser has opened it.
+// Behind a proxy that says another Host the gateway cannot know under which name a browser has
+// opened it.
 import { describe, expect, test } from 'vitest'
 import { type Browser, isSignedIn, openBrowser } from '../../support/browser.ts'
 import { startWorld } from '../../support/harness.ts'
@@ -6,7 +7,10 @@ import { type HostProxy, startHostProxy } from '../../support/host-proxy.ts'
 
 type Ports = { proxy: number; gateway: number }
 
-/** Follows redirects as a browser does that opens this page. @returns each address that was asked, and the last status. */
+/**
+ * Follows redirects as a browser does that opens this page.
+ * @returns each address that was asked, and the last status.
+ */
 async function openAddress(browser: Browser, address: string): Promise<{ visited: string[]; status: number }> {
   const visited: string[] = []
   for (let next = address; visited.length < 20; ) {
@@ -65,7 +69,7 @@ describe('no page redirects to itself', () => {
   })
 })
 
-test('who opens another name of this machine is sent to the configured one, but from a file', async () => {
+test('a page at another name of this machine redirects to the configured one, an asset does not', async () => {
   const world = await startWorld()
   const other = `http://localhost:${new URL(world.url).port}`
   const browser = openBrowser(other)

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-describe('C-06 S-09 every answer', () => {
+describe('C-06 S-09 every response', () => {
   const requests: [method: string, path: string, headers: Record<string, string>][] = [
     ['GET', '/', {}],
     ['GET', '/healthz', {}],
@@ -57,7 +57,7 @@ describe('C-06 S-09 every answer', () => {
     },
   )
 
-  test('has the request’s id where that is a sane one, and one of ours otherwise', async () => {
+  test('has the request’s own id if it is valid, and a generated one otherwise', async () => {
     const idFor = async (id: string) =>
       (await person.request('/healthz', { headers: { 'x-request-id': id } })).headers.get('x-request-id')
     expect(await idFor('load-balancer.42')).toBe('load-balancer.42')
@@ -66,11 +66,11 @@ describe('C-06 S-09 every answer', () => {
   })
 })
 
-test('a connection is kept for longer than the minute for which load balancers use it again', async () => {
+test('a connection is kept alive longer than the usual 60 s of load balancers', async () => {
   expect((await person.request('/healthz')).headers.get('keep-alive')).toBe('timeout=65')
 })
 
-test('O-10 redirects to a provider and back are 303, so that no body is ever sent along', async () => {
+test('O-10 redirects to a provider and back are 303, so that no body is forwarded', async () => {
   const start = await person.request('/auth/x')
   expect(start.status).toBe(303)
   expect((await person.request('/auth/x/callback?error=access_denied&state=x')).status).toBe(303)
@@ -93,7 +93,7 @@ describe('O-09 C-07 a poisoned Host', () => {
     '../../..',
     '\u00ff',
   ]
-  test('does not change where GitHub and X send a browser back to', async () => {
+  test('does not change the callback URLs', async () => {
     const { cookie } = cookieOf(person)
     for (const host of hosts) {
       for (const path of ['/auth/github', '/auth/x']) {
@@ -114,7 +114,7 @@ describe('O-09 C-07 a poisoned Host', () => {
     }
   })
 
-  test('nor does what a trusted proxy says of host and scheme: of it the address alone is taken', async () => {
+  test('and neither do the forwarded host and scheme of a trusted proxy, of which only the address is used', async () => {
     const behindProxy = await startWorld({ TRUSTED_PROXIES: '127.0.0.1' })
     const lines = ['X-Forwarded-For: 203.0.113.7', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https']
     const head = [...lines, 'Forwarded: host=evil.example;proto=https', 'Connection: close'].join('\r\n')
@@ -126,7 +126,7 @@ describe('O-09 C-07 a poisoned Host', () => {
     await behindProxy.close()
   })
 
-  test('is sent to the configured name only from another name of this machine', async () => {
+  test('is redirected to the configured name only from another name of this machine', async () => {
     const visit = (host: string, path = '/x?a=1') =>
       sendRaw(world.url, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nAccept: text/html\r\nConnection: close\r\n\r\n`)
     const { port } = new URL(world.url)
@@ -139,7 +139,7 @@ describe('O-09 C-07 a poisoned Host', () => {
 })
 
 describe('health', () => {
-  test('says ok and ready to anybody, in any method of reading', async () => {
+  test('responds with ok and ready to everybody, to GET and HEAD', async () => {
     for (const path of ['/healthz', '/readyz']) {
       const answer = await world.browser().request(path)
       expect([answer.status, answer.headers.get('set-cookie')]).toEqual([200, null])
@@ -147,7 +147,7 @@ describe('health', () => {
     }
   })
 
-  test('G-15 is not found where a path only ends like it', async () => {
+  test('G-15 is not found at a longer path that ends like it', async () => {
     for (const path of ['/graphql/never', '/graphql/healthz', '/x/readyz', '/readyz/'])
       expect((await person.request(path)).status).toBe(404)
     expect((await person.request('/graphql?x=/readyz')).status).toBe(405)

@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-describe('junk', () => {
+describe('malformed input', () => {
   const lines = [
     ...[
       'TRACE / HTTP/1.1',
@@ -72,7 +72,7 @@ describe('junk', () => {
     'Host: x\r\nOrigin: \xff\r\nReferer: ::::\r\nSec-Fetch-Site: \xff\r\nAccept: \xff',
   ]
 
-  test('at the level of HTTP gets a 4xx or a closed connection, never a 5xx, and the gateway goes on', async () => {
+  test('at the level of HTTP gets a 4xx or a closed connection, never a 5xx, and the gateway keeps serving', async () => {
     const statuses: number[] = []
     for (const line of lines) {
       const answer = await sendRaw(world.url, `${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
@@ -97,7 +97,7 @@ describe('junk', () => {
     expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
   })
 
-  test('in every route’s query, cookie and body is nobody’s error', async () => {
+  test('in the query, cookie and body of every route causes no internal error', async () => {
     const routes = [
       '/',
       '/graphql',

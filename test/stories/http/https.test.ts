@@ -41,14 +41,14 @@ test('S-02 the cookies are Secure, and bound to the host by their names', async 
   expect(await victim.api('viewer')).toEqual({ viewer: null })
 })
 
-test('C-06 the browser is told to stay with https', async () => {
+test('C-06 the response has HSTS', async () => {
   for (const path of ['/', '/healthz', '/auth/github', '/nowhere']) {
     const { headers } = await world.browser().request(path)
     expect(headers.get('strict-transport-security'), path).toContain('max-age=31536000')
   }
 })
 
-test('an http page of the same host is another site', async () => {
+test('an http page of the same host is cross-site', async () => {
   const send = (origin: string) =>
     world
       .browser()

@@ -1,5 +1,6 @@
-// Requests that nobody has made on purpose: HEAD, by which links are checked, and what a browser fetches ahead of a click that may never
-// come. At /auth/* they find nothing out and change nothing.
+// Requests that nobody has made on purpose: HEAD, by which links are checked, and what a browser
+// fetches ahead of a click that may never come. At /auth/* they find nothing out and change
+// nothing.
 
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -47,7 +48,10 @@ async function readTables(): Promise<{ budgets: string[]; others: unknown }> {
   return { budgets: tables.find(isBudgets)?.[1] ?? [], others: tables.filter((table) => !isBudgets(table)) }
 }
 
-/** A signed-in browser with a sign-in and a link under way, both approved, whose session is due for renewal. */
+/**
+ * A signed-in browser with a sign-in and a link under way, both approved, whose session is due for
+ * renewal.
+ */
 async function prepare() {
   const person = await world.signedIn()
   const start = await person.request('/auth/github')
@@ -102,14 +106,14 @@ test.each(speculations)(
   },
 )
 
-test('C-03 a prefetch that is written down as a form’s POST signs nobody out and ends no token', async () => {
+test('C-03 a prefetch that is sent as the POST of a form neither signs out nor revokes a token', async () => {
   const { person } = await prepare()
   for (const target of ['/auth/sign-out', '/auth/token/revoke'])
     await expectNothing(person, target, 'POST', { 'sec-purpose': 'prefetch' })
   expect(await isSignedIn(person)).toBe(true)
 })
 
-test('HEAD is told which methods there are, and a prefetch why it gets nothing', async () => {
+test('HEAD gets the list of allowed methods, and a prefetch the reason of the refusal', async () => {
   const browser = world.browser()
   for (const [path, allow] of [
     ['/auth/github', 'GET'],
@@ -127,7 +131,7 @@ test('HEAD is told which methods there are, and a prefetch why it gets nothing',
   ])
 })
 
-test('a purpose that is no prefetch is an ordinary visit', async () => {
+test('a Purpose other than prefetch is an ordinary visit', async () => {
   for (const headers of [{ purpose: 'navigation' }, { 'sec-purpose': '' }, { 'x-moz': 'microsummary' }]) {
     const answer = await world.browser().request('/auth/github', { headers })
     expect([answer.status, answer.headers.get('location')?.startsWith(world.sandbox.url)]).toEqual([303, true])

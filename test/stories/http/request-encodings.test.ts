@@ -68,7 +68,7 @@ describe('the longest text that maxTweetLength allows is posted', () => {
     expect(world.sandbox.control.tweets().some((tweet) => tweet.text === text)).toBe(true)
   })
 
-  test('and one that is longer is refused in words, however long it is', async () => {
+  test('a longer text is refused with a message, at any length', async () => {
     for (const text of ['ჿ'.repeat(25_001), '👩🏻‍❤️‍💋‍👨🏼'.repeat(12_501), 'a.'.repeat(500_000)]) {
       const { answer } = await sendGraphql(person, ask(readOperation('post-tweet'), { input: { text, accountId } }))
       expect(answer).toMatchObject({
@@ -77,7 +77,7 @@ describe('the longest text that maxTweetLength allows is posted', () => {
     }
   })
 
-  test('while without a viewer a body stays small', async () => {
+  test('without a viewer the limit on bodies stays small', async () => {
     const { status, answer } = await sendGraphql(world.browser(), ask('{viewer{id}}').padEnd(100_001))
     expect([status, answer.errors?.[0]?.message]).toEqual([
       413,
@@ -86,7 +86,7 @@ describe('the longest text that maxTweetLength allows is posted', () => {
   })
 })
 
-describe('media types have no case', () => {
+describe('media types are case-insensitive', () => {
   const post = (headers: Record<string, string>) =>
     person.request('/graphql', { method: 'POST', headers, body: ask('{viewer{login}}') })
 
@@ -105,13 +105,13 @@ describe('media types have no case', () => {
     ['Application/JSON', /^application\/json/],
     ['APPLICATION/GraphQL-Response+JSON', /^application\/graphql-response\+json/],
     ['Application/*', /^application\/(graphql-response\+)?json/],
-  ])('an answer asked for as %s', async (accept, type) => {
+  ])('a response requested as %s', async (accept, type) => {
     const response = await post({ 'content-type': 'application/json', accept })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, expect.stringMatching(type)])
     expect(await response.json()).toEqual({ data: { viewer: { login: 'tomasz-k' } } })
   })
 
-  test('a stream asked for as TEXT/Event-Stream', async () => {
+  test('a stream requested as TEXT/Event-Stream', async () => {
     const response = await person.request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'TEXT/Event-Stream' },
@@ -121,12 +121,12 @@ describe('media types have no case', () => {
     await response.body?.cancel()
   })
 
-  test('a page asked for as Text/HTML', async () => {
+  test('a page requested as Text/HTML', async () => {
     const response = await person.request('/graphql', { headers: { accept: 'Text/HTML' } })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/html; charset=UTF-8'])
   })
 
-  test('a form that ends a token', async () => {
+  test('a form that revokes a token', async () => {
     const response = await person.request('/auth/token/revoke', {
       method: 'POST',
       headers: { 'content-type': 'Application/X-WWW-Form-URLEncoded' },
@@ -135,13 +135,13 @@ describe('media types have no case', () => {
     expect(response.status).toBe(200)
   })
 
-  test('another media type stays another', async () => {
+  test('another media type is refused', async () => {
     for (const contentType of ['application/jsonx', 'text/json', 'application/json-patch+json', 'TEXT/PLAIN'])
       expect((await post({ 'content-type': contentType })).status, contentType).toBe(415)
   })
 })
 
-test('a compressed body is refused as one, whatever is in it', async () => {
+test('a compressed body is refused regardless of its content', async () => {
   const body = ask('{viewer{login}}')
   const send = (encoding: string) =>
     person.request('/graphql', {
@@ -164,7 +164,7 @@ test('a compressed body is refused as one, whatever is in it', async () => {
   expect((await send('identity')).status).toBe(200)
 })
 
-describe('a hash without a document is answered so that the client sends the document', () => {
+describe('a hash without a document makes the client send the document', () => {
   const query = 'query Login { viewer { login } }'
   const extensions = { persistedQuery: { version: 1, sha256Hash: sha256(query) } }
   const refusal = {
@@ -183,7 +183,7 @@ describe('a hash without a document is answered so that the client sends the doc
     }
   })
 
-  test('but with the document beside it the hash is not looked at, and nothing is kept by it', async () => {
+  test('with a document the hash is ignored and not stored', async () => {
     const { answer } = await sendGraphql(person, JSON.stringify({ query, extensions }))
     expect(answer).toEqual({ data: { viewer: { login: 'tomasz-k' } } })
     expect((await sendGraphql(person, JSON.stringify({ extensions }))).answer).toEqual(refusal)
@@ -228,7 +228,7 @@ describe('a hash without a document is answered so that the client sends the doc
     },
   )
 
-  test('urql goes on with the document', async () => {
+  test('urql continues with the document', async () => {
     const { seen, fetch } = watch()
     const client = new Client({
       url: `${world.url}/graphql`,

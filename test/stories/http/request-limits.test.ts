@@ -1,5 +1,6 @@
-// What one caller may ask of the gateway, and what he is told of it. Points of these budgets come back so slowly that none does during a
-// story, however slow the machine, unless the clock is moved.
+// What one caller may ask of the gateway, and what he is told of it. Points of these budgets come
+// back so slowly that none does during a story, however slow the machine, unless the clock is
+// moved.
 import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
@@ -47,8 +48,8 @@ const statuses = async (count: number, work: () => Promise<{ status: number }>) 
   return seen
 }
 
-describe('K-07 a person', () => {
-  test('gets so many answers and then a 429 that says when to come back, and is served again at that time', async () => {
+describe('K-07 a user', () => {
+  test('gets a 429 with the time of the next try above the limit, and is served again at that time', async () => {
     await start(`user=3/${HOUR}`)
     const person = await world.signedIn()
     const first = await send(person, '{viewer{login}}')
@@ -82,7 +83,7 @@ describe('K-07 a person', () => {
     expect(await statuses(4, () => send(person, '{viewer{login}}'))).toEqual([200, 200, 200, 429])
   })
 
-  test('has one budget over all sessions, and takes nothing of anybody else’s', async () => {
+  test('has one limit over all sessions, separate from other users', async () => {
     await start(`user=4/${HOUR},address=4/${HOUR}`)
     const [here, elsewhere] = [await world.signedIn('mara-holt'), await world.signedIn('mara-holt')]
     const other = await world.signedIn('tomasz-k')
@@ -94,7 +95,7 @@ describe('K-07 a person', () => {
     expect(await statuses(5, () => send(world.browser(), '{viewer{login}}'))).toEqual([200, 200, 200, 200, 429])
   })
 
-  test('cannot have more by asking for everything at once', async () => {
+  test('cannot exceed the limit with concurrent requests', async () => {
     await start(`user=10/${HOUR}`)
     const person = await world.signedIn()
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(person, '{viewer{login}}')))
@@ -110,7 +111,7 @@ describe('K-07 a person', () => {
     expect(left.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
   })
 
-  test('pays for what a document costs, and one that costs more than is left runs nothing and takes nothing', async () => {
+  test('consumes the cost of a document; a document above the remaining limit is not executed and consumes nothing', async () => {
     await start(`user=30/${HOUR}`)
     const account = await linkAccount(world)
     await account.post()
@@ -139,7 +140,7 @@ describe('K-07 a person', () => {
     expect(readLeft(await send(person, '{viewer{login}}'))).toBe(19 - 6 - 1)
   })
 
-  test('pays for the operation that is meant, with its variables, and one point for what is none', async () => {
+  test('consumes the cost of the selected operation with its variables, and 1 for an invalid document', async () => {
     await start(`user=100/${HOUR}`)
     const person = await world.signedIn()
     const spend = async (body: unknown) => {
@@ -172,7 +173,7 @@ describe('K-07 a person', () => {
     expect(await costs({ query: `{${far.join(' ')}}` })).toBe(1)
   })
 
-  test('pays for a stream when it is opened, and has none when nothing is left', async () => {
+  test('consumes the cost of a stream when it is opened, and gets none without remaining limit', async () => {
     await start(`user=2/${HOUR}`)
     const person = await world.signedIn()
     const open = () => openStream(world.url, cookieOf(person))
@@ -187,7 +188,7 @@ describe('K-07 a person', () => {
     for (const stream of streams) await stream.hangUp()
   })
 
-  test('reads the same in the API, as anybody can', async () => {
+  test('reads the same values in the API', async () => {
     await start(`user=50/${HOUR},address=20/${HOUR}`)
     const query = '{rateLimit{limit windowSeconds cost remaining resetAt} tweets(first:100){edges{node{id}}}}'
     const { body } = await send(await world.signedIn(), query)
@@ -211,7 +212,7 @@ describe('K-07 an API token', () => {
     return (await createApiToken(deps, { userId }, made)).secret
   }
 
-  test('has a budget of its own: what it spends is missing to no other token, nor to its user', async () => {
+  test('has its own limit, separate from other tokens and from its user', async () => {
     await start(`token=3/${HOUR},user=2/${HOUR}`)
     const person = await world.signedIn()
     const [user] = await world.db().select().from(users)
@@ -227,7 +228,7 @@ describe('K-07 an API token', () => {
     expect(await ask(one)()).toMatchObject({ policy: '"token";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
   })
 
-  test('that is none is paid for by the address, once it had to be looked for', async () => {
+  test('that is unknown consumes from the limit of the address if it was looked up', async () => {
     await start(`address=3/${HOUR},token=5/${HOUR}`)
     expect(await statuses(6, ask('xcg_junk'))).toEqual([401, 401, 401, 401, 401, 401])
     expect(await world.db().$count(rateLimits)).toBe(0)
@@ -252,7 +253,7 @@ describe('K-07 an API token', () => {
 describe('an address', () => {
   const SPOOFED = { 'x-forwarded-for': '203.0.113.7' }
 
-  test('C-07 is the socket’s, whatever X-Forwarded-For a stranger sends', async () => {
+  test('C-07 is that of the socket, regardless of X-Forwarded-For from an untrusted peer', async () => {
     await start(`address=3/${HOUR}`)
     let last = 0
     const call = () => {
@@ -263,7 +264,7 @@ describe('an address', () => {
     expect((await world.db().select().from(rateLimits)).map(({ subject }) => subject)).toEqual(['127.0.0.1'])
   })
 
-  test('C-07 is the one that a trusted proxy names, and of an IPv6 one the network', async () => {
+  test('C-07 is the one that a trusted proxy forwards, and for IPv6 its /64 network', async () => {
     await start(`address=2/${HOUR}`, { TRUSTED_PROXIES: '127.0.0.1' })
     const call = (address: string) => () => send(world.browser(), '{viewer{login}}', { 'x-forwarded-for': address })
     expect(await statuses(3, call('203.0.113.7'))).toEqual([200, 200, 429])
@@ -275,7 +276,7 @@ describe('an address', () => {
     expect(await statuses(1, call('2001:db8:1:3::1'))).toEqual([200])
   })
 
-  test('O-13 that keeps starting to sign in is refused, without a row for it, and what it began is swept', async () => {
+  test('O-13 above the limit of sign-ins is refused without a row, and expired attempts are deleted', async () => {
     await start(`sign-in=5/${HOUR}`)
     const person = world.browser()
     const answers = await Promise.all(
@@ -314,8 +315,8 @@ describe('an address', () => {
   })
 })
 
-describe('what is dear', () => {
-  test('has a limit of its own: tweets of a person, over all accounts; the same key asks again and pays once', async () => {
+describe('an expensive operation', () => {
+  test('has its own limit: the tweets of a user over all accounts, where a repeated key consumes once', async () => {
     await start(`post=3/${HOUR}`)
     const account = await linkAccount(world)
     const other = await linkAccount(world, { person: account.person })
@@ -338,7 +339,7 @@ describe('what is dear', () => {
     expect(codes(await other.post('Late', { idempotencyKey: 'late' }))).toBe('POSTED')
   })
 
-  test('is a link attempt too, by either way to start it', async () => {
+  test('is a connect attempt too, by either way to start it', async () => {
     await start(`connect=2/${HOUR}`)
     const person = await world.signedIn()
     const start_ = () => person.api<{ startXConnect: { userErrors: UserError[] } }>('start-x-connect')
@@ -350,13 +351,13 @@ describe('what is dear', () => {
   })
 })
 
-test('no request waits for the disk to have its cost written', async () => {
+test('no request waits for a disk flush of its cost', async () => {
   await start(`user=5/${HOUR}`)
   const found = await queryRows(world, sql`select relpersistence from pg_class where relname = 'rate_limits'`)
   expect(found).toEqual([{ relpersistence: 'u' }])
 })
 
-test('with RATE_LIMITS=off nothing is counted and nothing is said', async () => {
+test('with RATE_LIMITS=off nothing is counted, and no header is sent', async () => {
   world = await startWorld({ RATE_LIMITS: 'off' })
   const person = await world.signedIn()
   const answer = await send(person, '{rateLimit{limit}}')
@@ -364,7 +365,7 @@ test('with RATE_LIMITS=off nothing is counted and nothing is said', async () => 
   expect(await world.db().$count(rateLimits)).toBe(0)
 })
 
-test('what is left can be read by a front end of another origin', async () => {
+test('a front end of another origin can read the remaining limit', async () => {
   await start(`user=5/${HOUR}`, { ALLOWED_ORIGINS: 'https://app.example.com' })
   const person = await world.signedIn()
   const answer = await person.request('/graphql', {

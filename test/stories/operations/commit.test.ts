@@ -1,4 +1,5 @@
-// A transaction counts as committed only where the database says COMMIT. It answers COMMIT with ROLLBACK after a failure.
+// A transaction counts as committed only where the database says COMMIT. It answers COMMIT with
+// ROLLBACK after a failure.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
@@ -16,7 +17,7 @@ afterAll(() => world.close())
 const written = async () =>
   (await queryRows(world, sql`select what from written order by what`)).map(({ what }) => what)
 
-test('a transaction in which a failed statement was overlooked is refused, and keeps nothing', async () => {
+test('a transaction that ignored a failed statement is rejected and stores nothing', async () => {
   const overlooking = transaction({ db: world.db() }, async ({ db }) => {
     await db.execute(sql`insert into written values ('before')`)
     await db.execute(sql`insert into written values ('before')`).catch(() => {})
@@ -25,7 +26,7 @@ test('a transaction in which a failed statement was overlooked is refused, and k
   expect(await written()).toEqual([])
 })
 
-test('a transaction after it is committed as ever, and so is one that recovers by a savepoint', async () => {
+test('the next transaction commits, and so does one that recovers with a savepoint', async () => {
   await transaction({ db: world.db() }, async ({ db }) => {
     await db.execute(sql`insert into written values ('first')`)
     const inner = db.transaction(async (db) => {
@@ -46,6 +47,6 @@ test('a transaction that is rolled back on purpose fails with its own reason', a
   expect(await written()).toEqual(['first'])
 })
 
-test('migrating once more changes nothing and is no refused commit', async () => {
+test('repeating the migrations changes nothing and is not taken for a rejected commit', async () => {
   await migrateDatabase(world.database())
 })

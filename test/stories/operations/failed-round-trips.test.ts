@@ -1,5 +1,5 @@
-// What the operator can see of a sign-in or a connection that failed: one line in the log that says why and who can cure it, and in
-// /readyz what only the operator can.
+// What the operator can see of a sign-in or a connection that failed: one line in the log that says
+// why and who can cure it, and in /readyz what only the operator can.
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -26,7 +26,10 @@ afterAll(() => world.close())
 
 type Line = Record<string, unknown> & { msg: string }
 
-/** The lines about round trips that failed or wait, which were logged while `work` went on, or from `before` on. */
+/**
+ * The lines about round trips that failed or wait, which were logged while `work` went on, or from
+ * `before` on.
+ */
 async function linesOf(work: () => Promise<unknown>, before = world.logs().length): Promise<Line[]> {
   await work()
   const lines = world.logs().slice(before).trimEnd().split('\n')
@@ -71,7 +74,7 @@ function expectLine(lines: Line[], { fault, errorCode, ...rest }: Expected): voi
   })
 }
 
-describe('a sign-in that fails is one line', () => {
+describe('a failed sign-in is one log line', () => {
   const allowList =
     'Although you appear to have the correct authorization credentials, the organization has an IP allow list enabled, and your IP address is not permitted to access this resource.'
   test.each<[string, string, FaultKind, Expected]>([
@@ -178,7 +181,7 @@ describe('a sign-in that fails is one line', () => {
     expect(JSON.stringify(lines)).not.toMatch(/gho_0123|IP allow list enabled/)
   })
 
-  test('for an email address that is not verified, and the person is told to verify it', async () => {
+  test('for an unverified e-mail address, and the user is told to verify it', async () => {
     world.sandbox.control.setGithubPerson('tomasz-k', { emailVerified: false })
     const lines = await linesOf(async () =>
       expect(await signIn('tomasz-k')).toMatchObject({ code: 'GITHUB_EMAIL_UNVERIFIED' }),
@@ -200,7 +203,7 @@ describe('a sign-in that fails is one line', () => {
     expectLine(lines, { errorCode: 'GITHUB_ACCOUNT_SUSPENDED', httpStatus: 403, fault: 'PERSON' })
   })
 
-  test('for an API that is not where GITHUB_API_URL says', async () => {
+  test('for an API that does not exist at GITHUB_API_URL', async () => {
     const { github } = world.config
     await world.restart({ github: { ...github, apiUrl: `${world.sandbox.url}/api/v3` } })
     const lines = await linesOf(() => signIn())
@@ -214,7 +217,7 @@ describe('a sign-in that fails is one line', () => {
     expect(await problems()).toEqual([])
   })
 
-  test('for a name that no name server knows, a port that nobody listens at, and what TLS may lack', async () => {
+  test('for an unknown host name, a closed port, and TLS failures', async () => {
     const { github } = world.config
     const plain = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
     const untrusted = createTlsServer(selfSigned)
@@ -244,7 +247,7 @@ describe('a sign-in that fails is one line', () => {
     }
   })
 
-  test('for a browser that says no, or brings nothing that is known here', async () => {
+  test('for a browser that cancels, or presents an unknown attempt', async () => {
     const person = world.browser()
     const start = await person.request('/auth/github')
     const denied = await person.consent(start.headers.get('location') ?? '', 'mara-holt', 'deny')
@@ -260,7 +263,7 @@ describe('a sign-in that fails is one line', () => {
   })
 })
 
-test('what a browser brings is told to its person, and accuses nobody: anybody can write it', async () => {
+test('an error code that only the browser reported is shown to the user and blames nobody', async () => {
   world.sandbox.control.setGithubAppSuspended(true)
   const lines = await linesOf(async () => expect(await signIn()).toMatchObject({ code: 'GITHUB_APP_SUSPENDED' }))
   world.sandbox.control.setGithubAppSuspended(false)
@@ -268,7 +271,7 @@ test('what a browser brings is told to its person, and accuses nobody: anybody c
   expect(await problems()).toEqual([])
 })
 
-describe('a connection that fails is one line, with its attempt', () => {
+describe('a failed connection is one log line, with its attempt', () => {
   const oauth = (status: number, error: string, description: string): FaultKind => ({
     kind: 'status',
     status,
@@ -318,7 +321,7 @@ describe('a connection that fails is one line, with its attempt', () => {
   })
 })
 
-describe('a connection that waited for X', () => {
+describe('a connection that has waited for X', () => {
   /** Approved as this account, at an X that limits its app; the time has come to ask again. */
   async function wait(username: string, input: Record<string, unknown> = {}) {
     world.sandbox.control.addAccount(username)
@@ -338,7 +341,7 @@ describe('a connection that waited for X', () => {
   const statusOf = async (id: unknown) =>
     (await world.db().query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.id, String(id)) }))?.status
 
-  test('and is refused by a job is one line, as one that is refused at once', async () => {
+  test('and is refused by a job is one log line, like one that is refused at once', async () => {
     const attemptId = await wait('refused_later', { expectedUsername: 'somebody_else' })
     const start = world.logs().length
     await sweepNow(world)
@@ -350,7 +353,7 @@ describe('a connection that waited for X', () => {
     expect(await statusOf(attemptId)).toBe('FAILED')
   })
 
-  test('and still cannot be made says what it waits for now, and whose fault that is', async () => {
+  test('and still fails logs what it waits for and who can fix it', async () => {
     const attemptId = await wait('waits_on')
     const start = world.logs().length
     const path = '/2/users/me'
@@ -371,7 +374,7 @@ describe('a connection that waited for X', () => {
     await expect.poll(problems).toEqual([])
   })
 
-  test('or was left by a process that died, is one line too', async () => {
+  test('or was abandoned by a killed process is one log line too', async () => {
     const person = await world.signedIn()
     const { connectAttempt: attempt } = await person.startXConnect()
     const taken = { takenAt: new Date(world.sandbox.control.now() - 1_000_000), verifierSealed: null }

@@ -31,7 +31,7 @@ async function withoutTable(table: string, work: () => Promise<void>): Promise<v
 const INNARDS =
   /mislaid|relation|connect_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
 
-test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id, by which the log tells the rest', async () => {
+test('G-09 an unexpected error in a resolver is INTERNAL with the request’s id, under which the log has the details', async () => {
   await withoutTable('connected_accounts', async () => {
     const answer = await person.request('/graphql', {
       method: 'POST',
@@ -60,13 +60,13 @@ test('G-09 what breaks in a resolver is told as INTERNAL with the request’s id
   expect(line).toContain('42P01')
 })
 
-test('what breaks in a mutation is no userError', async () => {
+test('an unexpected error in a mutation is not a userError', async () => {
   await withoutTable('connect_attempts', async () => {
     await expect(person.startXConnect()).rejects.toThrow('The gateway failed')
   })
 })
 
-test('what breaks in the second of two posts leaves the first one in the response, posted', async () => {
+test('an unexpected error in the second of two posts leaves the first one in the response, posted', async () => {
   const poster = await world.connected('maraholt')
   await world.db().execute(sql`alter table tweets add constraint broken check (text <> 'The second')`)
   try {
@@ -110,7 +110,7 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
   },
 )
 
-test('a session that cannot be looked up is no signed-out answer, and costs nobody the session', async () => {
+test('a session that cannot be looked up is neither reported as signed out nor ended', async () => {
   await withoutTable('sessions', async () => {
     const answer = await person.request('/graphql', {
       method: 'POST',
@@ -135,7 +135,7 @@ test.each<[what: string, thrown: unknown]>([
   ['a text', 'pw=hunter2'],
   ['an object', { message: 'pw=hunter2', stack: 'pw=hunter2' }],
   ['nothing', undefined],
-])('G-09 a resolver that throws %s tells nothing of it', async (_what, thrown) => {
+])('G-09 a resolver that throws %s reveals nothing of it', async (_what, thrown) => {
   const field = schema.getQueryType()?.getFields().viewer
   if (field === undefined) throw new Error('There is no field to break')
   const { resolve } = field

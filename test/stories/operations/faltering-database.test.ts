@@ -37,7 +37,7 @@ async function refuseOnce(table: string, condition: SQL, work: () => Promise<voi
   }
 }
 
-test('an account that is linked is called linked, although the attempt could not be written at once', async () => {
+test('a connected account is reported as connected, although the attempt could not be stored at once', async () => {
   const updates = await refuseOnce(
     'connect_attempts',
     sql`new.kind = 'X_CONNECT' and new.status = 'SUCCEEDED'`,
@@ -50,7 +50,7 @@ test('an account that is linked is called linked, although the attempt could not
   expect(updates).toBe(2)
 })
 
-test('a tweet that X has is POSTED, although its account could not be marked as used at once', async () => {
+test('a tweet that X accepted is POSTED, although its account could not be marked as used at once', async () => {
   const account = await linkAccount(world)
   const updates = await refuseOnce('connected_accounts', sql`new.last_used_at is not null`, async () => {
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })

@@ -13,7 +13,7 @@ afterAll(() => world.close())
 // It holds the attempts of a day.
 const SMALL = 'connect_attempts'
 
-test('every reference from a table that grows has an index that holds all of its rows', async () => {
+test('every foreign key of a growing table has a complete index', async () => {
   const references = await queryRows(
     world,
     sql`select conrelid::regclass::text as "from", attname::text as "column", exists (

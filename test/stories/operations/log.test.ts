@@ -24,7 +24,7 @@ function requestsOf(field: string): Line[] {
   return lines('request').filter(({ fields }) => Array.isArray(fields) && fields.includes(field))
 }
 
-test('a tweet that was not posted, or may not have been, is told with its code and the request that wanted it', async () => {
+test('a tweet that failed or is in doubt is logged with its code and the id of its request', async () => {
   const account = await linkAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'locked' }))
   const failed = await account.post('A secret text')
@@ -52,7 +52,7 @@ test('a tweet that was not posted, or may not have been, is told with its code a
   expect(requests[0]?.requestId).toBe(told?.requestId)
 })
 
-test('the codes of a document are told whether or not it asks for them, and so is what is refused before it runs', async () => {
+test('the error codes of a document are logged even if it does not select them, and so are refusals before execution', async () => {
   const person = await world.signedIn()
   const send = (query: string, cookie?: string) =>
     person.request('/graphql', {
@@ -74,7 +74,7 @@ test('the codes of a document are told whether or not it asks for them, and so i
   expect(world.logs()).not.toMatch(/nobody-knows|nobodysField/)
 })
 
-test('an account that only its user can help is told once', async () => {
+test('an account that needs its user is logged once', async () => {
   const account = await linkAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'invalid-token' }))
@@ -85,7 +85,7 @@ test('an account that only its user can help is told once', async () => {
   ])
 })
 
-test('a webhook that does not arrive is told at each try, and louder when it is given up', async () => {
+test('a failed webhook delivery is logged at each attempt, and as a warning when it is dead', async () => {
   const receiver = await startReceiver()
   try {
     // Not tried again before, whatever chance says.

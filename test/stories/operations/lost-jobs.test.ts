@@ -1,4 +1,5 @@
-// The queue of jobs may lose what it has, or not have come along with the rest of the database: the rows say what is to be done.
+// The queue of jobs may lose what it has, or not have come along with the rest of the database: the
+// rows say what is to be done.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
@@ -38,7 +39,7 @@ async function postIntoDoubt() {
 const readTweet = async (id: string) => (await world.db().select().from(tweets).where(eq(tweets.id, id)))[0]
 const timelineReads = () => world.sandbox.control.countReceived({ path: '/2/users/\\d+/tweets' })
 
-test('a revocation whose job is lost reaches X all the same', async () => {
+test('a revocation whose job is lost still reaches X', async () => {
   const account = await linkAccount(world)
   world.sandbox.control.inject({ kind: 'dropBefore', times: 1_000, match: { path: '/2/oauth2/revoke' } })
   await account.disconnect()
@@ -51,7 +52,7 @@ test('a revocation whose job is lost reaches X all the same', async () => {
   expect(account.grant()).toMatchObject({ live: false })
 })
 
-test('a tweet in doubt whose job is lost is settled, for one read however many sweeps there are', async () => {
+test('a tweet in doubt whose job is lost is reconciled with one read, with any number of sweeps', async () => {
   const { tweetId } = await postIntoDoubt()
   const before = timelineReads()
   await loseJobs()
@@ -64,13 +65,13 @@ test('a tweet in doubt whose job is lost is settled, for one read however many s
   expect(await jobsOf(tweetId)).toBe(0)
 })
 
-test('a row that has its job gets no second one', async () => {
+test('a row with a job gets no second one', async () => {
   const { tweetId } = await postIntoDoubt()
   for (let time = 0; time < 3; time++) await sweepNow(world)
   expect(await jobsOf(tweetId)).toBe(1)
 })
 
-test('a tweet in doubt waits without a read while its account is disconnected, and is settled once that is back', async () => {
+test('a tweet in doubt waits without a read while its account is disconnected, and is reconciled after a reconnection', async () => {
   const { account, tweetId } = await postIntoDoubt()
   await account.disconnect()
   const before = timelineReads()

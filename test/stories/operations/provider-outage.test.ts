@@ -1,5 +1,6 @@
-// A provider that is down for many calls, with the circuit breakers of production: what is held back is certainly not sent, nobody is
-// answered with an error of ours, and nothing stays locked once the provider is back.
+// A provider that is down for many calls, with the circuit breakers of production: what is held
+// back is certainly not sent, nobody is answered with an error of ours, and nothing stays locked
+// once the provider is back.
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { oauthTokens } from '../../../src/db/tables.ts'
@@ -40,7 +41,7 @@ function heldLeases(): Promise<number> {
 }
 
 describe('X’s token endpoint is down for more than twenty calls', () => {
-  test('then every one of twelve accounts posts a minute after it is back', async () => {
+  test('all of twelve accounts can post a minute after it has recovered', async () => {
     const accounts = await linkAccounts(12)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
@@ -56,7 +57,8 @@ describe('X’s token endpoint is down for more than twenty calls', () => {
       expect(await heldLeases()).toBe(0)
       world.advance(4)
     }
-    // Two rounds were sent, until the breaker opened, and of the third no more than a probe now and then.
+    // Two rounds were sent, until the breaker opened, and of the third no more than a probe now and
+    // then.
     expect(x.refreshes()).toBeGreaterThanOrEqual(20)
     expect(x.refreshes()).toBeLessThan(36)
     // Being held back is no failure of the account's.
@@ -70,7 +72,7 @@ describe('X’s token endpoint is down for more than twenty calls', () => {
 })
 
 describe('the outage is nobody’s fault', () => {
-  test('signing in says so at every call, and works at the first one after it', async () => {
+  test('every sign-in reports it, and the first one afterwards works', async () => {
     const person = world.browser()
     world.sandbox.control.inject({ match: { path: GITHUB_TOKEN_PATH }, kind: 'status', status: 503, times: 25 })
     for (let call = 0; call < 25; call++)
@@ -79,7 +81,7 @@ describe('the outage is nobody’s fault', () => {
     expect(await person.signIn('mara-holt')).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('connecting says so at every call, and works at the first one after it', async () => {
+  test('every connection reports it, and the first one afterwards works', async () => {
     const person = await world.signedIn()
     world.sandbox.control.addAccount('patient_one')
     world.sandbox.control.inject({ match: { path: X_TOKEN_PATH }, times: 25, ...DOWN })
@@ -109,7 +111,7 @@ test('while X refreshes and its responses are lost, most connections are kept fr
   expect(codes.filter((code) => code === 'POSTED')).toHaveLength(40 - lost)
 })
 
-test('the sweep goes on with the rest while refreshes are held back', async () => {
+test('the sweep continues with its other parts while the circuit breaker for refreshes is open', async () => {
   const accounts = await linkAccounts(22)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
@@ -122,8 +124,8 @@ test('the sweep goes on with the rest while refreshes are held back', async () =
   expect(await heldLeases()).toBe(0)
 })
 
-describe('posts are not answered', () => {
-  test('after twenty in doubt the others are certainly not posted, and cost no look into a timeline', async () => {
+describe('X does not respond to posts', () => {
+  test('after twenty in doubt, further posts are not sent and need no read of a timeline', async () => {
     const accounts = await linkAccounts(3)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
     const x = watchX(world)
@@ -138,7 +140,7 @@ describe('posts are not answered', () => {
     endFaults(world)
   })
 
-  test('and once they are, the first call that is answered lets all others through', async () => {
+  test('after the recovery, the first response closes the circuit breaker', async () => {
     const accounts = await linkAccounts(12)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
     for (let call = 0; call < 20; call++) await accounts[call % accounts.length]?.post()
@@ -152,7 +154,7 @@ describe('posts are not answered', () => {
     expect(x.posts()).toBe(13)
   })
 
-  test('refusals, whatever their number, hold nothing back', async () => {
+  test('refusals never open the circuit breaker', async () => {
     const account = await linkAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted', times: 30 }))
     for (let call = 0; call < 30; call++) await account.post()

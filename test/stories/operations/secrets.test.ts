@@ -1,5 +1,5 @@
-// Some hundreds of secrets go through every flow and every failure, and must be found nowhere afterwards: not in a row, not in a
-// file, not in the log, not in an answer.
+// Some hundreds of secrets go through every flow and every failure, and must be found nowhere
+// afterwards: not in a row, not in a file, not in the log, not in an answer.
 import { isNotNull, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { connectAttempts } from '../../../src/db/tables.ts'
@@ -23,7 +23,9 @@ import { sweepNow } from '../../support/sweep.ts'
 // X names no longer wait than its window of a quarter of an hour.
 const UNTIL_WAITED_SECONDS = 960
 
-test('E-01 E-08 T-09 two hundred secrets are found nowhere', { timeout: 120_000 }, async () => {
+test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in its files nor in the log', {
+  timeout: 120_000,
+}, async () => {
   const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { ...impatient, interactiveRetrySeconds: 6 })
   try {
     const secrets = new Secrets(world)
@@ -71,7 +73,10 @@ class Secrets {
     this.values.add(config.x.clientSecret ?? '')
   }
 
-  /** All that has come by so far. Tokens are seen while they live: call it before each that replaces them. */
+  /**
+   * All that has come by so far. Tokens are seen while they live: call it before each that replaces
+   * them.
+   */
   collect(person: Browser): void {
     const { control } = this.world.sandbox
     for (const { accessTokens, refreshToken } of control.grants())
@@ -126,7 +131,8 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
     ['/2/users/me', { kind: 'dropAfter' }, 'connected'],
     ['/2/users/me', { kind: 'malformed' }, 'connected'],
   ] satisfies [string, Fault, string][]) {
-    // A lost response to the exchange has the user's accounts checked, which would meet the fault instead.
+    // A lost response to the exchange has the user's accounts checked, which would meet the fault
+    // instead.
     await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
     meet({ ...fault, match: { path } })
     expect(await person.connect('tomasz_k')).toMatchObject({ outcome })
@@ -138,7 +144,8 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   await world.browser().finish(callback)
   await person.finish(callback)
 
-  // The connection that waits learns that a later approval has replaced it. While it waits, no revocation is sent.
+  // The connection that waits learns that a later approval has replaced it. While it waits, no
+  // revocation is sent.
   world.advance(UNTIL_WAITED_SECONDS)
   await sweepNow(world)
   const waiting = () => world.db().$count(connectAttempts, isNotNull(connectAttempts.tokensSealed))
@@ -213,7 +220,8 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   endFaults(world)
 }
 
-// An API token and a webhook's secret belong in the one answer that makes them. Somebody then puts the token wherever it fits.
+// An API token and a webhook's secret belong in the one answer that makes them. Somebody then puts
+// the token wherever it fits.
 async function makeWhatIsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
   const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
     input: { name: 'a program', scopes: ['accounts:read'] },
@@ -244,7 +252,8 @@ function findInAnswers(answers: Answer[], searched: string[], shown: Set<string>
   return searched.filter((secret) => !shown.has(secret) && text.includes(secret))
 }
 
-// What the providers' access logs hold. The browser brings the state of an authorization there, and nobody anything else.
+// What the providers' access logs hold. The browser brings the state of an authorization there, and
+// nobody anything else.
 function findInAddresses(world: World, searched: string[], states: Set<string>): string[] {
   const received = world.sandbox.control.received()
   expect(received.length).toBeGreaterThan(100)
