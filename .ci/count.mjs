@@ -5,21 +5,21 @@ import { relative } from 'node:path'
 
 const [reportFile = '', exitStatus = '0'] = process.argv.slice(2)
 
-// Without a report no test was started, because types or lint were wrong.
+// There is no report if types or lint failed before the tests started.
 const files = existsSync(reportFile) ? JSON.parse(readFileSync(reportFile, 'utf8')).testResults : []
 const statuses = files.flatMap((file) => file.assertionResults.map((test) => test.status))
 const passed = statuses.filter((status) => status === 'passed').length
 const failedTests = statuses.filter((status) => status === 'failed').length
-// A file that could not be loaded, or whose set-up failed, has no failed test in it: it counts as one itself.
+// A file that could not be loaded or set up contains no failed test, so it counts as one.
 const brokenFiles = files.filter(
   (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
 ).length
 const counted = failedTests + brokenFiles
-// What went wrong outside any test (lint, an unhandled rejection) still is a failure and must not read as none.
+// A failure outside the tests (lint, an unhandled rejection) must not be counted as none.
 const failed = counted === 0 && exitStatus !== '0' ? 1 : counted
 const skipped = statuses.length - passed - failedTests
 
-// The report keeps the failures of the earlier attempts of a test that passed in the end.
+// For a test that passed after a retry, the report contains the failures of the earlier attempts.
 for (const file of files)
   for (const test of file.assertionResults)
     if (test.status === 'passed' && (test.failureMessages ?? []).length > 0)
