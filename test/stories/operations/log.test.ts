@@ -80,7 +80,7 @@ test('an account that needs its user is logged once', async () => {
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'invalid-token' }))
   for (let time = 0; time < 2; time++)
     expect(await account.post()).toMatchObject({ userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
-  expect(lines('An account needs its user').filter(({ accountId }) => accountId === account.id)).toMatchObject([
+  expect(lines('An account needs reauthorization').filter(({ accountId }) => accountId === account.id)).toMatchObject([
     { level: 'warn', reason: 'GRANT_REVOKED' },
   ])
 })
