@@ -1,5 +1,5 @@
-// API tokens: how a program asks without a browser. A token is looked up anew at each request and kept in no memory, so that one that
-// is revoked ends at once, at every instance.
+// API tokens, with which programs authenticate. A token is looked up for each request and never cached,
+// so that a revoked token stops working at once on every instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -10,26 +10,26 @@ import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { createSecret, isSecret, showSecret } from './api-token-format.ts'
 
-/** What a token may do. */
+/** A permission of a token. */
 export type ApiScope = (typeof apiScopes)[number]
 
-/** A token as it may be shown: everything but the hash of its secret. */
+/** A token without the hash of its secret. */
 export type ApiToken = Omit<typeof apiTokens.$inferSelect, 'secretHash'>
 
-/** Whose token: a user's, or with null the operator's. */
+/** The owner of a token: a user, or the operator when `userId` is null. */
 export type ApiTokenOwner = { userId: string | null }
 
-/** What whoever makes a token chooses. Null leaves the choice to us. */
+/** The input of `createApiToken`. With `expiresInDays` null, the default lifetime applies. */
 export type CreateApiTokenInput = { name: string; scopes: readonly string[]; expiresInDays: number | null }
 
-/** These functions also serve the command line, which has no more than that. */
+// The command line has no other dependencies.
 type TokenDeps = Pick<Deps, 'db' | 'clock'>
 
-/** So long a token is good unless whoever makes it says otherwise. */
+/** The default lifetime of a token. */
 export const DEFAULT_EXPIRY_DAYS = 90
-/** A year, and a day to see to it: whoever forgets a token for longer than that is better off without it. */
+/** The longest lifetime of a token: a year, with a day for its replacement. */
 export const MAX_EXPIRY_DAYS = 366
-/** How many of a user's tokens may be good at once: more than programs have names for, and a bound for a stolen session. */
+/** The number of active tokens of a user. It limits what a stolen session can create. */
 export const MAX_LIVE_TOKENS = 50
 const MAX_LISTED = 100
 const MAX_NAME_LENGTH = 100
@@ -43,7 +43,7 @@ const KEPT_AFTER_END_SECONDS = 30 * DAY_SECONDS
 const { secretHash: _hidden, ...shown } = getTableColumns(apiTokens)
 
 /**
- * Makes a token, and returns its secret: nobody can ask for that again.
+ * Creates a token, and returns its secret, which cannot be read again.
  * @throws AppError API_TOKEN_NAME_INVALID, API_TOKEN_SCOPES_INVALID, API_TOKEN_EXPIRY_INVALID, TOO_MANY_API_TOKENS
  */
 export async function createApiToken(
@@ -51,12 +51,12 @@ export async function createApiToken(
   { userId }: ApiTokenOwner,
   input: CreateApiTokenInput,
 ): Promise<{ secret: string; apiToken: ApiToken }> {
-  const name = readName(input.name)
+  const name = parseName(input.name)
   const scopes = parseScopes(input.scopes, userId === null ? operatorScopes : apiScopes)
-  const expiresInDays = readExpiry(input.expiresInDays)
+  const expiresInDays = parseExpiry(input.expiresInDays)
   const secret = createSecret()
   return transaction(deps, async (deps) => {
-    if (userId !== null) await refuseTooMany(deps, userId)
+    if (userId !== null) await assertBelowLimit(deps, userId)
     const [apiToken] = await deps.db
       .insert(apiTokens)
       .values({
@@ -76,8 +76,8 @@ export async function createApiToken(
 }
 
 /**
- * The token with this secret and the user it acts for, or null when there is none, or it has ended. What is no secret by its form is
- * answered without the database. Notes that the token was used.
+ * Returns the active token with this secret, and the user it acts for; null when there is none. A text
+ * that has not the format of a secret is rejected without a query. Sets `lastUsedAt`.
  */
 export async function findApiTokenBySecret(
   deps: TokenDeps,
@@ -96,7 +96,7 @@ export async function findApiTokenBySecret(
   if (found === undefined) return null
   const { apiToken, user } = found
   if (found.isUseDue) {
-    // Judged again by the statement itself: of many requests at once, one writes.
+    // The condition is checked again: of many concurrent requests, one writes.
     await deps.db
       .update(apiTokens)
       .set({ lastUsedAt: deps.clock.sqlNow() })
@@ -105,7 +105,7 @@ export async function findApiTokenBySecret(
   return { apiToken, user }
 }
 
-/** True while a token has not ended. Looking at it is no use of it. */
+/** Returns true while a token is neither expired nor revoked. Does not set `lastUsedAt`. */
 export async function isApiTokenGood(deps: TokenDeps, tokenId: string): Promise<boolean> {
   const [good] = await deps.db
     .select({ id: apiTokens.id })
@@ -122,7 +122,7 @@ export function listApiTokensByIds(deps: TokenDeps, owner: ApiTokenOwner, ids: r
     .where(and(isOwnedBy(owner), inArray(apiTokens.id, [...ids])))
 }
 
-/** The owner's tokens: those that are good, and the latest that have ended; newest first. */
+/** Returns the owner's tokens, newest first, with the active ones before the ended ones. */
 export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<ApiToken[]> {
   return deps.db
     .select(shown)
@@ -132,14 +132,14 @@ export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<Ap
     .limit(MAX_LISTED)
 }
 
-/** Whether a token is good. */
+/** Returns the status of a token. */
 export function apiTokenStatus({ clock }: Pick<Deps, 'clock'>, token: ApiToken): 'ACTIVE' | 'EXPIRED' | 'REVOKED' {
   if (token.revokedAt !== null) return 'REVOKED'
   return token.expiresAt <= clock.now() ? 'EXPIRED' : 'ACTIVE'
 }
 
 /**
- * Ends a token at once. One that has ended already stays so.
+ * Revokes a token of the owner. Does nothing for a token that has ended.
  * @throws AppError API_TOKEN_NOT_FOUND
  */
 export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, tokenId: string): Promise<ApiToken> {
@@ -159,7 +159,7 @@ export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Pro
   if (isSecret(secret)) await revokeWhere(deps, eq(apiTokens.secretHash, sha256(secret)), 'LEAKED')
 }
 
-/** Deletes the tokens that ended long ago. */
+/** Deletes the tokens that ended more than 30 days ago. */
 export async function sweepApiTokens(deps: TokenDeps): Promise<void> {
   const endedAt = sql`coalesce(${apiTokens.revokedAt}, ${apiTokens.expiresAt})`
   await deps.db.delete(apiTokens).where(lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)))
@@ -178,8 +178,8 @@ function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | 
   })
 }
 
-async function refuseTooMany(deps: TokenDeps, userId: string): Promise<void> {
-  // Whoever makes two at once waits here for the other, so that the count is right.
+async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> {
+  // Locks the user, so that two concurrent calls count one after the other.
   await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
   const [live] = await deps.db
     .select({ count: count() })
@@ -196,7 +196,7 @@ function isOwnedBy({ userId }: ApiTokenOwner): SQL {
   return userId === null ? isNull(apiTokens.userId) : eq(apiTokens.userId, userId)
 }
 
-function readName(text: string): string {
+function parseName(text: string): string {
   const name = text.trim()
   if (name === '' || name.length > MAX_NAME_LENGTH || UNPRINTABLE.test(name))
     throw new AppError('API_TOKEN_NAME_INVALID', { field: ['input', 'name'] })
@@ -215,7 +215,7 @@ function parseScopes(given: readonly string[], allowed: readonly ApiScope[]): Ap
   return scopes
 }
 
-function readExpiry(days: number | null): number {
+function parseExpiry(days: number | null): number {
   if (days === null) return DEFAULT_EXPIRY_DAYS
   if (!Number.isInteger(days) || days < 1 || days > MAX_EXPIRY_DAYS)
     throw new AppError('API_TOKEN_EXPIRY_INVALID', { field: ['input', 'expiresInDays'] })

@@ -1,4 +1,5 @@
-// The only file that imports arctic, which gets no more releases. To replace it, write these functions anew.
+// The only file that imports arctic, which has no more releases. To replace it, reimplement these
+// functions.
 import {
   ArcticFetchError,
   CodeChallengeMethod,
@@ -14,21 +15,21 @@ import { ProviderFailure, parseProviderCode } from '../outbound/provider-failure
 /** Our app at a provider. */
 export type OAuthApp = { clientId: string; clientSecret: string | null; redirectUri: string }
 
-/** What came of a call to a token endpoint. */
+/** The result of a call to a token endpoint. */
 export type TokenResponse =
-  /** 200 with a JSON object. Nothing in it has been judged. */
+  /** 200 with a JSON object, not validated yet. */
   | { kind: 'issued'; body: Record<string, unknown>; report: CallReport }
   /** An OAuth error (RFC 6749 section 5.2). `error` and `description` are the provider's. */
   | { kind: 'refused'; status: number; error: string; description: string | null; report: CallReport }
-  /** No usable answer. `sent` tells whether the provider may have acted. */
+  /** No usable response. `sent` is true when the provider may have processed the request. */
   | { kind: 'unusable'; sent: boolean; status: number | null; report: CallReport; cause: unknown }
 
-/** What a response without tokens says, for the log. */
-export function describeRefusal(answer: Exclude<TokenResponse, { kind: 'issued' }>): ProviderFailure {
-  const { report } = answer
-  return answer.kind === 'refused'
-    ? new ProviderFailure({ report, providerCode: parseProviderCode(answer.error) })
-    : new ProviderFailure({ report }, answer.cause)
+/** Returns the reason of a response without tokens, for the log. */
+export function describeRefusal(response: Exclude<TokenResponse, { kind: 'issued' }>): ProviderFailure {
+  const { report } = response
+  return response.kind === 'refused'
+    ? new ProviderFailure({ report, providerCode: parseProviderCode(response.error) })
+    : new ProviderFailure({ report }, response.cause)
 }
 
 /** The URL that starts an authorization code flow with an S256 challenge (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
@@ -44,7 +45,7 @@ export function createAuthorizationUrl(
     request.codeVerifier,
     [...request.scopes],
   )
-  // X wants the scopes separated by %20; URLSearchParams writes a plus.
+  // X requires scopes to be separated by %20; URLSearchParams writes a plus.
   return url.toString().replaceAll('+', '%20')
 }
 
@@ -55,12 +56,11 @@ export function exchangeCode(
   code: string,
   codeVerifier: string,
 ): Promise<TokenResponse> {
-  return askForTokens(noCircuitBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
+  return requestTokens(noCircuitBreaker, () => client(app).validateAuthorizationCode(endpoint, code, codeVerifier))
 }
 
 /**
- * Asks for a new pair (RFC 6749 section 6). Sends at most once; whether to send again is the
- * caller's to judge.
+ * Exchanges a refresh token for a new token pair (RFC 6749 section 6). Sends at most one request.
  * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
  */
 export function exchangeRefreshToken(
@@ -69,12 +69,12 @@ export function exchangeRefreshToken(
   refreshToken: string,
   breaker: CircuitBreaker,
 ): Promise<TokenResponse> {
-  return askForTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
+  return requestTokens(breaker, () => client(app).refreshAccessToken(endpoint, refreshToken, []))
 }
 
 /**
- * Revokes a grant (RFC 7009). Not by arctic, which cannot send the token_type_hint that X insists on.
- * @returns true when the provider has confirmed that the token is good for nothing any more.
+ * Revokes a grant (RFC 7009). Arctic cannot send the token_type_hint that X requires.
+ * @returns true when the provider has confirmed that the token is no longer valid.
  */
 export async function revokeToken(
   app: OAuthApp,
@@ -91,7 +91,7 @@ export async function revokeToken(
     return { status: response.status, text: await response.text() }
   })
   if (!result.ok) return false
-  // 400 for a token that the provider does not know any more; but not for what is wrong with our app or with the request.
+  // A 400 confirms it for a token that is unknown, but not for an invalid client or request.
   return (
     result.value.status === 200 ||
     (result.value.status === 400 && /token was invalid|invalid_grant/i.test(result.value.text))
@@ -110,26 +110,25 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
   return [encode(app.clientId), encode(app.clientSecret ?? '')]
 }
 
-// Never throws: a caller that has claimed something must learn whether the call was sent, whatever
-// broke.
-async function askForTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenResponse> {
+// Never throws: a caller that holds a lease must learn whether the request was sent, after any error.
+async function requestTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenResponse> {
   const result = await callProvider(breaker, send)
   const { report } = result
   if (result.ok) return { kind: 'issued', body: { ...result.value.data }, report }
   const { error } = result
   if (error instanceof OAuth2RequestError) {
-    // Codes are written so; what is not may be anything, even what we sent, and would go into the log.
+    // Other texts may contain what was sent, and must not reach the log.
     const code = /^[a-z_]{1,64}$/.test(error.code) ? error.code : 'unreadable'
     return { kind: 'refused', status: report.status ?? 400, error: code, description: error.description, report }
   }
-  // The body of an unexpected answer may hold tokens: it goes no further.
+  // The body of an unexpected response may contain tokens, and is dropped.
   if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError) {
     return {
       kind: 'unusable',
       sent: true,
       status: error.status,
       report,
-      cause: new Error(`Unexpected answer with status ${error.status}`),
+      cause: new Error(`Unexpected response with status ${error.status}`),
     }
   }
   const cause = error instanceof ArcticFetchError ? error.cause : error

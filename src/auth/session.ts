@@ -1,4 +1,5 @@
-// The only file that imports lucia, which gets no more releases. To replace it, write these functions anew.
+// The only file that imports lucia, which has no more releases. To replace it, reimplement these
+// functions.
 
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
 import { and, desc, eq, gt, inArray, lt, lte, ne, or, type SQL, sql } from 'drizzle-orm'
@@ -19,7 +20,10 @@ export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
 /** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
 
-/** A session as its user may see it. `id` has nothing to do with the token, `current` is true for the one that is asking. */
+/**
+ * A session as its user sees it. `id` is not derived from the token; `current` is true for the session
+ * of the request.
+ */
 export type ListedSession = {
   id: string
   device: string | null
@@ -31,11 +35,11 @@ export type ListedSession = {
 
 /** How many sessions are listed. */
 export const MAX_LISTED_SESSIONS = 50
-/** How long after signing in a session may do what a stolen cookie must not be enough for. */
+/** How long after its sign-in a session may do what requires a recent sign-in. */
 export const RECENT_SIGN_IN_SECONDS = 600
-// Slides: used every now and then, a session goes on. Lucia writes the new end at half-life, so at most every 15 days.
+// A sliding timeout. Lucia extends it at half of the lifetime, so at most every 15 days.
 const IDLE_LIFETIME = new TimeSpan(30, 'd')
-// Does not slide (OWASP Session Management: an absolute timeout bounds what a stolen session is worth).
+// An absolute timeout, which limits the use of a stolen session (OWASP Session Management Cheat Sheet).
 const ABSOLUTE_LIFETIME = new TimeSpan(90, 'd')
 const USE_WRITTEN_EVERY = new TimeSpan(1, 'h')
 const SWEEP_BATCH = 500
@@ -48,9 +52,9 @@ declare module 'lucia' {
 }
 
 /**
- * Starts a session, and returns it with the Set-Cookie header that hands its token to the browser and to nobody else.
- * @param userAgent the browser's header of that name.
- * @param token the session token: 256 bits that nobody else can know. Random unless given.
+ * Starts a session, and returns it with the Set-Cookie header that carries its token.
+ * @param userAgent the browser's User-Agent header.
+ * @param token the session token, 256 secret bits; random by default.
  */
 export async function startSession(
   deps: Deps,
@@ -68,14 +72,14 @@ export async function startSession(
 }
 
 /**
- * The session that a Cookie header belongs to, or null. Junk of any kind is nobody.
- * `setCookie` is not null when the browser's cookie is to be renewed.
+ * Returns the session of a Cookie header; null when there is none, or the header is malformed.
+ * `setCookie` is not null when the browser's cookie has to be renewed.
  */
 export async function findSession(
   deps: Deps,
   cookieHeader: string | null,
 ): Promise<{ session: Session; setCookie: string | null } | null> {
-  const token = readSessionToken(deps, cookieHeader)
+  const token = parseSessionToken(deps, cookieHeader)
   if (token === null) return null
   const { session } = await lucia(deps).validateSession(sha256(token))
   if (session === null) return null
@@ -83,20 +87,20 @@ export async function findSession(
     await remove(deps, eq(sessions.id, session.id), 'EXPIRED')
     return null
   }
-  if (!session.fresh) await noteUse(deps, session)
+  if (!session.fresh) await recordUse(deps, session)
   return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
 }
 
 /**
- * The Set-Cookie header that hands out the session with this id and token once more; null when
- * there is no such session.
+ * Returns the Set-Cookie header of an existing session once more; null when there is none with this
+ * id and token.
  */
 export async function repeatSessionCookie(deps: Deps, sessionId: string, token: string): Promise<string | null> {
   const isIts = sessionId === sha256(token) && (await isSessionGood(deps, sessionId))
   return isIts ? lucia(deps).createSessionCookie(token).serialize() : null
 }
 
-/** True while a session has not ended. It is not renewed by being looked at. */
+/** Returns true while a session has not ended. Does not extend it. */
 export async function isSessionGood(deps: Deps, sessionId: string): Promise<boolean> {
   const [good] = await deps.db
     .select({ id: sessions.id })
@@ -106,7 +110,7 @@ export async function isSessionGood(deps: Deps, sessionId: string): Promise<bool
 }
 
 /**
- * Refuses a session whose sign-in is not recent: whoever holds no more than its cookie cannot sign in again.
+ * Requires a sign-in within the last ten minutes. A stolen cookie is not enough.
  * @throws AppError RECENT_SIGN_IN_REQUIRED
  */
 export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt }: Session): void {
@@ -114,7 +118,7 @@ export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt 
     throw new AppError('RECENT_SIGN_IN_REQUIRED')
 }
 
-/** The sessions of the user whose session this is: it comes first, then the last used. */
+/** Returns the sessions of the same user: the current one first, then the last used. */
 export async function listSessions(deps: Deps, current: Session): Promise<ListedSession[]> {
   const found = await deps.db
     .select()
@@ -139,7 +143,8 @@ export async function listSessionsByIds(
 }
 
 /**
- * Ends a session of the same user, which may be the one that asks: `setCookie` is then the header that removes the cookie.
+ * Ends a session of the same user. For the current session, `setCookie` is the header that removes the
+ * cookie.
  * @throws AppError SESSION_NOT_FOUND
  */
 export async function revokeSession(
@@ -154,7 +159,7 @@ export async function revokeSession(
   return { session, setCookie: session.current ? lucia(deps).createBlankSessionCookie().serialize() : null }
 }
 
-/** Ends all sessions of the same user but the one that asks, and returns how many those were. */
+/** Ends all sessions of the same user except the current one, and returns their number. */
 export async function revokeOtherSessions(deps: Deps, current: Session): Promise<number> {
   const others = and(eq(sessions.userId, current.userId), ne(sessions.id, current.id), isLive(deps))
   return (await remove(deps, others, 'REVOKED')).length
@@ -170,7 +175,7 @@ export async function endSession(
   return { setCookie: lucia(deps).createBlankSessionCookie().serialize() }
 }
 
-/** Deletes the sessions whose time is over. */
+/** Deletes the expired sessions. */
 export async function sweepSessions(deps: Deps): Promise<void> {
   const expired = deps.db
     .select({ id: sessions.id })
@@ -182,7 +187,7 @@ export async function sweepSessions(deps: Deps): Promise<void> {
 
 type Row = typeof sessions.$inferSelect
 
-// Of any number of callers, one finds the row and says so.
+// Of any number of callers, one finds the row and records the event.
 function remove(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<Row[]> {
   return transaction(deps, async (deps) => {
     const ended = await deps.db.delete(sessions).where(which).returning()
@@ -200,16 +205,16 @@ function isLive(deps: Deps): SQL | undefined {
   return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
 }
 
-// Whatever began then is over.
+// Sessions that started before this have reached the absolute timeout.
 function oldestStart({ clock }: Deps): Date {
   return new Date(clock.now().getTime() - ABSOLUTE_LIFETIME.milliseconds())
 }
 
-async function noteUse(deps: Deps, session: { id: string; lastUsedAt: Date }): Promise<void> {
+async function recordUse(deps: Deps, session: { id: string; lastUsedAt: Date }): Promise<void> {
   const now = deps.clock.now()
   const due = new Date(now.getTime() - USE_WRITTEN_EVERY.milliseconds())
   if (session.lastUsedAt > due) return
-  // Judged again by the statement itself: of many requests at once, one writes.
+  // The condition is checked again: of many concurrent requests, one writes.
   const isIt = and(eq(sessions.id, session.id), lte(sessions.lastUsedAt, due))
   await deps.db.update(sessions).set({ lastUsedAt: now }).where(isIt)
 }
@@ -218,11 +223,11 @@ function lucia(deps: Deps) {
   const secure = deps.config.publicUrl.startsWith('https:')
   // The adapter's types name one driver's database; it calls only what all of them share.
   const adapter: Adapter = new DrizzlePostgreSQLAdapter(deps.db, sessions, users)
-  // Lucia calls it for a session that it finds expired.
+  // Lucia calls this for an expired session.
   adapter.deleteSession = async (sessionId) => {
     await remove(deps, eq(sessions.id, sessionId), 'EXPIRED')
   }
-  // And at half-life for each request of many at once, of which one is to write.
+  // Lucia calls this at half of the lifetime, for each of many concurrent requests; one writes.
   adapter.updateSessionExpiration = async (sessionId, expiresAt) => {
     const written = new Date(expiresAt.getTime() - USE_WRITTEN_EVERY.milliseconds())
     await deps.db
@@ -234,19 +239,20 @@ function lucia(deps: Deps) {
     sessionExpiresIn: IDLE_LIFETIME,
     sessionCookie: {
       name: sessionCookieName(secure),
-      // Lax, not Strict: the provider's redirect back to us must bring the cookie along.
+      // Lax, not Strict: the provider's redirect to the callback must carry the cookie.
       attributes: { secure, sameSite: 'lax', path: '/' },
     },
     getSessionAttributes: ({ createdAt, lastUsedAt }) => ({ createdAt, lastUsedAt }),
   })
 }
 
-// __Host-: the browser then insists on https, no Domain and Path=/, so that a sibling subdomain can't plant a session.
+// With the prefix __Host-, browsers require https, Path=/ and no Domain, so that a sibling subdomain
+// cannot set the cookie.
 function sessionCookieName(secure: boolean): string {
   return secure ? '__Host-xconnect_session' : 'xconnect_session'
 }
 
-function readSessionToken(deps: Deps, cookieHeader: string | null): string | null {
+function parseSessionToken(deps: Deps, cookieHeader: string | null): string | null {
   if (cookieHeader === null) return null
   const name = sessionCookieName(deps.config.publicUrl.startsWith('https:'))
   const token = parse(cookieHeader, name)[name]

@@ -1,4 +1,4 @@
-// A person who leaves. What is stored of them goes, and what X granted for them is revoked.
+// Deletes users: their rows here, and their grants at X.
 import { eq } from 'drizzle-orm'
 import { listConnectedAccounts } from '../accounts/accounts.ts'
 import { disconnectAccount } from '../accounts/disconnect.ts'
@@ -9,40 +9,42 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
 /**
- * Deletes a user with every row of theirs. Their accounts are unlinked first, each as by `disconnectAccount`: only the grants that are
- * yet to be revoked at X outlive them, sealed, until X has confirmed.
- * @param login the user's own, repeated so that nobody does this by accident.
+ * Deletes a user with all of their rows. Their accounts are disconnected first, as by
+ * `disconnectAccount`: only the sealed tokens of grants that X has yet to revoke remain, until X has
+ * confirmed.
+ * @param login the user's own login, repeated as a protection against mistakes.
  * @throws AppError LOGIN_MISMATCH, with nothing done.
  */
 export async function deleteUser(deps: Deps, user: { id: string; login: string }, login: string): Promise<void> {
   if (login.toLowerCase() !== user.login.toLowerCase())
     throw new AppError('LOGIN_MISMATCH', { field: ['input', 'login'] })
   do {
-    for (const account of await listLinked(deps, user.id)) await unlink(deps, user.id, account.id)
-  } while (!(await deleteUnlinked(deps, user.id)))
+    for (const account of await listConnected(deps, user.id)) await disconnect(deps, user.id, account.id)
+  } while (!(await deleteDisconnected(deps, user.id)))
 }
 
-async function unlink(deps: Deps, userId: string, accountId: string): Promise<void> {
+async function disconnect(deps: Deps, userId: string, accountId: string): Promise<void> {
   try {
     await disconnectAccount(deps, userId, accountId)
   } catch (error) {
-    // Somebody else deletes the same user just now.
+    // Another request is deleting the same user.
     if (!(error instanceof AppError && error.code === 'ACCOUNT_NOT_FOUND') && !isUserGone(error)) throw error
   }
 }
 
-// Not with its accounts in one transaction: linking holds the account before it asks for the user, and the two could wait for each other.
-function deleteUnlinked(deps: Deps, userId: string): Promise<boolean> {
+// Not in one transaction with the accounts: connecting locks the account before the user, so that the
+// two could deadlock.
+function deleteDisconnected(deps: Deps, userId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
-    // Waits for a link that is being stored. One that comes later finds nobody to belong to.
+    // Waits for a connection that is being stored. A later one fails on the foreign key.
     await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
-    if ((await listLinked(deps, userId)).length > 0) return false
+    if ((await listConnected(deps, userId)).length > 0) return false
     await revokeAttemptTokensOfUser(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })
 }
 
-function listLinked(deps: Deps, userId: string) {
+function listConnected(deps: Deps, userId: string) {
   return listConnectedAccounts(deps, userId, { includeDisconnected: false })
 }

@@ -1,11 +1,12 @@
-// What integrators may see of a user: nothing, until the user says otherwise. A user who shows nothing, one who has linked nothing, and
-// none at all are the same here, by one query each time.
+// The users and accounts that integrators may see: none, unless the user allows it. A hidden user, a user
+// without accounts and an unknown user give the same result, by the same query. `LinkedUser` and
+// `linkVisibility` keep the names of the API.
 import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
 
-/** Who may see a user's links. */
+/** Who may see a user's connected accounts. */
 export type LinkVisibility = (typeof linkVisibilities)[number]
 
 /** An account as integrators see it. */
@@ -18,13 +19,13 @@ export type LinkedAccount = Pick<
 export type LinkedUser = {
   id: string
   githubId: number
-  /** Null when another person has it by now. */
+  /** Null when another user has this login now. */
   login: string | null
-  /** The last linked first; never empty. */
+  /** The last connected first; never empty. */
   accounts: LinkedAccount[]
 }
 
-/** By what a user is looked up. */
+/** The key by which a user is found. */
 export type UserKey = { githubId: number } | { githubLogin: string }
 
 const account = {
@@ -40,7 +41,7 @@ const user = { id: users.id, githubId: users.githubId, login: users.login, login
 const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
 const isVisible = eq(users.linkVisibility, 'INTEGRATORS')
 
-/** Decides who may see the user's links, and returns the user as they are now. */
+/** Sets who may see the user's connected accounts, and returns the user. */
 export function setLinkVisibility(
   deps: Deps,
   userId: string,
@@ -59,7 +60,7 @@ export function setLinkVisibility(
   })
 }
 
-/** The user with this key who has linked an account and shows it; null in every other case. */
+/** Returns the user with this key if they show a connected account; otherwise null. */
 export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUser | null> {
   const rows = await deps.db
     .select({ user, account })

@@ -1,21 +1,21 @@
-// Calls to X's API, each in two steps: one that asks, one that judges the answer.
+// Calls to X's API, each in two steps: `callX` sends the request, `parseResult` validates the response.
 import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth-client.ts'
 import type { Deps } from '../deps.ts'
 import { type CallReport, callProvider, noCircuitBreaker, parseJson, storableText } from '../outbound/provider-calls.ts'
 import { classifyRefusal, type Refusal, refusal } from './refusals.ts'
 
-/** What came of a call to X's API. */
+/** The result of a call to X's API. */
 export type XResult<T> =
   | { kind: 'done'; value: T }
-  /** 401: this access token is not accepted. Nothing was done. */
+  /** 401: X rejects the access token. Nothing was done. */
   | { kind: 'unauthorized' }
-  /** X said no and did nothing; or something in front of X did, which is not certain. */
+  /** X, or something in front of X, refused the call: see `isCertain`. */
   | Refusal
-  /** X may or may not have done it. */
+  /** X may or may not have processed the call. */
   | { kind: 'unknown'; cause: unknown }
 
-/** The profile that X shows of an account. */
+/** The profile of an account at X. */
 export type XProfile = {
   providerAccountId: string
   username: string
@@ -24,7 +24,7 @@ export type XProfile = {
   subscriptionType: string | null
 }
 
-/** What is sent to X for one tweet. */
+/** The content of a tweet that is sent to X. */
 export type XTweetRequest = {
   text: string
   replyToXTweetId: string | null
@@ -51,12 +51,12 @@ const meShape = z.object({
   }),
 })
 const tweetShape = z.object({ data: z.object({ id: xId }) })
-// X answers for what is missing with 200, `errors` and no `data`.
+// For a missing tweet X responds 200 with `errors` and without `data`.
 const deletedShape = z.union([
   z.object({ data: z.object({ deleted: z.literal(true) }) }),
   z.object({ errors: z.array(z.looseObject({ type: z.string().regex(/\/resource-not-found$/) })).min(1) }),
 ])
-// X's own 404 is a problem document; of one with an empty object nothing speaks against it.
+// X's own 404 is a problem document, or an empty object.
 const goneShape = z.union([
   z.strictObject({}),
   z.looseObject({ type: z.string().regex(/^about:blank$|\/problems\/resource-not-found$/) }),
@@ -72,15 +72,15 @@ export function xApp({ config }: Deps): OAuthApp {
   }
 }
 
-/** Whose access token this is. Billed: asked once, at linking. */
+/** Reads the profile of the access token's account. Billed, so called once for each connection. */
 export async function fetchMe(deps: Deps, accessToken: string): Promise<XResult<XProfile>> {
-  const answer = await ask(
+  const response = await callX(
     deps,
     'GET',
     '/2/users/me?user.fields=profile_image_url,verified,verified_type,subscription_type',
     accessToken,
   )
-  return judge(deps, answer, meShape, ({ data }) => ({
+  return parseResult(deps, response, meShape, ({ data }) => ({
     providerAccountId: data.id,
     username: data.username,
     displayName: data.name ?? null,
@@ -89,7 +89,7 @@ export async function fetchMe(deps: Deps, accessToken: string): Promise<XResult<
   }))
 }
 
-/** Posts a tweet, once. Yields its id. X has no idempotency key: after `unknown` the tweet may exist. */
+/** Posts a tweet, and returns its id. X has no idempotency key: after `unknown` the tweet may exist. */
 export async function createTweet(deps: Deps, accessToken: string, tweet: XTweetRequest): Promise<XResult<string>> {
   const body = {
     text: tweet.text,
@@ -98,18 +98,18 @@ export async function createTweet(deps: Deps, accessToken: string, tweet: XTweet
     // X wants a flag only when it is true.
     ...(tweet.madeWithAi && { made_with_ai: true }),
   }
-  return judge(deps, await ask(deps, 'POST', '/2/tweets', accessToken, body), tweetShape, ({ data }) => data.id)
+  return parseResult(deps, await callX(deps, 'POST', '/2/tweets', accessToken, body), tweetShape, ({ data }) => data.id)
 }
 
-/** Deletes a tweet. One that is gone already counts as deleted. */
+/** Deletes a tweet. One that does not exist counts as deleted. */
 export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: string): Promise<XResult<true>> {
-  const answer = await ask(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
-  // A page in X's place says 404 as well, of the address and not of the tweet.
-  const isGone = answer.report.status === 404 && goneShape.safeParse(answer.body).success
-  return isGone ? { kind: 'done', value: true } : judge(deps, answer, deletedShape, () => true as const)
+  const response = await callX(deps, 'DELETE', `/2/tweets/${xTweetId}`, accessToken)
+  // A proxy's 404 page concerns the address, not the tweet.
+  const isGone = response.report.status === 404 && goneShape.safeParse(response.body).success
+  return isGone ? { kind: 'done', value: true } : parseResult(deps, response, deletedShape, () => true as const)
 }
 
-/** What came back from X, not judged yet. */
+/** A response of X, not validated yet. */
 export type XResponse = {
   report: CallReport
   /** Its JSON; null where there is none. */
@@ -120,8 +120,8 @@ export type XResponse = {
   error: unknown
 }
 
-/** Makes one call to X's API. */
-export async function ask(
+/** Sends one request to X's API. */
+export async function callX(
   deps: Deps,
   method: string,
   path: string,
@@ -158,24 +158,24 @@ export async function ask(
   }
 }
 
-/** Judges an answer. @param read makes the value of a body of that shape. */
-export function judge<Shape, T>(
+/** Validates a response. @param read returns the value of a body of this shape. */
+export function parseResult<Shape, T>(
   deps: Deps,
-  answer: XResponse,
+  response: XResponse,
   shape: z.ZodType<Shape>,
   read: (body: Shape) => T,
 ): XResult<T> {
-  const { status, sent } = answer.report
-  if (status === null) return sent ? { kind: 'unknown', cause: answer.error } : refusal('X_UNAVAILABLE')
+  const { status, sent } = response.report
+  if (status === null) return sent ? { kind: 'unknown', cause: response.error } : refusal('X_UNAVAILABLE')
   if (status >= 200 && status < 300) {
-    const parsed = shape.safeParse(answer.body)
+    const parsed = shape.safeParse(response.body)
     // A 2xx with an empty id has been seen.
     return parsed.success
       ? { kind: 'done', value: read(parsed.data) }
-      : { kind: 'unknown', cause: answer.error ?? new Error(`Status ${status} without the promised body`) }
+      : { kind: 'unknown', cause: response.error ?? new Error(`Status ${status} without the expected body`) }
   }
   if (status < 400 || status >= 500)
-    return { kind: 'unknown', cause: answer.error ?? new Error(`X answered ${status}`) }
-  const { report, body, isOtherText, isPost } = answer
+    return { kind: 'unknown', cause: response.error ?? new Error(`X responded ${status}`) }
+  const { report, body, isOtherText, isPost } = response
   return classifyRefusal({ status, headers: report.headers, body, isOtherText, isPost }, deps.clock.now())
 }

@@ -1,5 +1,5 @@
-// What X has told us not to ask for a while: remembered for all instances, so that a limit that is used up, or an app without
-// credits, costs one refused call and not thirty.
+// Blocks: calls that X is known to refuse for a while, because a rate limit is used up or the app has no
+// credits. They are stored for all instances, so that each costs one refused call.
 import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
@@ -8,19 +8,18 @@ import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import type { XResult } from './api.ts'
 import { type Refusal, refusal } from './refusals.ts'
 
-/** A class of calls that X limits together. */
+/** A class of calls that share a rate limit at X. */
 export type XEndpoint = (typeof xEndpoints)[number]
 
-/** The subject of a block that stands for all accounts of our app. */
+/** The subject of a block that applies to all accounts of the app. */
 export const APP = 'APP'
-// Whoever is let through after a block's end has this long to come back with news.
+// The time that a probing call has, after a block has expired, to renew or delete the block.
 const PROBE_SECONDS = 15
-// A 429 that does not say until when; X's windows are a quarter of an hour.
+// For a 429 without a reset time; X's windows are 15 minutes.
 const UNTOLD_BLOCK_SECONDS = 60
-// Until an operator has bought credits, or enrolled the app, there is nothing to wait for; asking
-// now and then is how we learn of it.
+// X does not notify us when an operator has bought credits or enrolled the app, so it is probed.
 const CREDITS_BLOCK_SECONDS = 300
-/** What X holds against the whole app until an operator acts: no moment ends it. */
+/** Refusals of the whole app that only an operator can end. */
 export const ENDED_BY_OPERATOR: ErrorCode[] = [
   'X_CREDITS_EXHAUSTED',
   'X_APP_NOT_ENROLLED',
@@ -28,13 +27,16 @@ export const ENDED_BY_OPERATOR: ErrorCode[] = [
   'X_APP_SUSPENDED',
 ]
 
-/** The refusal that a call would get for certain, or null. When a block's time is over, one caller is let through to try. */
+/**
+ * Returns the refusal that a call would certainly get, or null. When a block has expired, one caller gets
+ * null and probes; the others stay blocked meanwhile.
+ */
 export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<Refusal | null> {
   const now = deps.clock.sqlNow()
   const concerns = concerning(xBlocks, accountId, endpoint)
   const blocks = await deps.db.select().from(xBlocks).where(concerns)
   if (blocks.length === 0) return null
-  // Only where nothing else stands in the way: a turn to try that is taken and not used keeps the others waiting for nothing.
+  // Only if no other block applies: a probe that is not made would keep the others waiting.
   const other = aliasedTable(xBlocks, 'other')
   const standing = deps.db
     .select({ subject: other.subject })
@@ -56,8 +58,7 @@ export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoi
 }
 
 /**
- * The refusal that every account's call would get for certain just now, or null. Lets nobody
- * through to try: it only looks.
+ * Returns the refusal that every account's call would certainly get, or null. Starts no probe.
  */
 export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Refusal | null> {
   const [block] = await deps.db
@@ -67,22 +68,25 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
   return block === undefined ? null : describe(block)
 }
 
-/** Learns from an answer: a refusal that holds for a while is remembered, and any other answer of X proves that there is none. */
+/**
+ * Updates the blocks from the result of a call: stores a refusal that lasts, and deletes the blocks that
+ * any other response of X disproves.
+ */
 export async function recordBlocks(
   deps: Deps,
   accountId: string,
   endpoint: XEndpoint,
-  answer: XResult<unknown>,
+  result: XResult<unknown>,
 ): Promise<void> {
-  const seconds = answer.kind === 'refused' ? blockSeconds(deps, answer) : null
-  if (answer.kind === 'refused' && seconds !== null) {
-    const row = { errorCode: answer.code, until: sqlIn(deps.clock, seconds) }
+  const seconds = result.kind === 'refused' ? blockSeconds(deps, result) : null
+  if (result.kind === 'refused' && seconds !== null) {
+    const row = { errorCode: result.code, until: sqlIn(deps.clock, seconds) }
     await deps.db
       .insert(xBlocks)
-      .values({ subject: answer.to === 'APP' ? APP : accountId, endpoint, ...row })
+      .values({ subject: result.to === 'APP' ? APP : accountId, endpoint, ...row })
       .onConflictDoUpdate({ target: [xBlocks.subject, xBlocks.endpoint], set: row })
-  } else if (isFromX(answer)) {
-    // What has longer to go than a probe was learnt from another call while this one was under way.
+  } else if (isFromX(result)) {
+    // A block that lasts longer than a probe was stored by another call during this one.
     const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
     await deps.db.delete(xBlocks).where(and(concerning(xBlocks, accountId, endpoint), probed))
   }
@@ -99,7 +103,7 @@ function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, account
   return and(inArray(table.subject, [accountId, APP]), eq(table.endpoint, endpoint))
 }
 
-// Null for a refusal that says nothing of the next call.
+// Returns null for a refusal that does not apply to the next call.
 function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
   if (code === 'X_RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
@@ -108,7 +112,7 @@ function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   return ENDED_BY_OPERATOR.includes(code) ? CREDITS_BLOCK_SECONDS : null
 }
 
-/** True for an answer that X itself gave, to a token that it accepted. */
-export function isFromX(answer: XResult<unknown>): boolean {
-  return answer.kind !== 'unknown' && !(answer.kind === 'refused' && answer.code === 'X_UNAVAILABLE')
+/** Returns true for a result that X itself gave, to an access token that it accepted. */
+export function isFromX(result: XResult<unknown>): boolean {
+  return result.kind !== 'unknown' && !(result.kind === 'refused' && result.code === 'X_UNAVAILABLE')
 }

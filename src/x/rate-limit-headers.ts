@@ -4,29 +4,29 @@ const QUARTER_HOUR_MILLISECONDS = 15 * 60_000
 const DAY_MILLISECONDS = 24 * 3_600_000
 const LONGEST_PERIOD_MILLISECONDS = 32 * DAY_MILLISECONDS
 
-// The app's first: while it is used up, whose turn it is does not matter.
+// The app's limit first: while it is used up, those of the users do not matter.
 const DAILY_LIMITS = ['x-app-limit-24hour', 'x-user-limit-24hour'] as const
 
 /**
- * When X will take calls again, from the headers of a 429: the later of Retry-After (RFC 9110 section 10.2.3, seconds or a date)
- * and X's x-rate-limit-reset, or the reset of the 24-hour limit when that is the one used up. Null when they say nothing credible.
+ * Returns when X will accept calls again, from the headers of a 429: the later of Retry-After (RFC 9110 section 10.2.3, seconds or a date)
+ * and X's x-rate-limit-reset, or the reset of the 24-hour limit when that is the one used up. Null when there is no plausible value.
  */
 export function parseRetryAt(headers: Headers, now: Date): Date | null {
   const daily = DAILY_LIMITS.find((name) => isUsedUp(headers, name))
   const moments =
     daily !== undefined
-      ? [readReset(headers[`${daily}-reset`], now, DAY_MILLISECONDS)]
+      ? [parseReset(headers[`${daily}-reset`], now, DAY_MILLISECONDS)]
       : [
-          readReset(headers['x-rate-limit-reset'], now, QUARTER_HOUR_MILLISECONDS),
-          readRetryAfter(headers['retry-after'], now),
+          parseReset(headers['x-rate-limit-reset'], now, QUARTER_HOUR_MILLISECONDS),
+          parseRetryAfter(headers['retry-after'], now),
         ]
-  const credible = moments.filter((moment) => moment !== null)
-  return credible.length === 0 ? null : new Date(Math.max(...credible))
+  const plausible = moments.filter((moment) => moment !== null)
+  return plausible.length === 0 ? null : new Date(Math.max(...plausible))
 }
 
 /**
- * When a cap of X ends, from the `reset_date` of its refusal: a day or a moment. Null when it says
- * nothing credible.
+ * Returns when a usage cap of X ends, from the `reset_date` of the refusal, a date or a timestamp. Null
+ * when there is no plausible value.
  */
 export function parseResetDate(resetDate: string | null, now: Date): Date | null {
   const moment = resetDate !== null && /^\d{4}-\d\d-\d\d/.test(resetDate) ? Date.parse(resetDate) : Number.NaN
@@ -35,7 +35,7 @@ export function parseResetDate(resetDate: string | null, now: Date): Date | null
   return ahead > 0 && ahead <= LONGEST_PERIOD_MILLISECONDS ? new Date(moment) : null
 }
 
-/** True when the headers of a 429 say that the limit of our whole app is used up, and not one account's. */
+/** Returns true when the headers of a 429 show that the limit of the whole app is used up. */
 export function isAppLimitUsedUp(headers: Headers): boolean {
   return isUsedUp(headers, 'x-app-limit-24hour')
 }
@@ -44,18 +44,18 @@ function isUsedUp(headers: Headers, name: (typeof DAILY_LIMITS)[number]): boolea
   return headers[`${name}-remaining`] === '0'
 }
 
-function readReset(value: string | string[] | undefined, now: Date, window: number): number | null {
+function parseReset(value: string | string[] | undefined, now: Date, window: number): number | null {
   return typeof value === 'string' && /^\d{1,12}$/.test(value) ? within(Number(value) * 1000, now, window) : null
 }
 
-function readRetryAfter(value: string | string[] | undefined, now: Date): number | null {
+function parseRetryAfter(value: string | string[] | undefined, now: Date): number | null {
   if (typeof value !== 'string') return null
   const moment = /^\d{1,6}$/.test(value) ? now.getTime() + Number(value) * 1000 : Date.parse(value)
   return Number.isNaN(moment) ? null : within(moment, now, QUARTER_HOUR_MILLISECONDS)
 }
 
-// Clocks differ, and a reset of last year or next week is an error of somebody's: one in the past or over 25 hours ahead says
-// nothing, and no wait is longer than the window it is about.
+// Because of clock skew and faulty values, a time in the past or more than 25 hours ahead is ignored, and
+// no wait is longer than its window.
 function within(moment: number, now: Date, window: number): number | null {
   const ahead = moment - now.getTime()
   return ahead <= 0 || ahead > DAY_MILLISECONDS + 3_600_000 ? null : now.getTime() + Math.min(ahead, window)

@@ -2,7 +2,7 @@
 // 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
-import { ask, judge, type XResult, xId } from './api.ts'
+import { callX, parseResult, type XResult, xId } from './api.ts'
 
 /** The text of a post as X shows it. */
 export type ShownText = {
@@ -39,7 +39,7 @@ export type TimelinePage = {
   respondedAt: Date | null
 }
 
-// Within the size limit of an answer even where every character is escaped.
+// Within the size limit of an response even where every character is escaped.
 const TIMELINE_PAGE = 25
 
 const entitiesShape = z.object({
@@ -93,11 +93,11 @@ export async function fetchTimeline(
     // sheet, section 2).
     'tweet.fields': 'created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id',
   })
-  const answer = await ask(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
-  return judge(deps, answer, timelineShape, ({ data, errors, meta }) => ({
+  const response = await callX(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
+  return parseResult(deps, response, timelineShape, ({ data, errors, meta }) => ({
     posts: data.map(toTimelinePost),
     isWhole: meta.next_token === undefined && errors.length === 0 && (meta.result_count ?? data.length) === data.length,
-    respondedAt: readDate(answer.report.headers.date),
+    respondedAt: readDate(response.report.headers.date),
   }))
 }
 

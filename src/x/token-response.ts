@@ -1,16 +1,16 @@
-// What X's token endpoint sends, from `unknown` to a type. A rotation has happened by the time this reads: whatever else is odd in
-// the answer, a new refresh token in it must not be lost.
+// Parses the responses of X's token endpoint. When a response with tokens arrives, X has ended the old
+// refresh token: whatever else is wrong with it, a new refresh token in it must not be lost.
 import type { TokenResponse } from '../auth/oauth-client.ts'
 import type { Timing } from '../config/timing.ts'
 
-/** A pair of tokens just issued. */
+/** A token pair that was just issued. */
 export type IssuedTokens = {
-  /** Null when the answer had none: the refresh token is good all the same. */
+  /** Null when the response has none. The refresh token is valid nevertheless. */
   accessToken: string | null
-  /** Null when the answer had none: the old one stays (RFC 6749 section 6). */
+  /** Null when the response has none: the old one stays valid (RFC 6749 section 6). */
   refreshToken: string | null
   expiresInSeconds: number
-  /** Null when the answer had none: as requested (RFC 6749 section 5.1). */
+  /** Null when the response has none: those requested (RFC 6749 section 5.1). */
   scopes: string[] | null
 }
 
@@ -18,7 +18,7 @@ const DEFAULT_EXPIRES_IN_SECONDS = 7_200
 
 type LifeBounds = Pick<Timing, 'minTokenLifetimeSeconds' | 'maxTokenLifetimeSeconds'>
 
-/** Reads a 200 answer. Null when it holds neither token. */
+/** Parses the body of a 200. Returns null when it has neither token. */
 export function parseIssuedTokens(body: Record<string, unknown>, bounds: LifeBounds): IssuedTokens | null {
   const accessToken = nonEmpty(body.access_token)
   const refreshToken = nonEmpty(body.refresh_token)
@@ -26,55 +26,54 @@ export function parseIssuedTokens(body: Record<string, unknown>, bounds: LifeBou
   return {
     accessToken,
     refreshToken,
-    expiresInSeconds: accessToken === null ? 0 : readExpiresIn(body.expires_in, bounds),
+    expiresInSeconds: accessToken === null ? 0 : parseExpiresIn(body.expires_in, bounds),
     // RFC 6749 section 3.3 has only printable ASCII in a scope; the database would not take all of the rest.
     scopes:
       typeof body.scope === 'string' ? body.scope.split(/[\s,]+/).filter((scope) => /^[!-~]+$/.test(scope)) : null,
   }
 }
 
-/** What an answer without tokens means for the grant. */
+/** The meaning of a response without tokens for the grant. */
 export type TokenErrorMeaning =
-  /** The refresh token is spent, revoked or expired. */
+  /** X rejects the refresh token: it is spent, revoked or expired. */
   | 'GRANT_DEAD'
-  /** Our app's own credentials: says nothing about any grant. */
+  /** X rejects our app's credentials, which says nothing about the grant. */
   | 'APP_REJECTED'
-  /** Certainly nothing happened; worth another try later. */
+  /** Nothing happened; the request can be repeated later. */
   | 'RETRY_LATER'
   /** X may have rotated the token. */
   | 'AMBIGUOUS'
 
-/** Judges an answer that brought no tokens, by the table of X's token errors. */
-export function classifyTokenError(answer: Exclude<TokenResponse, { kind: 'issued' }>): TokenErrorMeaning {
-  if (answer.kind === 'unusable') {
-    if (!answer.sent) return 'RETRY_LATER'
-    if (answer.status === null || answer.status < 400) return 'AMBIGUOUS'
-    if (answer.status === 401) return 'APP_REJECTED'
+/** Classifies a response without tokens. */
+export function classifyTokenError(response: Exclude<TokenResponse, { kind: 'issued' }>): TokenErrorMeaning {
+  if (response.kind === 'unusable') {
+    if (!response.sent) return 'RETRY_LATER'
+    if (response.status === null || response.status < 400) return 'AMBIGUOUS'
+    if (response.status === 401) return 'APP_REJECTED'
     // A 502 or 504, or a 5xx that is not X's own JSON, comes from something in between, behind which X may have acted.
-    if (answer.status === 502 || answer.status === 504) return 'AMBIGUOUS'
-    if (answer.status >= 500) return isJson(answer.report.headers['content-type']) ? 'RETRY_LATER' : 'AMBIGUOUS'
+    if (response.status === 502 || response.status === 504) return 'AMBIGUOUS'
+    if (response.status >= 500) return isJson(response.report.headers['content-type']) ? 'RETRY_LATER' : 'AMBIGUOUS'
     return 'RETRY_LATER'
   }
-  if (answer.status === 401 || answer.error === 'invalid_client' || answer.error === 'unauthorized_client')
+  if (response.status === 401 || response.error === 'invalid_client' || response.error === 'unauthorized_client')
     return 'APP_REJECTED'
-  if (answer.error === 'invalid_grant') return 'GRANT_DEAD'
-  if (answer.error === 'invalid_request' && /token was invalid/i.test(answer.description ?? '')) return 'GRANT_DEAD'
+  if (response.error === 'invalid_grant') return 'GRANT_DEAD'
+  if (response.error === 'invalid_request' && /token was invalid/i.test(response.description ?? '')) return 'GRANT_DEAD'
   return 'RETRY_LATER'
 }
 
 /**
- * True where X did not take the redirect URI: the code is not at fault, but how this gateway is set
- * up.
+ * Returns true when X rejects the redirect URI: the gateway's configuration is wrong, not the code.
  */
-export function isRedirectRefused(answer: Exclude<TokenResponse, { kind: 'issued' }>): boolean {
-  return answer.kind === 'refused' && answer.status === 400 && /redirect[ _]?uri/i.test(answer.description ?? '')
+export function isRedirectRefused(response: Exclude<TokenResponse, { kind: 'issued' }>): boolean {
+  return response.kind === 'refused' && response.status === 400 && /redirect[ _]?uri/i.test(response.description ?? '')
 }
 
 function nonEmpty(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }
 
-function readExpiresIn(value: unknown, { minTokenLifetimeSeconds, maxTokenLifetimeSeconds }: LifeBounds): number {
+function parseExpiresIn(value: unknown, { minTokenLifetimeSeconds, maxTokenLifetimeSeconds }: LifeBounds): number {
   const seconds =
     typeof value === 'number' || (typeof value === 'string' && value.trim() !== '') ? Number(value) : Number.NaN
   if (Number.isNaN(seconds)) return DEFAULT_EXPIRES_IN_SECONDS
