@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import path from 'node:path'
 import {
   buildSchema,
@@ -19,6 +20,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import { errorCodes } from '../../src/error-codes.ts'
 import { printSdl, schema } from '../../src/graphql/schema.ts'
+import { printOperationTypes } from '../support/operation-types.ts'
 import { listOperations } from '../support/operations.ts'
 
 const types = Object.values(schema.getTypeMap()).filter(
@@ -44,6 +46,13 @@ function* listMembers(): Generator<{ place: string; name: string; description: s
 describe('the published schema', () => {
   test('is up to date: npm run schema prints it anew', () => {
     expect(readFileSync(path.join(import.meta.dirname, '../../schema/schema.graphql'), 'utf8')).toBe(printSdl())
+  })
+
+  test('has its operations in the types that the console uses: npm run schema prints them anew', async () => {
+    const printed = readFileSync(path.join(import.meta.dirname, '../../src/console/operation-types.ts'), 'utf8')
+    expect(printed).toBe(await printOperationTypes())
+    // Types alone: nothing of it is left in a page.
+    expect(stripTypeScriptTypes(printed).replaceAll(/\/\/.*|\/\*[\s\S]*?\*\/|[\s;]/g, '')).toBe('')
   })
 
   test('explains every type, field, argument, input field and enum value: GraphiQL is the manual', () => {

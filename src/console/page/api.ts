@@ -1,117 +1,24 @@
 // The public API, by the operations published in schema/operations. What is declared here is what
 // they select.
-import type { ErrorCode } from '../../error-codes.ts'
+import type { Operations, OverviewQuery, PostTweetMutation } from '../operation-types.ts'
 import { operations } from '../operations.ts'
 
-export type UserError = {
-  code: ErrorCode
-  message: string
-  field: string[] | null
-  retryable: boolean
-  retryAt: string | null
-}
+type Me = NonNullable<OverviewQuery['viewer']>
 
-export type LinkVisibility = 'NOBODY' | 'INTEGRATORS'
+export type Viewer = Pick<Me, 'id' | 'login' | 'avatarUrl' | 'linkVisibility'>
+export type LinkVisibility = Me['linkVisibility']
+export type Account = Me['connectedAccounts'][number]
+export type ApiToken = Me['apiTokens'][number]
+export type Session = Me['sessions'][number]
+export type PageOfTweets = Me['tweets']
+export type Tweet = PageOfTweets['edges'][number]['node']
+export type TweetStatus = Tweet['status']
+export type UserError = NonNullable<PostTweetMutation['postTweet']>['userErrors'][number]
 
-export type Viewer = {
-  id: string
-  login: string
-  name: string | null
-  avatarUrl: string | null
-  linkVisibility: LinkVisibility
-}
-
-export type ApiToken = {
-  id: string
-  name: string
-  prefix: string
-  lastFour: string
-  scopes: string[]
-  status: 'ACTIVE' | 'EXPIRED' | 'REVOKED'
-  createdAt: string
-  expiresAt: string
-  lastUsedAt: string | null
-}
-
-export type Session = {
-  id: string
-  device: string | null
-  createdAt: string
-  lastUsedAt: string
-  current: boolean
-}
-
-export type Account = {
-  id: string
-  username: string
-  displayName: string | null
-  avatarUrl: string | null
-  missingScopes: string[]
-  status: 'ACTIVE' | 'LIMITED' | 'NEEDS_REAUTH' | 'DISCONNECTED'
-  statusReason: string | null
-  nextAction: 'RECONNECT' | 'GRANT_SCOPES' | null
-  maxTweetLength: number
-  connectedAt: string
-  lastUsedAt: string | null
-}
-
-export type TweetStatus = 'PENDING' | 'POSTED' | 'FAILED' | 'UNKNOWN' | 'DELETED'
-
-export type Tweet = {
-  id: string
-  url: string | null
-  text: string
-  status: TweetStatus
-  error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
-  account: Pick<Account, 'id' | 'username' | 'status'>
-  createdAt: string
-  postedAt: string | null
-}
-
-export type PageOfTweets = {
-  edges: { node: Tweet }[]
-  pageInfo: { hasNextPage: boolean; endCursor: string | null }
-}
-
-/** Variables and answer of each operation that the page sends. */
-type Operations = {
-  Viewer: [Record<string, never>, { viewer: Viewer | null }]
-  ConnectedAccounts: [Record<string, never>, { connectedAccounts: Account[] }]
-  ConnectAttempt: [
-    { connectAttemptId: string },
-    {
-      connectAttempt: {
-        error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null
-        account: { username: string } | null
-      } | null
-    },
-  ]
-  StartXConnect: [
-    { input?: { reconnectAccountId: string } },
-    { startXConnect: { authorizationUrl: string | null; userErrors: UserError[] } },
-  ]
-  DisconnectAccount: [{ input: { accountId: string } }, { disconnectAccount: { userErrors: UserError[] } }]
-  ApiTokens: [Record<string, never>, { apiTokens: ApiToken[] }]
-  CreateApiToken: [
-    { input: { name: string; scopes: string[]; expiresInDays: number } },
-    { createApiToken: { secret: string | null; userErrors: UserError[] } },
-  ]
-  RevokeApiToken: [{ input: { apiTokenId: string } }, { revokeApiToken: { userErrors: UserError[] } }]
-  Sessions: [Record<string, never>, { sessions: Session[] }]
-  RevokeSession: [{ input: { sessionId: string } }, { revokeSession: { userErrors: UserError[] } }]
-  RevokeOtherSessions: [Record<string, never>, { revokeOtherSessions: { revokedCount: number } }]
-  DeleteViewer: [
-    { input: { login: string } },
-    { deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } },
-  ]
-  SetLinkVisibility: [{ input: { visibility: LinkVisibility } }, { setLinkVisibility: { userErrors: UserError[] } }]
-  Tweets: [{ first: number; after?: string | null }, { tweets: PageOfTweets }]
-  PostTweet: [
-    { input: { text: string; accountId: string; idempotencyKey: string } },
-    { postTweet: { tweet: { id: string; status: TweetStatus; url: string | null } | null; userErrors: UserError[] } },
-  ]
-  DeleteTweet: [{ input: { tweetId: string } }, { deleteTweet: { userErrors: UserError[] } }]
-}
+// The API returns null for a mutation only beside a top-level error, which `request` throws.
+type Response<Name extends keyof Operations> = Operations[Name][2] extends 'mutation'
+  ? { [Field in keyof Operations[Name][1]]: NonNullable<Operations[Name][1][Field]> }
+  : Operations[Name][1]
 
 /** There was no valid response. The request may have been carried out. */
 export class UnreachableError extends Error {}
@@ -128,10 +35,10 @@ const PATIENCE_MILLISECONDS = 60_000
 export async function request<Name extends keyof Operations>(
   name: Name,
   variables: Operations[Name][0],
-): Promise<Operations[Name][1]> {
+): Promise<Response<Name>> {
   const query = operations[name]
   if (query === undefined) throw new Error(`Bug: there is no published operation ${name}`)
-  const answer = await send<Operations[Name][1]>(JSON.stringify({ query, variables }))
+  const answer = await send<Response<Name>>(JSON.stringify({ query, variables }))
   const error = answer.errors?.[0]
   if (error?.extensions?.code === 'UNAUTHENTICATED') throw new SignedOutError(error.message)
   // The operation may have been carried out.

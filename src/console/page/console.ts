@@ -1,6 +1,7 @@
 // The console: loads the viewer and sets up the sections of the page. It uses only the public API.
+import type { OverviewQuery } from '../operation-types.ts'
 import { createAccountList } from './accounts.ts'
-import { request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
+import { type Account, request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
 import { createComposer } from './composer.ts'
 import { createDeletion } from './deletion.ts'
 import { forgetDraft, loadDraft } from './draft.ts'
@@ -9,7 +10,7 @@ import { forgetFormDraft } from './form-draft.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
 import { createPrograms } from './programs.ts'
 import { createSessionList } from './sessions.ts'
-import { createTweetList } from './tweets.ts'
+import { createTweetList, FIRST_TWEETS } from './tweets.ts'
 
 /** Whose drafts this tab keeps. */
 const WRITER_KEY = 'xconnect-writer'
@@ -35,9 +36,9 @@ await start()
 async function start(): Promise<void> {
   show('loading')
   try {
-    const { viewer } = await request('Viewer', {})
+    const { viewer } = await request('Overview', { firstTweets: FIRST_TWEETS })
     if (viewer === null) show('signed-out')
-    else await showSignedIn(viewer)
+    else showSignedIn(viewer)
     if (outcome !== null) await announceOutcome(outcome)
   } catch (error) {
     if (error instanceof SignedOutError) return show('signed-out')
@@ -49,7 +50,7 @@ async function start(): Promise<void> {
   }
 }
 
-async function showSignedIn(viewer: Viewer): Promise<void> {
+function showSignedIn(viewer: NonNullable<OverviewQuery['viewer']>): void {
   const person = find(document, '#person', HTMLElement)
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
@@ -57,7 +58,10 @@ async function showSignedIn(viewer: Viewer): Promise<void> {
   deletion.setLogin(viewer.login)
   keepDraftsOf(viewer)
   composer.resume()
-  await Promise.all([loadAccounts(), tweetList.refresh(), programs.refresh(), sessionList.refresh()])
+  showAccounts(viewer.connectedAccounts)
+  tweetList.setTweets(viewer.tweets)
+  programs.setApiTokens(viewer.apiTokens)
+  sessionList.setSessions(viewer.sessions)
   show('signed-in')
   programs.resume()
   deletion.resume()
@@ -87,7 +91,10 @@ function leave(): void {
 }
 
 async function loadAccounts(): Promise<void> {
-  const { connectedAccounts } = await request('ConnectedAccounts', {})
+  showAccounts((await request('ConnectedAccounts', {})).connectedAccounts)
+}
+
+function showAccounts(connectedAccounts: readonly Account[]): void {
   accountList.setAccounts(connectedAccounts)
   composer.setAccounts(connectedAccounts)
 }

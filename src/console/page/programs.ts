@@ -6,7 +6,7 @@ import { explainError, sayDate, sayMoment, sayWhen, tokenBadges } from './wordin
 
 /** The section with the API tokens and the visibility to integrators. */
 export type Programs = {
-  refresh(): Promise<void>
+  setApiTokens(apiTokens: readonly ApiToken[]): void
   /** Restores the form for a new token after the user had to sign in again. */
   resume(): void
   setVisibility(visibility: LinkVisibility): void
@@ -35,7 +35,10 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   }
 
   async function refresh(): Promise<void> {
-    const { apiTokens } = await request('ApiTokens', {})
+    setApiTokens((await request('ApiTokens', {})).apiTokens)
+  }
+
+  function setApiTokens(apiTokens: readonly ApiToken[]): void {
     const shown = apiTokens.filter(({ status }) => status !== 'REVOKED')
     find(document, '#tokens', HTMLElement).replaceChildren(...shown.map(createItem))
     find(document, '#no-tokens', HTMLElement).hidden = shown.length > 0
@@ -162,7 +165,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   })
   visible.addEventListener('change', () => void guarded(setVisibility))
   return {
-    refresh,
+    setApiTokens,
     resume,
     setVisibility: (visibility) => {
       visible.checked = visibility === 'INTEGRATORS'

@@ -4,7 +4,7 @@ import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { sayMoment, sayUse, sayWhen } from './wording.ts'
 
 /** The list of the user's sessions. */
-export type SessionList = { refresh(): Promise<void> }
+export type SessionList = { setSessions(sessions: readonly Session[]): void }
 
 /** Sets up the list of sessions. Each other session can be ended, and all others at once. */
 export function createSessionList(on: { error(error: unknown): void }): SessionList {
@@ -13,7 +13,10 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
   const problem = find(document, '#sessions-problem', HTMLElement)
 
   async function refresh(): Promise<void> {
-    const { sessions } = await request('Sessions', {})
+    setSessions((await request('Sessions', {})).sessions)
+  }
+
+  function setSessions(sessions: readonly Session[]): void {
     find(document, '#sessions', HTMLElement).replaceChildren(...sessions.map(createItem))
     endOthers.hidden = sessions.every(({ current }) => current)
   }
@@ -64,5 +67,5 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
   }
 
   onClick(endOthers, () => guarded(endAllOthers))
-  return { refresh }
+  return { setSessions }
 }

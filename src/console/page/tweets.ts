@@ -3,7 +3,8 @@ import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { explainError, sayMoment, sayWhen, tweetBadges } from './wording.ts'
 
-const PAGE_SIZE = 10
+/** The number of tweets that the list shows at first. */
+export const FIRST_TWEETS = 10
 const MAX_PAGE_SIZE = 100
 const POLL_MILLISECONDS = 3_000
 // Eight lines in the list. X Premium allows 25,000 characters.
@@ -11,7 +12,11 @@ const LONG_TEXT_LENGTH = 600
 const LONG_TEXT_LINES = 8
 
 /** The list of tweets. `refresh` loads as many of the newest tweets as are shown. */
-export type TweetList = { refresh(): Promise<void> }
+export type TweetList = {
+  /** Shows the first page, of at most `FIRST_TWEETS`. */
+  setTweets(page: PageOfTweets): void
+  refresh(): Promise<void>
+}
 
 /** Sets up the list of tweets. */
 export function createTweetList(on: { error(error: unknown): void }): TweetList {
@@ -35,7 +40,11 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
 
   async function showNewest(): Promise<void> {
     clearTimeout(timer)
-    const { edges, pageInfo } = await loadNewest(Math.max(PAGE_SIZE, list.children.length))
+    setTweets(await loadNewest(Math.max(FIRST_TWEETS, list.children.length)))
+  }
+
+  function setTweets({ edges, pageInfo }: PageOfTweets): void {
+    clearTimeout(timer)
     showPage(pageInfo)
     replaceItems(edges.map(({ node }) => showTweet(node)))
     for (const id of items.keys()) if (!edges.some(({ node }) => node.id === id)) items.delete(id)
@@ -70,7 +79,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
 
   async function loadMore(): Promise<void> {
     const position = list.children.length
-    const { tweets } = await request('Tweets', { first: PAGE_SIZE, after: cursor })
+    const { tweets } = await request('Tweets', { first: FIRST_TWEETS, after: cursor })
     showPage(tweets.pageInfo)
     list.append(...tweets.edges.map(({ node }) => showTweet(node)))
     const first = list.children[position]
@@ -133,7 +142,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
 
   onClick(more, () => guarded(() => inTurn(loadMore)))
   onClick(find(document, '#refresh', HTMLButtonElement), () => guarded(refresh))
-  return { refresh }
+  return { setTweets, refresh }
 }
 
 type ShownTweet = { content: string; item: HTMLElement }
