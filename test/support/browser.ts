@@ -2,17 +2,12 @@
 import { GraphQLClient } from 'graphql-request'
 // Its own fetch and dispatcher: the gateway under test sets the global ones, which cut every redirect off.
 import { Agent, fetch, type RequestInit, type Response } from 'undici'
+import type { PostTweetMutation, StartXConnectMutation } from '../../src/console/operation-types.ts'
 import { readOperation } from './operations.ts'
 
 export type Browser = ReturnType<typeof openBrowser>
 
-export type UserError = {
-  code: string
-  message: string
-  field: string[] | null
-  retryable: boolean
-  retryAt: string | null
-}
+export type UserError = NonNullable<PostTweetMutation['postTweet']>['userErrors'][number]
 
 /** What the gateway answered to one request. */
 export type Answer = { headers: [string, string][]; body: string }
@@ -116,7 +111,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
 
   async function startXConnect(input?: Record<string, unknown>) {
     const { startXConnect } = await api<{
-      startXConnect: { authorizationUrl: string | null; connectAttempt: { id: string } | null; userErrors: UserError[] }
+      startXConnect: NonNullable<StartXConnectMutation['startXConnect']>
     }>('start-x-connect', input === undefined ? {} : { input })
     return startXConnect
   }

@@ -1,28 +1,24 @@
 // An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
 import { eq, type SQL } from 'drizzle-orm'
 import { tokenSealContext } from '../../src/accounts/sealed-tokens.ts'
+import type {
+  ConnectedAccountsQuery,
+  DisconnectAccountMutation,
+  PostTweetMutation,
+} from '../../src/console/operation-types.ts'
 import { unseal } from '../../src/crypto.ts'
 import { connectedAccounts, oauthTokens, tweets } from '../../src/db/tables.ts'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
-import type { Browser, UserError } from './browser.ts'
+import type { Browser } from './browser.ts'
 import type { World } from './harness.ts'
 
 export type LinkedAccount = Awaited<ReturnType<typeof linkAccount>>
 
-export type PostedTweet = {
-  tweet: { id: string; status: string; xTweetId: string | null; url: string | null; text: string } | null
-  userErrors: UserError[]
-}
+export type PostedTweet = NonNullable<PostTweetMutation['postTweet']>
 
-export type AccountView = {
-  id: string
-  status: string
-  statusReason: string | null
-  nextAction: string | null
-  scopes: string[]
-  missingScopes: string[]
-  accessTokenExpiresAt: string | null
-}
+export type AccountView = ConnectedAccountsQuery['connectedAccounts'][number]
+
+type Disconnected = NonNullable<DisconnectAccountMutation['disconnectAccount']>
 
 /** How long an access token of X lives. */
 export const ACCESS_TOKEN_SECONDS = 7200
@@ -71,11 +67,11 @@ export async function linkAccount(world: World, options: { person?: Browser; sco
       if (createApiToken.secret === null) throw new Error('No API token was made')
       return createApiToken.secret
     },
-    async disconnect(): Promise<{ account: { status: string } | null; userErrors: UserError[] }> {
-      const answer = await person.api<{
-        disconnectAccount: { account: { status: string } | null; userErrors: UserError[] }
-      }>('disconnect-account', { input: { accountId: id } })
-      return answer.disconnectAccount
+    async disconnect(): Promise<Disconnected> {
+      const { disconnectAccount } = await person.api<{ disconnectAccount: Disconnected }>('disconnect-account', {
+        input: { accountId: id },
+      })
+      return disconnectAccount
     },
     /** The account as the API shows it. */
     async show(): Promise<AccountView> {
