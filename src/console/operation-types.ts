@@ -5,31 +5,31 @@
 type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
-/** What the user can do for a link. */
+/** The action by which the user repairs a connection. */
 export type AccountAction =
-  /** Link again and approve all scopes: startXConnect(input: {reconnectAccountId}). */
+  /** Connect the account again and approve all scopes: startXConnect(input: {reconnectAccountId}). */
   | 'GRANT_SCOPES'
-  /** Link again: startXConnect(input: {reconnectAccountId}). */
+  /** Connect the account again: startXConnect(input: {reconnectAccountId}). */
   | 'RECONNECT';
 
-/** How well a link works. */
+/** The state of a connection. */
 export type AccountStatus =
-  /** Everything works. */
+  /** The connection works. */
   | 'ACTIVE'
-  /** Unlinked. Kept so that its tweets still say where they were posted. */
+  /** The account was disconnected. The gateway keeps it without tokens, so that its tweets still name it. */
   | 'DISCONNECTED'
-  /** Linked, but X did not grant every scope: see `missingScopes`. */
+  /** The account is connected, but X did not grant every scope: see `missingScopes`. */
   | 'LIMITED'
-  /** X no longer accepts our grant. Only the user can help, by linking again. */
+  /** X no longer accepts the tokens. Only the user can repair the connection, by connecting the account again. */
   | 'NEEDS_REAUTH';
 
-/** Why a link is not ACTIVE. */
+/** The reason why a connection is not ACTIVE. */
 export type AccountStatusReason =
   /** DISCONNECTED: by the user. */
   | 'DISCONNECTED_BY_USER'
-  /** NEEDS_REAUTH: the user revoked the app at X, or the account was linked elsewhere with the same X app. */
+  /** NEEDS_REAUTH: the user revoked the app at X, or the account was connected elsewhere with the same X app. */
   | 'GRANT_REVOKED'
-  /** NEEDS_REAUTH: a new pair of tokens was lost on its way from X. */
+  /** NEEDS_REAUTH: X refreshed the tokens, and its response with the new pair was lost. */
   | 'REFRESH_LOST'
   /** NEEDS_REAUTH: offline.access was not granted, and the access token, good for two hours, has ended. */
   | 'REFRESH_TOKEN_MISSING'
@@ -47,17 +47,17 @@ export type ApiTokenStatus =
   /** It was revoked, by the user or by whoever found it. */
   | 'REVOKED';
 
-/** How far an attempt has come. */
+/** The state of a connect attempt. */
 export type ConnectAttemptStatus =
   /** The user did not come back within ten minutes. */
   | 'EXPIRED'
-  /** Nothing was linked: see `error`. */
+  /** No account was connected: see `error`. */
   | 'FAILED'
-  /** The user has not come back from X yet, or has, and the link is being made. */
+  /** The user is at X, or has just come back and the account is being connected. */
   | 'PENDING'
-  /** The account is linked: see `account`. */
+  /** The account is connected: see `account`. */
   | 'SUCCEEDED'
-  /** The user has approved, and X cannot say just now whose account it is: see `error`. The gateway asks again by itself; the user need not come back. */
+  /** The user has approved, and X cannot say at the moment whose account it is: see `error`. The gateway asks X again by itself; the user need not come back. */
   | 'WAITING';
 
 /** What the API token is for. */
@@ -80,15 +80,15 @@ export type CreateWebhookEndpointInput = {
   url: string;
 };
 
-/** What to delete. */
+/** The tweet to delete. */
 export type DeleteTweetInput = {
   /** Tweet.id */
   tweetId: string;
 };
 
-/** Whom to delete. */
+/** The user to delete. */
 export type DeleteViewerInput = {
-  /** The viewer's own GitHub login, repeated so that nobody does this by accident. */
+  /** The viewer's own GitHub login, as a protection against accidents. */
   login: string;
 };
 
@@ -98,7 +98,7 @@ export type DeleteWebhookEndpointInput = {
   webhookEndpointId: string;
 };
 
-/** What to unlink. */
+/** The account to disconnect. */
 export type DisconnectAccountInput = {
   /** ConnectedAccount.id */
   accountId: string;
@@ -316,22 +316,22 @@ export type EventType =
   /** `webhook.test`: A test was asked for with testWebhookEndpoint. */
   | 'WEBHOOK_TEST';
 
-/** Who may see which accounts a user has linked. */
+/** The audience of the link between a GitHub user and their X accounts. */
 export type LinkVisibility =
-  /** Programs with an operator's API token, too: they see the GitHub login and id, and each account with its status. */
+  /** Programs with an operator's API token see them as well: the GitHub login and id, and each account with its status. */
   | 'INTEGRATORS'
-  /** Only the user. */
+  /** Only the user sees them. */
   | 'NOBODY';
 
-/** A tweet to post. */
+/** The tweet to post. */
 export type PostTweetInput = {
   /** ConnectedAccount.id. Default: the viewer's only ACTIVE account. */
   accountId?: string | null | undefined;
-  /** A name of your own for this tweet: 1 to 255 characters, without lone surrogates and U+0000. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry. */
+  /** A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry. */
   idempotencyKey?: string | null | undefined;
   /** Labels the tweet as made with AI. Default: false. */
   madeWithAi?: boolean | null | undefined;
-  /** Who may reply. Default: everybody. */
+  /** The accounts that may reply. Default: everybody. */
   replySettings?: ReplySettings | null | undefined;
   /** X's id of the tweet to reply to, as a string: it has more digits than a number in JSON keeps. X allows that only where its author mentioned or quoted the account. */
   replyToXTweetId?: string | null | undefined;
@@ -339,7 +339,7 @@ export type PostTweetInput = {
   text: string;
 };
 
-/** Where an account lives. */
+/** The service that an account belongs to. */
 export type Provider =
   /** X, formerly Twitter. */
   | 'X';
@@ -350,15 +350,15 @@ export type ReplayWebhookDeliveryInput = {
   webhookDeliveryId: string;
 };
 
-/** Who may reply. Without it: everybody. */
+/** The accounts that may reply to a tweet. Without a value everybody may. */
 export type ReplySettings =
-  /** Accounts that the author follows. */
+  /** Only accounts that the author follows. */
   | 'FOLLOWING'
   /** Only accounts mentioned in the tweet. */
   | 'MENTIONED_USERS'
-  /** The author's subscribers. */
+  /** Only the author's subscribers. */
   | 'SUBSCRIBERS'
-  /** Verified accounts. */
+  /** Only verified accounts. */
   | 'VERIFIED';
 
 /** Whether the same request can succeed when it is sent again. Every `ErrorCode` has its advice; top-level errors and error responses outside GraphQL have it in `extensions.retry`. */
@@ -376,7 +376,7 @@ export type RevokeApiTokenInput = {
   apiTokenId: string;
 };
 
-/** What to revoke. */
+/** The session to end. */
 export type RevokeSessionInput = {
   /** Session.id */
   sessionId: string;
@@ -388,21 +388,21 @@ export type RotateWebhookSecretInput = {
   webhookEndpointId: string;
 };
 
-/** What to show. */
+/** The audience to set. */
 export type SetLinkVisibilityInput = {
-  /** Who may see the viewer's links. */
+  /** The audience of the link between the viewer's GitHub user and X accounts. */
   visibility: LinkVisibility;
 };
 
-/** What to ask of a new link. All of it is optional. */
+/** The options of a new connection. All of them are optional. */
 export type StartXConnectInput = {
-  /** Link only this @username. X has no account chooser, and takes whichever account the browser is signed in to there. */
+  /** Connect only the account with this @username. X has no account chooser: it takes the account that the browser is signed in to there. */
   expectedUsername?: string | null | undefined;
-  /** ConnectedAccount.id: link only this account, again. */
+  /** ConnectedAccount.id: connect this account again, and no other. */
   reconnectAccountId?: string | null | undefined;
-  /** Where to send the user afterwards: a path here, or a URL of an origin that the operator listed. It gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console. */
+  /** The place to send the user to after X: a path of this gateway, or a URL of an origin that the operator listed. The URL gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console. */
   returnTo?: string | null | undefined;
-  /** OAuth scopes to ask for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for. */
+  /** The OAuth scopes to ask X for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for. */
   scopes?: Array<string> | null | undefined;
 };
 
@@ -412,13 +412,13 @@ export type TestWebhookEndpointInput = {
   webhookEndpointId: string;
 };
 
-/** What can happen to an account's tokens. */
+/** An event in the life of the tokens of an account. */
 export type TokenEvent =
-  /** X was asked for a new pair, and its answer was lost. It is tried again when the current token ends. */
+  /** X was asked for new tokens, and its response was lost. The gateway tries again when the current access token ends. */
   | 'ANSWER_LOST'
-  /** The user linked the account. */
+  /** The user connected the account. */
   | 'ISSUED'
-  /** A pair that seemed lost was found, or replaced. */
+  /** A token pair that seemed lost was found, or replaced. */
   | 'RECOVERED'
   /** X issued a new pair of tokens. */
   | 'REFRESHED'
@@ -426,20 +426,20 @@ export type TokenEvent =
   | 'REFUSED'
   /** X rejected the gateway's own credentials. The operator has to act, not the user. */
   | 'X_CREDENTIALS_REJECTED'
-  /** X was down or busy when asked for a new pair. It is tried again by itself. */
+  /** X was down or busy when it was asked for new tokens. The gateway tries again by itself. */
   | 'X_UNAVAILABLE';
 
-/** What became of a tweet. */
+/** The state of a tweet. */
 export type TweetStatus =
-  /** Was posted, and deleted through this API. */
+  /** The tweet was posted, and then deleted through this API. */
   | 'DELETED'
-  /** X does not have it: see `error`. */
+  /** X has not posted the tweet: see `error`. */
   | 'FAILED'
-  /** On its way to X. */
+  /** The gateway is sending the tweet to X. */
   | 'PENDING'
-  /** X has it: see `xTweetId`. */
+  /** X has posted the tweet: see `xTweetId`. */
   | 'POSTED'
-  /** X did not tell whether it posted it. It is not sent again by itself. */
+  /** X did not say whether it posted the tweet. The gateway does not send it again by itself. */
   | 'UNKNOWN';
 
 /** The changes to a webhook endpoint. Fields that are left out stay as they are. */

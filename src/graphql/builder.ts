@@ -98,23 +98,23 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType({
   description: [
-    'What can be read.',
-    'The last line of a description says what the field needs of who asks: "nothing"; "a session", that is a signed-in browser; "a session or an API token", with whatever scopes; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
-    'A document that names a field which it may not have is refused before anything of it is done.',
+    'The queries: everything that a caller can read.',
+    'The last line of a field\'s description names the access that the field requires: "nothing"; "a session", that is a signed-in browser; "a session or an API token", with whatever scopes; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
+    'A document that contains a field without access is refused as a whole, before any of it is executed.',
   ].join('\n\n'),
 })
 builder.mutationType({
   description:
-    'What can be done. Every mutation answers with a payload whose `userErrors` say what a person can act on.',
+    'The mutations. Each returns a payload whose `userErrors` name what the caller can act on. A mutation is null only beside a top-level error.',
 })
 
 builder.subscriptionType({
   description:
-    'What can be followed as it happens: by POST to /graphql with `accept: text/event-stream`, as server-sent events in the "distinct connections mode" of GraphQL over SSE.',
+    'The subscriptions, by POST to /graphql with `accept: text/event-stream`, as server-sent events in the "distinct connections mode" of GraphQL over SSE.',
 })
 
 builder.scalarType('DateTime', {
-  description: 'A moment, as RFC 3339 in UTC: `2026-11-23T17:57:00.000Z`.',
+  description: 'A point in time, as RFC 3339 in UTC: `2026-11-23T17:57:00.000Z`.',
   serialize: (value) => value.toISOString(),
   parseValue: (value) => {
     const moment = typeof value === 'string' ? new Date(value) : null

@@ -8,15 +8,15 @@ import { ConnectedAccountRef } from './connected-account.ts'
 import { NodeRef } from './node-interface.ts'
 
 const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
-  description: 'How far an attempt has come.',
+  description: 'The state of a connect attempt.',
   values: {
-    PENDING: { description: 'The user has not come back from X yet, or has, and the link is being made.' },
+    PENDING: { description: 'The user is at X, or has just come back and the account is being connected.' },
     WAITING: {
       description:
-        'The user has approved, and X cannot say just now whose account it is: see `error`. The gateway asks again by itself; the user need not come back.',
+        'The user has approved, and X cannot say at the moment whose account it is: see `error`. The gateway asks X again by itself; the user need not come back.',
     },
-    SUCCEEDED: { description: 'The account is linked: see `account`.' },
-    FAILED: { description: 'Nothing was linked: see `error`.' },
+    SUCCEEDED: { description: 'The account is connected: see `account`.' },
+    FAILED: { description: 'No account was connected: see `error`.' },
     EXPIRED: { description: 'The user did not come back within ten minutes.' },
   },
 })
@@ -24,18 +24,20 @@ const ConnectAttemptStatusRef = builder.enumType('ConnectAttemptStatus', {
 /** One attempt to connect an X account. */
 export const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttempt').implement({
   interfaces: [NodeRef],
-  description: 'One try at linking an X account. Can be asked for during a day.',
+  description: 'One attempt to connect an X account. It is kept for a day.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Also in the `attempt` parameter of the URL that the user comes back to.' }),
+    id: t.exposeID('id', {
+      description: 'The id of the attempt, also in the parameter `attempt` of the URL that the user comes back to.',
+    }),
     status: t.field({
       type: ConnectAttemptStatusRef,
-      description: 'How far it has come.',
+      description: 'The state of the attempt.',
       resolve: (attempt, _args, { deps }) => (isExpired(deps, attempt) ? 'EXPIRED' : attempt.status),
     }),
     error: t.field({
       type: UserErrorRef,
       nullable: true,
-      description: 'Why it failed, or while WAITING what it waits for, with `retryAt`; null otherwise.',
+      description: 'The reason of a FAILED attempt, or what a WAITING one waits for, with `retryAt`; null otherwise.',
       resolve: (attempt) => {
         const error = recordedError(attempt)
         return error === null ? null : toUserError(error)
@@ -45,27 +47,28 @@ export const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttem
       type: ConnectedAccountRef,
       nullable: true,
       authScopes: { scope: 'accounts:read' },
-      description: 'The linked account; null unless SUCCEEDED.',
+      description: 'The connected account; null unless SUCCEEDED.',
       resolve: ({ accountId }, _args, { accounts }) => (accountId === null ? null : accounts.load(accountId)),
     }),
-    scopes: t.exposeStringList('scopes', { description: 'The scopes asked for.' }),
+    scopes: t.exposeStringList('scopes', { description: 'The OAuth scopes that X was asked for.' }),
     expectedUsername: t.exposeString('expectedUsername', {
       nullable: true,
-      description: 'The account asked for, if one was.',
+      description:
+        'The username of the only account that the attempt may connect; null when any account may be connected.',
     }),
     returnTo: t.exposeString('returnTo', {
       nullable: true,
-      description: 'Where the user is sent afterwards; null for the console.',
+      description: 'The URL that the user is sent to after X; null for the console.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was started.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the attempt was started.' }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'When it is void if the user has not come back.',
+      description: 'When the attempt ends unless the user has come back from X.',
     }),
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it ended; null while PENDING or WAITING.',
+      description: 'When the attempt ended; null while PENDING or WAITING.',
     }),
   }),
 })
@@ -75,7 +78,7 @@ builder.queryField('connectAttempt', (t) =>
     type: ConnectAttemptRef,
     nullable: true,
     authScopes: { scope: 'accounts:read' },
-    description: "One of the viewer's attempts to link an account; null when there is none with this id.",
+    description: 'One connect attempt of the viewer; null when there is none with this id.',
     args: { connectAttemptId: t.arg.id({ required: true, description: 'ConnectAttempt.id' }) },
     resolve: (_, { connectAttemptId }, context) =>
       findConnectAttempt(context.deps, getUser(context).id, connectAttemptId),
@@ -83,38 +86,38 @@ builder.queryField('connectAttempt', (t) =>
 )
 
 const StartXConnectInput = builder.inputType('StartXConnectInput', {
-  description: 'What to ask of a new link. All of it is optional.',
+  description: 'The options of a new connection. All of them are optional.',
   fields: (t) => ({
     returnTo: t.string({
       description:
-        'Where to send the user afterwards: a path here, or a URL of an origin that the operator listed. It gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console.',
+        'The place to send the user to after X: a path of this gateway, or a URL of an origin that the operator listed. The URL gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console.',
     }),
     scopes: t.stringList({
       description:
-        'OAuth scopes to ask for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for.',
+        'The OAuth scopes to ask X for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for.',
     }),
     expectedUsername: t.string({
       description:
-        'Link only this @username. X has no account chooser, and takes whichever account the browser is signed in to there.',
+        'Connect only the account with this @username. X has no account chooser: it takes the account that the browser is signed in to there.',
     }),
-    reconnectAccountId: t.id({ description: 'ConnectedAccount.id: link only this account, again.' }),
+    reconnectAccountId: t.id({ description: 'ConnectedAccount.id: connect this account again, and no other.' }),
   }),
 })
 
 type Started = Awaited<ReturnType<typeof startXConnect>>
 
 const StartXConnectPayloadRef = payloadRef<Started>('StartXConnectPayload').implement({
-  description: 'The answer to `startXConnect`.',
+  description: 'The result of `startXConnect`.',
   fields: (t) => ({
     authorizationUrl: t.string({
       nullable: true,
-      description: 'Open this in the same browser, within ten minutes. Null when there are userErrors.',
+      description: 'The URL at X to open in the same browser within ten minutes; null when there are userErrors.',
       resolve: ({ thing }) => thing?.authorizationUrl ?? null,
     }),
     connectAttempt: t.field({
       type: ConnectAttemptRef,
       nullable: true,
-      description: 'The attempt, to ask later what became of it.',
+      description: 'The started attempt, whose state `connectAttempt` returns later; null when there are userErrors.',
       resolve: ({ thing }) => thing?.attempt ?? null,
     }),
   }),
@@ -126,8 +129,8 @@ builder.mutationField('startXConnect', (t) =>
     nullable: true,
     authScopes: { session: true },
     description:
-      'Starts linking an X account. Send the user to `authorizationUrl`, in the browser that holds this session: only that session can finish.',
-    args: { input: t.arg({ type: StartXConnectInput, description: 'What to ask of the link.' }) },
+      'Starts to connect an X account. Send the user to `authorizationUrl` in the browser that has this session: no other session can finish the attempt.',
+    args: { input: t.arg({ type: StartXConnectInput, description: 'The options of the connection.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() =>
         startXConnect(context.deps, getSession(context), {

@@ -13,61 +13,65 @@ import { getUser } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
-/** Where an account lives. */
+/** The service that an account belongs to. */
 export const ProviderRef = builder.enumType('Provider', {
-  description: 'Where an account lives.',
+  description: 'The service that an account belongs to.',
   values: { X: { description: 'X, formerly Twitter.' } },
 })
 
 const statusDescriptions: Record<(typeof accountStatuses)[number], string> = {
-  ACTIVE: 'Everything works.',
-  LIMITED: 'Linked, but X did not grant every scope: see `missingScopes`.',
-  NEEDS_REAUTH: 'X no longer accepts our grant. Only the user can help, by linking again.',
-  DISCONNECTED: 'Unlinked. Kept so that its tweets still say where they were posted.',
+  ACTIVE: 'The connection works.',
+  LIMITED: 'The account is connected, but X did not grant every scope: see `missingScopes`.',
+  NEEDS_REAUTH:
+    'X no longer accepts the tokens. Only the user can repair the connection, by connecting the account again.',
+  DISCONNECTED: 'The account was disconnected. The gateway keeps it without tokens, so that its tweets still name it.',
 }
 
 const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> = {
   SCOPES_NOT_GRANTED: 'LIMITED: some scopes were not granted.',
   GRANT_REVOKED:
-    'NEEDS_REAUTH: the user revoked the app at X, or the account was linked elsewhere with the same X app.',
-  REFRESH_LOST: 'NEEDS_REAUTH: a new pair of tokens was lost on its way from X.',
+    'NEEDS_REAUTH: the user revoked the app at X, or the account was connected elsewhere with the same X app.',
+  REFRESH_LOST: 'NEEDS_REAUTH: X refreshed the tokens, and its response with the new pair was lost.',
   REFRESH_TOKEN_MISSING:
     'NEEDS_REAUTH: offline.access was not granted, and the access token, good for two hours, has ended.',
   TOKENS_UNREADABLE: 'NEEDS_REAUTH: the stored tokens were altered outside the gateway.',
   DISCONNECTED_BY_USER: 'DISCONNECTED: by the user.',
 }
 
-/** How well a link works. */
+/** The state of a connection. */
 export const AccountStatusRef = builder.enumType('AccountStatus', {
-  description: 'How well a link works.',
+  description: 'The state of a connection.',
   values: describeValues(statusDescriptions),
 })
 
 const AccountStatusReasonRef = builder.enumType('AccountStatusReason', {
-  description: 'Why a link is not ACTIVE.',
+  description: 'The reason why a connection is not ACTIVE.',
   values: describeValues(reasonDescriptions),
 })
 
 const AccountActionRef = builder.enumType('AccountAction', {
-  description: 'What the user can do for a link.',
+  description: 'The action by which the user repairs a connection.',
   values: {
-    RECONNECT: { description: 'Link again: startXConnect(input: {reconnectAccountId}).' },
-    GRANT_SCOPES: { description: 'Link again and approve all scopes: startXConnect(input: {reconnectAccountId}).' },
+    RECONNECT: { description: 'Connect the account again: startXConnect(input: {reconnectAccountId}).' },
+    GRANT_SCOPES: {
+      description: 'Connect the account again and approve all scopes: startXConnect(input: {reconnectAccountId}).',
+    },
   },
 })
 
 const tokenEventDescriptions: Record<(typeof tokenEvents)[number], string> = {
-  ISSUED: 'The user linked the account.',
+  ISSUED: 'The user connected the account.',
   REFRESHED: 'X issued a new pair of tokens.',
-  RECOVERED: 'A pair that seemed lost was found, or replaced.',
-  X_UNAVAILABLE: 'X was down or busy when asked for a new pair. It is tried again by itself.',
+  RECOVERED: 'A token pair that seemed lost was found, or replaced.',
+  X_UNAVAILABLE: 'X was down or busy when it was asked for new tokens. The gateway tries again by itself.',
   X_CREDENTIALS_REJECTED: "X rejected the gateway's own credentials. The operator has to act, not the user.",
-  ANSWER_LOST: 'X was asked for a new pair, and its answer was lost. It is tried again when the current token ends.',
+  ANSWER_LOST:
+    'X was asked for new tokens, and its response was lost. The gateway tries again when the current access token ends.',
   REFUSED: 'X refused the refresh token for good.',
 }
 
 const TokenEventRef = builder.enumType('TokenEvent', {
-  description: "What can happen to an account's tokens.",
+  description: 'An event in the life of the tokens of an account.',
   values: describeValues(tokenEventDescriptions),
 })
 
@@ -75,8 +79,8 @@ const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
   description:
     'What last happened to the tokens of an account, so that a front end can say "X was down at 10:02, retrying".',
   fields: (t) => ({
-    lastEvent: t.expose('lastEvent', { type: TokenEventRef, description: 'What happened last.' }),
-    lastEventAt: t.expose('lastEventAt', { type: 'DateTime', description: 'When.' }),
+    lastEvent: t.expose('lastEvent', { type: TokenEventRef, description: 'The last event.' }),
+    lastEventAt: t.expose('lastEventAt', { type: 'DateTime', description: 'When the last event happened.' }),
     nextTryAt: t.expose('nextTryAt', {
       type: 'DateTime',
       nullable: true,
@@ -85,68 +89,77 @@ const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
   }),
 })
 
-/** A linked X account, as the API shows it. */
+/** A connected X account, as the API shows it. */
 export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('ConnectedAccount').implement({
   interfaces: [NodeRef],
-  description: 'An X account that the viewer linked. No token of it ever appears in this API.',
+  description: 'An X account that the viewer has connected. The API never returns its tokens.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of the link. It stays the same when the account is linked again.' }),
+    id: t.exposeID('id', {
+      description: "The gateway's id of the account. It stays the same when the account is connected again.",
+    }),
     provider: t.field({
       type: ProviderRef,
-      description: 'Where the account lives.',
+      description: 'The service that the account belongs to.',
       resolve: ({ provider }) => provider,
     }),
     providerAccountId: t.exposeID('providerAccountId', {
       description: "X's id of the account, a decimal string. It never changes.",
     }),
     username: t.exposeString('username', {
-      description: 'The @username as of the last link, without the @. It can change: do not key on it.',
+      description:
+        'The @username at the last connection, without the @. It can change: use `providerAccountId` as a key.',
     }),
-    displayName: t.exposeString('displayName', { nullable: true, description: 'The name shown at X.' }),
-    avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'The picture shown at X.' }),
+    displayName: t.exposeString('displayName', {
+      nullable: true,
+      description: 'The display name at X at the last connection; null when X gave none.',
+    }),
+    avatarUrl: t.exposeString('avatarUrl', {
+      nullable: true,
+      description: 'The URL of the picture at X at the last connection; null when X gave none.',
+    }),
     scopes: t.exposeStringList('scopes', { description: 'The OAuth scopes that X granted.' }),
     missingScopes: t.stringList({
-      description: 'What posting with automatic refresh needs and X did not grant. Empty when ACTIVE.',
+      description: 'The scopes that posting and automatic refreshes need and that X did not grant. Empty when ACTIVE.',
       resolve: missingScopes,
     }),
-    status: t.expose('status', { type: AccountStatusRef, description: 'How well the link works.' }),
+    status: t.expose('status', { type: AccountStatusRef, description: 'The state of the connection.' }),
     statusReason: t.expose('statusReason', {
       type: AccountStatusReasonRef,
       nullable: true,
-      description: 'Why it is not ACTIVE; null when it is.',
+      description: 'The reason why the connection is not ACTIVE; null when it is.',
     }),
-    statusSince: t.expose('statusSince', { type: 'DateTime', description: 'Since when the status holds.' }),
+    statusSince: t.expose('statusSince', { type: 'DateTime', description: 'When the status was set.' }),
     nextAction: t.field({
       type: AccountActionRef,
       nullable: true,
-      description: 'What the user can do; null when there is nothing to do.',
+      description: 'The action by which the user repairs the connection; null when nothing is to be done.',
       resolve: ({ status }) => (status === 'NEEDS_REAUTH' ? 'RECONNECT' : status === 'LIMITED' ? 'GRANT_SCOPES' : null),
     }),
     maxTweetLength: t.int({
       description:
-        "How long a tweet of this account may be, in X's weighted count: 280, or 25000 with X Premium, as X said when the account was last connected. Connect it again after a change of its subscription.",
+        "The longest tweet of this account, in X's weighted count: 280, or 25000 with X Premium, as X said at the last connection. Connect the account again after a change of its subscription.",
       resolve: maxTweetLength,
     }),
-    connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When the account was linked, last time.' }),
+    connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When the account was last connected.' }),
     lastUsedAt: t.expose('lastUsedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When a tweet was last posted; null when none was.',
+      description: 'When a tweet was last posted with the account; null when none was.',
     }),
     accessTokenExpiresAt: t.expose('accessTokenExpiresAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the current access token ends. It is refreshed before that by itself; null when disconnected.',
+      description: 'When the current access token expires. The gateway refreshes it before; null when DISCONNECTED.',
     }),
     tokenHealth: t.expose('tokenHealth', {
       type: TokenHealthRef,
       nullable: true,
-      description: 'What last happened to its tokens; null when disconnected.',
+      description: 'The last event of its tokens; null when DISCONNECTED.',
     }),
     disconnectedAt: t.expose('disconnectedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the account was unlinked; null while it is linked.',
+      description: 'When the account was disconnected; null while it is connected.',
     }),
   }),
 })
@@ -155,9 +168,12 @@ builder.queryFields((t) => ({
   connectedAccounts: t.field({
     type: [ConnectedAccountRef],
     authScopes: { scope: 'accounts:read' },
-    description: "The viewer's X accounts, the last linked first.",
+    description: "The viewer's X accounts, the last connected first.",
     args: {
-      includeDisconnected: t.arg.boolean({ defaultValue: false, description: 'Also those that were unlinked.' }),
+      includeDisconnected: t.arg.boolean({
+        defaultValue: false,
+        description: 'True for disconnected accounts as well.',
+      }),
     },
     resolve: (_, { includeDisconnected }, context) =>
       listConnectedAccounts(context.deps, getUser(context).id, {
@@ -175,12 +191,12 @@ builder.queryFields((t) => ({
 }))
 
 const DisconnectAccountInput = builder.inputType('DisconnectAccountInput', {
-  description: 'What to unlink.',
+  description: 'The account to disconnect.',
   fields: (t) => ({ accountId: t.id({ required: true, description: 'ConnectedAccount.id' }) }),
 })
 
 const DisconnectAccountPayloadRef = payloadRef<ConnectedAccount>('DisconnectAccountPayload').implement({
-  description: 'The answer to `disconnectAccount`.',
+  description: 'The result of `disconnectAccount`.',
   fields: (t) => ({
     account: t.field({
       type: ConnectedAccountRef,
@@ -197,8 +213,8 @@ builder.mutationField('disconnectAccount', (t) =>
     nullable: true,
     authScopes: { scope: 'accounts:write' },
     description:
-      'Unlinks an account. Its tokens are deleted here at once; the grant is revoked at X in the background, also when X is down just now.',
-    args: { input: t.arg({ type: DisconnectAccountInput, required: true, description: 'What to unlink.' }) },
+      'Disconnects an account. The gateway deletes its tokens at once, and revokes the grant at X in the background, for as long as X is down.',
+    args: { input: t.arg({ type: DisconnectAccountInput, required: true, description: 'The account to disconnect.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => disconnectAccount(context.deps, getUser(context).id, input.accountId)),
   }),

@@ -18,29 +18,33 @@ import { LinkVisibilityRef, UserRef } from './user.ts'
 
 const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
   interfaces: [NodeRef],
-  description: 'An X account that a user has linked and shows to integrators.',
+  description: 'A connected X account that its user shows to integrators.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of the link, as in events. It stays the same when linked again.' }),
-    provider: t.expose('provider', { type: ProviderRef, description: 'Where the account lives.' }),
+    id: t.exposeID('id', {
+      description:
+        "The gateway's id of the account, as in events. It stays the same when the account is connected again.",
+    }),
+    provider: t.expose('provider', { type: ProviderRef, description: 'The service that the account belongs to.' }),
     providerAccountId: t.exposeID('providerAccountId', {
       description: "X's id of the account, a decimal string. It never changes.",
     }),
     username: t.exposeString('username', {
-      description: 'The @username as of the last link, without the @. It can change: do not key on it.',
+      description:
+        'The @username at the last connection, without the @. It can change: use `providerAccountId` as a key.',
     }),
     status: t.expose('status', {
       type: AccountStatusRef,
-      description: 'How well the link works. Never DISCONNECTED: what is unlinked is not shown.',
+      description: 'The state of the connection. Never DISCONNECTED: disconnected accounts are not shown.',
     }),
-    connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When it was linked, last time.' }),
+    connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When the account was last connected.' }),
   }),
 })
 
 const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
   interfaces: [NodeRef],
-  description: 'A person who has linked an X account and shows that to integrators.',
+  description: 'A user who has connected an X account and shows that to integrators.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of this user, as in events.' }),
+    id: t.exposeID('id', { description: "The gateway's id of the user, as in events." }),
     githubId: t.id({
       description: "GitHub's numeric id of the person, which never changes.",
       resolve: ({ githubId }) => String(githubId),
@@ -55,7 +59,7 @@ const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
       authScopes: { operator: 'accounts:read' },
       // Hardly anybody links more; by the usual ten a full page of users would be too dear.
       complexity: { field: 1, multiplier: 3 },
-      description: 'What they have linked, the last linked first. Never empty.',
+      description: 'The connected accounts of the user, the last connected first. Never empty.',
     }),
   }),
 })
@@ -66,10 +70,10 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { operator: 'accounts:read' },
     description:
-      'The user with this GitHub id or login: give one of the two. Null when there is no such user, when they have linked nothing, and when they do not show it: which of these it is, is not told.',
+      'The user with this GitHub id or login: give one of the two. Null when there is no such user, when the user has connected no account, and when the user does not show it; the response does not tell which.',
     args: {
       githubId: t.arg.id({ description: "GitHub's numeric id." }),
-      githubLogin: t.arg.string({ description: 'A login at GitHub, in any case. It can change hands.' }),
+      githubLogin: t.arg.string({ description: 'A login at GitHub, in any case. It can pass to another person.' }),
     },
     resolve: (_, args, { deps }) => findLinkedUser(deps, readKey(args)),
   }),
@@ -78,7 +82,7 @@ builder.queryFields((t) => ({
       type: LinkedUserRef,
       authScopes: { operator: 'accounts:read' },
       description:
-        'All users who have linked an account and show it, as a Relay connection: 20 a page unless told otherwise, 100 at most. In an order that means nothing and stays the same.',
+        'All users who have connected an account and show it: 20 a page by default, 100 at most. The order has no meaning and stays the same.',
       complexity: pageComplexity,
       resolve: (_, args, { deps }) =>
         resolvePage(args, userCursor, ({ after, before, ...page }) =>
@@ -94,21 +98,25 @@ builder.queryFields((t) => ({
 }))
 
 const SetLinkVisibilityInput = builder.inputType('SetLinkVisibilityInput', {
-  description: 'What to show.',
+  description: 'The audience to set.',
   fields: (t) => ({
-    visibility: t.field({ type: LinkVisibilityRef, required: true, description: "Who may see the viewer's links." }),
+    visibility: t.field({
+      type: LinkVisibilityRef,
+      required: true,
+      description: "The audience of the link between the viewer's GitHub user and X accounts.",
+    }),
   }),
 })
 
 type VisibilitySet = Awaited<ReturnType<typeof setLinkVisibility>>
 
 const SetLinkVisibilityPayloadRef = payloadRef<VisibilitySet>('SetLinkVisibilityPayload').implement({
-  description: 'The answer to `setLinkVisibility`.',
+  description: 'The result of `setLinkVisibility`.',
   fields: (t) => ({
     user: t.field({
       type: UserRef,
       nullable: true,
-      description: 'The user whose links they are.',
+      description: 'The viewer with the new setting; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -119,8 +127,8 @@ builder.mutationField('setLinkVisibility', (t) =>
     type: SetLinkVisibilityPayloadRef,
     nullable: true,
     authScopes: { scope: 'accounts:write' },
-    description: "Decides who may see that the viewer's GitHub and X accounts belong together. Holds at once.",
-    args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'What to show.' }) },
+    description: "Sets who may see that the viewer's GitHub user and X accounts belong together. Takes effect at once.",
+    args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'The audience to set.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => setLinkVisibility(context.deps, getUser(context).id, input.visibility)),
   }),

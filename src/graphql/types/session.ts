@@ -15,22 +15,24 @@ export const SessionRef = builder.objectRef<ListedSession>('Session').implement(
   interfaces: [NodeRef],
   description: 'A browser in which the user is signed in.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'For revoking it. It lets nobody in.' }),
+    id: t.exposeID('id', {
+      description: 'The id of the session, for `revokeSession`. It is no secret, and cannot be used to sign in.',
+    }),
     device: t.exposeString('device', {
       nullable: true,
       description:
-        'What the browser said that it is when it signed in, such as "Chrome on Linux"; null when that was nothing known. Anybody can say anything.',
+        'The browser and system named by the User-Agent header at the sign-in, such as "Chrome on Linux"; null when it was not recognised. The header can be forged.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'The sign-in.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the user signed in.' }),
     lastUsedAt: t.expose('lastUsedAt', {
       type: 'DateTime',
-      description: 'When it was last used, give or take an hour.',
+      description: 'When the session was last used, to the hour.',
     }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'When it ends if it is not used any more; at the latest it ends 90 days after the sign-in.',
+      description: 'When the session ends unless it is used before. It ends 90 days after the sign-in at the latest.',
     }),
-    current: t.exposeBoolean('current', { description: 'True for the one that is asking.' }),
+    current: t.exposeBoolean('current', { description: 'True for the session of this request.' }),
   }),
 })
 
@@ -38,31 +40,31 @@ builder.queryField('sessions', (t) =>
   t.field({
     type: [SessionRef],
     authScopes: { session: true },
-    description: `The viewer's sessions that have not ended: the one that is asking, then the last used; ${MAX_LISTED_SESSIONS} in all.`,
+    description: `The browsers in which the viewer is signed in: that of this request, then the last used; ${MAX_LISTED_SESSIONS} at most.`,
     complexity: { field: 1, multiplier: MAX_LISTED_SESSIONS },
     resolve: (_, _args, context) => listSessions(context.deps, getSession(context).session),
   }),
 )
 
 const RevokeSessionInput = builder.inputType('RevokeSessionInput', {
-  description: 'What to revoke.',
+  description: 'The session to end.',
   fields: (t) => ({ sessionId: t.id({ required: true, description: 'Session.id' }) }),
 })
 
 const RevokeSessionPayloadRef = payloadRef<ListedSession>('RevokeSessionPayload').implement({
-  description: 'The answer to `revokeSession`.',
+  description: 'The result of `revokeSession`.',
   fields: (t) => ({
     session: t.field({
       type: SessionRef,
       nullable: true,
-      description: 'The session that has ended; null when it was not found.',
+      description: 'The session that was ended; null when it was not found.',
       resolve: ({ thing }) => thing,
     }),
   }),
 })
 
 const RevokeOtherSessionsPayloadRef = payloadRef<number>('RevokeOtherSessionsPayload').implement({
-  description: 'The answer to `revokeOtherSessions`.',
+  description: 'The result of `revokeOtherSessions`.',
   fields: (t) => ({
     revokedCount: t.int({
       description: 'The number of sessions that were ended; 0 when there are userErrors.',
@@ -77,8 +79,8 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     description:
-      'Ends a session of the viewer at once, at every instance, with the event streams that it has open. API tokens are not sessions, and stay.',
-    args: { input: t.arg({ type: RevokeSessionInput, required: true, description: 'What to revoke.' }) },
+      'Ends a session of the viewer at once, on all instances, and closes the event streams that it has open. API tokens stay valid.',
+    args: { input: t.arg({ type: RevokeSessionInput, required: true, description: 'The session to end.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {
         const { session, setCookie } = await revokeSession(context.deps, getSession(context).session, input.sessionId)
@@ -90,7 +92,7 @@ builder.mutationFields((t) => ({
     type: RevokeOtherSessionsPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: 'Ends all sessions of the viewer but the one that is asking, as `revokeSession` does.',
+    description: 'Ends all sessions of the viewer except that of this request, as `revokeSession` does.',
     resolve: (_, _args, context) => toPayload(() => revokeOtherSessions(context.deps, getSession(context).session)),
   }),
 }))

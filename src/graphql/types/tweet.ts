@@ -13,54 +13,56 @@ import { ConnectedAccountRef } from './connected-account.ts'
 import { NodeRef } from './node-interface.ts'
 
 const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
-  PENDING: 'On its way to X.',
-  POSTED: 'X has it: see `xTweetId`.',
-  FAILED: 'X does not have it: see `error`.',
-  UNKNOWN: 'X did not tell whether it posted it. It is not sent again by itself.',
-  DELETED: 'Was posted, and deleted through this API.',
+  PENDING: 'The gateway is sending the tweet to X.',
+  POSTED: 'X has posted the tweet: see `xTweetId`.',
+  FAILED: 'X has not posted the tweet: see `error`.',
+  UNKNOWN: 'X did not say whether it posted the tweet. The gateway does not send it again by itself.',
+  DELETED: 'The tweet was posted, and then deleted through this API.',
 }
 
 const TweetStatusRef = builder.enumType('TweetStatus', {
-  description: 'What became of a tweet.',
+  description: 'The state of a tweet.',
   values: describeValues(statusDescriptions),
 })
 
 const replyDescriptions: Record<(typeof replySettings)[number], string> = {
-  FOLLOWING: 'Accounts that the author follows.',
+  FOLLOWING: 'Only accounts that the author follows.',
   MENTIONED_USERS: 'Only accounts mentioned in the tweet.',
-  SUBSCRIBERS: "The author's subscribers.",
-  VERIFIED: 'Verified accounts.',
+  SUBSCRIBERS: "Only the author's subscribers.",
+  VERIFIED: 'Only verified accounts.',
 }
 
 const ReplySettingsRef = builder.enumType('ReplySettings', {
-  description: 'Who may reply. Without it: everybody.',
+  description: 'The accounts that may reply to a tweet. Without a value everybody may.',
   values: describeValues(replyDescriptions),
 })
 
 /** A tweet of the user. */
 export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
   interfaces: [NodeRef],
-  description: 'A tweet that was posted, or was to be posted, through this API.',
+  description: 'A tweet that was sent through this API, posted or not.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id. It exists before X has one.' }),
+    id: t.exposeID('id', { description: "The gateway's id of the tweet. It exists before X gives the tweet an id." }),
     xTweetId: t.exposeID('xTweetId', {
       nullable: true,
-      description: "X's id, a decimal string; null unless X has posted it.",
+      description: "X's id of the tweet, a decimal string; null unless X has posted it.",
     }),
     url: t.string({
       nullable: true,
-      description: 'The address at X; null unless POSTED.',
+      description: 'The URL of the tweet at X; null unless POSTED.',
       resolve: async ({ status, xTweetId, accountId }, _args, { deps, accounts }) =>
         status === 'POSTED'
           ? `${deps.config.x.url}/${(await accounts.load(accountId)).username}/status/${xTweetId}`
           : null,
     }),
-    text: t.exposeString('text', { description: 'As it was given. X shortens URLs and may escape characters.' }),
-    status: t.expose('status', { type: TweetStatusRef, description: 'What became of it.' }),
+    text: t.exposeString('text', {
+      description: 'The text as it was given to `postTweet`. X shortens URLs and may escape characters.',
+    }),
+    status: t.expose('status', { type: TweetStatusRef, description: 'The state of the tweet.' }),
     error: t.field({
       type: UserErrorRef,
       nullable: true,
-      description: 'Why it is FAILED or UNKNOWN; null otherwise.',
+      description: 'The reason why the tweet is FAILED or UNKNOWN; null otherwise.',
       resolve: (tweet) => {
         const error = tweetError(tweet)
         return error && toUserError(error)
@@ -69,7 +71,7 @@ export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
     account: t.field({
       type: ConnectedAccountRef,
       authScopes: { scope: 'accounts:read' },
-      description: 'The account it was posted with.',
+      description: 'The account that the tweet was sent with.',
       resolve: ({ accountId }, _args, { accounts }) => accounts.load(accountId),
     }),
     replyToXTweetId: t.exposeID('replyToXTweetId', {
@@ -84,11 +86,14 @@ export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
     madeWithAi: t.exposeBoolean('madeWithAi', {
       description: 'True when `postTweet` was asked to label the tweet as made with AI.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was first asked for.' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When `postTweet` was first called for the tweet.',
+    }),
     postedAt: t.expose('postedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When X took it; null unless it did.',
+      description: 'When X posted the tweet; null unless it did.',
     }),
   }),
 })
@@ -149,7 +154,7 @@ builder.queryFields((t) => ({
       authScopes: { scope: 'tweets:read' },
       description:
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
-      args: { accountId: t.arg.id({ description: 'Only those of this account.' }) },
+      args: { accountId: t.arg.id({ description: 'ConnectedAccount.id: only tweets of this account.' }) },
       complexity: pageComplexity,
       resolve: (_, args, context) => resolveTweets(context, getUser(context).id, args),
     },
@@ -159,7 +164,7 @@ builder.queryFields((t) => ({
 }))
 
 const PostTweetInput = builder.inputType('PostTweetInput', {
-  description: 'A tweet to post.',
+  description: 'The tweet to post.',
   fields: (t) => ({
     text: t.string({
       required: true,
@@ -168,39 +173,39 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
     accountId: t.id({ description: "ConnectedAccount.id. Default: the viewer's only ACTIVE account." }),
     idempotencyKey: t.string({
       description:
-        'A name of your own for this tweet: 1 to 255 characters, without lone surrogates and U+0000. Sent again with the same input, it gives the first outcome and posts nothing twice. Always give one when you might retry.',
+        'A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry.',
     }),
     replyToXTweetId: t.id({
       description:
         "X's id of the tweet to reply to, as a string: it has more digits than a number in JSON keeps. X allows that only where its author mentioned or quoted the account.",
     }),
-    replySettings: t.field({ type: ReplySettingsRef, description: 'Who may reply. Default: everybody.' }),
+    replySettings: t.field({ type: ReplySettingsRef, description: 'The accounts that may reply. Default: everybody.' }),
     madeWithAi: t.boolean({ description: 'Labels the tweet as made with AI. Default: false.' }),
   }),
 })
 
 const PostTweetPayloadRef = payloadRef<Tweet>(
   'PostTweetPayload',
-  'Why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
+  'The reason why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
 ).implement({
-  description: 'The answer to `postTweet`.',
+  description: 'The result of `postTweet`.',
   fields: (t) => ({
     tweet: t.field({
       type: TweetRef,
       nullable: true,
-      description: 'The tweet and what became of it; null when the input was refused before anything was kept.',
+      description: 'The tweet in its state after the call; null when the input was refused before a tweet was stored.',
       resolve: ({ thing }) => thing,
     }),
   }),
 })
 
 const DeleteTweetInput = builder.inputType('DeleteTweetInput', {
-  description: 'What to delete.',
+  description: 'The tweet to delete.',
   fields: (t) => ({ tweetId: t.id({ required: true, description: 'Tweet.id' }) }),
 })
 
 const DeleteTweetPayloadRef = payloadRef<Tweet>('DeleteTweetPayload').implement({
-  description: 'The answer to `deleteTweet`.',
+  description: 'The result of `deleteTweet`.',
   fields: (t) => ({
     tweet: t.field({
       type: TweetRef,
@@ -217,8 +222,8 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
-    description: 'Posts a tweet and waits for the outcome. Costs the operator money at X.',
-    args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet.' }) },
+    description: 'Posts a tweet and waits for the result of X. X bills the operator for each tweet.',
+    args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet to post.' }) },
     resolve: async (_, { input }, context) => {
       const payload = await toPayload(() =>
         postTweet(context.deps, getUser(context).id, {
@@ -240,7 +245,7 @@ builder.mutationFields((t) => ({
     authScopes: { scope: 'tweets:write' },
     complexity: NETWORK_COMPLEXITY,
     description: 'Deletes a posted tweet at X.',
-    args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'What to delete.' }) },
+    args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'The tweet to delete.' }) },
     resolve: (_, { input }, context) => toPayload(() => deleteTweet(context.deps, getUser(context).id, input.tweetId)),
   }),
 }))

@@ -8,14 +8,14 @@ import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
 const visibilityDescriptions: Record<LinkVisibility, string> = {
-  NOBODY: 'Only the user.',
+  NOBODY: 'Only the user sees them.',
   INTEGRATORS:
-    "Programs with an operator's API token, too: they see the GitHub login and id, and each account with its status.",
+    "Programs with an operator's API token see them as well: the GitHub login and id, and each account with its status.",
 }
 
-/** Who may see which accounts a user has linked. */
+/** The audience of the link between a GitHub user and their X accounts. */
 export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
-  description: 'Who may see which accounts a user has linked.',
+  description: 'The audience of the link between a GitHub user and their X accounts.',
   values: describeValues(visibilityDescriptions),
 })
 
@@ -24,29 +24,33 @@ export const UserRef = builder.objectRef<User>('User').implement({
   interfaces: [NodeRef],
   description: 'A person who signed in with GitHub.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id of this user. It never changes.' }),
+    id: t.exposeID('id', { description: "The gateway's id of the user. It never changes." }),
     githubId: t.id({
       description: "GitHub's numeric id of the person, which never changes.",
       resolve: ({ githubId }) => String(githubId),
     }),
     login: t.exposeString('login', {
-      description: "The person's GitHub login as of the last sign-in. It can change hands: do not key on it.",
+      description:
+        "The person's GitHub login as of the last sign-in. It can pass to another person: use `githubId` as a key.",
     }),
     name: t.exposeString('name', {
       nullable: true,
       description: 'The display name at GitHub; null when there is none.',
     }),
-    avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'The picture at GitHub.' }),
+    avatarUrl: t.exposeString('avatarUrl', {
+      nullable: true,
+      description: 'The URL of the picture at GitHub; null when there is none.',
+    }),
     linkVisibility: t.expose('linkVisibility', {
       type: LinkVisibilityRef,
-      description: 'Who may see which accounts the user has linked. `setLinkVisibility` changes it.',
+      description: 'The audience of the link between the user and their X accounts. `setLinkVisibility` changes it.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'The first sign-in.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the user first signed in.' }),
   }),
 })
 
 const SignOutPayloadRef = payloadRef<boolean>('SignOutPayload').implement({
-  description: 'The answer to `signOut`.',
+  description: 'The result of `signOut`.',
   fields: (t) => ({
     signedOut: t.boolean({
       description: 'True when the session has ended and its cookie is cleared; false when there are userErrors.',
@@ -60,7 +64,7 @@ builder.mutationField('signOut', (t) =>
     type: SignOutPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: 'Ends this session. Linked accounts stay linked.',
+    description: 'Ends the session of this request. Connected accounts stay connected.',
     resolve: (_, _args, context) =>
       toPayload(async () => {
         const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
@@ -71,21 +75,21 @@ builder.mutationField('signOut', (t) =>
 )
 
 const DeleteViewerInput = builder.inputType('DeleteViewerInput', {
-  description: 'Whom to delete.',
+  description: 'The user to delete.',
   fields: (t) => ({
     login: t.string({
       required: true,
-      description: "The viewer's own GitHub login, repeated so that nobody does this by accident.",
+      description: "The viewer's own GitHub login, as a protection against accidents.",
     }),
   }),
 })
 
 const DeleteViewerPayloadRef = payloadRef<string>('DeleteViewerPayload').implement({
-  description: 'The answer to `deleteViewer`.',
+  description: 'The result of `deleteViewer`.',
   fields: (t) => ({
     deletedUserId: t.id({
       nullable: true,
-      description: 'The id that the user had; null when nothing was deleted.',
+      description: 'The id of the deleted user; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -98,7 +102,7 @@ builder.mutationField('deleteViewer', (t) =>
     authScopes: { session: true },
     description:
       'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.',
-    args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'Whom to delete.' }) },
+    args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {
         const { user, session } = getRecentSession(context)
