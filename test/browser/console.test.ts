@@ -472,7 +472,7 @@ describeInChromium('The console', () => {
     await page.keyboard.press('Escape')
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click()
     await page.getByRole('link', { name: 'ConnectedAccount', exact: true }).click()
-    await page.getByText('No token of it ever appears in this API.').waitFor()
+    await page.getByText('The API never returns its tokens.').waitFor()
     await page.getByRole('button', { name: 'Open settings dialog' }).click()
     await page.getByRole('dialog').getByText('Theme').waitFor()
     // The earlier operation's name, sent along with the new text, is refused.
