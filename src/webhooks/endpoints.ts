@@ -3,11 +3,11 @@
 import { and, asc, count, eq, inArray, isNull, type SQL } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { eventTypes, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
-import { EgressRefusedError } from '../outbound/webhook-egress.ts'
+import { assertDescription, assertTypes, parseUrl } from './endpoint-settings.ts'
 import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
 import { createWebhookSecret } from './signature.ts'
 
@@ -24,7 +24,6 @@ export type WebhookEndpointInput = { url: string; description: string | null; ty
 export const MAX_WEBHOOK_ENDPOINTS = 10
 /** After a rotation, messages are signed with both secrets for this long. */
 export const SECRET_OVERLAP_SECONDS = 86_400
-const MAX_DESCRIPTION_LENGTH = 200
 
 type EndpointDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 
@@ -244,28 +243,4 @@ async function assertBelowLimit(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Pr
   await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('no key update')
   const [found] = await deps.db.select({ number: count() }).from(webhookEndpoints).where(ownedBy(owner))
   if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
-}
-
-async function parseUrl({ webhookEgress }: Pick<Deps, 'webhookEgress'>, url: string): Promise<string> {
-  try {
-    return await webhookEgress.check(url)
-  } catch (error) {
-    if (!(error instanceof EgressRefusedError)) throw error
-    const detail = `Webhooks cannot be sent to this URL. ${error.message}`
-    throw new AppError('WEBHOOK_URL_NOT_ALLOWED', { field: ['input', 'url'], detail })
-  }
-}
-
-function assertDescription(description: string | null): void {
-  if (description === null) return
-  const isText = description.isWellFormed() && !description.includes('\0')
-  if (description.length <= MAX_DESCRIPTION_LENGTH && isText) return
-  const detail = `A description may have up to ${MAX_DESCRIPTION_LENGTH} characters, without lone surrogates and U+0000.`
-  throw new AppError('BAD_USER_INPUT', { field: ['input', 'description'], detail })
-}
-
-function assertTypes(types: readonly EventType[] | null): void {
-  if (types === null || (types.length > 0 && types.length <= eventTypes.length)) return
-  const detail = 'Name at least one event type, each once, or omit types to receive all events.'
-  throw new AppError('BAD_USER_INPUT', { field: ['input', 'types'], detail })
 }
