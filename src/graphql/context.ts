@@ -5,6 +5,9 @@ import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/v
 import type { Deps } from '../deps.ts'
 import type { RateLimiter } from '../rate-limit/limiter.ts'
 import type { OperationLogFields } from '../telemetry/log.ts'
+import type { Tweet } from '../tweets/outcome.ts'
+import { listTweetsByIds } from '../tweets/tweets.ts'
+import { type LinkedAccount, listLinkedAccountsByIds } from '../users/link-visibility.ts'
 
 /** What a resolver knows of the request it answers. */
 export type GraphqlContext = {
@@ -20,6 +23,10 @@ export type GraphqlContext = {
   setCookie(header: string): void
   /** Accounts by id, in one query for all rows of an answer. */
   accounts: DataLoader<string, ConnectedAccount>
+  /** Loads the viewer's tweets with the ids of a response in one query; null for any other id. */
+  tweets: DataLoader<string, Tweet | null>
+  /** Loads accounts as integrators see them; null for one that is not connected or not shown. */
+  linkedAccounts: DataLoader<string, LinkedAccount | null>
 }
 
 /** Makes the context of one request. */
@@ -27,14 +34,24 @@ export function createContext(
   deps: Deps,
   request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'operationLog' | 'setCookie'>,
 ): GraphqlContext {
+  const { viewer, requestId, rateLimiter, operationLog, setCookie } = request
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
     const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  const { viewer, requestId, rateLimiter, operationLog, setCookie } = request
+  const user = viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user
+  const tweets = new DataLoader<string, Tweet | null>(async (ids) => {
+    const own = user === null ? [] : await listTweetsByIds(deps, user.id, ids)
+    const found = new Map(own.map((tweet) => [tweet.id, tweet]))
+    return ids.map((id) => found.get(id) ?? null)
+  })
+  const linkedAccounts = new DataLoader<string, LinkedAccount | null>(async (ids) => {
+    const found = new Map((await listLinkedAccountsByIds(deps, ids)).map((account) => [account.id, account]))
+    return ids.map((id) => found.get(id) ?? null)
+  })
   // What a feature logs on behalf of a request can be found by its id.
   const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
-  return { deps: ownDeps, viewer, requestId, rateLimiter, operationLog, setCookie, accounts }
+  return { deps: ownDeps, viewer, requestId, rateLimiter, operationLog, setCookie, accounts, tweets, linkedAccounts }
 }
 
 /** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */

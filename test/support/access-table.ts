@@ -112,7 +112,12 @@ export const table: Record<string, Record<string, string>> = {
   },
   TweetConnection: { part: 'edges nodes pageInfo totalCount' },
   TweetEdge: { part: 'cursor node' },
-  Event: { part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId' },
+  Event: {
+    'accounts:read': 'account',
+    'tweets:read': 'tweet',
+    "operator's accounts:read": 'linkedAccount',
+    part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId',
+  },
   EventConnection: { part: 'edges nodes pageInfo' },
   EventEdge: { part: 'cursor node' },
   Session: { part: 'createdAt current device expiresAt id lastUsedAt' },

@@ -9,12 +9,13 @@ type Message = { data?: { events: StreamedEdge } | null; errors?: { message: str
 
 export type OpenStream = Awaited<ReturnType<typeof openStream>>
 
-/** Opens a stream. @param variables of the operation follow-events. @param signal hangs up too, also before there is an answer. */
+/** Opens a stream. @param variables of the operation follow-events. @param signal hangs up too, also before there is an answer. @param document another subscription. */
 export async function openStream(
   gatewayUrl: string,
   headers: Record<string, string>,
   variables: Record<string, unknown> = {},
   signal?: AbortSignal,
+  document = readOperation('follow-events'),
 ) {
   const agent = new Agent({ bodyTimeout: 0 })
   const hangingUp = new AbortController()
@@ -26,7 +27,7 @@ export async function openStream(
       'sec-fetch-site': 'same-origin',
       ...headers,
     },
-    body: JSON.stringify({ query: readOperation('follow-events'), variables }),
+    body: JSON.stringify({ query: document, variables }),
     signal: signal === undefined ? hangingUp.signal : AbortSignal.any([signal, hangingUp.signal]),
     dispatcher: agent,
   })

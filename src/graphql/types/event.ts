@@ -17,40 +17,48 @@ import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
+import { ConnectedAccountRef } from './connected-account.ts'
+import { LinkedAccountRef } from './linked-user.ts'
 import { NodeRef } from './node-interface.ts'
+import { TweetRef } from './tweet.ts'
 
 const KEPT_DAYS = EVENTS_KEPT_SECONDS / 86_400
 
+const NO_REASON = 'It has no `reason`.'
+const LIMITED_REASON = '`reason`: SCOPES_NOT_GRANTED where the account is LIMITED; null where it is ACTIVE.'
+
+// Each description names all reasons of its type.
 const typeDescriptions: Record<EventType, string> = {
-  'account.connected': 'An X account was linked: for the first time, or after it was unlinked.',
-  'account.reconnected': 'An X account that was linked was linked once more.',
-  'account.recovered':
-    'An account that was NEEDS_REAUTH works again: it was linked again, or a pair of tokens that was lost turned up.',
-  'account.needs_reauth': 'A link has broken, and only the user can help. `reason` is an AccountStatusReason.',
-  'account.disconnected': 'An account was unlinked.',
+  'account.connected': `An X account was connected, for the first time or after it was disconnected. ${LIMITED_REASON}`,
+  'account.reconnected': `An X account that was connected was connected again. ${LIMITED_REASON}`,
+  'account.recovered': `An account that was NEEDS_REAUTH works again: it was connected again, or a lost token pair was found. ${LIMITED_REASON}`,
+  'account.needs_reauth':
+    'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, ROTATION_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
+  'account.disconnected': 'An account was disconnected. `reason`: DISCONNECTED_BY_USER.',
   'account.profile_changed':
-    'At X an account has another name or picture than at its last link. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
-  'tweet.posted': 'X has a tweet.',
-  'tweet.failed': 'X does not have a tweet. `reason` is an ErrorCode.',
-  'tweet.unknown': 'X did not tell whether it posted a tweet. `reason` is an ErrorCode.',
+    'An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
+  'tweet.posted': `X has posted a tweet. ${NO_REASON}`,
+  'tweet.failed': 'X has not posted a tweet. `reason`: the ErrorCode of the tweet.',
+  'tweet.unknown':
+    'X did not say whether it posted a tweet. `reason`: the ErrorCode OUTCOME_UNKNOWN or DUPLICATE_TWEET.',
   'tweet.unknown_settled':
-    'It was found out what became of such a tweet. `reason`: POSTED, or the ErrorCode of why it was not.',
-  'tweet.deleted': 'A tweet was deleted through this API.',
-  'session.started': 'The user signed in.',
+    'The gateway found out whether a tweet that was UNKNOWN was posted. `reason`: POSTED, or the ErrorCode that says why it was not.',
+  'tweet.deleted': `A tweet was deleted through this API. ${NO_REASON}`,
+  'session.started': `The user signed in. ${NO_REASON}`,
   'session.ended':
     'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED.',
-  'token.created': 'An API token was made.',
+  'token.created': `An API token was created. ${NO_REASON}`,
   'token.revoked':
     'An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it.',
-  'link_visibility.changed': 'The user decided who may see their links. `reason` is the new LinkVisibility.',
-  'webhook.disabled':
-    'A webhook endpoint gets no more deliveries. `reason` is a WebhookDisabledReason: FAILING or GONE.',
-  'webhook.test': 'A test was asked for with testWebhookEndpoint.',
+  'link_visibility.changed':
+    'The user decided who may see their connected accounts. `reason`: the new LinkVisibility, NOBODY or INTEGRATORS.',
+  'webhook.disabled': 'The gateway disabled a webhook endpoint. `reason`: the WebhookDisabledReason FAILING or GONE.',
+  'webhook.test': `A test was requested with testWebhookEndpoint. ${NO_REASON}`,
 }
 
 /** What can happen. */
 export const EventTypeRef = builder.enumType('EventType', {
-  description: 'What can happen. A webhook writes the same names with a dot.',
+  description: 'The type of an event. Webhooks write the same names in lower case with a dot, as `tweet.posted`.',
   values: Object.fromEntries(
     eventTypes.map((type) => [enumName(type), { description: `\`${type}\`: ${typeDescriptions[type]}`, value: type }]),
   ),
@@ -59,32 +67,63 @@ export const EventTypeRef = builder.enumType('EventType', {
 /** Something that happened. */
 export const EventRef = builder.objectRef<Event>('Event').implement({
   interfaces: [NodeRef],
-  description: 'Something that happened. An event is written together with what it tells of, and never changes.',
+  description:
+    'Something that happened to a user. An event is recorded together with the change itself, and never changes.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Of this event, for telling whether it is known already.' }),
-    type: t.field({ type: EventTypeRef, description: 'What happened.', resolve: ({ type }) => type }),
+    id: t.exposeID('id', { description: "The gateway's id of the event. Deduplicate by it." }),
+    type: t.field({ type: EventTypeRef, description: 'The type of the event.', resolve: ({ type }) => type }),
     reason: t.exposeString('reason', {
       nullable: true,
       description:
-        'Why, as a code for programs; which list it is from is said with each type. Null when there is none.',
+        'Why the event happened, as a code for programs. Each EventType lists its possible reasons; null where it has none.',
     }),
-    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When.' }),
+    occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When the event happened.' }),
     userId: t.exposeID('userId', {
       nullable: true,
-      description: "User.id of the person whose event it is; null for one of the operator's own.",
+      description: 'User.id of the user that the event is about; null for an event of the operator.',
     }),
     accountId: t.exposeID('accountId', {
       nullable: true,
-      description: 'ConnectedAccount.id, where it is about an account or a tweet.',
+      description: 'ConnectedAccount.id of the account that the event, or its tweet, is about; null for other events.',
     }),
-    tweetId: t.exposeID('tweetId', { nullable: true, description: 'Tweet.id, where it is about a tweet.' }),
+    account: t.field({
+      type: ConnectedAccountRef,
+      nullable: true,
+      authScopes: { scope: 'accounts:read' },
+      description:
+        'The account that the event, or its tweet, is about, as it is now; null for other events. For an operator, see `linkedAccount`.',
+      resolve: async ({ accountId }, _args, context) => {
+        const account = accountId === null ? null : await context.accounts.load(accountId)
+        return account?.userId === getUser(context).id ? account : null
+      },
+    }),
+    linkedAccount: t.field({
+      type: LinkedAccountRef,
+      nullable: true,
+      authScopes: { operator: 'accounts:read' },
+      description:
+        'The account that the event is about, as integrators see it now; null for other events, and where the account is disconnected or its user no longer shows it.',
+      resolve: ({ accountId }, _args, { linkedAccounts }) =>
+        accountId === null ? null : linkedAccounts.load(accountId),
+    }),
+    tweetId: t.exposeID('tweetId', {
+      nullable: true,
+      description: 'Tweet.id of the tweet that the event is about; null for other events.',
+    }),
+    tweet: t.field({
+      type: TweetRef,
+      nullable: true,
+      authScopes: { scope: 'tweets:read' },
+      description: 'The tweet that the event is about, as it is now; null for other events.',
+      resolve: ({ tweetId }, _args, { tweets }) => (tweetId === null ? null : tweets.load(tweetId)),
+    }),
     apiTokenId: t.exposeID('apiTokenId', {
       nullable: true,
-      description: 'The id of an API token, where it is about one. Never the token.',
+      description: 'ApiToken.id of the API token that the event is about, never its secret; null for other events.',
     }),
     webhookEndpointId: t.exposeID('webhookEndpointId', {
       nullable: true,
-      description: 'The id of a webhook endpoint, where it is about one.',
+      description: 'WebhookEndpoint.id of the webhook endpoint that the event is about; null for other events.',
     }),
   }),
 })
@@ -93,7 +132,7 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
 export const EventEdgeRef = builder.edgeObject({
   type: EventRef,
   name: 'EventEdge',
-  description: 'An event and its place in the list.',
+  description: 'An event and its cursor in the list.',
 })
 
 /** A page of events. */
@@ -106,15 +145,15 @@ export const EventConnectionRef = builder.connectionObject(
   EventEdgeRef,
 )
 
-const TYPES = 'Only these. Default: all.'
-const ACCOUNT_ID = 'Only what is about this account: ConnectedAccount.id.'
+const TYPES = 'Only events of these types. Default: all.'
+const ACCOUNT_ID = 'Only events about the account with this ConnectedAccount.id.'
 
 builder.queryField('events', (t) =>
   t.connection(
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `What happened to the viewer; for an operator's token, to the accounts that users show to integrators, since they do. Oldest first, as a Relay connection: 20 a page unless told otherwise, 100 at most. To follow it, keep \`endCursor\` and ask for what comes \`after\` it: nothing is missed and nothing comes twice. Begin with \`last: 1\` where only what is new matters: \`endCursor\` is there also while nothing has happened. Events are kept for ${KEPT_DAYS} days; a cursor after which some are gone is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 on a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ACCOUNT_ID }),
@@ -131,13 +170,13 @@ builder.subscriptionField('events', (t) =>
   t.field({
     type: EventEdgeRef,
     authScopes: { scope: 'events:read', operator: 'events:read' },
-    description: `What \`events\` lists, as it happens: each event once and in order, on whichever instance. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and nothing is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it. At most ${MAX_STREAMS_PER_OWNER} at once.`,
+    description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${MAX_STREAMS_PER_OWNER} streams at once.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
       accountId: t.arg.id({ description: ACCOUNT_ID }),
       after: t.arg.string({
         description:
-          'A cursor, of this stream or of the query: begin with what came after it. Default: with what is new; take the `endCursor` of the query instead where nothing may be missed.',
+          'A cursor of this stream or of the query `events`: the stream begins with the event after it. Default: it begins with new events. To miss none, give the `endCursor` of the query.',
       }),
     },
     subscribe: (_, args, context) => {
@@ -151,7 +190,11 @@ builder.subscriptionField('events', (t) =>
         isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
       })
     },
-    resolve: (event) => ({ cursor: eventCursor.write(event), node: event }),
+    resolve: (event, _args, { accounts, tweets, linkedAccounts }) => {
+      // One context serves the whole stream: what an earlier event has loaded may have changed.
+      for (const loader of [accounts, tweets, linkedAccounts]) loader.clearAll()
+      return { cursor: eventCursor.write(event), node: event }
+    },
   }),
 )
 

@@ -16,7 +16,8 @@ import { AccountStatusRef, ProviderRef } from './connected-account.ts'
 import { NodeRef } from './node-interface.ts'
 import { LinkVisibilityRef, UserRef } from './user.ts'
 
-const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
+/** An X account as integrators see it. */
+export const LinkedAccountRef = builder.objectRef<LinkedAccount>('LinkedAccount').implement({
   interfaces: [NodeRef],
   description: 'A connected X account that its user shows to integrators.',
   fields: (t) => ({

@@ -52,6 +52,21 @@ describe('a stream', () => {
     expect(stream.edges).toEqual(edges)
   })
 
+  test('shows with each event the account as it is then', async () => {
+    const account = await linkAccount(world, { person: await newPerson(world) })
+    const document = 'subscription { events { cursor node { type account { id status } tweet { status } } } }'
+    const stream = await openStream(world.url, cookieOf(account.person), {}, undefined, document)
+    streams.push(stream)
+    await account.post()
+    await arrives(stream, ['TWEET_POSTED'])
+    await account.disconnect()
+    await arrives(stream, ['TWEET_POSTED', 'ACCOUNT_DISCONNECTED'])
+    expect(stream.edges.map(({ node }) => node)).toEqual([
+      { type: 'TWEET_POSTED', account: { id: account.id, status: 'ACTIVE' }, tweet: { status: 'POSTED' } },
+      { type: 'ACCOUNT_DISCONNECTED', account: { id: account.id, status: 'DISCONNECTED' }, tweet: null },
+    ])
+  })
+
   test('sends no events of other users, and filters by account and type', async () => {
     const person = await newPerson(world)
     const [first, second] = [await linkAccount(world, { person }), await linkAccount(world, { person })]

@@ -66,6 +66,27 @@ test('an operator reads account events only of the time in which the user shows 
   expect(page.edges.at(-1)?.node).toMatchObject({ userId: account.userId, accountId: account.id, tweetId: null })
 })
 
+test('an operator sees the account of an event as integrators do, and while it is connected and shown', async () => {
+  const account = await linkAccount(world, { person: await newPerson(world) })
+  await show(account.person, 'INTEGRATORS')
+  await account.person.connect(account.username)
+  const deps = { db: world.db(), clock: world.clock }
+  const input = { name: 'both', scopes: ['events:read', 'accounts:read'], expiresInDays: 1 }
+  const { secret } = await createApiToken(deps, { userId: null }, input)
+  const read = async (fields: string) => {
+    const document = `query ($accountId: ID) { events(accountId: $accountId) { edges { node { type ${fields} } } } }`
+    return instance.ask(document, bearer(secret), { accountId: account.id })
+  }
+  const seen = async () => (await read('linkedAccount { id username }')).data?.events
+  const edge = (linkedAccount: unknown) => ({ edges: [{ node: { type: 'ACCOUNT_RECONNECTED', linkedAccount } }] })
+  expect(await seen()).toEqual(edge({ id: account.id, username: account.username }))
+  await account.disconnect()
+  expect(await seen()).toMatchObject({ edges: [...edge(null).edges, { node: { linkedAccount: null } }] })
+  // The types of the user's own fields are not for operators.
+  expect((await read('account { id }')).status).toBe(403)
+  expect((await read('tweet { id }')).status).toBe(403)
+})
+
 test('resuming before deleted events is refused only if the operator could have read them', async () => {
   const [shown, hidden] = [
     await linkAccount(world, { person: await newPerson(world) }),

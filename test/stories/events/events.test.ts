@@ -31,6 +31,22 @@ async function age(days: number): Promise<void> {
   await world.db().execute(sql`update events set occurred_at = occurred_at - make_interval(days => ${days})`)
 }
 
+test('an event leads to its account and its tweet as they are now, and another event to neither', async () => {
+  const account = await linkAccount(world, { person: await newPerson(world) })
+  const { tweet } = await account.post('Told of')
+  await account.disconnect()
+  const { events: page } = await account.person.query<{ events: { edges: { node: unknown }[] } }>(
+    '{ events { edges { node { type account { id username status } tweet { id text account { id } } } } } }',
+  )
+  const now = { id: account.id, username: account.username, status: 'DISCONNECTED' }
+  expect(page.edges.map(({ node }) => node)).toEqual([
+    { type: 'SESSION_STARTED', account: null, tweet: null },
+    { type: 'ACCOUNT_CONNECTED', account: now, tweet: null },
+    { type: 'TWEET_POSTED', account: now, tweet: { id: tweet?.id, text: 'Told of', account: { id: account.id } } },
+    { type: 'ACCOUNT_DISCONNECTED', account: now, tweet: null },
+  ])
+})
+
 describe('a client that polls', () => {
   test('gets every event once and in order with any page size', async () => {
     const person = await newPerson(world)
