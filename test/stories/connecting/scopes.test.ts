@@ -127,7 +127,7 @@ describe('K-09 a refusal', () => {
     ] as const) {
       const answer = await instance.ask(document, headers)
       expect(answer).toMatchObject({ status: 403, challenge: 'Bearer realm="xconnect", error="insufficient_scope"' })
-      expect(answer.errors[0]?.extensions).toEqual({ code: 'FORBIDDEN' })
+      expect(answer.errors[0]?.extensions).toEqual({ code: 'FORBIDDEN', retry: 'AFTER_ACTION' })
       expect(answer.errors[0]?.message).toContain(advice)
     }
   })

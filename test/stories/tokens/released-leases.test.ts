@@ -100,7 +100,7 @@ test('one account that cannot be refreshed keeps the sweep from nothing else', a
   await whileRefused('oauth_tokens', isFirst, () => sweepNow(world))
   expect(await first.tokens()).toMatchObject({ version: 1, leaseId: null, sentAt: null })
   expect(await second.tokens()).toMatchObject({ version: 2 })
-  expect(world.logs()).toContain('The tokens of an account could not be refreshed by the sweep')
+  expect(world.logs()).toContain('Could not refresh the tokens of an account in the sweep')
 })
 
 test('a part of the sweep that fails keeps the others from nothing', async () => {
@@ -110,7 +110,7 @@ test('a part of the sweep that fails keeps the others from nothing', async () =>
   try {
     await queryRows(world, sql`insert into pgboss.job (name) values ('sweep')`)
     await expect.poll(async () => (await account.tokens())?.version, { timeout: 30_000 }).toBe(2)
-    await expect.poll(() => world.logs(), { timeout: 30_000 }).toContain('Parts of the sweep failed')
+    await expect.poll(() => world.logs(), { timeout: 30_000 }).toContain('Maintenance tasks failed')
   } finally {
     await world.db().execute(sql`alter table mislaid rename to rate_limits`)
   }

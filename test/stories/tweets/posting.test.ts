@@ -111,7 +111,16 @@ describe('what cannot be posted is refused before it costs anything, and leaves 
     const [x, rows] = [watchX(world), (await account.tweets()).length]
     expect(await account.post(text)).toEqual({
       tweet: null,
-      userErrors: [{ code, field: ['input', 'text'], retryable: false, retryAt: null, message: expect.any(String) }],
+      userErrors: [
+        {
+          code,
+          field: ['input', 'text'],
+          retry: 'NEVER',
+          retryable: false,
+          retryAt: null,
+          message: expect.any(String),
+        },
+      ],
     })
     expect(x.posts()).toBe(0)
     expect(await account.tweets()).toHaveLength(rows)
