@@ -158,7 +158,9 @@ describe('a token that is not good', () => {
       ]) {
         const answer = await instance.ask(WHO, { authorization: `Bearer ${encodeURIComponent(junk)}` })
         expect(answer, junk).toMatchObject({ status: 401, challenge: INVALID, data: null })
-        expect(answer.errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }])
+        expect(answer.errors.map(({ extensions }) => extensions)).toEqual([
+          { code: 'UNAUTHENTICATED', retry: 'AFTER_ACTION' },
+        ])
       }
     })
     expect(made).toEqual([])

@@ -116,7 +116,7 @@ test('K-08 the token in the address is refused and ends nothing: it may stand in
     })
     expect([answer.status, await answer.text()]).toEqual([401, expect.stringContaining('Authorization header')])
   }
-  expect((await instance.request('/auth/token/revoke')).status).toBe(404)
+  expect((await instance.request('/auth/token/revoke')).status).toBe(405)
   expect(await isGood(secret)).toBe(true)
   expect(instance.logs()).not.toContain(secret.slice(4, 31))
 })
