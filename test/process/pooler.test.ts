@@ -111,7 +111,8 @@ describeWithPgBouncer('PgBouncer', () => {
   ])('in transaction mode is refused without the switch, %s, before a lock is taken', async (_, settings) => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'transaction', ...settings })
-    const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
+    // On a slow machine the log also says what the start waits for, at the level "info".
+    const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl, LOG_LEVEL: 'warn' })
     expect(await gateway.ended).toBe(78)
     expect(gateway.output()).toBe(
       'DATABASE_URL leads to a pooler in transaction mode: one session was given two server connections. Set DATABASE_POOLER=transaction, and DATABASE_DIRECT_URL to the address of the same database past the pooler; or let DATABASE_URL lead to a pooler in session mode, or to PostgreSQL itself. Nothing was changed.\n',

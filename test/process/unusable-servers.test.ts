@@ -32,7 +32,9 @@ async function makeDatabase(options = '') {
 
 /** Starts the gateway and the doctor, and returns what they have to say. */
 async function startOn(url: string) {
-  const environment = { DATABASE_URL: url, DATA_DIR: directory.path, PORT: '0', SANDBOX_PORT: '0' }
+  // On a slow machine the log also says what the start waits for, at the level "info".
+  const quiet = { PORT: '0', SANDBOX_PORT: '0', LOG_LEVEL: 'warn' }
+  const environment = { ...quiet, DATABASE_URL: url, DATA_DIR: directory.path }
   const gateway = startGatewayProcess(environment)
   onTestFinished(async () => void (await gateway.kill()))
   const exitCode = await gateway.ended
