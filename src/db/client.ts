@@ -12,6 +12,7 @@ import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
 import { lockDirectory } from './pglite-directory.ts'
 import { drizzlePostgres } from './postgres.ts'
+import { keepUsedParsers } from './result-parsers.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or a transaction. */
@@ -86,7 +87,7 @@ export function openPostgres(database: PostgresConfig | string): Database {
  */
 export async function openPglite(directory: string | null): Promise<Database> {
   const release = directory === null ? () => {} : lockDirectory(directory)
-  const client = judgeCommits(await createPglite(directory))
+  const client = keepUsedParsers(judgeCommits(await createPglite(directory)))
   return {
     db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),
     source: { kind: 'pglite', client },
