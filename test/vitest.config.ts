@@ -31,8 +31,8 @@ const config = defineConfig({
     isolate: false,
     setupFiles: 'test/support/tidy-worker.ts',
     // Enough for a machine that runs other programs as well; a test that hangs is still found.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     // A test that passes at the second attempt has a fault, or the product has.
     retry: 0,
     // .ci/run counts from this file; without the variable nothing is written.

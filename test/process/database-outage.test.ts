@@ -4,8 +4,8 @@ import path from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { errorExtensions } from '../../src/http/error-response.ts'
 import { openBrowser } from '../support/browser.ts'
-import { compileCache } from '../support/compile-cache.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { compileCache, nodeOptions } from '../support/node-start.ts'
 import { startPostgresServer } from '../support/postgres.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -16,7 +16,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
   await using directory = await makeTemporaryDirectory('outage')
   const { url } = await server.createDatabase()
   const port = await findFreePort()
-  const gateway = spawn(process.execPath, ['src/main.ts'], {
+  const gateway = spawn(process.execPath, [...nodeOptions, 'src/main.ts'], {
     cwd: root,
     env: {
       DATABASE_URL: url,

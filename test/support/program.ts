@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { vi } from 'vitest'
-import { compileCache } from './compile-cache.ts'
+import { compileCache, nodeOptions } from './node-start.ts'
 
 /** Where the program's two streams lead: to the test, or to this file descriptor. */
 export type Streams = { stdout?: number; stderr?: number }
@@ -39,7 +39,7 @@ export function startProgram(
     directory = root,
   }: { [Stream in keyof Streams]: Streams[Stream] | 'pipe' } & { directory?: string } = {},
 ): Program {
-  const child = spawn(process.execPath, [path.join(root, file), ...options], {
+  const child = spawn(process.execPath, [...nodeOptions, path.join(root, file), ...options], {
     cwd: directory,
     env: { ...environment, ...compileCache },
     stdio: ['ignore', stdout, stderr],

@@ -2,13 +2,13 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { compileCache } from './compile-cache.ts'
+import { compileCache, nodeOptions } from './node-start.ts'
 
 export type CommandResult = { code: number; stdout: string; stderr: string }
 
 /** Runs `xconnect` with these words, and with this environment and nothing else. */
 export async function xconnect(environment: Record<string, string>, ...words: string[]): Promise<CommandResult> {
-  return promisify(execFile)(process.execPath, ['src/cli.ts', ...words], {
+  return promisify(execFile)(process.execPath, [...nodeOptions, 'src/cli.ts', ...words], {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...environment, ...compileCache },
   }).then(

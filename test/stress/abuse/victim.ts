@@ -9,8 +9,8 @@ import { openPglite } from '../../../src/db/client.ts'
 import { systemClock } from '../../../src/db/clock.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { users } from '../../../src/db/tables.ts'
-import { compileCache } from '../../support/compile-cache.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { compileCache, nodeOptions } from '../../support/node-start.ts'
 import { percentile } from '../../support/percentile.ts'
 import { makeTemporaryDirectory } from '../../support/temporary-directory.ts'
 
@@ -29,7 +29,7 @@ export async function startVictim(people: number) {
   const tokens = await addPeople(join(path, 'pglite'), people)
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'src/main.ts'], {
+  const child = spawn(process.execPath, [...nodeOptions, '--disable-warning=ExperimentalWarning', 'src/main.ts'], {
     cwd: join(import.meta.dirname, '../../..'),
     env: {
       PORT: String(port),

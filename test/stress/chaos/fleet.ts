@@ -5,8 +5,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Timing } from '../../../src/config/timing.ts'
-import { compileCache } from '../../support/compile-cache.ts'
 import { findFreePort } from '../../support/free-port.ts'
+import { compileCache, nodeOptions } from '../../support/node-start.ts'
 
 /** A place for one process after another, on one port. */
 export type Slot = {
@@ -62,7 +62,7 @@ export async function createFleet(options: {
 
   const spawnIn = (slot: Slot, script: string): ChildProcess => {
     const log = openSync(slot.logFile, 'a')
-    const child = spawn(process.execPath, [script, JSON.stringify(options.timing)], {
+    const child = spawn(process.execPath, [...nodeOptions, script, JSON.stringify(options.timing)], {
       cwd: options.directory,
       env: { ...environment, PORT: String(slot.port), ...compileCache },
       stdio: ['ignore', log, log, 'ipc'],
