@@ -40,7 +40,11 @@ test('xconnect webhook makes, lists, rotates, disables, enables and deletes the 
 
   for (const [words, code, said] of [
     [['create', '--url', 'http://10.0.0.1/'], 1, /^Webhooks cannot be sent to this URL\./],
-    [['create', '--url', url, '--types', 'account.exploded'], 2, /^Unknown event type: account\.exploded\. The event types are /],
+    [
+      ['create', '--url', url, '--types', 'account.exploded'],
+      2,
+      /^Unknown event type: account\.exploded\. The event types are /,
+    ],
     [['create'], 2, /^Usage:/],
     [['rotate', crypto.randomUUID()], 1, /^There is no endpoint with this id/],
     [['delete', 'x'], 1, /^There is no endpoint with this id/],
