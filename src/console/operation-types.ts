@@ -38,13 +38,13 @@ export type AccountStatusReason =
   /** NEEDS_REAUTH: the stored tokens were altered outside the gateway. */
   | 'TOKENS_UNREADABLE';
 
-/** Whether an API token is good. */
+/** The state of an API token. */
 export type ApiTokenStatus =
-  /** It is. */
+  /** The API token is valid. */
   | 'ACTIVE'
-  /** Its time is over. */
+  /** The API token has expired. */
   | 'EXPIRED'
-  /** It was revoked, by the user or by whoever found it. */
+  /** The API token was revoked, by its user or with its secret at /auth/token/revoke. */
   | 'REVOKED';
 
 /** The state of a connect attempt. */
@@ -60,13 +60,13 @@ export type ConnectAttemptStatus =
   /** The user has approved, and X cannot say at the moment whose account it is: see `error`. The gateway asks X again by itself; the user need not come back. */
   | 'WAITING';
 
-/** What the API token is for. */
+/** The settings of a new API token. */
 export type CreateApiTokenInput = {
-  /** In how many days its time is over: 1 to 366. Default: 90. */
+  /** The number of days after which the API token expires: 1 to 366. Default: 90. */
   expiresInDays?: number | null | undefined;
-  /** To know it again in the list: 1 to 100 characters. */
+  /** A name to recognize the API token by, 1 to 100 characters. */
   name: string;
-  /** What it may do, at least one of: accounts:read, accounts:write, tweets:read, tweets:write, events:read. Ask for what the program needs and no more. */
+  /** The scopes of the API token, at least one of: accounts:read, accounts:write, tweets:read, tweets:write, events:read. Give the program no more than it requires. */
   scopes: Array<string>;
 };
 
@@ -277,43 +277,43 @@ export type ErrorCode =
   /** This gateway has reached its usage or spending cap at X. The operator can raise it in X's developer console; otherwise it ends with the billing period. */
   | 'X_USAGE_CAPPED';
 
-/** What can happen. A webhook writes the same names with a dot. */
+/** The type of an event. Webhooks write the same names in lower case with a dot, as `tweet.posted`. */
 export type EventType =
-  /** `account.connected`: An X account was linked: for the first time, or after it was unlinked. */
+  /** `account.connected`: An X account was connected, for the first time or after it was disconnected. `reason`: SCOPES_NOT_GRANTED where the account is LIMITED; null where it is ACTIVE. */
   | 'ACCOUNT_CONNECTED'
-  /** `account.disconnected`: An account was unlinked. */
+  /** `account.disconnected`: An account was disconnected. `reason`: DISCONNECTED_BY_USER. */
   | 'ACCOUNT_DISCONNECTED'
-  /** `account.needs_reauth`: A link has broken, and only the user can help. `reason` is an AccountStatusReason. */
+  /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, ROTATION_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
   | 'ACCOUNT_NEEDS_REAUTH'
-  /** `account.profile_changed`: At X an account has another name or picture than at its last link. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED. */
+  /** `account.profile_changed`: An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED. */
   | 'ACCOUNT_PROFILE_CHANGED'
-  /** `account.reconnected`: An X account that was linked was linked once more. */
+  /** `account.reconnected`: An X account that was connected was connected again. `reason`: SCOPES_NOT_GRANTED where the account is LIMITED; null where it is ACTIVE. */
   | 'ACCOUNT_RECONNECTED'
-  /** `account.recovered`: An account that was NEEDS_REAUTH works again: it was linked again, or a pair of tokens that was lost turned up. */
+  /** `account.recovered`: An account that was NEEDS_REAUTH works again: it was connected again, or a lost token pair was found. `reason`: SCOPES_NOT_GRANTED where the account is LIMITED; null where it is ACTIVE. */
   | 'ACCOUNT_RECOVERED'
-  /** `link_visibility.changed`: The user decided who may see their links. `reason` is the new LinkVisibility. */
+  /** `link_visibility.changed`: The user decided who may see their connected accounts. `reason`: the new LinkVisibility, NOBODY or INTEGRATORS. */
   | 'LINK_VISIBILITY_CHANGED'
   /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED. */
   | 'SESSION_ENDED'
-  /** `session.started`: The user signed in. */
+  /** `session.started`: The user signed in. It has no `reason`. */
   | 'SESSION_STARTED'
-  /** `token.created`: An API token was made. */
+  /** `token.created`: An API token was created. It has no `reason`. */
   | 'TOKEN_CREATED'
   /** `token.revoked`: An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it. */
   | 'TOKEN_REVOKED'
-  /** `tweet.deleted`: A tweet was deleted through this API. */
+  /** `tweet.deleted`: A tweet was deleted through this API. It has no `reason`. */
   | 'TWEET_DELETED'
-  /** `tweet.failed`: X does not have a tweet. `reason` is an ErrorCode. */
+  /** `tweet.failed`: X has not posted a tweet. `reason`: the ErrorCode of the tweet. */
   | 'TWEET_FAILED'
-  /** `tweet.posted`: X has a tweet. */
+  /** `tweet.posted`: X has posted a tweet. It has no `reason`. */
   | 'TWEET_POSTED'
-  /** `tweet.unknown`: X did not tell whether it posted a tweet. `reason` is an ErrorCode. */
+  /** `tweet.unknown`: X did not say whether it posted a tweet. `reason`: the ErrorCode OUTCOME_UNKNOWN or DUPLICATE_TWEET. */
   | 'TWEET_UNKNOWN'
-  /** `tweet.unknown_settled`: It was found out what became of such a tweet. `reason`: POSTED, or the ErrorCode of why it was not. */
+  /** `tweet.unknown_settled`: The gateway found out whether a tweet that was UNKNOWN was posted. `reason`: POSTED, or the ErrorCode that says why it was not. */
   | 'TWEET_UNKNOWN_SETTLED'
-  /** `webhook.disabled`: A webhook endpoint gets no more deliveries. `reason` is a WebhookDisabledReason: FAILING or GONE. */
+  /** `webhook.disabled`: The gateway disabled a webhook endpoint. `reason`: the WebhookDisabledReason FAILING or GONE. */
   | 'WEBHOOK_DISABLED'
-  /** `webhook.test`: A test was asked for with testWebhookEndpoint. */
+  /** `webhook.test`: A test was requested with testWebhookEndpoint. It has no `reason`. */
   | 'WEBHOOK_TEST';
 
 /** The audience of the link between a GitHub user and their X accounts. */
@@ -370,7 +370,7 @@ export type RetryAdvice =
   /** The same request fails again. Correct it first. */
   | 'NEVER';
 
-/** What to revoke. */
+/** The API token to revoke. */
 export type RevokeApiTokenInput = {
   /** ApiToken.id */
   apiTokenId: string;

@@ -1,5 +1,6 @@
-// What each field needs of who asks. A field says it once, as `authScopes`; from there come the last line of its description in the SDL,
-// the refusal of a document before anything of it runs, and, by Pothos, the refusal of the field itself.
+// The access rules of fields. A field states its rule once, as `authScopes`. The last line of its
+// description in the SDL comes from there, as do the refusal of a document before it is executed
+// and, by Pothos, the refusal of the field itself.
 import {
   type DefinitionNode,
   type DocumentNode,
@@ -24,9 +25,9 @@ import { AppError } from '../errors.ts'
 import { challenge } from '../http/bearer.ts'
 import { errorExtensions } from '../http/error-response.ts'
 
-/** Any one of these will do. */
-export type Needs = {
-  /** Everybody may ask, known or not. */
+/** What a field requires of the caller: any one of these is enough. */
+export type AccessRule = {
+  /** Every caller, authenticated or not. */
   anyone?: boolean
   /** Any known caller: a signed-in browser, or an API token with whatever scopes. */
   identified?: boolean
@@ -38,7 +39,7 @@ export type Needs = {
   operator?: ApiScope
 }
 
-const needsShape: z.ZodType<Needs> = z.strictObject({
+const accessRuleShape: z.ZodType<AccessRule> = z.strictObject({
   anyone: z.literal(true).optional(),
   identified: z.literal(true).optional(),
   session: z.literal(true).optional(),
@@ -47,31 +48,31 @@ const needsShape: z.ZodType<Needs> = z.strictObject({
 })
 
 /**
- * Writes into each field's description what the field needs, for whoever reads the SDL or GraphiQL.
- * @throws Error for a field that does not say: those of the root types, and those that lead from one thing with an id to another. All
- * others are parts of what such a field has let in already.
+ * Adds each field's access rule to its description, for readers of the SDL and GraphiQL.
+ * @throws Error for a field that requires a rule and has none: fields of the root types, and fields
+ * that lead from one object with an id to another. All other fields are parts of such an object.
  */
-export function describeNeeds(schema: GraphQLSchema): void {
+export function describeAccessRules(schema: GraphQLSchema): void {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || type.name.startsWith('__')) continue
     for (const field of Object.values(type.getFields())) {
-      const needs = readNeeds(field)
-      if (needs !== null) field.description = `${field.description}\n\nNeeds: ${nameNeeds(needs)}.`
+      const rule = findAccessRule(field)
+      if (rule !== null) field.description = `${field.description}\n\nRequires: ${nameAccessRule(rule)}.`
       else if (roots.includes(type) || (hasId(type) && hasId(getNamedType(field.type))))
-        throw new Error(`Bug: ${type.name}.${field.name} does not say by authScopes what it needs`)
+        throw new Error(`Bug: ${type.name}.${field.name} does not state its access rule as authScopes`)
     }
   }
 }
 
-/** Why the viewer may not have a document answered, all that is missing in one error; null when they may. */
+/** The refusal of a document for the viewer, with everything that is missing in one error; null when all rules are met. */
 export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewer: Viewer | null): GraphQLError | null {
-  const refused = new Map<string, Needs>()
+  const refused = new Map<string, AccessRule>()
   const nodes: FieldNode[] = []
   visitFields(schema, document, (node, type, field) => {
-    const needs = readNeeds(field)
-    if (needs !== null && !meets(viewer, needs)) {
-      refused.set(`${type.name}.${field.name}`, needs)
+    const rule = findAccessRule(field)
+    if (rule !== null && !meets(viewer, rule)) {
+      refused.set(`${type.name}.${field.name}`, rule)
       nodes.push(node)
     }
     // A User is the caller. Signed out there is none, so that nothing below it runs: `viewer` is null, whatever it is asked for.
@@ -79,7 +80,7 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
   })
   if (refused.size === 0) return null
   const { code, message } = explainRefusal(viewer, refused)
-  const missingScopes = [...new Set([...refused.values()].flatMap((needs) => missingScope(viewer, needs) ?? []))]
+  const missingScopes = [...new Set([...refused.values()].flatMap((rule) => missingScope(viewer, rule) ?? []))]
   const error = viewer === null || viewer.kind === 'SESSION' ? null : 'insufficient_scope'
   return new GraphQLError(message, {
     nodes,
@@ -122,16 +123,17 @@ function visitFields(
   }
 }
 
-/** What to throw where a viewer may not have fields, each of them by its place in the schema. */
-export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<string, Needs>): AppError {
+/** The error for fields whose rules the viewer does not meet, keyed by `Type.field`. */
+export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<string, AccessRule>): AppError {
   const code: ErrorCode = viewer === null ? 'UNAUTHENTICATED' : 'FORBIDDEN'
-  const needed = [...refused].map(([place, needs]) => `${place} needs ${nameNeeds(needs)}`)
-  const advice = [...new Set([...refused.values()].flatMap((needs) => adviseOn(viewer, needs) ?? []))]
-  return new AppError(code, { detail: [errorCodes[code].sentence, `${needed.join('; ')}.`, ...advice].join(' ') })
+  const required = [...refused].map(([place, rule]) => `${place} requires ${nameAccessRule(rule)}`)
+  const advice = [...new Set([...refused.values()].flatMap((rule) => adviseOn(viewer, rule) ?? []))]
+  return new AppError(code, { detail: [errorCodes[code].sentence, `${required.join('; ')}.`, ...advice].join(' ') })
 }
 
-// What a caller with the wrong kind of thing does next. A token of the right kind lacks a scope, which is said already.
-function adviseOn(viewer: Viewer | null, { session, scope, operator }: Needs): string | null {
+// What a caller with the wrong kind of credentials does next. For a token of the right kind that
+// lacks a scope, the sentence before says enough.
+function adviseOn(viewer: Viewer | null, { session, scope, operator }: AccessRule): string | null {
   if (viewer === null) return null
   const isOperator = viewer.kind === 'OPERATOR_TOKEN'
   if (operator === undefined && isOperator)
@@ -142,15 +144,15 @@ function adviseOn(viewer: Viewer | null, { session, scope, operator }: Needs): s
   return null
 }
 
-/** What a field says that it needs; null when it says nothing. */
-export function readNeeds(field: GraphQLField<unknown, unknown>): Needs | null {
+/** The access rule of a field; null when it has none. */
+export function findAccessRule(field: GraphQLField<unknown, unknown>): AccessRule | null {
   const { pothosOptions } = field.extensions
   if (typeof pothosOptions !== 'object' || pothosOptions === null || !('authScopes' in pothosOptions)) return null
-  return pothosOptions.authScopes === undefined ? null : needsShape.parse(pothosOptions.authScopes)
+  return pothosOptions.authScopes === undefined ? null : accessRuleShape.parse(pothosOptions.authScopes)
 }
 
 /** Whether the viewer may have what has this access rule. */
-export function meets(viewer: Viewer | null, { anyone, identified, session, scope, operator }: Needs): boolean {
+export function meets(viewer: Viewer | null, { anyone, identified, session, scope, operator }: AccessRule): boolean {
   return (
     anyone === true ||
     (identified === true && viewer !== null) ||
@@ -161,13 +163,13 @@ export function meets(viewer: Viewer | null, { anyone, identified, session, scop
 }
 
 // The scope that would have let this token in.
-function missingScope(viewer: Viewer | null, { scope, operator }: Needs): ApiScope | null {
+function missingScope(viewer: Viewer | null, { scope, operator }: AccessRule): ApiScope | null {
   if (viewer?.kind === 'USER_TOKEN') return scope ?? null
   if (viewer?.kind === 'OPERATOR_TOKEN') return operator ?? null
   return null
 }
 
-function nameNeeds({ anyone, identified, session, scope, operator }: Needs): string {
+function nameAccessRule({ anyone, identified, session, scope, operator }: AccessRule): string {
   const names = [
     anyone && 'nothing',
     identified && 'a session or an API token',

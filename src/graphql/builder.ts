@@ -6,7 +6,7 @@ import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import { GraphQLError } from 'graphql'
 import { mayAsOperator, mayAsUser, sessionOf } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
-import { explainRefusal, type Needs, readNeeds } from './access.ts'
+import { type AccessRule, explainRefusal, findAccessRule } from './access.ts'
 import type { GraphqlContext } from './context.ts'
 
 /** A page of 100 tweets with their accounts is the dearest honest document. */
@@ -24,7 +24,7 @@ export const builder = new SchemaBuilder<{
   Context: GraphqlContext
   DefaultFieldNullability: false
   DefaultInputFieldRequiredness: false
-  AuthScopes: Required<Needs>
+  AuthScopes: Required<AccessRule>
   /** `countAll` is there where the type of the connection has `totalCount`. */
   Connection: { countAll?: () => Promise<number> }
   Scalars: {
@@ -55,7 +55,10 @@ export const builder = new SchemaBuilder<{
     // Reached only by a document that was not looked at as a whole before.
     unauthorizedError: (_parent, { viewer }, { parentType, fieldName }) => {
       const field = parentType.getFields()[fieldName]
-      return explainRefusal(viewer, new Map([[`${parentType.name}.${fieldName}`, (field && readNeeds(field)) ?? {}]]))
+      return explainRefusal(
+        viewer,
+        new Map([[`${parentType.name}.${fieldName}`, (field && findAccessRule(field)) ?? {}]]),
+      )
     },
     authorizeOnSubscribe: true,
   },

@@ -2,15 +2,15 @@ import { complexityFromQuery } from '@pothos/plugin-complexity'
 import { type ExecutionArgs, GraphQLError, getOperationAST, Kind } from 'graphql'
 import { MAX_COMPLEXITY } from './builder.ts'
 
-const COMPLEXITY_OF_A_POINT = 100
+const COMPLEXITY_PER_COST = 100
 
-/** What a document costs, in points of the caller's budget: one, and one more for each hundred of its complexity. */
-export function countPoints(
+/** The cost of a document for the rate limiter: 1, and 1 more for each 100 of its complexity. */
+export function calculateCost(
   args: Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>,
 ): number {
   const complexity = findComplexity(args)
-  // One that is refused for its complexity runs nothing.
-  return complexity > MAX_COMPLEXITY ? 1 : 1 + Math.floor(complexity / COMPLEXITY_OF_A_POINT)
+  // A document that is refused for its complexity executes nothing.
+  return complexity > MAX_COMPLEXITY ? 1 : 1 + Math.floor(complexity / COMPLEXITY_PER_COST)
 }
 
 function findComplexity({
@@ -18,7 +18,7 @@ function findComplexity({
   document,
   operationName,
   variableValues,
-}: Parameters<typeof countPoints>[0]): number {
+}: Parameters<typeof calculateCost>[0]): number {
   const operation = getOperationAST(document, operationName)
   // Which operation is meant is for the execution to say, that of the wrong variables too.
   if (operation == null) return 0

@@ -10,34 +10,34 @@ import type { Payload } from './payload.ts'
 const MAX_NAME_LENGTH = 64
 const MAX_FIELDS = 10
 
-/** Notes what a valid document asks for, and the codes of the top-level errors. */
-export const takeNotes: Plugin<GraphqlContext, { operationLog: OperationLogFields }> = {
+/** Records the fields of a valid document, and the codes of the top-level errors. */
+export const recordOperation: Plugin<GraphqlContext, { operationLog: OperationLogFields }> = {
   onValidate:
     ({ params, context }) =>
     ({ valid }) => {
-      if (valid) noteOperation(context.operationLog, params.documentAST, context.params.operationName ?? null)
+      if (valid) addOperation(context.operationLog, params.documentAST, context.params.operationName ?? null)
     },
   onResultProcess: ({ result, serverContext }) => {
     if (Symbol.asyncIterator in result) return
     for (const { errors } of [result].flat())
-      noteCodes(serverContext.operationLog, errors ?? [], ({ extensions }) => extensions?.code)
+      addErrorCodes(serverContext.operationLog, errors ?? [], ({ extensions }) => extensions?.code)
   },
 }
 
-/** Has every mutation note the codes of its userErrors, whether or not they are asked for. */
-export function noteUserErrors(schema: GraphQLSchema): void {
+/** Makes every mutation record the codes of its userErrors, whether or not the document selects them. */
+export function recordUserErrors(schema: GraphQLSchema): void {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const { resolve } = field
     if (resolve === undefined) throw new Error(`Bug: ${field.name} has no resolver`)
     field.resolve = async (parent, args, context: GraphqlContext, info) => {
       const payload = (await resolve(parent, args, context, info)) as Payload<unknown>
-      noteCodes(context.operationLog, payload.userErrors, ({ code }) => code)
+      addErrorCodes(context.operationLog, payload.userErrors, ({ code }) => code)
       return payload
     }
   }
 }
 
-function noteOperation(operationLog: OperationLogFields, document: DocumentNode, operationName: string | null): void {
+function addOperation(operationLog: OperationLogFields, document: DocumentNode, operationName: string | null): void {
   const operation = getOperationAST(document, operationName)
   if (!operation) return
   const fields = operation.selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
@@ -45,7 +45,7 @@ function noteOperation(operationLog: OperationLogFields, document: DocumentNode,
   operationLog.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
 }
 
-function noteCodes<Item>(
+function addErrorCodes<Item>(
   operationLog: OperationLogFields,
   errors: readonly Item[],
   codeOf: (error: Item) => unknown,

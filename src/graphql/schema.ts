@@ -6,8 +6,8 @@ import './types/connected-account.ts'
 import './types/event.ts'
 import './types/linked-user.ts'
 import './types/node.ts'
-import { describeNeeds } from './access.ts'
-import { noteUserErrors } from './operation-log.ts'
+import { describeAccessRules } from './access.ts'
+import { recordUserErrors } from './operation-log.ts'
 import './types/rate-limit.ts'
 import './types/session.ts'
 import './types/tweet.ts'
@@ -19,8 +19,8 @@ import './types/webhook-endpoint.ts'
 
 /** The executable schema. */
 export const schema = builder.toSchema()
-describeNeeds(schema)
-noteUserErrors(schema)
+describeAccessRules(schema)
+recordUserErrors(schema)
 
 /** The SDL as it is published in schema/schema.graphql. */
 export function printSdl(): string {

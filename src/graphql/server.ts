@@ -16,9 +16,9 @@ import {
 import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
-import { countPoints } from './cost.ts'
+import { calculateCost } from './cost.ts'
 import { limitDocuments } from './document-limits.ts'
-import { takeNotes } from './operation-log.ts'
+import { recordOperation } from './operation-log.ts'
 import { schema } from './schema.ts'
 import { refuseOddStream, setStreamHeaders } from './subscriptions.ts'
 
@@ -73,10 +73,10 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       refusePersistedQuery,
       limitDocuments,
       withCodes,
-      takeNotes,
+      recordOperation,
       refuseForbidden,
       refuseOddStream,
-      payBeforehand,
+      consumeCost,
       describeErrors(deps),
     ],
     // What goes wrong outside of resolvers.
@@ -153,9 +153,9 @@ const withCodes: Plugin = {
 }
 
 // Before any of it runs.
-const payBeforehand: Plugin<GraphqlContext> = {
-  onExecute: ({ args }) => args.contextValue.rateLimiter.consume(countPoints(args)),
-  onSubscribe: ({ args }) => args.contextValue.rateLimiter.consume(countPoints(args)),
+const consumeCost: Plugin<GraphqlContext> = {
+  onExecute: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
+  onSubscribe: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
 }
 
 // Before anything is done: a tweet must not be posted for a client that then may not read the answer.

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { ApiScope, ApiToken } from '../../src/auth/api-token.ts'
 import type { User, Viewer } from '../../src/auth/viewer.ts'
 import { AppError } from '../../src/errors.ts'
-import { describeNeeds } from '../../src/graphql/access.ts'
+import { describeAccessRules } from '../../src/graphql/access.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../support/access-table.ts'
 
@@ -25,7 +25,7 @@ test('K-03 the table of who may have what names every field there is, and no oth
 
 test('K-03 the last line of a description says the rule, for programs too', () => {
   for (const { type, name, rule } of fields) {
-    const said = /\n\nNeeds: (.+)\.$/.exec(getField(type, name).description ?? '')?.[1] ?? PART
+    const said = /\n\nRequires: (.+)\.$/.exec(getField(type, name).description ?? '')?.[1] ?? PART
     expect(said, `${type}.${name}`).toBe(rule)
   }
 })
@@ -48,7 +48,9 @@ describe('K-03 a schema is refused, so that no gateway starts with it,', () => {
     ['a subscription', 'type Query type Subscription { things: Int }', 'Subscription.things'],
     ['a field that leads from one thing to another', `type Query ${thing}`, 'Thing.other'],
   ])('for %s without a rule', (_what, sdl, field) => {
-    expect(() => describeNeeds(buildSchema(sdl, { assumeValid: true }))).toThrow(`${field} does not say by authScopes`)
+    expect(() => describeAccessRules(buildSchema(sdl, { assumeValid: true }))).toThrow(
+      `${field} does not state its access rule`,
+    )
   })
 })
 
@@ -69,7 +71,7 @@ async function isLetIn(type: string, name: string, viewer: Viewer | null): Promi
     const resolve = field.subscribe ?? field.resolve
     await resolve?.({}, { input: {} }, context, info as never)
   } catch (error) {
-    if (!(error instanceof AppError) || !error.message.includes(`${type}.${name} needs `)) return true
+    if (!(error instanceof AppError) || !error.message.includes(`${type}.${name} requires `)) return true
     expect(error.code).toBe(viewer === null ? 'UNAUTHENTICATED' : 'FORBIDDEN')
     return false
   }

@@ -15,11 +15,11 @@ import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
 const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
-  description: 'Whether an API token is good.',
+  description: 'The state of an API token.',
   values: {
-    ACTIVE: { description: 'It is.' },
-    EXPIRED: { description: 'Its time is over.' },
-    REVOKED: { description: 'It was revoked, by the user or by whoever found it.' },
+    ACTIVE: { description: 'The API token is valid.' },
+    EXPIRED: { description: 'The API token has expired.' },
+    REVOKED: { description: 'The API token was revoked, by its user or with its secret at /auth/token/revoke.' },
   },
 })
 
@@ -27,29 +27,29 @@ const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
 export const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
   interfaces: [NodeRef],
   description:
-    'What a program of the user shows to be let in, as "Authorization: Bearer xcg_…". The API tells of it, but not its secret.',
+    'A credential with which a program acts for the user, sent as "Authorization: Bearer xcg_…". Its secret is shown only once, by `createApiToken`.',
   fields: (t) => ({
-    id: t.exposeID('id', { description: 'Our id, for revoking it.' }),
-    name: t.exposeString('name', { description: 'What the user calls it.' }),
-    prefix: t.exposeString('prefix', { description: 'How the secret begins.' }),
-    lastFour: t.exposeString('lastFour', { description: 'How the secret ends.' }),
-    scopes: t.exposeStringList('scopes', { description: 'What it may do.' }),
+    id: t.exposeID('id', { description: "The gateway's id of the API token." }),
+    name: t.exposeString('name', { description: 'The name that the user gave the API token.' }),
+    prefix: t.exposeString('prefix', { description: 'The first characters of the secret.' }),
+    lastFour: t.exposeString('lastFour', { description: 'The last four characters of the secret.' }),
+    scopes: t.exposeStringList('scopes', { description: 'The scopes of the API token.' }),
     status: t.field({
       type: ApiTokenStatusRef,
-      description: 'Whether it is good.',
+      description: 'The state of the API token.',
       resolve: (apiToken, _args, { deps }) => apiTokenStatus(deps, apiToken),
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When its time is over.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the API token was created.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When the API token expires.' }),
     lastUsedAt: t.expose('lastUsedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it was last used, give or take a minute; null when it never was.',
+      description: 'When the API token was last used, to the minute; null when it never was.',
     }),
     revokedAt: t.expose('revokedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it was revoked; null when it was not.',
+      description: 'When the API token was revoked; null when it was not.',
     }),
   }),
 })
@@ -59,22 +59,22 @@ builder.queryField('apiTokens', (t) =>
     type: [ApiTokenRef],
     authScopes: { session: true },
     description:
-      "The viewer's API tokens: those that are good, then those that have ended in the last 30 days, a hundred in all; each kind newest first.",
+      "The viewer's API tokens: the active ones, then those that have expired or were revoked in the last 30 days, up to a hundred in all; each kind newest first.",
     complexity: { field: 1, multiplier: MAX_LIVE_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
   }),
 )
 
 const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
-  description: 'What the API token is for.',
+  description: 'The settings of a new API token.',
   fields: (t) => ({
-    name: t.string({ required: true, description: 'To know it again in the list: 1 to 100 characters.' }),
+    name: t.string({ required: true, description: 'A name to recognize the API token by, 1 to 100 characters.' }),
     scopes: t.stringList({
       required: true,
-      description: `What it may do, at least one of: ${apiScopes.join(', ')}. Ask for what the program needs and no more.`,
+      description: `The scopes of the API token, at least one of: ${apiScopes.join(', ')}. Give the program no more than it requires.`,
     }),
     expiresInDays: t.int({
-      description: `In how many days its time is over: 1 to ${MAX_EXPIRY_DAYS}. Default: ${DEFAULT_EXPIRY_DAYS}.`,
+      description: `The number of days after which the API token expires: 1 to ${MAX_EXPIRY_DAYS}. Default: ${DEFAULT_EXPIRY_DAYS}.`,
     }),
   }),
 })
@@ -82,34 +82,34 @@ const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
 type Created = Awaited<ReturnType<typeof createApiToken>>
 
 const CreateApiTokenPayloadRef = payloadRef<Created>('CreateApiTokenPayload').implement({
-  description: 'The answer to `createApiToken`.',
+  description: 'The response of `createApiToken`.',
   fields: (t) => ({
     secret: t.string({
       nullable: true,
-      description: 'The token itself. This is the only time it is shown. Null when there are userErrors.',
+      description: 'The secret of the API token. It is shown only this once. Null when there are userErrors.',
       resolve: ({ thing }) => thing?.secret ?? null,
     }),
     apiToken: t.field({
       type: ApiTokenRef,
       nullable: true,
-      description: 'What can be asked about it later; null when there are userErrors.',
+      description: 'The new API token; null when there are userErrors.',
       resolve: ({ thing }) => thing?.apiToken ?? null,
     }),
   }),
 })
 
 const RevokeApiTokenInput = builder.inputType('RevokeApiTokenInput', {
-  description: 'What to revoke.',
+  description: 'The API token to revoke.',
   fields: (t) => ({ apiTokenId: t.id({ required: true, description: 'ApiToken.id' }) }),
 })
 
 const RevokeApiTokenPayloadRef = payloadRef<ApiToken>('RevokeApiTokenPayload').implement({
-  description: 'The answer to `revokeApiToken`.',
+  description: 'The response of `revokeApiToken`.',
   fields: (t) => ({
     apiToken: t.field({
       type: ApiTokenRef,
       nullable: true,
-      description: 'The token, now REVOKED; null when it was not found.',
+      description: 'The API token, now REVOKED; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -120,8 +120,10 @@ builder.mutationFields((t) => ({
     type: CreateApiTokenPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: `Makes an API token that acts for the viewer. At most ${MAX_LIVE_TOKENS} can be good at once. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.`,
-    args: { input: t.arg({ type: CreateApiTokenInput, required: true, description: 'What it is for.' }) },
+    description: `Creates an API token that acts for the viewer. Up to ${MAX_LIVE_TOKENS} can be active at once. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
+    args: {
+      input: t.arg({ type: CreateApiTokenInput, required: true, description: 'The settings of the API token.' }),
+    },
     resolve: (_, { input }, context) =>
       toPayload(() =>
         createApiToken(
@@ -135,8 +137,8 @@ builder.mutationFields((t) => ({
     type: RevokeApiTokenPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    description: 'Ends an API token, at once and for good.',
-    args: { input: t.arg({ type: RevokeApiTokenInput, required: true, description: 'What to revoke.' }) },
+    description: 'Revokes an API token, immediately and permanently.',
+    args: { input: t.arg({ type: RevokeApiTokenInput, required: true, description: 'The API token to revoke.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => revokeApiToken(context.deps, { userId: getSession(context).user.id }, input.apiTokenId)),
   }),

@@ -11,7 +11,7 @@ import { listTweetsByIds } from '../../tweets/tweets.ts'
 import { listLinkedAccountsByIds, listLinkedUsersByIds } from '../../users/link-visibility.ts'
 import { listWebhookDeliveriesByIds } from '../../webhooks/deliveries.ts'
 import { listWebhookEndpointsByIds } from '../../webhooks/endpoints.ts'
-import { meets, type Needs } from '../access.ts'
+import { type AccessRule, meets } from '../access.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getSession, getUser } from '../context.ts'
 import { NodeRef } from './node-interface.ts'
@@ -20,60 +20,60 @@ type Row = { id: string }
 
 /** The access rule of a type, and how its objects are loaded: those of the caller, or that an operator's token may see. */
 type NodeType = {
-  needs: Needs
+  accessRule: AccessRule
   load(context: GraphqlContext, ids: readonly string[]): Promise<readonly Row[]> | readonly Row[]
 }
 
 const ownedTypes: Record<OwnedType, NodeType> = {
   User: {
-    needs: { identified: true },
+    accessRule: { identified: true },
     load: (context) => [{ ...getUser(context) }],
   },
   ConnectedAccount: {
-    needs: { scope: 'accounts:read' },
+    accessRule: { scope: 'accounts:read' },
     load: ({ deps }, ids) => listAccountsByIds(deps, ids),
   },
   ConnectAttempt: {
-    needs: { scope: 'accounts:read' },
+    accessRule: { scope: 'accounts:read' },
     load: (context, ids) => listConnectAttemptsByIds(context.deps, getUser(context).id, ids),
   },
   Tweet: {
-    needs: { scope: 'tweets:read' },
+    accessRule: { scope: 'tweets:read' },
     load: (context, ids) => listTweetsByIds(context.deps, getUser(context).id, ids),
   },
   Event: {
-    needs: { scope: 'events:read' },
+    accessRule: { scope: 'events:read' },
     load: (context, ids) => listEventsByIds(context.deps, { kind: 'USER', userId: getUser(context).id }, ids),
   },
   ApiToken: {
-    needs: { session: true },
+    accessRule: { session: true },
     load: (context, ids) => listApiTokensByIds(context.deps, { userId: getUser(context).id }, ids),
   },
   Session: {
-    needs: { session: true },
+    accessRule: { session: true },
     load: (context, ids) => listSessionsByIds(context.deps, getSession(context).session, ids),
   },
   WebhookEndpoint: {
-    needs: { scope: 'events:read' },
+    accessRule: { scope: 'events:read' },
     load: (context, ids) => listWebhookEndpointsByIds(context.deps, getUser(context).id, ids),
   },
   WebhookDelivery: {
-    needs: { scope: 'events:read' },
+    accessRule: { scope: 'events:read' },
     load: (context, ids) => listWebhookDeliveriesByIds(context.deps, getUser(context).id, ids),
   },
 }
 
 const sharedTypes: Record<SharedType, NodeType> = {
   LinkedUser: {
-    needs: { operator: 'accounts:read' },
+    accessRule: { operator: 'accounts:read' },
     load: ({ deps }, ids) => listLinkedUsersByIds(deps, ids),
   },
   LinkedAccount: {
-    needs: { operator: 'accounts:read' },
+    accessRule: { operator: 'accounts:read' },
     load: ({ deps }, ids) => listLinkedAccountsByIds(deps, ids),
   },
   Event: {
-    needs: { operator: 'events:read' },
+    accessRule: { operator: 'events:read' },
     load: ({ deps }, ids) => listEventsByIds(deps, { kind: 'OPERATOR' }, ids),
   },
 }
@@ -112,7 +112,7 @@ async function loadNodes(context: GraphqlContext, given: readonly string[]): Pro
   const loaded = await Promise.all(
     [...byType].map(async ([type, rows]) => {
       const nodeType = nodeTypes[type]
-      if (nodeType === undefined || !meets(context.viewer, nodeType.needs)) return []
+      if (nodeType === undefined || !meets(context.viewer, nodeType.accessRule)) return []
       const objects = await nodeType.load(
         context,
         rows.map(({ id }) => id),

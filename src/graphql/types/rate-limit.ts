@@ -7,15 +7,22 @@ type Reading = RateLimit & { resetAt: Date }
 /** The rate limit of a caller, as this request left it. */
 export const RateLimitRef = builder.objectRef<Reading>('RateLimit').implement({
   description:
-    'What the caller may ask of this gateway. A document costs one point, and one more for each 100 of its complexity: a field counts 1, a list as many times as it may have entries, what waits for another service 500. A stream costs what its document does, when it is opened.',
+    'The rate limit of the caller, by the generic cell rate algorithm (GCRA): `remaining` grows back evenly, up to `limit` within `windowSeconds`. A document costs 1, and 1 more for each 100 of its complexity: a field counts 1, the fields of a list once for each possible entry, and a field that calls another service 500. A stream costs as much as its document, when it is opened.',
   fields: (t) => ({
-    limit: t.exposeInt('limit', { description: 'The most points that the caller can have.' }),
-    windowSeconds: t.exposeInt('windowSeconds', {
-      description: 'In so many seconds all of them come back, evenly.',
+    limit: t.exposeInt('limit', {
+      description: 'The cost that the caller can spend at once; `remaining` never exceeds it.',
     }),
-    cost: t.exposeInt('cost', { description: 'What this document cost.' }),
-    remaining: t.exposeInt('remaining', { description: 'What is left after it.' }),
-    resetAt: t.expose('resetAt', { type: 'DateTime', description: 'When all points are back, if none are spent.' }),
+    windowSeconds: t.exposeInt('windowSeconds', {
+      description: 'The number of seconds in which `remaining` grows from 0 to `limit`.',
+    }),
+    cost: t.exposeInt('cost', { description: 'The cost of this document.' }),
+    remaining: t.exposeInt('remaining', {
+      description: 'The cost that the caller can still spend after this document.',
+    }),
+    resetAt: t.expose('resetAt', {
+      type: 'DateTime',
+      description: 'When `remaining` equals `limit` again, if the caller spends nothing until then.',
+    }),
   }),
 })
 
@@ -25,7 +32,7 @@ builder.queryField('rateLimit', (t) =>
     nullable: true,
     authScopes: { anyone: true },
     description:
-      'What is left of the points of whoever asks: of a signed-in user in all sessions, of an API token, or of the address. Null where the operator limits nothing.',
+      'The rate limit of the caller: of a signed-in user in all sessions together, of an API token, or of the address of a caller that is not authenticated. Null when the operator has set no limit.',
     resolve: (_, _args, context) => resolveRateLimit(context),
   }),
 )

@@ -99,7 +99,7 @@ describe('K-09 a refusal', () => {
       data: null,
       errors: [
         {
-          message: expect.stringContaining('Mutation.postTweet needs tweets:write.'),
+          message: expect.stringContaining('Mutation.postTweet requires tweets:write.'),
           extensions: errorExtensions('FORBIDDEN', { missingScopes: ['tweets:write'] }),
         },
       ],

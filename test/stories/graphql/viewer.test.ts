@@ -67,7 +67,7 @@ describe('the fields below viewer', () => {
     const both = `{ viewer { tweets { nodes { ...shown } } } tweet(tweetId: "x") { ...shown } } fragment shown on Tweet { account { id } }`
     expect((await instance.ask(both)).errors).toMatchObject([
       {
-        message: expect.stringContaining('Tweet.account needs accounts:read'),
+        message: expect.stringContaining('Tweet.account requires accounts:read'),
         extensions: { code: 'UNAUTHENTICATED' },
       },
     ])
