@@ -27,7 +27,7 @@ const attemptOf = async (owner: Browser, id: string) =>
   (
     await owner.api<{ connectAttempt: { status: string; error: { code: string } | null; account: unknown } }>(
       'connect-attempt',
-      { id },
+      { connectAttemptId: id },
     )
   ).connectAttempt
 
