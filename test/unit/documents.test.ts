@@ -135,7 +135,10 @@ describe('commands', () => {
   test.each<[string, string[]]>([
     ['`npm test`, `npm run chaos`, `npm run -s chaos -- --seconds 1`, `npm ci && npm test`', []],
     ['`xconnect doctor`, `npx xconnect token create --name "a b" --days 3`, `xconnect token create|list`', []],
-    ['`xconnect hook disable ID`, `xconnect help`, `xconnect token --help`, the command `xconnect`', []],
+    [
+      '`xconnect hook disable ID`, `xconnect help`, `xconnect token --help`, `xconnect COMMAND --help`, the command `xconnect`',
+      [],
+    ],
     ['`npm run gone`', ['docs/page.md: there is no npm script gone.']],
     ['`npm start`', ['docs/page.md: there is no npm script start.']],
     ['```sh\nnpm ci && npm run gone\n```', ['docs/page.md: there is no npm script gone.']],

@@ -11,6 +11,8 @@ export type Commands = {
 
 const NPM_BUILT_IN = ['ci', 'init', 'install', 'pkg']
 const HELP = 'help'
+/** Stands for any command, as in "xconnect COMMAND --help". */
+const PLACEHOLDER = /^[A-Z]+$/
 
 /** Returns the commands in code of the documents that npm or xconnect does not have, and the options that a command does not have. */
 export function findCommandProblems(documents: ReadonlyMap<string, string>, commands: Commands): string[] {
@@ -63,7 +65,7 @@ function parseUsage(usage: string): Grammar {
 function findXconnectProblems(line: string, grammar: Grammar): string[] {
   return [...line.matchAll(/(?:^|\s)xconnect ([\w-]+)(?: ([a-z]+(?:\|[a-z]+)*)(?![\w-]))?([^)]*)/g)].flatMap(
     ([, name = '', verbs = '', rest = '']) => {
-      if (name === HELP) return []
+      if (name === HELP || PLACEHOLDER.test(name)) return []
       const known = grammar.get(name)
       if (known === undefined) return [`xconnect has no ${name}.`]
       const unknown = verbs.split('|').filter((verb) => verb !== '' && !known.verbs.has(verb))
