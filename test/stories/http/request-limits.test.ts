@@ -69,7 +69,7 @@ describe('K-07 a user', () => {
       errors: [
         {
           message: `This request costs 1, and 0 remain of this gateway's limit of 3 per 3600 s. Try again in ${wait} s.`,
-          extensions: { code: 'RATE_LIMITED', retryAt: expect.any(String) },
+          extensions: { code: 'RATE_LIMITED', retry: 'LATER', retryAt: expect.any(String) },
         },
       ],
     })
