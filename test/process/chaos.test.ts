@@ -9,7 +9,7 @@ import { runPgliteKills } from '../stress/chaos/pglite-kills.ts'
 import { runPostStorm } from '../stress/chaos/post-storm.ts'
 import { presets } from '../stress/chaos/presets.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
-import { runRotationScenario } from '../stress/chaos/rotation-scenario.ts'
+import { runRotationScenario } from '../stress/chaos/refresh-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from '../stress/chaos/table.ts'
 import { startProgram } from '../support/program.ts'
 

@@ -4,9 +4,9 @@ import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
 import { apiTokens, sessions, tweets } from '../../src/db/tables.ts'
+import { linkAccount } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld } from '../support/harness.ts'
-import { linkAccount } from '../support/linked-account.ts'
 
 /** A way to the database on which the next commits are turned into rollbacks, whichever protocol they are sent by. */
 async function openUndoing(url: string) {

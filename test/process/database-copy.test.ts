@@ -16,10 +16,10 @@ import {
   users,
   xBlocks,
 } from '../../src/db/tables.ts'
+import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { readPage } from '../support/event-reader.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/linked-account.ts'
 import { sweepNow } from '../support/sweep.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { startReceiver, tryDue, webhooksOf } from '../support/webhook-receiver.ts'

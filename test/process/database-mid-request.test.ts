@@ -4,8 +4,8 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { openSingleConnection } from '../../src/db/client.ts'
 import { errorExtensions } from '../../src/http/error-response.ts'
 import { cookieOf } from '../support/browser.ts'
+import { linkAccount, type PostedTweet } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
-import { linkAccount, type PostedTweet } from '../support/linked-account.ts'
 import { createDatabase } from '../support/postgres.ts'
 
 type Answer = {

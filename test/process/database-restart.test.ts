@@ -1,10 +1,10 @@
 /** The database goes away after X was asked, and is back only after X has answered: what X did must not be forgotten. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
+import { linkAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { postWithEach } from '../stress/chaos/callers.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
-import { linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 
 const ANSWER_AFTER_MILLISECONDS = 500

@@ -1,9 +1,9 @@
 /** GraphQL clients that people use follow events over the ends of streams, of gateways and of connections. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
-import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { parseRelativeLinks } from '../support/documents/markdown.ts'
 import { type Program, startProgram } from '../support/program.ts'

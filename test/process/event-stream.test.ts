@@ -1,10 +1,10 @@
 /** Events cross from one process to another, and outlive what carries them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { postWithEach } from '../stress/chaos/callers.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
-import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { type OpenStream, openStream } from '../support/event-stream.ts'
 

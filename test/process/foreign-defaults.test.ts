@@ -5,8 +5,8 @@ import { openForLong, openPglite } from '../../src/db/client.ts'
 import { copyDatabase } from '../../src/db/copy.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
 import { sessions } from '../../src/db/tables.ts'
+import { linkAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { linkAccount } from '../support/linked-account.ts'
 import { createDatabase, createRole, type DatabaseRole, setDefaults, type TestDatabase } from '../support/postgres.ts'
 
 /** Each is the worst that it can be, on the database or on the role, whose defaults win. */

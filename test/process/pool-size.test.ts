@@ -1,8 +1,8 @@
 // A pool of one connection: everything that is asked at once waits for its turn, and nothing waits for itself.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { linkAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { linkAccount } from '../support/linked-account.ts'
 import { createDatabase, createRole, type DatabaseRole, execute, type TestDatabase } from '../support/postgres.ts'
 
 // The pool's one, the two of the job queue, the one that listens. A start has some more for a moment.

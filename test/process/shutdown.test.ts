@@ -1,9 +1,9 @@
 // The end of a process that is stopped as Kubernetes stops it: SIGTERM, and SIGKILL 30 s later.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
 import type { Slot } from '../stress/chaos/fleet.ts'
-import { type Link, linkAccounts } from '../stress/chaos/links.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
 import { readOperation } from '../support/operations.ts'
 

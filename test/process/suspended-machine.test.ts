@@ -1,8 +1,8 @@
 /** PostgreSQL only: the embedded database is suspended together with its one process. */
 import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { linkAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
-import { linkAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/linked-account.ts'
 
 test('a refresh token is not sent once its lease has passed on, though the process has counted no time', async () => {
   const world = await startWorld({}, { waitForRefreshSeconds: 2 })

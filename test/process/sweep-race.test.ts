@@ -4,8 +4,8 @@ import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { productionTiming } from '../../src/config/timing.ts'
 import { tweets } from '../../src/db/tables.ts'
+import { linkAccount, refreshFault, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
-import { linkAccount, refreshFault, watchX } from '../support/linked-account.ts'
 import { sweepNow } from '../support/sweep.ts'
 
 // The job queue looks once a second, and a lock is waited for for two.

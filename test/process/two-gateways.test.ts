@@ -5,12 +5,12 @@ import { openPostgres } from '../../src/db/client.ts'
 import { oauthTokens } from '../../src/db/tables.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Browser, cookieOf, openBrowser } from '../support/browser.ts'
+import type { PostedTweet } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { generousLimits } from '../support/generous-limits.ts'
-import type { PostedTweet } from '../support/linked-account.ts'
 
 const xClient = { id: 'x-app', secret: 'x-secret' }
 const githubClient = { id: 'github-app', secret: 'github-secret' }

@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { sql } from 'drizzle-orm'
+import { queryRows } from './connected-account.ts'
 import type { World } from './harness.ts'
-import { queryRows } from './linked-account.ts'
 
 /** Every row of every table, the job queue's too. */
 export async function readEveryRow(world: World): Promise<string> {

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { vi } from 'vitest'
+import { queryRows } from './connected-account.ts'
 import type { World } from './harness.ts'
-import { queryRows } from './linked-account.ts'
 
 /** Has the sweep of every minute run now, and waits until it is done. */
 export async function sweepNow(world: World): Promise<void> {

@@ -1,8 +1,8 @@
 // An account that is connected changes at X: its name passes to another account, or its subscription begins.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
+import { linkAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

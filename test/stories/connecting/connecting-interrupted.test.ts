@@ -7,8 +7,8 @@ import { sealedKeyId } from '../../../src/crypto.ts'
 import { connectAttempts, connectedAccounts, events, grantRevocations, xBlocks } from '../../../src/db/tables.ts'
 import type { Fault, FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { Arrival, Browser, UserError } from '../../support/browser.ts'
+import { type LinkedAccount, linkAccount, queryRows } from '../../support/connected-account.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
-import { type LinkedAccount, linkAccount, queryRows } from '../../support/linked-account.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, events, grantRevocations } from '../../../src/db/tables.ts'
 import type { Fault } from '../../../src/sandbox/control/faults.ts'
 import type { Browser } from '../../support/browser.ts'
+import { type LinkedAccount, linkAccount, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type LinkedAccount, linkAccount, queryRows } from '../../support/linked-account.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World

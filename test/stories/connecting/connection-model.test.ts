@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
+import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../../support/connected-account.ts'
 import {
   actAtX,
   inDoubt,
@@ -13,7 +14,6 @@ import {
   use,
 } from '../../support/connection-model.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -5,7 +5,6 @@ import { eq, inArray } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   type LinkedAccount,
   linkAccount,
@@ -13,7 +12,8 @@ import {
   refreshFault,
   spendAtX,
   UNTIL_ENDED_SECONDS,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 const ACCOUNTS = 10
 

@@ -2,9 +2,6 @@ import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { grantRevocations } from '../../../src/db/tables.ts'
-import { databaseKind } from '../../support/database.ts'
-import { impatient, startWorld, type World } from '../../support/harness.ts'
-import { bearer, openInstance } from '../../support/instance.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -13,7 +10,10 @@ import {
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { databaseKind } from '../../support/database.ts'
+import { impatient, startWorld, type World } from '../../support/harness.ts'
+import { bearer, openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
 
 let world: World

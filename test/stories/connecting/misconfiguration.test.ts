@@ -2,8 +2,8 @@
 import { ne } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectedAccounts } from '../../../src/db/tables.ts'
+import { type LinkedAccount, linkAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type LinkedAccount, linkAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/linked-account.ts'
 
 const ACCOUNTS = 20
 

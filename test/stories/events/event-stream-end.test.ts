@@ -5,10 +5,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { events } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
+import { linkAccount, momentIn } from '../../support/connected-account.ts'
 import { newPerson, readPage } from '../../support/event-reader.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, momentIn } from '../../support/linked-account.ts'
 
 const QUERY = 'subscription ($after: String) { events(after: $after) { cursor node { type } } }'
 

@@ -4,12 +4,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
 import { events } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
+import { linkAccount, momentIn, queryRows } from '../../support/connected-account.ts'
 import { databaseKind } from '../../support/database.ts'
 import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
 import { type OpenStream, openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, openInstance } from '../../support/instance.ts'
-import { linkAccount, momentIn, queryRows } from '../../support/linked-account.ts'
 import { ask, expectGraphqlRefusal, sendGraphql } from '../../support/raw-graphql.ts'
 
 let world: World

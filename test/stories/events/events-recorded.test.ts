@@ -4,9 +4,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
 import { events, sessions, tweets } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
-import { newPerson, readEvents, readStory } from '../../support/event-reader.ts'
-import { startWorld, type World } from '../../support/harness.ts'
-import { openInstance } from '../../support/instance.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -15,7 +12,10 @@ import {
   postFault,
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { newPerson, readEvents, readStory } from '../../support/event-reader.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
 import { sweepNow } from '../../support/sweep.ts'
 

@@ -13,9 +13,9 @@ import {
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { schema } from '../../../src/graphql/schema.ts'
 import type { Browser } from '../../support/browser.ts'
+import { linkAccount } from '../../support/connected-account.ts'
 import { newPerson } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount } from '../../support/linked-account.ts'
 import { literal } from '../../support/minimal-document.ts'
 import { ask, sendGraphql } from '../../support/raw-graphql.ts'
 

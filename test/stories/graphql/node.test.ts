@@ -14,9 +14,9 @@ import {
 } from '../../../src/db/tables.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { cookieOf } from '../../support/browser.ts'
+import { type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
-import { type LinkedAccount, linkAccount } from '../../support/linked-account.ts'
 import { readOperation } from '../../support/operations.ts'
 
 let world: World

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { linkAccount } from '../../support/connected-account.ts'
 import { startWorld } from '../../support/harness.ts'
-import { linkAccount } from '../../support/linked-account.ts'
 import { makeTypedClient, readProgram } from '../../support/typed-client.ts'
 
 test('the program in the manual posts with an API token, once however often it runs, and prints what is wrong', async () => {

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import type { Browser } from '../../support/browser.ts'
 import { cookieOf } from '../../support/browser.ts'
+import { type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
-import { type LinkedAccount, linkAccount } from '../../support/linked-account.ts'
 
 const EVERYTHING = `{
   viewer {

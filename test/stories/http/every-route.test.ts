@@ -4,11 +4,11 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter } from '../../../src/app.ts'
 import type { Browser } from '../../support/browser.ts'
+import { queryRows } from '../../support/connected-account.ts'
 import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
 import { parseSpans, readDocument } from '../../support/documents/markdown.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type Instance, openInstance } from '../../support/instance.ts'
-import { queryRows } from '../../support/linked-account.ts'
 
 let world: World
 let instance: Instance

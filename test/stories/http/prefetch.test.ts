@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sessions } from '../../../src/db/tables.ts'
 import { errorExtensions } from '../../../src/http/error-response.ts'
 import { type Browser, isSignedIn } from '../../support/browser.ts'
+import { queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { queryRows } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -4,8 +4,8 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { transaction } from '../../../src/deps.ts'
+import { queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { queryRows } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

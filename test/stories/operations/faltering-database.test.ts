@@ -2,8 +2,8 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, connectedAccounts, tweets } from '../../../src/db/tables.ts'
+import { linkAccount, postFault } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, postFault } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -1,8 +1,8 @@
 // Deleting a row looks for all that refer to it: without an index the whole table is read for each.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { queryRows } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

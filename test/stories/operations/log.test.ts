@@ -2,8 +2,14 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { webhookDeliveries } from '../../../src/db/tables.ts'
+import {
+  endFaults,
+  linkAccount,
+  postFault,
+  refreshFault,
+  UNTIL_ENDED_SECONDS,
+} from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, linkAccount, postFault, refreshFault, UNTIL_ENDED_SECONDS } from '../../support/linked-account.ts'
 import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World

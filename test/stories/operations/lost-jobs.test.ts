@@ -3,8 +3,8 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
+import { linkAccount, postFault, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, postFault, queryRows } from '../../support/linked-account.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
 

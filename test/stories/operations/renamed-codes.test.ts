@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, events, tweets, xBlocks } from '../../../src/db/tables.ts'
+import { linkAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -5,9 +5,6 @@ import { expect, test } from 'vitest'
 import { connectAttempts } from '../../../src/db/tables.ts'
 import type { Fault } from '../../../src/sandbox/control/faults.ts'
 import type { Answer, Browser } from '../../support/browser.ts'
-import { databaseKind } from '../../support/database.ts'
-import { readEveryFile, readEveryRow } from '../../support/dump.ts'
-import { impatient, startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -17,7 +14,10 @@ import {
   refreshFault,
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { databaseKind } from '../../support/database.ts'
+import { readEveryFile, readEveryRow } from '../../support/dump.ts'
+import { impatient, startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 // X names no longer wait than its window of a quarter of an hour.

@@ -5,9 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import { BLOCK_PAGES, type BlockPageName } from '../../../src/sandbox/x/block-pages.ts'
+import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { readEvents } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -2,8 +2,8 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sessions } from '../../../src/db/tables.ts'
+import { linkAccount, momentIn, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, momentIn, watchX } from '../../support/linked-account.ts'
 
 const ABSOLUTE_LIFETIME_SECONDS = 90 * 86_400
 

@@ -1,6 +1,5 @@
 // A refresh token lives about half a year. A link that nobody uses is rotated before that, as seldom as will do.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -8,7 +7,8 @@ import {
   momentIn,
   refreshFault,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 const DAY = 86_400

@@ -13,8 +13,8 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../../../src/db/tables.ts'
+import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../../support/linked-account.ts'
 import { startReceiver, verify, webhooksOf } from '../../support/webhook-receiver.ts'
 
 type Pair = typeof oauthTokens.$inferSelect

@@ -3,14 +3,14 @@ import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sealToken } from '../../../src/accounts/sealed-tokens.ts'
 import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   ACCESS_TOKEN_SECONDS,
   type LinkedAccount,
   linkAccount,
   momentIn,
   UNTIL_ENDED_SECONDS,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World

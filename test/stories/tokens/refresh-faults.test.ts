@@ -1,7 +1,6 @@
 // Whatever goes wrong with a refresh, nobody is disconnected for it. What differs is whether the refresh token may be spent now.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
-import { impatient, startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -10,7 +9,8 @@ import {
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { impatient, startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {

@@ -1,6 +1,5 @@
 // By the time X's answer to a refresh is read the token is spent: whatever is odd in the answer, the new pair must not be lost.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -8,7 +7,8 @@ import {
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {

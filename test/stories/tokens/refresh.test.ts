@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -8,7 +7,8 @@ import {
   UNTIL_DUE_SECONDS,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {

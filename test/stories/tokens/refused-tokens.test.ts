@@ -1,7 +1,7 @@
 // X refuses, with 401, access tokens that it has just issued: as it does while it refuses the whole app.
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { endFaults, linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeEach(async () => {

@@ -2,7 +2,6 @@
 // wait until it lapses.
 import { type SQL, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -10,7 +9,8 @@ import {
   queryRows,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World

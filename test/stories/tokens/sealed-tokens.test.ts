@@ -2,8 +2,8 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { encryptionCanaries } from '../../../src/db/tables.ts'
+import { type LinkedAccount, linkAccount, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type LinkedAccount, linkAccount, UNTIL_ENDED_SECONDS, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

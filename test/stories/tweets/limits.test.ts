@@ -2,7 +2,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { oauthTokens, xBlocks } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -10,7 +9,8 @@ import {
   type PostedTweet,
   postFault,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {

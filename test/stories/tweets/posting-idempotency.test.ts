@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -8,7 +7,8 @@ import {
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 let lastKey = 0

@@ -1,7 +1,7 @@
 // A tweet that is on its way while somebody asks for it again, by the same key, and does not want to wait for ever.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { linkAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, postFault, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { ProblemName } from '../../../src/sandbox/x/problems.ts'
+import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

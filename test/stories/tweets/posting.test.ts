@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   type LinkedAccount,
@@ -11,7 +10,8 @@ import {
   postFault,
   queryRows,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { sendGraphql } from '../../support/raw-graphql.ts'
 
 let world: World

@@ -6,10 +6,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { defaultRateLimits } from '../../../src/config/rate-limits.ts'
 import { rateLimits } from '../../../src/db/tables.ts'
 import { weightedLength } from '../../../src/tweets/text/length.ts'
+import { endFaults, type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
 import { parseRelativeLinks } from '../../support/documents/markdown.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, type LinkedAccount, linkAccount } from '../../support/linked-account.ts'
 import { type Program, startProgram } from '../../support/program.ts'
 
 const FILE = 'test/examples/push-to-tweet.ts'

@@ -4,8 +4,8 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, tweets } from '../../../src/db/tables.ts'
 import { MAX_READS } from '../../../src/tweets/reconcile.ts'
+import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/linked-account.ts'
 
 let world: World
 beforeAll(async () => {

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { UserError } from '../../support/browser.ts'
+import { endFaults, type LinkedAccount, linkAccount, momentIn } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { endFaults, type LinkedAccount, linkAccount, momentIn } from '../../support/linked-account.ts'
 
 let world: World
 let nextXTweetId = 1

@@ -2,7 +2,6 @@ import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
-import { startWorld, type World } from '../../support/harness.ts'
 import {
   endFaults,
   linkAccount,
@@ -10,7 +9,8 @@ import {
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
-} from '../../support/linked-account.ts'
+} from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {

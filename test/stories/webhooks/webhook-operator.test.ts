@@ -10,8 +10,8 @@ import {
   testWebhookEndpoint,
 } from '../../../src/webhooks/endpoints.ts'
 import type { Browser } from '../../support/browser.ts'
+import { linkAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount } from '../../support/linked-account.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { type Receiver, startReceiver, tryDue, verify, webhooksOf } from '../../support/webhook-receiver.ts'
 

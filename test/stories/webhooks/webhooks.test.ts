@@ -3,8 +3,8 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
+import { linkAccount, momentIn, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { linkAccount, momentIn, queryRows } from '../../support/linked-account.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import {
   type Message,

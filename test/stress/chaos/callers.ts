@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { readOperation } from '../../support/operations.ts'
+import type { Link } from './accounts.ts'
 import type { Slot } from './fleet.ts'
-import type { Link } from './links.ts'
 import type { Stage } from './stage.ts'
 
 /** One tweet that somebody wanted, and what they were told in the end. */

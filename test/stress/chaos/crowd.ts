@@ -1,9 +1,10 @@
 // 500 callers, at all processes at once, on one account whose access token has just ended.
+
+import { linkAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { postWithEach } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
 import { exactly, type Figure } from './figures.ts'
-import { linkAccounts } from './links.ts'
 import { plantDistance } from './nemesis.ts'
 import type { Randomness } from './randomness.ts'
 

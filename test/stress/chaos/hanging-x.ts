@@ -1,10 +1,10 @@
 // X takes requests and says nothing: no transaction of ours may wait with them.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { linkAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { postWithEach } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
 import { atMost, exactly, type Figure } from './figures.ts'
-import { linkAccounts } from './links.ts'
 import type { Randomness } from './randomness.ts'
 import { watchTransactions } from './transactions.ts'
 

@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GraphQLClient } from 'graphql-request'
 import { readOperation } from '../../support/operations.ts'
+import { type Link, linkAccounts } from './accounts.ts'
 import { type Post, type PostResult, startCallers } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
 import { atMost, exactly, type Figure } from './figures.ts'
-import { type Link, linkAccounts } from './links.ts'
 import type { Randomness } from './randomness.ts'
 import { openStage, type Stage } from './stage.ts'
 

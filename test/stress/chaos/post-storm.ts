@@ -1,12 +1,12 @@
 // Thousands of posts, while X loses and spoils answers after it has acted, and processes are killed.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultKind as SandboxFault } from '../../../src/sandbox/control/faults.ts'
+import { linkAccounts } from './accounts.ts'
 import { type Arena, openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
 import { atLeast, atMost, exactly, type Figure } from './figures.ts'
 import { judge, type Verdict } from './history.ts'
-import { linkAccounts } from './links.ts'
 import type { Randomness } from './randomness.ts'
 import { waitForDoubts } from './recovery.ts'
 import { takeSnapshot } from './snapshot.ts'

@@ -7,7 +7,7 @@ import { runJointStart } from './joint-start.ts'
 import { runPgliteKills } from './pglite-kills.ts'
 import { runPostStorm } from './post-storm.ts'
 import type { Randomness } from './randomness.ts'
-import { type Outcome, type RotationScenario, runRotationScenario } from './rotation-scenario.ts'
+import { type Outcome, type RotationScenario, runRotationScenario } from './refresh-scenario.ts'
 
 /** What a preset came to. */
 export type PresetResult = {

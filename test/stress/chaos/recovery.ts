@@ -1,8 +1,8 @@
 // After the last fault: everything must come right by itself, as far as it can.
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Link } from './accounts.ts'
 import type { Arena } from './arena.ts'
 import { type Post, postWithEach } from './callers.ts'
-import type { Link } from './links.ts'
 import { isSettled, type LinkView, takeSnapshot } from './snapshot.ts'
 
 export type Recovery = {

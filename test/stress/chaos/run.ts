@@ -5,7 +5,7 @@ import { fastPace } from './fast-timing.ts'
 import { faultKinds } from './nemesis.ts'
 import { type PresetResult, presets } from './presets.ts'
 import { createRandomness } from './randomness.ts'
-import { runRotationScenario } from './rotation-scenario.ts'
+import { runRotationScenario } from './refresh-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from './table.ts'
 
 const USAGE = `npm run chaos -- [options]: real gateways, killed and starved, held against their promises

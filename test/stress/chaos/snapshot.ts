@@ -2,8 +2,8 @@
 
 import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../../src/crypto.ts'
+import type { Link } from './accounts.ts'
 import type { Arena } from './arena.ts'
-import type { Link } from './links.ts'
 
 /** One link. */
 export type LinkView = {

@@ -1,5 +1,5 @@
 import type { Figure } from './figures.ts'
-import type { Outcome } from './rotation-scenario.ts'
+import type { Outcome } from './refresh-scenario.ts'
 
 type Column = { title: string; read(outcome: Outcome): string }
 

@@ -12,7 +12,7 @@ import { createCircuitBreakers } from '../../../src/outbound/circuit-breakers.ts
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createEventStreams } from '../../../src/process/event-streams.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
-import { startFakeProviders } from './provider-answers.ts'
+import { startFakeProviders } from './provider-responses.ts'
 
 export type FuzzGateway = Awaited<ReturnType<typeof openFuzzGateway>>
 

@@ -7,7 +7,7 @@ import { fetchTimeline } from '../../../src/x/timeline.ts'
 import { graphqlInputs } from './documents.ts'
 import type { FuzzGateway } from './gateway.ts'
 import { judgeAnswer, readGraphqlAnswer } from './judge.ts'
-import { ANSWERED_TOKEN, answerPairs, tweetAnswers } from './provider-answers.ts'
+import { ANSWERED_TOKEN, answerPairs, tweetAnswers } from './provider-responses.ts'
 import { callbackInputs, formInputs, identityInputs, type RequestInput } from './requests.ts'
 
 /** What came of a part. */

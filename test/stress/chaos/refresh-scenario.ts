@@ -1,9 +1,10 @@
 // The main scenario: many links in constant use at all processes, while faults strike; then peace, recovery, and judgement.
+
+import { linkAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
 import { judge, type Verdict } from './history.ts'
-import { linkAccounts } from './links.ts'
 import { type FaultKind, type Plan, plantDistance, runNemesis, type Strikes } from './nemesis.ts'
 import type { Randomness } from './randomness.ts'
 import { recover, waitForDoubts } from './recovery.ts'
