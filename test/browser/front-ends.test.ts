@@ -30,7 +30,7 @@ describeInChromium('a front end on another origin', () => {
   test.each<[string, number, unknown]>([
     ['127.0.0.1', 200, { data: { viewer: { login: 'mara-holt' } } }],
     ['localhost', 401, { errors: [{ extensions: { code: 'CROSS_SITE_ORIGIN' } }] }],
-  ])('opened at %s gets %i, although its person has signed in', async (name, status, answer) => {
+  ])('opened at %s gets %i, although its person has signed in', async (name, status, body) => {
     await using visit = await openPage(browser, world)
     const { page } = visit
     await signIn(page, world, 'mara-holt')
@@ -48,8 +48,8 @@ describeInChromium('a front end on another origin', () => {
         },
         body: JSON.stringify({ query: '{ viewer { login } }' }),
       })
-      return { status: response.status, answer: await response.json() }
+      return { status: response.status, body: await response.json() }
     }, world.url)
-    expect(seen).toMatchObject({ status, answer })
+    expect(seen).toMatchObject({ status, body })
   })
 })

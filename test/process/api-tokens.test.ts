@@ -11,12 +11,12 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 import { xconnect } from '../support/xconnect.ts'
 
 async function ask(url: string, secret: string, query = '{ viewer { login } }') {
-  const answer = await fetch(`${url}/graphql`, {
+  const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
     body: JSON.stringify({ query }),
   })
-  return { status: answer.status, body: await answer.json() }
+  return { status: response.status, body: await response.json() }
 }
 
 test('K-05 a token is good at both of two gateways, and at neither from the moment it is revoked at one', async () => {

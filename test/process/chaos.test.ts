@@ -9,7 +9,7 @@ import { runPgliteKills } from '../stress/chaos/pglite-kills.ts'
 import { runPostStorm } from '../stress/chaos/post-storm.ts'
 import { presets } from '../stress/chaos/presets.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
-import { runRotationScenario } from '../stress/chaos/refresh-scenario.ts'
+import { runRefreshScenario } from '../stress/chaos/refresh-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from '../stress/chaos/table.ts'
 import { startProgram } from '../support/program.ts'
 
@@ -20,15 +20,15 @@ const LIMIT_MILLISECONDS = 300_000
 test('no token is sent twice and no link dies in silence, whatever is killed, stalled, restarted, dropped or refused', {
   timeout: LIMIT_MILLISECONDS,
 }, async () => {
-  const outcome = await runRotationScenario(
-    { processes: 3, links: 24, callers: 8, faults: faultKinds, plan: { seconds: 60, times: 2 }, pace: fastPace },
+  const outcome = await runRefreshScenario(
+    { processes: 3, accounts: 24, callers: 8, faults: faultKinds, plan: { seconds: 60, times: 2 }, pace: fastPace },
     createRandomness(seed),
   )
   console.log(`Seed ${seed}\n${renderOutcomes([{ name: 'all faults', outcome }])}`)
   expect(outcome.broken).toEqual([])
   expect(outcome.silentlyDead).toBe(0)
   expect(outcome.lostAndDetected).toBe(outcome.lost)
-  expect(outcome.rotations).toBeGreaterThan(outcome.lost)
+  expect(outcome.refreshes).toBeGreaterThan(outcome.lost)
   const { kill, stop, term, db } = outcome.strikes
   expect(Math.min(kill, stop, term, db), JSON.stringify(outcome.strikes)).toBeGreaterThan(0)
 })
@@ -37,7 +37,7 @@ test('no tweet is posted twice or reported wrongly, while answers are lost and p
   timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const { verdict } = await runPostStorm(
-    { posts: 300, processes: 2, links: 12, callers: 8, pace: fastPace, settleSeconds: 0 },
+    { posts: 300, processes: 2, accounts: 12, callers: 8, pace: fastPace, settleSeconds: 0 },
     createRandomness(seed),
   )
   console.log(`Seed ${seed}\n${verdict.tweets} tweets; posts: ${renderStatuses(verdict.statuses)}`)

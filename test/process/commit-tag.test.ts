@@ -4,7 +4,7 @@ import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
 import { apiTokens, sessions, tweets } from '../../src/db/tables.ts'
-import { linkAccount } from '../support/connected-account.ts'
+import { connectAccount } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld } from '../support/harness.ts'
 
@@ -72,7 +72,7 @@ async function openWorldThroughIt() {
 
 test.each([1, 2, 3])('a post that is acknowledged is stored, with the first %i commits undone', async (count) => {
   const { way, world } = await openWorldThroughIt()
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   way.undoNext(count)
   const posted = await account.post('Is it there?').catch(() => null)
   expect(way.undone()).toBeGreaterThan(0)
@@ -105,7 +105,7 @@ test('nobody is signed in by a session that was not stored', async () => {
   await person.signIn('mara-holt').catch(() => {})
   expect(way.undone()).toBe(1)
   const viewer = await person.api<{ viewer: unknown }>('viewer').then(
-    (answer) => answer.viewer,
+    (response) => response.viewer,
     () => null,
   )
   expect(await world.db().$count(sessions)).toBe(before + (viewer === null ? 0 : 1))

@@ -6,7 +6,7 @@ import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
 import { isDatabaseOutage } from '../../src/db/outage.ts'
 import { connectAttempts } from '../../src/db/tables.ts'
 import { cookieOf } from '../support/browser.ts'
-import { linkAccount } from '../support/connected-account.ts'
+import { connectAccount } from '../support/connected-account.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startWorld, type World } from '../support/harness.ts'
@@ -43,11 +43,11 @@ async function ask(world: World, headers: Record<string, string>) {
     headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...headers },
     body: JSON.stringify({ query: '{ viewer { login } }' }),
   })
-  const answer = (await response.json()) as { data?: unknown; errors?: { message: string }[] }
+  const body = (await response.json()) as { data?: unknown; errors?: { message: string }[] }
   return {
     status: response.status,
     retryAfter: response.headers.get('retry-after'),
-    message: answer.errors?.[0]?.message,
+    message: body.errors?.[0]?.message,
   }
 }
 
@@ -108,7 +108,7 @@ describe('a server that goes away while a connection is made, after X has issued
     async (when) => {
       const { world, admin, role, endSessions } = await openWorldOfRole()
       const { control } = world.sandbox
-      const account = await linkAccount(world)
+      const account = await connectAccount(world)
       const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
         reconnectAccountId: account.id,
       })

@@ -16,7 +16,7 @@ import {
   users,
   xBlocks,
 } from '../../src/db/tables.ts'
-import { linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
+import { connectAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { readPage } from '../support/event-reader.ts'
 import { startWorld, type World } from '../support/harness.ts'
@@ -88,12 +88,12 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
   onTestFinished(() => receiver.close())
   const copy = (target = DATABASE_URL) => xconnect(environment, 'database', 'copy', target)
 
-  const account = await linkAccount(world)
-  const leaving = await linkAccount(world, { person: account.person })
+  const account = await connectAccount(world)
+  const leaving = await connectAccount(world, { person: account.person })
   const token = await account.makeToken(['tweets:read', 'tweets:write'])
   const webhooks = webhooksOf(account.person)
   const endpoint = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-  receiver.answerWith({ status: 503 })
+  receiver.respondWith({ status: 503 })
   await webhooks.test(endpoint.id)
   await vi.waitFor(
     async () => expect(await webhooks.deliveries(endpoint.id)).toMatchObject([{ lastHttpStatus: 503 }]),
@@ -130,7 +130,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
   })
 
   world.sandbox.control.clearFaults()
-  receiver.answerWith({ status: 204 })
+  receiver.respondWith({ status: 204 })
   expect(await account.person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
   expect(await askWith(world, token)).toMatchObject({ data: { tweets: { edges: [{}, {}] } } })
   await sweepNow(world)
@@ -183,7 +183,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
 
 test('a copy that is refused or breaks changes nothing', async () => {
   const { world, environment } = await startMovable()
-  await linkAccount(world)
+  await connectAccount(world)
   const server = await createTestDatabase('postgres')
   onTestFinished(() => server.remove())
   const targetUrl = server.environment.DATABASE_URL ?? ''
@@ -223,12 +223,12 @@ test('a copy that is refused or breaks changes nothing', async () => {
 })
 
 async function askWith(world: World, token: string): Promise<unknown> {
-  const answer = await fetch(`${world.url}/graphql`, {
+  const response = await fetch(`${world.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
     body: JSON.stringify({ query: '{ tweets { edges { node { id } } } }' }),
   })
-  return answer.json()
+  return response.json()
 }
 
 /** A row in each table that had none, and more than a page of events. */

@@ -4,11 +4,11 @@ import { expect, inject, onTestFinished, test } from 'vitest'
 import { openSingleConnection } from '../../src/db/client.ts'
 import { errorExtensions } from '../../src/http/error-response.ts'
 import { cookieOf } from '../support/browser.ts'
-import { linkAccount, type PostedTweet } from '../support/connected-account.ts'
+import { connectAccount, type PostedTweet } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 import { createDatabase } from '../support/postgres.ts'
 
-type Answer = {
+type ReceivedResponse = {
   data?: Record<string, unknown> | null
   errors?: { message: string; path?: string[]; extensions: Record<string, unknown> }[]
 }
@@ -22,7 +22,7 @@ async function openWorld() {
     await admin.end()
     await database.drop()
   })
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const ask = async (query: string, variables: Record<string, unknown> = {}) => {
     const response = await fetch(`${world.url}/graphql`, {
       method: 'POST',
@@ -33,7 +33,7 @@ async function openWorld() {
       status: response.status,
       retryAfter: response.headers.get('retry-after'),
       requestId: response.headers.get('x-request-id'),
-      answer: (await response.json()) as Answer,
+      body: (await response.json()) as ReceivedResponse,
     }
   }
   /**
@@ -43,11 +43,11 @@ async function openWorld() {
   const askWithout = (table: string, query: string, variables?: Record<string, unknown>) =>
     admin.begin(async (admin) => {
       await admin.unsafe(`lock table ${table} in access exclusive mode`)
-      let isAnswered = false
+      let isDone = false
       const asked = ask(query, variables).finally(() => {
-        isAnswered = true
+        isDone = true
       })
-      while (!isAnswered) {
+      while (!isDone) {
         await admin`select pg_terminate_backend(pid) from pg_stat_activity
           where datname = current_database() and wait_event_type = 'Lock' and application_name = 'xconnect-gateway'`
         await sleep(20)
@@ -68,7 +68,7 @@ test('a query whose resolver loses the database is answered with 503, and said t
   const { world, ask, askWithout } = await openWorld()
   const query = '{ viewer { login } tweets { edges { node { id } } } }'
   const { requestId, ...lost } = await askWithout('tweets', query)
-  expect(lost).toEqual({ status: 503, retryAfter: '5', answer: { data: null, errors: [away(requestId, 'tweets')] } })
+  expect(lost).toEqual({ status: 503, retryAfter: '5', body: { data: null, errors: [away(requestId, 'tweets')] } })
   const lines = world
     .logs()
     .split('\n')
@@ -85,7 +85,7 @@ test('what could be had of a query is kept, beside the error that says what coul
   expect(lost).toEqual({
     status: 200,
     retryAfter: null,
-    answer: { data: { viewer: { login: 'mara-holt' }, tweet: null }, errors: [away(requestId, 'tweet')] },
+    body: { data: { viewer: { login: 'mara-holt' }, tweet: null }, errors: [away(requestId, 'tweet')] },
   })
 })
 
@@ -98,7 +98,7 @@ test('a post that loses the database is 503, and posted once with the same key a
   expect(lost).toEqual({
     status: 503,
     retryAfter: '5',
-    answer: { data: { postTweet }, errors: [away(requestId, 'postTweet')] },
+    body: { data: { postTweet }, errors: [away(requestId, 'postTweet')] },
   })
 
   // Another mutation of the same document keeps its result.
@@ -113,7 +113,7 @@ test('a post that loses the database is 503, and posted once with the same key a
   expect(partly).toEqual({
     status: 200,
     retryAfter: null,
-    answer: { data: { setLinkVisibility: { userErrors: [] }, postTweet }, errors: [away(secondId, 'postTweet')] },
+    body: { data: { setLinkVisibility: { userErrors: [] }, postTweet }, errors: [away(secondId, 'postTweet')] },
   })
   // What stands before the error's path took effect.
   expect(await account.person.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'INTEGRATORS' } })

@@ -49,9 +49,9 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
         body: JSON.stringify({ query: '{ viewer { login } }' }),
       })
       expect([asked.status, asked.headers.get('retry-after')]).toEqual([503, '5'])
-      const answer = await asked.text()
-      expect(answer).not.toMatch(/postgres|timeout|select|insert/i)
-      expect(JSON.parse(answer)).toEqual({
+      const response = await asked.text()
+      expect(response).not.toMatch(/postgres|timeout|select|insert/i)
+      expect(JSON.parse(response)).toEqual({
         errors: [
           {
             message: 'The database does not respond. Try again shortly.',

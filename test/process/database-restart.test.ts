@@ -1,7 +1,7 @@
 /** The database goes away after X was asked, and is back only after X has answered: what X did must not be forgotten. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { linkAccounts } from '../stress/chaos/accounts.ts'
+import { connectAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { postWithEach } from '../stress/chaos/callers.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
@@ -17,12 +17,12 @@ function open(): Promise<Arena> {
 /** Posts, and has the database down while X's answer to a call of `path` arrives. */
 async function postThroughOutage(arena: Arena, path: string, prepare: () => Promise<unknown>) {
   await arena.fleet.startAll()
-  const links = await linkAccounts(arena, 1)
+  const accounts = await connectAccounts(arena, 1)
   await prepare()
   const { control } = arena.sandbox
   control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MILLISECONDS, match: { method: 'POST', path } })
   const before = control.countReceived({ path, acted: true })
-  const posting = postWithEach(arena, links, 'outage')
+  const posting = postWithEach(arena, accounts, 'outage')
   await vi.waitFor(() => expect(control.countReceived({ path, acted: true })).toBe(before + 1), { timeout: 10_000 })
   await arena.server.shutDown('immediate')
   await sleep(DOWN_FOR_MILLISECONDS)
@@ -35,14 +35,14 @@ test('a tweet that X has taken is POSTED, although the database was away when X 
   const post = await postThroughOutage(arena, '/2/tweets', async () => {})
   const [row] = await arena.sql`select status, x_tweet_id as "xTweetId" from tweets`
   expect(row).toEqual({ status: 'POSTED', xTweetId: arena.sandbox.control.tweets()[0]?.id })
-  expect(post?.answer).toMatchObject({ kind: 'tweet', status: 'POSTED', error: null })
+  expect(post?.result).toMatchObject({ kind: 'tweet', status: 'POSTED', error: null })
 })
 
 test('a pair of tokens that X has issued is stored, although the database was away when it came', async () => {
   await using arena = await open()
   const expire = () => arena.sql`update oauth_tokens set access_expires_at = clock_timestamp() - interval '1 second'`
   const post = await postThroughOutage(arena, '/2/oauth2/token', expire)
-  expect(post?.answer).toMatchObject({ kind: 'tweet', status: 'POSTED' })
+  expect(post?.result).toMatchObject({ kind: 'tweet', status: 'POSTED' })
   const [row] = await arena.sql`select version, state, lease_id as "leaseId" from oauth_tokens`
   expect(row).toEqual({ version: 2, state: 'ACTIVE', leaseId: null })
   expect(arena.sandbox.control.grants().at(-1)).toMatchObject({ rotations: 1, replays: 0, ended: null })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
-import { linkAccounts } from '../stress/chaos/accounts.ts'
+import { connectAccounts } from '../stress/chaos/accounts.ts'
 import { openArena } from '../stress/chaos/arena.ts'
 import { startCallers } from '../stress/chaos/callers.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
@@ -18,19 +18,19 @@ const SEEN_AFTER_MILLISECONDS = 300
 test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
-  const [link] = await linkAccounts(arena, 1)
+  const [account] = await connectAccounts(arena, 1)
   const [slot] = arena.fleet.slots
-  if (link === undefined || slot === undefined) throw new Error('Bug: one of each was asked for')
+  if (account === undefined || slot === undefined) throw new Error('Bug: one of each was asked for')
   const { control } = arena.sandbox
   const match = { method: 'POST', path: '/2/tweets' }
   control.inject({ kind: 'delayAfter', milliseconds: ANSWER_AFTER_MILLISECONDS, match })
   const caller = new AbortController()
   const call = fetch(`${slot.url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
+    headers: { 'content-type': 'application/json', cookie: account.cookie, 'sec-fetch-site': 'same-origin' },
     body: JSON.stringify({
       query: readOperation('post-tweet'),
-      variables: { input: { text: 'Posted for nobody to hear', accountId: link.accountId } },
+      variables: { input: { text: 'Posted for nobody to hear', accountId: account.accountId } },
     }),
     signal: caller.signal,
   })
@@ -46,11 +46,11 @@ test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its ca
 test('SIGTERM ends the process in a moment, although clients go on asking on the connections that they keep', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
-  const links = await linkAccounts(arena, 6)
+  const accounts = await connectAccounts(arena, 6)
   const [slot] = arena.fleet.slots
   if (slot === undefined) throw new Error('Bug: one process was asked for')
   plantDistance(arena)
-  const callers = startCallers(arena, links, 6)
+  const callers = startCallers(arena, accounts, 6)
   await vi.waitFor(() => expect(callers.posts.length).toBeGreaterThan(20), { timeout: 20_000 })
   const startedAt = performance.now()
   await arena.fleet.terminate(slot)

@@ -1,7 +1,7 @@
 /** GraphQL clients that people use follow events over the ends of streams, of gateways and of connections. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
+import { type ChaosAccount, connectAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
 import { createRandomness } from '../stress/chaos/randomness.ts'
@@ -12,21 +12,21 @@ const LIFE_SECONDS = 2
 const ROUNDS = 3
 
 let arena: Arena
-let link: Link
+let account: ChaosAccount
 beforeAll(async () => {
   const timing = { ...productionPace.timing, streamLifetimeSeconds: LIFE_SECONDS, streamRecheckSeconds: 1 }
   arena = await openArena({ processes: 1, pace: { ...productionPace, timing }, random: createRandomness(1) })
   await arena.fleet.startAll()
-  const [first] = await linkAccounts(arena, 1)
+  const [first] = await connectAccounts(arena, 1)
   if (first === undefined) throw new Error('Bug: one link was asked for')
-  link = first
+  account = first
 })
 afterAll(() => arena[Symbol.asyncDispose]())
 
 async function ask<Data>(query: string, variables: Record<string, unknown>): Promise<Data> {
   const response = await fetch(`${arena.publicUrl}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
+    headers: { 'content-type': 'application/json', cookie: account.cookie, 'sec-fetch-site': 'same-origin' },
     body: JSON.stringify({ query, variables }),
   })
   const { data, errors } = await response.json()
@@ -37,7 +37,7 @@ async function ask<Data>(query: string, variables: Record<string, unknown>): Pro
 async function post(text: string): Promise<string> {
   const { postTweet } = await ask<{ postTweet: { tweet: { id: string } } }>(
     'mutation ($input: PostTweetInput!) { postTweet(input: $input) { tweet { id } } }',
-    { input: { text, accountId: link.accountId } },
+    { input: { text, accountId: account.accountId } },
   )
   return postTweet.tweet.id
 }

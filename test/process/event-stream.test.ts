@@ -1,7 +1,7 @@
 /** Events cross from one process to another, and outlive what carries them. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
+import { type ChaosAccount, connectAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { postWithEach } from '../stress/chaos/callers.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
@@ -12,55 +12,55 @@ const DOWN_FOR_MILLISECONDS = 1_500
 // Far less than the time that requests are given to end.
 const MOMENT_MILLISECONDS = 10_000
 
-async function open(processes: number): Promise<{ arena: Arena; link: Link; urls: string[] }> {
+async function open(processes: number): Promise<{ arena: Arena; account: ChaosAccount; urls: string[] }> {
   const arena = await openArena({ processes, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
-  const [link] = await linkAccounts(arena, 1)
-  if (link === undefined) throw new Error('Bug: one link was asked for')
-  return { arena, link, urls: arena.fleet.slots.map(({ url }) => url) }
+  const [account] = await connectAccounts(arena, 1)
+  if (account === undefined) throw new Error('Bug: one link was asked for')
+  return { arena, account, urls: arena.fleet.slots.map(({ url }) => url) }
 }
 
-async function post(url: string, link: Link, text: string): Promise<string> {
-  const answer = await fetch(`${url}/graphql`, {
+async function post(url: string, account: ChaosAccount, text: string): Promise<string> {
+  const response = await fetch(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', cookie: link.cookie, 'sec-fetch-site': 'same-origin' },
+    headers: { 'content-type': 'application/json', cookie: account.cookie, 'sec-fetch-site': 'same-origin' },
     body: JSON.stringify({
       query: 'mutation ($input: PostTweetInput!) { postTweet(input: $input) { tweet { id } } }',
-      variables: { input: { text, accountId: link.accountId } },
+      variables: { input: { text, accountId: account.accountId } },
     }),
   })
-  const { data }: { data: { postTweet: { tweet: { id: string } } } } = await answer.json()
+  const { data }: { data: { postTweet: { tweet: { id: string } } } } = await response.json()
   return data.postTweet.tweet.id
 }
 
 const tweetIds = (stream: OpenStream) => stream.edges.map(({ node }) => node.tweetId)
 
 test('what happens at one gateway is told at the other, and a stream that was left there goes on here', async () => {
-  const { arena, link, urls } = await open(2)
+  const { arena, account, urls } = await open(2)
   await using _ = arena
   const [here = '', there = ''] = urls
-  const stream = await openStream(there, { cookie: link.cookie })
-  const posted = [await post(here, link, 'One'), await post(here, link, 'Two')]
+  const stream = await openStream(there, { cookie: account.cookie })
+  const posted = [await post(here, account, 'One'), await post(here, account, 'Two')]
   await expect.poll(() => tweetIds(stream), { timeout: 20_000, interval: 10 }).toEqual(posted)
   await stream.hangUp()
-  posted.push(await post(there, link, 'Three'))
-  const resumed = await openStream(here, { cookie: link.cookie }, { after: stream.edges[0]?.cursor })
-  posted.push(await post(there, link, 'Four'))
+  posted.push(await post(there, account, 'Three'))
+  const resumed = await openStream(here, { cookie: account.cookie }, { after: stream.edges[0]?.cursor })
+  posted.push(await post(there, account, 'Four'))
   await expect.poll(() => tweetIds(resumed), { timeout: 20_000, interval: 10 }).toEqual(posted.slice(1))
   await resumed.hangUp()
 })
 
 test('a stream outlives a crash of the database, and misses nothing', async () => {
-  const { arena, link, urls } = await open(1)
+  const { arena, account, urls } = await open(1)
   await using _ = arena
-  const stream = await openStream(urls[0] ?? '', { cookie: link.cookie })
-  const posted = [await post(urls[0] ?? '', link, 'Before')]
+  const stream = await openStream(urls[0] ?? '', { cookie: account.cookie })
+  const posted = [await post(urls[0] ?? '', account, 'Before')]
   await expect.poll(() => tweetIds(stream), { timeout: 20_000, interval: 10 }).toEqual(posted)
   await arena.server.shutDown('immediate')
   await sleep(DOWN_FOR_MILLISECONDS)
   await arena.server.start()
-  const [after] = await postWithEach(arena, [link], 'after')
-  expect(after?.answer).toMatchObject({ kind: 'tweet', status: 'POSTED' })
+  const [after] = await postWithEach(arena, [account], 'after')
+  expect(after?.result).toMatchObject({ kind: 'tweet', status: 'POSTED' })
   const rows = await arena.sql`select id from tweets order by created_at`
   await expect.poll(() => tweetIds(stream), { timeout: 30_000 }).toEqual(rows.map(({ id }) => id))
   expect(rows).toHaveLength(2)
@@ -68,17 +68,19 @@ test('a stream outlives a crash of the database, and misses nothing', async () =
 })
 
 test('SIGTERM completes the streams, also one whose client reads nothing, and ends the process in a moment', async () => {
-  const { arena, link, urls } = await open(1)
+  const { arena, account, urls } = await open(1)
   await using _ = arena
   const [slot] = arena.fleet.slots
   if (slot === undefined) throw new Error('Bug: one process was asked for')
-  const streams = await Promise.all(Array.from({ length: 5 }, () => openStream(urls[0] ?? '', { cookie: link.cookie })))
+  const streams = await Promise.all(
+    Array.from({ length: 5 }, () => openStream(urls[0] ?? '', { cookie: account.cookie })),
+  )
   const deaf = await fetch(`${urls[0]}/graphql`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
       accept: 'text/event-stream',
-      cookie: link.cookie,
+      cookie: account.cookie,
       'sec-fetch-site': 'same-origin',
     },
     body: JSON.stringify({ query: 'subscription { events { cursor } }' }),

@@ -32,7 +32,7 @@ const noRows = Buffer.concat([
  * @param isRefused whether this statement is answered with FATAL.
  * @param ending how the connection ends after that; `null` says nothing before it closes.
  */
-async function startServer(isRefused: (statement: string) => boolean, answer: typeof FATAL | null, ending: Ending) {
+async function startServer(isRefused: (statement: string) => boolean, response: typeof FATAL | null, ending: Ending) {
   let connections = 0
   const serve = (socket: Socket) => {
     let received: Buffer = Buffer.alloc(0)
@@ -42,7 +42,7 @@ async function startServer(isRefused: (statement: string) => boolean, answer: ty
       if ((type === 'Q' || type === 'P') && isRefused(text)) {
         socket.removeAllListeners('data')
         const end = () => (ending === 'closes' ? socket.end() : socket.resetAndDestroy())
-        return answer === null ? void end() : void socket.write(fatal(answer), end)
+        return response === null ? void end() : void socket.write(fatal(response), end)
       }
       if (type === 'Q') socket.write(Buffer.concat([encode('C', 'SET\0'), readyForQuery]))
       // Sync, at the end of a statement that is not a simple one.
@@ -87,11 +87,11 @@ test.each([
   { code: '08P01', message: 'transaction blocks not allowed in statement pooling mode' },
   FATAL,
   { code: '53300', message: 'sorry, too many clients already' },
-])('BEGIN that is answered with FATAL ($code) fails with that, and the pool goes on', async (answer) => {
+])('BEGIN that is answered with FATAL ($code) fails with that, and the pool goes on', async (response) => {
   let isRefusing = true
-  const server = await startServer((text) => isRefusing && text.includes('begin'), answer, 'closes')
+  const server = await startServer((text) => isRefusing && text.includes('begin'), response, 'closes')
   const client = openSingle(server.url)
-  await expect(client.begin((client) => client.unsafe('select 1'))).rejects.toMatchObject(answer)
+  await expect(client.begin((client) => client.unsafe('select 1'))).rejects.toMatchObject(response)
   // The same for a pool, of which every connection is refused.
   const pool = openPostgres(server.url)
   onTestFinished(() => pool.close())
@@ -99,7 +99,7 @@ test.each([
     pool.db.transaction(async (db) => db.execute(sql`select 1`)).catch(causeOf),
   )
   for (const error of await Promise.all(transactions)) {
-    expect(error).toMatchObject(answer)
+    expect(error).toMatchObject(response)
     expect(isDatabaseOutage(error)).toBe(true)
   }
   isRefusing = false
@@ -128,11 +128,11 @@ test.each([
   ['the settings of the session', 'set session'],
   ["the driver's own query", 'pg_type'],
 ])('a connection that is refused at %s fails its first query, and is not made again without end', async (_, text) => {
-  for (const answer of [FATAL, null]) {
-    const server = await startServer((statement) => statement.includes(text), answer, 'closes')
+  for (const response of [FATAL, null]) {
+    const server = await startServer((statement) => statement.includes(text), response, 'closes')
     const client = openSingle(server.url)
     await expect(client.begin((client) => client.unsafe('select 1'))).rejects.toMatchObject(
-      answer ?? { code: 'CONNECTION_CLOSED' },
+      response ?? { code: 'CONNECTION_CLOSED' },
     )
     expect(server.connections()).toBe(1)
   }

@@ -5,7 +5,7 @@ import { openForLong, openPglite } from '../../src/db/client.ts'
 import { copyDatabase } from '../../src/db/copy.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
 import { sessions } from '../../src/db/tables.ts'
-import { linkAccount } from '../support/connected-account.ts'
+import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { createDatabase, createRole, type DatabaseRole, setDefaults, type TestDatabase } from '../support/postgres.ts'
 
@@ -51,7 +51,7 @@ test('a person signs in, connects, posts and follows what happened, and every mo
   const before = Date.now()
   const person = await world.signedIn('mara-holt')
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
-  const account = await linkAccount(world, { person })
+  const account = await connectAccount(world, { person })
   expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
   const { sessions: listed } = await person.api<{ sessions: { createdAt: string; expiresAt: string }[] }>('sessions')
   expect(listed).toHaveLength(1)
@@ -73,13 +73,13 @@ test('a person signs in, connects, posts and follows what happened, and every mo
 
 test('many posts at once collide no more than under the defaults of PostgreSQL', async () => {
   const person = await world.signedIn('tomasz-k')
-  const account = await linkAccount(world, { person })
+  const account = await connectAccount(world, { person })
   const posted = await Promise.all(Array.from({ length: 12 }, () => account.post()))
   expect(posted.map(({ tweet }) => tweet?.status)).toEqual(Array(12).fill('POSTED'))
 })
 
 test('background work is done: a grant that is given up is revoked at X, and no job has failed', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   expect(await account.disconnect()).toMatchObject({ userErrors: [] })
   await expect.poll(() => account.grant().live, { timeout: 60_000, interval: 50 }).toBe(false)
   expect(world.logs()).not.toMatch(/background job (failed|could not)/)

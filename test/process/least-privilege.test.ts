@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
-import { linkAccount } from '../support/connected-account.ts'
+import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { createDatabase, createRole, execute } from '../support/postgres.ts'
 import { startProgram } from '../support/program.ts'
@@ -53,7 +53,7 @@ function statementsOf(refusal: string | null): string[] {
 }
 
 async function liveARound(world: World): Promise<void> {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
   expect(await account.disconnect()).toMatchObject({ userErrors: [] })
   await expect.poll(() => account.grant().live, { timeout: 60_000, interval: 50 }).toBe(false)

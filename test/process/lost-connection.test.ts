@@ -77,8 +77,8 @@ test('a statement that is cut off fails, ends neither the process nor the pool, 
     expect((await settled).map(({ status }) => status)).toEqual(Array(10).fill('rejected'))
     clearInterval(cutting)
     // Every connection of the pool, at the same time.
-    const answers = await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1 as one`)))
-    expect(answers).toHaveLength(20)
+    const responses = await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1 as one`)))
+    expect(responses).toHaveLength(20)
   }
   expect(await listWritten()).toEqual([])
 })

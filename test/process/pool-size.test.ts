@@ -1,7 +1,7 @@
 // A pool of one connection: everything that is asked at once waits for its turn, and nothing waits for itself.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { linkAccount } from '../support/connected-account.ts'
+import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { createDatabase, createRole, type DatabaseRole, execute, type TestDatabase } from '../support/postgres.ts'
 
@@ -27,7 +27,7 @@ afterAll(async () => {
 
 test('sign-ins, connections, posts and reads that come at once all succeed, over one connection', async () => {
   const people = await Promise.all(['mara-holt', 'tomasz-k', 'mara-holt'].map((login) => world.signedIn(login)))
-  const accounts = await Promise.all(people.map((person) => linkAccount(world, { person })))
+  const accounts = await Promise.all(people.map((person) => connectAccount(world, { person })))
   const posted = await Promise.all(accounts.flatMap((account) => Array.from({ length: 6 }, () => account.post())))
   expect(posted.map(({ tweet }) => tweet?.status)).toEqual(Array(18).fill('POSTED'))
   const reads = await Promise.all(Array.from({ length: 40 }, (_, number) => people[number % 3]?.api('viewer')))

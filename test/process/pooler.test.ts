@@ -54,8 +54,8 @@ async function connectAndPost(resources: AsyncDisposableStack, url: string): Pro
       input: { text: `Post ${number}`, idempotencyKey: `post-${number}` },
     }),
   )
-  const answers = await Promise.all(posts)
-  return answers.flatMap(({ postTweet: { tweet } }) => (tweet?.status === 'POSTED' ? [tweet.id] : []))
+  const responses = await Promise.all(posts)
+  return responses.flatMap(({ postTweet: { tweet } }) => (tweet?.status === 'POSTED' ? [tweet.id] : []))
 }
 
 /**

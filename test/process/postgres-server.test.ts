@@ -25,10 +25,10 @@ test('a frozen server answers nobody until it is thawed, and can be removed whil
   const sql = postgres(server.adminUrl, { max: 1 })
   await sql`select 1`
   await server.freeze()
-  const answer = sql`select 2 as answer`.then((rows) => rows[0])
-  expect(await Promise.race([answer, sleep(300, 'nothing')])).toBe('nothing')
+  const response = sql`select 2 as answer`.then((rows) => rows[0])
+  expect(await Promise.race([response, sleep(300, 'nothing')])).toBe('nothing')
   await server.thaw()
-  expect(await answer).toEqual({ answer: 2 })
+  expect(await response).toEqual({ response: 2 })
   await sql.end()
   await server.freeze()
   await server.remove()

@@ -22,19 +22,19 @@ test('K-07 of two instances the sum is limited', async () => {
   for (const gateway of gateways) resources.defer(async () => void (await gateway.stop()))
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
 
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 60 }, async (_, call) => {
-      const answer = await fetch(`${urls[call % 2]}/graphql`, {
+      const response = await fetch(`${urls[call % 2]}/graphql`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: '{"query":"{viewer{id}}"}',
       })
-      return { at: call % 2, status: answer.status, left: answer.headers.get('ratelimit')?.match(/r=(\d+)/)?.[1] }
+      return { at: call % 2, status: response.status, left: response.headers.get('ratelimit')?.match(/r=(\d+)/)?.[1] }
     }),
   )
-  const granted = answers.filter(({ status }) => status === 200)
+  const granted = responses.filter(({ status }) => status === 200)
   expect(granted).toHaveLength(25)
-  expect(answers.filter(({ status }) => status === 429)).toHaveLength(35)
+  expect(responses.filter(({ status }) => status === 429)).toHaveLength(35)
   // Each of the 25 was given out once, by one of the two.
   expect(new Set(granted.map(({ left }) => left)).size).toBe(25)
   expect(new Set(granted.map(({ at }) => at)).size).toBe(2)

@@ -1,6 +1,6 @@
 // The end of a process that is stopped as Kubernetes stops it: SIGTERM, and SIGKILL 30 s later.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { type Link, linkAccounts } from '../stress/chaos/accounts.ts'
+import { type ChaosAccount, connectAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
 import { productionPace } from '../stress/chaos/fast-timing.ts'
 import type { Slot } from '../stress/chaos/fleet.ts'
@@ -13,14 +13,14 @@ const REFRESH = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_to
 
 let arena: Arena
 let slot: Slot
-let link: Link
+let account: ChaosAccount
 beforeEach(async () => {
   arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
-  const [linked] = await linkAccounts(arena, 1)
+  const [connected] = await connectAccounts(arena, 1)
   const [started] = arena.fleet.slots
-  if (linked === undefined || started === undefined) throw new Error('Bug: one of each was asked for')
-  link = linked
+  if (connected === undefined || started === undefined) throw new Error('Bug: one of each was asked for')
+  account = connected
   slot = started
 })
 afterEach(async () => {
@@ -31,7 +31,7 @@ afterEach(async () => {
 type Posted = { data: { postTweet: { userErrors: { code: string; retryable: boolean }[] } } }
 
 async function post(text: string): Promise<Posted | null> {
-  const { accountId, cookie } = link
+  const { accountId, cookie } = account
   const response = await fetch(`${slot.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', cookie, 'sec-fetch-site': 'same-origin' },
@@ -55,7 +55,7 @@ const isAsked = (count: () => number) => vi.waitFor(() => expect(count()).toBeGr
 
 /** As two hours later: the next post needs a new access token. */
 async function endAccessToken(): Promise<void> {
-  arena.sandbox.control.expireAccessToken(link.username)
+  arena.sandbox.control.expireAccessToken(account.username)
   await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp()`
 }
 
@@ -72,7 +72,7 @@ test('SIGTERM ends the process within 30 s, with the database frozen and X silen
 })
 
 test('a new pair of tokens that X issues after SIGTERM is written, while everything else hangs', async () => {
-  const before = arena.sandbox.control.grants(link.username).at(-1)?.refreshToken
+  const before = arena.sandbox.control.grants(account.username).at(-1)?.refreshToken
   arena.sandbox.control.inject({ kind: 'hang', match: POST, times: null })
   arena.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 8_000, match: REFRESH })
   await endAccessToken()
@@ -80,7 +80,7 @@ test('a new pair of tokens that X issues after SIGTERM is written, while everyth
   await isAsked(refreshes)
   expect(await stopLikeKubernetes()).toBe(0)
   await posting
-  expect(arena.sandbox.control.grants(link.username).at(-1)?.refreshToken).not.toBe(before)
+  expect(arena.sandbox.control.grants(account.username).at(-1)?.refreshToken).not.toBe(before)
   const [row] = await arena.sql`select version, lease_id, state from oauth_tokens`
   expect(row).toMatchObject({ version: 2, lease_id: null, state: 'ACTIVE' })
   // The next process posts with it, and asks for no other.

@@ -1,13 +1,13 @@
 /** PostgreSQL only: the embedded database is suspended together with its one process. */
 import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { linkAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
+import { connectAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 
 test('a refresh token is not sent once its lease has passed on, though the process has counted no time', async () => {
   const world = await startWorld({}, { waitForRefreshSeconds: 2 })
   onTestFinished(() => world.close())
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   // Then it looks for a pair that came late, and can be held there, between its claim and the send.
   await account.setTokens({ cause: 'SERVER_ERROR' })

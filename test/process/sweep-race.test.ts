@@ -4,7 +4,7 @@ import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { productionTiming } from '../../src/config/timing.ts'
 import { tweets } from '../../src/db/tables.ts'
-import { linkAccount, refreshFault, watchX } from '../support/connected-account.ts'
+import { connectAccount, refreshFault, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 import { sweepNow } from '../support/sweep.ts'
 
@@ -15,7 +15,7 @@ const LOCKED_FOR_MILLISECONDS = 1_900
 test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is never taken for one that was not', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
-  const { id: accountId, userId } = await linkAccount(world)
+  const { id: accountId, userId } = await connectAccount(world)
   const seed = async (text: string, secondsToLapse: number) => {
     const secondsToEnd = secondsToLapse - productionTiming.lapseMarginSeconds
     const [row] = await world
@@ -55,7 +55,7 @@ test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is
 test('a tweet is not sent once its claim has ended by the clock of the database, whatever the process thinks', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ accessExpiresAt: new Date(0) })
   world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
   const x = watchX(world)

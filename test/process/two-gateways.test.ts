@@ -84,10 +84,12 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
     match: { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } },
   })
 
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 50 }, (_, number) => post(number % 2 === 0 ? first : second, { text: `Number ${number}` })),
   )
-  expect(answers.map(({ tweet, userErrors }) => tweet?.status ?? userErrors[0]?.code)).toEqual(Array(50).fill('POSTED'))
+  expect(responses.map(({ tweet, userErrors }) => tweet?.status ?? userErrors[0]?.code)).toEqual(
+    Array(50).fill('POSTED'),
+  )
   expect(sandbox.control.countTokenCalls('refresh_token')).toBe(1)
   expect(sandbox.control.concurrentSends()).toBe(1)
   expect(sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(50)
@@ -112,11 +114,11 @@ test('I-01 100 equal posts under one key over three gateways are one tweet, and 
   // So that all have come before it is known what became of it.
   sandbox.control.inject({ kind: 'delayAfter', milliseconds: 2_000, match: { method: 'POST', path: '/2/tweets' } })
   const input = { text: 'Once', idempotencyKey: 'at all of them' }
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 100 }, (_, number) => post(people[number % 3] ?? first, input)),
   )
-  expect(answers[0]).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
-  expect(answers).toEqual(Array(100).fill(answers[0]))
+  expect(responses[0]).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+  expect(responses).toEqual(Array(100).fill(responses[0]))
   expect(sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(1)
   expect(sandbox.control.tweets('maraholt')).toHaveLength(1)
 })

@@ -37,7 +37,7 @@ test('W-02 a message whose sender is killed before it hears the answer is sent a
   await person.signIn('mara-holt')
   const webhooks = webhooksOf(person)
   const { id } = await webhooks.create({ url: receiver.url })
-  receiver.answerWith(null)
+  receiver.respondWith(null)
   await webhooks.test(id)
   await vi.waitFor(() => expect(receiver.received).toHaveLength(1), { timeout: 30_000 })
   await first.kill()
@@ -46,7 +46,7 @@ test('W-02 a message whose sender is killed before it hears the answer is sent a
   const opened = openPostgres(connectionString)
   resources.defer(() => opened.close())
   expect(await opened.db.select().from(webhookDeliveries)).toMatchObject([{ status: 'PENDING', attempts: 1 }])
-  receiver.answerWith({ status: 204 })
+  receiver.respondWith({ status: 204 })
   // The job and the row belong to the dead process for a minute, and pg-boss looks for such jobs once a minute. Nobody wants to wait for that.
   await opened.db.execute(sql`
     update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'

@@ -15,18 +15,18 @@ import {
 describe('X’s authorization page', () => {
   it('sends an approval back with state and code, in this order', async () => {
     const sandbox = await openSandbox()
-    const answer = await decide(authorizeUrl(sandbox, newPkce().challenge), {
+    const response = await decide(authorizeUrl(sandbox, newPkce().challenge), {
       account: 'maraholt',
       decision: 'approve',
     })
-    expect([...answer.keys()]).toEqual(['state', 'code'])
-    expect(answer.get('state')).toBe('state-1')
+    expect([...response.keys()]).toEqual(['state', 'code'])
+    expect(response.get('state')).toBe('state-1')
   })
 
   it('sends a refusal back with access_denied and the state', async () => {
     const sandbox = await openSandbox()
-    const answer = await decide(authorizeUrl(sandbox, newPkce().challenge), { decision: 'deny' })
-    expect(Object.fromEntries(answer)).toEqual({ error: 'access_denied', state: 'state-1' })
+    const response = await decide(authorizeUrl(sandbox, newPkce().challenge), { decision: 'deny' })
+    expect(Object.fromEntries(response)).toEqual({ error: 'access_denied', state: 'state-1' })
     expect(sandbox.control.grants()).toEqual([])
   })
 
@@ -78,8 +78,8 @@ describe('X’s authorization page', () => {
     const sandbox = await openSandbox()
     const { verifier, challenge } = newPkce()
     const form = { account: 'maraholt', new_account: '@fresh_start', decision: 'approve' }
-    const answer = await decide(authorizeUrl(sandbox, challenge), form)
-    const tokens = tokensOf(await exchange(sandbox, answer.get('code') ?? '', verifier))
+    const response = await decide(authorizeUrl(sandbox, challenge), form)
+    const tokens = tokensOf(await exchange(sandbox, response.get('code') ?? '', verifier))
     await post(sandbox, tokens.access, 'first')
     expect(sandbox.control.tweets('fresh_start').map((tweet) => tweet.text)).toEqual(['first'])
   })
@@ -103,9 +103,9 @@ describe('X’s authorization page', () => {
     const sandbox = await openSandbox()
     sandbox.control.grantScopes('maraholt', ['tweet.read', 'users.read'])
     const limited = await consent(sandbox)
-    const answer = await exchange(sandbox, limited.code, limited.verifier)
-    expect(String(answer.body.scope).split(' ').sort()).toEqual(['tweet.read', 'users.read'])
-    expect(answer.body).not.toHaveProperty('refresh_token')
+    const response = await exchange(sandbox, limited.code, limited.verifier)
+    expect(String(response.body.scope).split(' ').sort()).toEqual(['tweet.read', 'users.read'])
+    expect(response.body).not.toHaveProperty('refresh_token')
     sandbox.control.grantScopes('maraholt', null)
     const full = await consent(sandbox)
     expect((await exchange(sandbox, full.code, full.verifier)).body).toHaveProperty('refresh_token')

@@ -13,7 +13,7 @@ export const OPTIONS: SandboxOptions = {
   githubClient: { id: 'github-client', secret: 'github-secret', redirectUris: [GITHUB_CALLBACK] },
 }
 
-export type Answer = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
+export type ReceivedResponse = { status: number; headers: Headers; body: Record<string, unknown>; text: string }
 export type Tokens = { access: string; refresh: string; scope: string }
 
 export async function openSandbox(options: Partial<SandboxOptions> = {}): Promise<Sandbox> {
@@ -54,8 +54,8 @@ export async function decide(url: URL, form: Record<string, string>): Promise<UR
 
 export async function consent(sandbox: Sandbox, account = 'maraholt', scope = ALL_SCOPES) {
   const { verifier, challenge } = newPkce()
-  const answer = await decide(authorizeUrl(sandbox, challenge, { scope }), { account, decision: 'approve' })
-  return { code: answer.get('code') ?? '', verifier }
+  const returned = await decide(authorizeUrl(sandbox, challenge, { scope }), { account, decision: 'approve' })
+  return { code: returned.get('code') ?? '', verifier }
 }
 
 export function basic(id = 'x-client', secret = X_SECRET): string {
@@ -68,13 +68,13 @@ export async function callToken(
   sandbox: Sandbox,
   fields: Record<string, string>,
   headers: Record<string, string> = { authorization: basic() },
-): Promise<Answer> {
+): Promise<ReceivedResponse> {
   return read(
     await fetch(`${sandbox.url}/2/oauth2/token`, { method: 'POST', headers, body: new URLSearchParams(fields) }),
   )
 }
 
-export async function exchange(sandbox: Sandbox, code: string, verifier: string): Promise<Answer> {
+export async function exchange(sandbox: Sandbox, code: string, verifier: string): Promise<ReceivedResponse> {
   return callToken(sandbox, {
     grant_type: 'authorization_code',
     code,
@@ -83,16 +83,16 @@ export async function exchange(sandbox: Sandbox, code: string, verifier: string)
   })
 }
 
-export async function link(sandbox: Sandbox, account = 'maraholt', scope = ALL_SCOPES): Promise<Tokens> {
+export async function connectAccount(sandbox: Sandbox, account = 'maraholt', scope = ALL_SCOPES): Promise<Tokens> {
   const { code, verifier } = await consent(sandbox, account, scope)
   return tokensOf(await exchange(sandbox, code, verifier))
 }
 
-export function refresh(sandbox: Sandbox, refreshToken: string): Promise<Answer> {
+export function refresh(sandbox: Sandbox, refreshToken: string): Promise<ReceivedResponse> {
   return callToken(sandbox, { grant_type: 'refresh_token', refresh_token: refreshToken })
 }
 
-export function tokensOf({ body }: Answer): Tokens {
+export function tokensOf({ body }: ReceivedResponse): Tokens {
   return { access: String(body.access_token), refresh: String(body.refresh_token), scope: String(body.scope) }
 }
 
@@ -103,7 +103,7 @@ export async function call(
   method: string,
   path: string,
   body?: unknown,
-): Promise<Answer> {
+): Promise<ReceivedResponse> {
   const headers = {
     authorization: `Bearer ${token}`,
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -117,18 +117,18 @@ export function post(
   token: string,
   text: string,
   more: Record<string, unknown> = {},
-): Promise<Answer> {
+): Promise<ReceivedResponse> {
   return call(sandbox, token, 'POST', '/2/tweets', { text, ...more })
 }
 
-export async function read(response: Response): Promise<Answer> {
+export async function read(response: Response): Promise<ReceivedResponse> {
   const text = await response.text()
   const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '')
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : {} }
 }
 
 /** Status and the two fields of an OAuth error, in the order of X's errors. */
-export function oauthError({ status, body }: Answer): unknown[] {
+export function oauthError({ status, body }: ReceivedResponse): unknown[] {
   return [status, body.error, body.error_description]
 }
 

@@ -1,11 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
 import { connectSandboxControl } from '../../src/sandbox/control/client.ts'
-import { basic, call, link, openSandbox, post, refresh } from './client.ts'
+import { basic, call, connectAccount, openSandbox, post, refresh } from './client.ts'
 
 describe('what was received', () => {
   it('is kept with method, path, query, headers, parsed body, status and time', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.clearReceived()
     await post(sandbox, access, 'hello')
     await call(sandbox, access, 'GET', '/2/users/me?user.fields=verified')
@@ -25,7 +25,7 @@ describe('what was received', () => {
 
   it('counts token calls, and how many were in flight with one refresh token', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     expect([sandbox.control.countTokenCalls('authorization_code'), sandbox.control.concurrentSends()]).toEqual([1, 0])
     sandbox.control.inject({ kind: 'hang', act: true, times: 3 })
     for (const _ of [1, 2, 3]) refresh(sandbox, tokens.refresh).catch(() => {})
@@ -36,7 +36,7 @@ describe('what was received', () => {
 
   it('no longer counts as in flight the call of a client that went away before its answer was made', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     sandbox.control.inject({ kind: 'delay', milliseconds: 100 })
     const impatient = AbortSignal.timeout(20)
     const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh }
@@ -81,7 +81,7 @@ describe('the control over HTTP', () => {
 describe('what a test under load needs', () => {
   it('access tokens can be as short-lived as it likes', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     sandbox.control.setAccessTokenSeconds(0.5)
     const { body } = await refresh(sandbox, tokens.refresh)
     expect(body.expires_in).toBe(0.5)
@@ -93,7 +93,7 @@ describe('what a test under load needs', () => {
 
   it('a tweet that is sent twice can be there twice', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.setRefusesDuplicates(false)
     for (const _ of [1, 2]) expect((await post(sandbox, access, 'again')).status).toBe(201)
     expect(sandbox.control.tweets('maraholt')).toHaveLength(2)
@@ -101,7 +101,7 @@ describe('what a test under load needs', () => {
 
   it('the posts of a day can be more, or fewer', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.setRateLimit('posts-per-day', 1)
     const first = await post(sandbox, access, 'one')
     expect([first.status, first.headers.get('x-app-limit-24hour-remaining')]).toEqual([201, '0'])

@@ -1,12 +1,12 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
-import { at, call, link, openSandbox, post, refresh, tokensOf } from './client.ts'
+import { at, call, connectAccount, openSandbox, post, refresh, tokensOf } from './client.ts'
 
 /** A linked account and one fault on its way to post. */
 async function postThrough(fault: Fault) {
   const sandbox = await openSandbox()
-  const { access } = await link(sandbox)
+  const { access } = await connectAccount(sandbox)
   sandbox.control.clearReceived()
   sandbox.control.inject(fault)
   return { sandbox, send: () => post(sandbox, access, 'hello'), sent: () => sandbox.control.tweets().length }
@@ -57,9 +57,9 @@ describe('faults', () => {
     ] as const
     for (const [name, status, type] of names) {
       sandbox.control.inject({ kind: 'problem', name, match: { path: '/2/tweets' } })
-      const answer = await post(sandbox, 'any', 'hello')
-      expect([answer.status, answer.body.type]).toEqual([status, expect.stringMatching(type)])
-      expect(answer.headers.has('x-rate-limit-reset')).toBe(name === 'too-many-requests')
+      const response = await post(sandbox, 'any', 'hello')
+      expect([response.status, response.body.type]).toEqual([status, expect.stringMatching(type)])
+      expect(response.headers.has('x-rate-limit-reset')).toBe(name === 'too-many-requests')
     }
     sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path: '/2/oauth2/token' } })
     expect((await refresh(sandbox, 'any')).body.error).toBe('temporarily_unavailable')
@@ -144,18 +144,18 @@ describe('faults', () => {
     const { sandbox, send, sent } = await postThrough({ kind: 'answer', body: { data: { id: '', text: '' } } })
     expect(await send()).toMatchObject({ status: 201, body: { data: { id: '' } } })
     expect(sent()).toBe(1)
-    const { refresh: token } = await link(sandbox)
+    const { refresh: token } = await connectAccount(sandbox)
     const fields = { refresh_token: undefined, expires_in: '7200' }
     sandbox.control.inject({ kind: 'answer', body: fields, omit: ['scope'], headers: { 'x-more': '1' } })
-    const answer = await refresh(sandbox, token)
-    expect(Object.keys(answer.body).sort()).toEqual(['access_token', 'expires_in', 'token_type'])
-    expect([answer.body.expires_in, answer.headers.get('x-more')]).toEqual(['7200', '1'])
+    const response = await refresh(sandbox, token)
+    expect(Object.keys(response.body).sort()).toEqual(['access_token', 'expires_in', 'token_type'])
+    expect([response.body.expires_in, response.headers.get('x-more')]).toEqual(['7200', '1'])
     expect(at(sandbox.control.grants('maraholt'), 1, 'rotations')).toBe(1)
   })
 
   it('match by method, path and parameters, skip and repeat as told, and count their hits', async () => {
     const sandbox = await openSandbox()
-    const { access, refresh: token } = await link(sandbox)
+    const { access, refresh: token } = await connectAccount(sandbox)
     const everywhere = { kind: 'status', status: 500 } as const
     const onRefresh = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } }
     sandbox.control.inject({ ...everywhere, match: onRefresh, after: 1, times: 2 })
@@ -163,9 +163,9 @@ describe('faults', () => {
     const statuses: number[] = []
     let newest = token
     for (let round = 0; round < 4; round += 1) {
-      const answer = await refresh(sandbox, newest)
-      statuses.push(answer.status)
-      if (answer.status === 200) newest = tokensOf(answer).refresh
+      const response = await refresh(sandbox, newest)
+      statuses.push(response.status)
+      if (response.status === 200) newest = tokensOf(response).refresh
     }
     expect(statuses).toEqual([200, 500, 500, 200])
     expect((await call(sandbox, access, 'GET', '/2/tweets/1')).status).toBe(200)

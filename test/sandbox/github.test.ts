@@ -10,8 +10,8 @@ function authorizeUrl(sandbox: Sandbox, changes: Record<string, string | null> =
 }
 
 async function approve(sandbox: Sandbox, changes: Record<string, string | null> = {}, account = 'mara-holt') {
-  const answer = await decide(authorizeUrl(sandbox, changes), { account, decision: 'approve' })
-  return answer.get('code') ?? ''
+  const response = await decide(authorizeUrl(sandbox, changes), { account, decision: 'approve' })
+  return response.get('code') ?? ''
 }
 
 async function exchange(sandbox: Sandbox, fields: Record<string, string>, headers: Record<string, string> = {}) {
@@ -86,8 +86,8 @@ describe('GitHub’s sign-in', () => {
     const stolen = await approve(sandbox, pkce)
     expect((await exchange(sandbox, { code: stolen })).body.error).toBe('bad_verification_code')
     const guessed = await approve(sandbox, pkce)
-    const answer = await exchange(sandbox, { code: guessed, code_verifier: newPkce().verifier })
-    expect(answer.body.error).toBe('bad_verification_code')
+    const response = await exchange(sandbox, { code: guessed, code_verifier: newPkce().verifier })
+    expect(response.body.error).toBe('bad_verification_code')
   })
 
   it('answers in form encoding unless asked for JSON, and takes Basic credentials', async () => {
@@ -101,17 +101,17 @@ describe('GitHub’s sign-in', () => {
 
   it('sends a refusal back with its reason and the state', async () => {
     const sandbox = await openSandbox()
-    const answer = await decide(authorizeUrl(sandbox), { decision: 'deny' })
-    expect([...answer.keys()]).toEqual(['error', 'error_description', 'error_uri', 'iss', 'state'])
-    expect(answer.get('error')).toBe('access_denied')
-    expect(answer.get('iss')).toBe(`${sandbox.url}/login/oauth`)
+    const response = await decide(authorizeUrl(sandbox), { decision: 'deny' })
+    expect([...response.keys()]).toEqual(['error', 'error_description', 'error_uri', 'iss', 'state'])
+    expect(response.get('error')).toBe('access_denied')
+    expect(response.get('iss')).toBe(`${sandbox.url}/login/oauth`)
   })
 
   it('sends the browser of a suspended app back with that in place of a code', async () => {
     const sandbox = await openSandbox()
     sandbox.control.setGithubAppSuspended(true)
-    const answer = await decide(authorizeUrl(sandbox), { account: 'mara-holt', decision: 'approve' })
-    expect([answer.get('error'), answer.get('code'), answer.get('state')]).toEqual([
+    const response = await decide(authorizeUrl(sandbox), { account: 'mara-holt', decision: 'approve' })
+    expect([response.get('error'), response.get('code'), response.get('state')]).toEqual([
       'application_suspended',
       null,
       'state-1',

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { describe, expect, it } from 'vitest'
-import { type Answer, at, call, link, openSandbox, post } from './client.ts'
+import { at, call, connectAccount, openSandbox, post, type ReceivedResponse } from './client.ts'
 
 const REFERENCE = fileURLToPath(new URL('../../../shared/reference/', import.meta.url))
 
@@ -15,7 +15,7 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
   it.skipIf(!present)(title('of every endpoint that the gateway uses'), async () => {
     const validate = createValidator(file)
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox, 'tomasz_k')
+    const { access } = await connectAccount(sandbox, 'tomasz_k')
     const fields =
       'created_at,description,profile_image_url,protected,verified,verified_type,subscription_type,public_metrics'
     validate('get', '/2/users/me', await call(sandbox, access, 'GET', `/2/users/me?user.fields=${fields}`))
@@ -42,7 +42,7 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
   it.skipIf(!present)(title('of refusals'), async () => {
     const validate = createValidator(file)
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const foreign = sandbox.control.postAs('tomasz_k', 'nobody in particular')
     validate('post', '/2/tweets', await call(sandbox, access, 'POST', '/2/tweets', { texts: 'a' }))
     const reply = { reply: { in_reply_to_tweet_id: foreign } }
@@ -54,27 +54,27 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
   it.skipIf(!present)(title('and a wrong answer does not'), async () => {
     const validate = createValidator(file)
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.inject({ kind: 'answer', body: { data: { id: 5, text: 'a' } }, match: { path: '/2/tweets' } })
-    const answer = await post(sandbox, access, 'hello')
-    expect(() => validate('post', '/2/tweets', answer)).toThrow('/data/id')
+    const response = await post(sandbox, access, 'hello')
+    expect(() => validate('post', '/2/tweets', response)).toThrow('/data/id')
   })
 })
 
-function createValidator(file: string): (method: string, path: string, answer: Answer) => void {
+function createValidator(file: string): (method: string, path: string, response: ReceivedResponse) => void {
   const document: unknown = JSON.parse(readFileSync(file, 'utf8'))
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false })
   ajv.addSchema(Object(document), 'x')
   const compiled = new Map<string, ValidateFunction>()
-  return (method, path, answer) => {
-    const success = answer.status < 300
-    const type = (answer.headers.get('content-type') ?? '').split(';')[0] ?? ''
+  return (method, path, response) => {
+    const success = response.status < 300
+    const type = (response.headers.get('content-type') ?? '').split(';')[0] ?? ''
     const keys = [
       'paths',
       path,
       method,
       'responses',
-      success ? String(answer.status) : 'default',
+      success ? String(response.status) : 'default',
       'content',
       type,
       'schema',
@@ -82,7 +82,7 @@ function createValidator(file: string): (method: string, path: string, answer: A
     const pointer = `x#/${keys.map((key) => encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
     const validate = compiled.get(pointer) ?? ajv.compile({ $ref: pointer })
     compiled.set(pointer, validate)
-    if (!validate(answer.body))
-      throw new Error(`${method} ${path}: ${JSON.stringify(validate.errors)} in ${answer.text}`)
+    if (!validate(response.body))
+      throw new Error(`${method} ${path}: ${JSON.stringify(validate.errors)} in ${response.text}`)
   }
 }

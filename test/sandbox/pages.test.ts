@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { expectSafePage } from '../support/content-policy.ts'
-import { authorizeUrl, link, newPkce, openSandbox, post } from './client.ts'
+import { authorizeUrl, connectAccount, newPkce, openSandbox, post } from './client.ts'
 
 async function page(url: string | URL): Promise<string> {
   return (await fetch(url)).text()
@@ -36,7 +36,7 @@ describe('pages for people', () => {
 
   it('show what was posted, at X’s own addresses, and escape it', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     await post(sandbox, access, '<script>alert(1)</script> see https://example.com/a?b=1&c=2')
     const id = sandbox.control.tweets()[0]?.id
     for (const path of ['/', '/maraholt', `/maraholt/status/${id}`]) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { at, call, link, openSandbox, post } from './client.ts'
+import { at, call, connectAccount, openSandbox, post } from './client.ts'
 
 const NOT_PERMITTED = 'You are not permitted to perform this action.'
 
@@ -11,7 +11,7 @@ function blank(status: number, title: string, detail: string) {
 describe('posting at X', () => {
   it('answers 201 with a 19-digit id, and the limits', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const first = await post(sandbox, access, 'hello')
     const second = await post(sandbox, access, 'hello again')
     const id = String(at(first.body, 'data', 'id'))
@@ -34,7 +34,7 @@ describe('posting at X', () => {
 
   it('rewrites addresses to t.co and encodes & < >', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const { body } = await post(
       sandbox,
       access,
@@ -63,13 +63,13 @@ describe('posting at X', () => {
     ['decomposed letters, composed first', 'e\u0301'.repeat(280), 201],
   ])('counts %s', async (_title, text, status) => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     expect((await post(sandbox, access, text)).status).toBe(status)
   })
 
   it('lets Premium accounts post 25,000', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox, 'tomasz_k')
+    const { access } = await connectAccount(sandbox, 'tomasz_k')
     expect((await post(sandbox, access, 'a'.repeat(25_000))).status).toBe(201)
     const refused = await post(sandbox, access, 'a'.repeat(25_001))
     expect(refused.body).toEqual(blank(403, 'Forbidden', NOT_PERMITTED))
@@ -81,7 +81,7 @@ describe('posting at X', () => {
 describe('what X refuses', () => {
   it('401 for a token that is expired, revoked or garbage, without rate-limit headers', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.expireAccessToken('maraholt')
     for (const token of [access, 'garbage']) {
       const { status, body, headers } = await post(sandbox, token, 'hello')
@@ -94,8 +94,8 @@ describe('what X refuses', () => {
 
   it('403 for duplicate content within a day, while the first stands, of the same account', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
-    const other = await link(sandbox, 'tomasz_k')
+    const { access } = await connectAccount(sandbox)
+    const other = await connectAccount(sandbox, 'tomasz_k')
     const first = await post(sandbox, access, 'good morning')
     const again = await post(sandbox, access, ' good morning ')
     const detail = 'You are not allowed to create a Tweet with duplicate content.'
@@ -105,23 +105,23 @@ describe('what X refuses', () => {
     await call(sandbox, access, 'DELETE', `/2/tweets/${at(first.body, 'data', 'id')}`)
     expect((await post(sandbox, access, 'good morning')).status).toBe(201)
     sandbox.control.advance(86_400)
-    const { access: tomorrow } = await link(sandbox)
+    const { access: tomorrow } = await connectAccount(sandbox)
     expect((await post(sandbox, tomorrow, 'good morning')).status).toBe(201)
   })
 
   it('403 Forbidden without the scope', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox, 'maraholt', 'tweet.read users.read offline.access')
+    const { access } = await connectAccount(sandbox, 'maraholt', 'tweet.read users.read offline.access')
     expect((await post(sandbox, access, 'hello')).body).toEqual(blank(403, 'Forbidden', 'Forbidden'))
     expect((await call(sandbox, access, 'DELETE', '/2/tweets/1')).status).toBe(403)
     expect((await call(sandbox, access, 'GET', '/2/users/me')).status).toBe(200)
-    const blind = await link(sandbox, 'maraholt', 'tweet.write offline.access')
+    const blind = await connectAccount(sandbox, 'maraholt', 'tweet.write offline.access')
     expect((await call(sandbox, blind.access, 'GET', '/2/users/me')).body).toEqual(blank(403, 'Forbidden', 'Forbidden'))
   })
 
   it('403 for a reply where the author did not mention you, and for every quote', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const foreign = sandbox.control.postAs('tomasz_k', 'nobody in particular')
     const mention = sandbox.control.postAs('tomasz_k', 'what do you say, @MaraHolt?')
     const own = sandbox.control.postAs('maraholt', 'my thread')
@@ -138,7 +138,7 @@ describe('what X refuses', () => {
 
   it('403 for a reply to what is gone or hidden', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const hidden = sandbox.control.postAs('quietgarden', 'for @maraholt only')
     const detail = 'You attempted to reply to a Tweet that is deleted or not visible to you.'
     for (const id of ['1', hidden]) {
@@ -149,14 +149,14 @@ describe('what X refuses', () => {
 
   it('403 for a second cashtag', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     expect((await post(sandbox, access, '$ABC costs $5')).status).toBe(201)
     expect((await post(sandbox, access, '$ABC or $XYZ')).body.detail).toBe(NOT_PERMITTED)
   })
 
   it('403 for accounts that are suspended or locked', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox, 'lostlantern')
+    const { access } = await connectAccount(sandbox, 'lostlantern')
     expect((await post(sandbox, access, 'hello')).body.detail).toContain('suspended')
     sandbox.control.setAccount('lostlantern', { suspended: false, locked: true })
     expect((await post(sandbox, access, 'hello')).body.detail).toContain('temporarily locked')
@@ -183,22 +183,22 @@ describe('what X refuses', () => {
     ['half a surrogate pair', { text: '\uD83D' }],
   ])('400 Invalid Request for %s', async (_title, body) => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
-    const answer = await call(sandbox, access, 'POST', '/2/tweets', body)
-    expect(answer.status).toBe(400)
-    expect(answer.body).toEqual({
+    const { access } = await connectAccount(sandbox)
+    const response = await call(sandbox, access, 'POST', '/2/tweets', body)
+    expect(response.status).toBe(400)
+    expect(response.body).toEqual({
       errors: [{ message: expect.any(String), parameters: {} }],
       title: 'Invalid Request',
       detail: 'One or more parameters to your request was invalid.',
       type: 'https://api.x.com/2/problems/invalid-request',
     })
-    expect(answer.headers.has('x-rate-limit-remaining')).toBe(true)
+    expect(response.headers.has('x-rate-limit-remaining')).toBe(true)
     expect(sandbox.control.tweets()).toEqual([])
   })
 
   it('400 for media that was never uploaded, and for a body that is no JSON', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const media = await call(sandbox, access, 'POST', '/2/tweets', { media: { media_ids: ['1'] } })
     expect(at(media.body, 'errors', 0, 'message')).toBe('Your media IDs are invalid.')
     const headers = { authorization: `Bearer ${access}` }
@@ -211,7 +211,7 @@ describe('what X refuses', () => {
   it('429 after 100 posts in 15 minutes, until the window ends', async () => {
     const sandbox = await openSandbox()
     sandbox.control.freezeClock(true)
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     for (let count = 1; count <= 100; count += 1)
       expect((await post(sandbox, access, `post ${count}`)).status).toBe(201)
     const { status, body, headers } = await post(sandbox, access, 'one too many')
@@ -223,6 +223,6 @@ describe('what X refuses', () => {
     expect((await post(sandbox, access, 'still one too many')).status).toBe(429)
     sandbox.control.advance(1)
     expect((await post(sandbox, access, 'one too many')).status).toBe(201)
-    expect((await post(sandbox, (await link(sandbox, 'tomasz_k')).access, 'another person')).status).toBe(201)
+    expect((await post(sandbox, (await connectAccount(sandbox, 'tomasz_k')).access, 'another person')).status).toBe(201)
   })
 })

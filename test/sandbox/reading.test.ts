@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { at, call, link, openSandbox } from './client.ts'
+import { at, call, connectAccount, openSandbox } from './client.ts'
 
 describe('GET /2/users/me', () => {
   it('answers id, name and username, and the fields that are asked for', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox, 'tomasz_k')
+    const { access } = await connectAccount(sandbox, 'tomasz_k')
     const plain = await call(sandbox, access, 'GET', '/2/users/me')
     expect(plain.body).toEqual({ data: { id: '244991042', name: 'Tomasz Kowal', username: 'tomasz_k' } })
     const fields = 'profile_image_url,verified,verified_type,subscription_type'
@@ -16,14 +16,14 @@ describe('GET /2/users/me', () => {
 
   it('refuses fields that do not exist', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
-    const answer = await call(sandbox, access, 'GET', '/2/users/me?user.fields=name,shoe_size')
-    expect([answer.status, answer.body.title]).toEqual([400, 'Invalid Request'])
+    const { access } = await connectAccount(sandbox)
+    const response = await call(sandbox, access, 'GET', '/2/users/me?user.fields=name,shoe_size')
+    expect([response.status, response.body.title]).toEqual([400, 'Invalid Request'])
   })
 
   it('shows the new name after a rename, under the same id', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const before = await call(sandbox, access, 'GET', '/2/users/me')
     sandbox.control.renameAccount('maraholt', 'mara_h')
     const after = await call(sandbox, access, 'GET', '/2/users/me')
@@ -32,7 +32,7 @@ describe('GET /2/users/me', () => {
 
   it('is limited to 75 in 15 minutes', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.freezeClock(true)
     for (let count = 1; count <= 75; count += 1) {
       expect((await call(sandbox, access, 'GET', '/2/users/me')).headers.get('x-rate-limit-remaining')).toBe(
@@ -46,7 +46,7 @@ describe('GET /2/users/me', () => {
 describe('a user’s tweets', () => {
   it('come newest first, a page at a time', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const ids = Array.from({ length: 12 }, (_, index) => sandbox.control.postAs('maraholt', `tweet ${index}`)).reverse()
     const path = '/2/users/1849302774156890113/tweets?max_results=5&tweet.fields=created_at'
     const seen: unknown[] = []
@@ -70,21 +70,21 @@ describe('a user’s tweets', () => {
     const startTime = new Date(sandbox.control.now()).toISOString()
     sandbox.control.advance(60)
     const after = sandbox.control.postAs('maraholt', 'after')
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const { body } = await call(sandbox, access, 'GET', `/2/users/1849302774156890113/tweets?start_time=${startTime}`)
     expect(body).toMatchObject({ data: [{ id: after }], meta: { result_count: 1 } })
   })
 
   it('are a bare count when there are none', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const { body } = await call(sandbox, access, 'GET', '/2/users/1849302774156890113/tweets')
     expect(body).toEqual({ meta: { result_count: 0 } })
   })
 
   it('of a protected or unknown account are errors without data', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     for (const id of ['1390114982207721473', '12']) {
       const { status, body } = await call(sandbox, access, 'GET', `/2/users/${id}/tweets`)
       expect([status, Object.keys(body)]).toEqual([200, ['errors']])
@@ -101,9 +101,9 @@ describe('a user’s tweets', () => {
     'tweet.fields=mood',
   ])('refuse %s', async (query) => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
-    const answer = await call(sandbox, access, 'GET', `/2/users/1849302774156890113/tweets?${query}`)
-    expect([answer.status, answer.body.title]).toEqual([400, 'Invalid Request'])
+    const { access } = await connectAccount(sandbox)
+    const response = await call(sandbox, access, 'GET', `/2/users/1849302774156890113/tweets?${query}`)
+    expect([response.status, response.body.title]).toEqual([400, 'Invalid Request'])
   })
 })
 
@@ -115,7 +115,7 @@ describe('what X makes of a text', () => {
 
   it('puts the people that a reply answers in front, once each, and says what it replies to', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('tomasz_k', '@maraholt and @harbourbakery: hello')
     sandbox.control.postAs('maraholt', 'see example.com', id)
     expect(await newest(sandbox, access)).toMatchObject({
@@ -130,7 +130,7 @@ describe('what X makes of a text', () => {
 
   it('cuts a long one, with its whole in the note', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const text = `${'long & '.repeat(60)}example.com`
     const id = sandbox.control.postAs('maraholt', text)
     const shown = await newest(sandbox, access)
@@ -149,14 +149,14 @@ describe('what X makes of a text', () => {
 
   it('drops characters that nobody sees, but none of emoji', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.postAs('maraholt', 'a\u200bb\u00adc\u0007d ❤️‍🔥')
     expect(await newest(sandbox, access)).toMatchObject({ text: 'abcd ❤️‍🔥' })
   })
 
   it('shows an edited tweet under a new id, with the one before', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const before = sandbox.control.postAs('maraholt', 'a tpyo')
     const id = sandbox.control.editTweet(before, 'a typo')
     expect(await newest(sandbox, access)).toMatchObject({ id, text: 'a typo', edit_history_tweet_ids: [before, id] })
@@ -164,7 +164,7 @@ describe('what X makes of a text', () => {
 
   it('speaks of posts in the newer vocabulary', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     sandbox.control.setVocabulary('post')
     const id = sandbox.control.postAs('maraholt', 'A Tweet about a tweet')
     sandbox.control.postAs('maraholt', 'and on', id)
@@ -187,20 +187,20 @@ describe('what X makes of a text', () => {
 describe('one tweet', () => {
   it('is deleted by its author, once', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('maraholt', 'a slip')
     const page = `${sandbox.url}/maraholt/status/${id}`
     expect(await (await fetch(page)).text()).toContain('a slip')
-    const answer = await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)
-    expect([answer.status, answer.body]).toEqual([200, { data: { deleted: true } }])
-    expect(answer.headers.get('x-rate-limit-limit')).toBe('50')
+    const response = await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)
+    expect([response.status, response.body]).toEqual([200, { data: { deleted: true } }])
+    expect(response.headers.get('x-rate-limit-limit')).toBe('50')
     expect(Object.keys((await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)).body)).toEqual(['errors'])
     expect((await fetch(page)).status).toBe(404)
   })
 
   it('is not deleted by somebody else', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('tomasz_k', 'mine')
     expect((await call(sandbox, access, 'DELETE', `/2/tweets/${id}`)).status).toBe(403)
     expect(sandbox.control.tweets('tomasz_k')).toHaveLength(1)
@@ -208,7 +208,7 @@ describe('one tweet', () => {
 
   it('that is missing is 200 with errors and no data', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const { status, body } = await call(sandbox, access, 'GET', '/2/tweets/123')
     expect([status, Object.keys(body)]).toEqual([200, ['errors']])
     expect(at(body, 'errors', 0, 'type')).toMatch(/\/resource-not-found$/)

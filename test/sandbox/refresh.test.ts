@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { basic, call, callToken, link, oauthError, openSandbox, read, refresh, tokensOf } from './client.ts'
+import { basic, call, callToken, connectAccount, oauthError, openSandbox, read, refresh, tokensOf } from './client.ts'
 
 const INVALID_TOKEN = [400, 'invalid_request', 'Value passed for the token was invalid.']
 
 describe('refreshing at X', () => {
   it('spends the token and gives another pair', async () => {
     const sandbox = await openSandbox()
-    const first = await link(sandbox)
+    const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
     expect(second.refresh).not.toBe(first.refresh)
     expect((await call(sandbox, second.access, 'GET', '/2/users/me')).status).toBe(200)
@@ -16,7 +16,7 @@ describe('refreshing at X', () => {
 
   it('lets the earlier access token live out its two hours, unless switched', async () => {
     const sandbox = await openSandbox()
-    const first = await link(sandbox)
+    const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
     expect((await call(sandbox, first.access, 'GET', '/2/users/me')).status).toBe(200)
     sandbox.control.setRotationKillsAccessToken(true)
@@ -27,7 +27,7 @@ describe('refreshing at X', () => {
 
   it('kills the whole family when a spent token comes again', async () => {
     const sandbox = await openSandbox()
-    const first = await link(sandbox)
+    const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
     expect(oauthError(await refresh(sandbox, first.refresh))).toEqual(INVALID_TOKEN)
     expect(oauthError(await refresh(sandbox, second.refresh))).toEqual(INVALID_TOKEN)
@@ -38,7 +38,7 @@ describe('refreshing at X', () => {
 
   it('or only refuses the spent token, by switch', async () => {
     const sandbox = await openSandbox({ replay: 'invalid-request' })
-    const first = await link(sandbox)
+    const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
     expect(oauthError(await refresh(sandbox, first.refresh))).toEqual(INVALID_TOKEN)
     const third = tokensOf(await refresh(sandbox, second.refresh))
@@ -51,7 +51,7 @@ describe('refreshing at X', () => {
   it('ends access after two hours and refresh after six months', async () => {
     const sandbox = await openSandbox()
     sandbox.control.freezeClock(true)
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     sandbox.control.advance(7199)
     expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(200)
     sandbox.control.advance(1)
@@ -70,9 +70,9 @@ describe('refreshing at X', () => {
 
   it('keeps one live pair per account and app: a new authorization kills the earlier', async () => {
     const sandbox = await openSandbox()
-    const earlier = await link(sandbox)
-    const other = await link(sandbox, 'tomasz_k')
-    const later = await link(sandbox)
+    const earlier = await connectAccount(sandbox)
+    const other = await connectAccount(sandbox, 'tomasz_k')
+    const later = await connectAccount(sandbox)
     expect((await call(sandbox, earlier.access, 'GET', '/2/users/me')).status).toBe(401)
     expect(oauthError(await refresh(sandbox, earlier.refresh))).toEqual(INVALID_TOKEN)
     expect((await call(sandbox, later.access, 'GET', '/2/users/me')).status).toBe(200)
@@ -93,7 +93,7 @@ describe('revoking at X', () => {
 
   it.each(['refresh_token', 'access_token'] as const)('ends both tokens by either: %s', async (hint) => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     const token = hint === 'refresh_token' ? tokens.refresh : tokens.access
     const { status, body } = await revoke(sandbox.url, { token, token_type_hint: hint })
     expect([status, body]).toEqual([200, { revoked: true }])
@@ -104,9 +104,9 @@ describe('revoking at X', () => {
 
   it('demands the token type hint', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
-    const answer = await revoke(sandbox.url, { token: tokens.access })
-    expect(oauthError(answer)).toEqual([400, 'invalid_request', 'Missing required parameter [token_type_hint].'])
+    const tokens = await connectAccount(sandbox)
+    const response = await revoke(sandbox.url, { token: tokens.access })
+    expect(oauthError(response)).toEqual([400, 'invalid_request', 'Missing required parameter [token_type_hint].'])
     expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(200)
   })
 
@@ -117,7 +117,7 @@ describe('revoking at X', () => {
 
   it('lets the person revoke at the connected-apps page', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     const page = `${sandbox.url}/settings/connected_apps`
     expect(await (await fetch(page)).text()).toContain('Revoke access to @maraholt')
     await fetch(page, { method: 'POST', body: new URLSearchParams({ account: 'maraholt' }) })

@@ -1,13 +1,13 @@
 import { ApiError, Client, OAuth2 } from '@xdevplatform/xdk'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Sandbox } from '../../src/sandbox/server.ts'
-import { decide, link, newPkce, openSandbox, X_CALLBACK } from './client.ts'
+import { connectAccount, decide, newPkce, openSandbox, X_CALLBACK } from './client.ts'
 
 /** X's own SDK, so that the sandbox is measured by X's understanding and not by ours. */
 describe('X’s own SDK', () => {
   it('gets users/me and posts a tweet', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const client = new Client({ accessToken: access, baseUrl: sandbox.url })
     const me = await client.users.getMe({ userFields: ['subscription_type', 'profile_image_url'] })
     expect(me.data).toMatchObject({ username: 'maraholt', id: '1849302774156890113' })
@@ -20,7 +20,7 @@ describe('X’s own SDK', () => {
 
   it('reads a timeline and deletes a tweet', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const client = new Client({ accessToken: access, baseUrl: sandbox.url })
     const id = sandbox.control.postAs('maraholt', 'soon gone')
     const timeline = await client.users.getPosts('1849302774156890113', { maxResults: 5, postFields: ['created_at'] })
@@ -41,11 +41,11 @@ describe('X’s own SDK', () => {
     const { verifier, challenge } = newPkce()
     await oauth.setPkceParameters(verifier, challenge)
     const url = new URL(await oauth.getAuthorizationUrl('state-1'))
-    const answer = await decide(new URL(url.pathname + url.search, sandbox.url), {
+    const response = await decide(new URL(url.pathname + url.search, sandbox.url), {
       account: 'tomasz_k',
       decision: 'approve',
     })
-    const token = await oauth.exchangeCode(answer.get('code') ?? '', verifier)
+    const token = await oauth.exchangeCode(response.get('code') ?? '', verifier)
     expect(token).toMatchObject({ token_type: 'bearer', expires_in: 7200 })
     const refreshed = await oauth.refreshToken()
     expect(refreshed.refresh_token).not.toBe(token.refresh_token)

@@ -10,9 +10,9 @@ import {
   basic,
   call,
   callToken,
+  connectAccount,
   consent,
   exchange,
-  link,
   OPTIONS,
   openSandbox,
   post,
@@ -42,9 +42,9 @@ describe('the sandbox as a process', () => {
   it('keeps grants, tweets, new accounts, unused codes and its clock across a restart', async () => {
     const stateFile = await temporaryFile()
     const first = await startSandbox({ ...OPTIONS, stateFile })
-    const spent = await link(first)
-    const linked = tokensOf(await refresh(first, spent.refresh))
-    await post(first, linked.access, 'before the restart')
+    const spent = await connectAccount(first)
+    const connected = tokensOf(await refresh(first, spent.refresh))
+    await post(first, connected.access, 'before the restart')
     first.control.addAccount('newcomer')
     first.control.advance(3600)
     const { code, verifier } = await consent(first, 'newcomer')
@@ -52,10 +52,10 @@ describe('the sandbox as a process', () => {
     const second = await openSandbox({ stateFile })
     onTestFinished(() => first.close())
     expect(second.control.tweets('maraholt').map((tweet) => tweet.text)).toEqual(['before the restart'])
-    expect((await call(second, linked.access, 'GET', '/2/users/me')).status).toBe(200)
-    expect((await post(second, linked.access, 'before the restart')).status).toBe(403)
-    expect((await refresh(second, linked.refresh)).status).toBe(200)
-    expect((await refresh(second, linked.refresh)).status).toBe(400)
+    expect((await call(second, connected.access, 'GET', '/2/users/me')).status).toBe(200)
+    expect((await post(second, connected.access, 'before the restart')).status).toBe(403)
+    expect((await refresh(second, connected.refresh)).status).toBe(200)
+    expect((await refresh(second, connected.refresh)).status).toBe(400)
     expect((await refresh(second, spent.refresh)).status).toBe(400)
     expect(second.control.replays()).toBe(2)
     expect((await exchange(second, code, verifier)).status).toBe(200)
@@ -67,7 +67,7 @@ describe('the sandbox as a process', () => {
   it('keeps one app’s refresh tokens from another app, after a restart as that app', async () => {
     const stateFile = await temporaryFile()
     const first = await startSandbox({ ...OPTIONS, stateFile })
-    const tokens = await link(first)
+    const tokens = await connectAccount(first)
     await first.close()
     const second = await openSandbox({ stateFile, xClient: { ...OPTIONS.xClient, id: 'another', secret: null } })
     const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh, client_id: 'another' }
@@ -94,7 +94,7 @@ describe('the sandbox as a process', () => {
     const written = [vi.spyOn(process.stdout, 'write'), vi.spyOn(process.stderr, 'write')]
     onTestFinished(() => void vi.restoreAllMocks())
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     await post(sandbox, access, 'hello')
     await post(sandbox, 'garbage', 'hello')
     for (const spy of [...spies, ...written]) expect(spy).not.toHaveBeenCalled()
@@ -136,7 +136,7 @@ describe('junk of any kind', () => {
 
   it('never gets a 5xx', async () => {
     const sandbox = await openSandbox()
-    const { access } = await link(sandbox)
+    const { access } = await connectAccount(sandbox)
     const request = fc.record({
       path: fc.constantFrom(...paths, ...more),
       query: fc.oneof(fc.string({ unit: 'binary' }), fc.webQueryParameters()),
@@ -170,9 +170,9 @@ describe('junk of any kind', () => {
     const sandbox = await openSandbox()
     const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1')
     socket.end(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
-    let answer = ''
-    for await (const chunk of socket) answer += chunk
-    expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /)
+    let reply = ''
+    for await (const chunk of socket) reply += chunk
+    expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /)
   })
 
   it('that is too large is 413', async () => {

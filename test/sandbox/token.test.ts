@@ -3,9 +3,9 @@ import {
   ALL_SCOPES,
   basic,
   callToken,
+  connectAccount,
   consent,
   exchange,
-  link,
   oauthError,
   openSandbox,
   refresh,
@@ -100,7 +100,7 @@ describe('exchanging a code at X', () => {
 describe('proving the app to X', () => {
   it('T-06 decodes form-encoded credentials from Basic exactly', async () => {
     const sandbox = await openSandbox()
-    expect((await link(sandbox)).access).not.toBe('undefined')
+    expect((await connectAccount(sandbox)).access).not.toBe('undefined')
     const raw = `Basic ${Buffer.from(`x-client:${X_SECRET}`).toString('base64')}`
     expect(oauthError(await callToken(sandbox, {}, { authorization: raw }))).toEqual(UNAUTHORIZED_CLIENT)
   })
@@ -114,7 +114,7 @@ describe('proving the app to X', () => {
     ['Basic that is no Base64 of a pair', { authorization: 'Basic !!' }, {}, UNAUTHORIZED_CLIENT],
   ])('refuses %s, and the grant lives on', async (_title, headers, fields, expected) => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     const all = { grant_type: 'refresh_token', refresh_token: tokens.refresh, ...fields }
     const plain = Object.fromEntries(Object.entries(headers))
     expect(oauthError(await callToken(sandbox, all, plain))).toEqual(expected)
@@ -132,7 +132,7 @@ describe('proving the app to X', () => {
 
   it('follows a rotated secret', async () => {
     const sandbox = await openSandbox()
-    const tokens = await link(sandbox)
+    const tokens = await connectAccount(sandbox)
     sandbox.control.rotateClientSecret('new')
     expect(oauthError(await refresh(sandbox, tokens.refresh))).toEqual(UNAUTHORIZED_CLIENT)
     const fields = { grant_type: 'refresh_token', refresh_token: tokens.refresh }

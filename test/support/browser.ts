@@ -10,7 +10,7 @@ export type Browser = ReturnType<typeof openBrowser>
 export type UserError = NonNullable<PostTweetMutation['postTweet']>['userErrors'][number]
 
 /** What the gateway answered to one request. */
-export type Answer = { headers: [string, string][]; body: string }
+export type ReceivedResponse = { headers: [string, string][]; body: string }
 
 /** What `finish` came to: where the browser was sent, and the outcome in that URL. */
 export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
@@ -34,7 +34,7 @@ export async function isSignedIn(person: Browser): Promise<boolean> {
 export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   const agent = new Agent()
   const cookies = new Map<string, string>()
-  let answers: Answer[] | null = null
+  let responses: ReceivedResponse[] | null = null
   const isOurs = (url: string) => new URL(url).origin === new URL(gatewayUrl).origin
 
   async function request(target: string, init: RequestInit = {}): Promise<Response> {
@@ -50,7 +50,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     if (isOurs(url) && !isRead && !saysFrom) headers.set('sec-fetch-site', 'same-origin')
     const response = await fetch(url, { ...init, headers: [...headers], redirect: 'manual', dispatcher: agent })
     if (isOurs(url)) for (const header of response.headers.getSetCookie()) keep(header)
-    if (isOurs(url)) answers?.push({ headers: [...response.headers], body: await response.clone().text() })
+    if (isOurs(url)) responses?.push({ headers: [...response.headers], body: await response.clone().text() })
     return response
   }
 
@@ -63,9 +63,9 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   }
 
   /** From now on every answer of the gateway is kept here. */
-  function keepAnswers(): Answer[] {
-    answers ??= []
-    return answers
+  function keepResponses(): ReceivedResponse[] {
+    responses ??= []
+    return responses
   }
 
   async function api<T>(name: string, variables: Record<string, unknown> = {}): Promise<T> {
@@ -85,21 +85,21 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     account: string,
     decision: 'approve' | 'deny' = 'approve',
   ): Promise<string> {
-    const answer = await request(authorizationUrl, {
+    const response = await request(authorizationUrl, {
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({ account, decision }).toString(),
     })
-    const location = answer.headers.get('location')
+    const location = response.headers.get('location')
     if (location === null)
-      throw new Error(`The provider did not send the browser back: ${answer.status} ${await answer.text()}`)
+      throw new Error(`The provider did not send the browser back: ${response.status} ${await response.text()}`)
     return location
   }
 
   async function finish(callbackUrl: string): Promise<Arrival> {
-    const answer = await request(callbackUrl)
-    const url = new URL(answer.headers.get('location') ?? '', gatewayUrl)
-    if (answer.status !== 303) throw new Error(`The callback answered ${answer.status}`)
+    const response = await request(callbackUrl)
+    const url = new URL(response.headers.get('location') ?? '', gatewayUrl)
+    if (response.status !== 303) throw new Error(`The callback answered ${response.status}`)
     const get = (name: string) => url.searchParams.get(name)
     return { url, outcome: get('xConnect') ?? get('signIn'), code: get('code'), attempt: get('attempt') }
   }
@@ -124,7 +124,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
 
   return {
     cookies,
-    keepAnswers,
+    keepResponses,
     request,
     api,
     query,

@@ -12,7 +12,7 @@ import type { Fault } from '../../src/sandbox/control/faults.ts'
 import type { Browser } from './browser.ts'
 import type { World } from './harness.ts'
 
-export type LinkedAccount = Awaited<ReturnType<typeof linkAccount>>
+export type ConnectedAccount = Awaited<ReturnType<typeof connectAccount>>
 
 export type PostedTweet = NonNullable<PostTweetMutation['postTweet']>
 
@@ -30,7 +30,7 @@ export const UNTIL_ENDED_SECONDS = 7300
 let lastNumber = 0
 
 /** Links a fresh X account. @param options.person who links it; a new browser of mara-holt unless given. */
-export async function linkAccount(world: World, options: { person?: Browser; scopes?: string[] } = {}) {
+export async function connectAccount(world: World, options: { person?: Browser; scopes?: string[] } = {}) {
   lastNumber += 1
   const username = `account_${lastNumber}`
   const providerAccountId = world.sandbox.control.addAccount(username)
@@ -123,9 +123,9 @@ export function watchX(world: World) {
 }
 
 /** As X stands when a process that was killed had its refresh answered, whether by a new pair or by a refusal. */
-export async function spendAtX(world: World, account: LinkedAccount): Promise<void> {
+export async function spendAtX(world: World, account: ConnectedAccount): Promise<void> {
   const { clientId, clientSecret } = world.config.x
-  const answer = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
+  const response = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
     method: 'POST',
     headers: {
       authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
@@ -136,13 +136,13 @@ export async function spendAtX(world: World, account: LinkedAccount): Promise<vo
       refresh_token: (await account.storedRefreshToken()) ?? '',
     }).toString(),
   })
-  if (answer.status !== 200 && answer.status !== 400) throw new Error(`X answered ${answer.status}`)
+  if (response.status !== 200 && response.status !== 400) throw new Error(`X answered ${response.status}`)
 }
 
 /** The rows of a query, whichever database answers: postgres.js gives a list, PGlite an object with one. */
 export async function queryRows(world: World, query: SQL): Promise<Record<string, unknown>[]> {
-  const answer: unknown = await world.db().execute(query)
-  const rows: unknown = Array.isArray(answer) ? answer : (answer as { rows: unknown }).rows
+  const response: unknown = await world.db().execute(query)
+  const rows: unknown = Array.isArray(response) ? response : (response as { rows: unknown }).rows
   return rows as Record<string, unknown>[]
 }
 

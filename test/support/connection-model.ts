@@ -32,7 +32,7 @@ export type Model = {
 export type PostOutcome = 'POSTED' | 'X_UNAVAILABLE' | 'ACCOUNT_NEEDS_REAUTH' | 'ACCOUNT_DISCONNECTED'
 
 /** A link as it is just after linking, the first time or again. */
-export function linked(before?: Model): Model {
+export function connected(before?: Model): Model {
   return {
     status: 'ACTIVE',
     statusReason: null,
@@ -48,7 +48,7 @@ export function linked(before?: Model): Model {
   }
 }
 
-export function unlinked(model: Model): Model {
+export function disconnected(model: Model): Model {
   return { ...model, status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' }
 }
 

@@ -19,15 +19,15 @@ export async function startHostProxy(): Promise<HostProxy> {
     const headers = { ...incoming.headers, host: host ?? incoming.headers.host }
     const passed = request(
       { host: '127.0.0.1', port, method: incoming.method, path: incoming.url, headers },
-      (answer) => {
-        const { location } = answer.headers
+      (response) => {
+        const { location } = response.headers
         const rewritten =
           host !== null && location?.startsWith(`http://${host}/`) ? location.replace(`http://${host}`, own) : location
-        outgoing.writeHead(answer.statusCode ?? 502, {
-          ...answer.headers,
+        outgoing.writeHead(response.statusCode ?? 502, {
+          ...response.headers,
           ...(rewritten !== undefined && { location: rewritten }),
         })
-        answer.pipe(outgoing)
+        response.pipe(outgoing)
       },
     )
     passed.on('error', () => outgoing.destroy())

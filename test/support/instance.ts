@@ -12,7 +12,7 @@ import type { World } from './harness.ts'
 
 export type Instance = ReturnType<typeof openInstance>
 
-export type ApiAnswer = {
+export type ApiResponse = {
   status: number
   challenge: string | null
   /** The body as it came. */
@@ -58,7 +58,7 @@ export function openInstance(world: World) {
   }
 
   /** Sends a document with these headers. */
-  async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiAnswer> {
+  async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiResponse> {
     const response = await request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...headers },

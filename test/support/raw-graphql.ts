@@ -3,16 +3,16 @@ import { expect } from 'vitest'
 import { errorCodes } from '../../src/error-codes.ts'
 import type { Browser } from './browser.ts'
 
-type Answer = { data?: unknown; errors?: { message: string; extensions?: { code?: string } }[] }
+type ReceivedResponse = { data?: unknown; errors?: { message: string; extensions?: { code?: string } }[] }
 
 export async function sendGraphql(person: Browser, body: string, headers: Record<string, string> = {}) {
-  const answer = await person.request('/graphql', {
+  const response = await person.request('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,
   })
-  const text = await answer.text()
-  return { status: answer.status, text, answer: JSON.parse(text) as Answer }
+  const text = await response.text()
+  return { status: response.status, text, response: JSON.parse(text) as ReceivedResponse }
 }
 
 /** Sends what must be refused: never a 5xx, and every error has a sentence and a code of the published list. */
@@ -22,17 +22,17 @@ export async function expectGraphqlRefusal(
   code = 'BAD_USER_INPUT',
   headers: Record<string, string> = {},
 ) {
-  const { status, text, answer } = await sendGraphql(person, body, headers)
+  const { status, text, response } = await sendGraphql(person, body, headers)
   const seen = `${body.slice(0, 200)} → ${text.slice(0, 500)}`
   expect(status, seen).toBeLessThan(500)
-  expect(answer.errors?.length, seen).toBeGreaterThan(0)
-  for (const error of answer.errors ?? []) {
+  expect(response.errors?.length, seen).toBeGreaterThan(0)
+  for (const error of response.errors ?? []) {
     expect(error.extensions?.code, seen).toBe(code)
     expect(Object.keys(errorCodes)).toContain(code)
     expect(error.message.length, seen).toBeGreaterThan(10)
   }
   expect(text, seen).not.toMatch(/stack|node_modules|\.ts:|SyntaxError|Failed query|select /i)
-  return { status, answer }
+  return { status, response }
 }
 
 /** The body of a request. */

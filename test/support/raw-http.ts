@@ -4,17 +4,17 @@ import { Socket } from 'node:net'
 export function sendRaw(gatewayUrl: string, bytes: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const socket = new Socket()
-  let answer = ''
+  let response = ''
   socket.setEncoding('latin1')
   socket.on('data', (data) => {
-    answer += data
+    response += data
   })
-  socket.once('close', () => resolve(answer))
-  socket.once('error', (error) => ('code' in error && error.code === 'ECONNRESET' ? resolve(answer) : reject(error)))
+  socket.once('close', () => resolve(response))
+  socket.once('error', (error) => ('code' in error && error.code === 'ECONNRESET' ? resolve(response) : reject(error)))
   socket.setTimeout(1_000, () => socket.destroy())
   socket.connect(Number(new URL(gatewayUrl).port), '127.0.0.1', () => socket.write(Buffer.from(bytes, 'latin1')))
   return promise
 }
 
 /** The status of a raw answer; 0 when the connection was closed without one. */
-export const statusOf = (answer: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0)
+export const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)

@@ -27,9 +27,9 @@ export async function makeCertificate(hosts: string[], { expired = false } = {})
 /** A server for https. */
 export async function startHttps(
   certificate: Certificate,
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
 ) {
-  const server = createHttpsServer(certificate, answer).on('tlsClientError', () => {})
+  const server = createHttpsServer(certificate, handle).on('tlsClientError', () => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
@@ -45,9 +45,9 @@ export async function startHttps(
 export function passTo(url: string) {
   return (incoming: IncomingMessage, response: ServerResponse): void => {
     const { method = 'GET', headers } = incoming
-    const onward = request(new URL(incoming.url ?? '/', url), { method, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(response)
+    const onward = request(new URL(incoming.url ?? '/', url), { method, headers }, (received) => {
+      response.writeHead(received.statusCode ?? 502, received.headers)
+      received.pipe(response)
     })
     onward.on('error', () => response.destroy())
     incoming.pipe(onward)

@@ -38,14 +38,14 @@ export type DeliveryView = {
 }
 
 /** How the receiver answers; null: never. */
-type Answer = { status: number; headers?: Record<string, string> } | null
+type ReceivedResponse = { status: number; headers?: Record<string, string> } | null
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>
 
 /** Starts a receiver that answers 204 until it is told otherwise. */
 export async function startReceiver() {
   const received: Received[] = []
-  let answer: (request: Received) => Answer = () => ({ status: 204 })
+  let respond: (request: Received) => ReceivedResponse = () => ({ status: 204 })
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk) => chunks.push(chunk))
@@ -56,7 +56,7 @@ export async function startReceiver() {
         body: Buffer.concat(chunks).toString(),
       }
       received.push(arrived)
-      const given = answer(arrived)
+      const given = respond(arrived)
       if (given !== null) response.writeHead(given.status, given.headers).end()
     })
   })
@@ -68,8 +68,8 @@ export async function startReceiver() {
     url: `http://127.0.0.1:${address.port}/hook`,
     received,
     types: () => received.map(({ body }) => (JSON.parse(body) as Message).type),
-    answerWith: (next: Answer | ((request: Received) => Answer)) => {
-      answer = typeof next === 'function' ? next : () => next
+    respondWith: (next: ReceivedResponse | ((request: Received) => ReceivedResponse)) => {
+      respond = typeof next === 'function' ? next : () => next
     },
     close: async () => {
       server.closeAllConnections()
@@ -113,9 +113,9 @@ type EndpointPayload = {
 /** A person's webhooks, through the API. */
 export function webhooksOf(person: Browser) {
   const endpointOf = async (name: string, field: string, input: Record<string, unknown>) => {
-    const answer = await person.api<Record<string, EndpointPayload>>(name, { input })
-    const payload = answer[field]
-    if (payload === undefined) throw new Error(`No ${field} in the answer`)
+    const result = await person.api<Record<string, EndpointPayload>>(name, { input })
+    const payload = result[field]
+    if (payload === undefined) throw new Error(`No ${field} in the response`)
     return payload
   }
   const list = async () =>

@@ -3,7 +3,7 @@ import { createCircuitBreakers } from '../../src/outbound/circuit-breakers.ts'
 import type { CallReport, CallResult } from '../../src/outbound/provider-calls.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
-const answer = (status: number | null, { sent = true, ok = status !== null } = {}): CallResult<string> => {
+const response = (status: number | null, { sent = true, ok = status !== null } = {}): CallResult<string> => {
   const report: CallReport = { sent, status, headers: {} }
   return ok ? { ok: true, value: 'answer', report } : { ok: false, error: new Error('no answer'), report }
 }
@@ -20,9 +20,9 @@ function open() {
 
 test('after twenty calls of which more than half were left in doubt, calls are held back as certainly not sent', async () => {
   const { breakers, logs } = open()
-  for (let i = 0; i < 9; i++) await breakers.X_POST(async () => answer(201))
-  for (let i = 0; i < 11; i++) await breakers.X_POST(async () => answer(i % 2 === 0 ? 503 : null))
-  const call = vi.fn(async () => answer(201))
+  for (let i = 0; i < 9; i++) await breakers.X_POST(async () => response(201))
+  for (let i = 0; i < 11; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 503 : null))
+  const call = vi.fn(async () => response(201))
   expect(await breakers.X_POST(call)).toMatchObject({ ok: false, report: { sent: false, status: null } })
   expect(call).not.toHaveBeenCalled()
   expect(logs()).toContain('"breaker":"X_POST","calls":20,"failures":11')
@@ -32,36 +32,36 @@ test('after twenty calls of which more than half were left in doubt, calls are h
 
 test('half of the calls in doubt, or nineteen of nineteen, hold nothing back', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 40; i++) await breakers.X_POST(async () => answer(i % 2 === 0 ? 201 : 503))
+  for (let i = 0; i < 40; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 201 : 503))
   advance(30)
-  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => answer(503))
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => response(503))
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('what is half a minute old no longer counts', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => answer(503))
+  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => response(503))
   advance(30)
-  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => answer(503))
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  for (let i = 0; i < 19; i++) await breakers.X_POST(async () => response(503))
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('one call is let through after five seconds; those beside it wait for its end and follow when it succeeds', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(null))
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(4.9)
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: false })
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: false })
   advance(0.1)
   const order: string[] = []
   const probe = async () => {
     order.push('probe')
     await new Promise((resolve) => setTimeout(resolve, 20))
     order.push('answered')
-    return answer(201)
+    return response(201)
   }
   const beside = async () => {
     order.push('beside')
-    return answer(201)
+    return response(201)
   }
   const results = await Promise.all([breakers.X_POST(probe), breakers.X_POST(beside), breakers.X_POST(beside)])
   expect(order).toEqual(['probe', 'answered', 'beside', 'beside'])
@@ -70,10 +70,10 @@ test('one call is let through after five seconds; those beside it wait for its e
 
 test('a probe that is left in doubt holds the others back for five seconds more', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(null))
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(5)
-  const call = vi.fn(async () => answer(201))
-  const results = await Promise.all([breakers.X_POST(async () => answer(502)), breakers.X_POST(call)])
+  const call = vi.fn(async () => response(201))
+  const results = await Promise.all([breakers.X_POST(async () => response(502)), breakers.X_POST(call)])
   expect(results.map(({ report }) => report.sent)).toEqual([true, false])
   expect(await breakers.X_POST(call)).toMatchObject({ report: { sent: false } })
   expect(call).not.toHaveBeenCalled()
@@ -83,44 +83,44 @@ test('a probe that is left in doubt holds the others back for five seconds more'
 
 test('a probe that breaks on our side leaves the way to the next one', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(null))
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(5)
   await expect(breakers.X_POST(() => Promise.reject(new Error('ours')))).rejects.toThrow('ours')
   advance(5)
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('once it has closed, neither earlier failures nor late ones of calls from before open it again', async () => {
   const { breakers, advance } = open()
   const late = Promise.withResolvers<CallResult<string>>()
   const lateCall = breakers.X_POST(() => late.promise)
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(503))
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(503))
   advance(5)
-  await breakers.X_POST(async () => answer(201))
-  late.resolve(answer(null))
+  await breakers.X_POST(async () => response(201))
+  late.resolve(response(null))
   await lateCall
-  await breakers.X_POST(async () => answer(503))
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  await breakers.X_POST(async () => response(503))
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('a clock that is set back by an hour holds nobody back for an hour', async () => {
   const { breakers, advance } = open()
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(503))
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(503))
   advance(-3_600)
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('refusals, whatever their number and form, say that X is well; and what was not sent says nothing', async () => {
   const { breakers } = open()
   for (const status of [400, 401, 402, 403, 404, 429]) {
-    for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(status, { ok: i % 2 === 0 }))
+    for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(status, { ok: i % 2 === 0 }))
   }
-  for (let i = 0; i < 200; i++) await breakers.X_POST(async () => answer(null, { sent: false }))
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ ok: true })
+  for (let i = 0; i < 200; i++) await breakers.X_POST(async () => response(null, { sent: false }))
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
 test('a response that nobody can read leaves its call in doubt, whatever its status', async () => {
   const { breakers } = open()
-  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => answer(i % 2 === 0 ? 200 : 302, { ok: false }))
-  expect(await breakers.X_POST(async () => answer(201))).toMatchObject({ report: { sent: false } })
+  for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 200 : 302, { ok: false }))
+  expect(await breakers.X_POST(async () => response(201))).toMatchObject({ report: { sent: false } })
 })

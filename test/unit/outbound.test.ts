@@ -16,7 +16,7 @@ import { findFreePort } from '../support/free-port.ts'
 const DEADLINE_SECONDS = 0.6
 const LIMIT_BYTES = 64 * 1024
 
-type Answerer = (request: IncomingMessage, response: ServerResponse) => void
+type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
 
 let outbound: ReturnType<typeof installOutbound>
 beforeAll(() => {
@@ -25,12 +25,12 @@ beforeAll(() => {
 afterAll(() => outbound.close())
 
 /** A provider for one test. */
-async function startProvider(answer: Answerer) {
+async function startProvider(handle: RequestHandler) {
   const requests: IncomingMessage[] = []
   let connections = 0
   const server = createServer((request, response) => {
     requests.push(request)
-    answer(request, response)
+    handle(request, response)
   })
   server.on('connection', () => {
     connections += 1
@@ -95,13 +95,13 @@ describe('T-02 the deadline', () => {
   })
 
   // The provider runs in a thread of its own, and answers while this one stands still.
-  async function stallDuringCall(answers: boolean): Promise<CallResult<string>> {
+  async function stallDuringCall(responds: boolean): Promise<CallResult<string>> {
     const worker = new Worker(
       `const { createServer } = require('node:http')
        const { parentPort } = require('node:worker_threads')
        createServer((request, response) => {
          parentPort.postMessage('received')
-         if (${answers}) setTimeout(() => response.end('in time'), 50)
+         if (${responds}) setTimeout(() => response.end('in time'), 50)
        }).listen(0, '127.0.0.1', function () { parentPort.postMessage(this.address().port) })`,
       { eval: true },
     )

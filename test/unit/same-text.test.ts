@@ -94,7 +94,7 @@ describe('of all texts made of words, links, marks and spaces', () => {
     '#tag',
   )
   const path = fc.stringMatching(/^[a-z0-9]{1,8}(\/[A-Za-z0-9-]{1,8})?(\?[a-z]=[a-z0-9]{1,4}(&[a-z]=[a-z0-9]{1,4})?)?$/)
-  const link = fc
+  const connect = fc
     .tuple(
       fc.constantFrom('', 'http://', 'https://'),
       fc.constantFrom('example.com', 'x.org', 'sub.example.co.uk'),
@@ -104,7 +104,7 @@ describe('of all texts made of words, links, marks and spaces', () => {
   const space = fc.constantFrom(' ', '  ', '\n', '\n\n', ' \t ', '\u00a0')
   const textOf = (part: fc.Arbitrary<string>) =>
     fc.array(fc.tuple(part, space), { minLength: 1, maxLength: 12 }).map((parts) => parts.flat().join(''))
-  const text = textOf(fc.oneof({ arbitrary: word, weight: 3 }, link))
+  const text = textOf(fc.oneof({ arbitrary: word, weight: 3 }, connect))
 
   test('each is found again, however its characters are composed', () => {
     fc.assert(

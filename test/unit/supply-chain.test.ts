@@ -19,7 +19,7 @@ const lockFile = z
         version: z.string().optional(),
         resolved: z.string().optional(),
         integrity: z.string().optional(),
-        link: z.boolean().optional(),
+        connect: z.boolean().optional(),
         dev: z.boolean().optional(),
         devOptional: z.boolean().optional(),
         hasInstallScript: z.boolean().optional(),
@@ -42,10 +42,10 @@ const ELSEWHERE = /^(?:git|github|gitlab|bitbucket|gist|https?|file|link|npm|wor
 describe('E-10 the lock file', () => {
   test('holds a digest of every package, and takes none from an address, a repository or a directory', () => {
     expect(installed.length).toBeGreaterThan(100)
-    for (const { path, version, resolved, integrity, link } of installed) {
+    for (const { path, version, resolved, integrity, connect } of installed) {
       expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
       // Without an address npm asks the registry that it is configured with; the digest says whether it gave the right thing.
-      expect([resolved, link], path).toEqual([undefined, undefined])
+      expect([resolved, connect], path).toEqual([undefined, undefined])
       expect(version, path).toMatch(/^\d+\.\d+\.\d+/)
     }
     const asked = [...installed, { path: 'our own', ...own }].flatMap(({ path, ...entry }) =>

@@ -195,10 +195,12 @@ describe('any text', () => {
   })
 
   it('adds up words, spaces and links', () => {
-    const property = fc.property(fc.array(word, { minLength: 1 }), fc.nat(9), (words, links) => {
+    const property = fc.property(fc.array(word, { minLength: 1 }), fc.nat(9), (words, connections) => {
       const text = words.join(' ')
       expect(weightedLength(text)).toBe(text.length)
-      expect(weightedLength(`${text}${' https://example.com/a'.repeat(links)}`)).toBe(text.length + 24 * links)
+      expect(weightedLength(`${text}${' https://example.com/a'.repeat(connections)}`)).toBe(
+        text.length + 24 * connections,
+      )
     })
     fc.assert(property)
   })
@@ -258,8 +260,8 @@ describe('hostile text of 100,000 characters is counted in time', () => {
 
 function expectCount(marked: string): void {
   const plain = marked.replace(/〈.*?〉/g, '')
-  const links = marked.match(/〈.*?〉/g)?.length ?? 0
-  expect(weightedLength(marked.replace(/[〈〉]/g, ''))).toBe(lengthWithoutLinks(plain) + links * 23)
+  const connections = marked.match(/〈.*?〉/g)?.length ?? 0
+  expect(weightedLength(marked.replace(/[〈〉]/g, ''))).toBe(lengthWithoutLinks(plain) + connections * 23)
 }
 
 /** Counts characters and nothing else; ❤️ is the only emoji in the tables that use it. */

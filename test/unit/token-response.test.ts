@@ -188,8 +188,8 @@ describe('T-05 an answer without tokens', () => {
     ['302', unanswered(302), 'AMBIGUOUS'],
     ['silence after the request left', unanswered(null), 'AMBIGUOUS'],
     ['no connection', unanswered(null, false), 'RETRY_LATER'],
-  ])('%s', (_, answer, meaning) => {
-    if (answer.kind === 'issued') throw new Error('Not here')
-    expect(classifyTokenError(answer)).toBe(meaning)
+  ])('%s', (_, response, meaning) => {
+    if (response.kind === 'issued') throw new Error('Not here')
+    expect(classifyTokenError(response)).toBe(meaning)
   })
 })

@@ -53,11 +53,11 @@ describe('W-03 an address', () => {
 })
 
 /** Answers in turn, the last one for ever, and counts how often it was asked. */
-function resolver(...answers: string[][]): ResolveHost & { asked: string[] } {
+function resolver(...responses: string[][]): ResolveHost & { asked: string[] } {
   const asked: string[] = []
   const resolve = async (hostname: string) => {
     asked.push(hostname)
-    return answers[Math.min(asked.length, answers.length) - 1] ?? []
+    return responses[Math.min(asked.length, responses.length) - 1] ?? []
   }
   return Object.assign(resolve, { asked })
 }

@@ -221,11 +221,11 @@ describe('revoking', () => {
   test('is for one’s own tokens, and says the same of another’s as of none', async () => {
     const { secret, apiToken } = await createGood(await world.signedIn())
     const stranger = await world.signedIn('yuki-ito')
-    const answers = []
+    const responses = []
     for (const id of [apiToken.id, '0b5c3d4e-0000-4000-8000-000000000000', 'x', ''])
-      answers.push(await revoke(stranger, id))
-    expect(answers[0]).toMatchObject({ apiToken: null, userErrors: [{ code: 'API_TOKEN_NOT_FOUND' }] })
-    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
+      responses.push(await revoke(stranger, id))
+    expect(responses[0]).toMatchObject({ apiToken: null, userErrors: [{ code: 'API_TOKEN_NOT_FOUND' }] })
+    expect(new Set(responses.map((response) => JSON.stringify(response))).size).toBe(1)
     expect(await isGood(secret)).toBe(true)
   })
 })

@@ -49,13 +49,13 @@ describe('a token that is good', () => {
       challenge: null,
       data: { viewer: { login: 'mara-holt' } },
     })
-    const answer = await world.browser().request('/graphql', {
+    const response = await world.browser().request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `bearer ${secret}` },
       body: JSON.stringify({ query: WHO }),
     })
-    expect([answer.status, await answer.json()]).toEqual([200, { data: { viewer: { login: 'mara-holt' } } }])
-    expect(answer.headers.getSetCookie()).toEqual([])
+    expect([response.status, await response.json()]).toEqual([200, { data: { viewer: { login: 'mara-holt' } } }])
+    expect(response.headers.getSetCookie()).toEqual([])
   })
 
   test('is nobody in particular when it is the operator’s', async () => {
@@ -156,9 +156,9 @@ describe('a token that is not good', () => {
         'é',
         'x'.repeat(9_000),
       ]) {
-        const answer = await instance.ask(WHO, { authorization: `Bearer ${encodeURIComponent(junk)}` })
-        expect(answer, junk).toMatchObject({ status: 401, challenge: INVALID, data: null })
-        expect(answer.errors.map(({ extensions }) => extensions)).toEqual([
+        const response = await instance.ask(WHO, { authorization: `Bearer ${encodeURIComponent(junk)}` })
+        expect(response, junk).toMatchObject({ status: 401, challenge: INVALID, data: null })
+        expect(response.errors.map(({ extensions }) => extensions)).toEqual([
           { code: 'UNAUTHENTICATED', retry: 'AFTER_ACTION' },
         ])
       }
@@ -174,10 +174,10 @@ describe('a token that is not good', () => {
     const { secret, apiToken } = await makeToken()
     expect((await instance.ask(WHO, bearer(secret))).status).toBe(200)
     await end(apiToken.id)
-    const answer = await instance.ask(WHO, bearer(secret))
-    expect(answer).toMatchObject({ status: 401, challenge: INVALID, data: null })
-    expect(answer.text).toBe((await instance.ask(WHO, bearer(createSecret()))).text)
-    expect(answer.text).toBe((await instance.ask(WHO, bearer('junk'))).text)
+    const response = await instance.ask(WHO, bearer(secret))
+    expect(response).toMatchObject({ status: 401, challenge: INVALID, data: null })
+    expect(response.text).toBe((await instance.ask(WHO, bearer(createSecret()))).text)
+    expect(response.text).toBe((await instance.ask(WHO, bearer('junk'))).text)
   })
 
   test('is one whose user is lost: it does not become the operator’s', async () => {
@@ -247,8 +247,8 @@ describe('K-08 a token elsewhere than in the header', () => {
       `/graphql?${secret}`,
     ]) {
       for (const headers of [json, { ...json, ...bearer(secret) }, { ...json, ...cookieOf(mara) }]) {
-        const answer = await instance.request(path, { method: 'POST', headers, body })
-        expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, MISSING])
+        const response = await instance.request(path, { method: 'POST', headers, body })
+        expect([response.status, response.headers.get('www-authenticate')]).toEqual([401, MISSING])
       }
     }
     for (const path of ['/', '/graphql', '/auth/x', '/auth/github', '/nowhere'])
@@ -267,9 +267,9 @@ describe('K-08 a token elsewhere than in the header', () => {
       [json, JSON.stringify({ query: WHO, access_token: null })],
       [form, new URLSearchParams({ query: WHO, access_token: secret }).toString()],
     ] as const) {
-      const answer = await instance.request('/graphql', { method: 'POST', headers, body })
-      expect([answer.status, answer.headers.get('www-authenticate')], body).toEqual([401, MISSING])
-      expect(await answer.json()).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] })
+      const response = await instance.request('/graphql', { method: 'POST', headers, body })
+      expect([response.status, response.headers.get('www-authenticate')], body).toEqual([401, MISSING])
+      expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] })
     }
     const long = await instance.request('/graphql', { method: 'POST', headers: form, body: 'x'.repeat(100_000) })
     expect(long.status).toBe(415)

@@ -35,9 +35,9 @@ const makeToken = (owner: string | null = userId) =>
 const isGood = async (secret: string) => (await instance.ask(WHO, bearer(secret))).status === 200
 const rowOf = async (id: string) => (await world.db().select().from(apiTokens).where(eq(apiTokens.id, id)))[0]
 async function send(body: string, headers: Record<string, string> = { 'content-type': FORM }) {
-  const answer = await instance.request('/auth/token/revoke', { method: 'POST', headers, body })
-  const told = [...answer.headers].filter(([name]) => name !== 'x-request-id' && name !== 'ratelimit')
-  return { status: answer.status, text: await answer.text(), seen: JSON.stringify([answer.status, told]) }
+  const response = await instance.request('/auth/token/revoke', { method: 'POST', headers, body })
+  const told = [...response.headers].filter(([name]) => name !== 'x-request-id' && name !== 'ratelimit')
+  return { status: response.status, text: await response.text(), seen: JSON.stringify([response.status, told]) }
 }
 const revoke = (secret: string) => send(new URLSearchParams({ token: secret }).toString())
 
@@ -65,14 +65,14 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
 
 test('K-10 says the same of a token, of one that ended, of one that never was, and of junk; of junk without looking for it', async () => {
   const { secret } = await makeToken()
-  const answers = new Set<string>()
-  for (const token of [secret, secret, createSecret()]) answers.add((await revoke(token)).seen)
+  const responses = new Set<string>()
+  for (const token of [secret, secret, createSecret()]) responses.add((await revoke(token)).seen)
   const queries = await instance.queriesOf(async () => {
     for (const token of ['', 'x', secret.slice(1), `${secret}0`, '\0', 'é', 'x'.repeat(7_000)])
-      answers.add((await revoke(token)).seen)
+      responses.add((await revoke(token)).seen)
   })
   expect(queries.filter((text) => text.includes('"api_tokens"'))).toEqual([])
-  expect([...answers]).toHaveLength(1)
+  expect([...responses]).toHaveLength(1)
 })
 
 test.each<[string, string, Record<string, string>]>([
@@ -84,8 +84,8 @@ test.each<[string, string, Record<string, string>]>([
   ['more than any token needs', `token=SECRET&more=${'x'.repeat(10_000)}`, { 'content-type': FORM }],
 ])('%s is an invalid_request, and ends nothing', async (_what, body, headers) => {
   const { secret } = await makeToken()
-  const answer = await send(body.replaceAll('SECRET', secret), headers)
-  expect([answer.status, JSON.parse(answer.text).error]).toEqual([400, 'invalid_request'])
+  const response = await send(body.replaceAll('SECRET', secret), headers)
+  expect([response.status, JSON.parse(response.text).error]).toEqual([400, 'invalid_request'])
   expect(await isGood(secret)).toBe(true)
   expect(instance.logs()).not.toContain(secret.slice(4, 31))
 })
@@ -110,11 +110,11 @@ test('takes a hint, other parameters and a charset, and does not mind a cookie, 
 test('K-08 the token in the address is refused and ends nothing: it may stand in a history or a log', async () => {
   const { secret } = await makeToken()
   for (const method of ['GET', 'POST']) {
-    const answer = await instance.request(`/auth/token/revoke?token=${secret}`, {
+    const response = await instance.request(`/auth/token/revoke?token=${secret}`, {
       method,
       headers: { 'content-type': FORM },
     })
-    expect([answer.status, await answer.text()]).toEqual([401, expect.stringContaining('Authorization header')])
+    expect([response.status, await response.text()]).toEqual([401, expect.stringContaining('Authorization header')])
   }
   expect((await instance.request('/auth/token/revoke')).status).toBe(405)
   expect(await isGood(secret)).toBe(true)
@@ -122,10 +122,10 @@ test('K-08 the token in the address is refused and ends nothing: it may stand in
 })
 
 test('is counted against the address, so that nobody tries through all there are', async () => {
-  const answer = await instance.request('/auth/token/revoke', {
+  const response = await instance.request('/auth/token/revoke', {
     method: 'POST',
     headers: { 'content-type': FORM },
     body: 'token=x',
   })
-  expect(answer.headers.get('ratelimit-policy')).toMatch(/^"address";/)
+  expect(response.headers.get('ratelimit-policy')).toMatch(/^"address";/)
 })

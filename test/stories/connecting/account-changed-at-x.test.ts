@@ -1,7 +1,7 @@
 // An account that is connected changes at X: its name passes to another account, or its subscription begins.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -19,7 +19,7 @@ const messageOf = async (person: Browser, id: string | null) => {
 
 describe('L-02 an account that was renamed at X', () => {
   test('is recognised by its id where its earlier name is asked for', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const renamed = `${account.username}_new`
     world.sandbox.control.renameAccount(account.username, renamed)
     expect(await account.person.connect(renamed, { expectedUsername: account.username })).toMatchObject({
@@ -31,7 +31,7 @@ describe('L-02 an account that was renamed at X', () => {
   })
 
   test('is not taken for the one that has its name now', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { username, person } = account
     world.sandbox.control.renameAccount(username, `${username}_new`)
     world.sandbox.control.addAccount(username)
@@ -50,7 +50,7 @@ describe('L-02 an account that was renamed at X', () => {
   })
 
   test('is not asked for by a name that the user has given up', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { username, person } = account
     await account.disconnect()
     world.sandbox.control.renameAccount(username, `${username}_new`)
@@ -62,7 +62,7 @@ describe('L-02 an account that was renamed at X', () => {
 test.each(['expectedUsername', 'reconnectAccountId'])(
   'the wrong account by %s is named beside the one asked for',
   async (how) => {
-    const [wanted, other] = [await linkAccount(world), 'somebody_else']
+    const [wanted, other] = [await connectAccount(world), 'somebody_else']
     if (how === 'expectedUsername') world.sandbox.control.addAccount(other)
     const input = how === 'expectedUsername' ? { expectedUsername: wanted.username } : { reconnectAccountId: wanted.id }
     const arrival = await wanted.person.connect(other, input)
@@ -72,7 +72,7 @@ test.each(['expectedUsername', 'reconnectAccountId'])(
 )
 
 test('what Premium allows is as of the last connection, which a refusal says, and connecting again asks X', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const text = 'x'.repeat(300)
   world.sandbox.control.setAccount(account.username, { subscriptionType: 'Premium' })
   const { userErrors } = await account.post(text)

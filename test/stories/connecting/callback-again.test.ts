@@ -234,7 +234,7 @@ describe('a signed-in person is not told that signing in failed', () => {
 
 describe('the callback of a link', () => {
   let lastNumber = 0
-  async function startLink(person: Browser, input: Record<string, unknown> = {}) {
+  async function startConnect(person: Browser, input: Record<string, unknown> = {}) {
     lastNumber += 1
     const username = `again_${lastNumber}`
     world.sandbox.control.addAccount(username)
@@ -247,7 +247,7 @@ describe('the callback of a link', () => {
 
   test('comes again after it was made, in the same session and in a later one of the same person', async () => {
     const person = await world.signedIn()
-    const { callback, attempt } = await startLink(person)
+    const { callback, attempt } = await startConnect(person)
     const connected = `${RETURN_TO}?xConnect=connected&attempt=${attempt}`
     expect((await person.finish(callback)).url.href).toBe(connected)
     const exchanges = countExchanges('X')
@@ -263,7 +263,7 @@ describe('the callback of a link', () => {
 
   test('comes again after it failed, with the reason of the first time', async () => {
     const person = await world.signedIn()
-    const { callback, attempt } = await startLink(person, { expectedUsername: 'somebody_else' })
+    const { callback, attempt } = await startConnect(person, { expectedUsername: 'somebody_else' })
     const failed = `${RETURN_TO}?xConnect=failed&code=WRONG_ACCOUNT&attempt=${attempt}`
     for (let visit = 0; visit < 3; visit++) expect((await person.finish(callback)).url.href).toBe(failed)
   })
@@ -274,13 +274,13 @@ describe('the callback of a link', () => {
 
   test('comes again after it failed: what the API says of it stays, with its sentence and its moment', async () => {
     const person = await world.signedIn()
-    const wrong = await startLink(person, { expectedUsername: 'somebody_else' })
+    const wrong = await startConnect(person, { expectedUsername: 'somebody_else' })
     await person.finish(wrong.callback)
     const first = await toldOf(person, wrong.attempt)
     expect(first).toMatchObject({ status: 'FAILED', error: { code: 'WRONG_ACCOUNT' } })
     for (const name of [`@${wrong.username}`, '@somebody_else']) expect(first.error?.message).toContain(name)
 
-    const limited = await startLink(person)
+    const limited = await startConnect(person)
     const headers = { 'retry-after': '120' }
     world.sandbox.control.inject({ kind: 'status', status: 503, headers, match: { path: tokenPaths.X } })
     await person.finish(limited.callback)
@@ -302,7 +302,7 @@ describe('the callback of a link', () => {
 
   test('comes again while the connection waits for X, and is told that it waits; once it is made, that it is made', async () => {
     const person = await world.signedIn()
-    const { callback, attempt } = await startLink(person)
+    const { callback, attempt } = await startConnect(person)
     const path = '/2/users/me'
     world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', times: null, match: { path } })
     const waiting = `${RETURN_TO}?xConnect=waiting&code=X_RATE_LIMITED&attempt=${attempt}`
@@ -330,7 +330,7 @@ describe('the callback of a link', () => {
 
   test('comes while the first is under way: both are told that it was made, and X is asked once', async () => {
     const person = await world.signedIn()
-    const { username, callback, attempt } = await startLink(person)
+    const { username, callback, attempt } = await startConnect(person)
     const exchanges = countExchanges('X')
     slowDown('X')
     const first = person.finish(callback)
@@ -344,7 +344,7 @@ describe('the callback of a link', () => {
 
   test('is never EXPIRED while it is being finished, however long that takes', async () => {
     const person = await world.signedIn()
-    const { callback, attempt } = await startLink(person)
+    const { callback, attempt } = await startConnect(person)
     const exchanges = countExchanges('X')
     // X has acted by then: its code lives for half a minute.
     slowDown('X', 'delayAfter')

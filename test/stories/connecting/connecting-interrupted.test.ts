@@ -7,7 +7,7 @@ import { sealedKeyId } from '../../../src/crypto.ts'
 import { connectAttempts, connectedAccounts, events, grantRevocations, xBlocks } from '../../../src/db/tables.ts'
 import type { Fault, FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { Arrival, Browser, UserError } from '../../support/browser.ts'
-import { type LinkedAccount, linkAccount, queryRows } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, queryRows } from '../../support/connected-account.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
@@ -30,7 +30,7 @@ const atMe = (fault: FaultKind & Pick<Fault, 'after' | 'times'>): Fault => ({
   ...fault,
   match: { path: '/2/users/me' },
 })
-const eventTypesOf = async (account: LinkedAccount) =>
+const eventTypesOf = async (account: ConnectedAccount) =>
   (
     await world
       .db()
@@ -41,7 +41,7 @@ const eventTypesOf = async (account: LinkedAccount) =>
   ).map(({ type }) => type)
 
 /** Connects the account again with this fault at X's users/me. The callback is visited; the fault stays. */
-async function reconnect(account: LinkedAccount, fault: Fault, input?: Record<string, unknown>): Promise<Arrival> {
+async function reconnect(account: ConnectedAccount, fault: Fault, input?: Record<string, unknown>): Promise<Arrival> {
   const { authorizationUrl } = await account.person.startXConnect(input ?? { reconnectAccountId: account.id })
   const callback = await account.person.consent(authorizationUrl ?? '', account.username)
   world.sandbox.control.inject(fault)
@@ -62,7 +62,7 @@ async function untilSettled(person: Browser, attempt: string | null, seconds = 3
   )
 }
 
-async function expectConnected(account: LinkedAccount, arrival: Arrival, seconds?: number): Promise<void> {
+async function expectConnected(account: ConnectedAccount, arrival: Arrival, seconds?: number): Promise<void> {
   expect(await untilSettled(account.person, arrival.attempt, seconds)).toMatchObject({
     status: 'SUCCEEDED',
     error: null,
@@ -135,7 +135,7 @@ const passing: [string, FaultKind, string][] = [
 
 describe('T-01 T-03 T-05 a working connection survives a reconnect at which X’s users/me', () => {
   test.each(passing)('%s', async (_what, fault, code) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe(fault))
     expect(arrival).toMatchObject({ outcome: 'waiting', code })
     const { status, error, finishedAt } = await attemptOf(account.person, arrival.attempt)
@@ -150,7 +150,7 @@ describe('T-01 T-03 T-05 a working connection survives a reconnect at which X’
   })
 
   test('fails once: it is asked again while the person waits', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const calls = countMe()
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable', times: 1 }))
     expect(arrival).toMatchObject({ outcome: 'connected', code: null })
@@ -183,7 +183,7 @@ test('a first connection waits in the same way, and is made without its person',
 })
 
 test('a kept pair outlives its access token: it is refreshed, and its account connected a day later', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const reset = String(Math.ceil(world.sandbox.control.now() / 1000) + 80_000)
   const headers = { 'x-app-limit-24hour-remaining': '0', 'x-app-limit-24hour-reset': reset }
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'too-many-requests', headers }))
@@ -196,7 +196,7 @@ test('a kept pair outlives its access token: it is refreshed, and its account co
 
 describe('a pair that is kept for an account', () => {
   test('is not used before X has confirmed it, and the account is not given up meanwhile', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     // The stored pair is dead at X.
     expect(await account.post()).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_UNAVAILABLE' }] })
@@ -208,8 +208,8 @@ describe('a pair that is kept for an account', () => {
 
   test('is refused and revoked when X says that it is another account’s, whose user is told', async () => {
     const [wanted, other] = [
-      await linkAccount(world),
-      await linkAccount(world, { person: await world.signedIn('tomasz-k') }),
+      await connectAccount(world),
+      await connectAccount(world, { person: await world.signedIn('tomasz-k') }),
     ]
     const { authorizationUrl } = await wanted.person.startXConnect({ reconnectAccountId: wanted.id })
     const callback = await wanted.person.consent(authorizationUrl ?? '', other.username)
@@ -228,7 +228,7 @@ describe('a pair that is kept for an account', () => {
   })
 
   test('is revoked when its user disconnects the account meanwhile', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     await account.disconnect()
     world.sandbox.control.clearFaults()
@@ -244,7 +244,7 @@ describe('a pair that is kept for an account', () => {
 
   test('is revoked when its user is deleted', async () => {
     world.sandbox.control.addGithubPerson('leaver')
-    const account = await linkAccount(world, { person: await world.signedIn('leaver') })
+    const account = await connectAccount(world, { person: await world.signedIn('leaver') })
     await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     expect(account.grant().live).toBe(true)
     await account.person.api('delete-viewer', { input: { login: 'leaver' } })
@@ -255,7 +255,7 @@ describe('a pair that is kept for an account', () => {
   })
 
   test('gives way to a later approval, and never takes its place', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const first = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     world.sandbox.control.clearFaults()
     expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
@@ -270,7 +270,7 @@ describe('a pair that is kept for an account', () => {
   })
 
   test('is sealed, bound to its attempt, and in no log', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     const { accessToken, refreshToken } = account.grant()
     const rows = JSON.stringify(
@@ -283,7 +283,7 @@ describe('a pair that is kept for an account', () => {
 
 describe('a process that dies', () => {
   test('after X has issued the pair and before X said whose it is leaves the rest to a job', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
       reconnectAccountId: account.id,
     })
@@ -314,7 +314,7 @@ describe('a process that dies', () => {
   })
 
   test('or a response that is lost before the pair is here, is found out without a post', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { authorizationUrl } = await account.person.startXConnect({ reconnectAccountId: account.id })
     const callback = await account.person.consent(authorizationUrl ?? '', account.username)
     world.sandbox.control.inject({ kind: 'dropAfter', match: { path: '/2/oauth2/token' } })
@@ -324,7 +324,7 @@ describe('a process that dies', () => {
   })
 
   test('before X has issued anything leaves an attempt that ends, and a connection that is looked after', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
       reconnectAccountId: account.id,
     })
@@ -356,7 +356,7 @@ describe('what X refuses to the whole app at users/me', () => {
     ['credits', () => ({ kind: 'problem', name: 'credits-depleted' }), 'X_CREDITS_EXHAUSTED'],
     ['a usage cap', () => ({ kind: 'problem', name: 'usage-capped' }), 'X_USAGE_CAPPED'],
   ])('%s: nobody is led through X’s consent in vain until then', async (_what, fault, code) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe(fault()))
     const { error } = await attemptOf(account.person, arrival.attempt)
     expect([error?.code, error?.retryAt === null]).toEqual([code, false])
@@ -373,7 +373,7 @@ describe('what X refuses to the whole app at users/me', () => {
   })
 
   test('and of many that wait for it, one asks', async () => {
-    const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)]
+    const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)]
     const urls = []
     for (const { person, username, id } of accounts) {
       const { authorizationUrl } = await person.startXConnect({ reconnectAccountId: id })
@@ -405,7 +405,7 @@ describe('what X refuses to the whole app at users/me', () => {
 })
 
 test('a job that runs twice at once connects once', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
   world.sandbox.control.clearFaults()
   world.advance(301)
@@ -435,7 +435,7 @@ test('a job that runs twice at once connects once', async () => {
 test('a kept pair is sealed anew under another key, and opens once the first is gone', async () => {
   // An attempt whose user has not come back needs the first key for ten minutes more.
   await world.db().delete(connectAttempts).where(eq(connectAttempts.status, 'PENDING'))
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const reset = String(Math.ceil(world.sandbox.control.now() / 1000) + 40_000)
   const headers = { 'x-app-limit-24hour-remaining': '0', 'x-app-limit-24hour-reset': reset }
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'too-many-requests', headers }))
@@ -455,7 +455,7 @@ test('a kept pair is sealed anew under another key, and opens once the first is 
 })
 
 test('a kept pair that was altered in the database ends its attempt, and the connection is looked after', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
   world.sandbox.control.clearFaults()
   const id = arrival.attempt ?? ''
@@ -469,7 +469,7 @@ test('a kept pair that was altered in the database ends its attempt, and the con
 })
 
 test('a pair that waits for a usage cap is tried long before the cap ends', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const end = new Date(world.sandbox.control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
   const body = { title: 'SpendCapReached', type: 'https://api.x.com/2/problems/credits', reset_date: end }
   const arrival = await reconnect(account, atMe({ kind: 'status', status: 403, body }))
@@ -480,7 +480,7 @@ test('a pair that waits for a usage cap is tried long before the cap ends', asyn
 })
 
 test('a process whose attempt another has finished meanwhile stores nothing, and tells what it came to', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const stored = await account.storedRefreshToken()
   const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
     reconnectAccountId: account.id,
@@ -507,7 +507,7 @@ test('a pending revocation of a disconnected account does not end a pair that ma
   const { control } = world.sandbox
   control.setRevocationEndsAccount(true)
   try {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     control.inject({ kind: 'problem', name: 'service-unavailable', times: null, match: { path: '/2/oauth2/revoke' } })
     await account.disconnect()
     const [revocation] = await world.db().select().from(grantRevocations)

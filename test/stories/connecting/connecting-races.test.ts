@@ -98,7 +98,7 @@ describe('two sessions of one user that link one X account at once', () => {
   const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
 
   /** The first has exchanged its code, and X's answer to whose account it is takes long; only then does the second begin. */
-  async function linkTwice(username: string, milliseconds: [first: number, second: number]) {
+  async function connectTwice(username: string, milliseconds: [first: number, second: number]) {
     world.sandbox.control.addAccount(username)
     const sessions = [await world.signedIn('yuki-ito'), await world.signedIn('yuki-ito')]
     const [first, second] = await Promise.all(sessions.map((session) => approved(session, username)))
@@ -129,7 +129,7 @@ describe('two sessions of one user that link one X account at once', () => {
     ['last', 'older_last', [2_000, 0]],
     ['first', 'older_first', [300, 2_000]],
   ] as const)('keep the pair that X holds, though the older one is stored %s', async (_, username, milliseconds) => {
-    const { stored, newer, reads } = await linkTwice(username, [...milliseconds])
+    const { stored, newer, reads } = await connectTwice(username, [...milliseconds])
     expect(stored).toBe(newer)
     // Whoever is second asks X once more.
     expect(reads).toBe(3)
@@ -142,10 +142,10 @@ describe('two sessions of one user that link one X account at once', () => {
       after: 2,
       match: { path: '/2/users/me' },
     })
-    const { person, accountId, stored, newer } = await linkTwice('undecided', [300, 2_000])
+    const { person, accountId, stored, newer } = await connectTwice('undecided', [300, 2_000])
     expect(stored).not.toBe(newer)
     const post = (text: string) =>
-      person?.api('post-tweet', { input: { text, accountId } }).then((answer) => answer as { postTweet: object })
+      person?.api('post-tweet', { input: { text, accountId } }).then((response) => response as { postTweet: object })
     expect((await post('Refused'))?.postTweet).toMatchObject({ userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
     await sweepNow(world)
     expect(await rowsOf('undecided')).toMatchObject([{ status: 'ACTIVE', statusReason: null }])
@@ -190,11 +190,11 @@ test('of a sign-out and a callback at once, either the link is made or the sessi
     const person = await world.signedIn('yuki-ito')
     const callback = await approved(person, username)
     const { cookie } = cookieOf(person)
-    const [answer] = await Promise.all([
+    const [response] = await Promise.all([
       person.request(callback, { headers: { cookie } }),
       person.request('/auth/sign-out', { method: 'POST', headers: { cookie } }),
     ])
-    const outcome = new URL(answer.headers.get('location') ?? '').searchParams
+    const outcome = new URL(response.headers.get('location') ?? '').searchParams
     const linked = outcome.get('xConnect') === 'connected'
     if (!linked) expect(outcome.get('code')).toBe('SESSION_MISSING')
     expect(await rowsOf(username)).toHaveLength(linked ? 1 : 0)

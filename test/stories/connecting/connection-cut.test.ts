@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, events, grantRevocations } from '../../../src/db/tables.ts'
 import type { Fault } from '../../../src/sandbox/control/faults.ts'
 import type { Browser } from '../../support/browser.ts'
-import { type LinkedAccount, linkAccount, queryRows } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
@@ -29,7 +29,7 @@ afterAll(() => world.close())
 type Attempt = { status: string; error: { code: string; message: string } | null; account: object | null }
 const attemptOf = async (person: Browser, id: string | null) =>
   (await person.api<{ connectAttempt: Attempt }>('connect-attempt', { connectAttemptId: id })).connectAttempt
-const eventsOf = (account: LinkedAccount) =>
+const eventsOf = (account: ConnectedAccount) =>
   world
     .db()
     .select({ type: events.type, reason: events.reason, userId: events.userId })
@@ -38,7 +38,7 @@ const eventsOf = (account: LinkedAccount) =>
 const revocationsDone = () => expect.poll(() => world.db().$count(grantRevocations), { timeout: 20_000 }).toBe(0)
 
 /** The ids of the transactions that refused the attempt and that recorded the account's event. */
-async function writers(attemptId: string | null, account: LinkedAccount): Promise<unknown[]> {
+async function writers(attemptId: string | null, account: ConnectedAccount): Promise<unknown[]> {
   const rows = await queryRows(
     world,
     sql`select transaction from writers where id = ${attemptId}
@@ -48,7 +48,7 @@ async function writers(attemptId: string | null, account: LinkedAccount): Promis
 }
 
 /** What the account's user is left with once X has ended their pair: told at once, in one piece, and cured by connecting again. */
-async function expectCut(account: LinkedAccount, attempt: string | null): Promise<void> {
+async function expectCut(account: ConnectedAccount, attempt: string | null): Promise<void> {
   expect(await account.show()).toMatchObject({
     status: 'NEEDS_REAUTH',
     statusReason: 'GRANT_REVOKED',
@@ -71,7 +71,7 @@ async function expectCut(account: LinkedAccount, attempt: string | null): Promis
 
 describe('L-04 a connection that is refused, after X has ended the pair of another user’s, says so to both', () => {
   test('where the account is connected to the other user', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
     const arrival = await second.connect(account.username)
     expect(arrival).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' })
@@ -87,9 +87,9 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
   })
 
   test.each(['expectedUsername', 'reconnectAccountId'])('where %s names a third account', async (how) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
-    const wanted = await linkAccount(world, { person: second })
+    const wanted = await connectAccount(world, { person: second })
     const input = how === 'expectedUsername' ? { expectedUsername: wanted.username } : { reconnectAccountId: wanted.id }
     const arrival = await second.connect(account.username, input)
     expect(arrival).toMatchObject({ outcome: 'failed', code: 'WRONG_ACCOUNT' })
@@ -110,7 +110,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
   })
 
   test('and no second time where the other user has to connect again already', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
     for (let round = 0; round < 2; round++) await second.connect(account.username)
     expect(await eventsOf(account)).toHaveLength(1)
@@ -118,7 +118,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
 })
 
 test('a pair that X has kept in spite of its rule brings its account back by itself', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.setKeepsEarlierGrants(true)
   const second = await world.signedIn('tomasz-k')
   await second.connect(account.username)
@@ -134,7 +134,7 @@ describe('of two users who approve one account at once, the one who holds it', (
 
   /** The holder connects again while the other's approval is under way: each in turn is the later one at X. */
   async function meet(later: 'holder' | 'other') {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const other = await world.signedIn('tomasz-k')
     const approve = async (person: Browser) =>
       person.consent((await person.startXConnect()).authorizationUrl ?? '', account.username)

@@ -2,15 +2,21 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
-import { type LinkedAccount, linkAccount, momentIn, refreshFault, spendAtX } from '../../support/connected-account.ts'
+import {
+  type ConnectedAccount,
+  connectAccount,
+  momentIn,
+  refreshFault,
+  spendAtX,
+} from '../../support/connected-account.ts'
 import {
   actAtX,
+  connected,
+  disconnected,
   inDoubt,
-  linked,
   type Model,
   type RefreshFate,
   refreshFates,
-  unlinked,
   use,
 } from '../../support/connection-model.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -26,7 +32,7 @@ const moments = ['at once', 'once the access token is due', 'once it has ended',
 type Command =
   | { kind: 'post'; when: (typeof moments)[number]; refresh: RefreshFate }
   | { kind: 'holder dies'; spent: boolean }
-  | { kind: 'user revokes' | 'unlink' | 'relink' }
+  | { kind: 'user revokes' | 'disconnect' | 'reconnect' }
 
 // What leaves a doubt, and what is done in it, oftener than the rest.
 const post = fc.record({
@@ -37,8 +43,8 @@ const post = fc.record({
 const command: fc.Arbitrary<Command> = fc.oneof(
   { arbitrary: post, weight: 12 },
   { arbitrary: fc.record({ kind: fc.constant('holder dies'), spent: fc.boolean() }), weight: 3 },
-  { arbitrary: fc.record({ kind: fc.constantFrom('user revokes', 'relink') }), weight: 3 },
-  { arbitrary: fc.record({ kind: fc.constant('unlink') }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constantFrom('user revokes', 'reconnect') }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant('disconnect') }), weight: 1 },
 )
 
 const faults: Record<RefreshFate, FaultKind | null> = {
@@ -51,7 +57,7 @@ const faults: Record<RefreshFate, FaultKind | null> = {
 }
 
 /** Does it, and says what should have come of it; the model as it was where it makes no sense. */
-async function carryOut(account: LinkedAccount, model: Model, command: Command): Promise<Model> {
+async function carryOut(account: ConnectedAccount, model: Model, command: Command): Promise<Model> {
   const { control } = world.sandbox
   switch (command.kind) {
     case 'post': {
@@ -69,12 +75,12 @@ async function carryOut(account: LinkedAccount, model: Model, command: Command):
     case 'user revokes':
       control.revokeGrant(account.username)
       return { ...model, grantLives: false }
-    case 'unlink':
+    case 'disconnect':
       await account.disconnect()
-      return unlinked(model)
-    case 'relink':
+      return disconnected(model)
+    case 'reconnect':
       expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
-      return linked(model)
+      return connected(model)
     case 'holder dies': {
       if (model.inDoubt || model.status !== 'ACTIVE') return model
       if (command.spent) await spendAtX(world, account)
@@ -84,7 +90,7 @@ async function carryOut(account: LinkedAccount, model: Model, command: Command):
   }
 }
 
-function letTimePass(account: LinkedAccount, model: Model, until: (typeof moments)[number]): Model {
+function letTimePass(account: ConnectedAccount, model: Model, until: (typeof moments)[number]): Model {
   if (until === 'once the access token is due' && model.accessToken === 'FRESH') {
     world.advance(7_000)
     return { ...model, accessToken: 'DUE' }
@@ -98,7 +104,7 @@ function letTimePass(account: LinkedAccount, model: Model, until: (typeof moment
   return { ...model, accessTokenRejected: true }
 }
 
-async function check(account: LinkedAccount, model: Model): Promise<void> {
+async function check(account: ConnectedAccount, model: Model): Promise<void> {
   const { control } = world.sandbox
   const { status, statusReason } = model
   expect(await account.show()).toMatchObject({ status, statusReason })
@@ -121,14 +127,14 @@ test('whatever happens to a link, it ends as the model says, and X sees no token
     fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 8, size: 'max' }), async (commands) => {
       // On a slow machine fewer do, and a failure is made smaller for no longer than that.
       if (performance.now() > giveUpAt) return
-      const account = await linkAccount(world)
-      let model = linked()
+      const account = await connectAccount(world)
+      let model = connected()
       for (const command of commands) {
         model = await carryOut(account, model, command)
         await check(account, model)
       }
       // It is never stuck: its user can always link it again.
-      model = await carryOut(account, model, { kind: 'relink' })
+      model = await carryOut(account, model, { kind: 'reconnect' })
       model = await carryOut(account, model, { kind: 'post', when: 'once it has ended', refresh: 'works' })
       await check(account, model)
     }),

@@ -6,8 +6,8 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
 import {
-  type LinkedAccount,
-  linkAccount,
+  type ConnectedAccount,
+  connectAccount,
   momentIn,
   refreshFault,
   spendAtX,
@@ -27,7 +27,7 @@ afterAll(() => world.close())
 /** What was left behind by a process that was killed earlier, and who does what when, in milliseconds. */
 type Schedule = {
   before: 'nothing' | 'a killed holder' | 'a killed holder whose refresh X had answered'
-  steps: { action: 'post' | 'unlink' | 'relink'; at: number }[]
+  steps: { action: 'post' | 'disconnect' | 'reconnect'; at: number }[]
 }
 
 const moment = fc.integer({ min: 0, max: 250 })
@@ -36,17 +36,17 @@ const schedule: fc.Arbitrary<Schedule> = fc.record({
   // One of them links again at most: of two authorizations at once X ends one while it is being stored.
   steps: fc
     .tuple(
-      fc.array(fc.record({ action: fc.constantFrom('post', 'post', 'unlink'), at: moment }), {
+      fc.array(fc.record({ action: fc.constantFrom('post', 'post', 'disconnect'), at: moment }), {
         minLength: 2,
         maxLength: 5,
         size: 'max',
       }),
-      fc.option(fc.record({ action: fc.constant('relink'), at: moment }), { nil: null }),
+      fc.option(fc.record({ action: fc.constant('reconnect'), at: moment }), { nil: null }),
     )
-    .map(([steps, relink]) => (relink === null ? steps : [...steps, relink])),
+    .map(([steps, reconnect]) => (reconnect === null ? steps : [...steps, reconnect])),
 })
 
-async function prepare(account: LinkedAccount, before: Schedule['before']): Promise<void> {
+async function prepare(account: ConnectedAccount, before: Schedule['before']): Promise<void> {
   if (before === 'nothing') return
   if (before !== 'a killed holder') await spendAtX(world, account)
   await account.setTokens({
@@ -63,19 +63,19 @@ function slowX(): void {
     control.inject(refreshFault({ kind: 'delay', milliseconds, times: null, probability: 0.4 }))
     control.inject(refreshFault({ kind: 'delayAfter', milliseconds, times: null, probability: 0.4 }))
   }
-  const linking = { path: '/2/oauth2/token', parameters: { grant_type: 'authorization_code' } }
-  control.inject({ kind: 'delay', milliseconds: 60, times: null, probability: 0.5, match: linking })
-  control.inject({ kind: 'delayAfter', milliseconds: 60, times: null, probability: 0.5, match: linking })
+  const connecting = { path: '/2/oauth2/token', parameters: { grant_type: 'authorization_code' } }
+  control.inject({ kind: 'delay', milliseconds: 60, times: null, probability: 0.5, match: connecting })
+  control.inject({ kind: 'delayAfter', milliseconds: 60, times: null, probability: 0.5, match: connecting })
   control.inject({ kind: 'delay', milliseconds: 80, times: null, probability: 0.5, match: { path: '/2/users/me' } })
 }
 
 /** Returns how many tweets X has, by what the answers say. */
-async function carryOut(account: LinkedAccount, { steps }: Schedule): Promise<number> {
+async function carryOut(account: ConnectedAccount, { steps }: Schedule): Promise<number> {
   const posted = await Promise.all(
     steps.map(async ({ action, at }) => {
       await wait(at)
-      if (action === 'unlink') expect((await account.disconnect()).userErrors).toEqual([])
-      if (action === 'relink')
+      if (action === 'disconnect') expect((await account.disconnect()).userErrors).toEqual([])
+      if (action === 'reconnect')
         expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
       if (action !== 'post') return 0
       const { tweet, userErrors } = await account.post()
@@ -92,7 +92,7 @@ async function carryOut(account: LinkedAccount, { steps }: Schedule): Promise<nu
   return posted.reduce((sum: number, one) => sum + one, 0)
 }
 
-async function check(account: LinkedAccount, { before, steps }: Schedule, posted: number): Promise<void> {
+async function check(account: ConnectedAccount, { before, steps }: Schedule, posted: number): Promise<void> {
   const { control } = world.sandbox
   const { status, statusReason } = await account.show()
   const tokens = await account.tokens()
@@ -105,7 +105,7 @@ async function check(account: LinkedAccount, { before, steps }: Schedule, posted
   if (before !== 'a killed holder whose refresh X had answered')
     expect(grants.map(({ replays }) => replays)).toEqual(grants.map(() => 0))
   if (status === 'DISCONNECTED') {
-    expect(steps.map(({ action }) => action)).toContain('unlink')
+    expect(steps.map(({ action }) => action)).toContain('disconnect')
     expect([tokens, newest.live]).toEqual([null, false])
   } else if (status === 'NEEDS_REAUTH') {
     expect([statusReason, before]).toEqual(['REFRESH_LOST', 'a killed holder whose refresh X had answered'])
@@ -124,7 +124,7 @@ test('whatever comes first, what is stored is what X holds, and nothing lives at
       // On a slow machine fewer do.
       if (performance.now() > giveUpAt) return
       const accounts = await Promise.all(
-        schedules.map(async (schedule) => ({ schedule, account: await linkAccount(world) })),
+        schedules.map(async (schedule) => ({ schedule, account: await connectAccount(world) })),
       )
       world.advance(UNTIL_ENDED_SECONDS)
       for (const { account, schedule } of accounts) await prepare(account, schedule.before)

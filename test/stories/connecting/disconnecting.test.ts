@@ -3,9 +3,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { grantRevocations } from '../../../src/db/tables.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   queryRows,
   refreshFault,
   UNTIL_ENDED_SECONDS,
@@ -31,12 +31,12 @@ function revoked(token?: string | null): Record<string, string>[] {
     .filter((revocation) => token === undefined || revocation.token === token)
 }
 
-function revocationsOf(account: LinkedAccount) {
+function revocationsOf(account: ConnectedAccount) {
   return world.db().select().from(grantRevocations).where(eq(grantRevocations.accountId, account.id))
 }
 
 /** What another instance of the gateway shows integrators of the account's user, who lets them see it. */
-async function watchAsIntegrator({ person, userId }: LinkedAccount) {
+async function watchAsIntegrator({ person, userId }: ConnectedAccount) {
   await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const input = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
   const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, input)
@@ -53,13 +53,13 @@ async function watchAsIntegrator({ person, userId }: LinkedAccount) {
 }
 
 /** Until X has confirmed all that was asked of it for the account. */
-function untilRevoked(account: LinkedAccount): Promise<void> {
+function untilRevoked(account: ConnectedAccount): Promise<void> {
   return vi.waitFor(async () => expect(await revocationsOf(account)).toEqual([]), { timeout: 60_000, interval: 100 })
 }
 
 describe.concurrent('unlinking', () => {
   test('deletes the tokens at once, leaves a tombstone, and revokes the grant at X', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { refreshToken } = account.grant()
     await account.post()
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
@@ -81,14 +81,14 @@ describe.concurrent('unlinking', () => {
   })
 
   test('L-07 makes the account unusable before X knows of it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await account.disconnect()
     expect(await account.post()).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }] })
     expect(await account.tweets()).toEqual([])
   })
 
   test('without offline.access revokes by the access token', async () => {
-    const account = await linkAccount(world, { scopes: ['tweet.read', 'tweet.write', 'users.read'] })
+    const account = await connectAccount(world, { scopes: ['tweet.read', 'tweet.write', 'users.read'] })
     const { accessToken } = account.grant()
     await account.disconnect()
     await untilRevoked(account)
@@ -97,7 +97,7 @@ describe.concurrent('unlinking', () => {
   })
 
   test('while the refresh token may be spent revokes by the access token too', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { accessToken, refreshToken } = account.grant()
     await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: new Date() })
     await account.disconnect()
@@ -106,7 +106,7 @@ describe.concurrent('unlinking', () => {
   })
 
   test('twice changes nothing the second time', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { refreshToken } = account.grant()
     const first = await account.disconnect()
     await untilRevoked(account)
@@ -116,16 +116,16 @@ describe.concurrent('unlinking', () => {
   })
 
   test('20 times at the same moment asks X once', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { refreshToken } = account.grant()
-    const answers = await Promise.all(Array.from({ length: 20 }, () => account.disconnect()))
-    expect(answers.map(({ account }) => account?.status)).toEqual(Array(20).fill('DISCONNECTED'))
+    const responses = await Promise.all(Array.from({ length: 20 }, () => account.disconnect()))
+    expect(responses.map(({ account }) => account?.status)).toEqual(Array(20).fill('DISCONNECTED'))
     await untilRevoked(account)
     expect(revoked(refreshToken)).toHaveLength(1)
   })
 
   test('an account whose grant X refuses works as well', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     await account.post()
     expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
@@ -135,14 +135,14 @@ describe.concurrent('unlinking', () => {
   })
 
   test('an account whose tokens nobody can read works as well', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await account.setTokens({ refreshTokenSealed: 'junk', accessTokenSealed: 'AQ' })
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
     expect(await account.tokens()).toBeNull()
   })
 
   test('with a refresh token that nobody can read still revokes by the access token', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { accessToken } = account.grant()
     await account.setTokens({ refreshTokenSealed: 'junk' })
     await account.disconnect()
@@ -151,7 +151,7 @@ describe.concurrent('unlinking', () => {
   })
 
   test("somebody else's account is not found, and nothing happens to it", async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const stranger = await world.signedIn('tomasz-k')
     const { refreshToken } = account.grant()
     for (const accountId of [
@@ -183,7 +183,7 @@ describe('while X is down, unlinking', () => {
     world.sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path } })
     world.sandbox.control.inject({ kind: 'hang', match: { path } })
     world.sandbox.control.inject({ kind: 'problem', name: 'unauthorized-client', match: { path } })
-    const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)]
+    const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)]
     for (const account of accounts) {
       expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
       expect(await account.tokens()).toBeNull()
@@ -197,7 +197,7 @@ describe('while X is down, unlinking', () => {
   })
 
   test('and linking the account again, by whomever, does not end the new grant', { timeout: 60_000 }, async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject({
       kind: 'problem',
       name: 'temporarily-unavailable',
@@ -216,7 +216,7 @@ describe('while X is down, unlinking', () => {
 
 describe('while a refresh is in flight', () => {
   test('L-06 unlinking wins, the new token is revoked too, and integrators see it gone at once at every instance', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const earlier = account.grant()
     const seen = await watchAsIntegrator(account)
     expect(await seen.accountIds()).toContain(account.id)
@@ -243,7 +243,7 @@ describe('while a refresh is in flight', () => {
   })
 
   test('L-06 that X has yet to act on, unlinking wins', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delay', milliseconds: 500 }))
     const x = watchX(world)
@@ -259,7 +259,7 @@ describe('while a refresh is in flight', () => {
   })
 
   test('L-06 linking again wins, and the late pair is revoked, never stored', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 3_000 }))
     const x = watchX(world)
@@ -278,7 +278,7 @@ describe('while a refresh is in flight', () => {
 })
 
 test('an unlinked account that is linked again is the same account, with its tweets', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { tweet } = await account.post()
   await account.disconnect()
   await untilRevoked(account)
@@ -292,7 +292,7 @@ test.each([
   ['unlinking', false],
   ['unlinking a second time', true],
 ])('%s waits for a link that is being stored, and not each for the other', async (_, again) => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   if (again) await account.disconnect()
   const execute = (statement: SQL) => world.db().execute(statement)
   await execute(
@@ -301,7 +301,7 @@ test.each([
   // Each statement, also one that finds nothing to update.
   await execute(sql`create trigger dawdle after update on connected_accounts execute function dawdle()`)
   try {
-    const linking = account.person.connect(account.username)
+    const connecting = account.person.connect(account.username)
     const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
     // PGlite has one connection: there, nobody sees another's transaction.
     if (databaseKind() === 'postgres')
@@ -309,9 +309,9 @@ test.each([
         timeout: 30_000,
         interval: 10,
       })
-    const [linked, unlinked] = await Promise.all([linking, account.disconnect()])
-    expect(linked).toMatchObject({ outcome: 'connected' })
-    expect(unlinked).toMatchObject({ userErrors: [] })
+    const [connected, disconnected] = await Promise.all([connecting, account.disconnect()])
+    expect(connected).toMatchObject({ outcome: 'connected' })
+    expect(disconnected).toMatchObject({ userErrors: [] })
     // Whichever won: an account without tokens is not linked, and tokens without an account are not kept.
     expect((await account.tokens()) === null).toBe((await account.show()).status === 'DISCONNECTED')
   } finally {

@@ -2,17 +2,17 @@
 import { ne } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectedAccounts } from '../../../src/db/tables.ts'
-import { type LinkedAccount, linkAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 const ACCOUNTS = 20
 
 let world: World
-let accounts: LinkedAccount[]
+let accounts: ConnectedAccount[]
 beforeAll(async () => {
   world = await startWorld()
   const person = await world.signedIn()
-  accounts = await Promise.all(Array.from({ length: ACCOUNTS }, () => linkAccount(world, { person })))
+  accounts = await Promise.all(Array.from({ length: ACCOUNTS }, () => connectAccount(world, { person })))
   world.advance(UNTIL_DUE_SECONDS)
   world.sandbox.control.rotateClientSecret('another-secret')
 })
@@ -21,14 +21,16 @@ afterAll(() => world.close())
 const postWithAll = () => Promise.all(accounts.map((account) => account.post()))
 
 async function readReadiness(): Promise<unknown> {
-  const answer = await world.browser().request('/readyz')
-  expect(answer.status).toBe(200)
-  return answer.json()
+  const response = await world.browser().request('/readyz')
+  expect(response.status).toBe(200)
+  return response.json()
 }
 
 async function tokenHealths(): Promise<unknown[]> {
-  const answer = await accounts[0]?.person.api<{ connectedAccounts: { tokenHealth: unknown }[] }>('connected-accounts')
-  return answer?.connectedAccounts.map(({ tokenHealth }) => tokenHealth) ?? []
+  const response = await accounts[0]?.person.api<{ connectedAccounts: { tokenHealth: unknown }[] }>(
+    'connected-accounts',
+  )
+  return response?.connectedAccounts.map(({ tokenHealth }) => tokenHealth) ?? []
 }
 
 const nobodyIsDisconnected = async () =>

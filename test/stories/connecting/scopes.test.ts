@@ -8,7 +8,7 @@ import { errorExtensions } from '../../../src/http/error-response.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../../support/access-table.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type ApiAnswer, bearer, type Instance, openInstance } from '../../support/instance.ts'
+import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
 import { findPath, type Step, writeDocument } from '../../support/minimal-document.ts'
 import { readOperation } from '../../support/operations.ts'
 
@@ -42,9 +42,9 @@ async function makeSecret(scopes: readonly ApiScope[], userId: string | null = m
   return (await createApiToken(deps, { userId }, { name: 'a bot', scopes, expiresInDays: null })).secret
 }
 
-const codesOf = ({ errors }: ApiAnswer) => errors.map(({ extensions }) => extensions.code)
-const isRefused = (answer: ApiAnswer) =>
-  codesOf(answer).some((code) => code === 'UNAUTHENTICATED' || code === 'FORBIDDEN')
+const codesOf = ({ errors }: ApiResponse) => errors.map(({ extensions }) => extensions.code)
+const isRefused = (response: ApiResponse) =>
+  codesOf(response).some((code) => code === 'UNAUTHENTICATED' || code === 'FORBIDDEN')
 const ruleOf = ({ type, name }: Step) => fields.find((field) => field.type === type && field.name === name)?.rule ?? ''
 
 describe('K-03 every field against everybody, through the front door', () => {
@@ -68,17 +68,17 @@ describe('K-03 every field against everybody, through the front door', () => {
     expect(asked.length * everybody.length).toBeGreaterThan(1_500)
     for (const { field, document, allowed } of asked) {
       for (const asker of everybody) {
-        const answer = await instance.ask(document, headers.get(asker))
-        const seen = `${asker}: ${field}: ${answer.text}`
-        expect(isRefused(answer), seen).toBe(!allowed.includes(asker))
-        if (!isRefused(answer)) continue
+        const response = await instance.ask(document, headers.get(asker))
+        const seen = `${asker}: ${field}: ${response.text}`
+        expect(isRefused(response), seen).toBe(!allowed.includes(asker))
+        if (!isRefused(response)) continue
         const isNobody = asker === 'nobody'
-        expect([answer.status, codesOf(answer)], seen).toEqual(
+        expect([response.status, codesOf(response)], seen).toEqual(
           isNobody ? [401, ['UNAUTHENTICATED']] : [403, ['FORBIDDEN']],
         )
-        expect(answer.data, seen).toBeNull()
+        expect(response.data, seen).toBeNull()
         const expected = isNobody || asker === 'session' ? /^Bearer realm="xconnect"$/ : /error="insufficient_scope"/
-        expect(answer.challenge, seen).toMatch(expected)
+        expect(response.challenge, seen).toMatch(expected)
       }
     }
   })
@@ -110,10 +110,10 @@ describe('K-09 a refusal', () => {
     const headers = bearer(await makeSecret(['events:read']))
     const document =
       '{ tweets { edges { node { id account { id } } } } tweet(tweetId: "x") { id } connectedAccounts { id } }'
-    const answer = await instance.ask(document, headers)
-    expect(answer.errors).toHaveLength(1)
-    expect(answer.errors[0]?.extensions.missingScopes).toEqual(['tweets:read', 'accounts:read'])
-    expect(answer.challenge).toContain('scope="tweets:read accounts:read"')
+    const response = await instance.ask(document, headers)
+    expect(response.errors).toHaveLength(1)
+    expect(response.errors[0]?.extensions.missingScopes).toEqual(['tweets:read', 'accounts:read'])
+    expect(response.challenge).toContain('scope="tweets:read accounts:read"')
   })
 
   test('names none where none would help, and says what would', async () => {
@@ -125,18 +125,18 @@ describe('K-09 a refusal', () => {
       [operator, '{ connectedAccounts { id } }', 'ask linkedUser or linkedUsers'],
       [operator, 'mutation { postTweet(input: {text: "x"}) { tweet { id } } }', "or use a user's token"],
     ] as const) {
-      const answer = await instance.ask(document, headers)
-      expect(answer).toMatchObject({ status: 403, challenge: 'Bearer realm="xconnect", error="insufficient_scope"' })
-      expect(answer.errors[0]?.extensions).toEqual({ code: 'FORBIDDEN', retry: 'AFTER_ACTION' })
-      expect(answer.errors[0]?.message).toContain(advice)
+      const response = await instance.ask(document, headers)
+      expect(response).toMatchObject({ status: 403, challenge: 'Bearer realm="xconnect", error="insufficient_scope"' })
+      expect(response.errors[0]?.extensions).toEqual({ code: 'FORBIDDEN', retry: 'AFTER_ACTION' })
+      expect(response.errors[0]?.message).toContain(advice)
     }
   })
 
   test('is the same by either media type of GraphQL, and reaches a client library', async () => {
     const secret = await makeSecret(['events:read'])
     for (const accept of ['application/json', 'application/graphql-response+json', '*/*']) {
-      const answer = await instance.ask('{ tweets { edges { cursor } } }', { accept, ...bearer(secret) })
-      expect([answer.status, codesOf(answer)]).toEqual([403, ['FORBIDDEN']])
+      const response = await instance.ask('{ tweets { edges { cursor } } }', { accept, ...bearer(secret) })
+      expect([response.status, codesOf(response)]).toEqual([403, ['FORBIDDEN']])
     }
   })
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { events } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
-import { linkAccount, momentIn } from '../../support/connected-account.ts'
+import { connectAccount, momentIn } from '../../support/connected-account.ts'
 import { newPerson, readPage } from '../../support/event-reader.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 test('after its lifetime a stream sends STREAM_ENDED and completes; a new stream continues after its last event', async () => {
-  const account = await linkAccount(world, { person: await newPerson(world) })
+  const account = await connectAccount(world, { person: await newPerson(world) })
   const { pageInfo } = await readPage(account.person, { last: 1 })
   const first = await openStream(world.url, cookieOf(account.person), { after: pageInfo.endCursor })
   await account.post()
@@ -66,16 +66,16 @@ test('an empty list has a cursor, and no event after it is missed', async () => 
     { name: 'operator', scopes: ['events:read'], expiresInDays: null },
   )
   const headers = { authorization: `Bearer ${secret}` }
-  const answer = await fetch(`${world.url}/graphql`, {
+  const response = await fetch(`${world.url}/graphql`, {
     method: 'POST',
     headers: { ...headers, 'content-type': 'application/json' },
     body: JSON.stringify({ query: '{ events(last: 1) { edges { cursor } pageInfo { startCursor endCursor } } }' }),
   })
-  const { data } = await answer.json()
+  const { data } = await response.json()
   const { endCursor } = data.events.pageInfo
   expect(data.events).toEqual({ edges: [], pageInfo: { startCursor: null, endCursor: expect.any(String) } })
   // What happened before that cursor is not told, and what happens before the stream is opened is.
-  const account = await linkAccount(world, { person: await newPerson(world) })
+  const account = await connectAccount(world, { person: await newPerson(world) })
   await account.person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const shown = { type: 'account.reconnected' as const, userId: account.userId, accountId: account.id }
   await world

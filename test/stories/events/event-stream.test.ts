@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
 import { events } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
-import { linkAccount, momentIn, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, momentIn, queryRows } from '../../support/connected-account.ts'
 import { databaseKind } from '../../support/database.ts'
 import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
 import { type OpenStream, openStream } from '../../support/event-stream.ts'
@@ -40,7 +40,7 @@ async function seed(person: Browser, count: number): Promise<void> {
 
 describe('a stream', () => {
   test('sends the events from now on, in the form of the list', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const stream = await follow(account.person)
     expect([stream.status, stream.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
     expect(stream.headers.get('cache-control')).toBe('no-store')
@@ -53,7 +53,7 @@ describe('a stream', () => {
   })
 
   test('shows with each event the account as it is then', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const document = 'subscription { events { cursor node { type account { id status } tweet { status } } } }'
     const stream = await openStream(world.url, cookieOf(account.person), {}, undefined, document)
     streams.push(stream)
@@ -69,7 +69,7 @@ describe('a stream', () => {
 
   test('sends no events of other users, and filters by account and type', async () => {
     const person = await newPerson(world)
-    const [first, second] = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+    const [first, second] = [await connectAccount(world, { person }), await connectAccount(world, { person })]
     const stranger = await follow(await newPerson(world))
     const [all, one, posted] = [
       await follow(person),
@@ -87,7 +87,7 @@ describe('a stream', () => {
   })
 
   test('resumes after its last cursor or a cursor of the list, without gaps or repetitions', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const { pageInfo } = await readPage(account.person, { first: 1 })
     const first = await follow(account.person, { after: pageInfo.endCursor })
     await account.post()
@@ -145,7 +145,7 @@ describe('a stream', () => {
   test.skipIf(databaseKind() === 'pglite')(
     'misses nothing when the connection that tells of events is cut, again and again',
     async () => {
-      const account = await linkAccount(world, { person: await newPerson(world) })
+      const account = await connectAccount(world, { person: await newPerson(world) })
       const stream = await follow(account.person)
       const cut = () =>
         queryRows(
@@ -175,7 +175,7 @@ describe('a stream ends', () => {
   })
 
   test('with its API token, and sends no later events', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const deps = { db: world.db(), clock: world.clock }
     const made = await createApiToken(deps, account, { name: 'a bot', scopes: ['events:read'], expiresInDays: 1 })
     const stream = await openStream(world.url, bearer(made.secret))
@@ -187,7 +187,7 @@ describe('a stream ends', () => {
   })
 
   test('G-09 on an internal error, which is masked', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const stream = await follow(account.person)
     await world.db().execute(sql`alter table events rename column reason to renamed`)
     try {
@@ -201,7 +201,7 @@ describe('a stream ends', () => {
   })
 
   test('at a shutdown, at once and with STREAM_ENDED; the client resumes at another instance', async () => {
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const open = [await follow(account.person), await follow(account.person)]
     await account.post()
     for (const stream of open) await arrives(stream, ['TWEET_POSTED'])
@@ -271,7 +271,7 @@ describe('what is refused', () => {
   test('a request without a session, and a token without the scope', async () => {
     const nobody = await openStream(world.url, {})
     expect([nobody.status, await nobody.ended]).toEqual([401, { completed: true, codes: ['UNAUTHENTICATED'] }])
-    const account = await linkAccount(world, { person: await newPerson(world) })
+    const account = await connectAccount(world, { person: await newPerson(world) })
     const deps = { db: world.db(), clock: world.clock }
     const { secret } = await createApiToken(deps, account, { name: 'a bot', scopes: ['tweets:read'], expiresInDays: 1 })
     const narrow = await openStream(world.url, bearer(secret))
@@ -282,8 +282,8 @@ describe('what is refused', () => {
     const person = await newPerson(world)
     const query = ask('subscription { events { cursor } }')
     for (let round = 0; round < 12; round++) {
-      const { status, answer } = await sendGraphql(person, query, { accept: 'application/json' })
-      expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([406, 'NOT_ACCEPTABLE'])
+      const { status, response } = await sendGraphql(person, query, { accept: 'application/json' })
+      expect([status, response.errors?.[0]?.extensions?.code]).toEqual([406, 'NOT_ACCEPTABLE'])
     }
     const stream = await follow(person)
     await seed(person, 1)
@@ -302,9 +302,9 @@ describe('what is refused', () => {
   test('a stream by GET', async () => {
     const person = await newPerson(world)
     const url = `/graphql?query=${encodeURIComponent('subscription { events { cursor } }')}`
-    const answer = await person.request(url, { headers: { accept: 'text/event-stream' } })
-    expect(answer.headers.get('content-type')).not.toContain('text/event-stream')
-    expect(answer.status).toBeGreaterThanOrEqual(400)
+    const response = await person.request(url, { headers: { accept: 'text/event-stream' } })
+    expect(response.headers.get('content-type')).not.toContain('text/event-stream')
+    expect(response.status).toBeGreaterThanOrEqual(400)
     expect(await readEvents(person)).toHaveLength(1)
   })
 })

@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { type EventPage, newPerson } from '../../support/event-reader.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -36,15 +36,15 @@ const show = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
   person.api('set-link-visibility', { input: { visibility } })
 
 async function ask(variables: Record<string, unknown> = {}): Promise<EventPage> {
-  const answer = await instance.ask(readOperation('events'), operator, variables)
-  if (answer.data === null) throw new Error(answer.text)
-  return answer.data.events as EventPage
+  const response = await instance.ask(readOperation('events'), operator, variables)
+  if (response.data === null) throw new Error(response.text)
+  return response.data.events as EventPage
 }
 const heardOf = ({ edges }: EventPage, accountId: string) =>
   edges.filter(({ node }) => node.accountId === accountId).map(({ node }) => node.type)
 
 test('an operator reads account events only of the time in which the user shows their accounts', async () => {
-  const account = await linkAccount(world, { person: await newPerson(world) })
+  const account = await connectAccount(world, { person: await newPerson(world) })
   const again = () => account.person.connect(account.username)
   expect(heardOf(await ask(), account.id)).toEqual([])
   await show(account.person, 'INTEGRATORS')
@@ -67,7 +67,7 @@ test('an operator reads account events only of the time in which the user shows 
 })
 
 test('an operator sees the account of an event as integrators do, and while it is connected and shown', async () => {
-  const account = await linkAccount(world, { person: await newPerson(world) })
+  const account = await connectAccount(world, { person: await newPerson(world) })
   await show(account.person, 'INTEGRATORS')
   await account.person.connect(account.username)
   const deps = { db: world.db(), clock: world.clock }
@@ -89,8 +89,8 @@ test('an operator sees the account of an event as integrators do, and while it i
 
 test('resuming before deleted events is refused only if the operator could have read them', async () => {
   const [shown, hidden] = [
-    await linkAccount(world, { person: await newPerson(world) }),
-    await linkAccount(world, { person: await newPerson(world) }),
+    await connectAccount(world, { person: await newPerson(world) }),
+    await connectAccount(world, { person: await newPerson(world) }),
   ]
   await show(shown.person, 'INTEGRATORS')
   await shown.disconnect()
@@ -105,15 +105,15 @@ test('resuming before deleted events is refused only if the operator could have 
   expect((await ask({ after: pageInfo.endCursor })).edges).toEqual([])
   const person = await newPerson(world)
   await show(person, 'INTEGRATORS')
-  await linkAccount(world, { person })
+  await connectAccount(world, { person })
   await sweepAll()
   await expect(ask({ after: pageInfo.endCursor })).rejects.toThrow('CURSOR_EXPIRED')
 })
 
 test('a stream sends the same events, and ends with its token', async () => {
   const [shown, hidden] = [
-    await linkAccount(world, { person: await newPerson(world) }),
-    await linkAccount(world, { person: await newPerson(world) }),
+    await connectAccount(world, { person: await newPerson(world) }),
+    await connectAccount(world, { person: await newPerson(world) }),
   ]
   await show(shown.person, 'INTEGRATORS')
   const stream = await openStream(world.url, operator)

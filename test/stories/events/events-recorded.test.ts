@@ -5,9 +5,9 @@ import { sha256 } from '../../../src/crypto.ts'
 import { events, sessions, tweets } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   momentIn,
   postFault,
   UNTIL_DUE_SECONDS,
@@ -26,9 +26,9 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-async function newAccount(scopes?: string[]): Promise<LinkedAccount> {
+async function newAccount(scopes?: string[]): Promise<ConnectedAccount> {
   const person = await newPerson(world)
-  return linkAccount(world, { person, ...(scopes && { scopes }) })
+  return connectAccount(world, { person, ...(scopes && { scopes }) })
 }
 
 describe('an account', () => {
@@ -152,13 +152,13 @@ describe('an account', () => {
 describe('a tweet', () => {
   test('records one event for repeated and concurrent calls with one idempotency key', async () => {
     const account = await newAccount()
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 10 }, () => account.post('Once', { idempotencyKey: 'one key' })),
     )
     await account.post('Once', { idempotencyKey: 'one key' })
     const posted = await readEvents(account.person, { types: ['TWEET_POSTED'] })
     expect(posted).toMatchObject([
-      { userId: account.userId, accountId: account.id, tweetId: answers[0]?.tweet?.id, reason: null },
+      { userId: account.userId, accountId: account.id, tweetId: responses[0]?.tweet?.id, reason: null },
     ])
     expect(await readStory(account.person)).toEqual(['ACCOUNT_CONNECTED', 'TWEET_POSTED'])
   })

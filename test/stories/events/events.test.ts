@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { events } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount, momentIn } from '../../support/connected-account.ts'
+import { connectAccount, momentIn } from '../../support/connected-account.ts'
 import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { ask, expectGraphqlRefusal } from '../../support/raw-graphql.ts'
@@ -32,7 +32,7 @@ async function age(days: number): Promise<void> {
 }
 
 test('an event leads to its account and its tweet as they are now, and another event to neither', async () => {
-  const account = await linkAccount(world, { person: await newPerson(world) })
+  const account = await connectAccount(world, { person: await newPerson(world) })
   const { tweet } = await account.post('Told of')
   await account.disconnect()
   const { events: page } = await account.person.query<{ events: { edges: { node: unknown }[] } }>(
@@ -60,7 +60,7 @@ describe('a client that polls', () => {
     }
     expect(await poll(5)).toBe(false)
     expect(await poll(5)).toBe(false)
-    const account = await linkAccount(world, { person })
+    const account = await connectAccount(world, { person })
     for (let round = 0; round < 3; round++) {
       await account.post()
       await seed(person, 4)
@@ -77,14 +77,14 @@ describe('a client that polls', () => {
     await seed(person, 3)
     const { pageInfo } = await readPage(person, { last: 1 })
     expect(pageInfo).toMatchObject({ hasPreviousPage: true, hasNextPage: false })
-    await linkAccount(world, { person })
+    await connectAccount(world, { person })
     const { edges } = await readPage(person, { after: pageInfo.endCursor })
     expect(edges.map(({ node }) => node.type)).toEqual(['ACCOUNT_CONNECTED'])
   })
 
   test('filters by types or account, and gets nothing of another user’s account', async () => {
     const person = await newPerson(world)
-    const accounts = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+    const accounts = [await connectAccount(world, { person }), await connectAccount(world, { person })]
     for (const account of accounts) await account.post()
     const [first, second] = accounts
     const posted = await readEvents(person, { types: ['TWEET_POSTED', 'TWEET_FAILED'] })
@@ -168,7 +168,7 @@ describe('events older than 90 days', () => {
 
 test('a client that filters by a rare type can keep an old cursor while events of other types are deleted', async () => {
   const person = await newPerson(world)
-  const account = await linkAccount(world, { person })
+  const account = await connectAccount(world, { person })
   const { pageInfo } = await readPage(person, { last: 1 })
   await seed(person, 3)
   await age(91)

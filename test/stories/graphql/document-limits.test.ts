@@ -22,12 +22,12 @@ const RESPONSE_TYPE = 'application/graphql-response+json'
 
 async function send(request: Request, accept = JSON_TYPE) {
   const headers = { 'content-type': JSON_TYPE, accept }
-  const answer = await person.request('/graphql', { method: 'POST', headers, body: JSON.stringify(request) })
-  const body = (await answer.json()) as {
+  const response = await person.request('/graphql', { method: 'POST', headers, body: JSON.stringify(request) })
+  const body = (await response.json()) as {
     data?: Record<string, unknown> | null
     errors?: { message: string; extensions: { code: string } }[]
   }
-  return { status: answer.status, ...body }
+  return { status: response.status, ...body }
 }
 
 const times = (count: number, write: (index: number) => string) => Array.from({ length: count }, (_, at) => write(at))
@@ -126,8 +126,8 @@ describe.each(limits)('G-03 a document may have so many %s: %i', (what, limit, w
   test('and a GET is not answered at all', async () => {
     const { query, ...more } = write(limit)
     const search = new URLSearchParams({ query, variables: JSON.stringify(more.variables ?? {}) })
-    const answer = await person.request(`/graphql?${search}`.slice(0, 7_000))
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST'])
+    const response = await person.request(`/graphql?${search}`.slice(0, 7_000))
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
   })
 })
 
@@ -148,8 +148,8 @@ describe('G-08 introspection', () => {
   test('is answered to everybody: the same schema is published with the source', async () => {
     const body = JSON.stringify({ query: getIntrospectionQuery({ descriptions: true }) })
     const headers = { 'content-type': JSON_TYPE }
-    const answer = await world.browser().request('/graphql', { method: 'POST', headers, body })
-    expect(await answer.json()).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
+    const response = await world.browser().request('/graphql', { method: 'POST', headers, body })
+    expect(await response.json()).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
   })
 })
 

@@ -38,10 +38,10 @@ test.each([
       }`,
         variables,
       )
-      const { answer } = row.asOperator
+      const { response } = row.asOperator
         ? await sendGraphql(world.browser(), body, { authorization: `Bearer ${operator}` })
         : await sendGraphql(person, body)
-      return answer
+      return response
     }
     const empty = (cursor: string | null) => ({
       data: { page: { edges: [], pageInfo: { startCursor: cursor, endCursor: cursor } } },

@@ -123,11 +123,11 @@ describe('a document that is too much', () => {
   })
 
   test('is a single one of them; what honest clients send is not', async () => {
-    const { answer } = await send(ask(getIntrospectionQuery({ descriptions: true, inputValueDeprecation: true })))
-    expect(answer).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
+    const { response } = await send(ask(getIntrospectionQuery({ descriptions: true, inputValueDeprecation: true })))
+    expect(response).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
     const page =
       '{tweets(first:100){edges{cursor node{id xTweetId url text status createdAt postedAt error{code message} account{id username status}}} pageInfo{endCursor hasNextPage}}}'
-    expect((await send(ask(page))).answer).toMatchObject({ data: { tweets: { edges: [] } } })
+    expect((await send(ask(page))).response).toMatchObject({ data: { tweets: { edges: [] } } })
   })
 
   test.each<[string, Record<string, string>, number]>([
@@ -153,8 +153,8 @@ describe('a document that is too much', () => {
   })
 
   test('G-04 of a signed-in person is one of more than 1,200,000 bytes', async () => {
-    const { status, answer } = await send(ask('{viewer{id}}').padEnd(1_200_001))
-    expect([status, answer.errors]).toEqual([
+    const { status, response } = await send(ask('{viewer{id}}').padEnd(1_200_001))
+    expect([status, response.errors]).toEqual([
       413,
       [
         {

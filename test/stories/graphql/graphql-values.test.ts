@@ -71,17 +71,17 @@ describe('an operation with the wrong values', () => {
     `${crypto.randomUUID()}\0`,
     crypto.randomUUID(),
   ])('finds nothing under the id %j', async (id) => {
-    const { answer } = await send(
+    const { response } = await send(
       ask(
         'query($id:ID!){connectAttempt(connectAttemptId:$id){id} connectedAccount(accountId:$id){id} tweet(tweetId:$id){id} tweets(accountId:$id){edges{node{id}}}}',
         { id },
       ),
     )
-    expect(answer).toEqual({
+    expect(response).toEqual({
       data: { connectAttempt: null, connectedAccount: null, tweet: null, tweets: { edges: [] } },
     })
     const code = async (mutation: string) =>
-      Object.values((await send(ask(`mutation($id:ID!){${mutation}{userErrors{code}}}`, { id }))).answer.data ?? {})
+      Object.values((await send(ask(`mutation($id:ID!){${mutation}{userErrors{code}}}`, { id }))).response.data ?? {})
     expect(await code('disconnectAccount(input:{accountId:$id})')).toEqual([
       { userErrors: [{ code: 'ACCOUNT_NOT_FOUND' }] },
     ])
@@ -97,19 +97,19 @@ describe('an operation with the wrong values', () => {
   test.each(['text/event-stream', 'multipart/mixed', 'image/png', 'x', '', '*/*;q=0'])(
     'is answered whatever is asked for in return: %j',
     async (accept) => {
-      const answer = await person.request('/graphql', {
+      const response = await person.request('/graphql', {
         method: 'POST',
         headers: { 'content-type': 'application/json', accept },
         body: ask('{viewer{id}}'),
       })
-      expect(answer.status).toBeLessThan(500)
+      expect(response.status).toBeLessThan(500)
     },
   )
 })
 
 test('signed out, everything but viewer is UNAUTHENTICATED', async () => {
   const cookie = 'none=1'
-  expect((await send(ask('{viewer{id}}'), { cookie })).answer).toEqual({ data: { viewer: null } })
+  expect((await send(ask('{viewer{id}}'), { cookie })).response).toEqual({ data: { viewer: null } })
   for (const query of [
     '{connectedAccounts{id}}',
     '{connectedAccount(accountId:1){id}}',

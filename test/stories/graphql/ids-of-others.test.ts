@@ -13,7 +13,7 @@ import {
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { schema } from '../../../src/graphql/schema.ts'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { newPerson } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { literal } from '../../support/minimal-document.ts'
@@ -81,7 +81,7 @@ function idFor({ field, name }: Taker): string {
 
 /** Something of each kind that has an id, all of them the owner's: their ids by the names of what takes them. */
 async function ownOneOfEach(): Promise<Record<string, string>> {
-  const account = await linkAccount(world, { person: owner })
+  const account = await connectAccount(world, { person: owner })
   const { tweet } = await account.post()
   const { startXConnect } = await owner.api<{ startXConnect: { connectAttempt: { id: string } } }>('start-x-connect')
   const { createApiToken } = await owner.api<{ createApiToken: { apiToken: { id: string } } }>('create-api-token', {

@@ -14,20 +14,20 @@ import {
 } from '../../../src/db/tables.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { cookieOf } from '../../support/browser.ts'
-import { type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
 
 let world: World
 let instance: Instance
-let account: LinkedAccount
+let account: ConnectedAccount
 /** An id of each type that a user owns. */
 let owned: Record<string, string>
 beforeAll(async () => {
   world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
   instance = openInstance(world)
-  account = await linkAccount(world)
+  account = await connectAccount(world)
   owned = await ownOneOfEach()
 })
 afterAll(async () => {
@@ -121,7 +121,7 @@ describe('a signed-in user', () => {
   })
 
   test('finds null under an id that is unknown, none at all, or that of another user', async () => {
-    const stranger = await linkAccount(world, { person: await world.signedIn('yuki-ito') })
+    const stranger = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
     await stranger.post()
     const [theirs] = await stranger.tweets()
     const ids = [owned.Tweet ?? '', crypto.randomUUID(), 'x', '', '\0', theirs?.id ?? '', stranger.id, stranger.userId]

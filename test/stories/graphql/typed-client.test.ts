@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld } from '../../support/harness.ts'
 import { makeTypedClient, readProgram } from '../../support/typed-client.ts'
 
@@ -8,7 +8,7 @@ test('the program in the manual posts with an API token, once however often it r
   const world = await startWorld()
   resources.defer(() => world.close())
   const client = resources.use(await makeTypedClient())
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const TOKEN = await account.makeToken(['tweets:write'])
   const program = readProgram().replace('http://127.0.0.1:3000', world.url)
   expect(program).toContain(world.url)

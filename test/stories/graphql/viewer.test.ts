@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import type { Browser } from '../../support/browser.ts'
 import { cookieOf } from '../../support/browser.ts'
-import { type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -32,11 +32,11 @@ const BY_FRAGMENTS = `
 
 let world: World
 let instance: Instance
-let account: LinkedAccount
+let account: ConnectedAccount
 beforeAll(async () => {
   world = await startWorld()
   instance = openInstance(world)
-  account = await linkAccount(world)
+  account = await connectAccount(world)
   for (const text of ['one', 'two', 'three']) await account.post(text)
 })
 afterAll(async () => {
@@ -60,9 +60,9 @@ describe('the fields below viewer', () => {
   )
 
   test('do not let in a field beside it', async () => {
-    const answer = await instance.ask('{ viewer { tweets { totalCount } } connectedAccounts { id } }')
-    expect(answer.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
-    expect(answer.data).toBeNull()
+    const response = await instance.ask('{ viewer { tweets { totalCount } } connectedAccounts { id } }')
+    expect(response.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
+    expect(response.data).toBeNull()
     // A fragment that is also spread outside of viewer is judged there.
     const both = `{ viewer { tweets { nodes { ...shown } } } tweet(tweetId: "x") { ...shown } } fragment shown on Tweet { account { id } }`
     expect((await instance.ask(both)).errors).toMatchObject([
@@ -74,7 +74,7 @@ describe('the fields below viewer', () => {
   })
 
   test('are all of the signed-in user, in one query', async () => {
-    const stranger = await linkAccount(world, { person: await world.signedIn('yuki-ito') })
+    const stranger = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
     await stranger.post('of somebody else')
     const { data, errors } = await asked(account.person, EVERYTHING)
     expect(errors).toEqual([])
@@ -97,7 +97,7 @@ describe('the fields below viewer', () => {
   })
 
   test('count the tweets of one account alone where they are asked for', async () => {
-    const other = await linkAccount(world, { person: account.person })
+    const other = await connectAccount(world, { person: account.person })
     await other.post('with the other account')
     const document = (id: string) => `{ viewer { tweets(accountId: "${id}") { totalCount } } }`
     for (const [id, totalCount] of [

@@ -88,7 +88,7 @@ async function send({ site, origin, method, contentType }: Cell, headers: Record
   const query = readOperation('post-tweet')
   const variables = { input: { text, accountId } }
   const search = method === 'GET' ? `?${asQuery(query, variables)}` : ''
-  const answer = await request(`${world.url}/graphql${search}`, {
+  const response = await request(`${world.url}/graphql${search}`, {
     method,
     dispatcher: agent,
     headers: {
@@ -99,7 +99,7 @@ async function send({ site, origin, method, contentType }: Cell, headers: Record
     },
     body: method === 'GET' ? null : Buffer.from(write(contentType, query, variables)),
   })
-  return { status: answer.statusCode, headers: answer.headers, body: await answer.body.text() }
+  return { status: response.statusCode, headers: response.headers, body: await response.body.text() }
 }
 
 describe.each(askers)('C-01 C-02 C-03 with a %s', (by) => {

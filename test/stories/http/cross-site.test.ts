@@ -36,16 +36,16 @@ describe('a write with the session cookie', () => {
   const body = JSON.stringify({ query: readOperation('start-x-connect') })
   async function post(contentType: string | null, headers: Record<string, string | null>) {
     const before = await world.db().$count(connectAttempts)
-    const answer = await person.request('/graphql', {
+    const response = await person.request('/graphql', {
       method: 'POST',
       headers: headersOf({ 'content-type': contentType, ...headers }),
       // Bytes, because fetch would give a text a content type of its own.
       body: new TextEncoder().encode(body),
     })
     return {
-      status: answer.status,
+      status: response.status,
       acted: (await world.db().$count(connectAttempts)) > before,
-      answer: await answer.text(),
+      response: await response.text(),
     }
   }
 
@@ -59,8 +59,8 @@ describe('a write with the session cookie', () => {
         null,
       ]) {
         const isJson = contentType?.split(';')[0] === 'application/json'
-        const { status, acted, answer } = await post(contentType, { 'sec-fetch-site': site, origin: LISTED })
-        const seen = JSON.stringify({ site, contentType, answer })
+        const { status, acted, response } = await post(contentType, { 'sec-fetch-site': site, origin: LISTED })
+        const seen = JSON.stringify({ site, contentType, response })
         expect([status, acted], seen).toEqual(isJson ? [200, true] : [415, false])
       }
     }
@@ -78,8 +78,8 @@ describe('a write with the session cookie', () => {
 
   test.each(['PUT', 'PATCH', 'DELETE'])('C-02 %s has no effect', async (method) => {
     const before = await world.db().$count(connectAttempts)
-    const answer = await person.request('/graphql', { method, headers: { 'content-type': 'application/json' }, body })
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'GET, POST'])
+    const response = await person.request('/graphql', { method, headers: { 'content-type': 'application/json' }, body })
+    expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, POST'])
     expect(await world.db().$count(connectAttempts)).toBe(before)
   })
 
@@ -92,8 +92,8 @@ describe('a write with the session cookie', () => {
       { origin: 'null' },
       { origin: 'https://evil.example' },
     ]) {
-      const answer = await person.request('/auth/sign-out', { method: 'POST', headers: headersOf(headers) })
-      expect([answer.status, answer.headers.getSetCookie()]).toEqual([403, []])
+      const response = await person.request('/auth/sign-out', { method: 'POST', headers: headersOf(headers) })
+      expect([response.status, response.headers.getSetCookie()]).toEqual([403, []])
     }
     expect(await world.db().$count(sessions)).toBe(before)
   })
@@ -117,8 +117,8 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
   ['an asset that is not there', '/assets/any/none.js', {}, 404, 'NOT_FOUND'],
   ['an address of nothing', '/nothing', {}, 404, 'NOT_FOUND'],
 ])('%s is refused before GraphQL, in the format of the API', async (_what, path, init, status, code) => {
-  const answer = await person.request(path, init)
-  expect([answer.status, await answer.json()]).toEqual([
+  const response = await person.request(path, init)
+  expect([response.status, await response.json()]).toEqual([
     status,
     { errors: [{ message: expect.stringMatching(/^[A-Z].{15,}\.$/), extensions: errorExtensions(code) }] },
   ])
@@ -139,9 +139,9 @@ test('C-03 a GET changes nothing with any document', async () => {
   ]) {
     for (const accept of ['text/html', 'application/json', 'text/event-stream', '*/*']) {
       for (const method of ['GET', 'HEAD']) {
-        const answer = await person.request(path, { method, headers: { accept, 'content-type': 'application/json' } })
-        expect(answer.status, path).toBeLessThan(500)
-        expect(await answer.text(), path).not.toContain('authorizationUrl":"')
+        const response = await person.request(path, { method, headers: { accept, 'content-type': 'application/json' } })
+        expect(response.status, path).toBeLessThan(500)
+        expect(await response.text(), path).not.toContain('authorizationUrl":"')
       }
     }
   }
@@ -163,8 +163,8 @@ describe('O-11 connecting with GET /auth/x', () => {
     ['a sibling domain', 'same-site', null],
     ['who knows where', 'x', null],
   ])('does not start from %s', async (_who, site, referer) => {
-    const answer = await person.request('/auth/x', { headers: headersOf({ 'sec-fetch-site': site, referer }) })
-    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([403, before])
+    const response = await person.request('/auth/x', { headers: headersOf({ 'sec-fetch-site': site, referer }) })
+    expect([response.status, await world.db().$count(connectAttempts)]).toEqual([403, before])
   })
 
   test.each<[string, string | null, () => string | null]>([
@@ -173,17 +173,17 @@ describe('O-11 connecting with GET /auth/x', () => {
     ['a client that is no browser', null, () => null],
     ['a page of a listed origin', 'cross-site', () => `${LISTED}/settings`],
   ])('starts from %s', async (_who, site, referer) => {
-    const answer = await person.request('/auth/x', {
+    const response = await person.request('/auth/x', {
       headers: headersOf({ 'sec-fetch-site': site, referer: referer() }),
     })
-    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([303, before + 1])
-    expect(answer.headers.get('location')).toContain('/i/oauth2/authorize?')
+    expect([response.status, await world.db().$count(connectAttempts)]).toEqual([303, before + 1])
+    expect(response.headers.get('location')).toContain('/i/oauth2/authorize?')
   })
 
   test('needs a session', async () => {
-    const answer = await world.browser().request('/auth/x')
-    expect([answer.status, await world.db().$count(connectAttempts)]).toEqual([303, before])
-    expect(answer.headers.get('location')).toBe(`${own()}/?xConnect=failed&code=UNAUTHENTICATED`)
+    const response = await world.browser().request('/auth/x')
+    expect([response.status, await world.db().$count(connectAttempts)]).toEqual([303, before])
+    expect(response.headers.get('location')).toBe(`${own()}/?xConnect=failed&code=UNAUTHENTICATED`)
   })
 })
 
@@ -203,8 +203,8 @@ describe('C-04 CORS', () => {
       headers: { origin, 'content-type': 'application/json', 'access-control-request-method': 'POST' },
       ...(method === 'POST' && { body: '{"query":"{ viewer { id } }"}' }),
     })
-  const corsHeaders = (answer: Awaited<ReturnType<typeof send>>) =>
-    [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))
+  const corsHeaders = (response: Awaited<ReturnType<typeof send>>) =>
+    [...response.headers.keys()].filter((name) => name.startsWith('access-control-'))
 
   test('allows no other origin to read responses, and never echoes one', async () => {
     for (const origin of foreign()) {
@@ -217,19 +217,19 @@ describe('C-04 CORS', () => {
     'lets a listed origin read what %s answers, by name',
     async (path) => {
       for (const method of path === '/auth/github' || path === '/nowhere' ? ['GET'] : ['POST']) {
-        const answer = await send(method, path, LISTED)
-        expect(answer.headers.get('access-control-allow-origin')).toBe(LISTED)
-        expect(answer.headers.get('access-control-allow-credentials')).toBe('true')
-        expect(answer.headers.get('vary')).toContain('Origin')
+        const response = await send(method, path, LISTED)
+        expect(response.headers.get('access-control-allow-origin')).toBe(LISTED)
+        expect(response.headers.get('access-control-allow-credentials')).toBe('true')
+        expect(response.headers.get('vary')).toContain('Origin')
       }
     },
   )
 
   test('allows a listed origin to read refusals', async () => {
-    const answer = await world
+    const response = await world
       .browser()
       .request('/graphql', { method: 'POST', headers: { origin: LISTED, 'content-type': 'text/plain' }, body: 'x' })
-    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([415, LISTED])
+    expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([415, LISTED])
     const unknown = { origin: LISTED, authorization: 'Bearer nothing' }
     const { headers } = await world.browser().request('/graphql', { method: 'POST', headers: unknown, body: '{}' })
     const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
@@ -237,9 +237,9 @@ describe('C-04 CORS', () => {
   })
 
   test('responds to its preflight with exactly the methods and headers that the API needs', async () => {
-    const answer = await send('OPTIONS', '/graphql', LISTED)
-    expect(answer.status).toBe(204)
-    expect(Object.fromEntries(corsHeaders(answer).map((name) => [name, answer.headers.get(name)]))).toEqual({
+    const response = await send('OPTIONS', '/graphql', LISTED)
+    expect(response.status).toBe(204)
+    expect(Object.fromEntries(corsHeaders(response).map((name) => [name, response.headers.get(name)]))).toEqual({
       'access-control-allow-origin': LISTED,
       'access-control-allow-credentials': 'true',
       'access-control-allow-methods': 'POST',

@@ -58,11 +58,11 @@ test('C-03 no GET with a session changes a row, except for attempts and rate lim
     for (const accept of ['text/html', 'application/json', 'text/event-stream']) {
       for (const method of ['GET', 'HEAD']) {
         const query = new URLSearchParams({ query: 'mutation { signOut { signedOut } }', state: 'x', code: 'x' })
-        const answer = await person.request(`${pathOf(path)}?${query}`, {
+        const response = await person.request(`${pathOf(path)}?${query}`, {
           method,
           headers: { accept, 'sec-fetch-site': 'same-origin', 'content-type': 'application/json' },
         })
-        expect(answer.status, `${method} ${path}`).toBeLessThan(500)
+        expect(response.status, `${method} ${path}`).toBeLessThan(500)
         expect(await digest(), `${method} ${path}`).toEqual(before)
       }
     }
@@ -83,8 +83,12 @@ describe('C-04 no route allows another origin to read responses', () => {
     for (const { method, path } of routes) {
       for (const by of [method, 'OPTIONS']) {
         const headers = { origin: originOf(), 'access-control-request-method': method }
-        const answer = await person.request(pathOf(path), { method: by, headers, ...(by === 'POST' && { body: '{}' }) })
-        const allowed = [...answer.headers.keys()].filter((name) => name.startsWith('access-control-'))
+        const response = await person.request(pathOf(path), {
+          method: by,
+          headers,
+          ...(by === 'POST' && { body: '{}' }),
+        })
+        const allowed = [...response.headers.keys()].filter((name) => name.startsWith('access-control-'))
         expect(allowed, `${by} ${path}`).toEqual([])
       }
     }
@@ -102,23 +106,28 @@ describe('C-06 S-09 every response', () => {
     for (const { method, path } of requests()) {
       for (const site of ['same-origin', 'cross-site']) {
         const headers = { 'sec-fetch-site': site, accept: 'text/html' }
-        const answer = await person.request(pathOf(path), { method, headers, ...(method === 'POST' && { body: '{}' }) })
-        const seen = `${method} ${path} ${site} ${answer.status}`
-        expect(Object.fromEntries(answer.headers), seen).toMatchObject({
+        const response = await person.request(pathOf(path), {
+          method,
+          headers,
+          ...(method === 'POST' && { body: '{}' }),
+        })
+        const seen = `${method} ${path} ${site} ${response.status}`
+        expect(Object.fromEntries(response.headers), seen).toMatchObject({
           'x-content-type-options': 'nosniff',
           'x-frame-options': 'DENY',
           'referrer-policy': 'no-referrer',
-          'cross-origin-opener-policy': openerPolicyOf(path, answer.status),
+          'cross-origin-opener-policy': openerPolicyOf(path, response.status),
           'cross-origin-resource-policy': 'same-origin',
           'permissions-policy': 'camera=(), microphone=(), geolocation=()',
         })
-        expect(findPolicyFaults(answer.headers.get('content-security-policy') ?? ''), seen).toEqual([])
+        expect(findPolicyFaults(response.headers.get('content-security-policy') ?? ''), seen).toEqual([])
         // Files are the same for everybody; this address of one is not its own, and asked for again
         // each time.
         const cacheControl = path.startsWith('/assets/') ? 'no-cache' : 'no-store'
-        expect(answer.headers.get('cache-control'), seen).toBe(cacheControl)
-        if (cacheControl === 'no-store') expect(answer.headers.get('vary'), seen).toBe('Cookie, Authorization, Origin')
-        else expect(answer.headers.getSetCookie(), seen).toEqual([])
+        expect(response.headers.get('cache-control'), seen).toBe(cacheControl)
+        if (cacheControl === 'no-store')
+          expect(response.headers.get('vary'), seen).toBe('Cookie, Authorization, Origin')
+        else expect(response.headers.getSetCookie(), seen).toEqual([])
       }
     }
   })
@@ -127,11 +136,11 @@ describe('C-06 S-09 every response', () => {
     const pages = new Set<string>()
     const missing = new Set<string>()
     for (const { path } of requests()) {
-      const answer = await person.request(pathOf(path), { headers: { accept: 'text/html' } })
-      if (!answer.headers.get('content-type')?.startsWith('text/html')) continue
-      if (answer.status === 404) missing.add(path)
+      const response = await person.request(pathOf(path), { headers: { accept: 'text/html' } })
+      if (!response.headers.get('content-type')?.startsWith('text/html')) continue
+      if (response.status === 404) missing.add(path)
       else pages.add(path)
-      expectSafePage(answer.headers.get('content-security-policy'), await answer.text())
+      expectSafePage(response.headers.get('content-security-policy'), await response.text())
     }
     expect(pages).toEqual(new Set(['/', '/graphql']))
     expect(missing).toContain('/nowhere')
@@ -150,9 +159,9 @@ describe('C-06 S-09 every response', () => {
 })
 
 test('a browser finds an icon for responses that are not pages', async () => {
-  const answer = await person.request('/favicon.ico')
-  expect(answer.status).toBe(302)
-  const icon = await person.request(answer.headers.get('location') ?? '')
+  const response = await person.request('/favicon.ico')
+  expect(response.status).toBe(302)
+  const icon = await person.request(response.headers.get('location') ?? '')
   expect([icon.status, icon.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
 })
 

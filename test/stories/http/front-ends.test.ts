@@ -44,9 +44,9 @@ describe('an origin on another site than PUBLIC_URL', () => {
     sendGraphql(world.browser(), ask('{ viewer { login } }'), { origin, 'sec-fetch-site': 'cross-site', ...headers })
 
   test.each([OTHER_NAME, OTHER_DOMAIN])('gets the code CROSS_SITE_ORIGIN when %s has no session', async (origin) => {
-    const { status, answer } = await send(origin)
-    expect([status, answer.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['CROSS_SITE_ORIGIN']])
-    expect(answer.errors?.[0]?.message).toContain('signing in again does not help')
+    const { status, response } = await send(origin)
+    expect([status, response.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['CROSS_SITE_ORIGIN']])
+    expect(response.errors?.[0]?.message).toContain('signing in again does not help')
   })
 
   test('can read that response', async () => {
@@ -64,17 +64,17 @@ describe('an origin on another site than PUBLIC_URL', () => {
       input: { name: 'a front end', scopes: ['accounts:read'] },
     })
     const authorization = `Bearer ${createApiToken.secret}`
-    expect((await send(OTHER_DOMAIN, { authorization })).answer).toEqual({ data: { viewer: { login: 'mara-holt' } } })
-    const { answer } = await sendGraphql(person, ask('{ viewer { login } }'), { origin: OTHER_DOMAIN })
-    expect(answer).toEqual({ data: { viewer: { login: 'mara-holt' } } })
+    expect((await send(OTHER_DOMAIN, { authorization })).response).toEqual({ data: { viewer: { login: 'mara-holt' } } })
+    const { response } = await sendGraphql(person, ask('{ viewer { login } }'), { origin: OTHER_DOMAIN })
+    expect(response).toEqual({ data: { viewer: { login: 'mara-holt' } } })
   })
 
   test('does not get this code on the same site without a session', async () => {
-    const { status, answer } = await sendGraphql(world.browser(), ask('{ connectedAccounts { id } }'), {
+    const { status, response } = await sendGraphql(world.browser(), ask('{ connectedAccounts { id } }'), {
       origin: SAME_SITE,
       'sec-fetch-site': 'same-site',
     })
-    expect([status, answer.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['UNAUTHENTICATED']])
+    expect([status, response.errors?.map(({ extensions }) => extensions?.code)]).toEqual([401, ['UNAUTHENTICATED']])
   })
 })
 

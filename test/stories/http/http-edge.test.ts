@@ -99,17 +99,17 @@ describe('O-09 C-07 a poisoned Host', () => {
       for (const path of ['/auth/github', '/auth/x']) {
         const forwarded =
           'X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nForwarded: host=evil.example;proto=https\r\nX-Original-Host: evil.example'
-        const answer = await sendRaw(
+        const response = await sendRaw(
           world.url,
           `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${forwarded}\r\nCookie: ${cookie}\r\nConnection: close\r\n\r\n`,
         )
-        expect([303, 400], `${host}: ${answer}`).toContain(statusOf(answer))
-        const location = /^location: (\S+)/im.exec(answer)?.[1]
-        expect(location === undefined).toBe(statusOf(answer) === 400)
+        expect([303, 400], `${host}: ${response}`).toContain(statusOf(response))
+        const location = /^location: (\S+)/im.exec(response)?.[1]
+        expect(location === undefined).toBe(statusOf(response) === 400)
         if (location === undefined) continue
         const redirectUri = new URL(location).searchParams.get('redirect_uri')
         expect(redirectUri, host).toBe(`${world.url}${path}/callback`)
-        expect(answer, host).not.toMatch(/evil/)
+        expect(response, host).not.toMatch(/evil/)
       }
     }
   })
@@ -118,10 +118,13 @@ describe('O-09 C-07 a poisoned Host', () => {
     const behindProxy = await startWorld({ TRUSTED_PROXIES: '127.0.0.1' })
     const lines = ['X-Forwarded-For: 203.0.113.7', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https']
     const head = [...lines, 'Forwarded: host=evil.example;proto=https', 'Connection: close'].join('\r\n')
-    const answer = await sendRaw(behindProxy.url, `GET /auth/github HTTP/1.1\r\nHost: evil.example\r\n${head}\r\n\r\n`)
-    const location = /^location: (\S+)/im.exec(answer)?.[1] ?? ''
+    const response = await sendRaw(
+      behindProxy.url,
+      `GET /auth/github HTTP/1.1\r\nHost: evil.example\r\n${head}\r\n\r\n`,
+    )
+    const location = /^location: (\S+)/im.exec(response)?.[1] ?? ''
     expect(new URL(location).searchParams.get('redirect_uri')).toBe(`${behindProxy.url}/auth/github/callback`)
-    expect(answer).not.toMatch(/evil|secure/i)
+    expect(response).not.toMatch(/evil|secure/i)
     expect(behindProxy.logs()).toContain('"address":"203.0.113.7"')
     await behindProxy.close()
   })
@@ -141,8 +144,8 @@ describe('O-09 C-07 a poisoned Host', () => {
 describe('health', () => {
   test('responds with ok and ready to everybody, to GET and HEAD', async () => {
     for (const path of ['/healthz', '/readyz']) {
-      const answer = await world.browser().request(path)
-      expect([answer.status, answer.headers.get('set-cookie')]).toEqual([200, null])
+      const response = await world.browser().request(path)
+      expect([response.status, response.headers.get('set-cookie')]).toEqual([200, null])
       expect((await world.browser().request(path, { method: 'HEAD' })).status).toBe(200)
     }
   })

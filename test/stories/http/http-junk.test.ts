@@ -75,9 +75,9 @@ describe('malformed input', () => {
   test('at the level of HTTP gets a 4xx or a closed connection, never a 5xx, and the gateway keeps serving', async () => {
     const statuses: number[] = []
     for (const line of lines) {
-      const answer = await sendRaw(world.url, `${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
-      expect(statusOf(answer), `${JSON.stringify(line.slice(0, 80))}: ${answer}`).toBeLessThan(500)
-      statuses.push(statusOf(answer))
+      const response = await sendRaw(world.url, `${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
+      expect(statusOf(response), `${JSON.stringify(line.slice(0, 80))}: ${response}`).toBeLessThan(500)
+      statuses.push(statusOf(response))
     }
     expect(statuses.filter((status) => status >= 400).length).toBeGreaterThan(20)
     for (const head of heads) {
@@ -87,11 +87,11 @@ describe('malformed input', () => {
         'GET /auth/x/callback?state=x HTTP/1.1',
         'POST /auth/sign-out HTTP/1.1',
       ]) {
-        const answer = await sendRaw(
+        const response = await sendRaw(
           world.url,
           `${line}\r\n${head}${head === '' ? '' : '\r\n'}Content-Type: application/json\r\nConnection: close\r\n\r\n`,
         )
-        expect(statusOf(answer), `${line} ${JSON.stringify(head.slice(0, 80))}: ${answer}`).toBeLessThan(500)
+        expect(statusOf(response), `${line} ${JSON.stringify(head.slice(0, 80))}: ${response}`).toBeLessThan(500)
       }
     }
     expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
@@ -147,13 +147,13 @@ describe('malformed input', () => {
           ['POST', one, text],
           ['DELETE', one, text],
         ] as const) {
-          const answer = await person.request(`${route}?${search}`, {
+          const response = await person.request(`${route}?${search}`, {
             method,
             headers: { 'content-type': 'application/json', accept: text.length % 2 === 0 ? 'text/html' : '*/*' },
             ...(body !== null && { body }),
           })
-          expect(answer.status, `${method} ${route} ${JSON.stringify(text)}`).toBeLessThan(500)
-          expect(answer.headers.has('x-evil')).toBe(false)
+          expect(response.status, `${method} ${route} ${JSON.stringify(text)}`).toBeLessThan(500)
+          expect(response.headers.has('x-evil')).toBe(false)
           if (route === '/auth/sign-out') await person.signIn('mara-holt')
         }
       }

@@ -69,18 +69,18 @@ const providersAsked = () => world.sandbox.control.received({}).length
 
 async function expectNothing(person: Browser, target: string, method: string, headers: Record<string, string>) {
   const [before, asked, cookies] = [await readTables(), providersAsked(), new Map(person.cookies)]
-  const answer = await person.request(target, { method, headers })
+  const response = await person.request(target, { method, headers })
   const seen = `${method} ${new URL(target, world.url).pathname} ${JSON.stringify(headers)}`
-  expect(answer.status, seen).toBeGreaterThanOrEqual(400)
-  expect(answer.status, seen).toBeLessThan(500)
-  expect([answer.headers.get('cache-control'), answer.headers.get('location')], seen).toEqual(['no-store', null])
-  expect([answer.headers.getSetCookie(), person.cookies], seen).toEqual([[], cookies])
+  expect(response.status, seen).toBeGreaterThanOrEqual(400)
+  expect(response.status, seen).toBeLessThan(500)
+  expect([response.headers.get('cache-control'), response.headers.get('location')], seen).toEqual(['no-store', null])
+  expect([response.headers.getSetCookie(), person.cookies], seen).toEqual([[], cookies])
   const after = await readTables()
   expect(after.others, seen).toEqual(before.others)
   // The sweep of each minute deletes budgets that are full again. Nothing was spent.
   expect(before.budgets, seen).toEqual(expect.arrayContaining(after.budgets))
   expect(providersAsked(), seen).toBe(asked)
-  return answer
+  return response
 }
 
 test.each(speculations)(
@@ -120,12 +120,12 @@ test('HEAD gets the list of allowed methods, and a prefetch the reason of the re
     ['/auth/x/callback', 'GET'],
     ['/auth/sign-out', 'POST'],
   ]) {
-    const answer = await browser.request(path ?? '', { method: 'HEAD' })
-    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allow])
+    const response = await browser.request(path ?? '', { method: 'HEAD' })
+    expect([response.status, response.headers.get('allow')]).toEqual([405, allow])
   }
   expect((await browser.request('/auth/nowhere', { method: 'HEAD' })).status).toBe(404)
-  const answer = await browser.request('/auth/github', { headers: { 'sec-purpose': 'prefetch' } })
-  expect([answer.status, await answer.json()]).toEqual([
+  const response = await browser.request('/auth/github', { headers: { 'sec-purpose': 'prefetch' } })
+  expect([response.status, await response.json()]).toEqual([
     403,
     { errors: [{ message: expect.stringMatching(/cannot be prefetched/), extensions: errorExtensions('FORBIDDEN') }] },
   ])
@@ -133,8 +133,8 @@ test('HEAD gets the list of allowed methods, and a prefetch the reason of the re
 
 test('a Purpose other than prefetch is an ordinary visit', async () => {
   for (const headers of [{ purpose: 'navigation' }, { 'sec-purpose': '' }, { 'x-moz': 'microsummary' }]) {
-    const answer = await world.browser().request('/auth/github', { headers })
-    expect([answer.status, answer.headers.get('location')?.startsWith(world.sandbox.url)]).toEqual([303, true])
+    const response = await world.browser().request('/auth/github', { headers })
+    expect([response.status, response.headers.get('location')?.startsWith(world.sandbox.url)]).toEqual([303, true])
   }
   // Elsewhere a page may be fetched ahead.
   expect((await world.browser().request('/', { headers: { 'sec-purpose': 'prefetch' } })).status).toBe(200)

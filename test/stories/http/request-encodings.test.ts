@@ -60,8 +60,8 @@ describe('the longest text that maxTweetLength allows is posted', () => {
       query: readOperation('post-tweet'),
       variables: { input: { text: '%text%', accountId } },
     }).replace('%text%', encode(text))
-    const { status, answer } = await sendGraphql(person, body)
-    expect([status, answer]).toMatchObject([
+    const { status, response } = await sendGraphql(person, body)
+    expect([status, response]).toMatchObject([
       200,
       { data: { postTweet: { tweet: { status: 'POSTED' }, userErrors: [] } } },
     ])
@@ -70,16 +70,16 @@ describe('the longest text that maxTweetLength allows is posted', () => {
 
   test('a longer text is refused with a message, at any length', async () => {
     for (const text of ['ჿ'.repeat(25_001), '👩🏻‍❤️‍💋‍👨🏼'.repeat(12_501), 'a.'.repeat(500_000)]) {
-      const { answer } = await sendGraphql(person, ask(readOperation('post-tweet'), { input: { text, accountId } }))
-      expect(answer).toMatchObject({
+      const { response } = await sendGraphql(person, ask(readOperation('post-tweet'), { input: { text, accountId } }))
+      expect(response).toMatchObject({
         data: { postTweet: { tweet: null, userErrors: [{ code: 'TEXT_TOO_LONG', field: ['input', 'text'] }] } },
       })
     }
   })
 
   test('without a viewer the limit on bodies stays small', async () => {
-    const { status, answer } = await sendGraphql(world.browser(), ask('{viewer{id}}').padEnd(100_001))
-    expect([status, answer.errors?.[0]?.message]).toEqual([
+    const { status, response } = await sendGraphql(world.browser(), ask('{viewer{id}}').padEnd(100_001))
+    expect([status, response.errors?.[0]?.message]).toEqual([
       413,
       'The body has more than 100,000 bytes. Send less in one request.',
     ])
@@ -175,7 +175,7 @@ describe('a hash without a document makes the client send the document', () => {
     for (const asking of [person, world.browser()]) {
       expect(await sendGraphql(asking, JSON.stringify({ operationName: 'Login', extensions }))).toMatchObject({
         status: 200,
-        answer: refusal,
+        response: refusal,
       })
       const search = new URLSearchParams({ operationName: 'Login', extensions: JSON.stringify(extensions) })
       const response = await asking.request(`/graphql?${search}`, { headers: { accept: 'application/json' } })
@@ -184,9 +184,9 @@ describe('a hash without a document makes the client send the document', () => {
   })
 
   test('with a document the hash is ignored and not stored', async () => {
-    const { answer } = await sendGraphql(person, JSON.stringify({ query, extensions }))
-    expect(answer).toEqual({ data: { viewer: { login: 'tomasz-k' } } })
-    expect((await sendGraphql(person, JSON.stringify({ extensions }))).answer).toEqual(refusal)
+    const { response } = await sendGraphql(person, JSON.stringify({ query, extensions }))
+    expect(response).toEqual({ data: { viewer: { login: 'tomasz-k' } } })
+    expect((await sendGraphql(person, JSON.stringify({ extensions }))).response).toEqual(refusal)
     // A GET with a document runs nothing, whatever is beside it.
     const search = new URLSearchParams({ query, extensions: JSON.stringify(extensions) })
     expect((await person.request(`/graphql?${search}`)).status).toBe(405)

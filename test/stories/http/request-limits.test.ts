@@ -7,7 +7,7 @@ import { createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { connectAttempts, rateLimits, users } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
-import { linkAccount, type PostedTweet, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, type PostedTweet, queryRows } from '../../support/connected-account.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { generousLimits } from '../../support/generous-limits.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -24,18 +24,18 @@ const start = async (limits: string, environment: Record<string, string> = {}) =
 }
 
 async function send(person: Browser, query: string, headers: Record<string, string> = {}) {
-  const answer = await person.request('/graphql', {
+  const response = await person.request('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: ask(query),
   })
-  const header = (name: string) => answer.headers.get(name)
+  const header = (name: string) => response.headers.get(name)
   return {
-    status: answer.status,
+    status: response.status,
     policy: header('ratelimit-policy'),
     left: header('ratelimit'),
     retryAfter: header('retry-after'),
-    body: (await answer.json()) as {
+    body: (await response.json()) as {
       data?: Record<string, unknown>
       errors?: { message: string; extensions: { code: string; retryAt: string } }[]
     },
@@ -98,27 +98,29 @@ describe('K-07 a user', () => {
   test('cannot exceed the limit with concurrent requests', async () => {
     await start(`user=10/${HOUR}`)
     const person = await world.signedIn()
-    const answers = await Promise.all(Array.from({ length: 30 }, () => send(person, '{viewer{login}}')))
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(10)
-    const refused = answers.filter(({ status }) => status === 429)
+    const responses = await Promise.all(Array.from({ length: 30 }, () => send(person, '{viewer{login}}')))
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(10)
+    const refused = responses.filter(({ status }) => status === 429)
     expect(refused).toHaveLength(20)
     for (const { left, retryAfter, body } of refused) {
       expect(left).toMatch(/^"user";r=0;/)
       expect(Number(retryAfter)).toBeGreaterThan(300)
       expect(body.errors?.[0]?.message).toMatch(/^This request costs 1, and 0 remain /)
     }
-    const left = answers.filter(({ status }) => status === 200).map((answer) => answer.left?.match(/r=(\d+)/)?.[1])
+    const left = responses
+      .filter(({ status }) => status === 200)
+      .map((response) => response.left?.match(/r=(\d+)/)?.[1])
     expect(left.toSorted()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
   })
 
   test('consumes the cost of a document; a document above the remaining limit is not executed and consumes nothing', async () => {
     await start(`user=30/${HOUR}`)
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await account.post()
     world.advance(HOUR)
     const { person } = account
     const page = '{tweets(first:100){edges{node{id text status url account{username}}}}}'
-    const readLeft = (answer: { left: string | null }) => Number(answer.left?.match(/r=(\d+)/)?.[1])
+    const readLeft = (response: { left: string | null }) => Number(response.left?.match(/r=(\d+)/)?.[1])
     expect(readLeft(await send(person, '{viewer{login}}'))).toBe(29)
     const dear = await send(person, page)
     expect(dear).toMatchObject({ status: 200, body: { data: { tweets: { edges: [{}] } } } })
@@ -144,12 +146,12 @@ describe('K-07 a user', () => {
     await start(`user=100/${HOUR}`)
     const person = await world.signedIn()
     const spend = async (body: unknown) => {
-      const answer = await person.request('/graphql', {
+      const response = await person.request('/graphql', {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: typeof body === 'string' ? body : JSON.stringify(body),
       })
-      return Number(answer.headers.get('ratelimit')?.match(/r=(\d+)/)?.[1])
+      return Number(response.headers.get('ratelimit')?.match(/r=(\d+)/)?.[1])
     }
     let left = 100
     const costs = async (body: unknown) => {
@@ -232,17 +234,20 @@ describe('K-07 an API token', () => {
     await start(`address=3/${HOUR},token=5/${HOUR}`)
     expect(await statuses(6, ask('xcg_junk'))).toEqual([401, 401, 401, 401, 401, 401])
     expect(await world.db().$count(rateLimits)).toBe(0)
-    const answers = []
-    for (let call = 0; call < 4; call++) answers.push(await ask(createSecret())())
-    expect(answers.map(({ status }) => status)).toEqual([401, 401, 401, 429])
-    expect(answers.at(-1)).toMatchObject({ policy: '"address";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
+    const responses = []
+    for (let call = 0; call < 4; call++) responses.push(await ask(createSecret())())
+    expect(responses.map(({ status }) => status)).toEqual([401, 401, 401, 429])
+    expect(responses.at(-1)).toMatchObject({
+      policy: '"address";q=3;w=3600',
+      retryAfter: expect.stringMatching(/^\d+$/),
+    })
     // So is revoking one, whatever it is.
     const revoke = async (token: string) => {
       const form = { 'content-type': 'application/x-www-form-urlencoded' }
-      const answer = await world
+      const response = await world
         .browser()
         .request('/auth/token/revoke', { method: 'POST', headers: form, body: `token=${token}` })
-      return answer.status
+      return response.status
     }
     expect([await revoke('xcg_junk'), await revoke(createSecret())]).toEqual([429, 429])
     // Whoever has a good one at the same address goes on.
@@ -279,14 +284,14 @@ describe('an address', () => {
   test('O-13 above the limit of sign-ins is refused without a row, and expired attempts are deleted', async () => {
     await start(`sign-in=5/${HOUR}`)
     const person = world.browser()
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 200 }, () => person.request('/auth/github', { headers: SPOOFED })),
     )
     // A person sees no bare error: the console says what happened.
     const sentBack = (trip: string) => `${world.url}/?${trip}=failed&code=RATE_LIMITED`
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([303]))
-    const refused = answers.filter(({ headers }) => headers.get('location') === sentBack('signIn'))
-    const granted = answers.filter(({ headers }) => headers.get('location')?.startsWith(world.sandbox.url))
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([303]))
+    const refused = responses.filter(({ headers }) => headers.get('location') === sentBack('signIn'))
+    const granted = responses.filter(({ headers }) => headers.get('location')?.startsWith(world.sandbox.url))
     expect([granted.length, refused.length]).toEqual([5, 195])
     expect(await world.db().$count(connectAttempts)).toBe(5)
     expect(refused[0]?.headers.get('ratelimit-policy')).toBe('"sign-in";q=5;w=3600')
@@ -305,8 +310,8 @@ describe('an address', () => {
       ])
     }
     for (const path of ['/healthz', '/readyz', '/']) {
-      const answer = await person.request(path)
-      expect([answer.status, answer.headers.get('ratelimit')]).toEqual([200, null])
+      const response = await person.request(path)
+      expect([response.status, response.headers.get('ratelimit')]).toEqual([200, null])
     }
     world.advance(2 * HOUR)
     await sweepNow(world)
@@ -318,8 +323,8 @@ describe('an address', () => {
 describe('an expensive operation', () => {
   test('has its own limit: the tweets of a user over all accounts, where a repeated key consumes once', async () => {
     await start(`post=3/${HOUR}`)
-    const account = await linkAccount(world)
-    const other = await linkAccount(world, { person: account.person })
+    const account = await connectAccount(world)
+    const other = await connectAccount(world, { person: account.person })
     const codes = ({ tweet, userErrors }: PostedTweet) => tweet?.status ?? userErrors[0]?.code
     const once = { idempotencyKey: 'once' }
     const same = await Promise.all(Array.from({ length: 8 }, () => account.post('Once', once)))
@@ -360,20 +365,20 @@ test('no request waits for a disk flush of its cost', async () => {
 test('with RATE_LIMITS=off nothing is counted, and no header is sent', async () => {
   world = await startWorld({ RATE_LIMITS: 'off' })
   const person = await world.signedIn()
-  const answer = await send(person, '{rateLimit{limit}}')
-  expect(answer).toMatchObject({ status: 200, policy: null, left: null, body: { data: { rateLimit: null } } })
+  const response = await send(person, '{rateLimit{limit}}')
+  expect(response).toMatchObject({ status: 200, policy: null, left: null, body: { data: { rateLimit: null } } })
   expect(await world.db().$count(rateLimits)).toBe(0)
 })
 
 test('a front end of another origin can read the remaining limit', async () => {
   await start(`user=5/${HOUR}`, { ALLOWED_ORIGINS: 'https://app.example.com' })
   const person = await world.signedIn()
-  const answer = await person.request('/graphql', {
+  const response = await person.request('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', origin: 'https://app.example.com' },
     body: ask('{viewer{id}}'),
   })
-  expect(answer.headers.get('access-control-expose-headers')).toBe(
+  expect(response.headers.get('access-control-expose-headers')).toBe(
     'RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-Id',
   )
 })

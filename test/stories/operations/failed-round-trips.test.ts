@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectAttempts, providerProblems } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { ProblemName } from '../../../src/sandbox/x/problems.ts'
-import { endFaults, linkAccount, postFault } from '../../support/connected-account.ts'
+import { connectAccount, endFaults, postFault } from '../../support/connected-account.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
 import { selfSigned } from '../../support/self-signed.ts'
@@ -40,9 +40,9 @@ async function linesOf(work: () => Promise<unknown>, before = world.logs().lengt
 }
 
 async function problems(): Promise<{ code: string; detail: string }[]> {
-  const answer = await world.browser().request('/readyz')
-  expect(answer.status).toBe(200)
-  return ((await answer.json()) as { problems: { code: string; detail: string }[] }).problems
+  const response = await world.browser().request('/readyz')
+  expect(response.status).toBe(200)
+  return ((await response.json()) as { problems: { code: string; detail: string }[] }).problems
 }
 
 async function listen(server: Server): Promise<number | undefined> {
@@ -397,7 +397,7 @@ describe('a problem stands in /readyz until X has accepted a call', () => {
     ['an app that may only read', 'app-read-only', 'X_APP_READ_ONLY'],
     ['an app that is suspended', 'app-suspended', 'X_APP_SUSPENDED'],
   ])('%s', async (_what, name, code) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name }))
     expect((await account.post()).userErrors).toMatchObject([{ code }])
     world.advance(3_600)

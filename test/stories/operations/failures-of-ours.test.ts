@@ -33,13 +33,13 @@ const INNARDS =
 
 test('G-09 an unexpected error in a resolver is INTERNAL with the request’s id, under which the log has the details', async () => {
   await withoutTable('connected_accounts', async () => {
-    const answer = await person.request('/graphql', {
+    const response = await person.request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-request-id': 'story-12345' },
       body: '{"query":"{ viewer { login } connectedAccounts { id } }"}',
     })
-    const text = await answer.text()
-    expect(answer.status).toBe(200)
+    const text = await response.text()
+    expect(response.status).toBe(200)
     expect(JSON.parse(text)).toEqual({
       data: null,
       errors: [
@@ -74,12 +74,12 @@ test('an unexpected error in the second of two posts leaves the first one in the
       first: postTweet(input: {text: "The first"}) { tweet { status } userErrors { code } }
       second: postTweet(input: {text: "The second"}) { tweet { status } userErrors { code } }
     }`
-    const { status, answer } = await sendGraphql(poster, ask(document))
-    expect([status, answer.data]).toEqual([
+    const { status, response } = await sendGraphql(poster, ask(document))
+    expect([status, response.data]).toEqual([
       200,
       { first: { tweet: { status: 'POSTED' }, userErrors: [] }, second: null },
     ])
-    expect(answer.errors).toMatchObject([{ path: ['second'], extensions: { code: 'INTERNAL' } }])
+    expect(response.errors).toMatchObject([{ path: ['second'], extensions: { code: 'INTERNAL' } }])
   } finally {
     await world.db().execute(sql`alter table tweets drop constraint broken`)
   }
@@ -90,19 +90,19 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
   'what breaks in %s is a 500 that tells nothing but the request’s id',
   async (path) => {
     await withoutTable('connect_attempts', async () => {
-      const answer = await person.request(path)
-      const text = await answer.text()
-      expect(answer.status).toBe(500)
+      const response = await person.request(path)
+      const text = await response.text()
+      expect(response.status).toBe(500)
       expect(JSON.parse(text)).toEqual({
         errors: [
           {
             message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
-            extensions: errorExtensions('INTERNAL', { requestId: answer.headers.get('x-request-id') }),
+            extensions: errorExtensions('INTERNAL', { requestId: response.headers.get('x-request-id') }),
           },
         ],
       })
       expect(text).not.toMatch(INNARDS)
-      expect([answer.headers.get('cache-control'), answer.headers.get('x-content-type-options')]).toEqual([
+      expect([response.headers.get('cache-control'), response.headers.get('x-content-type-options')]).toEqual([
         'no-store',
         'nosniff',
       ])
@@ -112,13 +112,13 @@ test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/
 
 test('a session that cannot be looked up is neither reported as signed out nor ended', async () => {
   await withoutTable('sessions', async () => {
-    const answer = await person.request('/graphql', {
+    const response = await person.request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: '{"query":"{viewer{id}}"}',
     })
-    expect([answer.status, answer.headers.getSetCookie()]).toEqual([500, []])
-    expect(await answer.text()).not.toMatch(INNARDS)
+    expect([response.status, response.headers.getSetCookie()]).toEqual([500, []])
+    expect(await response.text()).not.toMatch(INNARDS)
     expect((await person.request('/healthz')).status).toBe(200)
   })
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
@@ -146,8 +146,8 @@ test.each<[what: string, thrown: unknown]>([
   const { NODE_ENV } = process.env
   process.env.NODE_ENV = 'development'
   try {
-    const { status, text, answer } = await sendGraphql(person, ask('{viewer{id}}'))
-    expect([status, answer.errors?.[0]?.extensions?.code]).toEqual([200, 'INTERNAL'])
+    const { status, text, response } = await sendGraphql(person, ask('{viewer{id}}'))
+    expect([status, response.errors?.[0]?.extensions?.code]).toEqual([200, 'INTERNAL'])
     expect(text).not.toMatch(/hunter2|stack|42P01/)
   } finally {
     field.resolve = resolve

@@ -2,7 +2,7 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, connectedAccounts, tweets } from '../../../src/db/tables.ts'
-import { linkAccount, postFault } from '../../support/connected-account.ts'
+import { connectAccount, postFault } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -42,7 +42,7 @@ test('a connected account is reported as connected, although the attempt could n
     'connect_attempts',
     sql`new.kind = 'X_CONNECT' and new.status = 'SUCCEEDED'`,
     async () => {
-      const { id } = await linkAccount(world)
+      const { id } = await connectAccount(world)
       const [attempt] = await world.db().select().from(connectAttempts).where(eq(connectAttempts.accountId, id))
       expect(attempt).toMatchObject({ status: 'SUCCEEDED', errorCode: null })
     },
@@ -51,7 +51,7 @@ test('a connected account is reported as connected, although the attempt could n
 })
 
 test('a tweet that X accepted is POSTED, although its account could not be marked as used at once', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const updates = await refuseOnce('connected_accounts', sql`new.last_used_at is not null`, async () => {
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
   })
@@ -61,10 +61,10 @@ test('a tweet that X accepted is POSTED, although its account could not be marke
 })
 
 test('nobody waits for a tweet whose row is gone', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'delay', milliseconds: 1_000 }))
-  const answer = account.post()
+  const response = account.post()
   await expect.poll(async () => (await account.tweets())[0]?.sentAt ?? null).not.toBeNull()
   await world.db().delete(tweets).where(eq(tweets.accountId, account.id))
-  expect(await answer).toMatchObject({ tweet: null, userErrors: [{ code: 'TWEET_NOT_FOUND' }] })
+  expect(await response).toMatchObject({ tweet: null, userErrors: [{ code: 'TWEET_NOT_FOUND' }] })
 })

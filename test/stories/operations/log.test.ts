@@ -3,8 +3,8 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { webhookDeliveries } from '../../../src/db/tables.ts'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   postFault,
   refreshFault,
   UNTIL_ENDED_SECONDS,
@@ -31,7 +31,7 @@ function requestsOf(field: string): Line[] {
 }
 
 test('a tweet that failed or is in doubt is logged with its code and the id of its request', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'locked' }))
   const failed = await account.post('A secret text')
   expect(failed).toMatchObject({ tweet: { status: 'FAILED' } })
@@ -81,7 +81,7 @@ test('the error codes of a document are logged even if it does not select them, 
 })
 
 test('an account that needs its user is logged once', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'invalid-token' }))
   for (let time = 0; time < 2; time++)
@@ -95,7 +95,7 @@ test('a failed webhook delivery is logged at each attempt, and as a warning when
   const receiver = await startReceiver()
   try {
     // Not tried again before, whatever chance says.
-    receiver.answerWith({ status: 500, headers: { 'retry-after': '3600' } })
+    receiver.respondWith({ status: 500, headers: { 'retry-after': '3600' } })
     const webhooks = webhooksOf(await world.signedIn())
     const { id: endpointId } = await webhooks.create({
       url: `${receiver.url}?key=only-its-owner`,

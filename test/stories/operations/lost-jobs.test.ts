@@ -3,7 +3,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
-import { linkAccount, postFault, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, postFault, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
@@ -29,7 +29,7 @@ async function jobsOf(id: string): Promise<number> {
 
 /** A tweet that X has, and of which we do not know. */
 async function postIntoDoubt() {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))
   const { tweet } = await account.post()
   expect(tweet).toMatchObject({ status: 'UNKNOWN' })
@@ -40,7 +40,7 @@ const readTweet = async (id: string) => (await world.db().select().from(tweets).
 const timelineReads = () => world.sandbox.control.countReceived({ path: '/2/users/\\d+/tweets' })
 
 test('a revocation whose job is lost still reaches X', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject({ kind: 'dropBefore', times: 1_000, match: { path: '/2/oauth2/revoke' } })
   await account.disconnect()
   await loseJobs()
@@ -92,7 +92,7 @@ test('a webhook whose job is lost is sent when it is due, and once', async () =>
   const receiver = await startReceiver()
   const webhooks = webhooksOf(await world.signedIn())
   const { id } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-  receiver.answerWith({ status: 503 })
+  receiver.respondWith({ status: 503 })
   await webhooks.test(id)
   const tried = async () => {
     const [delivery] = await webhooks.deliveries(id)
@@ -101,7 +101,7 @@ test('a webhook whose job is lost is sent when it is due, and once', async () =>
   }
   const { id: deliveryId } = await vi.waitFor(tried, { timeout: 30_000 })
   await loseJobs()
-  receiver.answerWith({ status: 204 })
+  receiver.respondWith({ status: 204 })
   for (let time = 0; time < 2; time++) await sweepNow(world)
   expect(await jobsOf(deliveryId)).toBe(1)
   world.advance(600)

@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { oauthTokens } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   postFault,
   refreshFault,
   UNTIL_ENDED_SECONDS,
@@ -27,10 +27,10 @@ const GITHUB_TOKEN_PATH = '/login/oauth/access_token'
 const X_TOKEN_PATH = '/2/oauth2/token'
 const DOWN: FaultKind = { kind: 'problem', name: 'temporarily-unavailable' }
 
-async function linkAccounts(count: number): Promise<LinkedAccount[]> {
+async function connectAccounts(count: number): Promise<ConnectedAccount[]> {
   const person = await world.signedIn()
-  const accounts: LinkedAccount[] = []
-  while (accounts.length < count) accounts.push(await linkAccount(world, { person }))
+  const accounts: ConnectedAccount[] = []
+  while (accounts.length < count) accounts.push(await connectAccount(world, { person }))
   return accounts
 }
 
@@ -42,15 +42,15 @@ function heldLeases(): Promise<number> {
 
 describe('X’s token endpoint is down for more than twenty calls', () => {
   test('all of twelve accounts can post a minute after it has recovered', async () => {
-    const accounts = await linkAccounts(12)
+    const accounts = await connectAccounts(12)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
     const x = watchX(world)
     // So far apart that no account is left alone for its own failures.
     for (let round = 0; round < 3; round++) {
-      const answers = await Promise.all(accounts.map((account) => account.post()))
-      for (const answer of answers)
-        expect(answer).toMatchObject({
+      const responses = await Promise.all(accounts.map((account) => account.post()))
+      for (const response of responses)
+        expect(response).toMatchObject({
           tweet: { status: 'FAILED' },
           userErrors: [{ code: 'X_UNAVAILABLE', retryable: true }],
         })
@@ -93,7 +93,7 @@ describe('the outage is nobody’s fault', () => {
 })
 
 test('while X refreshes and its responses are lost, most connections are kept from being lost with them', async () => {
-  const accounts = await linkAccounts(40)
+  const accounts = await connectAccounts(40)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name: 'gateway-timeout', times: null }))
   for (const account of accounts) await account.post()
@@ -112,7 +112,7 @@ test('while X refreshes and its responses are lost, most connections are kept fr
 })
 
 test('the sweep continues with its other parts while the circuit breaker for refreshes is open', async () => {
-  const accounts = await linkAccounts(22)
+  const accounts = await connectAccounts(22)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
   await Promise.all(accounts.map((account) => account.post()))
@@ -126,7 +126,7 @@ test('the sweep continues with its other parts while the circuit breaker for ref
 
 describe('X does not respond to posts', () => {
   test('after twenty in doubt, further posts are not sent and need no read of a timeline', async () => {
-    const accounts = await linkAccounts(3)
+    const accounts = await connectAccounts(3)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
     const x = watchX(world)
     const statuses: (string | undefined)[] = []
@@ -141,7 +141,7 @@ describe('X does not respond to posts', () => {
   })
 
   test('after the recovery, the first response closes the circuit breaker', async () => {
-    const accounts = await linkAccounts(12)
+    const accounts = await connectAccounts(12)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'service-unavailable', times: null }))
     for (let call = 0; call < 20; call++) await accounts[call % accounts.length]?.post()
     expect(await accounts[0]?.post()).toMatchObject({ tweet: { status: 'FAILED' } })
@@ -149,13 +149,13 @@ describe('X does not respond to posts', () => {
     world.advance(5)
     const x = watchX(world)
     expect(await accounts[0]?.post()).toMatchObject({ tweet: { status: 'POSTED' } })
-    const answers = await Promise.all(accounts.map((account) => account.post()))
-    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(12).fill('POSTED'))
+    const responses = await Promise.all(accounts.map((account) => account.post()))
+    expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(12).fill('POSTED'))
     expect(x.posts()).toBe(13)
   })
 
   test('refusals never open the circuit breaker', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted', times: 30 }))
     for (let call = 0; call < 30; call++) await account.post()
     endFaults(world)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, events, tweets, xBlocks } from '../../../src/db/tables.ts'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -26,7 +26,7 @@ async function renameCodes(): Promise<void> {
 }
 
 test('a code that is stored under its earlier name is renamed in tweets, attempts, blocks and events', async () => {
-  const { id: accountId, userId, providerAccountId } = await linkAccount(world)
+  const { id: accountId, userId, providerAccountId } = await connectAccount(world)
   const now = world.clock.now()
   const aDay = new Date(now.getTime() + 86_400_000)
   await world.db().delete(events)

@@ -4,11 +4,11 @@ import { isNotNull, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { connectAttempts } from '../../../src/db/tables.ts'
 import type { Fault } from '../../../src/sandbox/control/faults.ts'
-import type { Answer, Browser } from '../../support/browser.ts'
+import type { Browser, ReceivedResponse } from '../../support/browser.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   postFault,
   queryRows,
   refreshFault,
@@ -30,7 +30,7 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
   try {
     const secrets = new Secrets(world)
     const person = await world.signedIn()
-    const answers = person.keepAnswers()
+    const responses = person.keepResponses()
     await goThroughEverything(world, person, secrets)
 
     secrets.collect(person)
@@ -45,7 +45,7 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
     // A message may quote the beginning of what it could not read.
     const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
     expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
-    expect(findInAnswers(answers, searched, secrets.shown)).toEqual([])
+    expect(findInResponses(responses, searched, secrets.shown)).toEqual([])
     expect(findInAddresses(world, searched, secrets.states)).toEqual([])
 
     await world.restart()
@@ -116,7 +116,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   const { control } = world.sandbox
   const meet = (...faults: Fault[]) => faults.map((fault) => control.inject(fault))
   const echo = (secret: string) => ({ error: secret, error_description: `No ${secret} here`, error_uri: secret })
-  const accounts: LinkedAccount[] = [await linkAccount(world, { person })]
+  const accounts: ConnectedAccount[] = [await connectAccount(world, { person })]
   await person.connect('maraholt')
   await makeWhatIsShownOnce(person, secrets)
 
@@ -153,7 +153,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
 
   // Refreshing and posting, with an X that repeats in its answers what it was sent.
-  for (let number = 0; number < 30; number++) accounts.push(await linkAccount(world, { person }))
+  for (let number = 0; number < 30; number++) accounts.push(await connectAccount(world, { person }))
   secrets.collect(person)
   world.advance(UNTIL_ENDED_SECONDS)
   const faults: ((token: string) => Fault)[] = [
@@ -193,17 +193,17 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   }
 
   // Tokens altered in the database, a refused revocation, and unlinking.
-  const [altered, moved, unlinked, due] = accounts
+  const [altered, moved, disconnected, due] = accounts
   const foreign = await moved?.tokens()
   await altered?.setTokens({ accessTokenSealed: foreign?.accessTokenSealed ?? '' })
   await altered?.post()
   meet({
     kind: 'status',
     status: 400,
-    body: echo(unlinked?.grant().refreshToken ?? ''),
+    body: echo(disconnected?.grant().refreshToken ?? ''),
     match: { path: '/2/oauth2/revoke' },
   })
-  await unlinked?.disconnect()
+  await disconnected?.disconnect()
   world.advance(UNTIL_DUE_SECONDS)
   await due?.post()
   await expect.poll(() => control.faults().every(({ hits }) => hits > 0), { timeout: 15_000 }).toBe(true)
@@ -241,8 +241,8 @@ async function makeWhatIsShownOnce(person: Browser, secrets: Secrets): Promise<v
 }
 
 // The session token belongs in Set-Cookie, and a state in the URL that starts an authorization.
-function findInAnswers(answers: Answer[], searched: string[], shown: Set<string>): string[] {
-  const text = answers
+function findInResponses(responses: ReceivedResponse[], searched: string[], shown: Set<string>): string[] {
+  const text = responses
     .map(({ headers, body }) => {
       const kept = headers.filter(([name]) => name !== 'set-cookie')
       return `${kept.map((header) => header.join(': ')).join('\n')}\n${body}`

@@ -19,11 +19,11 @@ const NOBODY = '{"data":{"viewer":null}}'
 
 async function ask(cookie: string): Promise<{ status: number; body: string }> {
   const head = `POST /graphql HTTP/1.1\r\nHost: ${new URL(world.url).host}\r\nConnection: close\r\nContent-Type: application/json\r\nSec-Fetch-Site: same-origin`
-  const answer = await sendRaw(
+  const response = await sendRaw(
     world.url,
     `${head}\r\nContent-Length: ${QUERY.length}\r\nCookie: ${cookie}\r\n\r\n${QUERY}`,
   )
-  return { status: statusOf(answer), body: answer.slice(answer.indexOf('\r\n\r\n') + 4) }
+  return { status: statusOf(response), body: response.slice(response.indexOf('\r\n\r\n') + 4) }
 }
 
 /** As a client sends it that knows no more than UTF-8. A line break would be another header. */
@@ -138,12 +138,12 @@ describe('S-08 a cookie that is junk', () => {
     const person = world.browser()
     for (const header of headers) {
       const cookie = inBytes(header)
-      const answer = await person.request('/graphql', {
+      const response = await person.request('/graphql', {
         method: 'POST',
         headers: { 'content-type': 'application/json', cookie },
         body: '{"query":"{ viewer { id } }"}',
       })
-      expect([answer.status, await answer.json()], header).toEqual([200, { data: { viewer: null } }])
+      expect([response.status, await response.json()], header).toEqual([200, { data: { viewer: null } }])
       const callback = await person.request('/auth/github/callback?state=x&code=x', { headers: { cookie } })
       expect(callback.status, header).toBe(303)
     }
@@ -151,9 +151,9 @@ describe('S-08 a cookie that is junk', () => {
   })
 
   test('too large for any header is refused as such', async () => {
-    const answer = await world
+    const response = await world
       .browser()
       .request('/healthz', { headers: { cookie: `${SESSION}=${'x'.repeat(16_384)}` } })
-    expect(answer.status).toBe(431)
+    expect(response.status).toBe(431)
   })
 })

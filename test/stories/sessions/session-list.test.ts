@@ -43,11 +43,11 @@ const devices = async (person: Browser) => (await list(person)).map(({ device })
 const idOf = async (person: Browser) => (await list(person)).find(({ current }) => current)?.id ?? ''
 
 async function revoke(person: Browser, id: string) {
-  const answer = await person.api<{ revokeSession: { session: Partial<Session> | null; userErrors: UserError[] } }>(
+  const response = await person.api<{ revokeSession: { session: Partial<Session> | null; userErrors: UserError[] } }>(
     'revoke-session',
     { input: { sessionId: id } },
   )
-  return answer.revokeSession
+  return response.revokeSession
 }
 
 const revokeOthers = async (person: Browser) =>
@@ -82,9 +82,9 @@ describe('S-07 the list of one’s sessions', () => {
   test('tells nothing by which one could be let in', async () => {
     const person = await signIn(CHROME)
     const token = sessionTokenOf(person)
-    const answer = JSON.stringify(await list(person))
-    expect(answer).not.toContain(token)
-    expect(answer).not.toContain(sha256(token))
+    const response = JSON.stringify(await list(person))
+    expect(response).not.toContain(token)
+    expect(response).not.toContain(sha256(token))
     const thief = world.browser()
     for (const value of [
       await idOf(person),
@@ -207,14 +207,14 @@ describe('S-07 revoking', () => {
     const ended = await signIn(FIREFOX)
     const endedId = await idOf(ended)
     await revoke(person, endedId)
-    const answers = []
+    const responses = []
     for (const id of [await idOf(stranger), endedId, '0b5c3d4e-0000-4000-8000-000000000000', 'x', '', '\u0000'])
-      answers.push(await revoke(person, id))
-    expect(answers[0]).toMatchObject({
+      responses.push(await revoke(person, id))
+    expect(responses[0]).toMatchObject({
       session: null,
       userErrors: [{ code: 'SESSION_NOT_FOUND', field: ['input', 'sessionId'], retryable: false }],
     })
-    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
+    expect(new Set(responses.map((response) => JSON.stringify(response))).size).toBe(1)
     expect(await isSignedIn(stranger)).toBe(true)
   })
 

@@ -41,8 +41,8 @@ describe('S-06 of many requests, fifty at once,', () => {
     const instance = openInstance(world)
     try {
       for (let round = 0; round < rounds; round++) {
-        const answers = await Promise.all(Array.from({ length: 50 }, () => instance.ask(WHO, cookieOf(person))))
-        expect(answers.map(({ data }) => data)).toEqual(Array(50).fill({ viewer: { login: 'mara-holt' } }))
+        const responses = await Promise.all(Array.from({ length: 50 }, () => instance.ask(WHO, cookieOf(person))))
+        expect(responses.map(({ data }) => data)).toEqual(Array(50).fill({ viewer: { login: 'mara-holt' } }))
       }
       expect(await queryRows(world, sql`select id from writes`)).toHaveLength(writes)
       // Nor is one tried in vain.

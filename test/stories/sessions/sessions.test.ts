@@ -31,13 +31,13 @@ async function signedInSince(days: { began: number; ends: number }): Promise<Bro
 }
 
 async function setCookieOf(person: Browser): Promise<string[]> {
-  const answer = await person.request('/graphql', {
+  const response = await person.request('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{"query":"{ viewer { id } }"}',
   })
-  expect(answer.status).toBe(200)
-  return answer.headers.getSetCookie()
+  expect(response.status).toBe(200)
+  return response.headers.getSetCookie()
 }
 
 describe('the cookie and the row', () => {
@@ -128,9 +128,9 @@ describe('S-04 signing out', () => {
     [
       'by the route',
       async (person: Browser) => {
-        const answer = await person.request('/auth/sign-out', { method: 'POST' })
-        expect([answer.status, answer.headers.get('location')]).toEqual([303, '/'])
-        expect(answer.headers.getSetCookie()).toEqual([`${SESSION}=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax`])
+        const response = await person.request('/auth/sign-out', { method: 'POST' })
+        expect([response.status, response.headers.get('location')]).toEqual([303, '/'])
+        expect(response.headers.getSetCookie()).toEqual([`${SESSION}=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax`])
       },
     ],
   ])('%s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {

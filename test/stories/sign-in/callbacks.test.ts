@@ -40,11 +40,11 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
     const { person, start, approve } = await tripOf(provider)
     const callback = await approve(await start())
     for (const visit of ['the first', 'the second']) {
-      const answer = await person.request(callback)
-      expect([answer.status, await answer.text()], visit).toEqual([303, ''])
-      expect(answer.headers.get('referrer-policy')).toBe('no-referrer')
-      expect(answer.headers.get('cache-control')).toBe('no-store')
-      const location = answer.headers.get('location') ?? ''
+      const response = await person.request(callback)
+      expect([response.status, await response.text()], visit).toEqual([303, ''])
+      expect(response.headers.get('referrer-policy')).toBe('no-referrer')
+      expect(response.headers.get('cache-control')).toBe('no-store')
+      const location = response.headers.get('location') ?? ''
       expect(new URL(location).origin).toBe(world.url)
       for (const name of ['state', 'code'])
         expect(location).not.toContain(new URL(callback).searchParams.get(name) ?? 'Bug: none')
@@ -131,10 +131,10 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
         state,
       })
       const path = `/auth/${provider === 'GITHUB' ? 'github' : 'x'}/callback`
-      const answer = await person.request(`${path}?${query}`)
+      const response = await person.request(`${path}?${query}`)
       const code = index === 0 ? 'ACCESS_DENIED' : 'CALLBACK_INVALID'
-      const location = new URL(answer.headers.get('location') ?? '')
-      expect([answer.status, await answer.text(), location.origin, location.pathname]).toEqual([
+      const location = new URL(response.headers.get('location') ?? '')
+      expect([response.status, await response.text(), location.origin, location.pathname]).toEqual([
         303,
         '',
         world.url,
@@ -142,7 +142,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
       ])
       location.searchParams.delete('attempt')
       expect(location.search).toBe(`?${parameter}=failed&code=${code}`)
-      expect(answer.headers.getSetCookie().join()).not.toMatch(/a=b|session=\w/)
+      expect(response.headers.getSetCookie().join()).not.toMatch(/a=b|session=\w/)
       // Who approves all the same comes too late.
       for (const [name, value] of cookies) person.cookies.set(name, value)
       expect(await person.finish(await approve(url))).toMatchObject({ outcome: 'failed', code })

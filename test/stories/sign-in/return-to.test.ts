@@ -24,9 +24,9 @@ async function landAfterX(returnTo: string): Promise<string | null> {
     return null
   }
   const state = new URL(authorizationUrl).searchParams.get('state')
-  const answer = await person.request(`/auth/x/callback?error=access_denied&state=${state}`)
-  expect([answer.status, answer.headers.getSetCookie()]).toEqual([303, []])
-  return answer.headers.get('location')
+  const response = await person.request(`/auth/x/callback?error=access_denied&state=${state}`)
+  expect([response.status, response.headers.getSetCookie()]).toEqual([303, []])
+  return response.headers.get('location')
 }
 
 /** The same by a sign-in. */

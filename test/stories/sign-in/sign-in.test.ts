@@ -22,9 +22,9 @@ const viewerOf = async (person: Browser) =>
 
 /** Visits GET /auth/github, and returns GitHub's URL with what was asked in it. */
 async function start(person: Browser): Promise<{ url: string; asked: URLSearchParams }> {
-  const answer = await person.request('/auth/github')
-  expect(answer.status).toBe(303)
-  const url = answer.headers.get('location') ?? ''
+  const response = await person.request('/auth/github')
+  expect(response.status).toBe(303)
+  const url = response.headers.get('location') ?? ''
   return { url, asked: new URL(url).searchParams }
 }
 
@@ -225,9 +225,9 @@ describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed 
     denied.searchParams.set('error_description', '<script>alert(1)</script>')
     await expectRefusal(person, denied.href, 'ACCESS_DENIED')
     for (const [name, value] of cookies) person.cookies.set(name, value)
-    const answer = await person.request(denied.href)
-    expect(answer.headers.get('location')).toBe(`${world.url}/?signIn=failed&code=ACCESS_DENIED`)
-    expect(await answer.text()).not.toContain('script')
+    const response = await person.request(denied.href)
+    expect(response.headers.get('location')).toBe(`${world.url}/?signIn=failed&code=ACCESS_DENIED`)
+    expect(await response.text()).not.toContain('script')
   })
 
   test('a second time, even with the first browser’s cookies, once its own reload would be over', async () => {
@@ -247,11 +247,13 @@ test('O-03 of 50 identical callbacks at once, one signs in and GitHub sees one t
   const callback = await startAndApprove(person)
   const { cookie } = cookieOf(person)
   const [calls, before] = [countTokenCalls(), await world.db().$count(sessions)]
-  const answers = await whileAttemptIsHeld(world, callback, () =>
+  const responses = await whileAttemptIsHeld(world, callback, () =>
     Promise.all(Array.from({ length: 50 }, () => person.request(callback, { headers: { cookie } }))),
   )
-  const outcomes = answers.map((answer) => new URL(answer.headers.get('location') ?? '').search)
-  const cookies = answers.flatMap((answer) => answer.headers.getSetCookie().filter((text) => text.startsWith(SESSION)))
+  const outcomes = responses.map((response) => new URL(response.headers.get('location') ?? '').search)
+  const cookies = responses.flatMap((response) =>
+    response.headers.getSetCookie().filter((text) => text.startsWith(SESSION)),
+  )
   // One session: whichever response the browser keeps, it is signed in.
   expect(cookies).toHaveLength(outcomes.filter((outcome) => outcome === '?signIn=succeeded').length)
   expect(new Set(cookies).size).toBe(1)

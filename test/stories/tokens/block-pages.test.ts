@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import { BLOCK_PAGES, type BlockPageName } from '../../../src/sandbox/x/block-pages.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, endFaults, postFault, watchX } from '../../support/connected-account.ts'
 import { readEvents } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
@@ -21,10 +21,10 @@ afterEach(() => {
 })
 afterAll(() => world.close())
 
-const keyOf = (account: LinkedAccount) => `the tweet of ${account.username}`
-const post = (account: LinkedAccount) => account.post('In the way', { idempotencyKey: keyOf(account) })
-const timelineOf = (account: LinkedAccount) => `/2/users/${account.providerAccountId}/tweets`
-const atX = (account: LinkedAccount) => world.sandbox.control.tweets(account.username).map(({ id }) => id)
+const keyOf = (account: ConnectedAccount) => `the tweet of ${account.username}`
+const post = (account: ConnectedAccount) => account.post('In the way', { idempotencyKey: keyOf(account) })
+const timelineOf = (account: ConnectedAccount) => `/2/users/${account.providerAccountId}/tweets`
+const atX = (account: ConnectedAccount) => world.sandbox.control.tweets(account.username).map(({ id }) => id)
 
 const pages = Object.keys(BLOCK_PAGES) as BlockPageName[]
 type Foreign = [title: string, fault: FaultKind, acted: FaultKind]
@@ -53,7 +53,7 @@ const foreign: Foreign[] = [
 
 describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
   test('it is retryable, and its key posts it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault))
     const first = await post(account)
     expect(first).toMatchObject({
@@ -68,7 +68,7 @@ describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
   })
 
   test('and where X has posted it all the same, its key finds it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(acted))
     const x = watchX(world)
     expect((await post(account)).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE', retryable: true }])
@@ -82,7 +82,7 @@ describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
 })
 
 test('a page in the way of the look too keeps the tweet from being sent, for as long as it is there', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'cloudflare', act: true }))
   world.sandbox.control.inject({
     kind: 'blockPage',
@@ -99,7 +99,7 @@ test('a page in the way of the look too keeps the tweet from being sent, for as 
 })
 
 test('a look that X limits waits, and is made before the tweet is sent', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'timeout', act: true }))
   world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', match: { path: timelineOf(account) } })
   const x = watchX(world)
@@ -111,7 +111,7 @@ test('a look that X limits waits, and is made before the tweet is sent', async (
 })
 
 test('a look that does not tell leaves the tweet in doubt, and nothing is sent', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'timeout', act: true }))
   const body = { meta: { result_count: 1 } }
   world.sandbox.control.inject({ kind: 'answer', body, omit: ['data'], match: { path: timelineOf(account) } })
@@ -122,19 +122,19 @@ test('a look that does not tell leaves the tweet in doubt, and nothing is sent',
 })
 
 test('twenty callers of a key after a page in the way look once and send once', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'access-denied' }))
   const x = watchX(world)
   await post(account)
-  const answers = await Promise.all(Array.from({ length: 20 }, () => post(account)))
-  expect(new Set(answers.map(({ tweet }) => tweet?.xTweetId))).toEqual(new Set(atX(account)))
+  const responses = await Promise.all(Array.from({ length: 20 }, () => post(account)))
+  expect(new Set(responses.map(({ tweet }) => tweet?.xTweetId))).toEqual(new Set(atX(account)))
   expect([x.posts(), atX(account).length, world.sandbox.control.countReceived({ path: timelineOf(account) })]).toEqual([
     2, 1, 1,
   ])
 })
 
 test('a tweet that was sent again after a look is not looked for a second time', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'access-denied' }))
   await post(account)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
@@ -145,7 +145,7 @@ test('a tweet that was sent again after a look is not looked for a second time',
 
 describe('a page in the way of a deletion', () => {
   test.each(pages)('deletes nothing: %s', async (page) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { tweet } = await post(account)
     const remove = () => account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
     world.sandbox.control.inject({ kind: 'blockPage', page, match: { method: 'DELETE' } })
@@ -158,11 +158,11 @@ describe('a page in the way of a deletion', () => {
 })
 
 test('a tweet that X hides is not taken for one that is gone', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { tweet } = await post(account)
   const error = { title: 'Authorization Error', type: 'https://api.x.com/2/problems/not-authorized-for-resource' }
   world.sandbox.control.inject({ kind: 'status', status: 200, body: { errors: [error] }, match: { method: 'DELETE' } })
-  const answer = await account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
-  expect(answer).toMatchObject({ deleteTweet: { tweet: null, userErrors: [{ code: 'X_UNAVAILABLE' }] } })
+  const response = await account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
+  expect(response).toMatchObject({ deleteTweet: { tweet: null, userErrors: [{ code: 'X_UNAVAILABLE' }] } })
   expect(await account.tweets()).toMatchObject([{ status: 'POSTED' }])
 })

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sessions } from '../../../src/db/tables.ts'
-import { linkAccount, momentIn, watchX } from '../../support/connected-account.ts'
+import { connectAccount, momentIn, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 const ABSOLUTE_LIFETIME_SECONDS = 90 * 86_400
@@ -19,7 +19,7 @@ describe.each([
   afterAll(() => world.close())
 
   test('refreshes a token once when it is due, neither sooner nor again, and uses none that has ended', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const x = watchX(world)
     const refreshesAfterPosts = async () => {
       for (let i = 0; i < 3; i++) expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })

@@ -1,9 +1,9 @@
 // A refresh token lives about half a year. A link that nobody uses is rotated before that, as seldom as will do.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   momentIn,
   refreshFault,
   watchX,
@@ -21,17 +21,17 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-const rotationsOf = (account: LinkedAccount) => account.grant().rotations
+const rotationsOf = (account: ConnectedAccount) => account.grant().rotations
 
 /** As if nobody had used the account since. */
-async function linkIdle(options?: Parameters<typeof linkAccount>[1]): Promise<LinkedAccount> {
-  const account = await linkAccount(world, options)
+async function connectIdle(options?: Parameters<typeof connectAccount>[1]): Promise<ConnectedAccount> {
+  const account = await connectAccount(world, options)
   await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE), accessExpiresAt: momentIn(world, -IDLE + 7200) })
   return account
 }
 
 test('a link that nobody uses for more than a year is rotated every five months, and works after that', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(149 * DAY)
   await sweepNow(world)
   expect(rotationsOf(account)).toBe(0)
@@ -52,7 +52,7 @@ test('a link that nobody uses for more than a year is rotated every five months,
 })
 
 test('a link that is used now and then is never rotated by the sweep', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(100 * DAY)
   await account.person.signIn('mara-holt')
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -62,22 +62,22 @@ test('a link that is used now and then is never rotated by the sweep', async () 
 })
 
 test('links that no refresh can help are left alone, and what the sweep finds out is told', async () => {
-  const lost = await linkIdle()
+  const lost = await connectIdle()
   world.sandbox.control.revokeGrant(lost.username)
   expect((await lost.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
-  const unlinked = await linkIdle()
-  await unlinked.disconnect()
-  await linkIdle({ scopes: ['tweet.read', 'tweet.write', 'users.read'] })
-  const revoked = await linkIdle()
+  const disconnected = await connectIdle()
+  await disconnected.disconnect()
+  await connectIdle({ scopes: ['tweet.read', 'tweet.write', 'users.read'] })
+  const revoked = await connectIdle()
   world.sandbox.control.revokeGrant(revoked.username)
-  const inDoubt = await linkIdle()
+  const inDoubt = await connectIdle()
   await inDoubt.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -IDLE) })
 
   const x = watchX(world)
   await sweepNow(world)
   expect(x.refreshes()).toBe(2)
   expect(await lost.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
-  expect(await unlinked.tokens()).toBeNull()
+  expect(await disconnected.tokens()).toBeNull()
   expect(await revoked.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
   expect(await inDoubt.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, lastEvent: 'RECOVERED' })
   await sweepNow(world)
@@ -85,7 +85,7 @@ test('links that no refresh can help are left alone, and what the sweep finds ou
 })
 
 test('while X is down it is not asked for one link after the other, and those behind get their turn', async () => {
-  const accounts = [await linkIdle(), await linkIdle(), await linkIdle(), await linkIdle()]
+  const accounts = [await connectIdle(), await connectIdle(), await connectIdle(), await connectIdle()]
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable', times: null }))
   const x = watchX(world)
   await sweepNow(world)
@@ -100,10 +100,10 @@ test('while X is down it is not asked for one link after the other, and those be
 })
 
 test('links that must wait do not stand in the way of others', async () => {
-  const waiting = await Promise.all(Array.from({ length: 20 }, () => linkIdle()))
+  const waiting = await Promise.all(Array.from({ length: 20 }, () => connectIdle()))
   for (const account of waiting)
     await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE - DAY), nextTryAt: momentIn(world, 300) })
-  const account = await linkIdle()
+  const account = await connectIdle()
   await sweepNow(world)
   expect(rotationsOf(account)).toBe(1)
   expect(waiting.map(rotationsOf)).toEqual(Array(20).fill(0))

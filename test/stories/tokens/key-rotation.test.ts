@@ -13,7 +13,7 @@ import {
   rotationOrphans,
   webhookEndpoints,
 } from '../../../src/db/tables.ts'
-import { endFaults, linkAccount, momentIn, UNTIL_ENDED_SECONDS } from '../../support/connected-account.ts'
+import { connectAccount, endFaults, momentIn, UNTIL_ENDED_SECONDS } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { startReceiver, verify, webhooksOf } from '../../support/webhook-receiver.ts'
 
@@ -56,7 +56,7 @@ test('E-04 keys are rotated under load: no post fails, no token is lost, and the
 }, async () => {
   const ACCOUNTS = 20
   const person = await world.signedIn()
-  const accounts = await Promise.all(Array.from({ length: ACCOUNTS }, () => linkAccount(world, { person })))
+  const accounts = await Promise.all(Array.from({ length: ACCOUNTS }, () => connectAccount(world, { person })))
   await world.restart({ encryptionKeys: both })
   const idle = accounts.slice(0, ACCOUNTS / 2)
   // The others refresh with every post.
@@ -90,13 +90,13 @@ test('E-04 keys are rotated under load: no post fails, no token is lost, and the
   await world.restart({ encryptionKeys: [k2] })
   world.sandbox.control.setAccessTokenSeconds(7200)
   world.advance(UNTIL_ENDED_SECONDS)
-  const answers = await Promise.all(accounts.map((account) => account.post()))
-  expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
+  const responses = await Promise.all(accounts.map((account) => account.post()))
+  expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
   for (const account of accounts) expect(account.grant()).toMatchObject({ live: true, replays: 0 })
 })
 
 test('E-04 what a refresh holds waits for the next pass, and until then the old key is needed', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), sentAt: momentIn(world, 0) })
   const before = await account.tokens()
   expect(await resealAll(world.db(), both)).toEqual({
@@ -127,7 +127,7 @@ test('E-04 what a refresh holds waits for the next pass, and until then the old 
 })
 
 test('E-05 with the new key alone nothing starts before all is sealed under it, and nothing is changed', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const before = await snapshot()
   await expect(world.restart({ encryptionKeys: [k2] })).rejects.toThrow(WrongKeysError)
   // Nor with another key under the old one's name.
@@ -146,15 +146,15 @@ test('E-05 with the new key alone nothing starts before all is sealed under it, 
 })
 
 test('E-04 late pairs, revocations and link attempts are not forgotten', async () => {
-  const account = await linkAccount(world)
-  const unlinked = await linkAccount(world)
+  const account = await connectAccount(world)
+  const disconnected = await connectAccount(world)
   world.sandbox.control.inject({
     kind: 'problem',
     name: 'temporarily-unavailable',
     times: null,
     match: { path: '/2/oauth2/revoke' },
   })
-  await unlinked.disconnect()
+  await disconnected.disconnect()
   await vi.waitFor(() => expect(world.sandbox.control.faults()[0]?.hits).toBeGreaterThan(0), { timeout: 10_000 })
   const { authorizationUrl } = await account.person.startXConnect({ reconnectAccountId: account.id })
   // A killed holder, and the pair that it had brought.
@@ -205,7 +205,7 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
   await vi.waitFor(async () => expect(await world.db().select().from(grantRevocations)).toEqual([]), {
     timeout: 30_000,
   })
-  expect(unlinked.grant()).toMatchObject({ ended: 'revoked-by-app' })
+  expect(disconnected.grant()).toMatchObject({ ended: 'revoked-by-app' })
 }, 60_000)
 
 test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being good', async () => {
@@ -256,8 +256,8 @@ test.each([
   ['one token', (tokens: Pair) => tokens.refreshTokenSealed ?? ''],
   ['one token, in the name of its key,', (tokens: Pair) => renameKey(tokens.accessTokenSealed)],
 ])('%s that somebody has altered does not keep the old key in use for ever', async (_, alter) => {
-  const altered = await linkAccount(world)
-  const account = await linkAccount(world)
+  const altered = await connectAccount(world)
+  const account = await connectAccount(world)
   const tokens = await altered.tokens()
   if (tokens === null) throw new Error('There are no tokens')
   await altered.setTokens({ accessTokenSealed: alter(tokens) })

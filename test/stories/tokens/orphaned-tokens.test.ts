@@ -5,8 +5,8 @@ import { sealToken } from '../../../src/accounts/sealed-tokens.ts'
 import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
 import {
   ACCESS_TOKEN_SECONDS,
-  type LinkedAccount,
-  linkAccount,
+  type ConnectedAccount,
+  connectAccount,
   momentIn,
   UNTIL_ENDED_SECONDS,
 } from '../../support/connected-account.ts'
@@ -22,7 +22,7 @@ afterAll(() => world.close())
 type Pair = { accessToken: string; refreshToken: string }
 
 /** A pair as X issues it to a holder that has lost its lease by then. */
-async function refreshAtX(account: LinkedAccount, refreshToken: string): Promise<Pair> {
+async function refreshAtX(account: ConnectedAccount, refreshToken: string): Promise<Pair> {
   const { clientId, clientSecret } = world.config.x
   const response = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
     method: 'POST',
@@ -36,7 +36,7 @@ async function refreshAtX(account: LinkedAccount, refreshToken: string): Promise
   return { accessToken: body.access_token, refreshToken: body.refresh_token }
 }
 
-async function seedOrphan(account: LinkedAccount, pair: Pair, fence: number): Promise<void> {
+async function seedOrphan(account: ConnectedAccount, pair: Pair, fence: number): Promise<void> {
   const owner = { accountId: account.id, userId: account.userId }
   const { config } = world
   const seal = (column: 'accessTokenSealed' | 'refreshTokenSealed', token: string) =>
@@ -55,7 +55,7 @@ async function seedOrphan(account: LinkedAccount, pair: Pair, fence: number): Pr
     })
 }
 
-const orphansOf = (account: LinkedAccount) =>
+const orphansOf = (account: ConnectedAccount) =>
   world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))
 const inDoubt = { state: 'UNCERTAIN', cause: 'ANSWER_LOST' } as const
 
@@ -65,7 +65,7 @@ describe('of two pairs that came too late', () => {
     ['last', [1, 2]],
   ])('the newest is adopted, stored %s or not, and the grant of both stays alive', async (_which, order) => {
     world.sandbox.control.setRevocationEndsAccount(true)
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const older = await refreshAtX(account, (await account.storedRefreshToken()) ?? '')
     const newer = await refreshAtX(account, older.refreshToken)
@@ -86,7 +86,7 @@ describe('of two pairs that came too late', () => {
   })
 
   test('the other is tried where X refuses the newest, before the user is left to connect again', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const good = await refreshAtX(account, (await account.storedRefreshToken()) ?? '')
     await seedOrphan(account, good, 1)
@@ -101,7 +101,7 @@ describe('of two pairs that came too late', () => {
 })
 
 test('a pair of a version that has passed is swept', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await seedOrphan(account, { accessToken: 'old', refreshToken: 'old' }, 1)
   await account.setTokens({ version: 2 })
   await sweepNow(world)

@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   momentIn,
   refreshFault,
   UNTIL_DUE_SECONDS,
@@ -82,7 +82,7 @@ const spentDoubts: Case[] = [
 
 describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
   test('leaves the refresh token as it was, and a living access token in use', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
     const x = watchX(world)
@@ -103,7 +103,7 @@ describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVA
   })
 
   test('refuses a post when the access token has ended, and heals by itself', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
     const x = watchX(world)
@@ -125,7 +125,7 @@ describe.each([
   ...spentDoubts.map(([title, fault]) => ({ title, fault, spent: true })),
 ])('T-02 T-03 T-05 a refresh answered by $title', ({ fault, spent }) => {
   test('is not tried again before the access token ends, which stays in use', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
     const x = watchX(world)
@@ -147,7 +147,7 @@ describe.each([
   })
 
   test(`is probed once when the access token has ended: ${spent ? 'lost, and said so' : 'recovered'}`, async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
     const x = watchX(world)
@@ -158,15 +158,15 @@ describe.each([
     expect((await account.tokens())?.nextTryAt?.getTime()).toBeLessThan(momentIn(world, 20).getTime())
     expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
     world.advance(20)
-    const answer = await account.post('Second')
+    const response = await account.post('Second')
     expect(x.refreshes()).toBe(2)
     if (spent) {
-      expect(answer).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
+      expect(response).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
       expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
       expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'ANSWER_LOST' })
       expect(x.posts()).toBe(0)
     } else {
-      expect(answer).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+      expect(response).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
       expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
       expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, sentAt: null, version: 2 })
     }
@@ -179,7 +179,7 @@ test.each([
 ] as const)(
   'a refresh that X answers by %s in its own words, after it acted, is lost and not revoked',
   async (_, name) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name }))
     const x = watchX(world)
@@ -197,7 +197,7 @@ test.each([
 )
 
 test('a grant that the user revokes long after X had failed once is revoked and not lost', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
   await account.post('First')
@@ -209,7 +209,7 @@ test('a grant that the user revokes long after X had failed once is revoked and 
 })
 
 test('T-08 while X is known to be unable, it is not asked again before the moment it named', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
     refreshFault({ kind: 'problem', name: 'oauth-rate-limited', headers: { 'retry-after': '120' } }),
@@ -230,7 +230,7 @@ test('T-08 while X is known to be unable, it is not asked again before the momen
 })
 
 test('T-01 a redirect of the token endpoint is followed nowhere', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
     refreshFault({ kind: 'redirect', location: `${world.sandbox.url}/elsewhere`, status: 308 }),

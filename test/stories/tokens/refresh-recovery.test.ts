@@ -3,9 +3,9 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, events, grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   momentIn,
   refreshFault,
   spendAtX,
@@ -27,7 +27,7 @@ afterEach(() => {
 afterAll(() => world.close())
 
 /** As a process leaves it that is killed between its claim and its commit. */
-async function seedKilledHolder(account: LinkedAccount, leaseEndsInSeconds: number): Promise<void> {
+async function seedKilledHolder(account: ConnectedAccount, leaseEndsInSeconds: number): Promise<void> {
   await account.setTokens({
     leaseId: crypto.randomUUID(),
     leaseUntil: momentIn(world, leaseEndsInSeconds),
@@ -36,13 +36,13 @@ async function seedKilledHolder(account: LinkedAccount, leaseEndsInSeconds: numb
   })
 }
 
-function orphansOf(account: LinkedAccount) {
+function orphansOf(account: ConnectedAccount) {
   return world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))
 }
 
 describe('a refresh token whose holder was killed', () => {
   test('is left alone while the access token lives, which stays in use', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     await seedKilledHolder(account, -30)
     const x = watchX(world)
@@ -51,7 +51,7 @@ describe('a refresh token whose holder was killed', () => {
   })
 
   test('is taken over ten seconds after the lease, and not before', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     // Over, but not by ten seconds before the caller has waited its eight.
     await seedKilledHolder(account, 5)
@@ -70,7 +70,7 @@ describe('a refresh token whose holder was killed', () => {
   })
 
   test('after X had answered, is lost, and said to be lost, not revoked', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     await spendAtX(world, account)
     await seedKilledHolder(account, -11)
@@ -84,7 +84,7 @@ describe('a refresh token whose holder was killed', () => {
   })
 
   test('keeps its cause through a take-over that X puts off', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     await spendAtX(world, account)
     await seedKilledHolder(account, -11)
@@ -99,19 +99,19 @@ describe('a refresh token whose holder was killed', () => {
   })
 
   test('is taken over by one of 20 callers', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     await seedKilledHolder(account, -11)
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => account.post()))
-    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(20).fill('POSTED'))
+    const responses = await Promise.all(Array.from({ length: 20 }, () => account.post()))
+    expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(20).fill('POSTED'))
     expect(x.refreshes()).toBe(1)
   })
 })
 
 describe('a pair that comes to a holder whose lease has passed on', () => {
   // The holder waits for X; meanwhile its lease is another's, and that other has been killed too.
-  async function stallWhileTheLeasePassesOn(account: LinkedAccount): Promise<void> {
+  async function stallWhileTheLeasePassesOn(account: ConnectedAccount): Promise<void> {
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
     const posting = account.post('By the stalled holder')
@@ -129,7 +129,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
   }
 
   test('never overwrites; the next holder adopts it instead of asking X', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const x = watchX(world)
     await stallWhileTheLeasePassesOn(account)
@@ -145,7 +145,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
   })
 
   test('is revoked and forgotten when the account is unlinked before anybody adopts it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
     const x = watchX(world)
@@ -175,7 +175,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
 
 describe('a pair that comes after its account was given up', () => {
   // The holder waits for X; meanwhile another process has taken over, asked X with the same token, and been refused.
-  async function giveUpWhileTheHolderWaits(account: LinkedAccount, more: { scopes?: string[] } = {}): Promise<void> {
+  async function giveUpWhileTheHolderWaits(account: ConnectedAccount, more: { scopes?: string[] } = {}): Promise<void> {
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
@@ -194,7 +194,7 @@ describe('a pair that comes after its account was given up', () => {
     ['ACTIVE', null, {}],
     ['LIMITED', 'SCOPES_NOT_GRANTED', { scopes: ['tweet.read', 'users.read', 'offline.access'] }],
   ])('brings it back to %s without its user, once X has taken it', async (status, statusReason, more) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await giveUpWhileTheHolderWaits(account, more)
     expect(await orphansOf(account)).toHaveLength(1)
     expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })
@@ -208,7 +208,7 @@ describe('a pair that comes after its account was given up', () => {
   })
 
   test('is tried once, and the account stays given up, where X has ended the whole grant', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await giveUpWhileTheHolderWaits(account)
     world.sandbox.control.revokeGrant(account.username)
     const x = watchX(world)
@@ -221,7 +221,7 @@ describe('a pair that comes after its account was given up', () => {
   })
 
   test('is tried again after X was down, and the account stays given up until then', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await giveUpWhileTheHolderWaits(account)
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     await sweepNow(world)
@@ -237,7 +237,7 @@ describe('in doubt', () => {
   test('a refresh token is not probed while the access token lives, in either mode of X', async () => {
     for (const mode of ['kill-family', 'invalid-request'] as const) {
       world.sandbox.control.setReplay(mode)
-      const account = await linkAccount(world)
+      const account = await connectAccount(world)
       await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
       world.advance(UNTIL_DUE_SECONDS)
       const x = watchX(world)
@@ -247,7 +247,7 @@ describe('in doubt', () => {
   })
 
   test('a refresh token is probed at once when X refuses the access token', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
@@ -257,7 +257,7 @@ describe('in doubt', () => {
   })
 
   test('an account that X refuses is lost for good, and linking it again brings it back', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'dropAfter' }))
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })

@@ -1,9 +1,9 @@
 // By the time X's answer to a refresh is read the token is spent: whatever is odd in the answer, the new pair must not be lost.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-async function secondsLeft(account: LinkedAccount): Promise<number> {
+async function secondsLeft(account: ConnectedAccount): Promise<number> {
   const { accessTokenExpiresAt } = await account.show()
   return (Date.parse(accessTokenExpiresAt ?? '') - world.sandbox.control.now()) / 1000
 }
@@ -39,7 +39,7 @@ describe.each<[string, string, number]>([
   ['more than JSON numbers hold', '1e999', 86_400],
 ])('T-04 an answer whose expires_in is %s', (_, expiresIn, believed) => {
   test(`is believed for ${believed} seconds, and the account goes on`, async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     // As a text: not every number here survives JSON.stringify.
     const [accessToken, refreshToken] = [`odd-access-${account.username}`, `odd-refresh-${account.username}`]
@@ -65,7 +65,7 @@ describe.each<[string, string, number]>([
 })
 
 test('T-04 without expires_in a token is believed for two hours', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['expires_in', 'token_type', 'scope'] }))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -74,7 +74,7 @@ test('T-04 without expires_in a token is believed for two hours', async () => {
 })
 
 test('a short-lived token is used, and refreshed once for each use', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', body: { expires_in: 60 }, times: null }))
   const x = watchX(world)
@@ -85,7 +85,7 @@ test('a short-lived token is used, and refreshed once for each use', async () =>
 })
 
 test('T-04 without a refresh token in the answer the old one is kept', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { refreshToken } = account.grant()
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['refresh_token'] }))
@@ -95,7 +95,7 @@ test('T-04 without a refresh token in the answer the old one is kept', async () 
 })
 
 test('T-04 a new refresh token without an access token is kept, and used by the next refresh', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['access_token'] }))
   const x = watchX(world)
@@ -108,7 +108,7 @@ test('T-04 a new refresh token without an access token is kept, and used by the 
 })
 
 test('T-04 what a refresh says of the scopes changes nothing: they are those of the consent', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { scopes } = await account.show()
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'answer', body: { scope: 'tweet.read' } }))
@@ -117,7 +117,7 @@ test('T-04 what a refresh says of the scopes changes nothing: they are those of 
 })
 
 test('T-04 fields that nobody promised do no harm', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
     refreshFault({ kind: 'answer', body: { error: 'none', __proto__: { a: 1 }, id_token: {}, nested: [[[]]] } }),

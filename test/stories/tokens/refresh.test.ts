@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   postFault,
   refreshFault,
   UNTIL_DUE_SECONDS,
@@ -19,7 +19,7 @@ afterAll(() => world.close())
 
 describe('when an access token is refreshed', () => {
   test('not while it is fresh, however often it is used', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(6800)
     const x = watchX(world)
     for (let tweet = 0; tweet < 3; tweet++) expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -28,7 +28,7 @@ describe('when an access token is refreshed', () => {
   })
 
   test('once, shortly before it ends', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const before = account.grant()
     world.advance(UNTIL_DUE_SECONDS)
     const x = watchX(world)
@@ -54,7 +54,7 @@ describe('when an access token is refreshed', () => {
   })
 
   test('after it has ended, before it is used', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const x = watchX(world)
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -62,7 +62,7 @@ describe('when an access token is refreshed', () => {
   })
 
   test('again and again, for as long as the account is used', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     for (let round = 1; round <= 4; round++) {
       world.advance(UNTIL_ENDED_SECONDS)
       expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -72,12 +72,12 @@ describe('when an access token is refreshed', () => {
   })
 
   test('by one of 50 posts at the same moment, while the others wait for it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 300 }))
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 50 }, () => account.post()))
-    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
+    const responses = await Promise.all(Array.from({ length: 50 }, () => account.post()))
+    expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
     expect([x.refreshes(), x.posts()]).toEqual([1, 50])
     expect(world.sandbox.control.concurrentSends()).toBe(1)
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(50)
@@ -86,7 +86,7 @@ describe('when an access token is refreshed', () => {
 
 describe('when X answers 401', () => {
   test('the token is refreshed once and the call made once more', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
@@ -95,17 +95,17 @@ describe('when X answers 401', () => {
   })
 
   test('50 posts at the same moment share that one refresh', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 50 }, () => account.post()))
-    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
+    const responses = await Promise.all(Array.from({ length: 50 }, () => account.post()))
+    expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(50).fill('POSTED'))
     expect(x.refreshes()).toBe(1)
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(50)
   })
 
   test('a second time in a row, there is no third call, and nobody is disconnected', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
     const x = watchX(world)
     expect(await account.post()).toMatchObject({
@@ -118,7 +118,7 @@ describe('when X answers 401', () => {
   })
 
   test('and refuses the refresh token too, the account needs its user, and X is left alone', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     const x = watchX(world)
     expect(await account.post()).toMatchObject({
@@ -138,16 +138,16 @@ describe('when X answers 401', () => {
   })
 
   test('to 20 posts of a revoked account at the same moment, one refresh is tried', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => account.post()))
-    expect(answers.map(({ userErrors }) => userErrors[0]?.code)).toEqual(Array(20).fill('ACCOUNT_NEEDS_REAUTH'))
+    const responses = await Promise.all(Array.from({ length: 20 }, () => account.post()))
+    expect(responses.map(({ userErrors }) => userErrors[0]?.code)).toEqual(Array(20).fill('ACCOUNT_NEEDS_REAUTH'))
     expect(x.refreshes()).toBe(1)
   })
 
   test('403 refreshes nothing', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
     const x = watchX(world)
     expect((await account.post()).userErrors).toMatchObject([{ code: 'TWEET_REFUSED' }])
@@ -159,7 +159,7 @@ describe('without offline.access', () => {
   const scopes = ['tweet.read', 'tweet.write', 'users.read']
 
   test('the account works for two hours, then needs its user', async () => {
-    const account = await linkAccount(world, { scopes })
+    const account = await connectAccount(world, { scopes })
     expect(await account.show()).toMatchObject({
       status: 'LIMITED',
       statusReason: 'SCOPES_NOT_GRANTED',
@@ -176,7 +176,7 @@ describe('without offline.access', () => {
   })
 
   test('and revoked before they are over, it is the revocation that is told', async () => {
-    const account = await linkAccount(world, { scopes })
+    const account = await connectAccount(world, { scopes })
     world.sandbox.control.revokeGrant(account.username)
     expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
     expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
@@ -184,7 +184,7 @@ describe('without offline.access', () => {
 })
 
 test('linking again brings a revoked account back', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.revokeGrant(account.username)
   await account.post()
   expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH' })

@@ -1,6 +1,6 @@
 // X refuses, with 401, access tokens that it has just issued: as it does while it refuses the whole app.
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { endFaults, linkAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
+import { connectAccount, endFaults, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -10,9 +10,9 @@ beforeEach(async () => {
 afterEach(() => world.close())
 
 async function problems(): Promise<{ code: string; since: string | null; detail: string }[]> {
-  const answer = await world.browser().request('/readyz')
-  expect(answer.status).toBe(200)
-  return ((await answer.json()) as { problems: { code: string; since: string | null; detail: string }[] }).problems
+  const response = await world.browser().request('/readyz')
+  expect(response.status).toBe(200)
+  return ((await response.json()) as { problems: { code: string; since: string | null; detail: string }[] }).problems
 }
 
 const refuseEverything = () =>
@@ -21,7 +21,7 @@ const unavailable = { tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_UNAVA
 
 test('no account spends more than one refresh token on it, however often it posts', async () => {
   const person = await world.signedIn()
-  const accounts = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+  const accounts = [await connectAccount(world, { person }), await connectAccount(world, { person })]
   refuseEverything()
   const x = watchX(world)
   for (let round = 0; round < 5; round++)
@@ -42,16 +42,16 @@ test('no account spends more than one refresh token on it, however often it post
 })
 
 test('50 posts at the same moment share that one refresh', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   refuseEverything()
   const x = watchX(world)
   const round = () => Promise.all(Array.from({ length: 50 }, () => account.post()))
-  for (const answer of [...(await round()), ...(await round())]) expect(answer).toMatchObject(unavailable)
+  for (const response of [...(await round()), ...(await round())]) expect(response).toMatchObject(unavailable)
   expect(x.refreshes()).toBe(1)
 })
 
 test('a token that X goes on refusing is replaced once more after a quarter of an hour', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   refuseEverything()
   const x = watchX(world)
   await account.post()
@@ -68,7 +68,7 @@ test('a token that X goes on refusing is replaced once more after a quarter of a
 })
 
 test('a token that came because the one before had ended is not refreshed again either', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   refuseEverything()
   const x = watchX(world)
@@ -78,7 +78,7 @@ test('a token that came because the one before had ended is not refreshed again 
 })
 
 test('a grant that is revoked once X has accepted its new token is told at the next post', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   await account.post()
   expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
@@ -87,7 +87,7 @@ test('a grant that is revoked once X has accepted its new token is told at the n
 })
 
 test('connecting again forgets the refusal, and so does an hour', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   await account.post()
   expect(await problems()).toHaveLength(1)
@@ -100,8 +100,8 @@ test('connecting again forgets the refusal, and so does an hour', async () => {
 
 test('an account without a refresh token is not given up while X refuses new tokens of others', async () => {
   const person = await world.signedIn()
-  const other = await linkAccount(world, { person })
-  const limited = await linkAccount(world, { person, scopes: ['tweet.read', 'tweet.write', 'users.read'] })
+  const other = await connectAccount(world, { person })
+  const limited = await connectAccount(world, { person, scopes: ['tweet.read', 'tweet.write', 'users.read'] })
   refuseEverything()
   await other.post()
   expect(await limited.post()).toMatchObject(unavailable)

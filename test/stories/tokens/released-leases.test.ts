@@ -3,8 +3,8 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   postFault,
   queryRows,
   UNTIL_ENDED_SECONDS,
@@ -39,7 +39,7 @@ async function whileRefused(table: string, condition: SQL, work: () => Promise<v
 const isConfirmation = sql`old.lease_id is not null and new.lease_id is not distinct from old.lease_id`
 
 test('a lease that cannot be confirmed is given back, and the tweet too', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   const x = watchX(world)
   const input = { idempotencyKey: 'unforeseen' }
@@ -57,7 +57,7 @@ test('a lease that cannot be confirmed is given back, and the tweet too', async 
 })
 
 test('a pair that cannot be stored leaves the row in doubt at once, and the user is told when X refuses the old one', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   await whileRefused('oauth_tokens', sql`new.version > old.version`, async () => {
     await expect(account.post()).rejects.toThrow('The gateway failed')
@@ -69,7 +69,7 @@ test('a pair that cannot be stored leaves the row in doubt at once, and the user
 })
 
 test('a tweet that cannot be marked as sent is not sent, and its key tries again', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const x = watchX(world)
   const input = { idempotencyKey: 'unmarked' }
   await whileRefused('tweets', sql`new.sent_at is not null and old.sent_at is null`, async () => {
@@ -82,7 +82,7 @@ test('a tweet that cannot be marked as sent is not sent, and its key tries again
 })
 
 test('what breaks after X has refused the access token leaves no doubt about the tweet', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized' }))
   await whileRefused('oauth_tokens', isConfirmation, async () => {
     await expect(account.post()).rejects.toThrow('The gateway failed')
@@ -93,7 +93,7 @@ test('what breaks after X has refused the access token leaves no doubt about the
 
 test('one account that cannot be refreshed keeps the sweep from nothing else', async () => {
   const person = await world.signedIn()
-  const [first, second] = [await linkAccount(world, { person }), await linkAccount(world, { person })]
+  const [first, second] = [await connectAccount(world, { person }), await connectAccount(world, { person })]
   await first.setTokens({ refreshIssuedAt: new Date(0) })
   await second.setTokens({ refreshIssuedAt: new Date(1_000) })
   const isFirst = sql`${isConfirmation} and new.account_id = ${sql.raw(`'${first.id}'`)}`
@@ -104,7 +104,7 @@ test('one account that cannot be refreshed keeps the sweep from nothing else', a
 })
 
 test('a part of the sweep that fails keeps the others from nothing', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ refreshIssuedAt: new Date(0) })
   await world.db().execute(sql`alter table rate_limits rename to mislaid`)
   try {

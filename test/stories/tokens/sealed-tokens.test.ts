@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { encryptionCanaries } from '../../../src/db/tables.ts'
-import { type LinkedAccount, linkAccount, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -30,7 +30,7 @@ function flipBit(sealed: string, at: number): string {
   return bytes.toString('base64url')
 }
 
-async function expectRefused(account: LinkedAccount): Promise<void> {
+async function expectRefused(account: ConnectedAccount): Promise<void> {
   const x = watchX(world)
   expect(await account.post()).toMatchObject({
     tweet: { status: 'FAILED', xTweetId: null },
@@ -45,14 +45,14 @@ async function expectRefused(account: LinkedAccount): Promise<void> {
 }
 
 test.each(Object.entries(PLACES))('E-02 a bit flipped in an access token: %s', async (_, at) => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ accessTokenSealed: flipBit(tokens?.accessTokenSealed ?? '', at) })
   await expectRefused(account)
 })
 
 test.each(Object.entries(PLACES))('E-02 a bit flipped in a refresh token: %s', async (_, at) => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ refreshTokenSealed: flipBit(tokens?.refreshTokenSealed ?? '', at) })
   // The access token is whole, and goes on being used.
@@ -64,15 +64,15 @@ test.each(Object.entries(PLACES))('E-02 a bit flipped in a refresh token: %s', a
 
 describe('E-02 a sealed token opens nowhere else', () => {
   test('in another account of the same user', async () => {
-    const [account, other] = [await linkAccount(world), await linkAccount(world)]
+    const [account, other] = [await connectAccount(world), await connectAccount(world)]
     await account.setTokens({ accessTokenSealed: (await other.tokens())?.accessTokenSealed ?? '' })
     await expectRefused(account)
     expect((await other.post()).tweet).toMatchObject({ status: 'POSTED' })
   })
 
   test("in another user's account, with its refresh token and all", async () => {
-    const account = await linkAccount(world)
-    const victim = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
+    const account = await connectAccount(world)
+    const victim = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
     const stolen = await victim.tokens()
     await account.setTokens({
       accessTokenSealed: stolen?.accessTokenSealed ?? '',
@@ -83,11 +83,11 @@ describe('E-02 a sealed token opens nowhere else', () => {
   })
 
   test('in the other column', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const tokens = await account.tokens()
     await account.setTokens({ accessTokenSealed: tokens?.refreshTokenSealed ?? '' })
     await expectRefused(account)
-    const swapped = await linkAccount(world)
+    const swapped = await connectAccount(world)
     await swapped.setTokens({ refreshTokenSealed: (await swapped.tokens())?.accessTokenSealed ?? '' })
     world.advance(UNTIL_ENDED_SECONDS)
     await expectRefused(swapped)
@@ -103,13 +103,13 @@ test.each([
   ['text', 'a token in the clear'],
   ['a megabyte', 'A'.repeat(1_000_000)],
 ])('E-02 in the place of a sealed token: %s', async (_, sealed) => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ accessTokenSealed: sealed })
   await expectRefused(account)
 })
 
 test('linking the account again replaces what nobody could read', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ accessTokenSealed: 'junk', refreshTokenSealed: 'junk' })
   await expectRefused(account)
   expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
@@ -120,7 +120,7 @@ test.each([
   ['text', 3],
   ['no text of any database', 2],
 ])('E-02 a token in the name of a key that never wrote here is nobody’s matter but its user’s: %s', async (_, at) => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const bytes = Buffer.from((await account.tokens())?.accessTokenSealed ?? '', 'base64url')
   bytes[at] = at === 3 ? 0x75 : 0x00
   await account.setTokens({ accessTokenSealed: bytes.toString('base64url') })
@@ -130,7 +130,7 @@ test.each([
 })
 
 test('E-02 a refresh token in the name of a key that never wrote here neither', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await account.setTokens({ refreshTokenSealed: flipBit((await account.tokens())?.refreshTokenSealed ?? '', 3) })
   world.advance(UNTIL_ENDED_SECONDS)
   await expectRefused(account)
@@ -140,7 +140,7 @@ test('E-02 a refresh token in the name of a key that never wrote here neither', 
 test('E-05 a token under a key that this instance does not have is the operator’s matter, and disconnects nobody', async () => {
   // As if another instance had started with a key of this name.
   await world.db().insert(encryptionCanaries).values({ keyId: 'tust', sealed: 'of another instance' })
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const tokens = await account.tokens()
   // The second byte of the key's id: "test" becomes "tust".
   await account.setTokens({ accessTokenSealed: flipBit(tokens?.accessTokenSealed ?? '', 3) })

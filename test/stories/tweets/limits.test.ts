@@ -3,9 +3,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { oauthTokens, xBlocks } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   type PostedTweet,
   postFault,
   watchX,
@@ -40,8 +40,8 @@ const dailyLimit = (whose: 'user' | 'app', seconds: number) => ({
   'x-rate-limit-remaining': '7',
 })
 
-const codes = (answers: PostedTweet[]) => answers.map(({ userErrors }) => userErrors[0]?.code ?? 'POSTED')
-const postAtOnce = (account: LinkedAccount, posts: number) =>
+const codes = (responses: PostedTweet[]) => responses.map(({ userErrors }) => userErrors[0]?.code ?? 'POSTED')
+const postAtOnce = (account: ConnectedAccount, posts: number) =>
   Promise.all(Array.from({ length: posts }, () => account.post()))
 
 /** Seconds until another try is worth while, as the answer says. */
@@ -50,9 +50,9 @@ function wait({ userErrors }: PostedTweet): number {
 }
 
 async function readProblems(): Promise<string[]> {
-  const answer = await world.browser().request('/readyz')
-  expect(answer.status).toBe(200)
-  const { problems } = (await answer.json()) as { problems: { code: string }[] }
+  const response = await world.browser().request('/readyz')
+  expect(response.status).toBe(200)
+  const { problems } = (await response.json()) as { problems: { code: string }[] }
   return problems.map(({ code }) => code)
 }
 
@@ -68,8 +68,8 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
   ['with a moment that is past', () => limited({ 'x-rate-limit-reset': inSeconds(-500) }), MINUTE],
 ])('X answers a post with 429, %s', (_, fault, seconds) => {
   test('that account waits, and asks once when the time is over', async () => {
-    const account = await linkAccount(world)
-    const other = await linkAccount(world)
+    const account = await connectAccount(world)
+    const other = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault()))
     const x = watchX(world)
     const first = await account.post()
@@ -105,21 +105,21 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
 })
 
 test('T-08 the first answer to a 429 says when to try again', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault(limited(dailyLimit('user', 9 * HOUR))))
-  const answer = await account.post()
-  expect(wait(answer)).toBeGreaterThan(9 * HOUR - 60)
-  expect(wait(answer)).toBeLessThanOrEqual(9 * HOUR + 1)
+  const response = await account.post()
+  expect(wait(response)).toBeGreaterThan(9 * HOUR - 60)
+  expect(wait(response)).toBeLessThanOrEqual(9 * HOUR + 1)
 })
 
 test("T-08 when the app's 24 hours are used up all accounts wait, and one of them asks when the time is over", async () => {
-  const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)] as const
+  const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)] as const
   const [account, other] = accounts
   world.sandbox.control.inject(postFault(limited(dailyLimit('app', 5 * HOUR))))
   const x = watchX(world)
-  const answers = [await account.post(), await other.post(), ...(await postAtOnce(account, 5))]
-  expect(codes(answers)).toEqual(Array(7).fill('X_RATE_LIMITED'))
-  for (const answer of answers) expect(wait(answer)).toBeGreaterThan(5 * HOUR - 60)
+  const responses = [await account.post(), await other.post(), ...(await postAtOnce(account, 5))]
+  expect(codes(responses)).toEqual(Array(7).fill('X_RATE_LIMITED'))
+  for (const response of responses) expect(wait(response)).toBeGreaterThan(5 * HOUR - 60)
   expect(x.posts()).toBe(1)
   expect(await readProblems()).toEqual(['X_RATE_LIMITED'])
 
@@ -135,8 +135,8 @@ test("T-08 when the app's 24 hours are used up all accounts wait, and one of the
 })
 
 test("when both are used up, the account's limit does not make the whole app wait", async () => {
-  const account = await linkAccount(world)
-  const other = await linkAccount(world)
+  const account = await connectAccount(world)
+  const other = await connectAccount(world)
   world.sandbox.control.inject(postFault(limited({ ...dailyLimit('user', 20 * HOUR), ...dailyLimit('app', HOUR) })))
   await account.post()
   world.advance(HOUR + 1)
@@ -144,8 +144,8 @@ test("when both are used up, the account's limit does not make the whole app wai
 })
 
 test('a block of the account that ends while the app is blocked does not take its turn away', async () => {
-  const account = await linkAccount(world)
-  const other = await linkAccount(world)
+  const account = await connectAccount(world)
+  const other = await connectAccount(world)
   const x = watchX(world)
   world.sandbox.control.inject(postFault({ kind: 'status', status: 429 }))
   await account.post()
@@ -161,7 +161,7 @@ test('a block of the account that ends while the app is blocked does not take it
 })
 
 test('a call that X refused for its token does not end a block', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { username } = account
   world.sandbox.control.inject(postFault({ kind: 'status', status: 429 }))
   await account.post()
@@ -175,15 +175,15 @@ test('a call that X refused for its token does not end a block', async () => {
 })
 
 test('posting and deleting have limits of their own', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { tweet } = await account.post()
   world.sandbox.control.inject(postFault({ kind: 'status', status: 429 }))
   await account.post()
   const remove = () => account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
   world.sandbox.control.inject({ kind: 'status', status: 429, match: { method: 'DELETE' } })
-  const limitedAnswer = { deleteTweet: { tweet: null, userErrors: [{ code: 'X_RATE_LIMITED', retryable: true }] } }
-  expect(await remove()).toMatchObject(limitedAnswer)
-  expect(await remove()).toMatchObject(limitedAnswer)
+  const limitedResult = { deleteTweet: { tweet: null, userErrors: [{ code: 'X_RATE_LIMITED', retryable: true }] } }
+  expect(await remove()).toMatchObject(limitedResult)
+  expect(await remove()).toMatchObject(limitedResult)
   expect(world.sandbox.control.countReceived({ method: 'DELETE' })).toBe(1)
   world.advance(MINUTE + 1)
   expect(await remove()).toMatchObject({ deleteTweet: { tweet: { status: 'DELETED' } } })
@@ -194,7 +194,7 @@ describe.each([
   ['the usage cap', 'usage-capped', 'X_USAGE_CAPPED', true],
 ] as const)('X answers a post with %s', (_, name, code, retryable) => {
   test('thirty posts cost one call, also after a restart, until the operator has helped', async () => {
-    const accounts = [await linkAccount(world), await linkAccount(world), await linkAccount(world)] as const
+    const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)] as const
     const [account] = accounts
     const noCredits = world.sandbox.control.inject(postFault({ kind: 'problem', name, times: null }))
     const x = watchX(world)
@@ -202,8 +202,8 @@ describe.each([
       tweet: { status: 'FAILED', xTweetId: null },
       userErrors: [{ code, retryable }],
     })
-    const answers = (await Promise.all(accounts.map((one) => postAtOnce(one, 10)))).flatMap(codes)
-    expect(answers).toEqual(Array(30).fill(code))
+    const responses = (await Promise.all(accounts.map((one) => postAtOnce(one, 10)))).flatMap(codes)
+    expect(responses).toEqual(Array(30).fill(code))
     expect(x.posts()).toBe(1)
     expect(await readProblems()).toEqual([code])
     for (const one of accounts) expect(await one.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   postFault,
   refreshFault,
   UNTIL_ENDED_SECONDS,
@@ -29,41 +29,41 @@ function newKey(): string {
 
 describe('the same key with the same input', () => {
   test('I-01 30 times at the same moment posts once, and gives 30 equal answers', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 300 }))
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
-    expect(answers[0]).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
-    expect(answers).toEqual(Array(30).fill(answers[0]))
+    const responses = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
+    expect(responses[0]).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
+    expect(responses).toEqual(Array(30).fill(responses[0]))
     expect(x.posts()).toBe(1)
     expect(await account.tweets()).toHaveLength(1)
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
   })
 
   test('30 times at the same moment on an ended token refreshes once and posts once', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const idempotencyKey = newKey()
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
-    expect(answers).toEqual(Array(30).fill(answers[0]))
+    const responses = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
+    expect(responses).toEqual(Array(30).fill(responses[0]))
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
   })
 
   test('30 times at the same moment, when X refuses for good, gives 30 equal refusals', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'duplicate-content' }))
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
-    expect(answers[0]).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'DUPLICATE_TWEET' }] })
-    expect(answers).toEqual(Array(30).fill(answers[0]))
+    const responses = await Promise.all(Array.from({ length: 30 }, () => account.post('Once', { idempotencyKey })))
+    expect(responses[0]).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'DUPLICATE_TWEET' }] })
+    expect(responses).toEqual(Array(30).fill(responses[0]))
     expect(x.posts()).toBe(1)
   })
 
   test('I-01 gives the first outcome a day later too, and after a restart', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     const first = await account.post('Once', { idempotencyKey })
     const x = watchX(world)
@@ -76,7 +76,7 @@ describe('the same key with the same input', () => {
   })
 
   test('gives a refusal for good again without asking X', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
     const first = await account.post('Never', { idempotencyKey })
@@ -91,7 +91,7 @@ describe('the same key with the same input', () => {
     ['an app that is not enrolled', { kind: 'problem', name: 'client-not-enrolled' }, 'X_APP_NOT_ENROLLED'],
     ['a locked account', { kind: 'problem', name: 'locked' }, 'ACCOUNT_SUSPENDED'],
   ])('posts once it can, after %s', async (_, fault, code) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault(fault))
     const first = await account.post('At last', { idempotencyKey })
@@ -104,7 +104,7 @@ describe('the same key with the same input', () => {
   })
 
   test('before retryAt gives the refusal again without asking X, and posts after it', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'too-many-requests' }))
     const first = await account.post('In a while', { idempotencyKey })
@@ -126,23 +126,23 @@ describe('the same key with the same input', () => {
   })
 
   test('posts once after a refresh that failed, whatever the number of callers that come back', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     expect(await account.post('At last', { idempotencyKey })).toMatchObject({ userErrors: [{ code: 'X_UNAVAILABLE' }] })
     world.advance(5)
     const x = watchX(world)
-    const answers = await Promise.all(Array.from({ length: 20 }, () => account.post('At last', { idempotencyKey })))
-    expect(answers.map(({ tweet }) => tweet?.status)).toEqual(Array(20).fill('POSTED'))
+    const responses = await Promise.all(Array.from({ length: 20 }, () => account.post('At last', { idempotencyKey })))
+    expect(responses.map(({ tweet }) => tweet?.status)).toEqual(Array(20).fill('POSTED'))
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
     expect(await account.tweets()).toMatchObject([{ attempt: 2 }])
   })
 })
 
 test('I-02 the same key with any other input is refused, and X is not asked', async () => {
-  const account = await linkAccount(world)
-  const other = await linkAccount(world, { person: account.person })
+  const account = await connectAccount(world)
+  const other = await connectAccount(world, { person: account.person })
   const idempotencyKey = newKey()
   const first = await account.post('This', { idempotencyKey })
   const x = watchX(world)
@@ -167,10 +167,10 @@ test('I-02 the same key with any other input is refused, and X is not asked', as
 })
 
 test('I-02 two inputs under one key at the same moment: one is posted, the other refused', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const idempotencyKey = newKey()
-  const answers = await Promise.all(['This', 'That'].map((text) => account.post(text, { idempotencyKey })))
-  expect(answers.map(({ tweet, userErrors }) => tweet?.status ?? userErrors[0]?.code).sort()).toEqual([
+  const responses = await Promise.all(['This', 'That'].map((text) => account.post(text, { idempotencyKey })))
+  expect(responses.map(({ tweet, userErrors }) => tweet?.status ?? userErrors[0]?.code).sort()).toEqual([
     'IDEMPOTENCY_KEY_REUSED',
     'POSTED',
   ])
@@ -178,8 +178,8 @@ test('I-02 two inputs under one key at the same moment: one is posted, the other
 })
 
 test('I-04 a key is one user’s own', async () => {
-  const account = await linkAccount(world)
-  const theirs = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
+  const account = await connectAccount(world)
+  const theirs = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
   const idempotencyKey = newKey()
   const first = await account.post('Mine', { idempotencyKey })
   const second = await theirs.post('Theirs', { idempotencyKey })
@@ -188,7 +188,7 @@ test('I-04 a key is one user’s own', async () => {
 })
 
 test('I-06 input that is refused before anything is kept leaves the key free', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const idempotencyKey = newKey()
   expect((await account.post('a'.repeat(281), { idempotencyKey })).userErrors).toMatchObject([
     { code: 'TEXT_TOO_LONG' },
@@ -204,7 +204,7 @@ test('I-06 input that is refused before anything is kept leaves the key free', a
 })
 
 test('a key is 1 to 255 characters of well-formed Unicode; without one every post is a new tweet', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   for (const idempotencyKey of ['', 'k'.repeat(256), 'a\u0000b', '\uD83D', 'a\uD800b', 'a\uD801b', '\uDC00\uD800']) {
     expect(await account.post('Key', { idempotencyKey })).toMatchObject({
       tweet: null,

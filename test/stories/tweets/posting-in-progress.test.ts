@@ -1,6 +1,6 @@
 // A tweet that is on its way while somebody asks for it again, by the same key, and does not want to wait for ever.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { linkAccount, postFault, watchX } from '../../support/connected-account.ts'
+import { connectAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 test('I-03 a key whose tweet is still on its way answers with that tweet, PENDING, and X is not asked again', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 10_000 }))
   const x = watchX(world)
   const input = { idempotencyKey: 'slow' }

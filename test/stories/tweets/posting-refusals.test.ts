@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { ProblemName } from '../../../src/sandbox/x/problems.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, endFaults, postFault, watchX } from '../../support/connected-account.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -18,7 +18,7 @@ afterEach(() => {
 afterAll(() => world.close())
 
 // A key belongs to the user, who has all these accounts.
-const keyOf = (account: LinkedAccount) => `the tweet of ${account.username}`
+const keyOf = (account: ConnectedAccount) => `the tweet of ${account.username}`
 
 type Refusal = [title: string, fault: FaultKind, code: string, retryable?: boolean]
 const problem = (name: ProblemName): FaultKind => ({ kind: 'problem', name })
@@ -90,7 +90,7 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
   test.each(['tweet', 'post'] as const)(
     `it is FAILED with ${code}, and nothing is tried again by itself (%s)`,
     async (vocabulary) => {
-      const account = await linkAccount(world)
+      const account = await connectAccount(world)
       world.sandbox.control.setVocabulary(vocabulary)
       world.sandbox.control.inject(postFault(fault))
       const x = watchX(world)
@@ -120,14 +120,14 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
 })
 
 test('the access token that X calls expired by its number is refreshed, and the tweet is posted', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault(problem('v1-unauthorized')))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(account.grant().rotations).toBe(1)
 })
 
 test('a cap that X puts an end to says so, stops the app once, and is asked for again before', async () => {
-  const [account, other] = [await linkAccount(world), await linkAccount(world)]
+  const [account, other] = [await connectAccount(world), await connectAccount(world)]
   const { control } = world.sandbox
   const end = new Date(control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
   const body = { title: 'SpendCapReached', type: 'https://api.x.com/2/problems/credits', reset_date: end }
@@ -147,7 +147,7 @@ test('a cap that X puts an end to says so, stops the app once, and is asked for 
 test.each(['2020-01-01', 'soon', '9999-12-31', ''])(
   'a cap that ends on %j ends nobody knows when',
   async (reset_date) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const body = { title: 'SpendCapReached', detail: 'Reached', reset_date }
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
     expect((await account.post()).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED', retryAt: null }])
@@ -163,7 +163,7 @@ describe('a refusal that nobody knows', () => {
   }
 
   test('keeps its status, title and type in the log, in the answer and in the row', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
     const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
     const message = expect.stringMatching(
@@ -184,11 +184,11 @@ describe('a refusal that nobody knows', () => {
   })
 
   test('of a deletion too', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const { tweet } = await account.post()
     world.sandbox.control.inject({ kind: 'status', status: 403, body, match: { method: 'DELETE' } })
-    const answer = await account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
-    expect(answer).toMatchObject({
+    const response = await account.person.api('delete-tweet', { input: { tweetId: tweet?.id } })
+    expect(response).toMatchObject({
       deleteTweet: {
         tweet: null,
         userErrors: [{ code: 'TWEET_REFUSED', message: expect.stringContaining('(brand-new)') }],
@@ -198,7 +198,7 @@ describe('a refusal that nobody knows', () => {
   })
 
   test('holds its title on one line, short, and without a token', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const token = account.grant().accessToken ?? ''
     const title = `One\n\u0000two\u202e ${token} ${'long '.repeat(100)}`
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body: { ...body, title } }))
@@ -233,7 +233,7 @@ const doubts: [title: string, fault: FaultKind, acted: boolean][] = [
 
 describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
   test('I-05 it is UNKNOWN, and never sent again by the same key', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault))
     const x = watchX(world)
     const first = await account.post('Perhaps', { idempotencyKey: keyOf(account) })
@@ -252,10 +252,10 @@ describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
 test('I-05 a tweet in doubt that X has is found, and one that X does not have may be sent again', {
   timeout: 60_000,
 }, async () => {
-  const arrived = await linkAccount(world)
+  const arrived = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))
   await arrived.post('It arrived', { idempotencyKey: keyOf(arrived) })
-  const missing = await linkAccount(world)
+  const missing = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'dropBefore' }))
   await missing.post('It did not', { idempotencyKey: keyOf(missing) })
 
@@ -280,7 +280,7 @@ test('I-05 a tweet in doubt that X has is found, and one that X does not have ma
 })
 
 test("X's own rules are met without any fault: duplicates, strangers, what is gone, and length", async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   expect((await account.post('Twice')).tweet).toMatchObject({ status: 'POSTED' })
   expect((await account.post('Twice')).userErrors).toMatchObject([{ code: 'DUPLICATE_TWEET' }])
@@ -312,7 +312,7 @@ test("X's own rules are met without any fault: duplicates, strangers, what is go
 })
 
 test('no redirect of X is followed with a tweet or a token', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'redirect', location: `${world.sandbox.url}/elsewhere`, status: 307 }))
   await account.post()
   expect(world.sandbox.control.countReceived({ path: '/elsewhere' })).toBe(0)

@@ -3,9 +3,9 @@ import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
 import {
+  type ConnectedAccount,
+  connectAccount,
   endFaults,
-  type LinkedAccount,
-  linkAccount,
   momentIn,
   postFault,
   queryRows,
@@ -15,10 +15,10 @@ import { startWorld, type World } from '../../support/harness.ts'
 import { sendGraphql } from '../../support/raw-graphql.ts'
 
 let world: World
-let account: LinkedAccount
+let account: ConnectedAccount
 beforeAll(async () => {
   world = await startWorld()
-  account = await linkAccount(world)
+  account = await connectAccount(world)
 })
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
@@ -152,16 +152,16 @@ describe('what cannot be posted is refused before it costs anything, and leaves 
 
 describe('the id of the tweet to reply to', () => {
   const number = '1799000000000000123'
-  const reply = (account: LinkedAccount, input: string, variables: string) =>
+  const reply = (account: ConnectedAccount, input: string, variables: string) =>
     sendGraphql(
       account.person,
       `{"query":"mutation${input} { tweet { id } userErrors { code } } }","variables":${variables}}`,
     )
 
   test('is refused as a number in the variables, which JSON has rounded, and nothing is sent', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const posts = world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })
-    const answers = [
+    const responses = [
       await reply(
         account,
         '($i: PostTweetInput!) { postTweet(input: $i)',
@@ -173,8 +173,8 @@ describe('the id of the tweet to reply to', () => {
         `{"id": ${number}}`,
       ),
     ]
-    for (const { answer } of answers)
-      expect(answer).toMatchObject({
+    for (const { response } of responses)
+      expect(response).toMatchObject({
         errors: [
           {
             message: expect.stringMatching(/^"(replyToXTweetId|id)" is a number/),
@@ -182,13 +182,13 @@ describe('the id of the tweet to reply to', () => {
           },
         ],
       })
-    for (const { text } of answers) expect(text).toContain('Send it as a string')
+    for (const { text } of responses) expect(text).toContain('Send it as a string')
     expect(await account.tweets()).toEqual([])
     expect(world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(posts)
   })
 
   test('arrives digit by digit as a string, and as a number in the document', async () => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     await account.post('To be replied to, as a string', { replyToXTweetId: number })
     await reply(
       account,
@@ -210,9 +210,9 @@ describe('which account posts', () => {
     })
     expect(await post()).toMatchObject(refused('NO_ACTIVE_ACCOUNT'))
 
-    const first = await linkAccount(world, { person })
+    const first = await connectAccount(world, { person })
     expect(await post()).toMatchObject({ postTweet: { tweet: { status: 'POSTED' } } })
-    const second = await linkAccount(world, { person })
+    const second = await connectAccount(world, { person })
     expect(await post()).toMatchObject(refused('ACCOUNT_AMBIGUOUS'))
     expect(await post({ accountId: second.id })).toMatchObject({ postTweet: { tweet: { status: 'POSTED' } } })
 
@@ -223,7 +223,7 @@ describe('which account posts', () => {
     for (const accountId of [account.id, 'x', '', '\u0000', second.providerAccountId])
       expect(await post({ accountId })).toMatchObject(refused('ACCOUNT_NOT_FOUND'))
 
-    const readOnly = await linkAccount(world, { person, scopes: ['tweet.read', 'users.read', 'offline.access'] })
+    const readOnly = await connectAccount(world, { person, scopes: ['tweet.read', 'users.read', 'offline.access'] })
     expect(await readOnly.show()).toMatchObject({ status: 'LIMITED', missingScopes: ['tweet.write'] })
     expect(await post({ accountId: readOnly.id })).toMatchObject(refused('SCOPES_MISSING'))
     expect(await readOnly.tweets()).toEqual([])

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { defaultRateLimits } from '../../../src/config/rate-limits.ts'
 import { rateLimits } from '../../../src/db/tables.ts'
 import { weightedLength } from '../../../src/tweets/text/length.ts'
-import { endFaults, type LinkedAccount, linkAccount } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, endFaults } from '../../support/connected-account.ts'
 import { parseRelativeLinks } from '../../support/documents/markdown.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -16,13 +16,13 @@ const FILE = 'test/examples/push-to-tweet.ts'
 const SECRET = 'a secret of the webhook'
 
 let world: World
-let account: LinkedAccount
+let account: ConnectedAccount
 let token: string
 let bot: Program
 let botUrl: string
 beforeAll(async () => {
   world = await startWorld()
-  account = await linkAccount(world)
+  account = await connectAccount(world)
   token = await account.makeToken(['tweets:write'])
   const port = await findFreePort()
   botUrl = `http://127.0.0.1:${port}/`
@@ -61,8 +61,8 @@ async function deliver(payload: unknown, headers: Record<string, string | null> 
     'x-hub-signature-256': sign(body),
     ...headers,
   }).filter((header): header is [string, string] => header[1] !== null)
-  const answer = await fetch(url, { method: 'POST', headers: all, body })
-  return { status: answer.status, text: (await answer.text()).trim() }
+  const response = await fetch(url, { method: 'POST', headers: all, body })
+  return { status: response.status, text: (await response.text()).trim() }
 }
 
 const tweets = () => world.sandbox.control.tweets(account.username).map(({ text }) => text)
@@ -94,11 +94,11 @@ describe('a push', () => {
 
   test('delivered many times at once is one tweet', async () => {
     const payload = push(['At once'])
-    const answers: { status: number }[] = []
+    const responses: { status: number }[] = []
     const added = await tweeted(async () => {
-      answers.push(...(await Promise.all(Array.from({ length: 10 }, () => deliver(payload)))))
+      responses.push(...(await Promise.all(Array.from({ length: 10 }, () => deliver(payload)))))
     })
-    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200))
+    expect(responses.map(({ status }) => status)).toEqual(Array(10).fill(200))
     expect(added).toHaveLength(1)
   })
 
@@ -204,8 +204,8 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
 
   test('is not tweeted as a form: the answer says what to set at GitHub', async () => {
     const form = `payload=${encodeURIComponent(JSON.stringify(push(['A form'])))}`
-    const answer = await deliver(form, { 'content-type': 'application/x-www-form-urlencoded' })
-    expect(answer).toEqual({ status: 415, text: 'Send application/json: a setting of the webhook.' })
+    const response = await deliver(form, { 'content-type': 'application/x-www-form-urlencoded' })
+    expect(response).toEqual({ status: 415, text: 'Send application/json: a setting of the webhook.' })
   })
 
   test('is tweeted once the account is linked again, after it was unlinked', async () => {
@@ -222,8 +222,8 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     const misled = startProgram(FILE, { PORT: String(port), ...environment })
     await misled.printed('Listening')
     const payload = push(['With another token'])
-    const answer = await deliver(payload, {}, `http://127.0.0.1:${port}/`)
-    expect(answer).toEqual({ status: 503, text: expect.stringContaining('API token is not valid') })
+    const response = await deliver(payload, {}, `http://127.0.0.1:${port}/`)
+    expect(response).toEqual({ status: 503, text: expect.stringContaining('API token is not valid') })
     await misled.stop()
     expect((await deliver(payload)).status).toBe(200)
   })

@@ -4,7 +4,7 @@ import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, tweets } from '../../../src/db/tables.ts'
 import { MAX_READS } from '../../../src/tweets/reconcile.ts'
-import { endFaults, type LinkedAccount, linkAccount, postFault, watchX } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, endFaults, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -48,13 +48,13 @@ const untilLookedFor = (id: string) =>
   )
 
 /** X Premium, of which the gateway knows, so that long texts are allowed. */
-async function subscribe({ id, username }: LinkedAccount) {
+async function subscribe({ id, username }: ConnectedAccount) {
   world.sandbox.control.setAccount(username, { subscriptionType: 'Premium' })
   await world.db().update(connectedAccounts).set({ subscriptionType: 'Premium' }).where(eq(connectedAccounts.id, id))
 }
 
 /** Posts, and X's answer never comes. @param arrives whether X has posted it. */
-async function postInDoubt(account: LinkedAccount, arrives: boolean, text: string, replyToXTweetId?: string) {
+async function postInDoubt(account: ConnectedAccount, arrives: boolean, text: string, replyToXTweetId?: string) {
   world.sandbox.control.inject(postFault({ kind: arrives ? 'dropAfter' : 'dropBefore' }))
   const input = { idempotencyKey: `${account.username} ${text.slice(0, 40)} ${replyToXTweetId}`, replyToXTweetId }
   const { tweet } = await account.post(text, input)
@@ -63,7 +63,7 @@ async function postInDoubt(account: LinkedAccount, arrives: boolean, text: strin
   return { id: tweet?.id ?? '', shown, again: () => account.post(text, input) }
 }
 
-type Target = (account: LinkedAccount) => string
+type Target = (account: ConnectedAccount) => string
 const byTomasz =
   (text: (name: string) => string): Target =>
   ({ username }) =>
@@ -104,7 +104,7 @@ describe.each(replies)('a reply %s, of which X never answered', (_, target, text
   test.each(['tweet', 'post'] as const)(
     'is found, and its key posts nothing more (X says "%s")',
     async (vocabulary) => {
-      const account = await linkAccount(world)
+      const account = await connectAccount(world)
       world.sandbox.control.setVocabulary(vocabulary)
       const doubt = await postInDoubt(account, true, text, target(account))
       expect(doubt.shown?.text).toMatch(front)
@@ -121,14 +121,14 @@ describe.each(replies)('a reply %s, of which X never answered', (_, target, text
 })
 
 test('a long reply is found by its whole text', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   await subscribe(account)
   const doubt = await postInDoubt(account, true, LONG, byTomasz((name) => `Hello ${name}`)(account))
   expect(await untilSettled(doubt.id)).toMatchObject({ status: 'POSTED', xTweetId: doubt.shown?.id })
 })
 
 test('a reply that never arrived is not taken for what was said elsewhere, and its key posts it then', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   const [one, other] = [1, 2].map((number) => control.postAs('tomasz_k', `Hello @${account.username}, ${number}`))
   control.postAs(account.username, 'Thank you!', other)
@@ -139,7 +139,7 @@ test('a reply that never arrived is not taken for what was said elsewhere, and i
 })
 
 test('a tweet that never arrived is not taken for a reply of the same text', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   control.postAs(account.username, 'Thank you!', control.postAs(account.username, 'A beginning'))
   const doubt = await postInDoubt(account, false, 'Thank you!')
@@ -147,7 +147,7 @@ test('a tweet that never arrived is not taken for a reply of the same text', asy
 })
 
 test('of two replies in doubt with one text each gets its own, whichever is looked for first', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   const [one, other] = [1, 2].map((number) => control.postAs('tomasz_k', `Hello @${account.username}, ${number}`))
   const lost = await postInDoubt(account, false, 'Thank you!', one)
@@ -160,7 +160,7 @@ test('of two replies in doubt with one text each gets its own, whichever is look
 })
 
 test('a tweet that is lost a second time is looked for twice again before it may be sent a third time', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const reads = () => world.sandbox.control.countReceived({ path: `/2/users/${account.providerAccountId}/tweets` })
   const doubt = await postInDoubt(account, false, 'Lost twice')
   await untilSettled(doubt.id)
@@ -171,7 +171,7 @@ test('a tweet that is lost a second time is looked for twice again before it may
   expect(reads()).toBe(4)
 })
 
-type Open = [title: string, arrange: (account: LinkedAccount) => Promise<{ id: string; again(): Promise<unknown> }>]
+type Open = [title: string, arrange: (account: ConnectedAccount) => Promise<{ id: string; again(): Promise<unknown> }>]
 const inDoubt: Open[] = [
   ['whose text X shows cut', (account) => postInDoubt(account, true, LONG)],
   [
@@ -203,7 +203,7 @@ describe('a tweet that X has, but does not show as it was sent,', () => {
   beforeAll(async () => {
     world.sandbox.control.setShowsNotes(false)
     for (const [title, arrange] of inDoubt) {
-      const account = await linkAccount(world)
+      const account = await connectAccount(world)
       await subscribe(account)
       doubts.set(title, await arrange(account))
     }
@@ -223,7 +223,7 @@ describe('a tweet that X has, but does not show as it was sent,', () => {
 })
 
 test('a long tweet that never arrived is told from another long one that X shows cut', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   await subscribe(account)
   control.setShowsNotes(false)
@@ -235,7 +235,7 @@ test('a long tweet that never arrived is told from another long one that X shows
 })
 
 test('a reply is not guessed at where X does not say what it replies to', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { control } = world.sandbox
   control.setShowsReferences(false)
   const [one, other] = [1, 2].map((number) => control.postAs('tomasz_k', `Hello @${account.username}, ${number}`))
@@ -254,7 +254,7 @@ describe('a timeline that shows nothing proves nothing', () => {
     ['where X counts more than it shows', { meta: { result_count: 1 } }],
     ['where there is another page', { meta: { result_count: 0, next_token: 'more' } }],
   ])('%s', async (_, body) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     const path = `/2/users/${account.providerAccountId}/tweets`
     world.sandbox.control.inject({ kind: 'answer', times: null, match: { path }, body, omit: ['data'] })
     const doubt = await postInDoubt(account, true, 'Not shown')
@@ -264,7 +264,7 @@ describe('a timeline that shows nothing proves nothing', () => {
   })
 
   test.each([-300, 300])('where its clock is off by %d seconds: it is asked again by its own', async (seconds) => {
-    const account = await linkAccount(world)
+    const account = await connectAccount(world)
     world.sandbox.control.setClockOffset(seconds)
     const doubt = await postInDoubt(account, true, `Posted ${seconds} seconds from now`)
     expect(await untilSettled(doubt.id)).toMatchObject({ status: 'POSTED', xTweetId: doubt.shown?.id })

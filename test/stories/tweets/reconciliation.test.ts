@@ -25,7 +25,7 @@ afterAll(() => world.close())
 const post = (text: string, idempotencyKey?: string) =>
   person
     .api<Posted>('post-tweet', { input: { text, idempotencyKey: idempotencyKey ?? text } })
-    .then((answer) => answer.postTweet)
+    .then((response) => response.postTweet)
 
 const timelineReads = () => world.sandbox.control.countReceived({ path: '/2/users/\\d+/tweets' })
 

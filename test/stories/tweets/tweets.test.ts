@@ -4,15 +4,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { UserError } from '../../support/browser.ts'
-import { endFaults, type LinkedAccount, linkAccount, momentIn } from '../../support/connected-account.ts'
+import { type ConnectedAccount, connectAccount, endFaults, momentIn } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 let nextXTweetId = 1
-let account: LinkedAccount
+let account: ConnectedAccount
 beforeAll(async () => {
   world = await startWorld()
-  account = await linkAccount(world)
+  account = await connectAccount(world)
 })
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
@@ -20,15 +20,15 @@ afterAll(() => world.close())
 type Deleted = { tweet: { id: string; status: string } | null; userErrors: UserError[] }
 
 async function deleteTweet(tweetId: string | undefined, person = account.person): Promise<Deleted> {
-  const answer = await person.api<{ deleteTweet: Deleted }>('delete-tweet', { input: { tweetId } })
-  return answer.deleteTweet
+  const result = await person.api<{ deleteTweet: Deleted }>('delete-tweet', { input: { tweetId } })
+  return result.deleteTweet
 }
 
 function deletions(): number {
   return world.sandbox.control.countReceived({ method: 'DELETE' })
 }
 
-async function seed(owner: LinkedAccount, values: Partial<typeof tweets.$inferInsert> = {}): Promise<string> {
+async function seed(owner: ConnectedAccount, values: Partial<typeof tweets.$inferInsert> = {}): Promise<string> {
   const [row] = await world
     .db()
     .insert(tweets)
@@ -59,8 +59,8 @@ describe('deleting a tweet', () => {
 
   test('twice, or 10 times at once, changes nothing more', async () => {
     const { tweet } = await account.post()
-    const answers = await Promise.all(Array.from({ length: 10 }, () => deleteTweet(tweet?.id)))
-    expect(answers).toEqual(Array(10).fill({ tweet: { id: tweet?.id, status: 'DELETED' }, userErrors: [] }))
+    const responses = await Promise.all(Array.from({ length: 10 }, () => deleteTweet(tweet?.id)))
+    expect(responses).toEqual(Array(10).fill({ tweet: { id: tweet?.id, status: 'DELETED' }, userErrors: [] }))
     const count = deletions()
     expect((await deleteTweet(tweet?.id)).tweet).toMatchObject({ status: 'DELETED' })
     expect(deletions()).toBe(count)
@@ -90,7 +90,7 @@ describe('deleting a tweet', () => {
     ['a cut connection', { kind: 'dropBefore' }, 'X_UNAVAILABLE', true],
     ['a cut connection after it acted', { kind: 'dropAfter' }, 'X_UNAVAILABLE', true],
   ])('that X answers with %s stays POSTED, and can be deleted later', async (_, fault, code, retryable) => {
-    const own = await linkAccount(world, { person: account.person })
+    const own = await connectAccount(world, { person: account.person })
     const { tweet } = await own.post()
     world.sandbox.control.inject({ ...fault, match: { method: 'DELETE' } })
     expect(await deleteTweet(tweet?.id)).toMatchObject({ tweet: null, userErrors: [{ code, retryable }] })
@@ -127,7 +127,7 @@ describe('deleting a tweet', () => {
   })
 
   test('of an account that is unlinked meanwhile is refused', async () => {
-    const own = await linkAccount(world, { person: account.person })
+    const own = await connectAccount(world, { person: account.person })
     const { tweet } = await own.post()
     await own.disconnect()
     expect(await deleteTweet(tweet?.id)).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }] })
@@ -135,8 +135,8 @@ describe('deleting a tweet', () => {
 })
 
 describe('reading tweets', () => {
-  let reader: LinkedAccount
-  let other: LinkedAccount
+  let reader: ConnectedAccount
+  let other: ConnectedAccount
   let newestFirst: string[]
   type Page = {
     edges: { node: { id: string; account: { id: string } } }[]
@@ -149,8 +149,8 @@ describe('reading tweets', () => {
 
   beforeAll(async () => {
     const person = await world.signedIn('tomasz-k')
-    reader = await linkAccount(world, { person })
-    other = await linkAccount(world, { person })
+    reader = await connectAccount(world, { person })
+    other = await connectAccount(world, { person })
     const ids: string[] = []
     // Pairs of the same moment, which only the id tells apart.
     for (let number = 0; number < 23; number++)
@@ -197,7 +197,7 @@ describe('reading tweets', () => {
   })
 
   test("shows nobody else's", async () => {
-    const stranger = await linkAccount(world, { person: await world.signedIn('yuki-ito') })
+    const stranger = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
     const { tweets } = await stranger.person.api<{ tweets: Page }>('tweets')
     expect(tweets.edges).toEqual([])
     const { endCursor } = await read({ first: 1 })
@@ -235,10 +235,10 @@ describe('reading tweets', () => {
       ['first', { first: 2, last: 2 }],
     ]
     for (const [field, variables] of cases) {
-      const answer = await reader.person
+      const result = await reader.person
         .api('tweets', variables)
         .catch((error: { response: unknown }) => error.response)
-      expect(answer, JSON.stringify(variables)).toMatchObject({
+      expect(result, JSON.stringify(variables)).toMatchObject({
         errors: [{ extensions: { code: 'BAD_USER_INPUT', field: [field] } }],
       })
     }

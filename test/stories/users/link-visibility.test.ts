@@ -5,7 +5,7 @@ import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import { connectedAccounts, events, users } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type ApiAnswer, bearer, type Instance, openInstance } from '../../support/instance.ts'
+import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
 
 const MARA = 58_320_114
@@ -32,15 +32,15 @@ async function makeSecret(userId: string | null, scopes: ApiScope[]): Promise<st
 }
 const setVisibility = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
   person.api('set-link-visibility', { input: { visibility } })
-const findUser = (key: { githubId?: number; githubLogin?: string }): Promise<ApiAnswer> =>
+const findUser = (key: { githubId?: number; githubLogin?: string }): Promise<ApiResponse> =>
   instance.ask(readOperation('linked-user'), operator, key)
 type Page = { edges: { node: { githubId: string; login: string | null } }[] } & {
   pageInfo: { hasNextPage: boolean; endCursor: string | null }
 }
 async function listUsers(variables: Record<string, unknown> = {}): Promise<Page> {
-  const answer = await instance.ask(readOperation('linked-users'), operator, variables)
-  if (answer.data === null) throw new Error(answer.text)
-  return answer.data.linkedUsers as Page
+  const response = await instance.ask(readOperation('linked-users'), operator, variables)
+  if (response.data === null) throw new Error(response.text)
+  return response.data.linkedUsers as Page
 }
 const logins = ({ edges }: Page) => edges.map(({ node }) => node.login)
 const rowOf = async (githubId: number) => {
@@ -118,8 +118,8 @@ describe('a user', () => {
   test('may leave it to a token with accounts:write', async () => {
     const headers = bearer(await makeSecret((await rowOf(MARA)).id, ['accounts:write']))
     const input = { visibility: 'INTEGRATORS' }
-    const answer = await instance.ask(readOperation('set-link-visibility'), headers, { input })
-    expect(answer.data).toMatchObject({
+    const response = await instance.ask(readOperation('set-link-visibility'), headers, { input })
+    expect(response.data).toMatchObject({
       setLinkVisibility: { user: { linkVisibility: 'INTEGRATORS' }, userErrors: [] },
     })
     expect((await findUser({ githubId: MARA })).data).toMatchObject({ linkedUser: { login: 'mara-holt' } })
@@ -129,17 +129,17 @@ describe('a user', () => {
 describe('K-06 no such user, nothing linked, everything unlinked, not shown', () => {
   test('are one answer, byte for byte, header for header, by as many queries', async () => {
     const ofEach = async (key: { githubId?: number; githubLogin?: string }) => {
-      let answer: Response | undefined
+      let response: Response | undefined
       const queries = await instance.queriesOf(async () => {
-        answer = await instance.request('/graphql', {
+        response = await instance.request('/graphql', {
           method: 'POST',
           headers: { 'content-type': 'application/json', 'x-request-id': 'the-same-one', ...operator },
           body: JSON.stringify({ query: readOperation('linked-user'), variables: key }),
         })
       })
       // What is left of the budget is about who asks, and not about who is asked after.
-      const headers = [...(answer?.headers ?? [])].filter(([name]) => !name.startsWith('ratelimit'))
-      return JSON.stringify({ status: answer?.status, headers, body: await answer?.text(), queries })
+      const headers = [...(response?.headers ?? [])].filter(([name]) => !name.startsWith('ratelimit'))
+      return JSON.stringify({ status: response?.status, headers, body: await response?.text(), queries })
     }
     await world.signedIn('tomasz-k')
     const tomasz = await rowOf(7_409_262)
@@ -184,9 +184,11 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
     [{ githubLogin: '\0' }, 'githubLogin'],
     [{ githubLogin: '%' }, 'githubLogin'],
   ])('%j is no question', async (variables, field) => {
-    const answer = await instance.ask(readOperation('linked-user'), operator, variables)
-    expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', ...(field && { field: [field] }) } }])
-    expect(answer.data).toEqual({ linkedUser: null })
+    const response = await instance.ask(readOperation('linked-user'), operator, variables)
+    expect(response.errors).toMatchObject([
+      { extensions: { code: 'BAD_USER_INPUT', ...(field && { field: [field] }) } },
+    ])
+    expect(response.data).toEqual({ linkedUser: null })
   })
 })
 
@@ -249,8 +251,8 @@ describe('users', () => {
   test.each(['x', '', Buffer.from('user:x').toString('base64url'), Buffer.from('event:1').toString('base64url')])(
     'refuses the cursor "%s"',
     async (after) => {
-      const answer = await instance.ask(readOperation('linked-users'), operator, { after })
-      expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: ['after'] } }])
+      const response = await instance.ask(readOperation('linked-users'), operator, { after })
+      expect(response.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', field: ['after'] } }])
     },
   )
 })

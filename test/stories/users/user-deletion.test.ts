@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
 import {
+  connectAccount,
   endFaults,
-  linkAccount,
   queryRows,
   refreshFault,
   UNTIL_ENDED_SECONDS,
@@ -20,11 +20,11 @@ afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
 async function deleteViewer(person: Browser, login: string) {
-  const answer = await person.api<{ deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } }>(
+  const result = await person.api<{ deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } }>(
     'delete-viewer',
     { input: { login } },
   )
-  return answer.deleteViewer
+  return result.deleteViewer
 }
 
 /** How many rows each table has of this user, where it has any. */
@@ -49,10 +49,10 @@ const untilNoRows = (userId: string) =>
   vi.waitFor(async () => expect(await countRows(userId)).toEqual({}), { timeout: 60_000, interval: 100 })
 
 test('L-09 deleting the viewer leaves no row behind, and no grant at X', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   const { person, userId } = account
-  const second = await linkAccount(world, { person })
-  const former = await linkAccount(world, { person })
+  const second = await connectAccount(world, { person })
+  const former = await connectAccount(world, { person })
   await account.post()
   await former.post()
   await former.disconnect()
@@ -96,7 +96,7 @@ test('L-09 deleting the viewer leaves no row behind, and no grant at X', async (
 })
 
 test('with another login deletes nothing', async () => {
-  const account = await linkAccount(world)
+  const account = await connectAccount(world)
   for (const login of ['tomasz-k', '', ' mara-holt', '\u0000']) {
     expect(await deleteViewer(account.person, login)).toMatchObject({
       deletedUserId: null,
@@ -108,7 +108,7 @@ test('with another login deletes nothing', async () => {
 })
 
 test('wins over a refresh in flight, and what that brings is revoked', async () => {
-  const account = await linkAccount(world, { person: await world.signedIn('tomasz-k') })
+  const account = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
   world.advance(UNTIL_ENDED_SECONDS)
   const leaving = await world.signedIn('tomasz-k')
   world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 1_000 }))
@@ -130,22 +130,22 @@ test('wins over a link that is being finished: nothing is linked, and the grant 
   const profile = { path: '/2/users/me' }
   world.sandbox.control.inject({ kind: 'delay', milliseconds: 1_000, match: profile })
   const asked = world.sandbox.control.countReceived(profile)
-  const linking = person.connect(username)
+  const connecting = person.connect(username)
   await vi.waitFor(() => expect(world.sandbox.control.countReceived(profile)).toBe(asked + 1), { timeout: 30_000 })
   expect(await deleteViewer(person, 'yuki-ito')).toMatchObject({ deletedUserId: viewer.id })
-  expect(await linking).toMatchObject({ outcome: 'failed', code: 'SESSION_MISSING' })
+  expect(await connecting).toMatchObject({ outcome: 'failed', code: 'SESSION_MISSING' })
   await untilNoRows(viewer.id)
   expect(world.sandbox.control.grants(username).at(-1)).toMatchObject({ live: false })
 })
 
 test('10 times at the same moment deletes once, and says so each time or that nobody is signed in', async () => {
-  const account = await linkAccount(world, { person: await world.signedIn('yuki-ito') })
-  const answers = await Promise.allSettled(Array.from({ length: 10 }, () => deleteViewer(account.person, 'yuki-ito')))
-  for (const answer of answers) {
-    if (answer.status === 'fulfilled') expect(answer.value).toEqual({ deletedUserId: account.userId, userErrors: [] })
-    else expect(answer.reason).toMatchObject({ response: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } })
+  const account = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
+  const responses = await Promise.allSettled(Array.from({ length: 10 }, () => deleteViewer(account.person, 'yuki-ito')))
+  for (const result of responses) {
+    if (result.status === 'fulfilled') expect(result.value).toEqual({ deletedUserId: account.userId, userErrors: [] })
+    else expect(result.reason).toMatchObject({ response: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } })
   }
-  expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
+  expect(responses.some(({ status }) => status === 'fulfilled')).toBe(true)
   await untilNoRows(account.userId)
 })
 
@@ -162,8 +162,8 @@ test.each([
     .db()
     .execute(sql`create trigger leave before insert on ${sql.identifier(table)} for each row execute function leave()`)
   try {
-    const answer = await by.request(url)
-    expect([answer.status, await answer.json()]).toMatchObject([
+    const result = await by.request(url)
+    expect([result.status, await result.json()]).toMatchObject([
       401,
       { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
     ])

@@ -8,7 +8,7 @@ test('receivers of one user that never respond occupy two workers, and do not de
   const hanging = await startReceiver()
   const well = await startReceiver()
   try {
-    hanging.answerWith(null)
+    hanging.respondWith(null)
     const stuck = webhooksOf(await world.signedIn())
     const { id } = await stuck.create({ url: hanging.url })
     for (let number = 0; number < 6; number++) await stuck.test(id)

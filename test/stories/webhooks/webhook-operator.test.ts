@@ -10,7 +10,7 @@ import {
   testWebhookEndpoint,
 } from '../../../src/webhooks/endpoints.ts'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { type Receiver, startReceiver, tryDue, verify, webhooksOf } from '../../support/webhook-receiver.ts'
@@ -43,9 +43,9 @@ const deliveries = () => world.db().select().from(webhookDeliveries)
 test('the operator’s endpoint receives account events while the user shows their accounts, and no other events', async () => {
   const { secret } = await create()
   const person = await world.signedIn()
-  const hidden = await linkAccount(world, { person })
+  const hidden = await connectAccount(world, { person })
   await show(person, 'INTEGRATORS')
-  const shown = await linkAccount(world, { person })
+  const shown = await connectAccount(world, { person })
   await shown.post()
   await hidden.disconnect()
   await arrived(2)
@@ -64,14 +64,14 @@ test('pending deliveries are dropped when the user hides their accounts', async 
   await create()
   const person = await world.signedIn()
   await show(person, 'INTEGRATORS')
-  receiver.answerWith({ status: 503 })
-  await linkAccount(world, { person })
+  receiver.respondWith({ status: 503 })
+  await connectAccount(world, { person })
   await arrived(1)
   await vi.waitFor(async () => expect(await deliveries()).toMatchObject([{ status: 'PENDING', lastError: 'STATUS' }]), {
     timeout: 30_000,
   })
   await show(person, 'NOBODY')
-  receiver.answerWith({ status: 204 })
+  receiver.respondWith({ status: 204 })
   world.advance(600)
   await tryDue(world)
   await vi.waitFor(async () => expect(await deliveries()).toEqual([]), { timeout: 30_000 })

@@ -3,7 +3,7 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
-import { linkAccount, momentIn, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, momentIn, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import {
@@ -89,7 +89,7 @@ describe('an event', () => {
     await stranger.create({ url: strangers.url })
     const first = await webhooks.create({ url: receiver.url })
     const second = await webhooks.create({ url: `${receiver.url}/second` })
-    const account = await linkAccount(world, { person })
+    const account = await connectAccount(world, { person })
     await arrived(2)
     const secrets: Record<string, string> = { '/hook': first.secret, '/hook/second': second.secret }
     for (const request of receiver.received) {
@@ -140,7 +140,7 @@ describe('an event', () => {
     await seedEvents(await userIdOf('mara-holt'), 1)
     world.advance(1)
     const { id } = await webhooks.create({ url: receiver.url, types: ['ACCOUNT_DISCONNECTED', 'TWEET_POSTED'] })
-    const account = await linkAccount(world, { person })
+    const account = await connectAccount(world, { person })
     await account.post()
     await account.disconnect()
     await arrived(2)
@@ -153,7 +153,7 @@ describe('an event', () => {
     const COUNT = 250
     const { id } = await webhooks.create({ url: receiver.url })
     // The deliveries are only written down here, not sent.
-    receiver.answerWith(null)
+    receiver.respondWith(null)
     await seedEvents(await userIdOf('mara-holt'), COUNT)
     await Promise.all([sweepNow(world), sweepNow(world), sweepNow(world)])
     await sweepNow(world)
@@ -183,7 +183,7 @@ describe('a delivery that fails', () => {
     timeout: 120_000,
   }, async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-    receiver.answerWith({ status: 503 })
+    receiver.respondWith({ status: 503 })
     await webhooks.test(id)
     const ceilings = [30, 120, 480, 1_920, 7_680, 30_720, 57_600, 57_600, 57_600]
     for (const [index, ceiling] of ceilings.entries()) {
@@ -203,7 +203,7 @@ describe('a delivery that fails', () => {
     expect(times).toEqual(times.toSorted((a, b) => a - b))
     expect((times.at(-1) ?? 0) - (times[0] ?? 0)).toBeGreaterThan(DAY_SECONDS)
 
-    receiver.answerWith({ status: 200 })
+    receiver.respondWith({ status: 200 })
     expect(await webhooks.replay(dead.id)).toMatchObject({
       webhookDelivery: { id: dead.id, status: 'PENDING' },
       userErrors: [],
@@ -219,7 +219,7 @@ describe('a delivery that fails', () => {
 
   test('honours Retry-After', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith({ status: 429, headers: { 'retry-after': '3600' } })
+    receiver.respondWith({ status: 429, headers: { 'retry-after': '3600' } })
     await webhooks.test(id)
     const delivery = await tried(id, { status: 'PENDING', attempts: 1 })
     const waits = (Date.parse(delivery.nextAttemptAt ?? '') - world.sandbox.control.now()) / 1000
@@ -244,7 +244,7 @@ describe('a delivery that fails', () => {
   test('W-03 with a redirect is not followed, and is reported as REDIRECT', async () => {
     const inside = await startReceiver()
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith({ status: 307, headers: { location: inside.url } })
+    receiver.respondWith({ status: 307, headers: { location: inside.url } })
     await webhooks.test(id)
     expect(await tried(id, { status: 'PENDING', attempts: 1 })).toMatchObject({
       lastError: 'REDIRECT',
@@ -277,7 +277,7 @@ describe('a delivery that fails', () => {
 
   test('cannot be replayed while it is pending, with the time of the next attempt, nor by another user', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(FAILS_FOR_A_MINUTE)
     await webhooks.test(id)
     const pending = await tried(id, { status: 'PENDING', attempts: 1 })
     const retryAt = pending.nextAttemptAt
@@ -302,14 +302,14 @@ describe('an endpoint', () => {
   test('E-06 shows its secret once, and stores it sealed', async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, description: 'Changelog bot' })
     expect(secret).toMatch(/^whsec_/)
-    const answers = person.keepAnswers()
+    const responses = person.keepResponses()
     expect(await webhooks.show(id)).toMatchObject({ url: receiver.url, description: 'Changelog bot', types: null })
     const { secret: rotated } = await webhooks.rotate(id)
     await webhooks.list()
     const rows = JSON.stringify(await world.db().select().from(webhookEndpoints))
     expect(rows).toContain('Changelog bot')
     for (const each of [secret, rotated ?? '']) expect(rows).not.toContain(each.slice(6))
-    expect(answers.filter(({ body }) => body.includes(secret))).toEqual([])
+    expect(responses.filter(({ body }) => body.includes(secret))).toEqual([])
     expect(world.logs()).not.toContain(secret.slice(6))
   })
 
@@ -336,7 +336,7 @@ describe('an endpoint', () => {
 
   test('is disabled after failing for five days; its owner’s other endpoints are notified, and the owner can enable it again', async () => {
     const failing = await startReceiver()
-    failing.answerWith({ status: 500 })
+    failing.respondWith({ status: 500 })
     const { id } = await webhooks.create({ url: failing.url })
     const other = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
     await webhooks.test(id)
@@ -359,7 +359,7 @@ describe('an endpoint', () => {
     expect(await webhooks.replay(dead?.id ?? '')).toMatchObject({ userErrors: [{ code: 'WEBHOOK_ENDPOINT_DISABLED' }] })
     await seedEvents(await userIdOf('mara-holt'), 1)
     world.advance(1)
-    failing.answerWith({ status: 200 })
+    failing.respondWith({ status: 200 })
     expect(await webhooks.update({ webhookEndpointId: id, enabled: true })).toMatchObject({
       webhookEndpoint: { status: 'ENABLED', disabledReason: null, failingSince: null },
     })
@@ -371,7 +371,7 @@ describe('an endpoint', () => {
 
   test('that responds with 410 Gone is disabled at once', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith({ status: 410 })
+    receiver.respondWith({ status: 410 })
     await webhooks.test(id)
     expect(await tried(id, { status: 'DEAD', attempts: 1 })).toMatchObject({ lastHttpStatus: 410, lastError: 'STATUS' })
     expect(await webhooks.show(id)).toMatchObject({ status: 'DISABLED', disabledReason: 'GONE' })
@@ -380,7 +380,7 @@ describe('an endpoint', () => {
   test('that its owner disables or deletes receives nothing more, not even pending deliveries', async () => {
     const disabled = await webhooks.create({ url: `${receiver.url}/disabled` })
     const deleted = await webhooks.create({ url: `${receiver.url}/deleted` })
-    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(FAILS_FOR_A_MINUTE)
     for (const { id } of [disabled, deleted]) {
       await webhooks.test(id)
       await tried(id, { status: 'PENDING', attempts: 1 })
@@ -406,7 +406,7 @@ describe('an endpoint', () => {
 
   test('that is disabled while a delivery is created does not receive it', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.answerWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(FAILS_FOR_A_MINUTE)
     await webhooks.test(id)
     await tried(id, { status: 'PENDING', attempts: 1 })
     await world
@@ -467,9 +467,9 @@ describe('an endpoint', () => {
   })
 
   test('is one of at most ten, also when twelve are created at once', async () => {
-    const answers = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
-    expect(answers.filter(({ webhookEndpoint }) => webhookEndpoint !== null)).toHaveLength(10)
-    expect(answers.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
+    const responses = await Promise.all(Array.from({ length: 12 }, () => webhooks.tryToCreate({ url: receiver.url })))
+    expect(responses.filter(({ webhookEndpoint }) => webhookEndpoint !== null)).toHaveLength(10)
+    expect(responses.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
       Array(2).fill('TOO_MANY_WEBHOOK_ENDPOINTS'),
     )
     const [first] = await webhooks.list()
@@ -511,7 +511,7 @@ test('finished deliveries are deleted after thirty days, pending ones are kept',
   const { id } = await webhooks.create({ url: receiver.url })
   await webhooks.test(id)
   await tried(id, { status: 'DELIVERED', attempts: 1 })
-  receiver.answerWith({ status: 500, headers: { 'retry-after': '86400' } })
+  receiver.respondWith({ status: 500, headers: { 'retry-after': '86400' } })
   await webhooks.test(id)
   await tried(id, { status: 'PENDING', attempts: 1 })
   world.advance(29 * DAY_SECONDS)
@@ -526,7 +526,7 @@ test('the deletion of users does not wait for the fan-out of their last events',
   const people = await Promise.all(['yuki-ito', 'tomasz-k'].map((login) => world.signedIn(login)))
   for (const leaving of people) {
     for (const path of ['one', 'two']) await webhooksOf(leaving).create({ url: `${receiver.url}/${path}` })
-    for (const _ of [1, 2]) await linkAccount(world, { person: leaving })
+    for (const _ of [1, 2]) await connectAccount(world, { person: leaving })
   }
   const { id } = await webhooks.create({ url: receiver.url })
   // Each unlinks two accounts first, which their webhooks hear of.

@@ -72,7 +72,7 @@ const idleStreams: Abuse = (victim, { streams }) => {
   return measure(victim, async () => {
     const hangingUp = new AbortController()
     const open = await inTurns(streams, async (index) => {
-      const answer = await fetch(`${victim.url}/graphql`, {
+      const response = await fetch(`${victim.url}/graphql`, {
         method: 'POST',
         signal: hangingUp.signal,
         headers: {
@@ -82,7 +82,7 @@ const idleStreams: Abuse = (victim, { streams }) => {
         },
         body: JSON.stringify({ query: 'subscription { events { cursor } }' }),
       })
-      const reader = answer.body?.getReader()
+      const reader = response.body?.getReader()
       const text = new TextDecoder()
       // The first thing that is said is a comment, or why there is no stream.
       const first = text.decode((await reader?.read())?.value)

@@ -86,8 +86,8 @@ async function addPeople(directory: string, people: number): Promise<string[]> {
 
 async function becomesReady(url: string): Promise<void> {
   for (const startedAt = performance.now(); performance.now() - startedAt < START_MILLISECONDS; await sleep(100)) {
-    const answer = await fetch(`${url}/readyz`).catch(() => null)
-    if (answer?.status === 200) return
+    const response = await fetch(`${url}/readyz`).catch(() => null)
+    if (response?.status === 200) return
   }
   throw new Error('The gateway did not become ready')
 }
@@ -95,9 +95,9 @@ async function becomesReady(url: string): Promise<void> {
 /** Posts a document by itself, without a cookie or a token. */
 export async function ask(url: string, query: string): Promise<number> {
   const headers = { 'content-type': 'application/json' }
-  const answer = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) })
-  await answer.arrayBuffer()
-  return answer.status
+  const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) })
+  await response.arrayBuffer()
+  return response.status
 }
 
 async function watch(url: string, work: () => Promise<void>): Promise<Service> {

@@ -3,26 +3,26 @@ import { cookieOf, openBrowser } from '../../support/browser.ts'
 import type { Stage } from './stage.ts'
 
 /** A linked X account, and the cookie of its user. */
-export type Link = { username: string; accountId: string; cookie: string }
+export type ChaosAccount = { username: string; accountId: string; cookie: string }
 
 const PEOPLE = ['mara-holt', 'tomasz-k', 'yuki-ito']
 
 /** Links so many fresh X accounts through the front door. */
-export async function linkAccounts(stage: Stage, count: number): Promise<Link[]> {
+export async function connectAccounts(stage: Stage, count: number): Promise<ChaosAccount[]> {
   const usernames = Array.from({ length: count }, (_, index) => `chaos_${index}`)
-  const links = await Promise.all(
+  const accounts = await Promise.all(
     PEOPLE.map((login, person) =>
-      linkAs(
+      connectAs(
         stage,
         login,
         usernames.filter((_, index) => index % PEOPLE.length === person),
       ),
     ),
   )
-  return links.flat()
+  return accounts.flat()
 }
 
-async function linkAs(stage: Stage, login: string, usernames: string[]): Promise<Link[]> {
+async function connectAs(stage: Stage, login: string, usernames: string[]): Promise<ChaosAccount[]> {
   if (usernames.length === 0) return []
   const person = openBrowser(stage.publicUrl)
   try {

@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { readOperation } from '../../support/operations.ts'
-import type { Link } from './accounts.ts'
+import type { ChaosAccount } from './accounts.ts'
 import type { Slot } from './fleet.ts'
 import type { Stage } from './stage.ts'
 
 /** One tweet that somebody wanted, and what they were told in the end. */
-export type Post = { key: string; text: string; link: Link; tries: number; answer: PostResult }
+export type Post = { key: string; text: string; account: ChaosAccount; tries: number; result: PostResult }
 
 export type PostResult =
   /** There is a row. */
@@ -30,7 +30,7 @@ const MAX_TRIES = 12
 const MAX_PAUSE_MILLISECONDS = 1_000
 // A few links get half of the calls, so that processes meet on them.
 const HOT_SHARE = 0.5
-const HOT_LINKS = 0.1
+const HOT_ACCOUNTS = 0.1
 
 const payloadSchema = z.object({
   data: z
@@ -50,7 +50,7 @@ const payloadSchema = z.object({
  */
 export function startCallers(
   stage: Stage,
-  links: readonly Link[],
+  accounts: readonly ChaosAccount[],
   count: number,
   {
     limit = Infinity,
@@ -63,9 +63,9 @@ export function startCallers(
   let stopped = false
   const call = async () => {
     while (!stopped && posts.length < limit) {
-      const post = newPost(pickLink(stage, links, hotShare), posts.length)
+      const post = newPost(pickAccount(stage, accounts, hotShare), posts.length)
       posts.push(post)
-      await postUntilAnswered(stage, slots, agent, post, () => stopped)
+      await postUntilResponse(stage, slots, agent, post, () => stopped)
     }
   }
   const all = Promise.all(Array.from({ length: count }, call)).finally(() => agent.close())
@@ -81,15 +81,15 @@ export function startCallers(
 /** Posts once with each link, at processes of chance, all at the same moment. */
 export async function postWithEach(
   stage: Stage,
-  links: readonly Link[],
+  accounts: readonly ChaosAccount[],
   purpose: string,
   slots: readonly Slot[] = stage.fleet.slots,
 ): Promise<Post[]> {
   const agent = new Agent({ headersTimeout: ANSWER_LIMIT_MILLISECONDS, bodyTimeout: ANSWER_LIMIT_MILLISECONDS })
   try {
     return await Promise.all(
-      links.map(async (link, index) => {
-        const post = newPost(link, `${purpose}-${index}`)
+      accounts.map(async (account, index) => {
+        const post = newPost(account, `${purpose}-${index}`)
         const slot = slots[index % slots.length]
         await tryOnce(slot?.url ?? '', agent, post)
         return post
@@ -100,17 +100,23 @@ export async function postWithEach(
   }
 }
 
-function newPost(link: Link, name: string | number): Post {
+function newPost(account: ChaosAccount, name: string | number): Post {
   const key = `post-${name}-${crypto.randomUUID()}`
-  return { key, text: `Tweet ${key} of ${link.username}`, link, tries: 0, answer: { kind: 'none', why: 'never asked' } }
+  return {
+    key,
+    text: `Tweet ${key} of ${account.username}`,
+    account,
+    tries: 0,
+    result: { kind: 'none', why: 'never asked' },
+  }
 }
 
-function pickLink(stage: Stage, links: readonly Link[], hotShare: number): Link {
-  const hot = links.slice(0, Math.max(1, Math.round(links.length * HOT_LINKS)))
-  return stage.random.pick(stage.random.next() < hotShare ? hot : links)
+function pickAccount(stage: Stage, accounts: readonly ChaosAccount[], hotShare: number): ChaosAccount {
+  const hot = accounts.slice(0, Math.max(1, Math.round(accounts.length * HOT_ACCOUNTS)))
+  return stage.random.pick(stage.random.next() < hotShare ? hot : accounts)
 }
 
-async function postUntilAnswered(
+async function postUntilResponse(
   stage: Stage,
   slots: readonly Slot[],
   agent: Agent,
@@ -131,27 +137,27 @@ async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> 
     const response = await request(`${url}/graphql`, {
       method: 'POST',
       dispatcher: agent,
-      headers: { 'content-type': 'application/json', cookie: post.link.cookie, 'sec-fetch-site': 'same-origin' },
+      headers: { 'content-type': 'application/json', cookie: post.account.cookie, 'sec-fetch-site': 'same-origin' },
       body: JSON.stringify({
         query: DOCUMENT,
-        variables: { input: { text: post.text, accountId: post.link.accountId, idempotencyKey: post.key } },
+        variables: { input: { text: post.text, accountId: post.account.accountId, idempotencyKey: post.key } },
       }),
     })
     const { data, errors } = payloadSchema.parse(await response.body.json())
     if (!data) {
-      post.answer = { kind: 'none', why: errors?.[0]?.extensions?.code ?? `status ${response.statusCode}` }
+      post.result = { kind: 'none', why: errors?.[0]?.extensions?.code ?? `status ${response.statusCode}` }
       return true
     }
     const { tweet, userErrors } = data.postTweet
     const error = userErrors[0] ?? null
-    post.answer =
+    post.result =
       tweet === null
         ? { kind: 'refused', error: error?.code ?? '' }
         : { kind: 'tweet', id: tweet.id, status: tweet.status, error: error?.code ?? null }
     return error?.retryable === true
   } catch (error) {
     // Refused, cut off or silent: the process may be dead, and the tweet may be posted.
-    post.answer = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
+    post.result = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
     return true
   }
 }

@@ -1,6 +1,6 @@
 // 500 callers, at all processes at once, on one account whose access token has just ended.
 
-import { linkAccounts } from './accounts.ts'
+import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { postWithEach } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
@@ -14,18 +14,18 @@ export async function runCrowd(
 ): Promise<Figure[]> {
   await using arena = await openArena({ processes, pace: productionPace, random })
   await arena.fleet.startAll()
-  const [link] = await linkAccounts(arena, 1)
-  if (link === undefined) throw new Error('Bug: there is no link')
+  const [account] = await connectAccounts(arena, 1)
+  if (account === undefined) throw new Error('Bug: there is no link')
   const { control } = arena.sandbox
-  control.expireAccessToken(link.username)
+  control.expireAccessToken(account.username)
   await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp() - interval '1 second'`
   plantDistance(arena)
-  const posts = await postWithEach(arena, Array<typeof link>(callers).fill(link), 'crowd')
-  const answered = posts.filter(({ answer }) => answer.kind === 'tweet' && answer.status === 'POSTED')
+  const posts = await postWithEach(arena, Array<typeof account>(callers).fill(account), 'crowd')
+  const posted = posts.filter(({ result }) => result.kind === 'tweet' && result.status === 'POSTED')
   const what = `${callers} callers over ${processes} processes on one ended token`
   return [
     exactly(`${what}: token calls`, 1, control.countTokenCalls('refresh_token')),
-    exactly(`${what}: answers`, callers, answered.length),
-    exactly(`${what}: tweets`, callers, control.tweets(link.username).length),
+    exactly(`${what}: answers`, callers, posted.length),
+    exactly(`${what}: tweets`, callers, control.tweets(account.username).length),
   ]
 }

@@ -1,6 +1,6 @@
 // X takes requests and says nothing: no transaction of ours may wait with them.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { linkAccounts } from './accounts.ts'
+import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { postWithEach } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
@@ -15,12 +15,12 @@ const HANG_MILLISECONDS = 6_000
 
 /** Posts with all accounts at once while X hangs: first at the posts, then, their tokens ended, at the refreshes. */
 export async function runHangingX(
-  { processes, accounts }: { processes: number; accounts: number },
+  { processes, count }: { processes: number; count: number },
   random: Randomness,
 ): Promise<Figure[]> {
   await using arena = await openArena({ processes, pace: productionPace, random })
   await arena.fleet.startAll()
-  const links = await linkAccounts(arena, accounts)
+  const accounts = await connectAccounts(arena, count)
   const { control } = arena.sandbox
   const figures: Figure[] = []
   const hangAt = async (path: string, what: string) => {
@@ -28,16 +28,16 @@ export async function runHangingX(
     control.inject({ kind: 'hang', match: { method: 'POST', path }, times: null })
     const received = control.countReceived({ method: 'POST', path })
     const whole = watchTransactions(arena)
-    const posting = postWithEach(arena, links, 'hang')
-    while (control.countReceived({ method: 'POST', path }) < received + accounts) await sleep(10)
+    const posting = postWithEach(arena, accounts, 'hang')
+    while (control.countReceived({ method: 'POST', path }) < received + count) await sleep(10)
     // From here on all of them wait for X, and nothing else has a reason to be slow.
     const waiting = watchTransactions(arena)
     await sleep(HANG_MILLISECONDS)
     const longestWaiting = await waiting.stop()
     const posts = await posting
     const longest = await whole.stop()
-    const unanswered = posts.filter(({ answer }) => answer.kind === 'none').length
-    const where = `X hangs at ${what} of ${accounts} accounts`
+    const unanswered = posts.filter(({ result }) => result.kind === 'none').length
+    const where = `X hangs at ${what} of ${count} accounts`
     figures.push(
       atMost(`${where}: longest transaction meanwhile`, MOST_MILLISECONDS, longestWaiting, ' ms'),
       atMost(

@@ -1,11 +1,11 @@
 // The judge: holds what happened against the invariants of reliability.md, section 4.
 import type { Arena } from './arena.ts'
 import type { Post } from './callers.ts'
-import type { LinkView } from './snapshot.ts'
+import type { AccountView } from './snapshot.ts'
 
 /** The figures of one scenario, and a sentence for each invariant that broke. */
 export type Verdict = {
-  rotations: number
+  refreshes: number
   concurrentSends: number
   replays: number
   silentlyDead: number
@@ -23,8 +23,8 @@ type TweetRow = { text: string; status: string; errorCode: string | null; xTweet
 /** Judges the time between two snapshots, both taken while nothing was under way. */
 export async function judge(
   arena: Arena,
-  before: readonly LinkView[],
-  after: readonly LinkView[],
+  before: readonly AccountView[],
+  after: readonly AccountView[],
   posts: readonly Post[],
 ): Promise<Verdict> {
   const broken: string[] = []
@@ -33,28 +33,28 @@ export async function judge(
     broken.push(
       `(a) One refresh token was in flight ${control.concurrentSends()} times at once. ${describeResends(arena)}`,
     )
-  const links = judgeLinks(before, after, broken)
+  const accounts = judgeAccounts(before, after, broken)
   const tweets = await judgePosts(arena, posts, broken)
   judgeLogs(arena, broken)
   const { crashes, uncleanEnds } = arena.fleet.counts
   if (crashes > 0) broken.push(`${crashes} processes ended by themselves: ${findFatal(arena)}`)
   if (uncleanEnds > 0) broken.push(`${uncleanEnds} processes did not end cleanly on SIGTERM.`)
-  return { ...links, ...tweets, concurrentSends: control.concurrentSends(), posts: posts.length, broken }
+  return { ...accounts, ...tweets, concurrentSends: control.concurrentSends(), posts: posts.length, broken }
 }
 
-function judgeLinks(before: readonly LinkView[], after: readonly LinkView[], broken: string[]) {
-  const sums = { rotations: 0, replays: 0, silentlyDead: 0, lost: 0, lostAndDetected: 0 }
+function judgeAccounts(before: readonly AccountView[], after: readonly AccountView[], broken: string[]) {
+  const sums = { refreshes: 0, replays: 0, silentlyDead: 0, lost: 0, lostAndDetected: 0 }
   for (const now of after) {
-    const then = before.find(({ link }) => link.accountId === now.link.accountId)
+    const then = before.find(({ account }) => account.accountId === now.account.accountId)
     if (then === undefined) throw new Error('Bug: a link without a past')
-    const name = `@${now.link.username}`
-    const rotations = now.x.rotations - then.x.rotations
+    const name = `@${now.account.username}`
+    const refreshes = now.x.refreshes - then.x.refreshes
     // A pair that came too late helps only where it can still be adopted.
     const waiting = now.status === 'NEEDS_REAUTH' ? 0 : now.orphans
     // One that was taken up has a version of its own, and has helped only once X has taken it.
     const unproved = now.cause === 'ORPHAN_ADOPTED' ? 1 : 0
-    const lost = rotations - (now.version - then.version) - waiting + unproved
-    sums.rotations += rotations
+    const lost = refreshes - (now.version - then.version) - waiting + unproved
+    sums.refreshes += refreshes
     sums.replays += now.x.replays - then.x.replays
     sums.lost += lost
     const isTold = now.status === 'NEEDS_REAUTH' && now.statusReason === 'REFRESH_LOST'
@@ -91,8 +91,8 @@ function describeResends({ sandbox }: Arena): string {
   return again.map((same) => same.map(({ at, acted, status }) => `${at} ${acted} ${status}`).join(', ')).join('; ')
 }
 
-function describe({ status, statusReason, state, version, x }: LinkView): string {
-  return JSON.stringify({ status, statusReason, state, version, rotations: x.rotations, ended: x.ended })
+function describe({ status, statusReason, state, version, x }: AccountView): string {
+  return JSON.stringify({ status, statusReason, state, version, refreshes: x.refreshes, ended: x.ended })
 }
 
 async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]) {
@@ -103,7 +103,7 @@ async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]
   const statuses: Record<string, number> = {}
   let tweets = 0
   let tweetsPerKey = 0
-  for (const { key, text, answer } of posts) {
+  for (const { key, text, result } of posts) {
     const row = byText.get(text)
     const sent = atX.get(text) ?? []
     const status = row === undefined ? 'no row' : row.status === 'FAILED' ? `FAILED ${row.errorCode}` : row.status
@@ -115,7 +115,7 @@ async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]
       broken.push(`${key} is POSTED, and X has no such tweet.`)
     if (row?.status === 'FAILED' && sent.length > 0) broken.push(`${key} is FAILED (${row.errorCode}), and X has it.`)
     if (row === undefined && sent.length > 0) broken.push(`${key} has no row, and X has it.`)
-    if (answer.kind === 'tweet' && answer.status === 'POSTED' && row?.status !== 'POSTED')
+    if (result.kind === 'tweet' && result.status === 'POSTED' && row?.status !== 'POSTED')
       broken.push(`${key} was answered as POSTED, and is ${row?.status ?? 'gone'}.`)
   }
   return { tweets, tweetsPerKey, statuses }

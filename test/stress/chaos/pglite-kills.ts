@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GraphQLClient } from 'graphql-request'
 import { readOperation } from '../../support/operations.ts'
-import { type Link, linkAccounts } from './accounts.ts'
+import { type ChaosAccount, connectAccounts } from './accounts.ts'
 import { type Post, type PostResult, startCallers } from './callers.ts'
 import { productionPace } from './fast-timing.ts'
 import { atMost, exactly, type Figure } from './figures.ts'
@@ -20,9 +20,9 @@ export async function runPgliteKills({ rounds }: { rounds: number }, random: Ran
   const [slot, intruder] = stage.fleet.slots
   if (slot === undefined || intruder === undefined) throw new Error('Bug: two processes were asked for')
   await stage.fleet.start(slot)
-  const links = await linkAccounts(stage, 1)
+  const accounts = await connectAccounts(stage, 1)
   const refusal = await stage.fleet.startRefused(intruder)
-  const callers = startCallers(stage, links, CALLERS, { slots: [slot] })
+  const callers = startCallers(stage, accounts, CALLERS, { slots: [slot] })
   for (let round = 0; round < rounds; round++) {
     const enough = countPosted(callers.posts) + random.between(1, MOST_BEFORE_KILL)
     while (countPosted(callers.posts) < enough) await sleep(POLL_MILLISECONDS)
@@ -30,8 +30,8 @@ export async function runPgliteKills({ rounds }: { rounds: number }, random: Ran
     await stage.fleet.start(slot)
   }
   await callers.stop()
-  const acknowledged = callers.posts.flatMap(({ answer }) => (isPosted(answer) ? [answer.id] : []))
-  const missing = await countMissing(stage, links, acknowledged)
+  const acknowledged = callers.posts.flatMap(({ result }) => (isPosted(result) ? [result.id] : []))
+  const missing = await countMissing(stage, accounts, acknowledged)
   return [
     exactly(`${rounds} kill -9 on PGlite: lost of ${acknowledged.length} acknowledged rows`, 0, missing),
     exactly(`${rounds} kill -9 on PGlite: tweets posted twice`, 0, countTwice(stage)),
@@ -41,9 +41,9 @@ export async function runPgliteKills({ rounds }: { rounds: number }, random: Ran
   ]
 }
 
-async function countMissing(stage: Stage, [link]: readonly Link[], ids: readonly string[]): Promise<number> {
+async function countMissing(stage: Stage, [account]: readonly ChaosAccount[], ids: readonly string[]): Promise<number> {
   const client = new GraphQLClient(`${stage.publicUrl}/graphql`, {
-    headers: { cookie: link?.cookie ?? '', 'sec-fetch-site': 'same-origin' },
+    headers: { cookie: account?.cookie ?? '', 'sec-fetch-site': 'same-origin' },
   })
   const document = readOperation('tweet')
   let missing = 0
@@ -55,11 +55,11 @@ async function countMissing(stage: Stage, [link]: readonly Link[], ids: readonly
 }
 
 function countPosted(posts: readonly Post[]): number {
-  return posts.filter(({ answer }) => isPosted(answer)).length
+  return posts.filter(({ result }) => isPosted(result)).length
 }
 
-function isPosted(answer: PostResult): answer is PostResult & { kind: 'tweet' } {
-  return answer.kind === 'tweet' && answer.status === 'POSTED'
+function isPosted(result: PostResult): result is PostResult & { kind: 'tweet' } {
+  return result.kind === 'tweet' && result.status === 'POSTED'
 }
 
 function countTwice({ sandbox }: Stage): number {

@@ -1,7 +1,7 @@
 // Thousands of posts, while X loses and spoils answers after it has acted, and processes are killed.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultKind as SandboxFault } from '../../../src/sandbox/control/faults.ts'
-import { linkAccounts } from './accounts.ts'
+import { connectAccounts } from './accounts.ts'
 import { type Arena, openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
@@ -14,7 +14,7 @@ import { takeSnapshot } from './snapshot.ts'
 export type PostStorm = {
   posts: number
   processes: number
-  links: number
+  accounts: number
   callers: number
   pace: Pace
   /** How long to wait for tweets in doubt, after the last answer. */
@@ -37,8 +37,8 @@ export async function runPostStorm(
 ): Promise<{ verdict: Verdict; figures: Figure[] }> {
   await using arena = await openArena({ processes: storm.processes, pace: storm.pace, random })
   await arena.fleet.startAll()
-  const links = await linkAccounts(arena, storm.links)
-  const before = await takeSnapshot(arena, links)
+  const accounts = await connectAccounts(arena, storm.accounts)
+  const before = await takeSnapshot(arena, accounts)
   for (const fault of FAULTS)
     arena.sandbox.control.inject({
       ...fault,
@@ -47,7 +47,7 @@ export async function runPostStorm(
       times: null,
     })
   // As many for each link as X would take: 100 in a quarter of an hour.
-  const callers = startCallers(arena, links, storm.callers, { limit: storm.posts, hotShare: 0 })
+  const callers = startCallers(arena, accounts, storm.callers, { limit: storm.posts, hotShare: 0 })
   const over = new AbortController()
   const killing = killUntil(arena, over.signal)
   await callers.stop()
@@ -55,7 +55,7 @@ export async function runPostStorm(
   const kills = await killing
   arena.sandbox.control.clearFaults()
   await waitForDoubts(arena, storm.settleSeconds)
-  const verdict = await judge(arena, before, await takeSnapshot(arena, links), callers.posts)
+  const verdict = await judge(arena, before, await takeSnapshot(arena, accounts), callers.posts)
   const settled = Object.entries(verdict.statuses).filter(([status]) => /^(POSTED|FAILED .*)$/.test(status))
   const share = (settled.reduce((sum, [, times]) => sum + times, 0) / callers.posts.length) * 100
   const what = `${storm.posts} posts over ${storm.processes} processes, ${kills} kill -9`

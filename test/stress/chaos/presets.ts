@@ -7,7 +7,7 @@ import { runJointStart } from './joint-start.ts'
 import { runPgliteKills } from './pglite-kills.ts'
 import { runPostStorm } from './post-storm.ts'
 import type { Randomness } from './randomness.ts'
-import { type Outcome, type RotationScenario, runRotationScenario } from './refresh-scenario.ts'
+import { type Outcome, type RefreshScenario, runRefreshScenario } from './refresh-scenario.ts'
 
 /** What a preset came to. */
 export type PresetResult = {
@@ -19,34 +19,37 @@ export type PresetResult = {
 
 type Preset = (random: Randomness) => Promise<PresetResult>
 
-const LOAD = { processes: 4, links: 60, callers: 16, pace: fastPace }
+const LOAD = { processes: 4, accounts: 60, callers: 16, pace: fastPace }
 const NO_END = 3_600
 const TWO_MINUTES = 120
 
 /** All presets, in the order of a whole run. */
 export const presets: Record<string, Preset> = {
-  lease: rotation({ ...LOAD, processes: 8, faults: [], plan: { seconds: 60 } }),
-  kill: rotation({ ...LOAD, faults: ['kill'], plan: { seconds: 60 } }),
-  drop: rotation({ ...LOAD, faults: ['kill', 'drop', '503'], plan: { seconds: 60 } }),
-  term: rotation({ ...LOAD, faults: ['term'], plan: { seconds: NO_END, times: 100 } }, true),
-  db: rotation({ ...LOAD, faults: ['db'], plan: { seconds: NO_END, times: 10 } }, true),
-  stop: rotation({ ...LOAD, pace: productionLeasePace, faults: ['stop'], plan: { seconds: NO_END, times: 50 } }, true),
+  lease: refreshScenario({ ...LOAD, processes: 8, faults: [], plan: { seconds: 60 } }),
+  kill: refreshScenario({ ...LOAD, faults: ['kill'], plan: { seconds: 60 } }),
+  drop: refreshScenario({ ...LOAD, faults: ['kill', 'drop', '503'], plan: { seconds: 60 } }),
+  term: refreshScenario({ ...LOAD, faults: ['term'], plan: { seconds: NO_END, times: 100 } }, true),
+  db: refreshScenario({ ...LOAD, faults: ['db'], plan: { seconds: NO_END, times: 10 } }, true),
+  stop: refreshScenario(
+    { ...LOAD, pace: productionLeasePace, faults: ['stop'], plan: { seconds: NO_END, times: 50 } },
+    true,
+  ),
   crowd: figures((random) => runCrowd({ processes: 8, callers: 500 }, random)),
   posts: async (random) => {
-    const storm = { posts: 5_000, processes: 3, links: 400, callers: 16, pace: productionPace, settleSeconds: 600 }
+    const storm = { posts: 5_000, processes: 3, accounts: 400, callers: 16, pace: productionPace, settleSeconds: 600 }
     const { verdict, figures } = await runPostStorm(storm, random)
     return { statuses: verdict.statuses, figures, broken: verdict.broken }
   },
-  hang: figures((random) => runHangingX({ processes: 3, accounts: 200 }, random)),
+  hang: figures((random) => runHangingX({ processes: 3, count: 200 }, random)),
   start: figures((random) => runJointStart({ processes: 16 }, random)),
   pglite: figures((random) => runPgliteKills({ rounds: 200 }, random)),
 }
 
-function rotation(scenario: RotationScenario, nothingMayBeLost = false): Preset {
+function refreshScenario(scenario: RefreshScenario, nothingMayBeLost = false): Preset {
   return async (random) => {
-    const outcome = await runRotationScenario({ ...scenario, settleSeconds: TWO_MINUTES }, random)
+    const outcome = await runRefreshScenario({ ...scenario, settleSeconds: TWO_MINUTES }, random)
     const strikes = Object.entries(outcome.strikes).flatMap(([kind, times]) => (times > 0 ? [`${times} ${kind}`] : []))
-    const lost = exactly(`${strikes.join(', ')}: links lost`, 0, outcome.lost)
+    const lost = exactly(`${strikes.join(', ')}: connections lost`, 0, outcome.lost)
     return { outcome, statuses: outcome.statuses, figures: nothingMayBeLost ? [lost] : [], broken: outcome.broken }
   }
 }

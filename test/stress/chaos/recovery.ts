@@ -1,34 +1,35 @@
 // After the last fault: everything must come right by itself, as far as it can.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Link } from './accounts.ts'
+import type { ChaosAccount } from './accounts.ts'
 import type { Arena } from './arena.ts'
 import { type Post, postWithEach } from './callers.ts'
-import { isSettled, type LinkView, takeSnapshot } from './snapshot.ts'
+import { type AccountView, isSettledAccount, takeSnapshot } from './snapshot.ts'
 
 export type Recovery = {
   seconds: number
   posts: Post[]
   /** Links that have neither refreshed nor been given up in time. */
-  late: LinkView[]
-  after: LinkView[]
+  late: AccountView[]
+  after: AccountView[]
 }
 
 const POLL_MILLISECONDS = 100
 
 /** Uses each link until it has refreshed once more or its user has been told, for up to two lease times. */
-export async function recover(arena: Arena, links: readonly Link[]): Promise<Recovery> {
+export async function recover(arena: Arena, accounts: readonly ChaosAccount[]): Promise<Recovery> {
   const startedAt = performance.now()
   const limit = arena.pace.timing.leaseSeconds * 2
-  const then = new Map((await takeSnapshot(arena, links)).map((view) => [view.link, view.version]))
+  const then = new Map((await takeSnapshot(arena, accounts)).map((view) => [view.account, view.version]))
   const posts: Post[] = []
   for (;;) {
-    const after = await takeSnapshot(arena, links)
+    const after = await takeSnapshot(arena, accounts)
     const late = after.filter(
-      (view) => !isSettled(view) || (view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.link) ?? 0)),
+      (view) =>
+        !isSettledAccount(view) || (view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.account) ?? 0)),
     )
     const seconds = (performance.now() - startedAt) / 1000
     if (late.length === 0 || seconds > limit) return { seconds, posts, late, after }
-    const waiting = late.map(({ link }) => link)
+    const waiting = late.map(({ account }) => account)
     posts.push(...(await postWithEach(arena, waiting, 'recovery')))
     await sleep(POLL_MILLISECONDS)
   }

@@ -1,6 +1,6 @@
 // The main scenario: many links in constant use at all processes, while faults strike; then peace, recovery, and judgement.
 
-import { linkAccounts } from './accounts.ts'
+import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
@@ -11,9 +11,9 @@ import { recover, waitForDoubts } from './recovery.ts'
 import { takeSnapshot } from './snapshot.ts'
 import { watchTransactions } from './transactions.ts'
 
-export type RotationScenario = {
+export type RefreshScenario = {
   processes: number
-  links: number
+  accounts: number
   callers: number
   faults: readonly FaultKind[]
   plan: Plan
@@ -30,23 +30,23 @@ export type Outcome = Verdict & {
 }
 
 /** Runs the scenario in an arena of its own. */
-export async function runRotationScenario(scenario: RotationScenario, random: Randomness): Promise<Outcome> {
+export async function runRefreshScenario(scenario: RefreshScenario, random: Randomness): Promise<Outcome> {
   await using arena = await openArena({ processes: scenario.processes, pace: scenario.pace, random })
   await arena.fleet.startAll()
-  const links = await linkAccounts(arena, scenario.links)
+  const accounts = await connectAccounts(arena, scenario.accounts)
   plantDistance(arena)
-  const before = await takeSnapshot(arena, links)
+  const before = await takeSnapshot(arena, accounts)
   const startedAt = performance.now()
   const transactions = watchTransactions(arena)
-  const callers = startCallers(arena, links, scenario.callers)
+  const callers = startCallers(arena, accounts, scenario.callers)
   const strikes = await runNemesis(arena, scenario.faults, scenario.plan)
   const seconds = (performance.now() - startedAt) / 1000
   await callers.stop()
-  const recovery = await recover(arena, links)
+  const recovery = await recover(arena, accounts)
   const longestTransactionMilliseconds = await transactions.stop()
   await waitForDoubts(arena, scenario.settleSeconds ?? 0)
   const verdict = await judge(arena, before, recovery.after, [...callers.posts, ...recovery.posts])
-  for (const { link } of recovery.late)
-    verdict.broken.push(`(g) @${link.username} did not refresh within two lease times after the last fault.`)
+  for (const { account } of recovery.late)
+    verdict.broken.push(`(g) @${account.username} did not refresh within two lease times after the last fault.`)
   return { ...verdict, seconds, strikes, recoverySeconds: recovery.seconds, longestTransactionMilliseconds }
 }

@@ -5,7 +5,7 @@ import { fastPace } from './fast-timing.ts'
 import { faultKinds } from './nemesis.ts'
 import { type PresetResult, presets } from './presets.ts'
 import { createRandomness } from './randomness.ts'
-import { runRotationScenario } from './refresh-scenario.ts'
+import { runRefreshScenario } from './refresh-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from './table.ts'
 
 const USAGE = `npm run chaos -- [options]: real gateways, killed and starved, held against their promises
@@ -13,7 +13,7 @@ const USAGE = `npm run chaos -- [options]: real gateways, killed and starved, he
   --seconds N       how long the faults strike (60)
   --processes P     how many gateways (4)
   --faults A,B      what strikes: ${faultKinds.join(', ')} (nothing)
-  --links N         how many linked accounts (60)
+  --accounts N      how many connected accounts (60)
   --callers N       how many callers at once (16)
   --preset NAMES    instead of the above, or all: ${Object.keys(presets).join(', ')}
   --seed N          makes the same choices again
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     processes: { type: 'string', default: '4' },
     faults: { type: 'string', default: '' },
-    links: { type: 'string', default: '60' },
+    accounts: { type: 'string', default: '60' },
     callers: { type: 'string', default: '16' },
     preset: { type: 'string', default: '' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
@@ -54,10 +54,10 @@ if (results.length > 1) console.log(`\n${renderAll()}`)
 process.exitCode = results.some(({ result }) => isBad(result)) ? 1 : 0
 
 async function runOwn(faults: ReturnType<typeof readFault>[]): Promise<PresetResult> {
-  const outcome = await runRotationScenario(
+  const outcome = await runRefreshScenario(
     {
       processes: Number(values.processes),
-      links: Number(values.links),
+      accounts: Number(values.accounts),
       callers: Number(values.callers),
       faults,
       plan: { seconds: Number(values.seconds) },

@@ -2,12 +2,12 @@
 
 import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../../src/crypto.ts'
-import type { Link } from './accounts.ts'
+import type { ChaosAccount } from './accounts.ts'
 import type { Arena } from './arena.ts'
 
 /** One link. */
-export type LinkView = {
-  link: Link
+export type AccountView = {
+  account: ChaosAccount
   status: string
   statusReason: string | null
   version: number
@@ -18,7 +18,7 @@ export type LinkView = {
   refreshToken: string | null
   /** Pairs that came too late and wait to be adopted. */
   orphans: number
-  x: { rotations: number; replays: number; ended: string | null; refreshToken: string | null }
+  x: { refreshes: number; replays: number; ended: string | null; refreshToken: string | null }
 }
 
 type Row = {
@@ -35,7 +35,7 @@ type Row = {
 }
 
 /** Reads all links. Only while nothing rotates is the picture of one moment. */
-export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promise<LinkView[]> {
+export async function takeSnapshot(arena: Arena, accounts: readonly ChaosAccount[]): Promise<AccountView[]> {
   const rows = await arena.sql<Row[]>`
     select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.cause, t.lease_id is not null as leased,
       t.refresh_token_sealed as "refreshTokenSealed",
@@ -44,22 +44,22 @@ export async function takeSnapshot(arena: Arena, links: readonly Link[]): Promis
   const byId = new Map(rows.map((row) => [row.id, row]))
   // The newest authorization of each account is the last.
   const grants = new Map(arena.sandbox.control.grants().map((grant) => [grant.username, grant]))
-  return links.map((link) => {
-    const row = byId.get(link.accountId)
-    const grant = grants.get(link.username)
-    if (row === undefined || grant === undefined) throw new Error(`The link of @${link.username} is gone.`)
+  return accounts.map((account) => {
+    const row = byId.get(account.accountId)
+    const grant = grants.get(account.username)
+    if (row === undefined || grant === undefined) throw new Error(`The link of @${account.username} is gone.`)
     const { id: accountId, userId, refreshTokenSealed: sealed, ...view } = row
     const place = tokenSealContext({ accountId, userId }, 'refreshTokenSealed')
     return {
-      link,
+      account,
       ...view,
       refreshToken: sealed === null ? null : unseal(arena.keys, place, sealed),
-      x: { rotations: grant.rotations, replays: grant.replays, ended: grant.ended, refreshToken: grant.refreshToken },
+      x: { refreshes: grant.rotations, replays: grant.replays, ended: grant.ended, refreshToken: grant.refreshToken },
     }
   })
 }
 
 /** True when nothing more is to be expected of a link: it works, with nobody at work on it, or its user has been told. */
-export function isSettled({ status, state, leased }: LinkView): boolean {
+export function isSettledAccount({ status, state, leased }: AccountView): boolean {
   return status === 'NEEDS_REAUTH' || (state === 'ACTIVE' && !leased)
 }

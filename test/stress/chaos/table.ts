@@ -12,7 +12,7 @@ const COLUMNS: Column[] = [
         .flatMap(([kind, times]) => (times > 0 ? [`${times} ${kind}`] : []))
         .join(', ') || 'none',
   },
-  { title: 'rotations', read: ({ rotations }) => count(rotations) },
+  { title: 'refreshes', read: ({ refreshes }) => count(refreshes) },
   { title: 'concurrent sends', read: ({ concurrentSends }) => count(concurrentSends) },
   { title: 'replays', read: ({ replays }) => count(replays) },
   { title: 'silently dead', read: ({ silentlyDead }) => count(silentlyDead) },

@@ -43,7 +43,7 @@ test(
   {
     timeout: 600_000,
   },
-  () => expectTame('answers', 300),
+  () => expectTame('responses', 300),
 )
 
 test(

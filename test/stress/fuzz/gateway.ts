@@ -87,10 +87,10 @@ export async function openFuzzGateway() {
     takeErrors: () => errors.splice(0),
     /** Sends a request, as from the wire. */
     async request(path: string, init: RequestInit = {}): Promise<Response> {
-      const answer = await app.fetch(new Request(`${config.publicUrl}${path}`, init))
+      const response = await app.fetch(new Request(`${config.publicUrl}${path}`, init))
       // Whatever ended the session, the next one is asked by somebody again.
-      if (answer.headers.getSetCookie().some((header) => header.startsWith(cookieName))) cookie = await signIn()
-      return answer
+      if (response.headers.getSetCookie().some((header) => header.startsWith(cookieName))) cookie = await signIn()
+      return response
     },
     providers,
     close: async () => {

@@ -6,17 +6,17 @@ import type { FuzzGateway } from './gateway.ts'
 const INNARDS =
   /node_modules|\.[cm]?[jt]s:\d|\n\s+at \w|failed query|drizzle|pglite|postgres|42P01|select .{1,80} from /i
 
-type GraphqlAnswer = { data?: unknown; errors?: { message?: unknown; extensions?: { code?: unknown } }[] }
+type GraphqlResponse = { data?: unknown; errors?: { message?: unknown; extensions?: { code?: unknown } }[] }
 
 /** Throws where an answer says too much, or the gateway broke. */
-export function judgeAnswer(gateway: FuzzGateway, answer: Response, text: string): void {
+export function judgeResponse(gateway: FuzzGateway, response: Response, text: string): void {
   const refuse = (reason: string) => {
-    throw new Error(`${reason}: ${answer.status} ${text.slice(0, 600)}`)
+    throw new Error(`${reason}: ${response.status} ${text.slice(0, 600)}`)
   }
-  if (answer.status >= 500) refuse('The gateway broke')
+  if (response.status >= 500) refuse('The gateway broke')
   if (INNARDS.test(text)) refuse('The answer shows innards')
   // The one place where a secret belongs.
-  const headers = [...answer.headers].filter(([name]) => name !== 'set-cookie')
+  const headers = [...response.headers].filter(([name]) => name !== 'set-cookie')
   const everything = `\n${headers.join('\n')}\n${text}`
   for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The answer holds a secret')
   if (everything.toLowerCase().includes('\nx-evil')) refuse('The answer has a header that was sent as a value')
@@ -25,19 +25,19 @@ export function judgeAnswer(gateway: FuzzGateway, answer: Response, text: string
 }
 
 /** What a GraphQL answer says, one part of it for each event of a stream. Throws where it is none. */
-export function readGraphqlAnswer(answer: Response, text: string): GraphqlAnswer[] {
-  const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') === true
+export function parseGraphqlResponse(response: Response, text: string): GraphqlResponse[] {
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
   const parts = isStream
     ? // Not by `.` and `$`: U+2028 ends a line for them, and none of a stream.
       [...text.matchAll(/(?:^|[\r\n])data: ?([^\r\n]+)/g)].map(([, data = '']) => JSON.parse(data))
     : [JSON.parse(text)]
-  for (const part of parts as GraphqlAnswer[]) {
-    const isAnswer = part.data !== undefined || (part.errors !== undefined && part.errors.length > 0)
-    if (!isAnswer) throw new Error(`Neither data nor errors: ${answer.status} ${text.slice(0, 600)}`)
+  for (const part of parts as GraphqlResponse[]) {
+    const hasResult = part.data !== undefined || (part.errors !== undefined && part.errors.length > 0)
+    if (!hasResult) throw new Error(`Neither data nor errors: ${response.status} ${text.slice(0, 600)}`)
     for (const { message, extensions } of part.errors ?? []) {
       const isCoded = typeof extensions?.code === 'string' && extensions.code in errorCodes
       if (typeof message !== 'string' || message.length < 10 || !isCoded || extensions?.code === 'INTERNAL')
-        throw new Error(`An error that helps nobody: ${answer.status} ${text.slice(0, 600)}`)
+        throw new Error(`An error that helps nobody: ${response.status} ${text.slice(0, 600)}`)
     }
   }
   return parts

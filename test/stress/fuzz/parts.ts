@@ -6,8 +6,8 @@ import { createTweet, deleteXTweet } from '../../../src/x/api.ts'
 import { fetchTimeline } from '../../../src/x/timeline.ts'
 import { graphqlInputs } from './documents.ts'
 import type { FuzzGateway } from './gateway.ts'
-import { judgeAnswer, readGraphqlAnswer } from './judge.ts'
-import { ANSWERED_TOKEN, answerPairs, tweetAnswers } from './provider-responses.ts'
+import { judgeResponse, parseGraphqlResponse } from './judge.ts'
+import { RESPONSE_TOKEN, responsePairs, tweetResponses } from './provider-responses.ts'
 import { callbackInputs, formInputs, identityInputs, type RequestInput } from './requests.ts'
 
 /** What came of a part. */
@@ -24,15 +24,15 @@ const fuzzDocuments: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
   const property = fc.asyncProperty(graphqlInputs, async ({ asker, accept, body }) => {
     const startedAt = performance.now()
-    const answer = await gateway.request('/graphql', {
+    const response = await gateway.request('/graphql', {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept, ...gateway.askers[asker]() },
       body,
     })
-    const text = await answer.text()
+    const text = await response.text()
     const milliseconds = performance.now() - startedAt
-    judgeAnswer(gateway, answer, text)
-    const parts = readGraphqlAnswer(answer, text)
+    judgeResponse(gateway, response, text)
+    const parts = parseGraphqlResponse(response, text)
     report.inputs += 1
     if (parts.length > 0 && parts.every(({ data }) => data === undefined)) report.refusals.push(milliseconds)
   })
@@ -56,13 +56,13 @@ function fuzzRequests(inputs: fc.Arbitrary<RequestInput>): FuzzPart {
       const { method, path, body } = input
       const headers = input.headers.map(([name, value]): [string, string] => [name, stand(value)])
       const startedAt = performance.now()
-      const answer = await gateway.request(stand(path), { method, headers, body })
-      const text = await answer.text()
+      const response = await gateway.request(stand(path), { method, headers, body })
+      const text = await response.text()
       const milliseconds = performance.now() - startedAt
-      judgeAnswer(gateway, answer, text)
-      judgeRedirect(gateway, answer)
+      judgeResponse(gateway, response, text)
+      judgeRedirect(gateway, response)
       report.inputs += 1
-      const isRefused = answer.status >= 400 || answer.headers.get('location')?.includes('failed') === true
+      const isRefused = response.status >= 400 || response.headers.get('location')?.includes('failed') === true
       if (isRefused) report.refusals.push(milliseconds)
     })
     await fc.assert(property, { numRuns: runs, seed })
@@ -73,16 +73,17 @@ function fuzzRequests(inputs: fc.Arbitrary<RequestInput>): FuzzPart {
 /** A sign-in or link attempt as a browser begins it. */
 async function startAttempt(gateway: FuzzGateway, provider: 'github' | 'x') {
   const { cookie } = gateway.askers.session()
-  const answer = await gateway.request(`/auth/${provider}`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
-  const state = new URL(answer.headers.get('location') ?? '').searchParams.get('state')
-  if (state === null) throw new Error(`Bug: no attempt was begun: ${answer.status} ${answer.headers.get('location')}`)
-  const own = answer.headers.getSetCookie().map((header) => header.split(';', 1)[0])
+  const response = await gateway.request(`/auth/${provider}`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
+  const state = new URL(response.headers.get('location') ?? '').searchParams.get('state')
+  if (state === null)
+    throw new Error(`Bug: no attempt was begun: ${response.status} ${response.headers.get('location')}`)
+  const own = response.headers.getSetCookie().map((header) => header.split(';', 1)[0])
   return { state, cookie: [cookie, ...own].join('; ') }
 }
 
 // Nobody is sent elsewhere than to a provider's page and to our own.
-function judgeRedirect(gateway: FuzzGateway, answer: Response): void {
-  const location = answer.headers.get('location')
+function judgeRedirect(gateway: FuzzGateway, response: Response): void {
+  const location = response.headers.get('location')
   if (location === null) return
   const { publicUrl, github, x } = gateway.deps.config
   const { origin } = new URL(location, publicUrl)
@@ -90,34 +91,34 @@ function judgeRedirect(gateway: FuzzGateway, answer: Response): void {
 }
 
 // Signing in and linking, with anything for the providers' answers.
-const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
+const fuzzProviderResponses: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
-  const property = fc.asyncProperty(fc.constantFrom('github', 'x'), answerPairs, async (provider, answers) => {
+  const property = fc.asyncProperty(fc.constantFrom('github', 'x'), responsePairs, async (provider, responses) => {
     // What X refused to the whole app keeps later attempts from being started.
     await gateway.deps.db.delete(xBlocks)
     const { state, cookie } = await startAttempt(gateway, provider)
-    gateway.providers.answerWith(answers)
+    gateway.providers.respondWith(responses)
     const startedAt = performance.now()
-    const answer = await gateway.request(`/auth/${provider}/callback?state=${state}&code=a-code`, {
+    const response = await gateway.request(`/auth/${provider}/callback?state=${state}&code=a-code`, {
       headers: { cookie, 'sec-fetch-site': 'cross-site' },
     })
     const milliseconds = performance.now() - startedAt
-    const text = await answer.text()
-    const location = answer.headers.get('location') ?? ''
+    const text = await response.text()
+    const location = response.headers.get('location') ?? ''
     // Credentials that a provider does not take are for the operator to know, and are told in the log at that level.
     for (const line of gateway.takeErrors()) {
       if (!/_CREDENTIALS_REJECTED|"fault":"OPERATOR"/.test(line))
         throw new Error(`The gateway failed: ${line.slice(0, 2_000)}`)
-      if (line.includes(ANSWERED_TOKEN)) throw new Error('The log holds a token')
+      if (line.includes(RESPONSE_TOKEN)) throw new Error('The log holds a token')
     }
-    judgeAnswer(gateway, answer, text)
-    judgeRedirect(gateway, answer)
-    if (answer.status !== 303) throw new Error(`No redirect: ${answer.status} ${text.slice(0, 600)}`)
+    judgeResponse(gateway, response, text)
+    judgeRedirect(gateway, response)
+    if (response.status !== 303) throw new Error(`No redirect: ${response.status} ${text.slice(0, 600)}`)
     if (gateway.providers.asked() === 0) throw new Error('Bug: no provider was asked')
     report.inputs += 1
     if (location.includes('failed')) report.refusals.push(milliseconds)
   })
-  gateway.secrets.add(ANSWERED_TOKEN)
+  gateway.secrets.add(RESPONSE_TOKEN)
   await fc.assert(property, { numRuns: runs, seed })
   return report
 }
@@ -125,32 +126,37 @@ const fuzzProviderAnswers: FuzzPart = async (gateway, { runs, seed }) => {
 const DAY_MILLISECONDS = 86_400_000
 
 // Posting, deleting and looking for a tweet: whatever X answers, it was done, refused by a code of the list, or nobody knows.
-const fuzzTweetAnswers: FuzzPart = async (gateway, { runs, seed }) => {
+const fuzzTweetResponses: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
   const { deps } = gateway
   const tweet = { text: 'A tweet', replyToXTweetId: null, replySettings: null, madeWithAi: false }
-  const property = fc.asyncProperty(fc.constantFrom('post', 'delete', 'look'), tweetAnswers, async (what, given) => {
-    gateway.providers.answerWith([given])
+  const property = fc.asyncProperty(fc.constantFrom('post', 'delete', 'look'), tweetResponses, async (what, given) => {
+    gateway.providers.respondWith([given])
     const startedAt = performance.now()
-    const answer =
+    const response =
       what === 'post'
-        ? await createTweet(deps, ANSWERED_TOKEN, tweet)
+        ? await createTweet(deps, RESPONSE_TOKEN, tweet)
         : what === 'delete'
-          ? await deleteXTweet(deps, ANSWERED_TOKEN, '1')
-          : await fetchTimeline(deps, ANSWERED_TOKEN, '1', new Date(0), null)
+          ? await deleteXTweet(deps, RESPONSE_TOKEN, '1')
+          : await fetchTimeline(deps, RESPONSE_TOKEN, '1', new Date(0), null)
     const milliseconds = performance.now() - startedAt
-    if (answer.kind === 'refused') {
-      if (!isErrorCode(answer.code)) throw new Error(`No code of the list: ${answer.code}`)
-      const wait = answer.retryAt === null ? 0 : answer.retryAt.getTime() - deps.clock.now().getTime()
+    if (response.kind === 'refused') {
+      if (!isErrorCode(response.code)) throw new Error(`No code of the list: ${response.code}`)
+      const wait = response.retryAt === null ? 0 : response.retryAt.getTime() - deps.clock.now().getTime()
       // A spending cap ends with the month that X bills.
-      const longest = answer.code === 'X_USAGE_CAPPED' ? 32 * DAY_MILLISECONDS : DAY_MILLISECONDS
-      if (JSON.stringify(answer).includes(ANSWERED_TOKEN)) throw new Error('The refusal holds a token')
+      const longest = response.code === 'X_USAGE_CAPPED' ? 32 * DAY_MILLISECONDS : DAY_MILLISECONDS
+      if (JSON.stringify(response).includes(RESPONSE_TOKEN)) throw new Error('The refusal holds a token')
       if (!(wait <= longest)) throw new Error(`A wait of ${wait} ms`)
       report.refusals.push(milliseconds)
     }
     // Only what X took, and named, is posted.
-    if (what === 'post' && answer.kind === 'done' && !/^\d{1,19}$/.test(String(answer.value))) throw new Error('No id')
-    if (answer.kind === 'unknown' && answer.cause instanceof Error && answer.cause.message.includes(ANSWERED_TOKEN))
+    if (what === 'post' && response.kind === 'done' && !/^\d{1,19}$/.test(String(response.value)))
+      throw new Error('No id')
+    if (
+      response.kind === 'unknown' &&
+      response.cause instanceof Error &&
+      response.cause.message.includes(RESPONSE_TOKEN)
+    )
       throw new Error('The cause holds a token')
     report.inputs += 1
   })
@@ -164,6 +170,6 @@ export const fuzzParts: Record<string, FuzzPart> = {
   identities: fuzzRequests(identityInputs),
   callbacks: fuzzRequests(callbackInputs),
   forms: fuzzRequests(formInputs),
-  answers: fuzzProviderAnswers,
-  tweets: fuzzTweetAnswers,
+  responses: fuzzProviderResponses,
+  tweets: fuzzTweetResponses,
 }

@@ -8,10 +8,10 @@ import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 
 /** An answer of a provider to any request. */
-export type ProviderAnswer = { status: number; headers: Record<string, string>; body: string }
+export type ProviderResponse = { status: number; headers: Record<string, string>; body: string }
 
 /** What is in the place of each token in an answer; it must come out nowhere. */
-export const ANSWERED_TOKEN = 'ANSWERED-token-OF-a-provider-0123456789abcdefghij'
+export const RESPONSE_TOKEN = 'ANSWERED-token-OF-a-provider-0123456789abcdefghij'
 
 const STATUSES = [
   ...[200, 200, 200, 200, 200, 200, 200, 201, 204, 206, 301, 302, 304, 307, 308, 400, 401, 402, 403, 404, 408],
@@ -25,7 +25,7 @@ const ERRORS = [
   'bad_verification_code',
   '',
 ]
-const DESCRIPTIONS = ['Value passed for the token was invalid.', `No ${ANSWERED_TOKEN} here`, 'Forbidden', '']
+const DESCRIPTIONS = ['Value passed for the token was invalid.', `No ${RESPONSE_TOKEN} here`, 'Forbidden', '']
 const TYPES = [
   'about:blank',
   'https://api.x.com/2/problems/client-forbidden',
@@ -57,30 +57,30 @@ const HEADER_VALUES = [
 ]
 
 /** Two answers: to the first request of a flow, and to all that follow. */
-export const answerPairs: fc.Arbitrary<[ProviderAnswer, ProviderAnswer]> = fc
+export const responsePairs: fc.Arbitrary<[ProviderResponse, ProviderResponse]> = fc
   .uint8Array({ minLength: 8, maxLength: 80, size: 'max' })
   .map((bytes) => {
     const choices = readChoices(bytes)
     // Mostly a good first one, so that the second is asked for.
-    const first = choices.oneIn(3) ? writeAnswer(choices, writeTokens(choices)) : answerWith(200, tokens)
-    return [first, writeAnswer(choices, choices.oneIn(3) ? writeProblem(choices) : writePerson(choices))]
+    const first = choices.oneIn(3) ? writeResponse(choices, writeTokens(choices)) : respondWith(200, tokens)
+    return [first, writeResponse(choices, choices.oneIn(3) ? writeProblem(choices) : writePerson(choices))]
   })
 
 /** An answer to a call about tweets. */
-export const tweetAnswers: fc.Arbitrary<ProviderAnswer> = fc
+export const tweetResponses: fc.Arbitrary<ProviderResponse> = fc
   .uint8Array({ minLength: 8, maxLength: 80, size: 'max' })
   .map(readChoices)
-  .map((choices) => writeAnswer(choices, choices.oneIn(3) ? writeProblem(choices) : writeTweets(choices)))
+  .map((choices) => writeResponse(choices, choices.oneIn(3) ? writeProblem(choices) : writeTweets(choices)))
 
 /** A GitHub and X on this machine that answers whatever it is told to. */
 export async function startFakeProviders() {
-  let answers: readonly ProviderAnswer[] = [{ status: 503, headers: {}, body: '' }]
+  let responses: readonly ProviderResponse[] = [{ status: 503, headers: {}, body: '' }]
   let asked = 0
   const server = createServer((request, response) => {
     request.resume()
-    const answer = answers[Math.min(asked, answers.length - 1)]
+    const generated = responses[Math.min(asked, responses.length - 1)]
     asked += 1
-    response.writeHead(answer?.status ?? 500, answer?.headers).end(answer?.body)
+    response.writeHead(generated?.status ?? 500, generated?.headers).end(generated?.body)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -89,8 +89,8 @@ export async function startFakeProviders() {
   return {
     url: `http://127.0.0.1:${port}`,
     /** The first request gets the first answer, and so on; the last one is repeated. */
-    answerWith(next: readonly ProviderAnswer[]): void {
-      answers = next
+    respondWith(next: readonly ProviderResponse[]): void {
+      responses = next
       asked = 0
     },
     /** How many requests there were since. */
@@ -106,26 +106,26 @@ export async function startFakeProviders() {
 const tokens = {
   token_type: 'bearer',
   expires_in: 7200,
-  access_token: ANSWERED_TOKEN,
-  refresh_token: ANSWERED_TOKEN,
+  access_token: RESPONSE_TOKEN,
+  refresh_token: RESPONSE_TOKEN,
   scope: 'tweet.read users.read tweet.write offline.access',
 }
 
-function answerWith(status: number, body: unknown): ProviderAnswer {
+function respondWith(status: number, body: unknown): ProviderResponse {
   return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
 }
 
-function writeAnswer(choices: Choices, body: unknown): ProviderAnswer {
-  const answer = answerWith(choices.oneIn(2) ? choices.pick(STATUSES) : 200, body)
+function writeResponse(choices: Choices, body: unknown): ProviderResponse {
+  const generated = respondWith(choices.oneIn(2) ? choices.pick(STATUSES) : 200, body)
   if (choices.oneIn(6))
-    answer.headers['content-type'] = choices.pick(['text/html', 'application/problem+json', '', 'x'])
+    generated.headers['content-type'] = choices.pick(['text/html', 'application/problem+json', '', 'x'])
   for (let more = choices.below(3); more > 0; more--)
-    answer.headers[choices.pick(HEADER_NAMES)] = choices.pick(HEADER_VALUES)
-  if (choices.oneIn(8)) answer.body = answer.body.slice(0, choices.below(answer.body.length + 1))
-  if (choices.oneIn(12)) answer.body = choices.pick(['', 'null', '[]', '"x"', '<html>', '\0', '7', '[[]]', '{"a":'])
-  if (choices.oneIn(40)) answer.body = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
-  if (choices.oneIn(40)) answer.body = JSON.stringify({ filling: 'x'.repeat(70_000) })
-  return answer
+    generated.headers[choices.pick(HEADER_NAMES)] = choices.pick(HEADER_VALUES)
+  if (choices.oneIn(8)) generated.body = generated.body.slice(0, choices.below(generated.body.length + 1))
+  if (choices.oneIn(12)) generated.body = choices.pick(['', 'null', '[]', '"x"', '<html>', '\0', '7', '[[]]', '{"a":'])
+  if (choices.oneIn(40)) generated.body = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  if (choices.oneIn(40)) generated.body = JSON.stringify({ filling: 'x'.repeat(70_000) })
+  return generated
 }
 
 function writeTokens(choices: Choices): unknown {
@@ -143,7 +143,7 @@ function writePerson(choices: Choices): unknown {
 
 // What X says of a tweet that it took, deleted or shows.
 function writeTweets(choices: Choices): unknown {
-  const id = choices.pick(['1993000000000000001', '1993000000000000001', ANSWERED_TOKEN, '-1', ''])
+  const id = choices.pick(['1993000000000000001', '1993000000000000001', RESPONSE_TOKEN, '-1', ''])
   const tweet = spoil(choices, { id, text: 'A tweet', created_at: '2026-11-24T00:00:00.000Z', deleted: true })
   return spoil(choices, { data: choices.oneIn(2) ? tweet : [tweet, tweet], meta: {}, errors: [{ title: 'Not Found' }] })
 }
@@ -152,9 +152,9 @@ function writeProblem(choices: Choices): unknown {
   return spoil(choices, {
     error: choices.pick(ERRORS),
     error_description: choices.pick(DESCRIPTIONS),
-    title: choices.pick(['Forbidden', ANSWERED_TOKEN, 'Too Many Requests', 'SpendCapReached']),
+    title: choices.pick(['Forbidden', RESPONSE_TOKEN, 'Too Many Requests', 'SpendCapReached']),
     reset_date: choices.pick(['2026-12-12', '1970-01-01', '99999-01-01', 'soon']),
-    errors: choices.pick([[], null, [{ code: 187, message: ANSWERED_TOKEN }], [{ code: '226' }], ANSWERED_TOKEN]),
+    errors: choices.pick([[], null, [{ code: 187, message: RESPONSE_TOKEN }], [{ code: '226' }], RESPONSE_TOKEN]),
     detail: choices.pick([...DESCRIPTIONS, 'Your account is temporarily locked.', 'This user has been suspended.']),
     type: choices.pick(TYPES),
   })
@@ -166,7 +166,7 @@ function spoil(choices: Choices, whole: Record<string, unknown>): Record<string,
   for (let times = choices.below(3); times > 0; times--) {
     const name = choices.pick(Object.keys(whole))
     if (choices.oneIn(3)) delete spoilt[name]
-    else spoilt[name] = choices.pick([null, 0, -1, 1e99, true, '', [], {}, [ANSWERED_TOKEN], ...hostileTexts])
+    else spoilt[name] = choices.pick([null, 0, -1, 1e99, true, '', [], {}, [RESPONSE_TOKEN], ...hostileTexts])
   }
   return spoilt
 }
