@@ -1,4 +1,5 @@
-// The database is away in every way that servers, poolers and networks know: requests answer 503, streams wait, and all is well after it.
+// The database is away in every way that servers, poolers and networks know: requests answer 503,
+// streams wait, and all is well after it.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
@@ -11,7 +12,7 @@ import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { openInstance } from '../support/instance.ts'
-import { createDatabase, createRole } from '../support/postgres.ts'
+import { createDatabase, createRole } from '../support/postgres-databases.ts'
 import { sweepNow } from '../support/sweep.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -114,7 +115,8 @@ describe('a server that goes away while a connection is made, after X has issued
       })
       const callback = await account.person.consent(authorizationUrl ?? '', account.username)
       const [calls, exchanges] = [control.countReceived({ path }), control.countTokenCalls('authorization_code')]
-      // X has ended the account's earlier pair before the database goes, and its response comes afterwards.
+      // X has ended the account's earlier pair before the database goes, and its response comes
+      // afterwards.
       control.inject({ kind: 'delayAfter', milliseconds: 3_000, match: { path } })
       const finishing = account.person.request(callback)
       await expect.poll(() => control.countReceived({ path }), { interval: 5, timeout: 15_000 }).toBe(calls + 1)

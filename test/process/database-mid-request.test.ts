@@ -6,7 +6,7 @@ import { errorExtensions } from '../../src/http/error-response.ts'
 import { cookieOf } from '../support/browser.ts'
 import { connectAccount, type PostedTweet } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
-import { createDatabase } from '../support/postgres.ts'
+import { createDatabase } from '../support/postgres-databases.ts'
 
 type ReceivedResponse = {
   data?: Record<string, unknown> | null
@@ -37,8 +37,8 @@ async function openWorld() {
     }
   }
   /**
-   * Asks, and until there is an answer ends each session of the server that waits for `table`: the first may be a background
-   * job's.
+   * Asks, and until there is an answer ends each session of the server that waits for `table`: the
+   * first may be a background job's.
    */
   const askWithout = (table: string, query: string, variables?: Record<string, unknown>) =>
     admin.begin(async (admin) => {

@@ -1,4 +1,5 @@
-// Defaults of a role and of a database that change the text of values, or what a transaction is: nothing of the gateway depends on them.
+// Defaults of a role and of a database that change the text of values, or what a transaction is:
+// nothing of the gateway depends on them.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { postgresAt } from '../../src/config/database-config.ts'
 import { openForLong, openPglite } from '../../src/db/client.ts'
@@ -7,7 +8,13 @@ import { migrateDatabase } from '../../src/db/migrate.ts'
 import { sessions } from '../../src/db/tables.ts'
 import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { createDatabase, createRole, type DatabaseRole, setDefaults, type TestDatabase } from '../support/postgres.ts'
+import {
+  createDatabase,
+  createRole,
+  type DatabaseRole,
+  setDefaults,
+  type TestDatabase,
+} from '../support/postgres-databases.ts'
 
 /** Each is the worst that it can be, on the database or on the role, whose defaults win. */
 const OF_THE_DATABASE = {

@@ -2,7 +2,7 @@
 import { expect, inject, test } from 'vitest'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-import { createDatabase, execute } from '../support/postgres.ts'
+import { createDatabase, execute } from '../support/postgres-databases.ts'
 import { startProgram } from '../support/program.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 

@@ -1,10 +1,11 @@
-// Roles with no more rights than they need: one that migrates, one that serves, and what a start says of a right that is missing.
+// Roles with no more rights than they need: one that migrates, one that serves, and what a start
+// says of a right that is missing.
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
 import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { createDatabase, createRole, execute } from '../support/postgres.ts'
+import { createDatabase, createRole, execute } from '../support/postgres-databases.ts'
 import { startProgram } from '../support/program.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 

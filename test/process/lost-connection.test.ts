@@ -1,9 +1,12 @@
-/** Connections to PostgreSQL that are cut in the middle of a transaction, without a word from the server. */
+/**
+ * Connections to PostgreSQL that are cut in the middle of a transaction, without a word from the
+ * server.
+ */
 import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
-import { createDatabase } from '../support/postgres.ts'
+import { createDatabase } from '../support/postgres-databases.ts'
 
 const ROUNDS = 20
 

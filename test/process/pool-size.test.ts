@@ -1,11 +1,19 @@
-// A pool of one connection: everything that is asked at once waits for its turn, and nothing waits for itself.
+// A pool of one connection: everything that is asked at once waits for its turn, and nothing waits
+// for itself.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { connectAccount } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
-import { createDatabase, createRole, type DatabaseRole, execute, type TestDatabase } from '../support/postgres.ts'
+import {
+  createDatabase,
+  createRole,
+  type DatabaseRole,
+  execute,
+  type TestDatabase,
+} from '../support/postgres-databases.ts'
 
-// The pool's one, the two of the job queue, the one that listens. A start has some more for a moment.
+// The pool's one, the two of the job queue, the one that listens. A start has some more for a
+// moment.
 const MOST_WHILE_SERVING = 4
 
 let database: TestDatabase

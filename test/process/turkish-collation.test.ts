@@ -1,4 +1,5 @@
-// Databases whose collation lowers letters by the rules of a language: under the Turkish ones lower('I') is 'ı'.
+// Databases whose collation lowers letters by the rules of a language: under the Turkish ones
+// lower('I') is 'ı'.
 import { globSync, readFileSync } from 'node:fs'
 import { asc, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -8,7 +9,7 @@ import { users } from '../../src/db/tables.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../support/instance.ts'
 import { readOperation } from '../support/operations.ts'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres-databases.ts'
 
 describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
   let database: TestDatabase

@@ -1,4 +1,5 @@
-// Servers and databases that cannot hold the tables: the start ends in a sentence that says what to change, and changes nothing.
+// Servers and databases that cannot hold the tables: the start ends in a sentence that says what to
+// change, and changes nothing.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
@@ -6,7 +7,8 @@ import { openPostgres } from '../../src/db/client.ts'
 import { postgres } from '../../src/db/postgres.ts'
 import { judgeServer, readServerFacts, type ServerFacts } from '../../src/db/server-check.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-import { createDatabase, createRole, execute, setDefaults, startPostgresServer } from '../support/postgres.ts'
+import { startPostgresServer } from '../support/postgres.ts'
+import { createDatabase, createRole, execute, setDefaults } from '../support/postgres-databases.ts'
 import { startProgram } from '../support/program.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 

@@ -1,8 +1,8 @@
-// Who may have which field of the schema: written by hand, field by field, so that it says what should be and not what is. A field that
-// is not in it fails the tests, and so does one that lets in somebody else.
+// The expected access rule of every field in the schema, written by hand and not derived from the
+// code. The tests fail for a field that is missing here, and for one with another rule.
 import type { ApiScope } from '../../src/auth/api-token.ts'
 
-/** Everybody there is to ask: nobody known, a signed-in browser, and tokens with these scopes. */
+/** All kinds of callers: anonymous, a signed-in browser, and API tokens with these scopes. */
 export const askers = {
   nobody: null,
   session: 'session',
@@ -49,7 +49,7 @@ const usersWith: Record<ApiScope, readonly Asker[]> = {
   ],
 }
 
-/** The rules, by what the description of a field says, with all whom each lets in. */
+/** The access rules by their text in a field's description, each with the callers it admits. */
 export const rules: Record<string, readonly Asker[]> = {
   nothing: everybody,
   'a session or an API token': everybody.filter((asker) => asker !== 'nobody'),
@@ -62,10 +62,10 @@ export const rules: Record<string, readonly Asker[]> = {
   ],
 }
 
-/** A field without a rule of its own, which whoever was let in above it may have. */
+/** The rule of a field that every caller admitted to its parent may read. */
 export const PART = 'part'
 
-/** Every field of every type of the schema, under its rule. */
+/** Every field of every type in the schema, grouped by its access rule. */
 export const table: Record<string, Record<string, string>> = {
   Query: {
     nothing: 'viewer rateLimit',
@@ -154,13 +154,13 @@ export const table: Record<string, Record<string, string>> = {
   UpdateWebhookEndpointPayload: { part: 'webhookEndpoint userErrors' },
 }
 
-/** Each field of the table: `Tweet.account`, and its rule. */
+/** Returns each field of the table, such as `Tweet.account`, with its access rule. */
 export const fields: readonly { type: string; name: string; rule: string }[] = Object.entries(table).flatMap(
   ([type, byRule]) =>
     Object.entries(byRule).flatMap(([rule, names]) => names.split(/\s+/).map((name) => ({ type, name, rule }))),
 )
 
-/** Whom a rule lets in. */
+/** Returns the callers that an access rule admits. */
 export function whoMay(rule: string): readonly Asker[] {
   const allowed = rule === PART ? everybody : rules[rule]
   if (allowed === undefined) throw new Error(`The table has no rule "${rule}"`)

@@ -1,4 +1,5 @@
-// A program that ends on signals, while one of Node's threads waits for something that never comes: a writer of the named pipe.
+// A program that ends on signals while one of Node's threads is blocked: it waits for a writer of a
+// named pipe, and there is none.
 import { open } from 'node:fs'
 import { endOnSignals } from '../../src/process/signals.ts'
 import { createLog } from '../../src/telemetry/log.ts'

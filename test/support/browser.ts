@@ -1,6 +1,8 @@
-// A person's browser without a screen: cookies, redirects one at a time, and the API through graphql-request.
+// A browser without a user interface: it keeps cookies, follows redirects one at a time, and calls
+// the API through graphql-request.
 import { GraphQLClient } from 'graphql-request'
-// Its own fetch and dispatcher: the gateway under test sets the global ones, which cut every redirect off.
+// With its own fetch and dispatcher: the gateway under test replaces the global dispatcher with one
+// that follows no redirects.
 import { Agent, fetch, type RequestInit, type Response } from 'undici'
 import type { PostTweetMutation, StartXConnectMutation } from '../../src/console/operation-types.ts'
 import { readOperation } from './operations.ts'
@@ -9,28 +11,28 @@ export type Browser = ReturnType<typeof openBrowser>
 
 export type UserError = NonNullable<PostTweetMutation['postTweet']>['userErrors'][number]
 
-/** What the gateway answered to one request. */
+/** One recorded response of the gateway. */
 export type ReceivedResponse = { headers: [string, string][]; body: string }
 
-/** What `finish` came to: where the browser was sent, and the outcome in that URL. */
+/** The URL that a callback redirected to, and the outcome in its query. */
 export type Arrival = { url: URL; outcome: string | null; code: string | null; attempt: string | null }
 
-/** The header by which this browser is known. */
+/** Returns the Cookie header of this browser. */
 export function cookieOf(person: { cookies: Map<string, string> }): { cookie: string } {
   return { cookie: [...person.cookies].map(([name, value]) => `${name}=${value}`).join('; ') }
 }
 
-/** The session token in this browser's cookie; empty when there is none. */
+/** Returns the session token in this browser's cookie; empty when there is none. */
 export function sessionTokenOf(person: { cookies: Map<string, string> }): string {
   return person.cookies.get('xconnect_session') ?? ''
 }
 
-/** True while the gateway knows who this is. */
+/** Returns whether this browser has a valid session. */
 export async function isSignedIn(person: Browser): Promise<boolean> {
   return (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
 }
 
-/** Opens a browser, which says of itself that it is this one, or nothing that is known. */
+/** Opens a browser without cookies. @param userAgent its User-Agent header. */
 export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   const agent = new Agent()
   const cookies = new Map<string, string>()
@@ -44,7 +46,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     if (isOurs(url) && cookies.size > 0 && !headers.has('cookie')) {
       headers.set('cookie', cookieOf({ cookies }).cookie)
     }
-    // What a page of ours would send, unless the story says what came instead.
+    // The gateway's own pages send this header; a story may set another.
     const isRead = (init.method ?? 'GET') === 'GET' || init.method === 'HEAD'
     const saysFrom = headers.has('sec-fetch-site') || headers.has('origin')
     if (isOurs(url) && !isRead && !saysFrom) headers.set('sec-fetch-site', 'same-origin')
@@ -62,7 +64,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     else cookies.set(name, value)
   }
 
-  /** From now on every answer of the gateway is kept here. */
+  /** Records every response of the gateway from now on, and returns the list of them. */
   function keepResponses(): ReceivedResponse[] {
     responses ??= []
     return responses
@@ -79,7 +81,9 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
     return client.request<T>(document, variables)
   }
 
-  /** Goes to a provider's consent page and decides there; returns the URL it is sent back to, not yet visited. */
+  /**
+   * Submits a provider's consent page. Returns the callback URL that it redirects to, unvisited.
+   */
   async function consent(
     authorizationUrl: string,
     account: string,
@@ -99,7 +103,7 @@ export function openBrowser(gatewayUrl: string, userAgent = 'story') {
   async function finish(callbackUrl: string): Promise<Arrival> {
     const response = await request(callbackUrl)
     const url = new URL(response.headers.get('location') ?? '', gatewayUrl)
-    if (response.status !== 303) throw new Error(`The callback answered ${response.status}`)
+    if (response.status !== 303) throw new Error(`The callback responded with ${response.status}`)
     const get = (name: string) => url.searchParams.get(name)
     return { url, outcome: get('xConnect') ?? get('signIn'), code: get('code'), attempt: get('attempt') }
   }

@@ -1,16 +1,16 @@
-// The rows of SECURITY.md's checklist, and the tests that carry their ids.
+// The rows of the checklist in SECURITY.md, and the tests whose titles contain their ids.
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '../..')
 
-/** `O-01` and the like, as the first thing of a title or after another word. */
+/** Matches an id such as `O-01` at the start of a title or after a space. */
 export const CHECKLIST_ID = /\b[OLTSCKGIWE]-\d\d\b/g
 
-/** A row: its id, what holds, and the files (`test/stories/sessions/sessions.test.ts`) that it names. */
+/** A row: its id, its requirement, and the test files that it names. */
 export type ChecklistRow = { id: string; sentence: string; files: string[] }
 
-/** The checklist as it stands in SECURITY.md, in its order. */
+/** Reads the checklist of SECURITY.md, in its order. */
 export function readChecklist(): ChecklistRow[] {
   const text = readFileSync(join(root, 'SECURITY.md'), 'utf8')
   return [...text.matchAll(/^\| ([A-Z]-\d\d) \| (.*) \| (.*?) ?\|$/gm)].map(
@@ -22,7 +22,9 @@ export function readChecklist(): ChecklistRow[] {
   )
 }
 
-/** Which ids stand in the titles of which test files: in any text of theirs, since a title may come from a table. */
+/**
+ * Returns the test files by id. All text of a file is searched, since titles may come from tables.
+ */
 export function findChecklistTests(): Omit<ChecklistRow, 'sentence'>[] {
   const filesOfId = new Map<string, Set<string>>()
   for (const file of globSync('test/**/*.test.ts', { cwd: root }).sort()) {

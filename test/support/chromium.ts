@@ -1,4 +1,4 @@
-/** The one place that knows where a Chromium is and how it is started. Nothing is downloaded: playwright-core brings no browser. */
+/** Finds and starts Chromium. Nothing is downloaded: playwright-core contains no browser. */
 import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -19,13 +19,16 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // The network is off: a page that needs a script, font or picture from elsewhere fails here and not at a user's.
+  // The network is off, so a page that loads a script, font or image from another host fails here.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]',
 ]
 
 type Environment = Record<string, string | undefined>
 
-/** CHROMIUM_PATH, else the first one in the usual places, else null. A CHROMIUM_PATH that leads nowhere throws. */
+/**
+ * Returns CHROMIUM_PATH, else the first Chromium in the usual places, else null.
+ * @throws Error if CHROMIUM_PATH is not executable.
+ */
 export function findChromium(environment: Environment = process.env): string | null {
   const chosen = environment.CHROMIUM_PATH
   if (chosen) {
@@ -37,27 +40,28 @@ export function findChromium(environment: Environment = process.env): string | n
   return usualPlaces(environment).find(isExecutable) ?? null
 }
 
-/** A Chromium without a window. The caller closes it. */
+/** Starts a headless Chromium. The caller closes it. */
 export async function launchChromium(): Promise<Browser> {
   const executablePath = findChromium()
   if (!executablePath) throw new Error(missingSentence)
   return chromium.launch({
     executablePath,
     args: FLAGS,
-    // Chromium refuses to start its own sandbox as root, and only then do we do without.
+    // Chromium cannot start its own sandbox as root, so it is off for root alone.
     chromiumSandbox: process.getuid?.() !== 0,
   })
 }
 
-/** What a suite does where there is, or is not, a Chromium. */
+/** Whether a suite runs, is skipped or fails, depending on a Chromium and on CI. */
 export function planBrowserTests(executablePath: string | null, environment: Environment): 'run' | 'skip' | 'fail' {
   if (executablePath) return 'run'
   return environment.CI === 'true' ? 'fail' : 'skip'
 }
 
 /**
- * `describe` for tests that need a browser. Without a Chromium they are skipped, which is said on the terminal and in
- * the title; with CI=true that is a failure, because there a skipped browser test would never be noticed.
+ * `describe` for tests that need a browser. Without a Chromium they are skipped, with a note on the
+ * terminal and in the title. With CI=true they fail, because nobody would notice skipped tests
+ * there.
  */
 export function describeInChromium(title: string, suite: () => void): void {
   const plan = planBrowserTests(findChromium(), process.env)

@@ -1,4 +1,5 @@
-// An X account of its own for one story, linked by a person: what they do with it, and what the rows and X say afterwards.
+// A new X account for one story, connected by a user: operations on it, its rows, and its state at
+// X.
 import { eq, type SQL } from 'drizzle-orm'
 import { tokenSealContext } from '../../src/accounts/sealed-tokens.ts'
 import type {
@@ -20,23 +21,29 @@ export type AccountView = ConnectedAccountsQuery['connectedAccounts'][number]
 
 type Disconnected = NonNullable<DisconnectAccountMutation['disconnectAccount']>
 
-/** How long an access token of X lives. */
+/** How long an access token of X is valid. */
 export const ACCESS_TOKEN_SECONDS = 7200
-/** So long after linking the token is due for its refresh, and still good for 200 seconds. */
+/**
+ * After this time since connecting, a refresh is due and the access token is valid for another 200
+ * seconds.
+ */
 export const UNTIL_DUE_SECONDS = 7000
-/** So long after linking the token has ended. */
+/** After this time since connecting, the access token has expired. */
 export const UNTIL_ENDED_SECONDS = 7300
 
 let lastNumber = 0
 
-/** Links a fresh X account. @param options.person who links it; a new browser of mara-holt unless given. */
+/**
+ * Connects a new X account.
+ * @param options.person whose account it is; by default mara-holt in a new browser.
+ */
 export async function connectAccount(world: World, options: { person?: Browser; scopes?: string[] } = {}) {
   lastNumber += 1
   const username = `account_${lastNumber}`
   const providerAccountId = world.sandbox.control.addAccount(username)
   const person = options.person ?? (await world.signedIn())
   const { outcome, code } = await person.connect(username, options.scopes && { scopes: options.scopes })
-  if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
+  if (outcome !== 'connected') throw new Error(`Could not connect @${username}: ${code}`)
   const [row] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
   if (row === undefined) throw new Error(`There is no row of @${username}`)
   const { id, userId } = row
@@ -52,19 +59,19 @@ export async function connectAccount(world: World, options: { person?: Browser; 
     providerAccountId,
     id,
     userId,
-    /** Posts with this account; a text of its own unless one is given. */
+    /** Posts with this account. @param text a unique one by default. */
     async post(text?: string, more: Record<string, unknown> = {}): Promise<PostedTweet> {
       posted += 1
       const input = { text: text ?? `Tweet ${posted} of ${username}`, accountId: id, ...more }
       const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
       return postTweet
     },
-    /** The secret of an API token with these scopes, made by the person. */
+    /** Creates an API token with these scopes, and returns its secret. */
     async makeToken(scopes: string[]): Promise<string> {
       const { createApiToken } = await person.api<{ createApiToken: { secret: string | null } }>('create-api-token', {
         input: { name: 'a program', scopes },
       })
-      if (createApiToken.secret === null) throw new Error('No API token was made')
+      if (createApiToken.secret === null) throw new Error('No API token was created')
       return createApiToken.secret
     },
     async disconnect(): Promise<Disconnected> {
@@ -73,7 +80,7 @@ export async function connectAccount(world: World, options: { person?: Browser; 
       })
       return disconnectAccount
     },
-    /** The account as the API shows it. */
+    /** Returns the account as the API shows it. */
     async show(): Promise<AccountView> {
       const { connectedAccounts } = await person.api<{ connectedAccounts: AccountView[] }>('connected-accounts', {
         includeDisconnected: true,
@@ -82,22 +89,22 @@ export async function connectAccount(world: World, options: { person?: Browser; 
       if (found === undefined) throw new Error(`@${username} is not listed`)
       return found
     },
-    /** The row of its tokens; null when there is none. */
+    /** Returns the row of its tokens; null when there is none. */
     tokens,
-    /** The refresh token that the gateway has stored, whatever X makes of it; null when it has none. */
+    /** Returns the stored refresh token, valid at X or not; null when there is none. */
     async storedRefreshToken(): Promise<string | null> {
       const sealed = (await tokens())?.refreshTokenSealed ?? null
       const place = tokenSealContext({ accountId: id, userId }, 'refreshTokenSealed')
       return sealed === null ? null : unseal(world.config.encryptionKeys, place, sealed)
     },
-    /** Seeds a state of its tokens. */
+    /** Updates the row of its tokens, to seed a state. */
     async setTokens(values: Partial<typeof oauthTokens.$inferInsert>): Promise<void> {
       await world.db().update(oauthTokens).set(values).where(eq(oauthTokens.accountId, id))
     },
-    /** Its tweets' rows, oldest first. */
+    /** Returns the rows of its tweets, oldest first. */
     tweets: (): Promise<(typeof tweets.$inferSelect)[]> =>
       world.db().select().from(tweets).where(eq(tweets.accountId, id)).orderBy(tweets.createdAt),
-    /** Its newest authorization as X sees it. */
+    /** Returns its newest authorization at X. */
     grant() {
       const grant = world.sandbox.control.grants(username).at(-1)
       if (grant === undefined) throw new Error(`X has no grant of @${username}`)
@@ -106,12 +113,12 @@ export async function connectAccount(world: World, options: { person?: Browser; 
   }
 }
 
-/** The world's time, `seconds` from now. */
+/** Returns the time `seconds` from now on the world's clock. */
 export function momentIn(world: World, seconds: number): Date {
   return new Date(world.sandbox.control.now() + seconds * 1000)
 }
 
-/** What was asked of X, counted from when this is called. */
+/** Counts refreshes and posts that X receives from now on. */
 export function watchX(world: World) {
   const { control } = world.sandbox
   const refreshes = control.countTokenCalls('refresh_token')
@@ -122,7 +129,10 @@ export function watchX(world: World) {
   }
 }
 
-/** As X stands when a process that was killed had its refresh answered, whether by a new pair or by a refusal. */
+/**
+ * Uses the stored refresh token at X without storing the result, as a process does that is killed
+ * after its refresh.
+ */
 export async function spendAtX(world: World, account: ConnectedAccount): Promise<void> {
   const { clientId, clientSecret } = world.config.x
   const response = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
@@ -136,33 +146,36 @@ export async function spendAtX(world: World, account: ConnectedAccount): Promise
       refresh_token: (await account.storedRefreshToken()) ?? '',
     }).toString(),
   })
-  if (response.status !== 200 && response.status !== 400) throw new Error(`X answered ${response.status}`)
+  if (response.status !== 200 && response.status !== 400) throw new Error(`X responded with ${response.status}`)
 }
 
-/** The rows of a query, whichever database answers: postgres.js gives a list, PGlite an object with one. */
+/**
+ * Returns the rows of a query on either database: postgres.js returns a list, PGlite an object with
+ * one.
+ */
 export async function queryRows(world: World, query: SQL): Promise<Record<string, unknown>[]> {
   const response: unknown = await world.db().execute(query)
   const rows: unknown = Array.isArray(response) ? response : (response as { rows: unknown }).rows
   return rows as Record<string, unknown>[]
 }
 
-/** The next refresh meets this fault. */
+/** Limits a fault to refreshes. */
 export function refreshFault(fault: Fault): Fault {
   return { ...fault, match: { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } } }
 }
 
-/** The next post meets this fault. */
+/** Limits a fault to posts. */
 export function postFault(fault: Fault): Fault {
   return { ...fault, match: { method: 'POST', path: '/2/tweets' } }
 }
 
-// A circuit breaker looks at the calls of the last half minute.
+// Circuit breakers count the calls of the last 30 seconds.
 const UNTIL_FORGOTTEN_SECONDS = 31
 
 /**
- * Removes all planted faults, and lets so much time pass that the circuit breakers forget the calls that met them: otherwise they open
- * for the next story on a machine that is fast enough.
- * @throws Error when one of them was never met: the story did not go where it says.
+ * Removes all planted faults, and moves the clock until the circuit breakers no longer count the
+ * failed calls: otherwise the breakers might open in the next story.
+ * @throws Error if a fault was never met, so that the story did not test it.
  */
 export function endFaults(world: World): void {
   const planted = world.sandbox.control.faults()

@@ -1,7 +1,7 @@
-// What should become of a link: the oracle of the property tests. It knows nothing of leases, rows and retries, only of what the
-// gateway may know and of what is true at X.
+// The expected state of a connection: the oracle of the property tests. It models what the gateway
+// can know and what is true at X, and has no leases, rows or retries.
 
-/** What happens to a refresh, should there be one. */
+/** The outcome of the next refresh, if there is one. */
 export const refreshFates = [
   'works',
   '503',
@@ -15,13 +15,16 @@ export type RefreshFate = (typeof refreshFates)[number]
 export type Model = {
   status: 'ACTIVE' | 'NEEDS_REAUTH' | 'DISCONNECTED'
   statusReason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'DISCONNECTED_BY_USER' | null
-  /** What the gateway believes of the access token's age. */
+  /** The age of the access token by the gateway's clock. */
   accessToken: 'FRESH' | 'DUE' | 'ENDED'
-  /** The gateway must reckon with having spent the refresh token. */
+  /** The gateway cannot know whether X has used up the refresh token. */
   inDoubt: boolean
-  /** Something has gone wrong since the last pair came that may have cost the refresh token. */
+  /**
+   * A refresh has failed since the last token pair in a way that may have used up the refresh
+   * token.
+   */
   maybeLost: boolean
-  /** At X. */
+  /** Whether the authorization is valid at X. */
   grantLives: boolean
   accessTokenRejected: boolean
   refreshTokenSpent: boolean
@@ -31,7 +34,7 @@ export type Model = {
 
 export type PostOutcome = 'POSTED' | 'X_UNAVAILABLE' | 'ACCOUNT_NEEDS_REAUTH' | 'ACCOUNT_DISCONNECTED'
 
-/** A link as it is just after linking, the first time or again. */
+/** The state after connecting, the first time or again. */
 export function connected(before?: Model): Model {
   return {
     status: 'ACTIVE',
@@ -42,7 +45,7 @@ export function connected(before?: Model): Model {
     grantLives: true,
     accessTokenRejected: false,
     refreshTokenSpent: false,
-    // X counts for each grant.
+    // The sandbox counts replays per grant.
     replays: 0,
     tweets: before?.tweets ?? 0,
   }
@@ -52,7 +55,7 @@ export function disconnected(model: Model): Model {
   return { ...model, status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' }
 }
 
-/** The account posts. */
+/** The state after a post, with this fate of its refresh. */
 export function use(model: Model, fate: RefreshFate): { outcome: PostOutcome; after: Model } {
   if (model.status === 'DISCONNECTED') return { outcome: 'ACCOUNT_DISCONNECTED', after: model }
   if (model.status === 'NEEDS_REAUTH') return { outcome: 'ACCOUNT_NEEDS_REAUTH', after: model }
@@ -62,7 +65,7 @@ export function use(model: Model, fate: RefreshFate): { outcome: PostOutcome; af
     after = refresh(after, fate)
     asked = true
   }
-  // In doubt, nothing is risked while the access token is good.
+  // In doubt, the gateway does not refresh while the access token is valid.
   if (after.accessToken === 'ENDED' || (after.accessToken === 'DUE' && !after.inDoubt)) refreshNow()
   if (after.status === 'ACTIVE' && after.accessToken !== 'ENDED' && !worksAtX(after) && !asked) refreshNow()
   if (after.status === 'NEEDS_REAUTH') return { outcome: 'ACCOUNT_NEEDS_REAUTH', after }
@@ -97,12 +100,12 @@ function refresh(model: Model, fate: RefreshFate): Model {
   }
 }
 
-/** As after a refresh that brought no answer, whoever sent it. */
+/** The state after a refresh without a response, from any process. */
 export function inDoubt(model: Model): Model {
   return { ...model, inDoubt: true, maybeLost: true }
 }
 
-/** The stored refresh token arrives at X. */
+/** The state after X has received the stored refresh token. */
 export function actAtX(model: Model): Model {
   if (model.refreshTokenSpent) return { ...model, replays: model.replays + 1, grantLives: false }
   return model.grantLives ? { ...model, refreshTokenSpent: true } : model

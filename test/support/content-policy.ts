@@ -1,10 +1,10 @@
-// What a page may do, judged by csp_evaluator: the checks of Google's CSP Evaluator.
+// Checks Content-Security-Policy headers with csp_evaluator, the checks of Google's CSP Evaluator.
 import { CspEvaluator } from 'csp_evaluator'
 import { Severity } from 'csp_evaluator/dist/finding.js'
 import { CspParser } from 'csp_evaluator/dist/parser.js'
 import { expect } from 'vitest'
 
-/** What csp_evaluator has against a policy, but for what it finds worth a remark only. */
+/** Returns the findings of csp_evaluator above its informational level. */
 export function findPolicyFaults(policy: string): string[] {
   const findings = new CspEvaluator(new CspParser(policy).csp).evaluate()
   return findings
@@ -12,7 +12,10 @@ export function findPolicyFaults(policy: string): string[] {
     .map(({ directive, value, description }) => `${directive} ${value ?? ''}: ${description}`)
 }
 
-/** A page's policy lets nothing in that the page holds itself, and the page holds no such thing and loads nothing from elsewhere. */
+/**
+ * Expects a policy without inline content, and a page without inline scripts or styles that loads
+ * nothing from another host.
+ */
 export function expectSafePage(policy: string | null, page: string): void {
   expect(findPolicyFaults(policy ?? ''), policy ?? 'no policy').toEqual([])
   expect(policy).not.toMatch(/unsafe|\*/)
@@ -20,7 +23,7 @@ export function expectSafePage(policy: string | null, page: string): void {
   expect(policy).toMatch(/frame-ancestors 'none'/)
   expect(policy).toMatch(/base-uri 'none'/)
   expect(page).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:/)
-  // A link in a tweet leads elsewhere; nothing is loaded from there.
+  // Links in tweets lead to other hosts; nothing is loaded from there.
   for (const [tag] of page.matchAll(/<(?:script|link|img|iframe|source|object|embed|form)\b[^>]*>/g))
     expect(tag).not.toMatch(/(?:src|href|action|data)="(?!\/(?!\/)|"|data:image)/)
 }

@@ -1,7 +1,7 @@
-/** A database for a test. Which kind it is, is the vitest project's choice and never the test's: stories run on both. */
+/** Databases for tests. The vitest project decides which kind; stories run on both. */
 import { cpSync } from 'node:fs'
 import { inject } from 'vitest'
-import { createDatabase, type PostgresAddress } from './postgres.ts'
+import { createDatabase, type PostgresAddress } from './postgres-databases.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 export type DatabaseKind = 'pglite' | 'postgres'
@@ -9,7 +9,7 @@ export type DatabaseKind = 'pglite' | 'postgres'
 declare module 'vitest' {
   interface ProvidedContext {
     databaseKind: DatabaseKind
-    /** The cluster of the run: set in the projects `postgres` and `process`. */
+    /** The PostgreSQL cluster of the run: set in the projects `postgres` and `process`. */
     postgres: PostgresAddress
     /** A migrated DATA_DIR to be copied: set in the projects `pglite` and `process`. */
     pgliteTemplate: string
@@ -18,11 +18,11 @@ declare module 'vitest' {
 
 export type TestDatabase = {
   kind: DatabaseKind
-  /** A directory of its own, on either kind. */
+  /** A directory of this database, on either kind. */
   dataDir: string
-  /** What `parseConfig`, or a gateway in a process of its own, must be given to use this database. */
+  /** The environment variables for this database. */
   environment: { DATA_DIR: string; DATABASE_URL?: string }
-  /** Close the gateways that use it first: PGlite has no other way of letting go. */
+  /** Removes the database. Close the gateways that use it first. */
   remove(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -31,7 +31,7 @@ export function databaseKind(): DatabaseKind {
   return inject('databaseKind')
 }
 
-/** A fresh, migrated, empty database. */
+/** Creates an empty database with all migrations. */
 export async function createTestDatabase(kind: DatabaseKind = databaseKind()): Promise<TestDatabase> {
   await using resources = new AsyncDisposableStack()
   const dataDir = resources.use(await makeTemporaryDirectory('data')).path
@@ -41,7 +41,7 @@ export async function createTestDatabase(kind: DatabaseKind = databaseKind()): P
     resources.defer(() => database.drop())
     environment.DATABASE_URL = database.url
   } else {
-    // Ten times faster than its asynchronous sibling, for a thousand small files.
+    // For a thousand small files, ten times faster than the asynchronous function.
     cpSync(inject('pgliteTemplate'), dataDir, { recursive: true })
   }
   const kept = resources.move()

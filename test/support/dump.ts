@@ -1,11 +1,11 @@
-// Everything that a thief of the database would have, to be searched for what must not be in it.
+// Reads the whole database, to be searched for secrets that must not be in it.
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { sql } from 'drizzle-orm'
 import { queryRows } from './connected-account.ts'
 import type { World } from './harness.ts'
 
-/** Every row of every table, the job queue's too. */
+/** Returns every row of every table as text, including those of the job queue. */
 export async function readEveryRow(world: World): Promise<string> {
   const tables = await queryRows(
     world,
@@ -22,7 +22,7 @@ export async function readEveryRow(world: World): Promise<string> {
   return rows.join('\n')
 }
 
-/** Every file below a directory, as bytes. */
+/** Returns the bytes of every file below a directory. */
 export function readEveryFile(directory: string): Buffer {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   return Buffer.concat(files.map((entry) => readFileSync(path.join(entry.parentPath, entry.name))))

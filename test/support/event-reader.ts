@@ -1,4 +1,4 @@
-// What a person's events say, by the API.
+// Reads a user's events through the API.
 import type { Browser } from './browser.ts'
 import type { World } from './harness.ts'
 
@@ -21,7 +21,7 @@ export type EventPage = {
 
 let lastNumber = 0
 
-/** Somebody of whom nothing has happened yet but this sign-in. */
+/** Signs in a new user, whose only event is this sign-in. */
 export async function newPerson(world: World): Promise<Browser> {
   lastNumber += 1
   const login = `person-${lastNumber}`
@@ -34,14 +34,14 @@ export async function readPage(person: Browser, variables: Record<string, unknow
   return events
 }
 
-/** The person's events, oldest first; there must not be more than a page of them. */
+/** Returns the user's events, oldest first. @throws Error if there are more than one page. */
 export async function readEvents(person: Browser, variables: Record<string, unknown> = {}): Promise<EventView[]> {
   const page = await readPage(person, { first: 100, ...variables })
   if (page.pageInfo.hasNextPage) throw new Error('There are more than 100 events')
   return page.edges.map(({ node }) => node)
 }
 
-/** What happened and why, without what a session does. */
+/** Returns the types and reasons of events, without those of sessions. */
 export async function readStory(person: Browser): Promise<string[]> {
   const events = await readEvents(person)
   return events

@@ -1,4 +1,4 @@
-// A program that follows events: server-sent events as GraphQL over SSE describes them, read one by one.
+// A client of the event stream: reads server-sent events (GraphQL over SSE) one by one.
 import { Agent, fetch } from 'undici'
 import type { EventView } from './event-reader.ts'
 import { readOperation } from './operations.ts'
@@ -9,7 +9,12 @@ type Message = { data?: { events: StreamedEdge } | null; errors?: { message: str
 
 export type OpenStream = Awaited<ReturnType<typeof openStream>>
 
-/** Opens a stream. @param variables of the operation follow-events. @param signal hangs up too, also before there is an answer. @param document another subscription. */
+/**
+ * Opens a stream.
+ * @param variables of the operation follow-events.
+ * @param signal hangs up too, also before there is an answer.
+ * @param document another subscription.
+ */
 export async function openStream(
   gatewayUrl: string,
   headers: Record<string, string>,
@@ -53,15 +58,15 @@ export async function openStream(
   return {
     status: response.status,
     headers: response.headers,
-    /** What has come so far. */
+    /** The events received so far. */
     edges,
     types: () => edges.map(({ node }) => node.type),
     cursor: () => edges.at(-1)?.cursor ?? null,
-    /** What its errors said. */
+    /** The messages of its errors. */
     messages,
-    /** How it ended: cleanly or not, and with which errors. */
+    /** Resolves when the stream ends: whether cleanly, and with which errors. */
     ended,
-    /** As a client does that goes away. */
+    /** Aborts the connection. */
     hangUp: () => {
       hangingUp.abort()
       return ended

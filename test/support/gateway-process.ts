@@ -1,13 +1,13 @@
-// A gateway as an operator runs it: a process of its own, told everything by its environment.
+// Starts a gateway as an operator does: in its own process, configured by environment variables.
 import { vi } from 'vitest'
 import { type Program, type Streams, startProgram } from './program.ts'
 
 export type GatewayProcess = Omit<Program, 'printed'> & {
-  /** Until it answers that it is ready. @throws Error with what it printed, when it ends instead. */
+  /** Waits until it is ready. @throws Error with its output, if it ends instead. */
   ready(url: string): Promise<void>
 }
 
-/** Starts `src/main.ts` with this environment and nothing else. */
+/** Starts `src/main.ts` with these environment variables alone. */
 export function startGatewayProcess(environment: Record<string, string>, streams: Streams = {}): GatewayProcess {
   const program = startProgram('src/main.ts', environment, [], streams)
   return {

@@ -1,4 +1,5 @@
-// A whole world for a story: a sandbox, a database of its own, a gateway in front of both, a clock in our hands, and browsers.
+// The world of a story: a sandbox, a database, a gateway, a clock that the test moves, and
+// browsers.
 import { sql } from 'drizzle-orm'
 import { type Config, parseConfig, withSandboxUrl } from '../../src/config/config.ts'
 import { productionTiming, type Timing } from '../../src/config/timing.ts'
@@ -17,30 +18,30 @@ export type World = {
   url: string
   config: Config
   sandbox: Sandbox
-  /** The tables, for looking at rows and for seeding a state directly. */
+  /** The database, for reading rows and seeding states. */
   db(): Db
-  /** What the tables are in. */
+  /** The test database that holds the tables. */
   database(): Database
-  /** The gateway's time. */
+  /** The gateway's clock. */
   clock: Clock
-  /** All that the gateway has logged. */
+  /** The gateway's log so far. */
   logs(): string
-  /** Moves the gateway's time and the sandbox's together. */
+  /** Moves the clocks of the gateway and the sandbox forward. */
   advance(seconds: number): void
-  /** Sets the gateway's process wrong by so much, against its database and the sandbox. */
+  /** Sets the gateway's clock off by this much against the database and the sandbox. */
   skewProcess(seconds: number): void
-  /** A browser that nobody is signed in with. @param userAgent what it says that it is. */
+  /** Opens a browser without a session. @param userAgent its User-Agent header. */
   browser(userAgent?: string): Browser
-  /** A browser that this GitHub person has signed in with. */
+  /** Opens a browser, and signs in with this GitHub login. */
   signedIn(login?: string): Promise<Browser>
-  /** The same person, with this X account linked. */
+  /** Like `signedIn`, and connects this X account. */
   connected(username: string, login?: string): Promise<Browser>
-  /** Ends the gateway, does what is to be done meanwhile, and starts another with these changes to its configuration. */
+  /** Closes the gateway, runs `meanwhile`, and starts another with these configuration changes. */
   restart(changes?: Partial<Config>, meanwhile?: () => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
-/** For stories in which somebody never answers: nobody waits for him for long. */
+/** Short deadlines, for stories in which a provider or a database never responds. */
 export const impatient: Partial<Timing> = {
   interactiveRetrySeconds: 0.5,
   callDeadlineSeconds: 2,
@@ -48,7 +49,7 @@ export const impatient: Partial<Timing> = {
   waitForTweetSeconds: 15,
 }
 
-// All others wait longer than any machine takes, so that what they see does not depend on how fast it is.
+// The other stories have long deadlines, so that their outcome does not depend on the machine.
 const patient: Timing = {
   ...productionTiming,
   callDeadlineSeconds: 20,
@@ -60,9 +61,9 @@ const patient: Timing = {
 
 /**
  * Starts a world.
- * @param environment overrides of the gateway's environment.
- * @param timing overrides of its waits.
- * @param parts what else is replaced.
+ * @param environment overrides of the gateway's environment variables.
+ * @param timing overrides of its waits and deadlines.
+ * @param parts overrides of other dependencies.
  */
 export async function startWorld(
   environment: Record<string, string> = {},
@@ -148,7 +149,7 @@ export async function startWorld(
     connected: async (username, login) => {
       const person = await signedIn(login)
       const { outcome, code } = await person.connect(username)
-      if (outcome !== 'connected') throw new Error(`Could not link @${username}: ${code}`)
+      if (outcome !== 'connected') throw new Error(`Could not connect @${username}: ${code}`)
       return person
     },
     restart: async (changes, meanwhile) => {

@@ -1,11 +1,12 @@
-// A reverse proxy that says another Host than the one the browser asked for, as nginx's `proxy_pass http://localhost:3000` does and
-// Vite's `server.proxy` with an address alone. Of redirects it rewrites what begins with its target, as both do.
+// A reverse proxy that replaces the browser's Host header, as nginx does with
+// `proxy_pass http://localhost:3000` and Vite's `server.proxy` with an address alone. Like both, it
+// rewrites redirects that begin with its target.
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export type HostProxy = AsyncDisposable & {
   port: number
-  /** From now on requests go to this port, with this Host; null keeps the browser's. */
+  /** Sends requests to this port, with this Host header; null keeps the browser's. */
   passTo(port: number, host: string | null): void
 }
 

@@ -1,5 +1,5 @@
-// A further instance of the gateway on a world's database, without a port and without background work: all it asks of the database it
-// asks for its requests, so that they can be counted.
+// A further instance of the gateway on a world's database, without a port or background work: all
+// its queries belong to its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../../src/app.ts'
 import { connectPostgres } from '../../src/db/connection.ts'
@@ -15,7 +15,7 @@ export type Instance = ReturnType<typeof openInstance>
 export type ApiResponse = {
   status: number
   challenge: string | null
-  /** The body as it came. */
+  /** The body as text. */
   text: string
   data: Record<string, unknown> | null
   errors: { message: string; extensions: { code: string; missingScopes?: string[] } }[]
@@ -57,7 +57,7 @@ export function openInstance(world: World) {
     return app.fetch(new Request(`${world.url}${path}`, init))
   }
 
-  /** Sends a document with these headers. */
+  /** Sends a document with these headers, and returns the parsed response. */
   async function ask(query: string, headers: Record<string, string> = {}, variables = {}): Promise<ApiResponse> {
     const response = await request('/graphql', {
       method: 'POST',
@@ -69,7 +69,7 @@ export function openInstance(world: World) {
     return { status: response.status, challenge: response.headers.get('www-authenticate'), text, data, errors }
   }
 
-  /** The queries made while `work` went on. */
+  /** Returns the queries that this instance sends during `work`. */
   async function queriesOf(work: () => Promise<unknown>): Promise<string[]> {
     const before = queries.length
     await work()
@@ -79,5 +79,5 @@ export function openInstance(world: World) {
   return { deps, request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
 }
 
-/** The header that presents a token. */
+/** Returns the Authorization header of a token. */
 export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` })

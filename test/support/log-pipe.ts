@@ -1,20 +1,20 @@
-// A named pipe as somebody's standard output, with its reader in the test's hands.
+// A named pipe for a program's standard output, with its reader in the test.
 import { execFileSync } from 'node:child_process'
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs'
 
 export type LogPipe = {
-  /** For the process that writes: a descriptor of its own, which blocks as an ordinary pipe's does. */
+  /** Opens a descriptor for the writing process; it blocks, as an ordinary pipe does. */
   writeEnd: number
-  /** Writes until nothing more fits. */
+  /** Fills the pipe's buffer. */
   fill(): void
-  /** Everything that is in the pipe just now. */
+  /** Reads everything in the pipe's buffer. */
   read(): string
-  /** Nobody reads it any more: a write ends in EPIPE. */
+  /** Closes the reader, so that a write fails with EPIPE. */
   closeReader(): void
   close(): void
 }
 
-/** Makes a pipe in this directory. */
+/** Creates a pipe in this directory. */
 export function openLogPipe(path: string): LogPipe {
   execFileSync('mkfifo', [path])
   let reader: number | null = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -48,7 +48,7 @@ export function openLogPipe(path: string): LogPipe {
   }
 }
 
-// A descriptor that does not block says EAGAIN where another would wait.
+// A non-blocking descriptor fails with EAGAIN instead of waiting.
 function untilBlocked(step: () => number): void {
   try {
     while (step() > 0);

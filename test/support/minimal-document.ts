@@ -1,4 +1,4 @@
-// Documents for fields that are found in a schema and not known by name.
+// Generates documents for fields that a test finds in the schema.
 import {
   type GraphQLInputType,
   type GraphQLObjectType,
@@ -16,7 +16,7 @@ import {
 
 export type Step = { type: string; name: string }
 
-/** The least that can be written for an input type, as a literal. */
+/** Returns the shortest literal of an input type. */
 export function literal(type: GraphQLInputType): string {
   if (isNonNullType(type)) return literal(type.ofType)
   if (isListType(type)) return `[${literal(type.ofType)}]`
@@ -28,7 +28,7 @@ export function literal(type: GraphQLInputType): string {
   return { Int: '1', Float: '1', Boolean: 'true', DateTime: '"2026-11-23T17:57:00.000Z"' }[type.name] ?? '"x"'
 }
 
-/** A field with its required arguments; `selection` for what it leads to, where that is more than a value. */
+/** Returns a field with its required arguments. @param selection for a field of an object type. */
 function writeField(type: GraphQLObjectType, name: string, directive: string, selection: string): string {
   const field = type.getFields()[name]
   if (field === undefined) throw new Error(`There is no field ${type.name}.${name}`)
@@ -37,7 +37,9 @@ function writeField(type: GraphQLObjectType, name: string, directive: string, se
   return `${call} ${directive}${isLeafType(getNamedType(field.type)) ? '' : `{ ${selection} }`}`
 }
 
-/** A shortest way from a root type to a field: the fields to name, one inside the other, the field itself last. */
+/**
+ * Returns a shortest path from a root type to a field: nested field names, the field itself last.
+ */
 export function findPath(schema: GraphQLSchema, target: Step): Step[] {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
   let ways: { type: GraphQLObjectType; steps: Step[] }[] = roots
@@ -59,7 +61,10 @@ export function findPath(schema: GraphQLSchema, target: Step): Step[] {
   throw new Error(`Nothing leads to ${target.type}`)
 }
 
-/** A document that names the fields of a path and as little else as can be. @param directive of the outermost field. */
+/**
+ * Returns a minimal document that selects the fields of a path.
+ * @param directive of the outermost field.
+ */
 export function writeDocument(schema: GraphQLSchema, path: readonly Step[], directive = ''): string {
   const body = path.reduceRight((selection, { type, name }, index) => {
     const parent = schema.getType(type)

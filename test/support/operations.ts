@@ -3,12 +3,12 @@ import path from 'node:path'
 
 const folder = path.join(import.meta.dirname, '../../schema/operations')
 
-/** Every published operation: its file's name and its text. */
+/** Returns the file name and text of every published operation. */
 export function listOperations(): { file: string; document: string }[] {
   return readdirSync(folder).map((file) => ({ file, document: readFileSync(path.join(folder, file), 'utf8') }))
 }
 
-/** The published operation with this name: `readOperation('post-tweet')`. */
+/** Returns the text of a published operation: `readOperation('post-tweet')`. */
 export function readOperation(name: string): string {
   return readFileSync(path.join(folder, `${name}.graphql`), 'utf8')
 }

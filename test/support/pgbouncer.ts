@@ -1,4 +1,4 @@
-/** A real PgBouncer, where one is installed: started in front of a PostgreSQL server, and gone afterwards. */
+/** Starts an installed PgBouncer in front of a PostgreSQL server, and removes it afterwards. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants } from 'node:fs'
@@ -16,23 +16,26 @@ const START_LIMIT_MILLISECONDS = 30_000
 const missingSentence = 'No PgBouncer was found. Install one (Debian: apt-get install pgbouncer).'
 
 export type PgBouncer = {
-  /** The same address as the server's, through the pooler. */
+  /** Returns the URL of the same database through the pooler. */
   url: string
-  /** Every client connection and every server connection is closed, and none is taken any more. */
+  /** Stops it: all client and server connections are closed, and new ones are refused. */
   stop(): Promise<void>
   /** Starts it again on the same port. */
   start(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** The executable; null where PgBouncer is not installed. */
+/** The path of the executable; null if PgBouncer is not installed. */
 export function findPgBouncer(): string | null {
-  // Debian installs it where only root's PATH leads.
+  // Debian installs it in a directory that only root's PATH contains.
   const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter(Boolean)
   return directories.map((directory) => join(directory, 'pgbouncer')).find(isExecutable) ?? null
 }
 
-/** `describe` for tests that need PgBouncer. Without one they are skipped, which is said; with CI=true that is a failure. */
+/**
+ * `describe` for tests that need PgBouncer. Without it they are skipped with a note; with CI=true
+ * they fail.
+ */
 export function describeWithPgBouncer(title: string, suite: () => void): void {
   if (findPgBouncer() !== null) {
     describe(title, suite)
@@ -49,7 +52,7 @@ export function describeWithPgBouncer(title: string, suite: () => void): void {
 }
 
 /**
- * Starts PgBouncer with its defaults, but for what is given, in front of the server of `url`.
+ * Starts PgBouncer in front of the server of `url`, with its defaults and these settings.
  * @param settings of the section [pgbouncer], `pool_mode` first of all.
  */
 export async function startPgBouncer(url: string, settings: Record<string, string>): Promise<PgBouncer> {

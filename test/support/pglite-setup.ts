@@ -5,8 +5,8 @@ import { fillTemplate } from './template.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 /**
- * Makes one migrated data directory for the whole run. Copying and opening it takes a test 0.4 s; making and migrating a
- * new one takes 1.5 s.
+ * Creates one migrated data directory for the whole run. To copy and open it takes 0.4 s; to create
+ * and migrate a new one takes 1.5 s.
  */
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (project.getProvidedContext().pgliteTemplate) return undefined

@@ -3,7 +3,7 @@ import { postgresAt } from '../../src/config/database-config.ts'
 import { startPostgresServer } from './postgres.ts'
 import { fillTemplate } from './template.ts'
 
-/** One cluster for the whole run: the first project that needs it starts it, the others find its address. */
+/** Starts one cluster for the whole run, in the first project that needs it; the others use it. */
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (project.getProvidedContext().postgres) return undefined
   const server = await startPostgresServer({

@@ -1,33 +1,34 @@
-// A program of ours in a process of its own, which is told everything by its environment.
+// Runs one of this repository's programs in its own process, configured by environment variables.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'
 import { vi } from 'vitest'
 import { compileCache, nodeOptions } from './node-start.ts'
 
-/** Where the program's two streams lead: to the test, or to this file descriptor. */
+/** The target of the program's output: the test, or this file descriptor. */
 export type Streams = { stdout?: number; stderr?: number }
 
 export type Program = {
-  /** What it has printed so far, on both streams. */
+  /** Returns its output so far, of both streams. */
   output(): string
-  /** Its exit code, once it has ended; a signal's name if that ended it. */
+  /** Resolves with its exit code, or with the name of the signal that ended it. */
   ended: Promise<number | NodeJS.Signals>
-  /** Until it has printed this. @throws Error with what it printed instead. */
+  /** Waits until it has printed this. @throws Error with its output, if it ends without. */
   printed(text: string): Promise<void>
-  /** Asks it to end, and waits. */
+  /** Sends SIGTERM, and waits for the end. */
   stop(): Promise<number | NodeJS.Signals>
-  /** Ends it with no chance to tidy up, and waits. */
+  /** Sends SIGKILL, and waits for the end. */
   kill(): Promise<number | NodeJS.Signals>
-  /** Sends a signal, and does not wait. */
+  /** Sends a signal without waiting. */
   signal(name: NodeJS.Signals): void
 }
 
 const root = path.join(import.meta.dirname, '../..')
 
 /**
- * Starts a file, named from our root, with this environment and nothing else.
- * @param more.directory where it works, our root unless given.
+ * Starts a file, given by its path from the repository's root, with these environment variables
+ * alone.
+ * @param more.directory its working directory, by default the repository's root.
  */
 export function startProgram(
   file: string,

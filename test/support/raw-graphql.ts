@@ -1,4 +1,4 @@
-// Requests to /graphql as no client library would send them, for looking at the bare answer.
+// Sends raw requests to /graphql, without a client library, and returns the whole response.
 import { expect } from 'vitest'
 import { errorCodes } from '../../src/error-codes.ts'
 import type { Browser } from './browser.ts'
@@ -15,7 +15,10 @@ export async function sendGraphql(person: Browser, body: string, headers: Record
   return { status: response.status, text, response: JSON.parse(text) as ReceivedResponse }
 }
 
-/** Sends what must be refused: never a 5xx, and every error has a sentence and a code of the published list. */
+/**
+ * Sends a request that must be refused: without a 5xx, and each error with a message and a
+ * published code.
+ */
 export async function expectGraphqlRefusal(
   person: Browser,
   body: string,
@@ -35,6 +38,6 @@ export async function expectGraphqlRefusal(
   return { status, response }
 }
 
-/** The body of a request. */
+/** Returns the body of a request. */
 export const ask = (query: string, variables?: unknown) =>
   JSON.stringify({ query, ...(variables !== undefined && { variables }) })

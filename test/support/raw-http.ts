@@ -1,6 +1,9 @@
 import { Socket } from 'node:net'
 
-/** Sends bytes as they are, and returns all that comes back. Who says nothing for a while is taken to wait for more. */
+/**
+ * Sends raw bytes, and returns everything received. A server that is silent for a while is taken to
+ * wait for more.
+ */
 export function sendRaw(gatewayUrl: string, bytes: string): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>()
   const socket = new Socket()
@@ -16,5 +19,5 @@ export function sendRaw(gatewayUrl: string, bytes: string): Promise<string> {
   return promise
 }
 
-/** The status of a raw answer; 0 when the connection was closed without one. */
+/** Returns the status of a raw response; 0 if the connection was closed without one. */
 export const statusOf = (response: string) => Number(/^HTTP\/1\.1 (\d{3})/.exec(response)?.[1] ?? 0)

@@ -1,5 +1,5 @@
-// A certificate that nobody has signed but itself, for 127.0.0.1 and a hundred years, with its key: for tests of what happens to one
-// that is not trusted. It protects nothing.
+// A self-signed certificate for 127.0.0.1, valid for a hundred years, with its key: for tests of
+// untrusted certificates. It protects nothing.
 
 export const selfSigned = {
   cert: `-----BEGIN CERTIFICATE-----

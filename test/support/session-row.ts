@@ -3,7 +3,7 @@ import { sha256 } from '../../src/crypto.ts'
 import { sessions } from '../../src/db/tables.ts'
 import { type Browser, sessionTokenOf } from './browser.ts'
 
-/** The condition that finds the session a browser is signed in with. */
+/** Returns the condition that selects a browser's session. */
 export function isSessionOf(person: Browser): SQL {
   return eq(sessions.id, sha256(sessionTokenOf(person)))
 }

@@ -3,7 +3,7 @@ import { vi } from 'vitest'
 import { queryRows } from './connected-account.ts'
 import type { World } from './harness.ts'
 
-/** Has the sweep of every minute run now, and waits until it is done. */
+/** Runs the job of every minute now, and waits until it is done. */
 export async function sweepNow(world: World): Promise<void> {
   const [job] = await queryRows(world, sql`insert into pgboss.job (name) values ('sweep') returning id`)
   await vi.waitFor(

@@ -1,4 +1,4 @@
-/** Directories that are gone after the tests, also when the tests were killed. */
+/** Temporary directories that are removed after the tests, even if the tests are killed. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, statfs } from 'node:fs/promises'
@@ -7,7 +7,10 @@ import { join } from 'node:path'
 
 const RAM_DISK = '/dev/shm'
 
-/** A whole run needs a few hundred MB; containers often have a RAM disk of 64 MB, which would fill up half-way. */
+/**
+ * A whole run needs a few hundred MB; containers often have a RAM disk of 64 MB, which is too
+ * small.
+ */
 const RAM_DISK_FREE_BYTES = 3 * 1024 ** 3
 
 export type TemporaryDirectory = {
@@ -17,10 +20,11 @@ export type TemporaryDirectory = {
 }
 
 /**
- * A new directory: on the RAM disk where there is a roomy one (copying a database takes 10 ms there and up to 300 ms on
- * a disk), else in the system's place for temporary files. `disk` when it must hold programs, which a RAM disk may not run.
+ * Creates a directory on the RAM disk if that is large enough, else in the system's directory for
+ * temporary files. Copying a database takes 10 ms on a RAM disk and up to 300 ms on a disk. `disk`
+ * is for programs, which a RAM disk may not be allowed to run.
  *
- * If a PostgreSQL runs on `data` in it, removing the directory ends that server first.
+ * If a PostgreSQL server runs on `data` in it, removing the directory ends that server first.
  */
 export async function makeTemporaryDirectory(
   purpose: string,
@@ -34,15 +38,15 @@ export async function makeTemporaryDirectory(
 }
 
 async function hasRoomyRamDisk(): Promise<boolean> {
-  // Whoever sets TMPDIR wants everything there.
+  // With TMPDIR set, everything belongs there.
   if (process.env.TMPDIR) return false
   const found = await statfs(RAM_DISK).catch(() => null)
   return found !== null && found.bavail * found.bsize > RAM_DISK_FREE_BYTES
 }
 
 /**
- * `cat` returns when our end of the pipe closes: at `remove()`, or when this process ends in any way at all. Every
- * removal goes through here, so the way that is rarely needed is the way that is always taken.
+ * `cat` returns when this process's end of the pipe closes: at `remove()`, or when this process
+ * ends in any way. Every removal takes this path, so the rare case is tested by the common one.
  */
 const GUARDIAN_SCRIPT = `
   cat >/dev/null
@@ -64,7 +68,8 @@ const GUARDIAN_SCRIPT = `
 function startGuardian(path: string): ChildProcess {
   const guardian = spawn('/bin/sh', ['-c', GUARDIAN_SCRIPT, 'sh', path], {
     cwd: '/',
-    // Ctrl-C reaches the whole process group, and must not end the one who tidies up.
+    // Ctrl-C reaches the whole process group, and must not end the process that removes the
+    // directory.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })

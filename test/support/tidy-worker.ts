@@ -1,5 +1,6 @@
-// One worker runs many test files, one after another. After each file this restores what a file may have changed in the process:
-// environment variables, globals, spies, the clock, and undici's global dispatcher, which every gateway replaces and closes.
+// One worker runs many test files, one after another. After each file this restores the process:
+// environment variables, globals, spies, the clock, and undici's global dispatcher, which every
+// gateway replaces and closes.
 import { getGlobalDispatcher, setGlobalDispatcher } from 'undici'
 import { afterAll, vi } from 'vitest'
 

@@ -1,4 +1,4 @@
-// Https and a CONNECT proxy in front of a provider that speaks http, as between a company's network and the world.
+// HTTPS and a CONNECT proxy in front of a provider that speaks HTTP, as in a company's network.
 import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -7,7 +7,10 @@ import { generate } from 'selfsigned'
 
 export type Certificate = { cert: string; key: string }
 
-/** A certificate that signs itself, for these host names and 127.0.0.1. @param options.expired it was good until yesterday. */
+/**
+ * Creates a self-signed certificate for these host names and 127.0.0.1.
+ * @param options.expired whether it expired yesterday.
+ */
 export async function makeCertificate(hosts: string[], { expired = false } = {}): Promise<Certificate> {
   const day = 86_400_000
   const made = await generate([{ name: 'commonName', value: hosts[0] ?? 'nobody' }], {
@@ -24,7 +27,7 @@ export async function makeCertificate(hosts: string[], { expired = false } = {})
   return { cert: made.cert, key: made.private }
 }
 
-/** A server for https. */
+/** Starts an HTTPS server. */
 export async function startHttps(
   certificate: Certificate,
   handle: (request: IncomingMessage, response: ServerResponse) => void,
@@ -41,7 +44,7 @@ export async function startHttps(
   }
 }
 
-/** Passes a request on to a server for http. */
+/** Returns a handler that forwards requests to an HTTP server. */
 export function passTo(url: string) {
   return (incoming: IncomingMessage, response: ServerResponse): void => {
     const { method = 'GET', headers } = incoming
@@ -56,7 +59,7 @@ export function passTo(url: string) {
 
 export type ConnectProxy = Awaited<ReturnType<typeof startConnectProxy>>
 
-/** A proxy that knows every name, and finds it on this machine. */
+/** Starts a CONNECT proxy that resolves every host name to this machine. */
 export async function startConnectProxy() {
   const tunnels: { target: string; authorization: string | null }[] = []
   const sockets = new Set<Socket>()

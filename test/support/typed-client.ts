@@ -1,4 +1,5 @@
-// An integrator's project as schema/README.md describes it: our schema and operations, types generated from them, and a program.
+// An integrator's project as schema/README.md describes it: the published schema and operations,
+// the types generated from them, and a program.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { globSync, readFileSync } from 'node:fs'
@@ -28,9 +29,9 @@ const configShape = z.object({
 })
 
 export type TypedClient = {
-  /** What tsc has against the program; empty when nothing. */
+  /** Returns the errors of tsc; empty when there are none. */
   check(program: string): Promise<string>
-  /** What the program prints, errors included. */
+  /** Returns the program's output, errors included. */
   run(program: string, environment: Record<string, string>): Promise<string>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -38,7 +39,7 @@ export type TypedClient = {
 /** Returns the program of the manual. */
 export const readProgram = () => readDocumentBlock(MANUAL, 'ts', "from './gateway.ts'")
 
-/** Makes the project, and generates its types by the codegen.json of the manual. */
+/** Creates the project, and generates its types with the codegen.json of the manual. */
 export async function makeTypedClient(): Promise<TypedClient> {
   const directory = await makeTemporaryDirectory('client', 'disk')
   const at = (name: string) => path.join(directory.path, name)
@@ -84,7 +85,7 @@ export async function makeTypedClient(): Promise<TypedClient> {
   }
 }
 
-// As graphql-codegen does it; the command itself would bring 300 packages.
+// As graphql-codegen does it; its command would need 300 more packages.
 async function generate(directory: string): Promise<string> {
   const asked = configShape.parse(JSON.parse(readDocumentBlock(MANUAL, 'json', '"generates"')))
   const read = (file: string) => parse(readFileSync(path.join(directory, file), 'utf8'))

@@ -1,4 +1,4 @@
-// Somebody's server that webhooks are sent to, and what its owner does with the gateway.
+// A server that receives webhooks, and the API calls of the user who owns it.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type SQL, sql } from 'drizzle-orm'
@@ -8,10 +8,10 @@ import { webhookDeliveries } from '../../src/db/tables.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
 
-/** One request that arrived. */
+/** One received request. */
 export type Received = { path: string; headers: Record<string, string>; body: string }
 
-/** What a message says. */
+/** The payload of a message. */
 export type Message = { type: string; timestamp: string; data: Record<string, string | null> }
 
 export type EndpointView = {
@@ -37,12 +37,12 @@ export type DeliveryView = {
   deliveredAt: string | null
 }
 
-/** How the receiver answers; null: never. */
+/** Sets the receiver's response; null: it never responds. */
 type ReceivedResponse = { status: number; headers?: Record<string, string> } | null
 
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>
 
-/** Starts a receiver that answers 204 until it is told otherwise. */
+/** Starts a receiver that responds with 204 until `respondWith` changes that. */
 export async function startReceiver() {
   const received: Received[] = []
   let respond: (request: Received) => ReceivedResponse = () => ({ status: 204 })
@@ -78,7 +78,10 @@ export async function startReceiver() {
   }
 }
 
-/** What a message says, if its signature is good at the world's time. @throws WebhookVerificationError */
+/**
+ * Returns a message's payload, if its signature is valid at the world's time.
+ * @throws WebhookVerificationError otherwise.
+ */
 export function verify(world: World, secret: string, { body, headers }: Received): Message {
   vi.useFakeTimers({ now: world.sandbox.control.now(), toFake: ['Date'] })
   try {
@@ -88,13 +91,15 @@ export function verify(world: World, secret: string, { body, headers }: Received
   }
 }
 
-/** The queue keeps its own time: has it try now what is due by the world's. */
+/**
+ * Makes the queue, which has its own clock, run the deliveries that are due on the world's clock.
+ */
 export async function tryDue(world: World): Promise<void> {
   const due = sql`select ${webhookDeliveries.id}::text from ${webhookDeliveries} where ${webhookDeliveries.nextAttemptAt} <= ${world.clock.sqlNow()}`
   await hurry(world, sql`data->>'id' in (${due})`)
 }
 
-/** Has the queue try now all that it has, be it due or not. */
+/** Makes the queue run all its deliveries now, due or not. */
 export async function tryEarly(world: World): Promise<void> {
   await hurry(world, sql`true`)
 }
@@ -110,7 +115,7 @@ type EndpointPayload = {
   userErrors: UserError[]
 }
 
-/** A person's webhooks, through the API. */
+/** Manages a user's webhooks through the API. */
 export function webhooksOf(person: Browser) {
   const endpointOf = async (name: string, field: string, input: Record<string, unknown>) => {
     const result = await person.api<Record<string, EndpointPayload>>(name, { input })

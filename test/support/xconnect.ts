@@ -1,4 +1,4 @@
-// The command `xconnect`, run to its end in a process of its own.
+// Runs the command `xconnect` to its end in its own process.
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -6,7 +6,7 @@ import { compileCache, nodeOptions } from './node-start.ts'
 
 export type CommandResult = { code: number; stdout: string; stderr: string }
 
-/** Runs `xconnect` with these words, and with this environment and nothing else. */
+/** Runs `xconnect` with these arguments and these environment variables alone. */
 export async function xconnect(environment: Record<string, string>, ...words: string[]): Promise<CommandResult> {
   return promisify(execFile)(process.execPath, [...nodeOptions, 'src/cli.ts', ...words], {
     cwd: join(import.meta.dirname, '../..'),

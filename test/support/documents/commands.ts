@@ -11,10 +11,13 @@ export type Commands = {
 
 const NPM_BUILT_IN = ['ci', 'init', 'install', 'pkg']
 const HELP = 'help'
-/** Stands for any command, as in "xconnect COMMAND --help". */
+/** A placeholder for any command, as in "xconnect COMMAND --help". */
 const PLACEHOLDER = /^[A-Z]+$/
 
-/** Returns the commands in code of the documents that npm or xconnect does not have, and the options that a command does not have. */
+/**
+ * Returns the commands in code of the documents that npm or xconnect does not have, and the options
+ * that a command does not have.
+ */
 export function findCommandProblems(documents: ReadonlyMap<string, string>, commands: Commands): string[] {
   const grammar = parseUsage(commands.usage)
   return [...documents].flatMap(([document, text]) =>
@@ -49,7 +52,8 @@ function findNpmProblems(line: string, { scripts, readScript }: Commands): strin
 
 type Grammar = ReadonlyMap<string, { verbs: ReadonlySet<string>; options: ReadonlySet<string> }>
 
-// A line of the usage is two spaces, the command, and what it does; further verbs of one command follow after commas.
+// A line of the usage is two spaces, the command, and what it does; further verbs of one command
+// follow after commas.
 function parseUsage(usage: string): Grammar {
   const grammar = new Map<string, { verbs: Set<string>; options: Set<string> }>()
   for (const [, name = '', rest = ''] of usage.matchAll(/^ {2}xconnect (\w+)(.*)$/gm)) {

@@ -1,7 +1,10 @@
 import { type GraphQLArgument, type GraphQLSchema, getNamedType, isInputObjectType, parse, validate } from 'graphql'
 import { parseBlocks, parseSpans } from './markdown.ts'
 
-/** Returns what the schema has against the documents, fields and arguments that are written in code of the API's documents. */
+/**
+ * Returns the documents, fields and arguments in code of the API's documents that the schema does
+ * not have.
+ */
 export function findGraphqlProblems(documents: ReadonlyMap<string, string>, schema: GraphQLSchema): string[] {
   return [...documents].flatMap(([document, text]) =>
     [
