@@ -1,5 +1,6 @@
 // Every way in which X says no, or does not say. The tweet's row tells which, and so does the answer.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { type ErrorCode, errorCodes } from '../../../src/error-codes.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import type { ProblemName } from '../../../src/sandbox/x/problems.ts'
 import { type ConnectedAccount, connectAccount, endFaults, postFault, watchX } from '../../support/connected-account.ts'
@@ -20,7 +21,7 @@ afterAll(() => world.close())
 // A key belongs to the user, who has all these accounts.
 const keyOf = (account: ConnectedAccount) => `the tweet of ${account.username}`
 
-type Refusal = [title: string, fault: FaultKind, code: string, retryable?: boolean]
+type Refusal = [title: string, fault: FaultKind, code: ErrorCode, retryable?: boolean]
 const problem = (name: ProblemName): FaultKind => ({ kind: 'problem', name })
 const typed = (status: number, type: string): FaultKind => ({
   kind: 'status',
@@ -99,6 +100,7 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
       expect(userErrors).toEqual([
         {
           code,
+          retry: errorCodes[code].retry,
           retryable,
           message: expect.stringMatching(/\.$/),
           field: null,

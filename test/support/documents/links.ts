@@ -8,10 +8,10 @@ import { parseAnchors, parseRelativeLinks } from './markdown.ts'
  */
 export function findLinkProblems(documents: ReadonlyMap<string, string>, files: ReadonlySet<string>): string[] {
   return [...documents].flatMap(([document, text]) =>
-    parseRelativeLinks(text).flatMap((connect) => {
-      const [file = '', anchor] = connect.split('#')
+    parseRelativeLinks(text).flatMap((link) => {
+      const [file = '', anchor] = link.split('#')
       const target = file === '' ? document : path.posix.join(path.posix.dirname(document), file)
-      if (!files.has(target.replace(/\/$/, ''))) return [`${document}: there is no ${target} (${connect}).`]
+      if (!files.has(target.replace(/\/$/, ''))) return [`${document}: there is no ${target} (${link}).`]
       if (anchor === undefined) return []
       const anchors = parseAnchors(documents.get(target) ?? '')
       return anchors.includes(anchor) ? [] : [`${document}: ${target} has no section #${anchor}.`]
