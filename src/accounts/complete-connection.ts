@@ -2,8 +2,8 @@
 // belongs to, and then stores the connection, refuses it, or tries again later. The callback runs
 // this while the person waits, and a job runs it afterwards.
 import { eq, sql } from 'drizzle-orm'
-import { forgetProviderProblems } from '../auth/provider-problems.ts'
-import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
+import { logFailedFlow } from '../auth/oauth-flow-log.ts'
+import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -44,8 +44,8 @@ export async function resumeConnection(deps: Deps, attemptId: string): Promise<v
   const outcome = await completeConnection(deps, claimed, false)
   if (outcome.isRepeated) return
   if (outcome.status !== 'connected')
-    return noteFailedRoundTrip(deps, 'X_CONNECT', claimed.attempt, outcome.error, outcome.status)
-  await forgetProviderProblems(deps, 'X')
+    return logFailedFlow(deps, 'X_CONNECT', claimed.attempt, outcome.error, outcome.status)
+  await clearProviderProblems(deps, 'X')
   deps.log.info({ attemptId }, 'A connection that waited for X is stored')
 }
 

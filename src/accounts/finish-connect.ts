@@ -11,7 +11,7 @@ import {
   waitForAttempt,
 } from '../auth/oauth-attempt.ts'
 import { describeRefusal, exchangeCode } from '../auth/oauth-client.ts'
-import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
+import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
@@ -97,7 +97,7 @@ export async function endAbandonedAttempts(deps: Deps): Promise<void> {
       if (userId !== null) await queueConnectionChecks(deps, { userId, reconnectAccountId })
     return ended
   })
-  for (const attempt of ended) await noteFailedRoundTrip(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
+  for (const attempt of ended) await logFailedFlow(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
 }
 
 // Errors with which a visit from another session ended the attempt. They are not shown to the

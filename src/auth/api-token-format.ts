@@ -1,28 +1,32 @@
-// The form of an API token: xcg_, 27 characters of base62 (160 random bits), and 6 of a checksum over all before. Secret scanners know
-// it by its form, and what was mistyped or made up is refused without a look at the database.
+// The format of an API token's secret: `xcg_`, 27 characters of base62 (160 random bits), and 6 of
+// a CRC-32 of all before. Secret scanners recognize the format, and a mistyped or invented secret
+// is rejected without a query.
 import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 const PREFIX = 'xcg_'
 const RANDOM_BYTES = 20
-// 62^27 is the first power beyond 2^160, and 62^6 the first beyond 2^32.
+// 62^27 is the first power of 62 above 2^160, and 62^6 the first above 2^32.
 const RANDOM_CHARACTERS = 27
 const CHECKSUM_CHARACTERS = 6
 const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_CHARACTERS + CHECKSUM_CHARACTERS}}$`)
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
-/** A fresh secret. */
+/** Returns a new random secret. */
 export function createSecret(): string {
   const body = PREFIX + base62(BigInt(`0x${randomBytes(RANDOM_BYTES).toString('hex')}`), RANDOM_CHARACTERS)
   return body + checksum(body)
 }
 
-/** True for a text that `createSecret` may have made. */
+/** Returns true for a text with the format and the checksum of a secret. */
 export function isSecret(text: string): boolean {
   return FORM.test(text) && checksum(text.slice(0, -CHECKSUM_CHARACTERS)) === text.slice(-CHECKSUM_CHARACTERS)
 }
 
-/** What may be shown of a secret, for people to know it again: 112 of its 160 bits at least stay unknown. */
+/**
+ * Returns the parts of a secret that are shown for recognition. At least 112 of its 160 bits stay
+ * secret.
+ */
 export function showSecret(secret: string): { prefix: string; lastFour: string } {
   return { prefix: secret.slice(0, 8), lastFour: secret.slice(-4) }
 }

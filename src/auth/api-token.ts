@@ -1,5 +1,5 @@
-// API tokens, with which programs authenticate. A token is looked up for each request and never cached,
-// so that a revoked token stops working at once on every instance.
+// API tokens, with which programs authenticate. A token is looked up for each request and never
+// cached, so that a revoked token stops working at once on every instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -33,8 +33,8 @@ export const MAX_EXPIRY_DAYS = 366
 export const MAX_LIVE_TOKENS = 50
 const MAX_LISTED = 100
 const MAX_NAME_LENGTH = 100
-// Names are printed in terminals, one a line: no control characters, no line breaks, no halves of characters, nothing that turns the
-// direction of a line.
+// Names are printed in terminals, one a line: no control characters, line breaks, lone surrogates
+// or bidirectional controls.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const DAY_SECONDS = 86_400
 const USE_WRITTEN_EVERY_SECONDS = 60
@@ -44,7 +44,8 @@ const { secretHash: _hidden, ...shown } = getTableColumns(apiTokens)
 
 /**
  * Creates a token, and returns its secret, which cannot be read again.
- * @throws AppError API_TOKEN_NAME_INVALID, API_TOKEN_SCOPES_INVALID, API_TOKEN_EXPIRY_INVALID, TOO_MANY_API_TOKENS
+ * @throws AppError API_TOKEN_NAME_INVALID, API_TOKEN_SCOPES_INVALID, API_TOKEN_EXPIRY_INVALID,
+ * TOO_MANY_API_TOKENS
  */
 export async function createApiToken(
   deps: TokenDeps,
@@ -76,8 +77,8 @@ export async function createApiToken(
 }
 
 /**
- * Returns the active token with this secret, and the user it acts for; null when there is none. A text
- * that has not the format of a secret is rejected without a query. Sets `lastUsedAt`.
+ * Returns the active token with this secret, and the user it acts for; null when there is none. A
+ * text that has not the format of a secret is rejected without a query. Sets `lastUsedAt`.
  */
 export async function findApiTokenBySecret(
   deps: TokenDeps,

@@ -5,8 +5,8 @@ import { AppError } from '../errors.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 
 /**
- * The parameters of a callback; `iss` names the provider (RFC 9207). 'repeated' stands for a request
- * in which a parameter occurs twice: no guess is made which value counts.
+ * The parameters of a callback; `iss` names the provider (RFC 9207). 'repeated' stands for a
+ * request in which a parameter occurs twice: no guess is made which value counts.
  */
 export type CallbackParameters =
   | { state: string | null; code: string | null; error: string | null; iss: string | null }
@@ -21,9 +21,9 @@ const REDIRECT_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
 }
 
 /**
- * Returns the authorization code of a response. An `iss` other than the provider's is rejected, in an
- * error response too. A missing one is accepted: a GitHub Enterprise Server may be older than the
- * parameter (RFC 9207 section 2.4).
+ * Returns the authorization code of a response. An `iss` other than the provider's is rejected, in
+ * an error response too. A missing one is accepted: a GitHub Enterprise Server may be older than
+ * the parameter (RFC 9207 section 2.4).
  * @param issuer the provider's `iss`, compared character by character; null for a provider that
  * sends none.
  * @throws AppError ISSUER_MISMATCH, ACCESS_DENIED, GITHUB_APP_SUSPENDED, GITHUB_REDIRECT_MISMATCH;

@@ -1,5 +1,6 @@
-// The way back of a sign-in: which browser may finish it, and what the same callback gets that
-// comes again, by Back, by a reload or twice at once. GitHub itself is in github.ts.
+// Finishes a sign-in: checks that the callback reached the browser that started it, and repeats the
+// outcome for a repeated callback (Back, a reload, two at once). The calls to GitHub are in
+// github-sign-in.ts.
 import { hmacSha256, sha256 } from '../crypto.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
@@ -18,43 +19,38 @@ import { endSession, isSessionGood, repeatSessionCookie, startSession } from './
 import type { SessionViewer } from './viewer.ts'
 
 /**
- * The browser that a callback came to: the session that it has already, its token of this sign-in,
- * and what it says that it is.
+ * The browser of a callback: its current session, its token of this sign-in, and its User-Agent.
  */
 export type SignInBrowser = { viewer: SessionViewer | null; token: string | null; userAgent: string | null }
 
 /**
- * How a callback of a sign-in ended for the browser that it came to. `isRepeated` marks the outcome
- * of an earlier callback.
+ * The result of a callback for its browser. `isRepeated` marks the outcome of an earlier callback.
  */
 export type FinishedSignIn =
-  /** `setCookie` hands the browser its session; null where it has one. */
+  /** `setCookie` carries the new session; null when the browser has one already. */
   | { status: 'succeeded'; setCookie: string | null; returnTo: string | null; isRepeated: boolean }
   | {
       status: 'failed'
       error: AppError
-      /** Null where it is not this browser's. */
+      /** Null for an attempt of another browser. */
       attempt: ConnectAttempt | null
       returnTo: string | null
       isRepeated: boolean
     }
-  /**
-   * Somebody is signed in in this browser, and the callback is of no attempt of it: nothing was
-   * done, and there is nothing to tell.
-   */
+  /** The browser is signed in, and has not started this attempt. Nothing was done. */
   | { status: 'ignored' }
 
-// Errors of the visit, not of the sign-in, which may have succeeded.
-const COMING_BACK_ERRORS: readonly ErrorCode[] = ['ATTEMPT_ALREADY_USED', 'ATTEMPT_EXPIRED']
+// Errors of a repeated or late callback. The sign-in itself may have succeeded.
+const REPEATED_CALLBACK_ERRORS: readonly ErrorCode[] = ['ATTEMPT_ALREADY_USED', 'ATTEMPT_EXPIRED']
 
-// A response that its browser has dropped is on its way for no longer. Afterwards the cookie of a
-// sign-in is worth nothing.
+// Longer than the response to a callback takes. Afterwards the cookie of a sign-in gives no access
+// to its session.
 const REPEATED_WITHIN_SECONDS = 10
 
 /**
- * Finishes a sign-in with what GitHub's redirect brought to this browser: takes the attempt,
- * exchanges the code, finds or makes the user by GitHub's numeric id, and starts a session. The
- * same callback again changes nothing, and gets the outcome of the first.
+ * Finishes a sign-in with the parameters of GitHub's redirect: takes the attempt, exchanges the
+ * code, finds or creates the user by GitHub's numeric id, and starts a session. A repeated callback
+ * changes nothing and returns the outcome of the first one.
  */
 export async function finishGithubSignIn(
   deps: Deps,
@@ -70,7 +66,7 @@ export async function finishGithubSignIn(
     if (found !== null && isSignIn(found) && found.userId !== null && found.userId === viewer?.user.id)
       return { status: 'succeeded', setCookie: null, returnTo: found.returnTo, isRepeated: true }
     if (token === null || found === null || !isSignIn(found) || found.browserHash !== sha256(token)) {
-      // A state of the other provider is no sign-in that was forgotten.
+      // A state of the other provider never belongs to a sign-in.
       if (viewer !== null && (found === null || isSignIn(found))) return { status: 'ignored' }
       throw new AppError('ATTEMPT_UNKNOWN')
     }
@@ -85,7 +81,7 @@ export async function finishGithubSignIn(
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const returnTo = attempt?.returnTo ?? null
-    if (COMING_BACK_ERRORS.includes(error.code) && (await isSignedInSince(deps, viewer, attempt)))
+    if (REPEATED_CALLBACK_ERRORS.includes(error.code) && (await isSignedInSince(deps, viewer, attempt)))
       return { status: 'succeeded', setCookie: null, returnTo, isRepeated: true }
     return { status: 'failed', error, attempt, returnTo, isRepeated }
   }
@@ -108,7 +104,8 @@ async function signIn(
   try {
     const user = await identifyGithubUser(deps, parseCode(parameters, githubIssuer(deps)), codeVerifier)
     return await transaction(deps, async (deps) => {
-      // A session that an attacker may have planted is not taken over: every sign-in gets its own.
+      // Every sign-in starts a new session, because an attacker may have set the old one (session
+      // fixation).
       if (browser.viewer !== null) await endSession(deps, browser.viewer.session.id, 'REPLACED')
       const token = sessionTokenOf(attempt, browser, parameters)
       const { session, setCookie } = await startSession(deps, user.id, browser.userAgent, token)
@@ -126,10 +123,10 @@ async function signIn(
 }
 
 /**
- * What came of an attempt that another callback has taken. One that comes meanwhile, or just after,
- * is given the same session: a browser that reloads the page drops the response that it waited for,
- * and with it the cookie.
- * @throws AppError the attempt's own, or ATTEMPT_ALREADY_USED where this browser has no right to
+ * Returns the outcome of an attempt that another callback has taken. A callback during the first
+ * one, or just after it, gets the same session: a browser that reloads the page drops the first
+ * response, and with it the cookie.
+ * @throws AppError the attempt's own, or ATTEMPT_ALREADY_USED when this browser has no access to
  * its session.
  */
 async function repeatOutcome(
@@ -156,7 +153,8 @@ async function repeatOutcome(
   throw new AppError('ATTEMPT_ALREADY_USED')
 }
 
-// True where another tab, say, signed in while this one was left alone.
+// Returns true when this browser has signed in since the attempt started, for example in another
+// tab.
 async function isSignedInSince(
   deps: Deps,
   viewer: SessionViewer | null,
@@ -166,9 +164,9 @@ async function isSignedInSince(
   return isSessionGood(deps, viewer.session.id)
 }
 
-// Follows from 256 random bits that this browser alone has, from GitHub's code, and from what only
-// the row knows: two equal callbacks come to one session, and nobody else can. With the code in it,
-// a cookie that was planted in a browser tells nothing of its session.
+// Derives the session token from 256 random bits that only this browser has, from GitHub's code,
+// and from the row, so that two equal callbacks reach one session. Because of the code, an attacker
+// who has set the browser's cookie cannot derive the token.
 function sessionTokenOf(attempt: ConnectAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
   return hmacSha256(token, `session:${attempt.id}:${attempt.stateHash}:${code}`)
 }

@@ -18,7 +18,7 @@ const profileShape = z.object({
   avatar_url: storableText.nullish(),
 })
 
-// Errors of GitHub's token endpoint that are not about the code.
+// Errors of GitHub's token endpoint that do not concern the code.
 const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
   incorrect_client_credentials: 'GITHUB_CREDENTIALS_REJECTED',
   redirect_uri_mismatch: 'GITHUB_REDIRECT_MISMATCH',
@@ -28,9 +28,9 @@ const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
 const problemShape = z.object({ message: z.string() })
 
 /**
- * Starts a sign-in. The caller sets `browserToken` as a cookie of this `state`: only the browser
- * that started can finish (RFC 9700 section 4.7; otherwise an attacker could sign a victim in as
- * himself).
+ * Starts a sign-in. The caller sets `browserToken` as a cookie for this `state`, so that only the
+ * browser that started the sign-in can finish it. Otherwise an attacker could sign a victim in to
+ * the attacker's account (RFC 9700 section 4.7, CSRF).
  */
 export async function startGithubSignIn(
   deps: Deps,
@@ -40,7 +40,7 @@ export async function startGithubSignIn(
   const { state, codeVerifier } = await startAttempt(deps, {
     kind: 'GITHUB_SIGN_IN',
     browserHash: sha256(browserToken),
-    // The public profile needs none.
+    // The public profile requires no scope.
     scopes: [],
     returnTo,
   })
@@ -52,9 +52,9 @@ export async function startGithubSignIn(
   }
 }
 
-/** What GitHub calls itself in `iss`: https://github.com/login/oauth, sent since April 2026. */
+/** Returns GitHub's `iss` (RFC 9207): https://github.com/login/oauth, sent since April 2026. */
 export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
-  // GITHUB_URL may be written with capitals or a default port.
+  // URL normalizes capitals and a default port in GITHUB_URL.
   return new URL(`${config.github.url}/login/oauth`).href
 }
 
@@ -67,7 +67,8 @@ export async function identifyGithubUser(deps: Deps, code: string, codeVerifier:
   return keepUser(deps, profile)
 }
 
-// GitHub gives a login that was given up to the next who asks: whoever signs in with it has it, and nobody else has it any more.
+// GitHub gives a login that was given up to the next who asks: whoever signs in with it has it, and
+// nobody else has it any more.
 function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
   const { id: githubId, login } = profile
   return transaction(deps, async (deps) => {
@@ -90,25 +91,25 @@ function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<Us
 }
 
 async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {
-  const answer = await exchangeCode(
+  const response = await exchangeCode(
     githubApp(deps),
     `${deps.config.github.url}/login/oauth/access_token`,
     code,
     codeVerifier,
   )
-  if (answer.kind === 'unusable') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(answer) })
-  const { report } = answer
-  // GitHub tells its errors with status 200, so that they arrive where tokens do.
-  const error = answer.kind === 'refused' ? answer.error : answer.body.error
+  if (response.kind === 'unusable') throw new AppError('GITHUB_UNAVAILABLE', { cause: describeRefusal(response) })
+  const { report } = response
+  // GitHub sends its errors with status 200, in the body where tokens would be.
+  const error = response.kind === 'refused' ? response.error : response.body.error
   if (error !== undefined) {
     const providerCode = parseProviderCode(error)
     throw new AppError(TOKEN_ERRORS[providerCode] ?? 'CODE_REJECTED', {
       cause: new ProviderFailure({ report, providerCode }),
     })
   }
-  if (answer.kind === 'refused' || typeof answer.body.access_token !== 'string')
+  if (response.kind === 'refused' || typeof response.body.access_token !== 'string')
     throw new AppError('GITHUB_UNAVAILABLE', { cause: new ProviderFailure({ report }) })
-  return answer.body.access_token
+  return response.body.access_token
 }
 
 async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
@@ -126,15 +127,15 @@ async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<ty
   const profile = profileShape.safeParse(result.ok ? result.value : null)
   if (profile.success) return profile.data
   const cause = result.ok ? profile.error : result.error
-  throw new AppError(judgeProfileRefusal(result), { cause: new ProviderFailure(result, cause) })
+  throw new AppError(classifyProfileRefusal(result), { cause: new ProviderFailure(result, cause) })
 }
 
-function judgeProfileRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): ErrorCode {
-  // Also where a web server says so, of an address at which there is no API.
+function classifyProfileRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): ErrorCode {
+  // Also the 404 of a web server at an address that is not an API.
   if (status === 404) return 'GITHUB_API_NOT_FOUND'
   const problem = problemShape.safeParse(result.ok ? result.value : null)
-  // GitHub's own refusals are JSON: a page comes from something in between. A rate limit is a 403
-  // too (docs.github.com/rest, "Rate limits for the REST API").
+  // GitHub's own refusals are JSON; a page comes from a proxy. A rate limit is a 403 too
+  // (docs.github.com/rest, "Rate limits for the REST API").
   if (status !== 403 || !problem.success) return 'GITHUB_UNAVAILABLE'
   const { message } = problem.data
   if (headers['x-ratelimit-remaining'] === '0' || headers['retry-after'] !== undefined || /rate limit/i.test(message))

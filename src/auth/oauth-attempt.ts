@@ -1,6 +1,6 @@
 // An attempt: one run of the authorization code flow with PKCE (RFC 6749 section 4.1, RFC 7636), at
-// GitHub or X. It is started, taken exactly once, and finished. All of its state is in the database,
-// so that it survives a restart and the callback may reach any instance.
+// GitHub or X. It is started, taken exactly once, and finished. All of its state is in the
+// database, so that it survives a restart and the callback may reach any instance.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
 import { createCodeVerifier, randomToken, type SealContext, seal, sha256, unseal } from '../crypto.ts'
@@ -19,7 +19,9 @@ export const ATTEMPT_LIFETIME_SECONDS = 600
 const CONNECT_KEPT_SECONDS = 86_400
 // Only for a browser that comes back late. Anybody can start a sign-in, so they must not pile up.
 const SIGN_IN_KEPT_SECONDS = 3_600
-/** How long after its start a sign-in is known, so that a browser can finish it or see its outcome. */
+/**
+ * How long after its start a sign-in is known, so that a browser can finish it or see its outcome.
+ */
 export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + SIGN_IN_KEPT_SECONDS
 const WAIT_POLL_MILLISECONDS = 200
 /**
@@ -135,7 +137,10 @@ export async function waitForAttempt(deps: Deps, attemptId: string): Promise<Con
   }
 }
 
-/** Returns true for an attempt that was not taken in time. One that was taken is finished, however late. */
+/**
+ * Returns true for an attempt that was not taken in time. One that was taken is finished, however
+ * late.
+ */
 export function isExpired({ clock }: Pick<Deps, 'clock'>, { status, takenAt, expiresAt }: ConnectAttempt): boolean {
   return status === 'PENDING' && takenAt === null && expiresAt <= clock.now()
 }
@@ -163,7 +168,9 @@ export async function finishAttempt(deps: Deps, attemptId: string, outcome: Atte
     .where(eq(connectAttempts.id, attemptId))
 }
 
-/** Returns true when this browser has started the attempt: by its session, or by its sign-in cookie. */
+/**
+ * Returns true when this browser has started the attempt: by its session, or by its sign-in cookie.
+ */
 export function isStartedBy(
   { sessionId, browserHash }: ConnectAttempt,
   browser: { sessionId: string | null; token: string | null },

@@ -32,7 +32,10 @@ export function describeRefusal(response: Exclude<TokenResponse, { kind: 'issued
     : new ProviderFailure({ report }, response.cause)
 }
 
-/** The URL that starts an authorization code flow with an S256 challenge (RFC 6749 section 4.1.1, RFC 7636 section 4.3). */
+/**
+ * Returns the URL that starts an authorization code flow with an S256 challenge (RFC 6749 section
+ * 4.1.1, RFC 7636 section 4.3).
+ */
 export function createAuthorizationUrl(
   app: OAuthApp,
   endpoint: string,
@@ -61,7 +64,7 @@ export function exchangeCode(
 
 /**
  * Exchanges a refresh token for a new token pair (RFC 6749 section 6). Sends at most one request.
- * @param breaker may hold the call back: then the response is `unanswered` and not `sent`.
+ * @param breaker while it is open, no request is sent: the response is `unusable` and not `sent`.
  */
 export function exchangeRefreshToken(
   app: OAuthApp,
@@ -110,7 +113,8 @@ function basicCredentials(app: OAuthApp): [id: string, secret: string] {
   return [encode(app.clientId), encode(app.clientSecret ?? '')]
 }
 
-// Never throws: a caller that holds a lease must learn whether the request was sent, after any error.
+// Never throws: a caller that holds a lease must learn whether the request was sent, after any
+// error.
 async function requestTokens(breaker: CircuitBreaker, send: () => Promise<OAuth2Tokens>): Promise<TokenResponse> {
   const result = await callProvider(breaker, send)
   const { report } = result

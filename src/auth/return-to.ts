@@ -1,23 +1,26 @@
 import type { Config } from '../config/config.ts'
 import { AppError } from '../errors.ts'
 
-// It comes back in a Location header; proxies and browsers take some kilobytes of those.
+// The address is sent in a Location header, which proxies and browsers limit to some kilobytes.
 const MAX_LENGTH = 2_000
 
 /**
- * Where to send a browser after a round trip, made absolute; null when nothing was asked for. RFC 9700 section 4.11: a client must not
- * be an open redirector, so only our own origin and the listed ones are allowed, judged as a browser would resolve the text. Our own
- * routes below /auth are not: whoever comes back must not begin another trip by that.
+ * Returns the absolute URL to which a browser is redirected after an OAuth flow; null when
+ * `returnTo` is empty. A client must not be an open redirector (RFC 9700 section 4.11): only the
+ * gateway's own origin and the configured ones are allowed, after the text is resolved as a browser
+ * resolves it. The gateway's routes below /auth are not, because a redirect must not start another
+ * flow.
+ * @param field the path of the input that an error names.
  * @throws AppError RETURN_TO_NOT_ALLOWED
  */
 export function parseReturnTo(config: Config, returnTo: string | null, field: string[]): string | null {
   if (returnTo === null || returnTo === '') return null
-  // URL makes U+FFFD of half a character: another address than the one that was given.
+  // URL replaces a lone surrogate by U+FFFD, which is a different address.
   const url = returnTo.isWellFormed() ? URL.parse(returnTo, config.publicUrl) : null
   const allowed = [config.publicUrl, ...config.allowedOrigins]
   if (
     url === null ||
-    // blob:http://… has the origin of what stands behind it.
+    // blob:http://… has the origin of its inner URL.
     !['https:', 'http:'].includes(url.protocol) ||
     !allowed.includes(url.origin) ||
     (url.origin === config.publicUrl && isBelowAuth(url.pathname)) ||
@@ -30,7 +33,7 @@ export function parseReturnTo(config: Config, returnTo: string | null, field: st
   return url.href
 }
 
-/** Where to send a browser whose round trip is refused: as parseReturnTo, but null where the address is not allowed. */
+/** As `parseReturnTo`, for a flow that fails: returns null for an address that is not allowed. */
 export function findReturnTo(config: Config, returnTo: string | null): string | null {
   try {
     return parseReturnTo(config, returnTo, ['returnTo'])
@@ -40,7 +43,7 @@ export function findReturnTo(config: Config, returnTo: string | null): string | 
   }
 }
 
-// The router decodes what it is asked for.
+// The router decodes percent-encoded paths.
 function isBelowAuth(pathname: string): boolean {
   const decoded = pathname.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character))
   return decoded.startsWith('/auth/')

@@ -21,8 +21,8 @@ export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
 
 /**
- * A session as its user sees it. `id` is not derived from the token; `current` is true for the session
- * of the request.
+ * A session as its user sees it. `id` is not derived from the token; `current` is true for the
+ * session of the request.
  */
 export type ListedSession = {
   id: string
@@ -39,7 +39,8 @@ export const MAX_LISTED_SESSIONS = 50
 export const RECENT_SIGN_IN_SECONDS = 600
 // A sliding timeout. Lucia extends it at half of the lifetime, so at most every 15 days.
 const IDLE_LIFETIME = new TimeSpan(30, 'd')
-// An absolute timeout, which limits the use of a stolen session (OWASP Session Management Cheat Sheet).
+// An absolute timeout, which limits the use of a stolen session (OWASP Session Management Cheat
+// Sheet).
 const ABSOLUTE_LIFETIME = new TimeSpan(90, 'd')
 const USE_WRITTEN_EVERY = new TimeSpan(1, 'h')
 const SWEEP_BATCH = 500
@@ -129,7 +130,7 @@ export async function listSessions(deps: Deps, current: Session): Promise<Listed
   return found.map((row) => show(row, current))
 }
 
-/** Sessions of the same user that have not ended, by `Session.id` of the API. The ids are those of rows. */
+/** Returns the sessions of the same user that have not ended and have one of these `publicId`s. */
 export async function listSessionsByIds(
   deps: Deps,
   current: Session,
@@ -143,8 +144,8 @@ export async function listSessionsByIds(
 }
 
 /**
- * Ends a session of the same user. For the current session, `setCookie` is the header that removes the
- * cookie.
+ * Ends a session of the same user. For the current session, `setCookie` is the header that removes
+ * the cookie.
  * @throws AppError SESSION_NOT_FOUND
  */
 export async function revokeSession(
@@ -246,8 +247,8 @@ function lucia(deps: Deps) {
   })
 }
 
-// With the prefix __Host-, browsers require https, Path=/ and no Domain, so that a sibling subdomain
-// cannot set the cookie.
+// With the prefix __Host-, browsers require https, Path=/ and no Domain, so that a sibling
+// subdomain cannot set the cookie.
 function sessionCookieName(secure: boolean): string {
   return secure ? '__Host-xconnect_session' : 'xconnect_session'
 }

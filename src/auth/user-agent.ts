@@ -1,7 +1,7 @@
-// What a User-Agent header says, in the few words by which a person knows a browser of theirs again. It decides nothing: anybody can
-// send any.
+// Names the browser of a session by its User-Agent header, so that users recognize it in their
+// list. Any client can send any header: nothing else depends on it.
 
-// Each names itself after those that it wants to be taken for, so that the first that matches is the one.
+// Browsers also include the names of others for compatibility; the first match is the right one.
 const browsers: [RegExp, string][] = [
   [/\bEdg(?:e|A|iOS)?\//, 'Edge'],
   [/\b(?:OPR|OPT|OPiOS|Opera)\b/, 'Opera'],
@@ -24,13 +24,16 @@ const systems: [RegExp, string][] = [
   [/\b(?:Linux|X11)\b/, 'Linux'],
 ]
 
-// Those of browsers have up to some 300 characters.
-const MAX_READ = 512
+// The headers of browsers have up to about 300 characters.
+const MAX_LENGTH = 512
 
-/** What sent this User-Agent header, such as "Chrome on Linux"; null when it says nothing that we know. */
+/**
+ * Returns the browser and system of a User-Agent header, such as "Chrome on Linux"; null when
+ * neither is known.
+ */
 export function describeDevice(userAgent: string | null): string | null {
-  const read = userAgent?.slice(0, MAX_READ) ?? ''
-  const named = [findName(browsers, read), findName(systems, read)].filter((name) => name !== null)
+  const text = userAgent?.slice(0, MAX_LENGTH) ?? ''
+  const named = [findName(browsers, text), findName(systems, text)].filter((name) => name !== null)
   return named.length === 0 ? null : named.join(' on ')
 }
 

@@ -7,19 +7,19 @@ import { findSession, isSessionGood, type Session } from './session.ts'
 /** A person who uses the app. */
 export type User = typeof users.$inferSelect
 
-/** A user in a signed-in browser, who may do everything that is theirs. */
+/** A user in a signed-in browser, with access to all of their data. */
 export type SessionViewer = { kind: 'SESSION'; user: User; session: Session }
 /** A program that acts for a user, within the scopes of its token. */
 export type UserTokenViewer = { kind: 'USER_TOKEN'; user: User; apiToken: ApiToken }
-/** A program of the operator's, which acts for no user. */
+/** A program of the operator, which acts for no user. */
 export type OperatorViewer = { kind: 'OPERATOR_TOKEN'; apiToken: ApiToken }
 
-/** Who is asking. */
+/** The authenticated caller of a request. */
 export type Viewer = SessionViewer | UserTokenViewer | OperatorViewer
 
 /**
- * The user whose browser sends this Cookie header; null when nobody is signed in.
- * `setCookie` is not null when the browser's cookie is to be renewed.
+ * Returns the viewer of a Cookie header; null when it carries no valid session. `setCookie` is not
+ * null when the browser's cookie has to be renewed.
  */
 export async function findSessionViewer(
   deps: Deps,
@@ -34,7 +34,7 @@ export async function findSessionViewer(
   }
 }
 
-/** Who holds the API token with this secret; null when there is none, or it has ended. */
+/** Returns the viewer of the API token with this secret; null when there is no active one. */
 export async function findTokenViewer(
   deps: Pick<Deps, 'db' | 'clock'>,
   secret: string,
@@ -42,27 +42,34 @@ export async function findTokenViewer(
   const found = await findApiTokenBySecret(deps, secret)
   if (found === null) return null
   const { apiToken, user } = found
-  // By whom the token names, not by whether they were found: a user's token whose user is lost must not become the operator's.
+  // Depends on the token's own user id: a user's token whose user row is missing must not become an
+  // operator's token.
   if (apiToken.userId === null) return { kind: 'OPERATOR_TOKEN', apiToken }
   return user === null ? null : { kind: 'USER_TOKEN', user, apiToken }
 }
 
-/** True while the session or token by which the viewer is known has not ended: for what goes on after a request was let in. */
+/**
+ * Returns true while the viewer's session or token has not ended. For work that outlives its
+ * request.
+ */
 export function isViewerGood(deps: Deps, viewer: Viewer): Promise<boolean> {
   return viewer.kind === 'SESSION' ? isSessionGood(deps, viewer.session.id) : isApiTokenGood(deps, viewer.apiToken.id)
 }
 
-/** The viewer of what only a signed-in browser may do; null for everybody else. */
+/** Returns the viewer when it is a signed-in browser; null for any other. */
 export function sessionOf(viewer: Viewer | null): SessionViewer | null {
   return viewer?.kind === 'SESSION' ? viewer : null
 }
 
-/** True when the viewer may do for their user what this scope covers. A session may do all of it, an operator nothing. */
+/**
+ * Returns true when the viewer may act for a user within this scope. A session has all scopes; an
+ * operator's token acts for no user.
+ */
 export function mayAsUser(viewer: Viewer | null, scope: ApiScope): boolean {
   return viewer?.kind === 'SESSION' || (viewer?.kind === 'USER_TOKEN' && viewer.apiToken.scopes.includes(scope))
 }
 
-/** True for an operator's token that has this scope. */
+/** Returns true for an operator's token with this scope. */
 export function mayAsOperator(viewer: Viewer | null, scope: ApiScope): boolean {
   return viewer?.kind === 'OPERATOR_TOKEN' && viewer.apiToken.scopes.includes(scope)
 }

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 import { startXConnect } from '../accounts/connect.ts'
 import { finishXConnect } from '../accounts/finish-connect.ts'
-import { forgetProviderProblems } from '../auth/provider-problems.ts'
-import { noteFailedRoundTrip } from '../auth/round-trip-log.ts'
+import { logFailedFlow } from '../auth/oauth-flow-log.ts'
+import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -39,8 +39,8 @@ export function connectXRoutes(deps: Deps): Hono<HttpEnv> {
       const finished = await finishXConnect(deps, sessionOf(c.var.viewer), callback)
       const { status, attempt } = finished
       if (!finished.isRepeated) {
-        if (finished.status === 'connected') await forgetProviderProblems(deps, 'X')
-        else await noteFailedRoundTrip(deps, KIND, attempt, finished.error, finished.status)
+        if (finished.status === 'connected') await clearProviderProblems(deps, 'X')
+        else await logFailedFlow(deps, KIND, attempt, finished.error, finished.status)
       }
       const code = finished.status === 'connected' ? null : finished.error.code
       const attemptId = attempt?.id ?? null

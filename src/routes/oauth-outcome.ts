@@ -2,8 +2,8 @@
 import type { Context } from 'hono'
 import type { CallbackParameters } from '../auth/authorization-response.ts'
 import { type ConnectAttempt, isStartedBy } from '../auth/oauth-attempt.ts'
+import { findAttemptForLog, logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { findReturnTo } from '../auth/return-to.ts'
-import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -101,7 +101,7 @@ async function redirectErrors(
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     const { attempt, ownAttempt, returnTo } = await findFlow()
-    await noteFailedRoundTrip(deps, kind, attempt, error)
+    await logFailedFlow(deps, kind, attempt, error)
     // Front ends can query a connect attempt by its id; a sign-in has no type in the API.
     const attemptId = kind === 'X_CONNECT' ? (ownAttempt?.id ?? null) : null
     return redirectWithOutcome(deps, c, kind, returnTo, { status: 'failed', code: error.code, attemptId })

@@ -1,9 +1,9 @@
 import { Hono } from 'hono'
 import { finishGithubSignIn } from '../auth/finish-sign-in.ts'
 import { startGithubSignIn } from '../auth/github-sign-in.ts'
-import { forgetProviderProblems } from '../auth/provider-problems.ts'
+import { findAttemptForLog, logFailedFlow } from '../auth/oauth-flow-log.ts'
+import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
-import { findAttemptForLog, noteFailedRoundTrip } from '../auth/round-trip-log.ts'
 import { endSession } from '../auth/session.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
@@ -42,10 +42,10 @@ export function signInRoutes(deps: Deps): Hono<HttpEnv> {
       if (finished.status === 'failed') {
         const { error } = finished
         const attempt = finished.attempt ?? (await findAttemptForLog(deps, KIND, state))
-        if (!isRepeated) await noteFailedRoundTrip(deps, KIND, attempt, error)
+        if (!isRepeated) await logFailedFlow(deps, KIND, attempt, error)
         return redirectWithOutcome(deps, c, KIND, returnTo, { status, code: error.code, attemptId: null })
       }
-      if (!isRepeated) await forgetProviderProblems(deps, 'GITHUB')
+      if (!isRepeated) await clearProviderProblems(deps, 'GITHUB')
       // From now on the session identifies the browser of this attempt. After a failure the cookie
       // still does.
       if (state !== null && token !== null) cookies.delete(c, state)

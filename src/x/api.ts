@@ -1,4 +1,5 @@
-// Calls to X's API, each in two steps: `callX` sends the request, `parseResult` validates the response.
+// Calls to X's API, each in two steps: `callX` sends the request, `parseResult` validates the
+// response.
 import { z } from 'zod'
 import type { OAuthApp } from '../auth/oauth-client.ts'
 import type { Deps } from '../deps.ts'
@@ -89,7 +90,9 @@ export async function fetchMe(deps: Deps, accessToken: string): Promise<XResult<
   }))
 }
 
-/** Posts a tweet, and returns its id. X has no idempotency key: after `unknown` the tweet may exist. */
+/**
+ * Posts a tweet, and returns its id. X has no idempotency key: after `unknown` the tweet may exist.
+ */
 export async function createTweet(deps: Deps, accessToken: string, tweet: XTweetRequest): Promise<XResult<string>> {
   const body = {
     text: tweet.text,
@@ -112,9 +115,9 @@ export async function deleteXTweet(deps: Deps, accessToken: string, xTweetId: st
 /** A response of X, not validated yet. */
 export type XResponse = {
   report: CallReport
-  /** Its JSON; null where there is none. */
+  /** The parsed JSON body; null when the body is empty or not JSON. */
   body: unknown
-  /** True where there is a body, and it is no JSON. */
+  /** True for a body that is not JSON. */
   isOtherText: boolean
   isPost: boolean
   error: unknown

@@ -1,5 +1,5 @@
-// Blocks: calls that X is known to refuse for a while, because a rate limit is used up or the app has no
-// credits. They are stored for all instances, so that each costs one refused call.
+// Blocks: calls that X is known to refuse for a while, because a rate limit is used up or the app
+// has no credits. They are stored for all instances, so that each costs one refused call.
 import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { xBlocks, type xEndpoints } from '../db/tables.ts'
@@ -16,7 +16,7 @@ export const APP = 'APP'
 // The time that a probing call has, after a block has expired, to renew or delete the block.
 const PROBE_SECONDS = 15
 // For a 429 without a reset time; X's windows are 15 minutes.
-const UNTOLD_BLOCK_SECONDS = 60
+const DEFAULT_BLOCK_SECONDS = 60
 // X does not notify us when an operator has bought credits or enrolled the app, so it is probed.
 const CREDITS_BLOCK_SECONDS = 300
 /** Refusals of the whole app that only an operator can end. */
@@ -28,8 +28,8 @@ export const ENDED_BY_OPERATOR: ErrorCode[] = [
 ]
 
 /**
- * Returns the refusal that a call would certainly get, or null. When a block has expired, one caller gets
- * null and probes; the others stay blocked meanwhile.
+ * Returns the refusal that a call would certainly get, or null. When a block has expired, one
+ * caller gets null and probes; the others stay blocked meanwhile.
  */
 export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<Refusal | null> {
   const now = deps.clock.sqlNow()
@@ -69,8 +69,8 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
 }
 
 /**
- * Updates the blocks from the result of a call: stores a refusal that lasts, and deletes the blocks that
- * any other response of X disproves.
+ * Updates the blocks from the result of a call: stores a refusal that lasts, and deletes the blocks
+ * that any other response of X disproves.
  */
 export async function recordBlocks(
   deps: Deps,
@@ -106,7 +106,7 @@ function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, account
 // Returns null for a refusal that does not apply to the next call.
 function blockSeconds(deps: Deps, { code, retryAt }: Refusal): number | null {
   const told = retryAt === null ? null : (retryAt.getTime() - deps.clock.now().getTime()) / 1000
-  if (code === 'X_RATE_LIMITED') return told ?? UNTOLD_BLOCK_SECONDS
+  if (code === 'X_RATE_LIMITED') return told ?? DEFAULT_BLOCK_SECONDS
   // An operator may raise the cap before it ends.
   if (code === 'X_USAGE_CAPPED') return Math.min(told ?? CREDITS_BLOCK_SECONDS, CREDITS_BLOCK_SECONDS)
   return ENDED_BY_OPERATOR.includes(code) ? CREDITS_BLOCK_SECONDS : null

@@ -8,8 +8,9 @@ const LONGEST_PERIOD_MILLISECONDS = 32 * DAY_MILLISECONDS
 const DAILY_LIMITS = ['x-app-limit-24hour', 'x-user-limit-24hour'] as const
 
 /**
- * Returns when X will accept calls again, from the headers of a 429: the later of Retry-After (RFC 9110 section 10.2.3, seconds or a date)
- * and X's x-rate-limit-reset, or the reset of the 24-hour limit when that is the one used up. Null when there is no plausible value.
+ * Returns when X will accept calls again, from the headers of a 429: the later of Retry-After (RFC
+ * 9110 section 10.2.3, seconds or a date) and X's x-rate-limit-reset, or the reset of the 24-hour
+ * limit when that is the one used up. Null when there is no plausible value.
  */
 export function parseRetryAt(headers: Headers, now: Date): Date | null {
   const daily = DAILY_LIMITS.find((name) => isUsedUp(headers, name))
@@ -25,8 +26,8 @@ export function parseRetryAt(headers: Headers, now: Date): Date | null {
 }
 
 /**
- * Returns when a usage cap of X ends, from the `reset_date` of the refusal, a date or a timestamp. Null
- * when there is no plausible value.
+ * Returns when a usage cap of X ends, from the `reset_date` of the refusal, a date or a timestamp.
+ * Null when there is no plausible value.
  */
 export function parseResetDate(resetDate: string | null, now: Date): Date | null {
   const moment = resetDate !== null && /^\d{4}-\d\d-\d\d/.test(resetDate) ? Date.parse(resetDate) : Number.NaN
@@ -54,8 +55,8 @@ function parseRetryAfter(value: string | string[] | undefined, now: Date): numbe
   return Number.isNaN(moment) ? null : within(moment, now, QUARTER_HOUR_MILLISECONDS)
 }
 
-// Because of clock skew and faulty values, a time in the past or more than 25 hours ahead is ignored, and
-// no wait is longer than its window.
+// Because of clock skew and faulty values, a time in the past or more than 25 hours ahead is
+// ignored, and no wait is longer than its window.
 function within(moment: number, now: Date, window: number): number | null {
   const ahead = moment - now.getTime()
   return ahead <= 0 || ahead > DAY_MILLISECONDS + 3_600_000 ? null : now.getTime() + Math.min(ahead, window)

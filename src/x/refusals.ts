@@ -1,37 +1,34 @@
-// What X's refusals mean: by the type of the problem, by its title, by the number that API v1.1
-// gave it, and by the sentences that X has used for years. X says "Tweet" and "Post" for the same,
-// and its types moved from api.twitter.com to api.x.com in 2026.
+// Classifies X's refusals by the type of the problem document, by its title, by the error number of
+// API v1.1, and by sentences that X has used for years. X uses "Tweet" and "Post" for the same
+// thing, and its types moved from api.twitter.com to api.x.com in 2026.
 import { z } from 'zod'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { redactText } from '../telemetry/redaction.ts'
 import { isAppLimitUsedUp, parseResetDate, parseRetryAt } from './rate-limit-headers.ts'
 
-/** A call that was refused: for one account, or for all accounts of our app. */
+/** A refused call. The refusal applies to one account, or to all accounts of the app. */
 export type Refusal = {
   kind: 'refused'
   code: ErrorCode
   retryAt: Date | null
   to: 'ACCOUNT' | 'APP'
-  /** What X said; null where it was not asked, or it was not X that answered. */
+  /** The problem document; null when X was not called, or the response is not X's own. */
   problem: XProblem | null
-  /**
-   * False where it was not X that answered, so that what was asked for may have been done all the
-   * same.
-   */
+  /** False when the response may not be X's own: X may have processed the request nevertheless. */
   isCertain: boolean
 }
 
-/** What X says of a refusal, for operators. Neither tells what was asked for. */
+/** The parts of X's problem document that operators see. They contain nothing of the request. */
 export type XProblem = { status: number; title: string | null; type: string | null }
 
-/** A 4xx, as far as it is to be judged. */
+/** The parts of a 4xx response that its classification depends on. */
 export type Refused = {
   status: number
   headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The answer's JSON; null where it is none. */
+  /** The parsed JSON body; null when the body is empty or not JSON. */
   body: unknown
-  /** True for a body that is no JSON. */
+  /** True for a body that is not JSON. */
   isOtherText: boolean
   isPost: boolean
 }
@@ -39,16 +36,16 @@ export type Refused = {
 type Rule = {
   code: ErrorCode
   to?: 'APP'
-  /** The last segment of the type. */
+  /** Matched against the last segment of the type. */
   types?: RegExp
   titles?: RegExp
   numbers?: readonly number[]
   words?: RegExp
-  /** The words also count in a 400, where X quotes what was sent. */
+  /** True when the words also count in a 400, in which X quotes the request. */
   isAnchored?: true
 }
 
-// Numbers: docs.x.com, "Response codes" of API v1.1. The first that fits.
+// The first rule that matches applies. Numbers: docs.x.com, "Response codes" of API v1.1.
 const RULES: readonly Rule[] = [
   { code: 'X_APP_SUSPENDED', to: 'APP', numbers: [416], words: /\b(app|application) (has been|is) suspended/i },
   {
@@ -91,48 +88,50 @@ const RULES: readonly Rule[] = [
     isAnchored: true,
   },
 ]
-// Internal errors of X, which X reports with a 4xx.
+// Internal errors of X that come with a 4xx.
 const FAILURES_OF_X: readonly number[] = [130, 131]
 
-// A limit that is used up, with no word of when: X's windows are a quarter of an hour.
-const UNTOLD_WAIT_MILLISECONDS = 60_000
+// The wait after a 429 without a reset time. X's windows are 15 minutes.
+const DEFAULT_WAIT_MILLISECONDS = 60_000
 
 /**
- * A refusal. @param more what differs from one to an account, for sure, of which no more is known.
+ * Returns a refusal with this code.
+ * @param more the properties that differ from the defaults: certain, for one account, without
+ * `retryAt` and problem document.
  */
 export function refusal(code: ErrorCode, more: Partial<Omit<Refusal, 'kind' | 'code'>> = {}): Refusal {
   return { kind: 'refused', code, retryAt: null, to: 'ACCOUNT', problem: null, isCertain: true, ...more }
 }
 
-/** The error of a refusal, with what X said where the code alone does not tell enough. */
+/** Returns the error of a refusal, with X's problem where the code alone is not specific enough. */
 export function refusalError({ code, retryAt, problem }: Refusal): AppError {
   const said = describeProblem(code, problem)
   return new AppError(code, { retryAt, ...(said !== null && { detail: withProblem(code, said) }) })
 }
 
-/** A code's sentence, followed by what X said. */
+/** Returns the sentence of a code, followed by the description of X's problem. */
 export function withProblem(code: ErrorCode, said: string): string {
   return `${errorCodes[code].sentence} ${said}`
 }
 
-/** What X said, in a sentence; null where the code says it all. */
+/** Returns a sentence that describes X's problem; null when the code is specific enough. */
 export function describeProblem(code: ErrorCode, problem: XProblem | null): string | null {
   if (problem === null || (code !== 'TWEET_REFUSED' && code !== 'X_REQUEST_INVALID')) return null
   const { status, title, type } = problem
-  return `X answered ${status}${title === null ? '' : ` "${title}"`} (${type ?? 'without a type'}).`
+  return `X responded ${status}${title === null ? '' : ` "${title}"`} (${type ?? 'without a type'}).`
 }
 
 /**
- * Judges a 4xx. What is not X's problem JSON is no decision of X's: something in front of it
- * answered, and X may even have acted.
+ * Classifies a 4xx response. A body that is not X's problem JSON comes from a proxy in front of X,
+ * and X may have processed the request.
  */
 export function classifyRefusal(refused: Refused, now: Date): { kind: 'unauthorized' } | Refusal {
   const { status, headers } = refused
   const said = status === 408 || status === 425 ? null : parseProblem(refused.body)
   const retryAt = parseRetryAt(headers, now)
-  // In front of X too there are limits, and to wait is right for either.
+  // A proxy in front of X has rate limits too. Waiting is right for either.
   if (said === null && status === 429) return rateLimited(headers, retryAt, now, null)
-  // Only X answers 402, and it has done so with an empty body.
+  // Only X sends a 402, and has sent it with an empty body.
   if (said === null && status === 402 && !refused.isOtherText)
     return refusal('X_CREDITS_EXHAUSTED', { to: 'APP', retryAt })
   if (said === null) return refusal('X_UNAVAILABLE', { retryAt, isCertain: false })
@@ -143,7 +142,8 @@ export function classifyRefusal(refused: Refused, now: Date): { kind: 'unauthori
   if (rule !== undefined) {
     const end = rule.code === 'X_USAGE_CAPPED' ? parseResetDate(said.resetDate, now) : null
     const to = rule.to ?? 'ACCOUNT'
-    // X's limits stand in the headers of every refusal. To wait for them cures no duplicate.
+    // Every refusal has rate limit headers, also one that waiting does not resolve, such as a
+    // duplicate.
     const isCuredByTime = to === 'APP' || errorCodes[rule.code].retry === 'LATER'
     return refusal(rule.code, { to, retryAt: isCuredByTime ? (end ?? retryAt) : null, problem })
   }
@@ -154,7 +154,7 @@ export function classifyRefusal(refused: Refused, now: Date): { kind: 'unauthori
   if (status !== 403) return refusal('X_REQUEST_INVALID', { problem })
   if (said.type === 'not-authorized-for-resource' && refused.isPost) return refusal('REPLY_NOT_ALLOWED', { problem })
   if (said.detail === 'Forbidden') return refusal('SCOPES_MISSING', { problem })
-  // A refusal that X itself calls passing must not be taken for its last word.
+  // A refusal that X itself describes as temporary is not final.
   return refusal(/try again later/i.test(said.words) ? 'X_UNAVAILABLE' : 'TWEET_REFUSED', { problem })
 }
 
@@ -162,7 +162,7 @@ function rateLimited(headers: Refused['headers'], retryAt: Date | null, now: Dat
   const to = isAppLimitUsedUp(headers) ? 'APP' : 'ACCOUNT'
   return refusal('X_RATE_LIMITED', {
     to,
-    retryAt: retryAt ?? new Date(now.getTime() + UNTOLD_WAIT_MILLISECONDS),
+    retryAt: retryAt ?? new Date(now.getTime() + DEFAULT_WAIT_MILLISECONDS),
     problem,
   })
 }
@@ -177,12 +177,12 @@ function fits({ types, titles, numbers, words, isAnchored }: Rule, said: Said, s
 }
 
 type Said = {
-  /** The last segment of the type; about:blank as it is. */
+  /** The last segment of the type, or `about:blank`. */
   type: string | null
   title: string | null
   detail: string | null
   numbers: number[]
-  /** All sentences. */
+  /** All titles, details and messages, one a line. */
   words: string
   resetDate: string | null
 }
@@ -197,8 +197,8 @@ const problemShape = part.extend({
 })
 
 /**
- * What X says in a body; null for a body that is not X's: neither a problem document of its own
- * (RFC 9457) nor numbered errors.
+ * Parses a body as a problem document of X (RFC 9457) or as its numbered errors. Returns null for
+ * any other body.
  */
 function parseProblem(body: unknown): Said | null {
   const problem = problemShape.safeParse(body).data
@@ -223,13 +223,13 @@ function parseProblem(body: unknown): Said | null {
 
 const BLANK = 'about:blank'
 
-// Null for a type of somebody else's.
+// Returns null for a type that is not X's.
 function typeName(type: string): string | null {
   return type === BLANK ? BLANK : (/^https?:\/\/[\w.-]+\/(?:\d\/)?problems\/([\w-]{1,64})\/?$/.exec(type)?.[1] ?? null)
 }
 
-// On one line of a log or an answer, and of a title's length; without what an answer may have
-// repeated.
+// Returns the title on one line, redacted and truncated: a response may repeat parts of the
+// request.
 function printable(title: string): string {
   return redactText(title.replaceAll(/[\p{C}\s]+/gu, ' ').trim()).slice(0, 100)
 }

@@ -1,13 +1,13 @@
-// X's OAuth scopes: which we ask for, which we need, and which there are.
+// X's OAuth scopes: the default ones, the required ones, and all that X knows.
 import { AppError } from '../errors.ts'
 
-/** The scopes a link needs to do all that the gateway offers; the default of `startXConnect`. */
+/** The scopes that all features of the gateway need: the default of `startXConnect`. */
 const defaultScopes = ['tweet.read', 'tweet.write', 'users.read', 'offline.access'] as const
 
-// What users/me needs: without them we cannot tell whose account it is.
+// Required by GET /2/users/me, which identifies the account.
 const requiredScopes = ['tweet.read', 'users.read']
-// X shows its own error page for a scope it does not know, and never comes back; so the vocabulary is checked here. It is that of X's
-// OpenAPI document 2.167.
+// From X's OpenAPI document 2.167. For an unknown scope X shows an error page of its own and does
+// not redirect back, so scopes are validated here.
 const knownScopes = [
   ...defaultScopes,
   'block.read',
@@ -32,7 +32,11 @@ const knownScopes = [
   'tweet.moderate.write',
 ]
 
-/** The scopes to ask for. @throws AppError BAD_USER_INPUT for one that X does not know. */
+/**
+ * Returns the scopes to request: the given ones and the required ones, or the default ones for
+ * null.
+ * @throws AppError BAD_USER_INPUT for a scope that X does not know.
+ */
 export function parseScopes(requested: readonly string[] | null): string[] {
   if (requested === null) return [...defaultScopes]
   const unknown = requested.filter((scope) => !knownScopes.includes(scope))
@@ -45,17 +49,17 @@ export function parseScopes(requested: readonly string[] | null): string[] {
   return [...new Set([...requiredScopes, ...requested])]
 }
 
-/** True when whose account it is can be asked with these. */
+/** Returns true when these scopes allow reading the profile of the account. */
 export function canReadProfile(scopes: readonly string[]): boolean {
   return requiredScopes.every((scope) => scopes.includes(scope))
 }
 
-/** What a link lacks of the default scopes. */
+/** Returns the default scopes that an account was not granted. */
 export function missingScopes(account: { scopes: readonly string[] }): string[] {
   return defaultScopes.filter((scope) => !account.scopes.includes(scope))
 }
 
-/** How an account stands whose tokens work: LIMITED where X granted less than all. */
+/** Returns the status of an account whose tokens work: LIMITED when a default scope is missing. */
 export function workingStatus(scopes: readonly string[]) {
   return missingScopes({ scopes }).length === 0
     ? ({ status: 'ACTIVE', statusReason: null } as const)

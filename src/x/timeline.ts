@@ -1,14 +1,14 @@
-// An account's timeline, read to find a tweet in doubt. Both vocabularies of X are parsed: OpenAPI
-// 2.166 says "Tweet" where 2.167 says "Post".
+// Reads an account's timeline to find a tweet whose outcome is unknown. Both vocabularies of X are
+// parsed: OpenAPI 2.166 says "Tweet" where 2.167 says "Post".
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
 import { callX, parseResult, type XResult, xId } from './api.ts'
 
 /** The text of a post as X shows it. */
 export type ShownText = {
-  /** URLs are t.co links, & < > are entities. */
+  /** URLs are t.co links; & < > are HTML entities. */
   text: string
-  /** What the links stand for, as X tells it; empty when it does not. */
+  /** The targets of the links; empty when X does not list them. */
   expandedUrls: readonly string[]
 }
 
@@ -16,30 +16,30 @@ export type ShownText = {
 export type TimelinePost = ShownText & {
   xTweetId: string
   createdAt: Date
-  /** The post that it replies to; null when it is no reply, or X does not say. */
+  /** The post that it replies to; null when it is not a reply, or X does not say. */
   repliesToXTweetId: string | null
-  /** The user whom it replies to; null when it is no reply, or X does not say. */
+  /** The user whom it replies to; null when it is not a reply, or X does not say. */
   repliesToUserId: string | null
-  /** Ids of its versions before an edit, whose texts are not known. */
+  /** The ids of its versions before an edit. Their texts are not known. */
   earlierXTweetIds: readonly string[]
-  /** False where X cut a long text short. */
+  /** False when X has truncated the text. */
   isWholeText: boolean
 }
 
-/** What a timeline says of a span of time. */
+/** The posts of a period. */
 export type TimelinePage = {
   /** Newest first. */
   posts: TimelinePost[]
   /**
-   * False when there are more posts than fit one page, or X held some back: what is not on it may
-   * exist.
+   * False when the period has more posts than a page, or X withholds some. A post that is missing
+   * here may then exist.
    */
   isWhole: boolean
-  /** X's own clock when it answered; null when it did not tell. */
+  /** The Date header of the response, by X's clock; null when there is none. */
   respondedAt: Date | null
 }
 
-// Within the size limit of an response even where every character is escaped.
+// Stays within the size limit of a response even if every character is escaped.
 const TIMELINE_PAGE = 25
 
 const entitiesShape = z.object({
@@ -67,16 +67,16 @@ const postShape = z.object({
   edit_history_post_ids: z.array(xId).nullish(),
 })
 const timelineShape = z.object({
-  // Left out when there are none.
+  // X omits `data` when there are no posts.
   data: z.array(postShape).default([]),
-  // Of posts that X has and does not show.
+  // One error for each post that X has and does not show.
   errors: z.array(z.unknown()).default([]),
   meta: z.object({ next_token: z.string().optional(), result_count: z.number().optional() }),
 })
 
 /**
- * The account's posts between two moments of X's clock. Billed by the post.
- * @param until null for all until now.
+ * Reads the account's posts between two moments of X's clock. X bills each post.
+ * @param until null for all posts until now.
  */
 export async function fetchTimeline(
   deps: Deps,
@@ -89,15 +89,15 @@ export async function fetchTimeline(
     max_results: String(TIMELINE_PAGE),
     start_time: inWholeSeconds(since),
     ...(until && { end_time: inWholeSeconds(until) }),
-    // The names of 2.166 alone: X refuses a parameter that it does not know, and takes these (fact
-    // sheet, section 2).
+    // The names of OpenAPI 2.166 only: X accepts them, and refuses a parameter that it does not
+    // know.
     'tweet.fields': 'created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id',
   })
   const response = await callX(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
   return parseResult(deps, response, timelineShape, ({ data, errors, meta }) => ({
     posts: data.map(toTimelinePost),
     isWhole: meta.next_token === undefined && errors.length === 0 && (meta.result_count ?? data.length) === data.length,
-    respondedAt: readDate(response.report.headers.date),
+    respondedAt: parseDate(response.report.headers.date),
   }))
 }
 
@@ -117,16 +117,16 @@ function toTimelinePost(post: z.infer<typeof postShape>): TimelinePost {
   }
 }
 
-// As X's own documents show a long post without its note: an ellipsis, and a link to the whole. An
-// author may end so too.
+// X's documents show a truncated post with an ellipsis and a link to the whole post at its end. An
+// author's own text may end the same way.
 const CUT_TEXT = /…(?:\s*https?:\/\/t\.co\/\w+)?\s*$/
 
-// X takes no fractions.
+// X accepts no fractions of a second.
 function inWholeSeconds(moment: Date): string {
   return new Date(Math.floor(moment.getTime() / 1000) * 1000).toISOString().replace('.000Z', 'Z')
 }
 
-function readDate(header: string | string[] | undefined): Date | null {
+function parseDate(header: string | string[] | undefined): Date | null {
   const moment = typeof header === 'string' ? Date.parse(header) : Number.NaN
   return Number.isNaN(moment) ? null : new Date(moment)
 }

@@ -1,5 +1,5 @@
-// Parses the responses of X's token endpoint. When a response with tokens arrives, X has ended the old
-// refresh token: whatever else is wrong with it, a new refresh token in it must not be lost.
+// Parses the responses of X's token endpoint. When a response with tokens arrives, X has ended the
+// old refresh token: whatever else is wrong with it, a new refresh token in it must not be lost.
 import type { TokenResponse } from '../auth/oauth-client.ts'
 import type { Timing } from '../config/timing.ts'
 
@@ -27,7 +27,7 @@ export function parseIssuedTokens(body: Record<string, unknown>, bounds: LifeBou
     accessToken,
     refreshToken,
     expiresInSeconds: accessToken === null ? 0 : parseExpiresIn(body.expires_in, bounds),
-    // RFC 6749 section 3.3 has only printable ASCII in a scope; the database would not take all of the rest.
+    // A scope is printable ASCII (RFC 6749 section 3.3). PostgreSQL cannot store U+0000.
     scopes:
       typeof body.scope === 'string' ? body.scope.split(/[\s,]+/).filter((scope) => /^[!-~]+$/.test(scope)) : null,
   }
@@ -50,7 +50,8 @@ export function classifyTokenError(response: Exclude<TokenResponse, { kind: 'iss
     if (!response.sent) return 'RETRY_LATER'
     if (response.status === null || response.status < 400) return 'AMBIGUOUS'
     if (response.status === 401) return 'APP_REJECTED'
-    // A 502 or 504, or a 5xx that is not X's own JSON, comes from something in between, behind which X may have acted.
+    // A 502 or 504, or a 5xx that is not X's own JSON, comes from a proxy; X may have processed the
+    // request.
     if (response.status === 502 || response.status === 504) return 'AMBIGUOUS'
     if (response.status >= 500) return isJson(response.report.headers['content-type']) ? 'RETRY_LATER' : 'AMBIGUOUS'
     return 'RETRY_LATER'

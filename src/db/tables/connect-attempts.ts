@@ -9,7 +9,7 @@ export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
 export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as const
 
 /**
- * An OAuth round trip: a sign-in at GitHub or the connection of an X account. The first leg inserts
+ * An OAuth flow: a sign-in at GitHub or the connection of an X account. The first leg inserts
  * it; the callback takes it exactly once, by an UPDATE that also deletes the verifier. A connection
  * is bound to the user and session that started it, a sign-in to a cookie. The row stays so that
  * its outcome can be queried: the sweep deletes a sign-in after an hour and a connection after a

@@ -19,7 +19,7 @@ export type ProviderProblemCode = (typeof providerProblemCodes)[number]
 
 /**
  * A problem of this deployment that a provider has reported at a sign-in or a connection, for
- * /readyz. Inserted by that round trip, deleted by the next one that succeeds.
+ * /readyz. Inserted by that flow, deleted by the next one that succeeds.
  */
 export const providerProblems = pgTable(
   'provider_problems',

@@ -45,7 +45,7 @@ export const tweets = pgTable(
     /** The number of billed timeline reads for this tweet. */
     settleReads: integer().notNull().default(0),
     /**
-     * Set when something other than X answered: a tweet may exist since then, so the timeline is
+     * Set when a response was not X's own: a tweet may exist since then, so the timeline is
      * read before the tweet is sent again. Null otherwise.
      */
     mayExistSince: moment(),

@@ -95,7 +95,7 @@ describe('C-04 no route allows another origin to read responses', () => {
   })
 })
 
-/** A redirect of a round trip cuts no popup off from its opener; pages and everything else do. */
+/** A redirect of an OAuth flow keeps a popup's opener; pages and everything else do not. */
 const openerPolicyOf = (path: string, status: number) =>
   path.startsWith('/auth/') && [302, 303].includes(status) ? 'unsafe-none' : 'same-origin'
 

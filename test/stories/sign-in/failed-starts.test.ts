@@ -1,4 +1,4 @@
-// A round trip that is refused before a provider is asked: where the browser is sent, and what the log says.
+// An OAuth flow that is refused before the redirect to the provider: the redirect and the log line.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -11,7 +11,7 @@ async function open(limits: string): Promise<World> {
   return startWorld({ ALLOWED_ORIGINS: FRONT_END, RATE_LIMITS: limits })
 }
 
-/** Where a response leads, and the lines about failed round trips that it left in the log. */
+/** Returns the redirect of a response, and the log lines about failed OAuth flows that it caused. */
 async function visit(world: World, browser: Browser, target: string) {
   const before = world.logs().length
   const response = await browser.request(target)

@@ -169,7 +169,7 @@ describe('a refusal that nobody knows', () => {
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
     const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
     const message = expect.stringMatching(
-      /on length, cashtags and content\. X answered 403 "Brand New" \(brand-new\)\.$/,
+      /on length, cashtags and content\. X responded 403 "Brand New" \(brand-new\)\.$/,
     )
     expect(userErrors).toMatchObject([{ code: 'TWEET_REFUSED', message }])
     expect(await account.person.api('tweet', { tweetId: tweet?.id })).toMatchObject({ tweet: { error: { message } } })

@@ -1,15 +1,15 @@
-// One line in the log for every sign-in and connection that fails, or has to wait for X: why, and
-// who can do something about it.
+// Writes one log line for each sign-in or connection that fails or waits for X, with the cause and
+// the party that can resolve it.
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import type { AppError } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../outbound/provider-failure.ts'
 import { type ConnectAttempt, getAttemptByState } from './oauth-attempt.ts'
-import { isProviderProblem, noteProviderProblem } from './provider-problems.ts'
+import { isProviderProblem, recordProviderProblem } from './provider-problems.ts'
 
 /**
- * The attempt of a callback, for the line about it; null where none has this state, or the database
- * cannot say.
+ * Returns the attempt of a callback, for its log line; null when no attempt has this state, or the
+ * database is away.
  */
 export async function findAttemptForLog(
   deps: Deps,
@@ -23,23 +23,26 @@ export async function findAttemptForLog(
   }
 }
 
-/** Who can cure a failure: the person at the browser, the gateway's operator, or the provider. */
+/**
+ * The party that can resolve a failure: the person at the browser, the operator, or the provider.
+ */
 export type Fault = 'PERSON' | 'OPERATOR' | 'PROVIDER'
 
 const PROVIDER_DOWN: readonly ErrorCode[] = ['GITHUB_UNAVAILABLE', 'X_UNAVAILABLE']
-// These lie between the gateway and the provider: a certificate, a name server, a firewall or a
-// mistyped URL of the operator's.
+// Failures between the gateway and the provider: a certificate, a name server, a firewall, or a
+// wrong URL in the configuration.
 const OPERATORS_NETWORK: readonly (SocketReason | null)[] = ['CERTIFICATE', 'TLS', 'DNS', 'REFUSED', 'UNREACHABLE']
 const WAITING = 'A connection waits for X'
 const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
 
 /**
- * Writes the line, and remembers for /readyz what only the operator can cure.
- * @param attempt null where none is known, or where it is not this browser's.
- * @param outcome 'waiting' for a connection that is not lost: a job asks X again, and how that ends
- * is a line of its own where it fails.
+ * Logs an OAuth flow that failed or waits, and records for /readyz a problem that only the operator
+ * can resolve.
+ * @param attempt null when none is known, or for an attempt of another browser.
+ * @param outcome 'waiting' for a connection that a job continues. If that fails, it logs a line of
+ * its own.
  */
-export async function noteFailedRoundTrip(
+export async function logFailedFlow(
   deps: Deps,
   kind: ConnectAttempt['kind'],
   attempt: Pick<ConnectAttempt, 'id' | 'userId'> | null,
@@ -48,9 +51,9 @@ export async function noteFailedRoundTrip(
 ): Promise<void> {
   const failure = findProviderFailure(error)
   const socketReason = failure?.socketReason ?? findSocketReason(error.cause)
-  // The browser brought the provider's word, and anybody may have written it: it accuses nobody.
-  const isHearsay = failure !== null && failure.httpStatus === null && failure.providerCode !== null
-  const fault = isHearsay ? 'PERSON' : findFault(error.code, socketReason)
+  // An error in the callback's URL may be forged, so that it proves nothing about the deployment.
+  const isUnproven = failure !== null && failure.httpStatus === null && failure.providerCode !== null
+  const fault = isUnproven ? 'PERSON' : findFault(error.code, socketReason)
   const about = {
     errorCode: error.code,
     providerCode: failure?.providerCode ?? null,
@@ -63,7 +66,7 @@ export async function noteFailedRoundTrip(
   }
   const what = outcome === 'waiting' ? WAITING : kind === 'GITHUB_SIGN_IN' ? 'A sign-in failed' : 'A connection failed'
   deps.log[LEVELS[fault]](about, fault === 'OPERATOR' ? `${what}: ${errorCodes[error.code].sentence}` : what)
-  if (!isHearsay && isProviderProblem(error.code)) await noteProviderProblem(deps, error.code)
+  if (!isUnproven && isProviderProblem(error.code)) await recordProviderProblem(deps, error.code)
 }
 
 function findFault(code: ErrorCode, socketReason: SocketReason | null): Fault {

@@ -27,7 +27,7 @@ afterAll(() => world.close())
 type Line = Record<string, unknown> & { msg: string }
 
 /**
- * The lines about round trips that failed or wait, which were logged while `work` went on, or from
+ * Returns the log lines about OAuth flows that failed or wait: those written during `work`, or from
  * `before` on.
  */
 async function linesOf(work: () => Promise<unknown>, before = world.logs().length): Promise<Line[]> {
