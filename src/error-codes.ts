@@ -365,8 +365,8 @@ export const errorCodes = {
 } as const satisfies Record<string, { retry: RetryAdvice; sentence: string }>
 
 /**
- * What makes another try worth while. `LATER`: time alone may cure the error. `AFTER_ACTION`:
- * somebody has to do something first, then the same request may succeed. `NEVER`: the same request
+ * Whether a retry can succeed. `LATER`: time alone may resolve the error. `AFTER_ACTION`: the user or
+ * the operator has to do something first, then the same request may succeed. `NEVER`: the same request
  * fails again.
  */
 export type RetryAdvice = 'NEVER' | 'LATER' | 'AFTER_ACTION'

@@ -6,15 +6,15 @@ function sentenceOf(code: ErrorCode, retryAt: Date | null): string {
   return retryAt === null ? sentence.replace('Try again at retryAt.', 'Try again in a few minutes.') : sentence
 }
 
-/** What a caller can act on. Everything else that is thrown is a bug, and reaches the client as `INTERNAL`. */
+/** An error that the caller can act on. Any other thrown error is a bug, and reaches the client as `INTERNAL`. */
 export class AppError extends Error {
   readonly code: ErrorCode
   /** Path of the input field at fault, as in `['input', 'text']`; null when none is. */
   readonly field: string[] | null
-  /** When another try is worth while; null when unknown. */
+  /** The time after which a retry can succeed; null when unknown. */
   readonly retryAt: Date | null
 
-  /** @param options.detail replaces the code's own sentence: it must say what to do next, and hold no secret. */
+  /** @param options.detail replaces the code's own sentence. It says what to do next, and contains no secret. */
   constructor(
     code: ErrorCode,
     options: { detail?: string; field?: string[]; retryAt?: Date | null; cause?: unknown } = {},

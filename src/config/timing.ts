@@ -1,53 +1,55 @@
-/** How long things take and wait, in seconds. One object, so that tests can run the same machine with a faster clock. */
+/** Durations, in seconds. They are one object, so that tests can run the same code with shorter ones. */
 export type Timing = {
-  /** An access token is refreshed when it has less than this left. Not early and often: every rotation is a risk. */
+  /** An access token is refreshed when less than this is left of its lifetime. Each refresh risks the grant, so it is not done earlier. */
   refreshBeforeEndSeconds: number
-  /** Spread of the above, so that accounts linked in one minute do not refresh in one second. */
+  /** The jitter of `refreshBeforeEndSeconds`: accounts connected at the same time refresh at different times. */
   refreshJitterSeconds: number
-  /** A token that ends sooner than a call takes is as good as ended. */
+  /** An access token with less than this left counts as expired: it may expire during a call. */
   usableBeforeEndSeconds: number
-  /** How long a rotation's holder has the row to itself: a whole call with its commit, and no more, so that a killed holder's link is not stuck for long. */
+  /** The duration of a refresh lease: a whole call with its commit, and not more, so that an account is not blocked for long by a process that was killed. */
   leaseSeconds: number
-  /** A lapsed lease is left alone for this long: clocks and schedulers are not exact. */
+  /** How long an expired lease is still respected, because clocks and schedulers are inexact. */
   lapseMarginSeconds: number
-  /** What must be left of a lease or claim when the socket is written to, beyond the call itself. */
+  /** What must be left of a lease or claim, beyond the duration of the call, when the request is sent. */
   sendMarginSeconds: number
   /**
-   * A refresh token that may be spent is tried only when the access token has less than this left: X answers a replay by killing the
-   * family, and with it an access token that is good for up to two hours.
+   * A refresh token that may be spent is tried only when the access token has less than this left: X
+   * may revoke the whole grant after a replay (RFC 9700 section 4.14.2), and with it an access token
+   * that is valid for up to two hours.
    */
   probeBeforeEndSeconds: number
-  /** The longest pause between tries at X. */
+  /** The longest pause between tries of a call to X. */
   maxBackoffSeconds: number
-  /** Bounds on what X says of an access token's life; X's own is two hours. */
+  /** The bounds of `expires_in` in X's token responses. X issues access tokens for two hours. */
   minTokenLifetimeSeconds: number
   maxTokenLifetimeSeconds: number
-  /** How long an access token that came by a refresh, and that X has never accepted, is kept when X refuses it. */
+  /** How long a refreshed access token that X has never accepted is kept when X responds 401. */
   keepRefusedSeconds: number
-  /** How long a caller waits for somebody else's rotation. */
+  /** How long a caller waits for the refresh of another caller. */
   waitForRefreshSeconds: number
-  /** How long a call that X failed in passing is repeated while a person waits in a browser. */
+  /** How long a call with a temporary failure is retried while a person waits in a browser. */
   interactiveRetrySeconds: number
-  /** One outgoing call, from start to the last byte of the answer. */
+  /** The deadline of one outgoing call, from its start to the last byte of the response. */
   callDeadlineSeconds: number
-  /** How long a tweet's sender has for everything; afterwards the row belongs to the sweeper. */
+  /** How long a sender has for its tweet. Afterwards the sweep handles the row. */
   tweetClaimSeconds: number
-  /** When a tweet in doubt is first looked for in the timeline, and when again if it was not there. */
+  /** When an UNKNOWN tweet is first looked for in the timeline. */
   reconcileAfterSeconds: number
+  /** When an UNKNOWN tweet is looked for again after it was absent. */
   reconcileAgainAfterSeconds: number
-  /** A refresh token that was issued this long ago, and not used since, is rotated before its six months are over. */
+  /** The age at which an unused refresh token is refreshed, before it expires after six months. */
   idleRefreshSeconds: number
   /** How long a caller waits for the outcome of a tweet that another call is sending. */
   waitForTweetSeconds: number
-  /** How long a callback that comes a second time waits for the outcome of the first one. Below the minute that proxies allow. */
+  /** How long a repeated callback waits for the outcome of the first one. Below the minute that proxies allow. */
   waitForAttemptSeconds: number
-  /** How often a stream of events looks whether it is still allowed, and whether it was told of everything. */
+  /** How often an event stream checks that its viewer is still authenticated, and reads events whose notification was lost. */
   streamRecheckSeconds: number
-  /** After so long a stream ends, and its client comes back where it was: to another instance, perhaps, and newly identified. */
+  /** The lifetime of an event stream. Its client then reconnects where it stopped, authenticates again, and may reach another instance. */
   streamLifetimeSeconds: number
 }
 
-/** What production runs with. */
+/** The values in production. */
 export const productionTiming: Timing = Object.freeze({
   refreshBeforeEndSeconds: 300,
   refreshJitterSeconds: 30,

@@ -29,9 +29,9 @@ import { errorExtensions } from '../http/error-response.ts'
 export type AccessRule = {
   /** Every caller, authenticated or not. */
   anyone?: boolean
-  /** Any known caller: a signed-in browser, or an API token with whatever scopes. */
+  /** Any authenticated caller: a signed-in browser, or an API token with any scopes. */
   identified?: boolean
-  /** A signed-in browser, and no token whatever its scopes. */
+  /** A signed-in browser; no token, regardless of its scopes. */
   session?: boolean
   /** A signed-in browser, or a user's token with this scope. */
   scope?: ApiScope
@@ -65,7 +65,10 @@ export function describeAccessRules(schema: GraphQLSchema): void {
   }
 }
 
-/** The refusal of a document for the viewer, with everything that is missing in one error; null when all rules are met. */
+/**
+ * Returns the refusal of a document, one error that names all rules which the viewer does not meet;
+ * null when all are met.
+ */
 export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewer: Viewer | null): GraphQLError | null {
   const refused = new Map<string, AccessRule>()
   const nodes: FieldNode[] = []
@@ -75,7 +78,7 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
       refused.set(`${type.name}.${field.name}`, rule)
       nodes.push(node)
     }
-    // A User is the caller. Signed out there is none, so that nothing below it runs: `viewer` is null, whatever it is asked for.
+    // A User is the caller. Without one `viewer` is null and nothing below it is executed.
     return viewer !== null || getNamedType(field.type).name !== 'User'
   })
   if (refused.size === 0) return null
@@ -97,8 +100,9 @@ export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewe
 
 type Field = GraphQLField<unknown, unknown>
 
-// Visits each field of the operations, and of the fragments that they spread, each fragment once. `visitField` returns
-// whether to go on below the field: a fragment that is spread nowhere else is then not visited.
+// Visits each field of the operations and of the fragments that they spread, each fragment once.
+// `visitField` returns whether to visit the fields below; a fragment that is spread only there is
+// then not visited.
 function visitFields(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -123,7 +127,7 @@ function visitFields(
   }
 }
 
-/** The error for fields whose rules the viewer does not meet, keyed by `Type.field`. */
+/** Returns the error for fields whose rules the viewer does not meet, keyed by `Type.field`. */
 export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<string, AccessRule>): AppError {
   const code: ErrorCode = viewer === null ? 'UNAUTHENTICATED' : 'FORBIDDEN'
   const required = [...refused].map(([place, rule]) => `${place} requires ${nameAccessRule(rule)}`)
@@ -131,27 +135,27 @@ export function explainRefusal(viewer: Viewer | null, refused: ReadonlyMap<strin
   return new AppError(code, { detail: [errorCodes[code].sentence, `${required.join('; ')}.`, ...advice].join(' ') })
 }
 
-// What a caller with the wrong kind of credentials does next. For a token of the right kind that
-// lacks a scope, the sentence before says enough.
+// Returns the next step for a caller with the wrong kind of credentials. A token of the right kind
+// without the scope needs no advice: the sentence before names the scope.
 function adviseOn(viewer: Viewer | null, { session, scope, operator }: AccessRule): string | null {
   if (viewer === null) return null
   const isOperator = viewer.kind === 'OPERATOR_TOKEN'
   if (operator === undefined && isOperator)
-    return "An operator's token acts for no user: ask linkedUser or linkedUsers, or use a user's token."
+    return "An operator's token acts for no user: query linkedUser or linkedUsers, or use a user's token."
   if (operator !== undefined && scope === undefined && !isOperator)
-    return 'The operator makes such a token, by npx xconnect token create.'
+    return 'The operator creates such a token with npx xconnect token create.'
   if (session === true && scope === undefined && !isOperator) return 'Do this in a browser that is signed in.'
   return null
 }
 
-/** The access rule of a field; null when it has none. */
+/** Returns the access rule of a field; null when it has none. */
 export function findAccessRule(field: GraphQLField<unknown, unknown>): AccessRule | null {
   const { pothosOptions } = field.extensions
   if (typeof pothosOptions !== 'object' || pothosOptions === null || !('authScopes' in pothosOptions)) return null
   return pothosOptions.authScopes === undefined ? null : accessRuleShape.parse(pothosOptions.authScopes)
 }
 
-/** Whether the viewer may have what has this access rule. */
+/** Returns true when the viewer meets this access rule. */
 export function meets(viewer: Viewer | null, { anyone, identified, session, scope, operator }: AccessRule): boolean {
   return (
     anyone === true ||
@@ -162,7 +166,7 @@ export function meets(viewer: Viewer | null, { anyone, identified, session, scop
   )
 }
 
-// The scope that would have let this token in.
+// Returns the scope that this token lacks.
 function missingScope(viewer: Viewer | null, { scope, operator }: AccessRule): ApiScope | null {
   if (viewer?.kind === 'USER_TOKEN') return scope ?? null
   if (viewer?.kind === 'OPERATOR_TOKEN') return operator ?? null

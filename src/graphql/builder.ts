@@ -1,4 +1,5 @@
-// The builder, without any type of the schema: those are one file each, beside the queries and mutations that return them.
+// The Pothos builder. Each type has a file of its own in types/, with the queries and mutations
+// that return it.
 import SchemaBuilder from '@pothos/core'
 import ComplexityPlugin from '@pothos/plugin-complexity'
 import RelayPlugin from '@pothos/plugin-relay'
@@ -9,14 +10,14 @@ import { AppError } from '../errors.ts'
 import { type AccessRule, explainRefusal, findAccessRule } from './access.ts'
 import type { GraphqlContext } from './context.ts'
 
-/** A page of 100 tweets with their accounts is the dearest honest document. */
+/** The most expensive reasonable document is a page of 100 tweets with their accounts. */
 export const MAX_COMPLEXITY = 5_000
 /** The complexity of a field for which another service is called, and the caller waits. */
 export const NETWORK_COMPLEXITY = 500
 /** The complexity of a field for which the rows of a whole list are counted. */
 export const COUNT_COMPLEXITY = 100
-// No type of the schema leads back to itself, and the longest way through it is this long: from a payload with a
-// user over a connection to what happened to the tokens of an account.
+// The longest path through the schema, which has no cycles: from a payload with a user through a
+// connection to the token health of an account.
 const MAX_DEPTH = 9
 const MAX_BREADTH = 100
 
@@ -25,7 +26,7 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false
   DefaultInputFieldRequiredness: false
   AuthScopes: Required<AccessRule>
-  /** `countAll` is there where the type of the connection has `totalCount`. */
+  /** `countAll` is set where the connection type has `totalCount`. */
   Connection: { countAll?: () => Promise<number> }
   Scalars: {
     ID: { Input: string; Output: string }
@@ -52,7 +53,7 @@ export const builder = new SchemaBuilder<{
       scope: (scope) => mayAsUser(viewer, scope),
       operator: (scope) => mayAsOperator(viewer, scope),
     }),
-    // Reached only by a document that was not looked at as a whole before.
+    // Reached only for a document that was executed without the check of the whole document.
     unauthorizedError: (_parent, { viewer }, { parentType, fieldName }) => {
       const field = parentType.getFields()[fieldName]
       return explainRefusal(
@@ -102,7 +103,7 @@ export const builder = new SchemaBuilder<{
 builder.queryType({
   description: [
     'The queries: everything that a caller can read.',
-    'The last line of a field\'s description names the access that the field requires: "nothing"; "a session", that is a signed-in browser; "a session or an API token", with whatever scopes; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field that says nothing comes with the one that led to it.',
+    'The last line of a field\'s description names the access that the field requires: "nothing"; "a session", that is a signed-in browser; "a session or an API token", with any scopes; a scope such as "tweets:read", which a signed-in browser has, and a user\'s API token that was given it; "operator\'s accounts:read", an operator\'s API token with that scope. A field without such a line requires no more than its parent.',
     'A document that contains a field without access is refused as a whole, before any of it is executed.',
   ].join('\n\n'),
 })
@@ -127,7 +128,7 @@ builder.scalarType('DateTime', {
   },
 })
 
-/** The values of an enum that has a description for each of its names. */
+/** Returns the values of an enum from the description of each name. */
 export function describeValues<Name extends string>(
   descriptions: Record<Name, string>,
 ): Record<Name, { description: string }> {

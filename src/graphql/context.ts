@@ -9,19 +9,19 @@ import type { Tweet } from '../tweets/outcome.ts'
 import { listTweetsByIds } from '../tweets/tweets.ts'
 import { type LinkedAccount, listLinkedAccountsByIds } from '../users/link-visibility.ts'
 
-/** What a resolver knows of the request it answers. */
+/** The context that resolvers share during one request. */
 export type GraphqlContext = {
   deps: Deps
-  /** Null when nobody is known. */
+  /** Null for an unauthenticated request. */
   viewer: Viewer | null
   requestId: string
-  /** What the document is paid from. */
+  /** Limits the cost of the document. */
   rateLimiter: RateLimiter
-  /** What the log is to say of the document. */
+  /** The fields of the document's log line. */
   operationLog: OperationLogFields
-  /** Adds a Set-Cookie header to the answer. */
+  /** Adds a Set-Cookie header to the response. */
   setCookie(header: string): void
-  /** Accounts by id, in one query for all rows of an answer. */
+  /** Loads accounts by id, in one query for all rows of a response. */
   accounts: DataLoader<string, ConnectedAccount>
   /** Loads the viewer's tweets with the ids of a response in one query; null for any other id. */
   tweets: DataLoader<string, Tweet | null>
@@ -29,7 +29,7 @@ export type GraphqlContext = {
   linkedAccounts: DataLoader<string, LinkedAccount | null>
 }
 
-/** Makes the context of one request. */
+/** Creates the context of one request. */
 export function createContext(
   deps: Deps,
   request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'operationLog' | 'setCookie'>,
@@ -49,27 +49,33 @@ export function createContext(
     const found = new Map((await listLinkedAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? null)
   })
-  // What a feature logs on behalf of a request can be found by its id.
+  // The features' log lines carry the request's id.
   const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
   return { deps: ownDeps, viewer, requestId, rateLimiter, operationLog, setCookie, accounts, tweets, linkedAccounts }
 }
 
-/** The user whom the viewer is, or acts for. Only for fields that need one: without, the field's rule is wrong. */
+/**
+ * Returns the user that the viewer is or acts for. Throws when there is none: the access rule of
+ * the field is then wrong.
+ */
 export function getUser({ viewer }: GraphqlContext): User {
   if (viewer === null || viewer.kind === 'OPERATOR_TOKEN')
-    throw new Error('Bug: a field that needs a user let in nobody')
+    throw new Error('Bug: a field that needs a user admitted a caller without one')
   return viewer.user
 }
 
-/** The signed-in browser that is asking. Only for fields that need a session. */
+/**
+ * Returns the signed-in browser. Throws when the viewer is not one: the access rule of the field is
+ * then wrong.
+ */
 export function getSession({ viewer }: GraphqlContext): SessionViewer {
   const session = sessionOf(viewer)
-  if (session === null) throw new Error('Bug: a field that needs a session let in somebody without')
+  if (session === null) throw new Error('Bug: a field that needs a session admitted a caller without one')
   return session
 }
 
 /**
- * As `getSession`, for what a stolen cookie must not be enough for.
+ * As `getSession`, for operations for which a stolen cookie must not be enough.
  * @throws AppError RECENT_SIGN_IN_REQUIRED
  */
 export function getRecentSession(context: GraphqlContext): SessionViewer {

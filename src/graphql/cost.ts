@@ -4,7 +4,9 @@ import { MAX_COMPLEXITY } from './builder.ts'
 
 const COMPLEXITY_PER_COST = 100
 
-/** The cost of a document for the rate limiter: 1, and 1 more for each 100 of its complexity. */
+/**
+ * Returns the cost of a document for the rate limiter: 1, plus 1 for each 100 of its complexity.
+ */
 export function calculateCost(
   args: Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>,
 ): number {
@@ -20,7 +22,7 @@ function findComplexity({
   variableValues,
 }: Parameters<typeof calculateCost>[0]): number {
   const operation = getOperationAST(document, operationName)
-  // Which operation is meant is for the execution to say, that of the wrong variables too.
+  // An unclear operation, like invalid variables below, is reported by the execution.
   if (operation == null) return 0
   const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
   try {

@@ -1,20 +1,21 @@
-// Every cursor of the API: the only module that writes and parses them. A cursor is base64url of the
-// place of a row in its list, so that it stays valid while rows come and go.
+// Writes and parses the cursors of the API (keyset pagination). A cursor is base64url of the keyset
+// of a row, so that it stays valid while rows are inserted and deleted.
 import type { RowKey } from '../db/keyset.ts'
 import { AppError } from '../errors.ts'
 
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
 
-/** How the places in one kind of list become cursors, and cursors places again. */
+/** Converts between the places in one kind of list and their cursors. */
 export type CursorCodec<Place> = {
   write(place: Place): string
-  /** @throws AppError BAD_USER_INPUT for a text that `write` cannot have made. */
+  /** @throws AppError BAD_USER_INPUT for a text that is not a cursor of this kind of list. */
   parse(cursor: string, argument: string): Place
 }
 
 /** For lists that are ordered by the time of creation, and by id within a millisecond. */
 export const rowCursor: CursorCodec<RowKey> = createCodec(
-  // 13 digits reach to the year 2286. PostgreSQL does not read the years beyond 9999 that more digits make.
+  // 13 digits reach the year 2286. More digits give years beyond 9999, which PostgreSQL does not
+  // parse.
   new RegExp(`^(\\d{1,13}):(${UUID})$`),
   ({ createdAt, id }) => `${createdAt.getTime()}:${id}`,
   ([milliseconds, id]) => ({ createdAt: new Date(Number(milliseconds)), id: id ?? '' }),

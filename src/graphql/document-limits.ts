@@ -1,21 +1,25 @@
-// How much a request may ask for, besides its bytes, which the body's limit counts, and its cost, which the builder knows.
+// The limits of a document and its variables, beside the limits of the body's bytes (server.ts) and
+// of the complexity (builder.ts).
 import { type DocumentNode, GraphQLError, Kind, type ParseOptions, parse, visit } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { errorExtensions } from '../http/error-response.ts'
 
-/** The longest text that X takes goes into variables, so that no honest document is longer. */
+/** Texts of tweets belong into variables, so that no reasonable document is longer. */
 const MAX_CHARACTERS = 8_000
-/** The introspection query of GraphiQL has about 250. */
+/** GraphiQL's introspection query has about 250. */
 const MAX_TOKENS = 1_000
-/** An alias asks for the same again: ten posts in one document cost as much as a document may. */
+/** Aliases repeat a field: ten posts in one document reach the highest complexity. */
 const MAX_ALIASES = 15
 const MAX_DIRECTIVES = 5
-/** As many as a page may have, and more than any list in an input. */
+/** The maximum of a page, and more than any list in an input needs. */
 const MAX_LIST_VALUES = 100
-/** An input of ours has two levels. */
+/** The inputs of the schema have two levels. */
 const MAX_VARIABLES_DEPTH = 10
 
-/** Refuses what is too long or too deep before it is parsed, and what repeats itself before it is validated. */
+/**
+ * Refuses too long documents and too deep variables before parsing, and too much repetition before
+ * validation.
+ */
 export const limitDocuments: Plugin = {
   onParams: ({ params: { query, variables } }) => {
     const characters = typeof query === 'string' ? query.length : 0
@@ -39,7 +43,8 @@ function parseWithin(source: string, options?: ParseOptions): DocumentNode {
   }
 }
 
-// In all operations and fragments together. A fragment that is spread often asks for the same often, and its cost says so.
+// Counts over all operations and fragments. Repeated spreads of a fragment count towards the
+// complexity.
 function limitRepetition(document: DocumentNode): void {
   let [aliases, directives] = [0, 0]
   visit(document, {
@@ -55,7 +60,8 @@ function limitRepetition(document: DocumentNode): void {
   if (directives > MAX_DIRECTIVES) throw tooMuch('directives', directives, MAX_DIRECTIVES, 'Send several documents')
 }
 
-// Level by level, and not by calling itself: the deepest that fits into a body would exhaust the stack.
+// Iterates level by level: recursion into the deepest JSON that fits into a body would exhaust the
+// stack.
 function limitVariables(variables: unknown): void {
   const holdsMore = (value: unknown): value is object => typeof value === 'object' && value !== null
   let level = [variables].filter(holdsMore)
@@ -72,9 +78,9 @@ function limitVariables(variables: unknown): void {
   }
 }
 
-// An id of X's has more digits than a number in JSON keeps: it was rounded before anybody could
-// look, and is the id of something else. No other number of an input is as large. In the document
-// itself a number is read digit by digit.
+// X's ids have more digits than a JavaScript number: a parsed one is rounded, and is the id of
+// another object. No other number of an input is as large. Numbers in the document itself are
+// parsed exactly.
 function refuseRoundedNumbers(value: object): void {
   const rounded = Object.entries(value).find(
     ([, inner]) => typeof inner === 'number' && Math.abs(inner) > Number.MAX_SAFE_INTEGER,

@@ -1,5 +1,6 @@
-// What the log says of a document: the operation's name, the fields it asks for, and the codes of what went wrong. No text of anybody's:
-// fields and codes are from our own lists, and a name is cut.
+// The operation log fields of a document: the operation's name, its root fields, and the codes of
+// its errors. They contain no user text: fields and codes come from closed lists, and the name is
+// truncated.
 import { type DocumentNode, type GraphQLSchema, getOperationAST, Kind } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { isErrorCode } from '../error-codes.ts'
@@ -24,7 +25,10 @@ export const recordOperation: Plugin<GraphqlContext, { operationLog: OperationLo
   },
 }
 
-/** Makes every mutation record the codes of its userErrors, whether or not the document selects them. */
+/**
+ * Makes every mutation record the codes of its userErrors, whether or not the document selects
+ * them.
+ */
 export function recordUserErrors(schema: GraphQLSchema): void {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const { resolve } = field

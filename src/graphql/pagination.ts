@@ -1,4 +1,4 @@
-// Relay connections: the size of a page, its cost, and the page itself.
+// Relay connections: the page size, the complexity, and the page itself.
 import {
   type DefaultConnectionArguments,
   type ResolveCursorConnectionArgs,
@@ -12,25 +12,29 @@ const DEFAULT_PAGE = 20
 
 type PageSize = { first?: number | null; last?: number | null }
 
-/** The part of a list that is asked for: between two places, from one end. */
+/** The requested part of a list: `limit` rows between two places, counted from one end. */
 export type PageRequest<Place> = { after: Place | null; before: Place | null; limit: number; backward: boolean }
 
-/** The complexity of a connection: 1 for its own field, and that of one entry for each entry that the page may have. */
+/**
+ * Returns the complexity of a connection: 1 for its own field, and that of one entry times the page
+ * size.
+ */
 export function pageComplexity({ first, last }: PageSize): { field: number; multiplier: number } {
   return { field: 1, multiplier: Math.min(first ?? last ?? DEFAULT_PAGE, MAX_PAGE) }
 }
 
 /**
- * One page of a list as a Relay connection. `list` is asked for one row more than fits on the page,
- * which tells whether there is a next page.
- * @throws AppError BAD_USER_INPUT for a size out of range, two sizes at once, or a cursor of another list.
+ * Returns one page of a list as a Relay connection. `list` is called with a limit one above the
+ * page size: the extra row shows that there is a next page.
+ * @throws AppError BAD_USER_INPUT for a size out of range, two sizes at once, or a cursor of
+ * another list.
  */
 export async function resolvePage<Place, Row extends Place & object>(
   args: DefaultConnectionArguments,
   codec: CursorCodec<Place>,
   list: (page: PageRequest<Place>) => Promise<Row[]>,
 ) {
-  refuseOddPage(args)
+  assertPageSize(args)
   const listRows = ({ after, before, limit, inverted }: ResolveCursorConnectionArgs): Promise<Row[]> =>
     list({
       after: after === undefined ? null : codec.parse(after, 'after'),
@@ -47,7 +51,7 @@ export async function resolvePage<Place, Row extends Place & object>(
   return { edges, pageInfo: { ...pageInfo, startCursor: startCursor || null, endCursor: endCursor || null } }
 }
 
-function refuseOddPage({ first, last }: PageSize): void {
+function assertPageSize({ first, last }: PageSize): void {
   for (const [argument, size] of Object.entries({ first, last })) {
     if (typeof size === 'number' && (size < 1 || size > MAX_PAGE)) {
       throw new AppError('BAD_USER_INPUT', {

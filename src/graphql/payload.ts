@@ -24,10 +24,13 @@ const RetryAdviceRef = builder.enumType('RetryAdvice', {
   }),
 })
 
-/** What the API tells of an `AppError`. Not the error itself: GraphQL takes an Error that a resolver returns for one it has thrown. */
+/**
+ * An `AppError` as the API shows it. GraphQL treats an Error that a resolver returns as thrown, so
+ * it is a plain object.
+ */
 export type UserError = { code: ErrorCode; message: string; field: string[] | null; retryAt: Date | null }
 
-/** Something a person or a program can act on. */
+/** An error that a person or a program can act on. */
 export const UserErrorRef = builder.objectRef<UserError>('UserError').implement({
   description: 'What went wrong, in words for a person and a code for a program.',
   fields: (t) => ({
@@ -56,10 +59,13 @@ export const UserErrorRef = builder.objectRef<UserError>('UserError').implement(
   }),
 })
 
-/** What every mutation answers with: its thing, or why there is none. */
+/** The result of a mutation: its thing, or the reasons why there is none. */
 export type Payload<Thing> = { thing: Thing | null; userErrors: UserError[] }
 
-/** The type of such an answer, without its thing. @param userErrors the description of that field. */
+/**
+ * Returns the type of a payload, with `userErrors` and without its thing.
+ * @param userErrors the description of that field.
+ */
 export function payloadRef<Thing>(name: string, userErrors = 'Empty when it worked.') {
   const ref = builder.objectRef<Payload<Thing>>(name)
   builder.objectField(ref, 'userErrors', (t) =>
@@ -68,15 +74,18 @@ export function payloadRef<Thing>(name: string, userErrors = 'Empty when it work
   return ref
 }
 
-// These are about the request as a whole, and go to the top-level errors.
+// These concern the request as a whole, and become top-level errors.
 const REQUEST_CODES: readonly ErrorCode[] = ['UNAUTHENTICATED', 'FORBIDDEN', 'DATABASE_UNAVAILABLE', 'INTERNAL']
 
-/** What the API tells of an error. */
+/** Returns an `AppError` as the API shows it. */
 export function toUserError({ code, message, field, retryAt }: AppError): UserError {
   return { code, message, field, retryAt }
 }
 
-/** Runs a mutation's feature, and turns what a caller can act on into `userErrors`. */
+/**
+ * Runs the feature of a mutation, and turns an `AppError` that the caller can act on into
+ * `userErrors`.
+ */
 export async function toPayload<Thing>(work: () => Promise<Thing>): Promise<Payload<Thing>> {
   try {
     return { thing: await work(), userErrors: [] }

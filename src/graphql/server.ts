@@ -20,40 +20,40 @@ import { calculateCost } from './cost.ts'
 import { limitDocuments } from './document-limits.ts'
 import { recordOperation } from './operation-log.ts'
 import { schema } from './schema.ts'
-import { refuseOddStream, setStreamHeaders } from './subscriptions.ts'
+import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
 
-// Without a viewer nothing can be posted; no other request needs as much.
+// For unauthenticated requests, which cannot post a tweet. No other request needs as much.
 const MAX_BODY_BYTES = 100_000
 // The longest text that maxTweetLength allows, in the longest JSON: 12,500 emoji of 15 UTF-16
 // units, each unit written as \uXXXX, are 1,125,000 bytes. The document and the other variables
 // need the rest.
 const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
-// Of what Yoga says of a request that is none, what does not say what to send instead.
+// Replaces the sentences of Yoga that do not say what to send instead.
 const plainSentences = new Map([
   ['POST body sent invalid JSON.', 'The body is not JSON. Send {"query": "…", "variables": {…}}.'],
   ['Must provide query string.', 'The request has no query. Send {"query": "…", "variables": {…}}.'],
   ['Batching is not supported.', 'Send one document in a request, not a list of them.'],
   [
     'Could not determine what operation to execute.',
-    'Which operation to run is not clear: operationName names none of the document, or is missing where it has several. Send the name of one.',
+    'The operation is ambiguous: operationName matches none in the document, or is missing where there are several. Send the name of one.',
   ],
 ])
 
-/** Answers POST requests with a JSON body, as GraphQL over HTTP describes them. */
+/** Returns the handler of POST requests with a JSON body (GraphQL over HTTP). */
 export function createGraphqlServer(deps: Deps): GraphqlHandler {
   const [forAnybody, forIdentified] = [MAX_BODY_BYTES, MAX_IDENTIFIED_BODY_BYTES].map((maxBodyBytes) =>
     createYogaWithin(deps, maxBodyBytes),
   )
   if (forAnybody === undefined || forIdentified === undefined) throw new Error('Bug: two limits give two servers')
-  // Without the signal of a client that hangs up: Yoga would answer at once, while a mutation goes
-  // on that nobody then waits for.
+  // The request's abort signal is removed: when a client disconnects, Yoga would respond at once
+  // while a mutation still runs.
   return async (request, about) => {
     const yoga = about.viewer === null ? forAnybody : forIdentified
     const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
     if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
     if (about.rateLimiter.wasConsulted()) return response
-    // What was no document to run is paid for afterwards, so that junk is not free.
+    // A request without an executable document costs 1 as well.
     try {
       await about.rateLimiter.consume(1)
       return response
@@ -75,11 +75,11 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       withCodes,
       recordOperation,
       refuseForbidden,
-      refuseOddStream,
+      checkSubscription,
       consumeCost,
       describeErrors(deps),
     ],
-    // What goes wrong outside of resolvers.
+    // Handles the errors outside of resolvers.
     maskedErrors: {
       maskError: (error) => {
         const described = describe(deps, error, null)
@@ -87,18 +87,19 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       },
     },
     maxRequestBodySize: maxBodyBytes,
-    // It would keep 1,024 documents, and as many that do not parse, for an hour: at our largest size hundreds of megabytes, for whoever
-    // cares to send them. Parsing so few tokens again is cheaper.
+    // The cache holds 1,024 documents, and as many that do not parse, for an hour: hundreds of
+    // megabytes at the largest size, which any client could fill. Parsing so few tokens again is
+    // cheaper.
     parserAndValidationCache: false,
     batching: false,
     multipart: false,
-    // The HTTP edge sees to these.
+    // The HTTP layer handles these.
     cors: false,
     graphiql: false,
     landingPage: false,
     healthCheckEndpoint: '/graphql/never',
     logging: false,
-    // Node's own, by name. Yoga's read on unasked, up to 64 KiB of a stream that nobody takes.
+    // Node's own classes. Yoga's replacements read up to 64 KiB ahead of a stream's consumer.
     fetchAPI: {
       Request,
       Response,
@@ -113,7 +114,7 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
   })
 }
 
-// Media types have no case (RFC 9110 section 8.3.1); Yoga compares them as they are written. The
+// Media types are case-insensitive (RFC 9110 section 8.3.1), but Yoga compares them literally. The
 // route has checked the content type.
 function withPlainMediaTypes(request: Request): Request {
   const headers = new Headers(request.headers)
@@ -123,13 +124,13 @@ function withPlainMediaTypes(request: Request): Request {
   return new Request(request, { signal: null, headers })
 }
 
-// Of these Yoga does not say what to do, or knows nothing of the request.
+// Replaces responses of Yoga that do not say what to do, or lack the request's id.
 function withReason(response: Response, { requestId, viewer }: GraphqlRequest): Response {
-  // Where nothing ran. Of a document that ran, the errors say which field the outage struck.
+  // Only when nothing was executed. Otherwise the errors name the fields that the outage affected.
   if (response.status === 503 && !response.headers.has('retry-after')) return outageResponse(requestId)
   if (response.status === 413) {
     const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
-    // The rest of the body is not read, so that nothing else can come on this connection.
+    // The rest of the body is not read, so the connection cannot be reused.
     const message = `The body has more than ${most} bytes. Send less in one request.`
     return errorResponse(413, { code: 'PAYLOAD_TOO_LARGE', message }, { connection: 'close' })
   }
@@ -138,7 +139,7 @@ function withReason(response: Response, { requestId, viewer }: GraphqlRequest): 
   return errorResponse(406, { code: 'NOT_ACCEPTABLE', message })
 }
 
-// What the client got wrong in the document itself has a code too.
+// Adds codes to syntax and validation errors.
 const withCodes: Plugin = {
   onParse:
     () =>
@@ -152,13 +153,14 @@ const withCodes: Plugin = {
     },
 }
 
-// Before any of it runs.
+// Consumes the cost before the document is executed.
 const consumeCost: Plugin<GraphqlContext> = {
   onExecute: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
   onSubscribe: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
 }
 
-// Before anything is done: a tweet must not be posted for a client that then may not read the answer.
+// Checks the access rules before execution: a tweet must not be posted for a client that may not
+// read the response.
 const refuseForbidden: Plugin<GraphqlRequest> = {
   onValidate:
     ({ params, context }) =>
@@ -168,12 +170,12 @@ const refuseForbidden: Plugin<GraphqlRequest> = {
     },
 }
 
-// As the rest of the gateway answers then.
+// Responds with 503, as the other routes do during an outage of the database.
 function unavailable({ message, nodes, path, extensions }: GraphQLError, headers = {}): GraphQLError {
   return new GraphQLError(message, { nodes, path, extensions: { ...extensions, http: { status: 503, headers } } })
 }
 
-// A token beside the query is one that a proxy, or whoever logs bodies, may have kept.
+// Refuses a token beside the query, because a proxy that logs bodies may have stored it.
 const refuseMisplacedToken: Plugin = {
   onParams: ({ params }) => {
     if (!(TOKEN_PARAMETER in params)) return
@@ -186,9 +188,8 @@ const refuseMisplacedToken: Plugin = {
   },
 }
 
-// Clients that send the hash of a document first go on with its text when they are told so
-// (Apollo's automatic persisted queries, version 1). Nothing is kept by its hash: documents are
-// short, and only a list that the operator chose would protect anything.
+// Tells clients that send only the hash of a document to send its text (Apollo's automatic
+// persisted queries, version 1). Documents are short, so they are not stored.
 const refusePersistedQuery: Plugin = {
   onParams: ({ params }) => {
     if (params.query || params.extensions?.persistedQuery == null) return
@@ -197,10 +198,10 @@ const refusePersistedQuery: Plugin = {
   },
 }
 
-// Here, and not where errors are masked: only here is it known which request it was.
+// Errors are described here, and not where Yoga masks them, because only here the request is known.
 function describeErrors(deps: Deps): Plugin<GraphqlContext> {
   const describeAll = ({ data, errors }: ExecutionResult, { requestId }: GraphqlContext) => {
-    // With data the answer is one, and a mutation in it may have taken effect.
+    // With data the response stays a 200: a mutation in it may have taken effect.
     const isEmpty = data == null || Object.values(data).every((value) => value === null)
     return errors?.map((error) => {
       const described = describe(deps, error, requestId)
@@ -237,13 +238,13 @@ function withCode({ message, nodes, source, positions, path, extensions }: Graph
     path,
     extensions: {
       ...errorExtensions('BAD_USER_INPUT'),
-      // Of a request that is none GraphQL over HTTP allows 200; a client that sent one is better told.
+      // GraphQL over HTTP allows status 200 for a malformed request. 400 is clearer.
       http: extensions.code === 'BAD_REQUEST' ? { status: 400 } : extensions.http,
     },
   })
 }
 
-// Yoga has names of its own for what is wrong with a request; the list that we publish is closed.
+// Yoga has error codes of its own; the published list is closed.
 function isListed(code: unknown): boolean {
   return typeof code === 'string' && isErrorCode(code)
 }
@@ -268,7 +269,8 @@ function describe(deps: Deps, error: unknown, requestId: string | null): GraphQL
   })
 }
 
-// What was thrown first: GraphQL.js wraps it to say where, and so may others before it.
+// Returns the error that was thrown first. GraphQL.js wraps it to add the location, and others may
+// too.
 function findOrigin(error: unknown): unknown {
   let origin = error
   while (origin instanceof GraphQLError && origin.originalError !== undefined) origin = origin.originalError

@@ -1,11 +1,14 @@
-// What is particular to answers that go on: who can read them, and what stands above them.
+// Checks of subscriptions, and the headers of their event streams.
 import { GraphQLError, TypeInfo, visit, visitWithTypeInfo } from 'graphql'
 import type { Plugin, YogaInitialContext } from 'graphql-yoga'
 import type { ErrorCode } from '../error-codes.ts'
 import { errorExtensions } from '../http/error-response.ts'
 
-/** Refuses a subscription that nobody could read, or that may turn out to be none, before anything is opened for it. */
-export const refuseOddStream: Plugin<YogaInitialContext> = {
+/**
+ * Refuses a subscription whose client does not accept a stream, or that has a conditional root
+ * field, before a stream is opened.
+ */
+export const checkSubscription: Plugin<YogaInitialContext> = {
   onSubscribe: ({ args, setResultAndStopExecution }) => {
     const stop = (code: ErrorCode, message: string, status: number) => {
       const extensions = errorExtensions(code, { http: { status } })
@@ -21,21 +24,22 @@ export const refuseOddStream: Plugin<YogaInitialContext> = {
         },
       }),
     )
-    // The specification forbids it since 2025; GraphQL.js 16 does not look, and the executor stumbles over a stream of nothing.
+    // The GraphQL specification forbids @skip and @include here since 2025. GraphQL.js 16 does not
+    // check it, and fails on a stream without a field.
     if (isConditional)
-      return stop('BAD_USER_INPUT', 'What a subscription follows cannot depend on @skip or @include.', 200)
-    // Yoga would find out that the client takes no stream only when it is open, and leave it so.
+      return stop('BAD_USER_INPUT', 'The root field of a subscription cannot have @skip or @include.', 200)
+    // Yoga checks the Accept header only after the stream is open, and leaves it open.
     if (!/text\/(event-stream|\*)|\*\/\*/.test(args.contextValue.request.headers.get('accept') ?? '*/*'))
       stop('NOT_ACCEPTABLE', 'A subscription responds with a stream of events: send "accept: text/event-stream".', 406)
   },
 }
 
 /**
- * The headers of a stream. Yoga's own have an encoding that does not exist, and speak for the connection and its caches, which are the
- * edge's.
+ * Corrects the headers of an event stream. Yoga sets a content encoding that does not exist, and
+ * headers of the connection and of caching, which belong to the HTTP layer.
  */
 export function setStreamHeaders(headers: Headers): void {
   for (const name of ['content-encoding', 'connection', 'cache-control']) headers.delete(name)
-  // nginx would keep events until it has a buffer full of them.
+  // Otherwise nginx buffers events until its buffer is full.
   headers.set('x-accel-buffering', 'no')
 }

@@ -11,7 +11,7 @@ export function tokenErrorResponse(error: BearerError | null, message: string): 
 
 /**
  * The response to a token in a URL or a body. Its challenge names no error: the request used no
- * authentication method of ours.
+ * authentication method of the gateway.
  */
 export function misplacedTokenResponse(): Response {
   return tokenErrorResponse(null, MISPLACED_TOKEN)

@@ -71,7 +71,7 @@ export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUs
   return groupByUser(rows)[0] ?? null
 }
 
-/** Up to `limit` of those who show a link, between two ids, by id: in no order that means anything, but always the same. */
+/** Returns up to `limit` visible users between two ids, in the stable but arbitrary order of their ids. */
 export async function listLinkedUsers(
   deps: Deps,
   page: { after: string | null; before: string | null; limit: number; backward: boolean },
@@ -129,7 +129,8 @@ export async function listLinkedAccountsByIds(deps: Deps, ids: readonly string[]
 
 function isIt(key: UserKey): SQL | undefined {
   if ('githubId' in key) return eq(users.githubId, key.githubId)
-  // As GitHub compares logins. One that was lost leads to nobody: whose it is now has not signed in, or is found by their own row.
+  // GitHub compares logins without case. A login that its user has lost matches no one: its new owner
+  // has a row of their own, or has not signed in.
   return and(eq(loginKey(users.login), loginKey(sql`${key.githubLogin}::text`)), isNull(users.loginLostAt))
 }
 

@@ -45,7 +45,7 @@ export const connectAttempts = pgTable(
     errorDetail: text(),
     /** When X accepts another try, if it said so. */
     retryAt: moment(),
-    /** X_CONNECT: X's id of the approved account, set for failed attempts when X has told it. */
+    /** X_CONNECT: X's id of the approved account, set for failed attempts when X has returned it. */
     providerAccountId: text(),
     /**
      * The token pair, sealed, from the code exchange until the account is known; null otherwise.

@@ -108,7 +108,7 @@ export const grantRevocations = pgTable('grant_revocations', {
    */
   accountId: uuid().notNull(),
   userId: uuid().notNull(),
-  /** X's id of the account whose grant it is; null where X never told it. */
+  /** X's id of the account whose grant it is; null when X never returned it. */
   providerAccountId: text(),
   tokenSealed: text().notNull(),
   tokenTypeHint: text({ enum: ['refresh_token', 'access_token'] }).notNull(),

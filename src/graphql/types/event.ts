@@ -56,7 +56,7 @@ const typeDescriptions: Record<EventType, string> = {
   'webhook.test': `A test was requested with testWebhookEndpoint. ${NO_REASON}`,
 }
 
-/** What can happen. */
+/** The type of an event. */
 export const EventTypeRef = builder.enumType('EventType', {
   description: 'The type of an event. Webhooks write the same names in lower case with a dot, as `tweet.posted`.',
   values: Object.fromEntries(

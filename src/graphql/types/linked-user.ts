@@ -58,7 +58,7 @@ const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
     accounts: t.expose('accounts', {
       type: [LinkedAccountRef],
       authScopes: { operator: 'accounts:read' },
-      // Hardly anybody links more; by the usual ten a full page of users would be too dear.
+      // Most users connect fewer. With the default of ten a full page of users would be too complex.
       complexity: { field: 1, multiplier: 3 },
       description: 'The connected accounts of the user, the last connected first. Never empty.',
     }),
@@ -135,7 +135,7 @@ builder.mutationField('setLinkVisibility', (t) =>
   }),
 )
 
-// GitHub's ids are far below what a JavaScript number holds exactly; a longer one is nobody's.
+// GitHub's ids are far below 2^53; a longer one belongs to no user.
 function readKey({ githubId, githubLogin }: { githubId?: string | null; githubLogin?: string | null }): UserKey {
   if (typeof githubId === 'string' && githubLogin == null) {
     if (/^\d{1,15}$/.test(githubId)) return { githubId: Number(githubId) }

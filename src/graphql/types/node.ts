@@ -18,7 +18,7 @@ import { NodeRef } from './node-interface.ts'
 
 type Row = { id: string }
 
-/** The access rule of a type, and how its objects are loaded: those of the caller, or that an operator's token may see. */
+/** The access rule of a type, and the loader of its objects: those of the caller, or those visible to an operator's token. */
 type NodeType = {
   accessRule: AccessRule
   load(context: GraphqlContext, ids: readonly string[]): Promise<readonly Row[]> | readonly Row[]
@@ -99,7 +99,7 @@ builder.queryFields((t) => ({
   }),
 }))
 
-// One statement finds the types of all ids, and one for each type that the caller may see loads its objects.
+// One statement finds the types of all ids. One more for each type that the caller may see loads its objects.
 async function loadNodes(context: GraphqlContext, given: readonly string[]): Promise<(Row | null)[]> {
   const ids = given.map((id) => id.toLowerCase())
   const isOperator = context.viewer?.kind === 'OPERATOR_TOKEN'

@@ -13,7 +13,7 @@ const visibilityDescriptions: Record<LinkVisibility, string> = {
     "Programs with an operator's API token see them as well: the GitHub login and id, and each account with its status.",
 }
 
-/** The audience of the link between a GitHub user and their X accounts. */
+/** The audience of the connection between a GitHub user and their X accounts. */
 export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
   description: 'The audience of the link between a GitHub user and their X accounts.',
   values: describeValues(visibilityDescriptions),

@@ -1,27 +1,28 @@
-// The length of a post, as X counts it: configuration v3 of twitter-text 3.1.0 (Copyright Twitter, Inc. and other contributors,
-// Apache-2.0, https://github.com/twitter/twitter-text).
+// The length of a post by X's rules: configuration v3 of twitter-text 3.1.0 (Copyright Twitter, Inc.
+// and other contributors, Apache-2.0, https://github.com/twitter/twitter-text).
 //
-// Also served to the browser, for the console's live count: it may import only what is served there too (see src/console/assets.ts).
+// This module also runs in the browser, for the console's live count: it may import only modules that
+// are served there too (see src/console/assets.ts).
 import { emojiPattern } from './data.ts'
 import { findUrls, invalidCharacters } from './urls.ts'
 
-/** How long a tweet may be, as `weightedLength` counts. */
+/** The longest tweet of most accounts, as `weightedLength` counts. */
 export const MAX_WEIGHTED_LENGTH = 280
-/** For accounts with X Premium. */
+/** The longest tweet of accounts with X Premium. */
 export const MAX_PREMIUM_WEIGHTED_LENGTH = 25_000
 
-/** Why a text cannot be posted. */
+/** The reason why a text cannot be posted. */
 export type TweetTextProblem =
   | { code: 'EMPTY' }
-  /** `index` counts UTF-16 units, as strings do; `character` is written "U+FEFF", since most of them are invisible. */
+  /** `index` counts UTF-16 units; `character` has the form "U+FEFF", since most of them are invisible. */
   | { code: 'INVALID_CHARACTERS'; index: number; character: string }
   | { code: 'TOO_LONG'; weightedLength: number; maxWeightedLength: number }
 
 /**
- * Says why X, or our own database, would refuse this text; null when it may be posted.
+ * Returns the reason why X or the database would refuse this text; null when it can be posted.
  *
- * Invalid are X's three (U+FFFE, U+FEFF, U+FFFF) and two that cannot be carried: lone surrogates have no UTF-8 form,
- * so X could not be sent what the user wrote, and PostgreSQL stores no U+0000.
+ * Invalid are the characters that X refuses (U+FFFE, U+FEFF, U+FFFF), lone surrogates, which have no
+ * UTF-8 form, and U+0000, which PostgreSQL cannot store.
  */
 export function checkTweetText(text: string, maxWeightedLength = MAX_WEIGHTED_LENGTH): TweetTextProblem | null {
   const index = text.search(uncarriableCharacter)
@@ -34,7 +35,7 @@ export function checkTweetText(text: string, maxWeightedLength = MAX_WEIGHTED_LE
   return length > maxWeightedLength ? { code: 'TOO_LONG', weightedLength: length, maxWeightedLength } : null
 }
 
-/** Counts any string, valid or not; a lone surrogate counts 2. */
+/** Returns the length of any string by X's rules, also of an invalid one. A lone surrogate counts 2. */
 export function weightedLength(text: string): number {
   const normalized = normalize(text)
   const urls = findUrls(normalized)
@@ -52,7 +53,7 @@ export function weightedLength(text: string): number {
   return length
 }
 
-// Configuration v3. It states weights in hundredths (scale 100); all of them are whole.
+// Configuration v3. Its weights are hundredths (scale 100), all of them whole numbers.
 const TRANSFORMED_URL_LENGTH = 23
 const EMOJI_LENGTH = 2
 const lightRanges = [
@@ -61,14 +62,14 @@ const lightRanges = [
   [8208, 8223],
   [8242, 8247],
 ] as const
-/** Unicode's own limit for streams is 30 (UAX #15, section 13); this leaves room for whatever people do for fun. */
+/** Unicode's limit for streams is 30 (UAX #15, section 13). This one is higher, for playful texts. */
 const MAX_SORTED_MARKS = 128
 
 const uncarriableCharacter = new RegExp(`[${invalidCharacters}\\u0000\\p{Surrogate}]`, 'u')
 const excessiveMarks = new RegExp(`\\p{M}{${MAX_SORTED_MARKS + 1}}`, 'u')
 const markedPiece = new RegExp(`\\P{M}*\\p{M}{0,${MAX_SORTED_MARKS}}`, 'gu')
 
-/** NFC, except that a longer pile of marks is put in order piece by piece: ICU sorts one in quadratic time. */
+/** Normalizes to NFC, but longer runs of marks piece by piece: ICU sorts a run in quadratic time. */
 function normalize(text: string): string {
   if (!excessiveMarks.test(text)) return text.normalize()
   return text.replace(markedPiece, (piece) => piece.normalize())

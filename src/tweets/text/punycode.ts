@@ -1,15 +1,15 @@
-// How long a label of a domain is as DNS carries it. Also served to the browser: it imports nothing.
+// The length of a domain label in DNS. This module also runs in the browser, and imports nothing.
 
-/** The longest label that DNS carries, RFC 1035 section 2.3.4. */
+/** The longest label in DNS (RFC 1035 section 2.3.4). */
 export const MAX_DOMAIN_LABEL_LENGTH = 63
 
-/** The length of a label as DNS carries it: RFC 3492, sections 6.1 and 6.3, counting digits instead of writing them. */
+/** Returns the length of a label in Punycode (RFC 3492 sections 6.1 and 6.3). Counts the digits without writing them. */
 export function punycodeLength(label: string): number {
   const codePoints = Array.from(label, (character) => character.codePointAt(0) ?? 0)
   const basicCount = codePoints.filter((codePoint) => codePoint < 0x80).length
   if (basicCount === codePoints.length) return basicCount
   let length = 'xn--'.length + basicCount + (basicCount > 0 ? 1 : 0)
-  // Each of the others takes at least one digit. Stopping here keeps the loops below short.
+  // Each other code point needs at least one digit. This bounds the loops below.
   if (length + codePoints.length - basicCount > MAX_DOMAIN_LABEL_LENGTH) return Number.POSITIVE_INFINITY
   let [current, delta, bias] = [0x80, 0, 72]
   for (let handled = basicCount; handled < codePoints.length; delta++, current++) {

@@ -1,24 +1,27 @@
-// Which parts of a text X makes links of: the URL rules of twitter-text 3.1.0 (Copyright Twitter, Inc. and other contributors,
-// Apache-2.0, https://github.com/twitter/twitter-text). The rules are theirs, the algorithm is not: their one regular expression takes
-// quadratic time on hostile text (two minutes for "日." fifty thousand times). Here each character belongs to one label, each label is
-// judged once (from the right, so that it knows what its successors make of it), and each pattern runs over one character class at a
-// time. Where their code has a quirk that changes a count, so has this one; each is marked `Quirk`.
+// Finds the parts of a text that X turns into links, by the URL rules of twitter-text 3.1.0 (Copyright
+// Twitter, Inc. and other contributors, Apache-2.0, https://github.com/twitter/twitter-text). The
+// algorithm differs: the single regular expression of twitter-text takes quadratic time on hostile
+// text (two minutes for "日." fifty thousand times). Here each character belongs to one label, each
+// label is examined once, from right to left, so that the longest domain after it is known, and each
+// pattern runs over one character class at a time. Quirks of twitter-text that change a count are
+// reproduced; each is marked `Quirk`.
 //
-// Also served to the browser: it may import only what is served there too (see src/console/assets.ts).
+// This module also runs in the browser: it may import only modules that are served there too (see
+// src/console/assets.ts).
 
 import { tlds } from './data.ts'
 import { MAX_DOMAIN_LABEL_LENGTH, punycodeLength } from './punycode.ts'
 
-/** Longer ones X does not link. */
+/** X does not link longer URLs. */
 const MAX_URL_LENGTH = 4096
 const MAX_TCO_SLUG_LENGTH = 40
 
-// Character classes. The patterns made of them have no `u` flag: like twitter-text's they see UTF-16 units.
-/** What X takes in no text at all, as the inside of a character class. */
+// Character classes. Their patterns have no `u` flag and match UTF-16 units, as those of twitter-text.
+/** The characters that X refuses in any text, as the inside of a character class. */
 export const invalidCharacters = '\\ufffe\\ufeff\\uffff'
 const spaces = '\\x09-\\x0d \\x85\\xa0\\u1680\\u180e\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
 const directionalMarkers = '\\u202a-\\u202e\\u061c\\u200e\\u200f\\u2066-\\u2069'
-/** Without - and _, which may stand within a label, and without " and `, which may stand anywhere in one. */
+/** Punctuation that cannot be part of a label. - and _ can be inside one, " and ` anywhere in one. */
 const punctuation = "!'#%&()*+,\\\\./:;<=>?@\\[\\]^{|}~$"
 const latinAccents =
   '\\xc0-\\xd6\\xd8-\\xf6\\xf8-\\u024f\\u0253\\u0254\\u0256\\u0257\\u0259\\u025b\\u0263\\u0268\\u026f\\u0272\\u0289' +
@@ -35,7 +38,7 @@ const endsNoTld = /[0-9@+-]/
 const asciiLetters = /[a-z]+/iy
 const punycodeTld = /xn--[-0-9a-z]+/iy
 const internationalTld = new RegExp(
-  // The longest first, because two names begin with another.
+  // The longest first, because two names begin with another name.
   `(?:${internationalTlds().join('|')})(?=[^0-9a-zA-Z@+-]|$)`,
   'iy',
 )
@@ -47,7 +50,7 @@ const pathEnding = new RegExp(`[${pathLetters}+\\-=_#/]`, 'i')
 const query = new RegExp(`\\?[${queryCharacters}]*[a-z0-9\\-_&=#/]`, 'iy')
 const tcoUrl = new RegExp(`^https?://t\\.co/([a-z0-9]+)(?:${query.source})?`, 'i')
 
-/** What X makes links of in a text that is NFC-normalised already: where each begins, and how many UTF-16 units it has. */
+/** Returns the links in an NFC text, as a map from the index of each to its number of UTF-16 units. */
 export function findUrls(text: string): ReadonlyMap<number, number> {
   const urls = new Map<number, number>()
   let position = 0
@@ -55,22 +58,22 @@ export function findUrls(text: string): ReadonlyMap<number, number> {
     const url = urlWithProtocol(text, label, position) ?? bareUrl(text, label, position)
     if (!url) continue
     for (const [index, units] of linkedParts(text, url)) urls.set(index, units)
-    // Also when nothing of it is linked: a refused URL is not read again from its second character.
+    // Also when no part of it is linked: a refused URL is not examined again from its second character.
     position = url.end
   }
   return urls
 }
 
-/** A run of letters, hyphens and underscores before a dot, and the domains that a label ending there can lead to. */
+/** A run of letters, digits, hyphens and underscores before a dot, with the ends of the domains that it can begin. */
 type Label = {
   start: number
-  /** The dot. */
+  /** The index of the dot. */
   end: number
-  /** Allowed in a subdomain, not in the label before the top-level domain. */
+  /** The index of the last underscore, which is allowed only in a subdomain. */
   lastUnderscore: number
-  /** The end of the top-level domain that stands right after the dot. */
+  /** The end of the top-level domain directly after the dot; null when there is none. */
   tldEnd: number | null
-  /** The end of the longest domain that continues with the label after the dot. */
+  /** The end of the longest domain that continues with the label after the dot; null when there is none. */
   longerEnd: number | null
 }
 
@@ -86,7 +89,7 @@ function findLabels(text: string): Label[] {
   return labels.reverse()
 }
 
-/** The end of the longest domain whose first label begins at `start`, within this one. */
+/** Returns the end of the longest domain whose first label begins at `start`, within this label. */
 function longestDomain(text: string, label: Label, start: number): number | null {
   if (isJoiner(text, start)) return null
   return label.longerEnd ?? (start > label.lastUnderscore ? label.tldEnd : null)
@@ -114,7 +117,7 @@ function urlWithProtocol(text: string, label: Label, position: number): Url | nu
   return readUrl(text, protocol, label, label.start)
 }
 
-/** Without a protocol a domain may begin in the middle of a label: 日本語example.com. */
+/** Finds a URL without a protocol. It may begin in the middle of a label: 日本語example.com. */
 function bareUrl(text: string, label: Label, position: number): Url | null {
   if (label.tldEnd === null && label.longerEnd === null) return null
   // Quirk: at the very beginning of a text the second character is tried before the first.
@@ -127,7 +130,7 @@ function bareUrl(text: string, label: Label, position: number): Url | null {
   return null
 }
 
-/** Each URL takes the character before it along, so two cannot touch. */
+/** Returns true when a URL may begin at `start`. It must not directly follow another URL. */
 function mayBegin(text: string, start: number, position: number): boolean {
   return start === 0 || (start > position && !precedesNoUrl.test(text.charAt(start - 1)))
 }
@@ -145,8 +148,8 @@ function readUrl(text: string, protocol: string, label: Label, domainStart: numb
 }
 
 /**
- * A path ends with a letter, a digit, one of + - = _ # / or with parentheses right after one of these. Other
- * punctuation at its end belongs to the sentence.
+ * Returns the end of a path. It ends with a letter, a digit, one of + - = _ # / or with parentheses
+ * directly after one of these. Other punctuation at the end belongs to the sentence.
  */
 function pathEnd(text: string, slash: number): number {
   let end = slash + 1
@@ -163,9 +166,9 @@ function pathEnd(text: string, slash: number): number {
   }
 }
 
-/** The parts of a URL that X replaces with a link, as index and number of units. */
+/** Returns the parts of a URL that X replaces with links, each as index and number of units. */
 function linkedParts(text: string, { protocol, start, domain, hasPath, end }: Url): [number, number][] {
-  // Quirk: a written protocol counts twice towards the limit.
+  // Quirk: a protocol in the text counts twice towards the limit.
   if ((protocol || 'https://').length + end - start > MAX_URL_LENGTH || !isEncodable(domain)) return []
   if (protocol) {
     const tco = tcoUrl.exec(text.slice(start, end))
@@ -176,18 +179,18 @@ function linkedParts(text: string, { protocol, start, domain, hasPath, end }: Ur
   const parts: [number, number][] = []
   let offset = 0
   for (const asciiDomain of findAsciiDomains(domain)) {
-    // Quirk: the same name earlier in the domain is taken for this one.
+    // Quirk: an earlier occurrence of the same name in the domain is used instead.
     offset = domain.indexOf(asciiDomain, offset)
     parts.push([start + offset, asciiDomain.length])
     offset += asciiDomain.length
   }
   const last = parts.at(-1)
-  // Quirk: what follows the domain is added to the last name's length, wherever in the domain that name was.
+  // Quirk: the text after the domain counts to the last name, even if that name is not at the end.
   if (last && hasPath) last[1] += end - start - domain.length
   return parts
 }
 
-/** Without a protocol only names in (accented) Latin letters are linked, though the last part may be in any script. */
+/** Without a protocol, X links only names in (accented) Latin letters; the top-level domain may be in any script. */
 function findAsciiDomains(domain: string): string[] {
   const found: string[] = []
   asciiLabels.lastIndex = 0
@@ -206,14 +209,14 @@ function findAsciiDomains(domain: string): string[] {
 function isEncodable(domain: string): boolean {
   if (domain.startsWith('xn--') && findAsciiDomains(domain).length === 0) return false
   return domain.split('.').every((label) => {
-    // Three full stops of East Asian scripts separate labels in DNS, but are letters to the rules above.
+    // Three East Asian full stops separate labels in DNS, but count as letters in the rules above.
     const parts = label.split(/[\u3002\uff0e\uff61]/)
     const encodedLength = parts.reduce((sum, part) => sum + punycodeLength(part), parts.length - 1)
     return encodedLength <= MAX_DOMAIN_LABEL_LENGTH
   })
 }
 
-/** Where a sticky pattern that matches at `index` ends, or `index`. */
+/** Returns the end of a sticky pattern's match at `index`, or `index` without a match. */
 function endOf(pattern: RegExp, text: string, index: number): number {
   pattern.lastIndex = index
   return pattern.test(text) ? pattern.lastIndex : index

@@ -122,7 +122,7 @@ describe('K-09 a refusal', () => {
     for (const [headers, document, advice] of [
       [every, '{ apiTokens { id } }', 'in a browser that is signed in'],
       [every, '{ linkedUsers { edges { cursor } } }', 'npx xconnect token create'],
-      [operator, '{ connectedAccounts { id } }', 'ask linkedUser or linkedUsers'],
+      [operator, '{ connectedAccounts { id } }', 'query linkedUser or linkedUsers'],
       [operator, 'mutation { postTweet(input: {text: "x"}) { tweet { id } } }', "or use a user's token"],
     ] as const) {
       const response = await instance.ask(document, headers)
