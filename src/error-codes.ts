@@ -365,9 +365,9 @@ export const errorCodes = {
 } as const satisfies Record<string, { retry: RetryAdvice; sentence: string }>
 
 /**
- * Whether a retry can succeed. `LATER`: time alone may resolve the error. `AFTER_ACTION`: the user or
- * the operator has to do something first, then the same request may succeed. `NEVER`: the same request
- * fails again.
+ * Whether a retry can succeed. `LATER`: time alone may resolve the error. `AFTER_ACTION`: the user
+ * or the operator has to do something first, then the same request may succeed. `NEVER`: the same
+ * request fails again.
  */
 export type RetryAdvice = 'NEVER' | 'LATER' | 'AFTER_ACTION'
 

@@ -6,7 +6,10 @@ function sentenceOf(code: ErrorCode, retryAt: Date | null): string {
   return retryAt === null ? sentence.replace('Try again at retryAt.', 'Try again in a few minutes.') : sentence
 }
 
-/** An error that the caller can act on. Any other thrown error is a bug, and reaches the client as `INTERNAL`. */
+/**
+ * An error that the caller can act on. Any other thrown error is a bug, and reaches the client as
+ * `INTERNAL`.
+ */
 export class AppError extends Error {
   readonly code: ErrorCode
   /** Path of the input field at fault, as in `['input', 'text']`; null when none is. */
@@ -14,7 +17,10 @@ export class AppError extends Error {
   /** The time after which a retry can succeed; null when unknown. */
   readonly retryAt: Date | null
 
-  /** @param options.detail replaces the code's own sentence. It says what to do next, and contains no secret. */
+  /**
+   * @param options.detail replaces the code's own sentence. It says what to do next, and contains
+   * no secret.
+   */
   constructor(
     code: ErrorCode,
     options: { detail?: string; field?: string[]; retryAt?: Date | null; cause?: unknown } = {},

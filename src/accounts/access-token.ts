@@ -8,8 +8,8 @@ import { recordAcceptedAccessToken, recordRefusedAccessToken } from './refused-a
 import { getUsableToken, type UsableToken } from './usable-token.ts'
 
 /**
- * Runs `use` with a valid access token of the account. The token is refreshed before it expires, and
- * once more if X responds 401, with one retry. A token that X issued moments ago and has never
+ * Runs `use` with a valid access token of the account. The token is refreshed before it expires,
+ * and once more if X responds 401, with one retry. A token that X issued moments ago and has never
  * accepted is not refreshed again: X then refuses more than this account. Of any number of callers
  * in any number of processes one refreshes, and the others wait for its result.
  *
@@ -18,8 +18,8 @@ import { getUsableToken, type UsableToken } from './usable-token.ts'
  * @param endpoint the rate limit class of the call.
  * @param use makes one call. It is called a second time only after `unauthorized`, for which X
  * guarantees that nothing was done.
- * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE or
- * X_CREDENTIALS_REJECTED. `use` has then not run, or X has refused its call.
+ * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE
+ * or X_CREDENTIALS_REJECTED. `use` has then not run, or X has refused its call.
  */
 export async function withAccessToken<T>(
   deps: Deps,

@@ -8,8 +8,8 @@ import { workingStatus } from '../x/scopes.ts'
 type LockedAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
 
 /**
- * Locks an account's row for the transaction of `deps`; null when there is none. Accounts are locked
- * before their tokens everywhere, to avoid a deadlock.
+ * Locks an account's row for the transaction of `deps`; null when there is none. Accounts are
+ * locked before their tokens everywhere, to avoid a deadlock.
  */
 export async function lockAccount(deps: Deps, accountId: string): Promise<LockedAccount | null> {
   const [account] = await deps.db
@@ -29,8 +29,8 @@ export async function lockXAccount(deps: Deps, providerAccountId: string): Promi
 }
 
 /**
- * Sets an account to NEEDS_REAUTH: it works again once its user has connected it again. Does nothing
- * if the tokens were replaced since `seen` was read.
+ * Sets an account to NEEDS_REAUTH: it works again once its user has connected it again. Does
+ * nothing if the tokens were replaced since `seen` was read.
  */
 export async function markNeedsReauth(
   deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
@@ -64,8 +64,8 @@ export async function markNeedsReauth(
 /**
  * Sets an account to NEEDS_REAUTH because a later approval at X has ended its grant. Its tokens
  * become UNCERTAIN, and the sweep tries them once more: that a later approval ends the grant is X's
- * documented rule, and X's response to the refresh decides. Call it in a transaction that has locked
- * the account.
+ * documented rule, and X's response to the refresh decides. Call it in a transaction that has
+ * locked the account.
  */
 export async function markSuperseded(
   deps: Deps,

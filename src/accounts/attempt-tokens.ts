@@ -46,8 +46,8 @@ const tokensShape = z.object({
 })
 
 /**
- * Stores a token pair that X has just issued for an attempt. While the database is away, it continues
- * to retry after it has thrown: a job then finishes the attempt.
+ * Stores a token pair that X has just issued for an attempt. While the database is away, it
+ * continues to retry after it has thrown: a job then finishes the attempt.
  * @returns null when the attempt has been deleted together with its user.
  * @throws the database's error after `PERSON_WAITS_SECONDS`.
  */

@@ -13,8 +13,8 @@ import { withAccessToken } from './access-token.ts'
 const ACCEPTED_WITH: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
 
 /**
- * Uses an account's tokens once, so that an account whose grant X has ended becomes NEEDS_REAUTH now
- * and not at its next post.
+ * Uses an account's tokens once, so that an account whose grant X has ended becomes NEEDS_REAUTH
+ * now and not at its next post.
  * @throws Error when X could not say; the job is then retried.
  */
 export async function checkConnection(deps: Deps, accountId: string): Promise<void> {

@@ -1,6 +1,6 @@
 // Starts connecting an X account. The attack to prevent: an attacker starts an attempt and has the
-// victim finish it, or finishes it with the victim's code (RFC 9700 section 4.7, CSRF). Therefore an
-// attempt belongs to one user in one session, and only that session can finish it.
+// victim finish it, or finishes it with the victim's code (RFC 9700 section 4.7, CSRF). Therefore
+// an attempt belongs to one user in one session, and only that session can finish it.
 import { and, eq, inArray } from 'drizzle-orm'
 import { type ConnectAttempt, startAttempt } from '../auth/oauth-attempt.ts'
 import { createAuthorizationUrl } from '../auth/oauth-client.ts'
@@ -27,8 +27,8 @@ export type StartXConnectInput = {
 /**
  * Starts connecting an X account to the viewer.
  * @throws AppError RETURN_TO_NOT_ALLOWED, BAD_USER_INPUT, ACCOUNT_NOT_FOUND, RATE_LIMITED;
- * X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and X_RATE_LIMITED, with `retryAt`, while X is known to refuse
- * every profile to this app.
+ * X_CREDITS_EXHAUSTED, X_USAGE_CAPPED and X_RATE_LIMITED, with `retryAt`, while X is known to
+ * refuse every profile to this app.
  */
 export async function startXConnect(
   deps: Deps,

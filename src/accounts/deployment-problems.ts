@@ -10,7 +10,9 @@ import { countRefusedAccessTokens } from './refused-access-tokens.ts'
 const LOG_LINES_DROPPED =
   'This instance has dropped log lines, because standard output was full or closed. Check the process that reads it.'
 
-/** A problem of the whole deployment, not of one account. `since` is null when that is not known. */
+/**
+ * A problem of the whole deployment, not of one account. `since` is null when that is not known.
+ */
 export type Problem = {
   code: ErrorCode | 'LOG_LINES_DROPPED' | 'X_TOKENS_REFUSED'
   since: Date | null
@@ -37,7 +39,8 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     .where(
       and(
         eq(xBlocks.subject, APP),
-        // A rate limit ends by itself. What an operator has to resolve is shown until X accepts a call.
+        // A rate limit ends by itself. What an operator has to resolve is shown until X accepts a
+        // call.
         or(gt(xBlocks.until, deps.clock.sqlNow()), inArray(xBlocks.errorCode, ENDED_BY_OPERATOR)),
       ),
     )

@@ -69,7 +69,8 @@ async function requestRevocationOf(
   }
   const refreshToken = open('refreshTokenSealed')
   if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
-  // X may no longer know the grant of a spent refresh token; it still knows that of the access token.
+  // X may no longer know the grant of a spent refresh token; it still knows that of the access
+  // token.
   const accessToken = refreshToken === null || isMaybeSpent ? open('accessTokenSealed') : null
   if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
 }

@@ -31,7 +31,10 @@ import { queueConnectionChecks, revokeAttemptTokens } from './refuse-connection.
  */
 export type FinishedXConnect =
   | { status: 'connected'; attempt: ConnectAttempt; isRepeated: boolean }
-  /** X cannot say yet which account was approved. A job asks again, and the attempt shows the result. */
+  /**
+   * X cannot say yet which account was approved. A job asks again, and the attempt shows the
+   * result.
+   */
   | { status: 'waiting'; attempt: ConnectAttempt; error: AppError; isRepeated: boolean }
   | { status: 'failed'; attempt: ConnectAttempt | null; error: AppError; isRepeated: boolean }
 
@@ -60,7 +63,8 @@ export async function finishXConnect(
     // session, as the API does.
     if (!isOwn || (found.sessionId !== viewer.session.id && found.takenAt === null)) {
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
-      // The state has reached another browser than the one that started: the attempt is compromised.
+      // The state has reached another browser than the one that started: the attempt is
+      // compromised.
       await abandonAttempt(deps, found.id, error.code)
       throw error
     }
@@ -125,7 +129,8 @@ async function complete(
   if ('error' in exchanged) {
     const { error, isMaybeGranted } = exchanged
     await transaction(deps, async (deps) => {
-      // X may have issued a grant in a response that was lost, and so ended the account's earlier one.
+      // X may have issued a grant in a response that was lost, and so ended the account's earlier
+      // one.
       if (isMaybeGranted) await queueConnectionChecks(deps, attempt)
       const { code: errorCode, retryAt } = error
       await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode, retryAt })

@@ -8,7 +8,9 @@ import { findBlock, recordBlocks } from '../x/blocks.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 import { needsRefresh, refreshAttemptTokens } from './refresh-attempt-tokens.ts'
 
-/** The account of a token pair, or why it is not known. `claimed` holds the pair after a refresh. */
+/**
+ * The account of a token pair, or why it is not known. `claimed` holds the pair after a refresh.
+ */
 export type IdentifiedAccount =
   | { kind: 'found'; claimed: AttemptWithTokens; profile: XProfile }
   /** X refuses for good, or for now. */

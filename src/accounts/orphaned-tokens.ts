@@ -1,6 +1,7 @@
-// Orphaned token pairs: X issued them to a holder whose lease had passed to another process, so they
-// replace nothing by themselves. If X has rejected the other holder's refresh token, an orphan may be
-// the pair that is still good, and is tried before the user has to connect the account again.
+// Orphaned token pairs: X issued them to a holder whose lease had passed to another process, so
+// they replace nothing by themselves. If X has rejected the other holder's refresh token, an orphan
+// may be the pair that is still good, and is tried before the user has to connect the account
+// again.
 import { and, desc, eq, exists, gt } from 'drizzle-orm'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -28,8 +29,8 @@ export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
 /**
  * Removes and returns the newest orphaned pair of a version, in the transaction that raises the
  * version by one; null when there is none. The other orphans are moved to the new version: if X
- * rejects this pair, the next one is tried. No orphan is revoked: revoking a token of the same grant
- * would end the adopted pair too (RFC 7009 section 2.1).
+ * rejects this pair, the next one is tried. No orphan is revoked: revoking a token of the same
+ * grant would end the adopted pair too (RFC 7009 section 2.1).
  */
 export async function takeNewestOrphanedTokens(
   deps: Deps,

@@ -1,4 +1,5 @@
-// Refreshes the token pair of a connect attempt that waits for X longer than its access token lives.
+// Refreshes the token pair of a connect attempt that waits for X longer than its access token
+// lives.
 import { exchangeRefreshToken } from '../auth/oauth-client.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
@@ -31,8 +32,8 @@ export function needsRefresh({ tokens, expiresInSeconds, receivedAt }: AttemptWi
 }
 
 /**
- * Refreshes the token pair of a claimed attempt. Sends one request; the new pair is written until the
- * database has taken it.
+ * Refreshes the token pair of a claimed attempt. Sends one request; the new pair is written until
+ * the database has taken it.
  */
 export async function refreshAttemptTokens(deps: Deps, claimed: AttemptWithTokens): Promise<AttemptRefresh> {
   const { refreshToken } = claimed.tokens

@@ -214,7 +214,9 @@ export async function markUncertain(deps: Deps, lease: RefreshLease): Promise<vo
   )
 }
 
-/** Releases the lease of a refresh token that X has rejected, and sets the account to NEEDS_REAUTH. */
+/**
+ * Releases the lease of a refresh token that X has rejected, and sets the account to NEEDS_REAUTH.
+ */
 export async function markDead(deps: Deps, lease: RefreshLease): Promise<void> {
   await retryUntilWritten(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {

@@ -1,4 +1,5 @@
-// The refreshes that no caller asks for: of accounts that are not used, and of orphaned token pairs.
+// The refreshes that no caller asks for: of accounts that are not used, and of orphaned token
+// pairs.
 import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
@@ -10,8 +11,8 @@ import { shareRefresh } from './refresh.ts'
 const BATCH = 20
 
 /**
- * Refreshes the tokens of accounts that have not been used for months, a few at a time, before their
- * refresh tokens expire. The tokens of other accounts are refreshed when they are used.
+ * Refreshes the tokens of accounts that have not been used for months, a few at a time, before
+ * their refresh tokens expire. The tokens of other accounts are refreshed when they are used.
  */
 export async function refreshIdleAccounts(deps: Deps): Promise<void> {
   const idle = await deps.db

@@ -93,8 +93,8 @@ async function refreshTokens(
   }
 }
 
-// For unexpected errors: with a lease left behind, the account could not post until it expires. Does
-// nothing where an earlier step has released the lease, or another process has acquired it.
+// For unexpected errors: with a lease left behind, the account could not post until it expires.
+// Does nothing where an earlier step has released the lease, or another process has acquired it.
 async function releaseAfterError(deps: Deps, lease: RefreshLease, sent: boolean): Promise<void> {
   try {
     if (sent) await markUncertain(deps, lease)

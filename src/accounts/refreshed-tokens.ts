@@ -1,6 +1,6 @@
-// Stores the token pair that a refresh has brought. X has ended the old pair by then, so the write is
-// repeated until the database has taken it, and a pair that arrives after its lease has expired is
-// kept as an orphan instead of being dropped.
+// Stores the token pair that a refresh has brought. X has ended the old pair by then, so the write
+// is repeated until the database has taken it, and a pair that arrives after its lease has expired
+// is kept as an orphan instead of being dropped.
 import { eq } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
@@ -112,8 +112,8 @@ async function replacePair(deps: Deps, lease: RefreshLease, pair: SealedPair): P
   return replaced !== undefined
 }
 
-// Another process holds the lease now. A pair of an earlier grant is revoked and never stored; a pair
-// of the same grant is kept for the next holder, and never overwrites the row.
+// Another process holds the lease now. A pair of an earlier grant is revoked and never stored; a
+// pair of the same grant is kept for the next holder, and never overwrites the row.
 async function storeOrphanedTokens(
   deps: Deps,
   lease: RefreshLease,

@@ -17,7 +17,9 @@ export type Refused = {
   error: AppError
   /** The approved account; absent when X did not say which one it is. */
   profile?: XProfile
-  /** True when X has ended the new grant already: it need not be revoked, and has ended no other. */
+  /**
+   * True when X has ended the new grant already: it need not be revoked, and has ended no other.
+   */
   isDead?: boolean
 }
 
@@ -123,7 +125,10 @@ async function write(
   return { kind: 'refused', error: shownError }
 }
 
-/** Requests the revocation of an attempt's grant, in the transaction of `deps` that deletes its tokens. */
+/**
+ * Requests the revocation of an attempt's grant, in the transaction of `deps` that deletes its
+ * tokens.
+ */
 export async function revokeAttemptTokens(
   deps: Deps,
   { attempt, tokens }: Pick<AttemptWithTokens, 'tokens'> & { attempt: { id: string; userId: string } },

@@ -6,8 +6,8 @@ import { sqlIn } from '../db/clock.ts'
 import { oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
-// Older rejections are not counted: an account that is not used cannot show that X accepts its token
-// again.
+// Older rejections are not counted: an account that is not used cannot show that X accepts its
+// token again.
 const COUNTED_SECONDS = 3_600
 
 /** Stores that X rejected the access token of `version`, which it had just issued. Never throws. */

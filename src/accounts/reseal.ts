@@ -23,21 +23,27 @@ import { tokenSealContext } from './sealed-tokens.ts'
 export type Resealed = {
   /** Values now sealed under the first key. */
   resealed: number
-  /** Values that still need another key: refreshes in flight and attempts under way. Pass again in ten minutes. */
+  /**
+   * Values that still need another key: refreshes in flight and attempts under way. Pass again in
+   * ten minutes.
+   */
   waiting: number
   /** How many of those are link attempts under way. */
   waitingAttempts: number
   /** Values that no key opens, since somebody altered them. They need none. */
   unreadable: number
-  /** Ids of keys that nothing is sealed under any more: they can be taken out of the configuration. */
+  /**
+   * Ids of keys that nothing is sealed under any more: they can be taken out of the configuration.
+   */
   retired: string[]
 }
 
 const BATCH = 200
 
 /**
- * Seals everything anew under the ring's first key, in small steps while gateways serve: a row is written only if nobody has
- * changed it since it was read, and one that is being refreshed is left for the next pass.
+ * Seals everything anew under the ring's first key, in small steps while gateways serve: a row is
+ * written only if nobody has changed it since it was read, and one that is being refreshed is left
+ * for the next pass.
  * @throws UnsealError when a value needs a key that is not configured.
  */
 export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
@@ -189,7 +195,8 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Prom
   )
 }
 
-// A verifier lives ten minutes: waiting is simpler than re-sealing. One that nobody came back with is not waited for.
+// A verifier lives ten minutes: waiting is simpler than re-sealing. One that nobody came back with
+// is not waited for.
 async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
   const open = await db
     .select({ sealed: connectAttempts.verifierSealed })
@@ -225,7 +232,8 @@ function resealPair(
   }
 }
 
-// Null when it is under the first key already, or under none: one value that somebody altered must not hold up all others for ever.
+// Null when it is under the first key already, or under none: one value that somebody altered must
+// not hold up all others for ever.
 function resealOne(keys: KeyRing, counts: Counts, place: SealContext, sealed: string): string | null {
   try {
     return sealedKeyId(sealed) === keys[0].id ? null : seal(keys, place, unseal(keys, place, sealed))

@@ -1,6 +1,6 @@
-// Revokes grants at X (RFC 7009) through a transactional outbox: the request is a row, written in the
-// transaction that stops using the grant, so that a user can leave while X is down. A job is retried
-// until X has confirmed.
+// Revokes grants at X (RFC 7009) through a transactional outbox: the request is a row, written in
+// the transaction that stops using the grant, so that a user can leave while X is down. A job is
+// retried until X has confirmed.
 import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
 import { type SealContext, seal, unseal } from '../crypto.ts'
@@ -19,8 +19,8 @@ const AGAIN_SECONDS = 5
 /**
  * Requests the revocation of a grant, in the transaction of `deps` that deletes its token here.
  * @param owner.accountId the id of the account, or of the connect attempt that brought the grant.
- * @param owner.providerAccountId X's id of the account, for a grant of an account that is not stored
- * here.
+ * @param owner.providerAccountId X's id of the account, for a grant of an account that is not
+ * stored here.
  */
 export async function requestRevocation(
   deps: Deps,
@@ -46,8 +46,8 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
   const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
   if (request === undefined) return
   // The user may be connecting the same account again, which deletes this request
-  // (write-connection.ts). A callback ends within seconds; a token pair that waits for X may wait for
-  // days, and the sweep queues the request again each minute, so that jobs do not pile up.
+  // (write-connection.ts). A callback ends within seconds; a token pair that waits for X may wait
+  // for days, and the sweep queues the request again each minute, so that jobs do not pile up.
   const { isUnderWay, isWaiting } = await findConnecting(deps, request)
   if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
   if (isWaiting) return
@@ -73,8 +73,8 @@ async function findConnecting(
   const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
   const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
   const underWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
-  // A waiting attempt delays only what may concern the same account. Without `reconnectAccountId` it
-  // may concern any, even with an `expectedUsername`.
+  // A waiting attempt delays only what may concern the same account. Without `reconnectAccountId`
+  // it may concern any, even with an `expectedUsername`.
   const isMaybeSame = or(isNull(reconnectAccountId), eq(reconnectAccountId, accountId))
   const waiting = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
   const count = (condition: SQL | undefined) =>

@@ -1,5 +1,5 @@
-// Seals the tokens of `oauth_tokens`. The seal context binds a token to its column, account and user,
-// so that a sealed token that is copied to another row does not open.
+// Seals the tokens of `oauth_tokens`. The seal context binds a token to its column, account and
+// user, so that a sealed token that is copied to another row does not open.
 import { eq } from 'drizzle-orm'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { encryptionCanaries, type oauthTokens } from '../db/tables.ts'

@@ -1,6 +1,6 @@
-// Stores an approved connection. X keeps one grant for each account and app, so that of two approvals
-// of one account X has ended the earlier. When two attempts finish at the same time, the order of the
-// approvals is not known here, and X's response to the access token decides.
+// Stores an approved connection. X keeps one grant for each account and app, so that of two
+// approvals of one account X has ended the earlier. When two attempts finish at the same time, the
+// order of the approvals is not known here, and X's response to the access token decides.
 import { and, eq } from 'drizzle-orm'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, rotationOrphans } from '../db/tables.ts'
@@ -26,9 +26,9 @@ import {
  * is another one of the user's than the attempt named.
  * @returns 'taken-over' when another process has finished the attempt; 'dead' when X has ended the
  * grant; 'undecided' when X cannot say at the moment. Nothing is stored in these cases.
- * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, by a unique index when two users finish at the
- * same instant; SESSION_MISSING when the user was deleted; ACCOUNT_DISCONNECTED when the user has
- * disconnected the account since.
+ * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, by a unique index when two users finish at
+ * the same instant; SESSION_MISSING when the user was deleted; ACCOUNT_DISCONNECTED when the user
+ * has disconnected the account since.
  */
 export async function storeConnection(
   deps: Deps,

@@ -1,5 +1,5 @@
-// Reads an account's access token, and has it refreshed when it is about to expire or X has rejected
-// it.
+// Reads an account's access token, and has it refreshed when it is about to expire or X has
+// rejected it.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eq, sql } from 'drizzle-orm'

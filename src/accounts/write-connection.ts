@@ -129,8 +129,8 @@ async function writeTokens(deps: Deps, owner: { accountId: string; userId: strin
   await deps.db
     .insert(oauthTokens)
     .values({ accountId: owner.accountId, ...tokens })
-    // A new version and fencing token: a refresh of the old grant that is under way cannot overwrite
-    // the new one.
+    // A new version and fencing token: a refresh of the old grant that is under way cannot
+    // overwrite the new one.
     .onConflictDoUpdate({
       target: oauthTokens.accountId,
       set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fence: sql`${oauthTokens.fence} + 1` },
@@ -194,9 +194,9 @@ function profileChange(earlier: EarlierConnection, profile: XProfile): string | 
   return earlier.avatarUrl === profile.avatarUrl ? null : 'AVATAR_CHANGED'
 }
 
-// The new authorization has ended all earlier grants of the account, so that revoking one of them now
-// could only end the new grant. Where X never said which account a grant belongs to, it may be this
-// one.
+// The new authorization has ended all earlier grants of the account, so that revoking one of them
+// now could only end the new grant. Where X never said which account a grant belongs to, it may be
+// this one.
 async function forgetEarlierGrants(
   deps: Deps,
   userId: string,

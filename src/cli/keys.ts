@@ -14,7 +14,9 @@ export function generateKey({ result }: Output): void {
   result(`k${date}:${randomBytes(32).toString('base64')}`)
 }
 
-/** Encrypts all secrets with the first configured key, and prints which keys are no longer needed. */
+/**
+ * Encrypts all secrets with the first configured key, and prints which keys are no longer needed.
+ */
 export async function rotateKeys(db: Db, { encryptionKeys }: Config, { result }: Output): Promise<void> {
   const { resealed, waiting, waitingAttempts, unreadable } = await resealAll(db, encryptionKeys)
   const [first, ...spare] = encryptionKeys

@@ -1,21 +1,36 @@
-/** Durations, in seconds. They are one object, so that tests can run the same code with shorter ones. */
+/**
+ * Durations, in seconds. They are one object, so that tests can run the same code with shorter
+ * ones.
+ */
 export type Timing = {
-  /** An access token is refreshed when less than this is left of its lifetime. Each refresh risks the grant, so it is not done earlier. */
+  /**
+   * An access token is refreshed when less than this is left of its lifetime. Each refresh risks
+   * the grant, so it is not done earlier.
+   */
   refreshBeforeEndSeconds: number
-  /** The jitter of `refreshBeforeEndSeconds`: accounts connected at the same time refresh at different times. */
+  /**
+   * The jitter of `refreshBeforeEndSeconds`: accounts connected at the same time refresh at
+   * different times.
+   */
   refreshJitterSeconds: number
   /** An access token with less than this left counts as expired: it may expire during a call. */
   usableBeforeEndSeconds: number
-  /** The duration of a refresh lease: a whole call with its commit, and not more, so that an account is not blocked for long by a process that was killed. */
+  /**
+   * The duration of a refresh lease: a whole call with its commit, and not more, so that an account
+   * is not blocked for long by a process that was killed.
+   */
   leaseSeconds: number
   /** How long an expired lease is still respected, because clocks and schedulers are inexact. */
   lapseMarginSeconds: number
-  /** What must be left of a lease or claim, beyond the duration of the call, when the request is sent. */
+  /**
+   * What must be left of a lease or claim, beyond the duration of the call, when the request is
+   * sent.
+   */
   sendMarginSeconds: number
   /**
-   * A refresh token that may be spent is tried only when the access token has less than this left: X
-   * may revoke the whole grant after a replay (RFC 9700 section 4.14.2), and with it an access token
-   * that is valid for up to two hours.
+   * A refresh token that may be spent is tried only when the access token has less than this left:
+   * X may revoke the whole grant after a replay (RFC 9700 section 4.14.2), and with it an access
+   * token that is valid for up to two hours.
    */
   probeBeforeEndSeconds: number
   /** The longest pause between tries of a call to X. */
@@ -41,11 +56,20 @@ export type Timing = {
   idleRefreshSeconds: number
   /** How long a caller waits for the outcome of a tweet that another call is sending. */
   waitForTweetSeconds: number
-  /** How long a repeated callback waits for the outcome of the first one. Below the minute that proxies allow. */
+  /**
+   * How long a repeated callback waits for the outcome of the first one. Below the minute that
+   * proxies allow.
+   */
   waitForAttemptSeconds: number
-  /** How often an event stream checks that its viewer is still authenticated, and reads events whose notification was lost. */
+  /**
+   * How often an event stream checks that its viewer is still authenticated, and reads events whose
+   * notification was lost.
+   */
   streamRecheckSeconds: number
-  /** The lifetime of an event stream. Its client then reconnects where it stopped, authenticates again, and may reach another instance. */
+  /**
+   * The lifetime of an event stream. Its client then reconnects where it stopped, authenticates
+   * again, and may reach another instance.
+   */
   streamLifetimeSeconds: number
 }
 

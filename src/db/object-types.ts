@@ -1,5 +1,5 @@
-// The tables that hold the objects of the API, by primary key. An id is a random UUID, so that it is in
-// one of them at most.
+// The tables that hold the objects of the API, by primary key. An id is a random UUID, so that it
+// is in one of them at most.
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import { unionAll } from 'drizzle-orm/pg-core'
 import type { Db } from './client.ts'

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Answer, deliver, readAnswer } from './answer.ts'
 import { deliverWithFault } from './control/apply-faults.ts'
 import type { Faults } from './control/faults.ts'
 import type { Recorder } from './control/recorder.ts'
+import { type ProviderResponse, readResponse, sendResponse } from './provider-response.ts'
 import type { World } from './world.ts'
 
 export type Application = { fetch(request: Request): Response | Promise<Response> }
@@ -26,18 +26,18 @@ export async function handleRequest(
   const method = incoming.method ?? 'GET'
   const refusal = body === null ? 413 : url === null ? 400 : ['CONNECT', 'TRACE', 'TRACK'].includes(method) ? 405 : null
   if (body === null || url === null || refusal !== null) {
-    await deliver(world, outgoing, { status: refusal ?? 400, headers: [], body: Buffer.alloc(0) })
+    await sendResponse(world, outgoing, { status: refusal ?? 400, headers: [], body: Buffer.alloc(0) })
     return
   }
 
   const headers = plainHeaders(incoming)
   const arrival = recorder.arrive({ method, url, headers, text: body.toString('utf8'), at: world.clock.now() })
   const { received, parameters } = arrival
-  const act = async (): Promise<Answer> => {
+  const act = async (): Promise<ProviderResponse> => {
     received.acted = true
-    const answer = await readAnswer(await deps.application.fetch(buildRequest(method, url, headers, body)))
+    const response = await readResponse(await deps.application.fetch(buildRequest(method, url, headers, body)))
     deps.afterActing()
-    return answer
+    return response
   }
   try {
     const faults = deps.faults.take({ method, path: url.pathname, parameters })

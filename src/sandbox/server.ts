@@ -49,12 +49,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     throw new Error('The sandbox never starts with NODE_ENV=production: anybody can sign in as anybody in it.')
   }
   const stateFile = options.stateFile ?? null
-  const world = createWorld(
-    loadState(stateFile),
-    options.xClient,
-    options.githubClient,
-    options.replay ?? 'kill-family',
-  )
+  const world = createWorld(loadState(stateFile), options.xClient, options.githubClient, options.replay ?? 'end-grant')
   const recorder = createRecorder()
   const faults = createFaults(options.random)
   const save = () => {

@@ -4,8 +4,8 @@ import { createState } from './initial-state.ts'
 import { type State, stateSchema } from './state.ts'
 
 /**
- * Returns the state in the file, or a new one without a file. A file that does not parse is an error: a silent fresh start
- * would disconnect every account.
+ * Returns the state in the file, or a new state when there is no file. A file that does not parse
+ * is an error, because a new state would disconnect every account.
  */
 export function loadState(path: string | null): State {
   if (path === null) return createState()
@@ -23,7 +23,10 @@ export function loadState(path: string | null): State {
   }
 }
 
-/** Writes a second file and renames it, so that a crash leaves the old state or the new one. Mode 0600: it holds tokens. */
+/**
+ * Writes the state to a second file and renames it, so that a crash leaves the old state or the new
+ * one. Mode 0600: it contains tokens.
+ */
 export function saveState(path: string | null, state: State): void {
   if (path === null) return
   mkdirSync(dirname(path), { recursive: true })

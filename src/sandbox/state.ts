@@ -1,4 +1,4 @@
-// The state of both providers: one plain JSON value, so that it can be stored in a file and parsed again.
+// The state of both providers. It is one plain JSON value, so that it can be stored in a file.
 import { z } from 'zod'
 
 const githubPersonSchema = z.object({

@@ -3,44 +3,53 @@ import type { Vocabulary } from './x/vocabulary.ts'
 // The lifetime that X documents.
 const ACCESS_TOKEN_SECONDS = 7200
 
-/** The effect of a refresh token that is used a second time; X does not document it. */
-export type ReplayMode = 'kill-family' | 'invalid-request'
+/** The effect of a second use of a refresh token, which X does not document. */
+export type ReplayMode = 'end-grant' | 'invalid-request'
 
-/** What tests change in the behaviour of the providers. It is not part of the state file. */
+/** The behaviour of the providers that tests can change. It is not part of the state file. */
 export type Switches = {
   replay: ReplayMode
-  /** Whether a rotation also kills the access token before it; X's documents do not say, see `grants.ts`. */
-  rotationKillsAccessToken: boolean
-  /** Whether an authorization leaves the account's earlier grant alive, against X's rule of one for each account and app. */
+  /**
+   * True when a refresh ends the access token before it. X does not document it, see x/grants.ts.
+   */
+  refreshEndsAccessToken: boolean
+  /**
+   * True when an authorization does not end the account's earlier grant, contrary to X's rule of
+   * one for each account and app.
+   */
   keepsEarlierGrants: boolean
-  /** Whether revoking a token of an ended grant ends the account's live one; X's documents do not say, see `grants.ts`. */
+  /**
+   * True when revoking a token of an ended grant ends the account's live one. X does not document
+   * it, see x/grants.ts.
+   */
   revocationEndsAccount: boolean
-  /** How long the access tokens live that are issued from now on. */
+  /** The lifetime of newly issued access tokens. */
   accessTokenSeconds: number
-  /** Whether the same text is refused a second time. */
+  /** True when X refuses a text that the account has posted before. */
   refusesDuplicates: boolean
-  /** Whether X calls a tweet "Tweet" or "Post", in field names and in refusals. */
+  /** X's word for a tweet in field names and refusals. */
   vocabulary: Vocabulary
-  /** Whether a text that is cut comes with its whole in `note_tweet`. */
+  /** True when a truncated text comes with the whole text in `note_tweet`. */
   showsNotes: boolean
-  /** Whether a reply names what it replies to, by `referenced_tweets`. */
+  /** True when a reply names the tweet that it replies to in `referenced_tweets`. */
   showsReferences: boolean
-  /** GitHub's address where a proxy in front gives it another one than the sandbox's own. */
+  /** GitHub's URL behind a proxy; null for the sandbox's own. */
   githubUrl: string | null
-  /** Scopes that the next consents of an account are cut down to, by account id. */
+  /** The scopes to which the next consents of an account are limited, by account id. */
   scopeLimits: Map<string, string[]>
-  /** Whether GitHub has suspended the app. */
+  /** True when GitHub has suspended the app. */
   githubAppSuspended: boolean
   githubStanding: GithubStanding
 }
 
-/** What keeps GitHub from letting a person sign in, by the person's id. */
+/** The ids of people whom GitHub does not sign in, by reason. */
 export type GithubStanding = { unverifiedEmails: Set<number>; suspended: Set<number> }
 
+/** Returns the switches in their default positions. */
 export function createSwitches(replay: ReplayMode): Switches {
   return {
     replay,
-    rotationKillsAccessToken: false,
+    refreshEndsAccessToken: false,
     keepsEarlierGrants: false,
     revocationEndsAccount: false,
     accessTokenSeconds: ACCESS_TOKEN_SECONDS,

@@ -11,8 +11,8 @@ import { findTweet } from './tweets.ts'
 
 /**
  * Deletes a posted tweet at X, and sets it to DELETED. Does nothing for a DELETED tweet.
- * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_DELETABLE, and the errors of the call to X, after which
- * the tweet is still POSTED.
+ * @throws AppError TWEET_NOT_FOUND, TWEET_NOT_DELETABLE, and the errors of the call to X, after
+ * which the tweet is still POSTED.
  */
 export async function deleteTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet> {
   const tweet = await findTweet(deps, userId, tweetId)

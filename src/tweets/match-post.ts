@@ -1,5 +1,5 @@
-// Compares a post of a timeline with a tweet that was sent. What the timeline does not show keeps the
-// tweet UNKNOWN: one that is declared not posted would be sent again.
+// Compares a post of a timeline with a tweet that was sent. What the timeline does not show keeps
+// the tweet UNKNOWN: one that is declared not posted would be sent again.
 import type { TimelinePost } from '../x/timeline.ts'
 import { MAX_WEIGHTED_LENGTH, weightedLength } from './text/length.ts'
 import { beginsLikeText, isSameText } from './text/match.ts'
@@ -55,8 +55,8 @@ function compareText(sent: SentTweet, post: TimelinePost): Likeness {
   return isNearly ? 'UNCLEAR' : 'DIFFERENT'
 }
 
-// X may have removed invisible characters or replaced them by spaces, and may show only the beginning
-// of a long text.
+// X may have removed invisible characters or replaced them by spaces, and may show only the
+// beginning of a long text.
 function isNearlySame(text: string, post: TimelinePost): boolean {
   return [INVISIBLE_TO_NOTHING, INVISIBLE_TO_SPACE].some((makeVisible) => {
     const [visible, shown] = [makeVisible(text), { ...post, text: makeVisible(post.text) }]
@@ -70,8 +70,8 @@ function mayBeCut(text: string, post: TimelinePost): boolean {
   return !post.isWholeText && post.text.length >= MIN_CUT_LENGTH && weightedLength(text) > MIN_CUT_WEIGHT
 }
 
-// Control and format characters, and others without a glyph (UAX #44, Default_Ignorable_Code_Point),
-// except white space.
+// Control and format characters, and others without a glyph (UAX #44,
+// Default_Ignorable_Code_Point), except white space.
 const INVISIBLE = /(?!\s)[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]/gu
 const INVISIBLE_TO_NOTHING = (text: string) => text.replaceAll(INVISIBLE, '')
 const INVISIBLE_TO_SPACE = (text: string) => text.replaceAll(INVISIBLE, ' ')

@@ -60,8 +60,8 @@ export type PostResult = Exclude<XResult<string>, { kind: 'unauthorized' }>
 export const ONE_PER_POST = 'tweets_one_per_post'
 
 /**
- * Stores the result of posting a tweet. If it is UNKNOWN, a job for `reconcileTweet` is queued in the
- * same transaction.
+ * Stores the result of posting a tweet. If it is UNKNOWN, a job for `reconcileTweet` is queued in
+ * the same transaction.
  * @returns the row, which another process may have changed.
  * @throws AppError TWEET_NOT_FOUND when it was deleted together with its user.
  */
@@ -187,8 +187,8 @@ function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {
   return { ...failure, mayExistSince, doubtSince: unknown.doubtSince }
 }
 
-// Sets the tweet that was matched with this post by its text back to UNKNOWN, to be reconciled again.
-// Returns false when there is none.
+// Sets the tweet that was matched with this post by its text back to UNKNOWN, to be reconciled
+// again. Returns false when there is none.
 function withdrawMatch(deps: Deps, tweet: Tweet, xTweetId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
     const withdrawn = await deps.db
@@ -211,8 +211,8 @@ function withdrawMatch(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
 }
 
 /**
- * Returns the event of an outcome. The end of UNKNOWN is one event type for all outcomes: its reason
- * is POSTED, or the error code.
+ * Returns the event of an outcome. The end of UNKNOWN is one event type for all outcomes: its
+ * reason is POSTED, or the error code.
  */
 export function outcomeEvent(tweet: Tweet, wasUnknown: boolean): NewEvent {
   const types = { POSTED: 'tweet.posted', FAILED: 'tweet.failed', UNKNOWN: 'tweet.unknown' } as const

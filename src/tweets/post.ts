@@ -28,12 +28,12 @@ const WAIT_POLL_MILLISECONDS = 100
 const UNCLEAR = 'The timeline does not show whether an earlier sending was posted.'
 
 /**
- * Posts a tweet. Repeated calls with the same idempotency key and input return the first outcome, for
- * any number of callers, also while the first call is under way. A failure that time or a person can
- * resolve is tried again.
+ * Posts a tweet. Repeated calls with the same idempotency key and input return the first outcome,
+ * for any number of callers, also while the first call is under way. A failure that time or a
+ * person can resolve is tried again.
  *
- * @returns the row: POSTED, FAILED or UNKNOWN; PENDING when another call with the same key takes too
- * long.
+ * @returns the row: POSTED, FAILED or UNKNOWN; PENDING when another call with the same key takes
+ * too long.
  * @throws AppError for input errors, before a row is inserted; the key then stays unused.
  */
 export async function postTweet(deps: Deps, userId: string, input: PostTweetInput): Promise<Tweet> {
@@ -119,8 +119,8 @@ async function finish(deps: Deps, tweet: Tweet, result: PostResult): Promise<Twe
   return written
 }
 
-// For unexpected errors: a tweet that stays PENDING would block its idempotency key until the sweep.
-// One try: if the database is what failed, the sweep does it.
+// For unexpected errors: a tweet that stays PENDING would block its idempotency key until the
+// sweep. One try: if the database is what failed, the sweep does it.
 async function giveUp(deps: Deps, tweet: Tweet, isSent: boolean, cause: unknown): Promise<void> {
   const result: PostResult = isSent ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
   try {

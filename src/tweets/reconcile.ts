@@ -1,6 +1,6 @@
-// Reconciles tweets of which X did not say whether it has posted them: reads the account's timeline and
-// looks for them. Reads are billed, at most three for one sending. A tweet is declared not posted only
-// when two reads of the timeline prove it.
+// Reconciles tweets of which X did not say whether it has posted them: reads the account's timeline
+// and looks for them. Reads are billed, at most three for one sending. A tweet is declared not
+// posted only when two reads of the timeline prove it.
 import { and, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { findConnectedAccount } from '../accounts/accounts.ts'
@@ -21,13 +21,13 @@ export const MAX_READS = 3
 const READS_TO_BE_SURE = 2
 // X's clock and the database's may differ.
 const CLOCK_MARGIN_MILLISECONDS = 60_000
-// With more skew than this, the requested period is shifted; less is covered by the margin, together
-// with a slow response.
+// With more skew than this, the requested period is shifted; less is covered by the margin,
+// together with a slow response.
 const CLOCK_TOLERANCE_MILLISECONDS = 30_000
 
 /**
- * The result of reading the timeline: the posts that match the tweet; ABSENT when the timeline proves
- * that there is none.
+ * The result of reading the timeline: the posts that match the tweet; ABSENT when the timeline
+ * proves that there is none.
  */
 type TimelineMatch = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
 

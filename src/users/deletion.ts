@@ -10,8 +10,8 @@ import { AppError } from '../errors.ts'
 
 /**
  * Deletes a user with all of their rows. Their accounts are disconnected first, as by
- * `disconnectAccount`: only the sealed tokens of grants that X has yet to revoke remain, until X has
- * confirmed.
+ * `disconnectAccount`: only the sealed tokens of grants that X has yet to revoke remain, until X
+ * has confirmed.
  * @param login the user's own login, repeated as a protection against mistakes.
  * @throws AppError LOGIN_MISMATCH, with nothing done.
  */
@@ -32,8 +32,8 @@ async function disconnect(deps: Deps, userId: string, accountId: string): Promis
   }
 }
 
-// Not in one transaction with the accounts: connecting locks the account before the user, so that the
-// two could deadlock.
+// Not in one transaction with the accounts: connecting locks the account before the user, so that
+// the two could deadlock.
 function deleteDisconnected(deps: Deps, userId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
     // Waits for a connection that is being stored. A later one fails on the foreign key.

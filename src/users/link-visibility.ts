@@ -1,6 +1,6 @@
-// The users and accounts that integrators may see: none, unless the user allows it. A hidden user, a user
-// without accounts and an unknown user give the same result, by the same query. `LinkedUser` and
-// `linkVisibility` keep the names of the API.
+// The users and accounts that integrators may see: none, unless the user allows it. A hidden user,
+// a user without accounts and an unknown user give the same result, by the same query. `LinkedUser`
+// and `linkVisibility` keep the names of the API.
 import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -71,7 +71,10 @@ export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUs
   return groupByUser(rows)[0] ?? null
 }
 
-/** Returns up to `limit` visible users between two ids, in the stable but arbitrary order of their ids. */
+/**
+ * Returns up to `limit` visible users between two ids, in the stable but arbitrary order of their
+ * ids.
+ */
 export async function listLinkedUsers(
   deps: Deps,
   page: { after: string | null; before: string | null; limit: number; backward: boolean },
@@ -129,8 +132,8 @@ export async function listLinkedAccountsByIds(deps: Deps, ids: readonly string[]
 
 function isIt(key: UserKey): SQL | undefined {
   if ('githubId' in key) return eq(users.githubId, key.githubId)
-  // GitHub compares logins without case. A login that its user has lost matches no one: its new owner
-  // has a row of their own, or has not signed in.
+  // GitHub compares logins without case. A login that its user has lost matches no one: its new
+  // owner has a row of their own, or has not signed in.
   return and(eq(loginKey(users.login), loginKey(sql`${key.githubLogin}::text`)), isNull(users.loginLostAt))
 }
 

@@ -141,12 +141,12 @@ describe('faults', () => {
   })
 
   it('shape the real answer', async () => {
-    const { sandbox, send, sent } = await postThrough({ kind: 'answer', body: { data: { id: '', text: '' } } })
+    const { sandbox, send, sent } = await postThrough({ kind: 'response', body: { data: { id: '', text: '' } } })
     expect(await send()).toMatchObject({ status: 201, body: { data: { id: '' } } })
     expect(sent()).toBe(1)
     const { refresh: token } = await connectAccount(sandbox)
     const fields = { refresh_token: undefined, expires_in: '7200' }
-    sandbox.control.inject({ kind: 'answer', body: fields, omit: ['scope'], headers: { 'x-more': '1' } })
+    sandbox.control.inject({ kind: 'response', body: fields, omit: ['scope'], headers: { 'x-more': '1' } })
     const response = await refresh(sandbox, token)
     expect(Object.keys(response.body).sort()).toEqual(['access_token', 'expires_in', 'token_type'])
     expect([response.body.expires_in, response.headers.get('x-more')]).toEqual(['7200', '1'])
@@ -182,7 +182,7 @@ describe('faults', () => {
   it('let delays add up with another fault', async () => {
     const { sandbox, send } = await postThrough({ kind: 'delay', milliseconds: 50 })
     sandbox.control.inject({ kind: 'delayAfter', milliseconds: 50 })
-    sandbox.control.inject({ kind: 'answer', status: 200 })
+    sandbox.control.inject({ kind: 'response', status: 200 })
     const started = performance.now()
     expect((await send()).status).toBe(200)
     expect(performance.now() - started).toBeGreaterThan(95)

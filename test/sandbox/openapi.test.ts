@@ -55,7 +55,7 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
     const validate = createValidator(file)
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
-    sandbox.control.inject({ kind: 'answer', body: { data: { id: 5, text: 'a' } }, match: { path: '/2/tweets' } })
+    sandbox.control.inject({ kind: 'response', body: { data: { id: 5, text: 'a' } }, match: { path: '/2/tweets' } })
     const response = await post(sandbox, access, 'hello')
     expect(() => validate('post', '/2/tweets', response)).toThrow('/data/id')
   })

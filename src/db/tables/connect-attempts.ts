@@ -45,7 +45,9 @@ export const connectAttempts = pgTable(
     errorDetail: text(),
     /** When X accepts another try, if it said so. */
     retryAt: moment(),
-    /** X_CONNECT: X's id of the approved account, set for failed attempts when X has returned it. */
+    /**
+     * X_CONNECT: X's id of the approved account, set for failed attempts when X has returned it.
+     */
     providerAccountId: text(),
     /**
      * The token pair, sealed, from the code exchange until the account is known; null otherwise.

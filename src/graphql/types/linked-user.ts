@@ -58,7 +58,8 @@ const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
     accounts: t.expose('accounts', {
       type: [LinkedAccountRef],
       authScopes: { operator: 'accounts:read' },
-      // Most users connect fewer. With the default of ten a full page of users would be too complex.
+      // Most users connect fewer. With the default of ten a full page of users would be too
+      // complex.
       complexity: { field: 1, multiplier: 3 },
       description: 'The connected accounts of the user, the last connected first. Never empty.',
     }),

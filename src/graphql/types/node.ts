@@ -1,5 +1,5 @@
-// `node` and `nodes`: any object by its id. An id that is unknown, that of another user's object, and that
-// of an object whose type the caller may not see have the same response, null.
+// `node` and `nodes`: any object by its id. An id that is unknown, that of another user's object,
+// and that of an object whose type the caller may not see have the same response, null.
 import { listAccountsByIds } from '../../accounts/accounts.ts'
 import { listConnectAttemptsByIds } from '../../accounts/connect.ts'
 import { listApiTokensByIds } from '../../auth/api-token.ts'
@@ -18,7 +18,10 @@ import { NodeRef } from './node-interface.ts'
 
 type Row = { id: string }
 
-/** The access rule of a type, and the loader of its objects: those of the caller, or those visible to an operator's token. */
+/**
+ * The access rule of a type, and the loader of its objects: those of the caller, or those visible
+ * to an operator's token.
+ */
 type NodeType = {
   accessRule: AccessRule
   load(context: GraphqlContext, ids: readonly string[]): Promise<readonly Row[]> | readonly Row[]
@@ -99,7 +102,8 @@ builder.queryFields((t) => ({
   }),
 }))
 
-// One statement finds the types of all ids. One more for each type that the caller may see loads its objects.
+// One statement finds the types of all ids. One more for each type that the caller may see loads
+// its objects.
 async function loadNodes(context: GraphqlContext, given: readonly string[]): Promise<(Row | null)[]> {
   const ids = given.map((id) => id.toLowerCase())
   const isOperator = context.viewer?.kind === 'OPERATOR_TOKEN'

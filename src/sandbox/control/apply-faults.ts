@@ -3,11 +3,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGzip } from 'node:zlib'
-import { type Answer, deliver, mergeHeaders, readAnswer, writeHead } from '../answer.ts'
 import { parseJson } from '../parameters.ts'
+import { mergeHeaders, type ProviderResponse, readResponse, sendResponse, writeHead } from '../provider-response.ts'
 import type { World } from '../world.ts'
 import { BLOCK_PAGES } from '../x/block-pages.ts'
-import { answerProblem, findProblem } from '../x/problems.ts'
+import { problemResponse } from '../x/problem-format.ts'
+import { findProblem } from '../x/problems.ts'
 import { inVocabulary } from '../x/vocabulary.ts'
 import type { FaultKind, PlantedFault } from './faults.ts'
 
@@ -21,7 +22,7 @@ export async function deliverWithFault(
   world: World,
   outgoing: ServerResponse,
   faults: PlantedFault[],
-  act: () => Promise<Answer>,
+  act: () => Promise<ProviderResponse>,
 ): Promise<number | null> {
   let lateBy = 0
   for (const fault of faults) {
@@ -29,20 +30,20 @@ export async function deliverWithFault(
     else if (fault.kind === 'delayAfter') lateBy += fault.milliseconds
     else return applyFault(world, outgoing, fault, async () => late(await act(), lateBy))
   }
-  const answer = await late(await act(), lateBy)
-  await deliver(world, outgoing, answer)
-  return answer.status
+  const response = await late(await act(), lateBy)
+  await sendResponse(world, outgoing, response)
+  return response.status
 }
 
 async function applyFault(
   world: World,
   outgoing: ServerResponse,
   fault: FaultKind,
-  act: () => Promise<Answer>,
+  act: () => Promise<ProviderResponse>,
 ): Promise<number | null> {
-  const send = async (answer: Answer) => {
-    await deliver(world, outgoing, answer)
-    return answer.status
+  const send = async (response: ProviderResponse) => {
+    await sendResponse(world, outgoing, response)
+    return response.status
   }
   switch (fault.kind) {
     case 'status':
@@ -51,10 +52,10 @@ async function applyFault(
       await act()
       return send(await madeUp(fault))
     case 'problem':
-      return send(await problemAnswer(world, fault))
+      return send(await injectedProblem(world, fault))
     case 'problemAfter':
       await act()
-      return send(await problemAnswer(world, fault))
+      return send(await injectedProblem(world, fault))
     case 'blockPage': {
       if (fault.act === true) await act()
       const { status, headers, body } = BLOCK_PAGES[fault.page]
@@ -69,7 +70,7 @@ async function applyFault(
         headers: [['content-type', fault.contentType ?? 'application/json']],
         body: Buffer.from(fault.body ?? '{"data":{"id":"184930277'),
       })
-    case 'answer':
+    case 'response':
       return send(changed(await act(), fault))
     case 'dropBefore':
       outgoing.socket?.destroy()
@@ -79,9 +80,9 @@ async function applyFault(
       outgoing.socket?.destroy()
       return null
     case 'cutHalfway': {
-      const answer = await act()
-      writeHead(world, outgoing, answer, answer.body.length)
-      outgoing.write(answer.body.subarray(0, answer.body.length / 2), () => outgoing.socket?.destroy())
+      const response = await act()
+      writeHead(world, outgoing, response, response.body.length)
+      outgoing.write(response.body.subarray(0, response.body.length / 2), () => outgoing.socket?.destroy())
       return null
     }
     case 'hang':
@@ -98,33 +99,40 @@ async function applyFault(
   }
 }
 
-async function late(answer: Answer, milliseconds: number): Promise<Answer> {
+async function late(response: ProviderResponse, milliseconds: number): Promise<ProviderResponse> {
   if (milliseconds > 0) await sleep(milliseconds)
-  return answer
+  return response
 }
 
-async function madeUp(fault: { status: number; body?: unknown; headers?: Record<string, string> }): Promise<Answer> {
+async function madeUp(fault: {
+  status: number
+  body?: unknown
+  headers?: Record<string, string>
+}): Promise<ProviderResponse> {
   const text = typeof fault.body === 'string' ? fault.body : fault.body === undefined ? '' : JSON.stringify(fault.body)
   const type: [string, string][] = typeof fault.body === 'object' ? [JSON_TYPE] : [['content-type', 'text/plain']]
   return { status: fault.status, headers: mergeHeaders(type, fault.headers ?? {}), body: Buffer.from(text) }
 }
 
 // The problem of an exhausted rate limit has the headers that say when it ends.
-async function problemAnswer(world: World, fault: FaultKind & { kind: 'problem' | 'problemAfter' }): Promise<Answer> {
+async function injectedProblem(
+  world: World,
+  fault: FaultKind & { kind: 'problem' | 'problemAfter' },
+): Promise<ProviderResponse> {
   const problem = findProblem(fault.name)
   if (problem === null) throw new Error(`Bug: the problem ${fault.name} was planted and does not exist`)
-  const answer = await readAnswer(await inVocabulary(world.switches.vocabulary, answerProblem(problem)))
+  const response = await readResponse(await inVocabulary(world.switches.vocabulary, problemResponse(problem)))
   const reset = String(Math.ceil(world.clock.now() / 1000) + 900)
   const limits = { 'x-rate-limit-limit': '100', 'x-rate-limit-remaining': '0', 'x-rate-limit-reset': reset }
   const headers = fault.name === 'too-many-requests' ? { ...limits, ...fault.headers } : (fault.headers ?? {})
-  return { ...answer, headers: mergeHeaders(answer.headers, headers) }
+  return { ...response, headers: mergeHeaders(response.headers, headers) }
 }
 
-function changed(answer: Answer, fault: FaultKind & { kind: 'answer' }): Answer {
-  const headers = mergeHeaders(answer.headers, fault.headers ?? {})
-  const status = fault.status ?? answer.status
+function changed(response: ProviderResponse, fault: FaultKind & { kind: 'response' }): ProviderResponse {
+  const headers = mergeHeaders(response.headers, fault.headers ?? {})
+  const status = fault.status ?? response.status
   if (typeof fault.body === 'string') return { status, headers, body: Buffer.from(fault.body) }
-  const real = parseJson(answer.body.toString('utf8'))
+  const real = parseJson(response.body.toString('utf8'))
   const fields = typeof real === 'object' && real !== null ? { ...real, ...fault.body } : { ...fault.body }
   const kept = Object.entries(fields).filter(([name]) => !(fault.omit ?? []).includes(name))
   return { status, headers, body: Buffer.from(JSON.stringify(Object.fromEntries(kept))) }
@@ -156,18 +164,18 @@ async function oversized(
 async function drip(
   world: World,
   outgoing: ServerResponse,
-  answer: Answer,
+  response: ProviderResponse,
   bytesPerSecond: number,
 ): Promise<number | null> {
-  writeHead(world, outgoing, answer, answer.body.length)
+  writeHead(world, outgoing, response, response.body.length)
   outgoing.flushHeaders()
-  for (const byte of answer.body) {
+  for (const byte of response.body) {
     await sleep(1000 / bytesPerSecond)
     if (outgoing.destroyed) return null
     outgoing.write(Buffer.of(byte))
   }
   outgoing.end()
-  return answer.status
+  return response.status
 }
 
 async function closed(outgoing: ServerResponse): Promise<void> {

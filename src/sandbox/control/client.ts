@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { SandboxControl } from './control.ts'
 
-const answerSchema = z.object({ result: z.unknown().optional(), error: z.string().optional() })
+const responseSchema = z.object({ result: z.unknown().optional(), error: z.string().optional() })
 
 /** The methods of `SandboxControl`, each of which returns a promise. */
 export type RemoteSandboxControl = {
@@ -18,7 +18,7 @@ export function connectSandboxControl(url: string): RemoteSandboxControl {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ method, args }),
     })
-    const { result, error } = answerSchema.parse(await response.json())
+    const { result, error } = responseSchema.parse(await response.json())
     if (error !== undefined) throw new Error(`The sandbox refused ${method}: ${error}`)
     return result
   }

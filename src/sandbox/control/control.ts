@@ -44,10 +44,13 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     /** Milliseconds of the sandbox's clock. */
     now: (): number => world.clock.now(),
 
-    /** Oldest first. `path` of the filter is a regular expression for the whole path. */
+    /**
+     * The received requests, oldest first. `path` of the filter is a regular expression for the
+     * whole path.
+     */
     received: (filter?: ReceivedFilter): ReceivedRequest[] => structuredClone(recorder.list(filter)),
     countReceived: (filter?: ReceivedFilter): number => recorder.list(filter).length,
-    /** POSTs to X's token endpoint, of one grant type or of all. */
+    /** The number of requests to X's token endpoint, of one grant type or of all. */
     countTokenCalls: (grantType?: 'authorization_code' | 'refresh_token'): number =>
       recorder
         .list({ method: 'POST', path: '/2/oauth2/token' })
@@ -55,7 +58,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     clearReceived(): void {
       recorder.clear()
     },
-    /** The most token calls that were ever in flight at once with one refresh token. */
+    /** The highest number of concurrent token requests with one refresh token. */
     concurrentSends: (): number => recorder.concurrentSends(),
 
     /** Plants a fault and returns its id. */
@@ -68,16 +71,16 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       faults.clear()
     },
 
-    /** Every authorization, oldest first; of one account when named. */
+    /** All grants, or those of one account, oldest first. */
     grants(username?: string): GrantView[] {
       const wanted = username === undefined ? null : mustFind(username).id
       return world.state.grants
         .filter((grant) => wanted === null || grant.accountId === wanted)
         .map((grant) => viewGrant(world, grant))
     },
-    /** Spent refresh tokens that were presented again. */
+    /** The number of replays of spent refresh tokens. */
     replays: (): number => world.state.grants.reduce((sum, grant) => sum + grant.replays, 0),
-    /** Not deleted, oldest first; of one account when named. */
+    /** The tweets that are not deleted, of all accounts or of one, oldest first. */
     tweets(username?: string): TweetView[] {
       const wanted = username === undefined ? null : mustFind(username).id
       return world.state.tweets
@@ -86,12 +89,12 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     },
     accounts: (): XAccount[] => structuredClone(world.state.accounts),
 
-    /** As the person does on X's connected-apps page. */
+    /** Ends the account's grants, as on X's connected-apps page. */
     revokeGrant(username: string): void {
       revokeGrantsOf(world, mustFind(username).id)
       save()
     },
-    /** The account's access tokens stop working; its refresh token still does. */
+    /** Expires the account's access tokens. Its refresh token keeps working. */
     expireAccessToken(username: string): void {
       const { id } = mustFind(username)
       for (const grant of world.state.grants) {
@@ -114,10 +117,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return id
     },
-    /**
-     * Posts as the person would in X's own app, with none of the API's rules; returns the tweet's
-     * id.
-     */
+    /** Posts a tweet in X's own app, without the rules of the API. Returns its id. */
     postAs(username: string, text: string, inReplyToTweetId?: string): string {
       const { id } = storeTweet(world, mustFind(username), {
         text,
@@ -129,7 +129,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return id
     },
-    /** As its author does in X's own app; returns the new version's id. */
+    /** Edits a tweet in X's own app. Returns the id of the new version. */
     editTweet(id: string, text: string): string {
       const tweet = world.tweets.byId.get(id)
       if (tweet === undefined || tweet.deleted) throw new Error(`The sandbox has no tweet ${id}.`)
@@ -137,29 +137,25 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       save()
       return edited.id
     },
-    /** What X calls a tweet in field names and refusals: "tweet" at first, "post" since 2026. */
+    /** Sets X's word for a tweet in field names and refusals. The default is "tweet". */
     setVocabulary(vocabulary: Vocabulary): void {
       world.switches.vocabulary = vocabulary
     },
-    /**
-     * Whether a long post comes with its whole text where that is asked for; otherwise there is
-     * only the cut one.
-     */
+    /** Sets whether a long post comes with its whole text when requested, or only truncated. */
     setShowsNotes(on: boolean): void {
       world.switches.showsNotes = on
     },
-    /** Whether a reply says which tweet it replies to where that is asked for. */
+    /** Sets whether a reply names the tweet that it replies to when requested. */
     setShowsReferences(on: boolean): void {
       world.switches.showsReferences = on
     },
     /**
-     * The address at which GitHub is reached where a proxy stands in front: the issuer that it
-     * names. Null: the sandbox's own.
+     * Sets GitHub's URL behind a proxy, from which its issuer follows; null for the sandbox's own.
      */
     setGithubUrl(url: string | null): void {
       world.switches.githubUrl = url
     },
-    /** Cuts the account's next consents down to these scopes; null lifts it. */
+    /** Limits the account's next consents to these scopes; null removes the limit. */
     grantScopes(username: string, scopes: string[] | null): void {
       const { id } = mustFind(username)
       if (scopes === null) world.switches.scopeLimits.delete(id)
@@ -168,31 +164,28 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setReplay(mode: ReplayMode): void {
       world.switches.replay = mode
     },
-    /** Whether a rotation also kills the access token before it; off at first. */
-    setRotationKillsAccessToken(on: boolean): void {
-      world.switches.rotationKillsAccessToken = on
+    /** Sets whether a refresh ends the access token before it. Off by default. */
+    setRefreshEndsAccessToken(on: boolean): void {
+      world.switches.refreshEndsAccessToken = on
     },
-    /** Whether an authorization leaves the account's earlier grant alive; off at first. */
+    /** Sets whether an authorization leaves the account's earlier grant live. Off by default. */
     setKeepsEarlierGrants(on: boolean): void {
       world.switches.keepsEarlierGrants = on
     },
     /**
-     * Whether revoking a token of an ended grant ends the live grant of the same account and app;
-     * off at first.
+     * Sets whether revoking a token of an ended grant ends the account's live grant. Off by
+     * default.
      */
     setRevocationEndsAccount(on: boolean): void {
       world.switches.revocationEndsAccount = on
     },
-    /**
-     * How long the access tokens live that are issued from now on: short, it makes rotations as
-     * dense as a test likes.
-     */
+    /** Sets the lifetime of newly issued access tokens: a short one makes refreshes frequent. */
     setAccessTokenSeconds(seconds: number): void {
       world.switches.accessTokenSeconds = seconds
     },
     /**
-     * Whether a text is refused a second time; without that rule a tweet that is sent twice is
-     * there twice, for a test to see.
+     * Sets whether X refuses duplicates. Without that rule a test can see a tweet that was sent
+     * twice.
      */
     setRefusesDuplicates(on: boolean): void {
       world.switches.refusesDuplicates = on
@@ -200,7 +193,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     setRateLimit(name: LimitName, limit: number): void {
       world.rateLimits.setLimit(name, limit)
     },
-    /** The app's developer changes the secret at X; null makes the client public. */
+    /** Changes the app's client secret at X; null makes the client public. */
     rotateClientSecret(secret: string | null): void {
       world.xClient.secret = secret
     },
@@ -209,7 +202,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       world.xClient.redirectUris.push(redirectUri)
       world.githubClient.redirectUris.push(redirectUri)
     },
-    /** The app's developer changes the secret at GitHub. */
+    /** Changes the app's client secret at GitHub. */
     rotateGithubClientSecret(secret: string): void {
       world.githubClient.secret = secret
     },
@@ -223,15 +216,15 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       return id
     },
     /**
-     * Whether GitHub has suspended the app: then it sends browsers back with that in place of a
+     * Sets whether GitHub has suspended the app: its redirects then carry an error instead of a
      * code.
      */
     setGithubAppSuspended(on: boolean): void {
       world.switches.githubAppSuspended = on
     },
     /**
-     * Whether the person's primary email address is verified, and whether GitHub has suspended
-     * their account.
+     * Sets whether a person's primary email address is verified, and whether their account is
+     * suspended.
      */
     setGithubPerson(login: string, change: { emailVerified?: boolean; suspended?: boolean }): void {
       const person = world.state.github.people.find((known) => known.login === login)

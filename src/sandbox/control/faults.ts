@@ -47,7 +47,7 @@ export type FaultKind =
    * as a string.
    */
   | {
-      kind: 'answer'
+      kind: 'response'
       status?: number
       body?: Record<string, unknown> | string
       omit?: string[]

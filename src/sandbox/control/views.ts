@@ -1,4 +1,5 @@
-// The views of grants and tweets that the control returns: plain JSON, with what the API of X does not show.
+// Grants and tweets as the control returns them: plain JSON, with properties that X's API does not
+// show.
 import type { Grant, StoredTweet } from '../state.ts'
 import { findAccountById, type World } from '../world.ts'
 import { liveAccessTokens } from '../x/grants.ts'
@@ -11,20 +12,23 @@ export type GrantView = {
   scopes: string[]
   live: boolean
   ended: Grant['ended']
-  /** The newest access token while it lives, and every other that still works. */
+  /** The newest access token; null when it no longer works. */
   accessToken: string | null
+  /** All access tokens that still work. */
   accessTokens: string[]
   refreshToken: string | null
   rotations: number
   replays: number
 }
 
+/** A tweet, deleted or not. */
 export type TweetView = {
   id: string
   username: string
   accountId: string
-  /** As the client sent it, and as X shows it. */
+  /** The text as the client sent it. */
   sentText: string
+  /** The text as X shows it. */
   text: string
   createdAt: number
   inReplyToTweetId: string | null
@@ -37,6 +41,7 @@ export type TweetView = {
   deleted: boolean
 }
 
+/** Returns a grant as the control shows it. */
 export function viewGrant(world: World, grant: Grant): GrantView {
   const accessTokens = liveAccessTokens(world, grant)
   const newest = grant.accessTokens.at(-1)?.value ?? ''
@@ -55,6 +60,7 @@ export function viewGrant(world: World, grant: Grant): GrantView {
   }
 }
 
+/** Returns a tweet as the control shows it. */
 export function viewTweet(world: World, { poll: _poll, urls: _urls, ...tweet }: StoredTweet): TweetView {
   return { ...tweet, username: usernameOf(world, tweet.accountId) }
 }

@@ -1,5 +1,5 @@
 import type { Context, Hono } from 'hono'
-import { answerConsentPage, answerErrorPage } from '../pages/consent.ts'
+import { respondWithConsentPage, respondWithErrorPage } from '../pages/consent.ts'
 import { type Parameters, readParameters, readQuery } from '../parameters.ts'
 import { newGithubToken, sameSecret, verifierMatches } from '../secrets.ts'
 import type { GithubCode, GithubPerson } from '../state.ts'
@@ -43,7 +43,7 @@ export function addGithubOAuth(app: Hono, world: World): void {
 
   app.post('/login/oauth/access_token', async (c) => {
     const parameters = await readParameters(c.req.raw)
-    return answerToken(c.req.raw, exchangeCode(world, parameters, c.req.raw.headers.get('authorization')))
+    return respondWithToken(c.req.raw, exchangeCode(world, parameters, c.req.raw.headers.get('authorization')))
   })
 }
 
@@ -143,7 +143,7 @@ function failure(error: string, description: string): Record<string, string> {
 }
 
 // Form-encoded unless the client asks for JSON.
-function answerToken(request: Request, body: Record<string, string>): Response {
+function respondWithToken(request: Request, body: Record<string, string>): Response {
   if (/\bjson\b/.test(request.headers.get('accept') ?? ''))
     return Response.json(body, { headers: { 'cache-control': 'no-store' } })
   return new Response(new URLSearchParams(body).toString(), {
@@ -152,10 +152,10 @@ function answerToken(request: Request, body: Record<string, string>): Response {
 }
 
 // Includes the issuer, also for errors, as github.com does since April 2026 (RFC 9207, section 2).
-function redirectBack(world: World, request: AuthorizeRequest, answer: Record<string, string>): Response {
+function redirectBack(world: World, request: AuthorizeRequest, parameters: Record<string, string>): Response {
   const target = new URL(request.redirectUri)
   const iss = `${world.switches.githubUrl ?? world.url}/login/oauth`
-  for (const [name, value] of Object.entries({ ...answer, iss })) target.searchParams.append(name, value)
+  for (const [name, value] of Object.entries({ ...parameters, iss })) target.searchParams.append(name, value)
   if (request.state !== null) target.searchParams.append('state', request.state)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })
 }
@@ -170,7 +170,7 @@ function appSuspended(world: World, request: AuthorizeRequest): Response {
 }
 
 function consentPage(c: Context, world: World, request: AuthorizeRequest, complaint: string | null) {
-  return answerConsentPage(c, {
+  return respondWithConsentPage(c, {
     provider: 'github',
     appHost: new URL(request.redirectUri).host,
     scopes: request.scopes,
@@ -186,7 +186,7 @@ function consentPage(c: Context, world: World, request: AuthorizeRequest, compla
 }
 
 function errorPage(c: Context, wrong: string) {
-  return answerErrorPage(c, {
+  return respondWithErrorPage(c, {
     provider: 'github',
     title: 'Be careful!',
     sentence: 'GitHub cannot go on with this request.',

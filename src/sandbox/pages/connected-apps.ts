@@ -3,12 +3,12 @@ import { html } from 'hono/html'
 import type { Grant } from '../state.ts'
 import { findAccountById, type World } from '../world.ts'
 import { liveGrants } from '../x/grants.ts'
-import { answerPage, showTime } from './layout.ts'
+import { respondWithPage, showTime } from './layout.ts'
 
 /** X's page of connected apps, for all accounts: the person can revoke the app's access here. */
-export function answerConnectedAppsPage(c: Context, world: World) {
+export function respondWithConnectedAppsPage(c: Context, world: World) {
   const grants = liveGrants(world)
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: 'Connected apps · X sandbox',
     provider: 'x',
     body: html`<nav class="crumbs" aria-label="Sandbox"><a href="/">Everybody</a></nav>

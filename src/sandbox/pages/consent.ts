@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { html } from 'hono/html'
-import { answerPage } from './layout.ts'
+import { respondWithPage } from './layout.ts'
 
 export type ConsentChoice = { value: string; title: string; handle: string; avatarUrl: string; badges: string[] }
 
@@ -28,12 +28,12 @@ const POWERS: Record<string, string> = {
  * The consent page: who signs in, and whether the app is authorized. A script posts the same
  * fields, `decision` and `account`.
  */
-export function answerConsentPage(c: Context, page: ConsentPage) {
+export function respondWithConsentPage(c: Context, page: ConsentPage) {
   const name = page.provider === 'x' ? 'X' : 'GitHub'
   const powers = page.scopes.map((scope) => POWERS[scope] ?? scope)
   const title =
     page.provider === 'x' ? `${page.appHost} wants to access your X account` : `Sign in to ${page.appHost} with GitHub`
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: `${title} · ${name} sandbox`,
     provider: page.provider,
     layout: 'consent',
@@ -66,11 +66,11 @@ ${page.provider === 'x' ? newAccountField() : ''}
 }
 
 /** The provider's error page, shown in place of a redirect to the app. */
-export function answerErrorPage(
+export function respondWithErrorPage(
   c: Context,
   page: { provider: 'x' | 'github'; title: string; sentence: string; detail: string },
 ) {
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: `${page.title} · ${page.provider === 'x' ? 'X' : 'GitHub'} sandbox`,
     provider: page.provider,
     layout: 'consent',

@@ -3,20 +3,20 @@ import { html } from 'hono/html'
 import type { World } from '../world.ts'
 import { liveGrants } from '../x/grants.ts'
 import { tweetsOf } from '../x/tweet-store.ts'
-import { answerPage } from './layout.ts'
+import { respondWithPage } from './layout.ts'
 import { accountBadges, showTweet } from './timeline.ts'
 
 // The timelines have all tweets.
 const LATEST_TWEETS = 20
 
 /** The front page: the people, the accounts and the latest tweets. */
-export function answerHomePage(c: Context, world: World) {
+export function respondWithHomePage(c: Context, world: World) {
   const connected = new Set(liveGrants(world).map((grant) => grant.accountId))
   const latest = world.state.tweets
     .filter((tweet) => !tweet.deleted)
     .slice(-LATEST_TWEETS)
     .reverse()
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: 'The sandbox',
     provider: 'sandbox',
     layout: 'home',

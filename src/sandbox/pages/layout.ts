@@ -14,7 +14,7 @@ const RIBBON: Record<Provider, string> = {
 /**
  * The frame of every page. Its content security policy allows no scripts and no external resources.
  */
-export function answerPage(
+export function respondWithPage(
   c: Context,
   page: {
     title: string

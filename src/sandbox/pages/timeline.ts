@@ -3,16 +3,16 @@ import { html } from 'hono/html'
 import type { StoredTweet, XAccount } from '../state.ts'
 import { findAccountById, type World } from '../world.ts'
 import { tweetsOf } from '../x/tweet-store.ts'
-import { answerPage, type PageContent, showTime } from './layout.ts'
+import { type PageContent, respondWithPage, showTime } from './layout.ts'
 
 /**
  * The profile of an account with its tweets. Unlike at X, it shows those of protected accounts, so
  * that one can see them.
  */
-export function answerTimelinePage(c: Context, world: World, author: XAccount) {
+export function respondWithTimelinePage(c: Context, world: World, author: XAccount) {
   const tweets = tweetsOf(world, author.id)
   const count = tweets.length === 1 ? '1 post' : `${tweets.length} posts`
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: `${author.name} (@${author.username}) · X sandbox`,
     provider: 'x',
     body: html`${crumbs()}
@@ -31,9 +31,9 @@ ${tweets.length === 0 ? emptyFeed(author) : html`<ol class="card feed">${tweets.
   })
 }
 
-export function answerTweetPage(c: Context, world: World, author: XAccount, tweet: StoredTweet) {
+export function respondWithTweetPage(c: Context, world: World, author: XAccount, tweet: StoredTweet) {
   const target = tweet.inReplyToTweetId === null ? null : (world.tweets.byId.get(tweet.inReplyToTweetId) ?? null)
-  return answerPage(c, {
+  return respondWithPage(c, {
     title: `${author.name} on X: “${tweet.sentText.slice(0, 60)}” · X sandbox`,
     provider: 'x',
     body: html`${crumbs()}
@@ -51,8 +51,8 @@ ${showPoll(tweet)}
   })
 }
 
-export function answerMissingPage(c: Context) {
-  return answerPage(c, {
+export function respondWithMissingPage(c: Context) {
+  return respondWithPage(c, {
     title: 'Page not found · X sandbox',
     provider: 'x',
     status: 404,

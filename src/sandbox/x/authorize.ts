@@ -1,5 +1,5 @@
 import type { Context, Hono } from 'hono'
-import { answerConsentPage, answerErrorPage } from '../pages/consent.ts'
+import { respondWithConsentPage, respondWithErrorPage } from '../pages/consent.ts'
 import { type Parameters, readParameters, readQuery } from '../parameters.ts'
 import { account, isPossibleUsername } from '../people.ts'
 import { newXSecret } from '../secrets.ts'
@@ -113,9 +113,9 @@ function newCode(world: World, request: AuthorizeRequest, chosen: XAccount): str
   return value
 }
 
-function redirectBack(request: AuthorizeRequest, answer: Record<string, string>): Response {
+function redirectBack(request: AuthorizeRequest, parameters: Record<string, string>): Response {
   const target = new URL(request.redirectUri)
-  for (const [name, value] of Object.entries(answer)) target.searchParams.append(name, value)
+  for (const [name, value] of Object.entries(parameters)) target.searchParams.append(name, value)
   return new Response(null, { status: 302, headers: { location: target.href, 'cache-control': 'no-store' } })
 }
 
@@ -125,7 +125,7 @@ function mangled(state: string): string {
 }
 
 function consentPage(c: Context, world: World, request: AuthorizeRequest, complaint: string | null) {
-  return answerConsentPage(c, {
+  return respondWithConsentPage(c, {
     provider: 'x',
     appHost: new URL(request.redirectUri).host,
     scopes: request.scopes,
@@ -148,7 +148,7 @@ function accountBadges(known: XAccount): string[] {
 }
 
 function errorPage(c: Context, wrong: string) {
-  return answerErrorPage(c, {
+  return respondWithErrorPage(c, {
     provider: 'x',
     title: 'Something went wrong',
     sentence: 'You weren’t able to give access to the App. Go back and try logging in again.',

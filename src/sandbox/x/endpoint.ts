@@ -2,7 +2,8 @@ import type { Context, Handler } from 'hono'
 import type { XAccount } from '../state.ts'
 import { findAccountById, type World } from '../world.ts'
 import { findGrantByAccessToken } from './grants.ts'
-import { API_PROBLEMS, answerProblem, type Problem } from './problems.ts'
+import { type Problem, problemResponse } from './problem-format.ts'
+import { API_PROBLEMS } from './problems.ts'
 import type { EndpointLimit } from './rate-limits.ts'
 import { inVocabulary } from './vocabulary.ts'
 
@@ -22,12 +23,12 @@ export function xEndpoint(
     const token = /^bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1]
     const grant = token === undefined ? null : findGrantByAccessToken(world, token)
     const caller = grant === null ? null : findAccountById(world, grant.accountId)
-    if (grant === null || caller === null) return answerProblem(API_PROBLEMS.unauthorized)
+    if (grant === null || caller === null) return problemResponse(API_PROBLEMS.unauthorized)
     const { allowed, headers } = world.rateLimits.take(rule.limit, caller.id, world.clock.now())
     const refusal = allowed ? standingRefusal(rule.scopes, grant.scopes, caller) : API_PROBLEMS['too-many-requests']
     const response = await inVocabulary(
       world.switches.vocabulary,
-      refusal === null ? await act(c, caller) : answerProblem(refusal),
+      refusal === null ? await act(c, caller) : problemResponse(refusal),
     )
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
     return response
@@ -40,6 +41,6 @@ function standingRefusal(needed: string[], granted: string[], caller: XAccount):
   return caller.locked ? API_PROBLEMS.locked : null
 }
 
-export function answerData(body: Record<string, unknown>, status = 200): Response {
+export function respondWithData(body: Record<string, unknown>, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json; charset=utf-8' } })
 }

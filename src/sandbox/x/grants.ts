@@ -1,7 +1,9 @@
-// X's grants. An account has one live grant for each app; a new authorization ends the earlier one. A refresh token works once;
-// what its second use does is a switch. An access token stays valid after a refresh until it expires: X does not document that
-// it ends (`rotationKillsAccessToken` is the stricter reading). Nor does X document what the revocation of a token of an ended
-// grant does (`revocationEndsAccount` is the stricter reading: it ends the live grant of that account and app).
+// X's grants. An account has one live grant for each app; a new authorization ends the earlier one.
+// A refresh token works once. X does not document three things, which are switches: the effect of a
+// second use (`replay`), whether a refresh ends the access token before it
+// (`refreshEndsAccessToken`), and whether revoking a token of an ended grant ends the live grant of
+// the same account and app (`revocationEndsAccount`). By default the old access token stays valid
+// until it expires, and the live grant remains.
 import { randomUUID } from 'node:crypto'
 import { newXSecret } from '../secrets.ts'
 import type { AuthorizationCode, Grant } from '../state.ts'
@@ -9,7 +11,7 @@ import type { World } from '../world.ts'
 
 const REFRESH_TOKEN_SECONDS = 183 * 24 * 60 * 60
 
-/** Turns a spent code into a grant, and ends the account's earlier one. */
+/** Starts the grant of a code, and ends the account's earlier one. */
 export function startGrant(world: World, code: AuthorizationCode): Grant {
   for (const earlier of world.switches.keepsEarlierGrants ? [] : liveGrants(world)) {
     if (earlier.accountId === code.accountId && earlier.clientId === code.clientId) endGrant(earlier, 'superseded')
@@ -33,13 +35,16 @@ export function startGrant(world: World, code: AuthorizationCode): Grant {
   return grant
 }
 
-/** Spends a refresh token; null when X would answer that the token was invalid. */
-export function rotateGrant(world: World, refreshToken: string, clientId: string): Grant | null {
+/**
+ * Refreshes the tokens of a grant. Returns null for a refresh token that is spent, expired or
+ * unknown.
+ */
+export function refreshGrant(world: World, refreshToken: string, clientId: string): Grant | null {
   const grant = world.grants.byRefreshToken.get(refreshToken)
   if (grant === undefined || grant.clientId !== clientId) return null
   if (grant.refreshToken?.value !== refreshToken) {
     grant.replays += 1
-    if (world.switches.replay === 'kill-family' && grant.ended === null) endGrant(grant, 'replay')
+    if (world.switches.replay === 'end-grant' && grant.ended === null) endGrant(grant, 'replay')
     return null
   }
   if (grant.ended !== null || world.clock.now() >= grant.refreshToken.expiresAt) return null
@@ -49,7 +54,7 @@ export function rotateGrant(world: World, refreshToken: string, clientId: string
   return grant
 }
 
-/** The grant an access token stands for, or null: unknown, expired or revoked look alike from outside. */
+/** Returns the grant of an access token; null when it is unknown, expired or revoked. */
 export function findGrantByAccessToken(world: World, accessToken: string): Grant | null {
   const grant = world.grants.byAccessToken.get(accessToken)
   if (grant === undefined || grant.ended !== null) return null
@@ -57,7 +62,10 @@ export function findGrantByAccessToken(world: World, accessToken: string): Grant
   return token !== undefined && world.clock.now() < token.expiresAt ? grant : null
 }
 
-/** RFC 7009: either token of the pair ends the whole grant; unknown tokens are ignored. A spent refresh token still names its grant. */
+/**
+ * Ends the grant of either token of its pair, also of a spent refresh token. Ignores unknown tokens
+ * (RFC 7009).
+ */
 export function revokeToken(world: World, token: string, clientId: string): void {
   const grant = world.grants.byAccessToken.get(token) ?? world.grants.byRefreshToken.get(token)
   if (grant === undefined || grant.clientId !== clientId) return
@@ -67,21 +75,26 @@ export function revokeToken(world: World, token: string, clientId: string): void
   for (const live of named) if (live.ended === null) endGrant(live, 'revoked-by-app')
 }
 
-/** What the connected-apps page does. */
+/** Ends the live grants of an account, as the connected-apps page does. */
 export function revokeGrantsOf(world: World, accountId: string): void {
   for (const grant of liveGrants(world)) if (grant.accountId === accountId) endGrant(grant, 'revoked-by-user')
 }
 
+/** Returns the grants that have not ended. */
 export function liveGrants(world: World): Grant[] {
   return world.state.grants.filter((grant) => grant.ended === null)
 }
 
+/** Returns the access tokens of a grant that still work. */
 export function liveAccessTokens(world: World, grant: Grant): string[] {
   if (grant.ended !== null) return []
   return grant.accessTokens.filter((token) => world.clock.now() < token.expiresAt).map((token) => token.value)
 }
 
-/** Order of X's own example; turned round where the client asked in the same order, so that nobody compares strings. */
+/**
+ * Returns the scopes in the order of X's example, or reversed when the client requested that order:
+ * a client must not compare strings.
+ */
 export function scopeInXOrder(grant: Grant): string {
   const order = ['tweet.read', 'users.read', 'tweet.write', 'offline.access']
   const rank = (scope: string) => (order.includes(scope) ? order.indexOf(scope) : order.length)
@@ -93,8 +106,7 @@ export function scopeInXOrder(grant: Grant): string {
 function issueTokens(world: World, grant: Grant): void {
   const now = world.clock.now()
   for (const token of grant.accessTokens) {
-    if (world.switches.rotationKillsAccessToken || token.expiresAt <= now)
-      world.grants.byAccessToken.delete(token.value)
+    if (world.switches.refreshEndsAccessToken || token.expiresAt <= now) world.grants.byAccessToken.delete(token.value)
   }
   grant.accessTokens = grant.accessTokens.filter((token) => world.grants.byAccessToken.has(token.value))
   const accessToken = { value: newXSecret('at', now), expiresAt: now + world.switches.accessTokenSeconds * 1000 }

@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { mediaType, parseJson } from '../parameters.ts'
 import type { XAccount } from '../state.ts'
 import type { World } from '../world.ts'
-import { answerData, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
-import { API_PROBLEMS, answerProblem, invalidRequest, type Problem } from './problems.ts'
+import { respondWithData, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
+import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
+import { API_PROBLEMS } from './problems.ts'
 import { findVisibleTweet, fitsLength, isDuplicate, storeTweet } from './tweet-store.ts'
 import { countCashtags, dropInvisible, hasForbiddenCharacters, mentionsIn } from './tweet-text.ts'
 
@@ -61,14 +62,14 @@ export function addXPosting(app: Hono, world: World): void {
     '/2/tweets',
     xEndpoint(world, { limit: 'post-tweet', scopes: WRITE_SCOPES }, async (c, caller) => {
       const body = readBody(c.req.header('content-type') ?? null, await c.req.text())
-      if ('status' in body) return answerProblem(body)
+      if ('status' in body) return problemResponse(body)
       const text = body.text ?? ''
       const inReplyToTweetId = body.reply?.in_reply_to_tweet_id ?? null
       const refusal =
         judgeReply(world, caller, body) ??
         judgeText(caller, text) ??
         (isDuplicate(world, caller, { text, inReplyToTweetId }) ? API_PROBLEMS['duplicate-content'] : null)
-      if (refusal !== null) return answerProblem(refusal)
+      if (refusal !== null) return problemResponse(refusal)
       const tweet = storeTweet(world, caller, {
         text,
         inReplyToTweetId,
@@ -76,7 +77,7 @@ export function addXPosting(app: Hono, world: World): void {
         madeWithAi: body.made_with_ai ?? false,
         poll: body.poll ? { options: body.poll.options, durationMinutes: body.poll.duration_minutes } : null,
       })
-      return answerData({ data: { text: tweet.text, id: tweet.id, edit_history_tweet_ids: [tweet.id] } }, 201)
+      return respondWithData({ data: { text: tweet.text, id: tweet.id, edit_history_tweet_ids: [tweet.id] } }, 201)
     }),
   )
 }

@@ -1,10 +1,15 @@
-/**
- * An error of X, with the texts that X sends. The endpoints return them, and a test can inject each
- * by its name.
- */
-export type Problem = { status: number; body: Record<string, unknown> }
+// The errors of X that the sandbox returns, and that a test can inject by name.
+import {
+  blank,
+  invalidRequest,
+  missingParameter,
+  numbered,
+  oauth,
+  type Problem,
+  paymentRequired,
+  TYPE,
+} from './problem-format.ts'
 
-const TYPE = 'https://api.x.com/2/problems'
 const LOOKS_AUTOMATED =
   "This request looks like it might be automated. To protect our users from spam and other malicious activity, we can't complete this action right now. Please try again later."
 
@@ -163,96 +168,11 @@ export const API_PROBLEMS = {
   ),
 } as const satisfies Record<string, Problem>
 
+/** The name of an error, by which a test can inject it. */
 export type ProblemName = keyof typeof OAUTH_PROBLEMS | keyof typeof API_PROBLEMS
 
+/** Returns the error with this name, or null. */
 export function findProblem(name: string): Problem | null {
   const all: Record<string, Problem> = { ...OAUTH_PROBLEMS, ...API_PROBLEMS }
   return Object.hasOwn(all, name) ? (all[name] ?? null) : null
-}
-
-export function missingParameter(name: string): Problem {
-  return oauth(400, 'invalid_request', `Missing required parameter [${name}].`)
-}
-
-export function invalidParameter(words: string): Problem {
-  return oauth(400, 'invalid_request', `Value passed for the ${words} was invalid.`)
-}
-
-export function invalidRequest(message: string, parameters: Record<string, string[]>): Problem {
-  return {
-    status: 400,
-    body: {
-      errors: [{ message, parameters }],
-      title: 'Invalid Request',
-      detail: 'One or more parameters to your request was invalid.',
-      type: `${TYPE}/invalid-request`,
-    },
-  }
-}
-
-/** The error of a missing post or user, in a 200 with `errors` and no `data`. */
-export function notFound(resource: 'tweet' | 'user', id: string, parameter: string): Record<string, unknown> {
-  return {
-    value: id,
-    detail: `Could not find ${resource} with ${parameter}: [${id}].`,
-    title: 'Not Found Error',
-    resource_type: resource,
-    parameter,
-    resource_id: id,
-    type: `${TYPE}/resource-not-found`,
-  }
-}
-
-export function notVisible(resource: 'tweet' | 'user', id: string, parameter: string): Record<string, unknown> {
-  return {
-    value: id,
-    detail: `Sorry, you are not authorized to see the ${resource} with ${parameter}: [${id}].`,
-    title: 'Authorization Error',
-    resource_type: resource,
-    parameter,
-    resource_id: id,
-    section: 'data',
-    type: `${TYPE}/not-authorized-for-resource`,
-  }
-}
-
-/**
- * Returns the response: problem documents for the API (OpenAPI, `default` responses), plain JSON
- * for OAuth and numbered errors.
- */
-export function answerProblem(problem: Problem): Response {
-  const isOAuth = 'error' in problem.body
-  const isPlain = isOAuth || !('type' in problem.body)
-  return new Response(JSON.stringify(problem.body), {
-    status: problem.status,
-    headers: {
-      'content-type': isPlain ? 'application/json;charset=UTF-8' : 'application/problem+json',
-      ...(isOAuth ? { 'cache-control': 'no-store', pragma: 'no-cache' } : {}),
-    },
-  })
-}
-
-function oauth(status: number, error: string, description: string): Problem {
-  return { status, body: { error, error_description: description } }
-}
-
-function blank(status: number, title: string, detail: string): Problem {
-  return { status, body: { title, detail, type: 'about:blank', status } }
-}
-
-function numbered(status: number, code: number, message: string): Problem {
-  return { status, body: { errors: [{ code, message }] } }
-}
-
-function paymentRequired(type: string): Problem {
-  return {
-    status: 402,
-    body: {
-      account_id: '1849302774156890113',
-      title: 'Payment Required',
-      detail: 'Your enrolled account does not have any credits to fulfill this request.',
-      type: `${TYPE}/${type}`,
-      status: 402,
-    },
-  }
 }

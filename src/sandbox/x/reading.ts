@@ -1,8 +1,9 @@
 import type { Context, Hono } from 'hono'
 import type { StoredTweet, XAccount } from '../state.ts'
 import { findAccountById, type World } from '../world.ts'
-import { answerData, READ_SCOPES, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
-import { API_PROBLEMS, answerProblem, invalidRequest, notFound, notVisible, type Problem } from './problems.ts'
+import { READ_SCOPES, respondWithData, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
+import { invalidRequest, notFound, notVisible, type Problem, problemResponse } from './problem-format.ts'
+import { API_PROBLEMS } from './problems.ts'
 import { readPage } from './timeline-query.ts'
 import { findVisibleTweet, isLong, tweetsOf } from './tweet-store.ts'
 import { cutText } from './tweet-text.ts'
@@ -25,12 +26,12 @@ export function addXReading(app: Hono, world: World): void {
     xEndpoint(world, read, (c, caller) => {
       const ids = (c.req.query('ids') ?? '').split(',')
       const wrong = ids.find((id) => !isId(id))
-      if (wrong !== undefined || ids.length > 100) return answerProblem(invalidId('ids', wrong ?? ids.join(',')))
+      if (wrong !== undefined || ids.length > 100) return problemResponse(invalidId('ids', wrong ?? ids.join(',')))
       const fields = readTweetFields(c)
-      if (!(fields instanceof Set)) return answerProblem(fields)
+      if (!(fields instanceof Set)) return problemResponse(fields)
       const found = ids.flatMap((id) => findVisibleTweet(world, id, caller.id) ?? [])
       const missing = ids.filter((id) => !found.some((tweet) => tweet.id === id))
-      return answerData({
+      return respondWithData({
         ...(found.length === 0 ? {} : { data: found.map((tweet) => showTweet(world, tweet, fields)) }),
         ...(missing.length === 0 ? {} : { errors: missing.map((id) => missingTweet(world, id, 'ids')) }),
       })
@@ -41,12 +42,12 @@ export function addXReading(app: Hono, world: World): void {
     '/2/tweets/:id',
     xEndpoint(world, read, (c, caller) => {
       const id = c.req.param('id') ?? ''
-      if (!isId(id)) return answerProblem(invalidId('id', id))
+      if (!isId(id)) return problemResponse(invalidId('id', id))
       const fields = readTweetFields(c)
-      if (!(fields instanceof Set)) return answerProblem(fields)
+      if (!(fields instanceof Set)) return problemResponse(fields)
       const tweet = findVisibleTweet(world, id, caller.id)
-      if (tweet === null) return answerData({ errors: [missingTweet(world, id, 'id')] })
-      return answerData({ data: showTweet(world, tweet, fields) })
+      if (tweet === null) return respondWithData({ errors: [missingTweet(world, id, 'id')] })
+      return respondWithData({ data: showTweet(world, tweet, fields) })
     }),
   )
 
@@ -54,12 +55,12 @@ export function addXReading(app: Hono, world: World): void {
     '/2/tweets/:id',
     xEndpoint(world, { limit: 'delete-tweet', scopes: WRITE_SCOPES }, (c, caller) => {
       const id = c.req.param('id') ?? ''
-      if (!isId(id)) return answerProblem(invalidId('id', id))
+      if (!isId(id)) return problemResponse(invalidId('id', id))
       const tweet = findVisibleTweet(world, id, caller.id)
-      if (tweet === null) return answerData({ errors: [missingTweet(world, id, 'id')] })
-      if (tweet.accountId !== caller.id) return answerProblem(API_PROBLEMS['not-your-tweet'])
+      if (tweet === null) return respondWithData({ errors: [missingTweet(world, id, 'id')] })
+      if (tweet.accountId !== caller.id) return problemResponse(API_PROBLEMS['not-your-tweet'])
       tweet.deleted = true
-      return answerData({ data: { deleted: true } })
+      return respondWithData({ data: { deleted: true } })
     }),
   )
 
@@ -67,16 +68,16 @@ export function addXReading(app: Hono, world: World): void {
     '/2/users/:id/tweets',
     xEndpoint(world, { limit: 'user-tweets', scopes: READ_SCOPES }, (c, caller) => {
       const id = c.req.param('id') ?? ''
-      if (!isId(id)) return answerProblem(invalidId('id', id))
+      if (!isId(id)) return problemResponse(invalidId('id', id))
       const fields = readTweetFields(c)
-      if (!(fields instanceof Set)) return answerProblem(fields)
+      if (!(fields instanceof Set)) return problemResponse(fields)
       const author = findAccountById(world, id)
-      if (author === null) return answerData({ errors: [notFound('user', id, 'id')] })
-      if (isHidden(author, caller)) return answerData({ errors: [notVisible('user', id, 'id')] })
+      if (author === null) return respondWithData({ errors: [notFound('user', id, 'id')] })
+      if (isHidden(author, caller)) return respondWithData({ errors: [notVisible('user', id, 'id')] })
       const page = readPage(new URL(c.req.url).searchParams, tweetsOf(world, id))
-      if ('status' in page) return answerProblem(page)
+      if ('status' in page) return problemResponse(page)
       const data = page.tweets.map((tweet) => showTweet(world, tweet, fields))
-      return answerData({ ...(data.length === 0 ? {} : { data }), meta: page.meta })
+      return respondWithData({ ...(data.length === 0 ? {} : { data }), meta: page.meta })
     }),
   )
 }

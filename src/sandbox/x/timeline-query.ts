@@ -1,5 +1,5 @@
 import type { StoredTweet } from '../state.ts'
-import { invalidRequest, type Problem } from './problems.ts'
+import { invalidRequest, type Problem } from './problem-format.ts'
 
 /**
  * Returns a page of a user's tweets, newest first (docs.x.com, "Get Posts by User": max_results,

@@ -3,30 +3,31 @@ import { type Parameters, readParameters } from '../parameters.ts'
 import { sameSecret, verifierMatches } from '../secrets.ts'
 import type { Grant } from '../state.ts'
 import type { World } from '../world.ts'
-import { revokeToken, rotateGrant, scopeInXOrder, startGrant } from './grants.ts'
-import { answerProblem, invalidParameter, missingParameter, OAUTH_PROBLEMS, type Problem } from './problems.ts'
+import { refreshGrant, revokeToken, scopeInXOrder, startGrant } from './grants.ts'
+import { invalidParameter, missingParameter, type Problem, problemResponse } from './problem-format.ts'
+import { OAUTH_PROBLEMS } from './problems.ts'
 
 /** X's token and revocation endpoints (RFC 6749, sections 4.1.3 and 6; RFC 7009). */
 export function addXToken(app: Hono, world: World): void {
   app.post('/2/oauth2/token', async (c) => {
     const parameters = await readParameters(c.req.raw)
     const refusal = checkClient(world, c.req.raw.headers.get('authorization'), parameters)
-    if (refusal !== null) return answerProblem(refusal)
+    if (refusal !== null) return problemResponse(refusal)
     const result = exchange(world, parameters)
-    return 'body' in result ? answerProblem(result) : answerTokens(world, result)
+    return 'body' in result ? problemResponse(result) : respondWithTokens(world, result)
   })
 
   app.post('/2/oauth2/revoke', async (c) => {
     const parameters = await readParameters(c.req.raw)
     const refusal = checkClient(world, c.req.raw.headers.get('authorization'), parameters)
-    if (refusal !== null) return answerProblem(refusal)
+    if (refusal !== null) return problemResponse(refusal)
     const token = parameters.get('token')
-    if (token === null) return answerProblem(missingParameter('token'))
+    if (token === null) return problemResponse(missingParameter('token'))
     const hint = parameters.get('token_type_hint')
-    if (hint === null) return answerProblem(OAUTH_PROBLEMS['missing-token-type-hint'])
-    if (hint !== 'access_token' && hint !== 'refresh_token') return answerProblem(invalidParameter('token type hint'))
+    if (hint === null) return problemResponse(OAUTH_PROBLEMS['missing-token-type-hint'])
+    if (hint !== 'access_token' && hint !== 'refresh_token') return problemResponse(invalidParameter('token type hint'))
     revokeToken(world, token, world.xClient.id)
-    return answerJson({ revoked: true })
+    return respondWithJson({ revoked: true })
   })
 }
 
@@ -57,7 +58,7 @@ function exchange(world: World, parameters: Parameters): Grant | Problem {
     case 'refresh_token': {
       const refreshToken = parameters.get('refresh_token')
       if (refreshToken === null) return missingParameter('refresh_token')
-      return rotateGrant(world, refreshToken, world.xClient.id) ?? OAUTH_PROBLEMS['invalid-token']
+      return refreshGrant(world, refreshToken, world.xClient.id) ?? OAUTH_PROBLEMS['invalid-token']
     }
     default:
       return invalidParameter('grant type')
@@ -94,10 +95,10 @@ function formDecode(text: string): string {
   return decodeURIComponent(text.replaceAll('+', ' '))
 }
 
-function answerTokens(world: World, grant: Grant): Response {
+function respondWithTokens(world: World, grant: Grant): Response {
   const accessToken = grant.accessTokens.at(-1)
   if (accessToken === undefined) throw new Error('Bug: a grant without an access token')
-  return answerJson({
+  return respondWithJson({
     token_type: 'bearer',
     expires_in: world.switches.accessTokenSeconds,
     access_token: accessToken.value,
@@ -106,6 +107,6 @@ function answerTokens(world: World, grant: Grant): Response {
   })
 }
 
-function answerJson(body: Record<string, unknown>): Response {
+function respondWithJson(body: Record<string, unknown>): Response {
   return Response.json(body, { headers: { 'cache-control': 'no-store', pragma: 'no-cache' } })
 }

@@ -1,8 +1,8 @@
 import type { Hono } from 'hono'
 import type { XAccount } from '../state.ts'
 import type { World } from '../world.ts'
-import { answerData, READ_SCOPES, xEndpoint } from './endpoint.ts'
-import { answerProblem, invalidRequest } from './problems.ts'
+import { READ_SCOPES, respondWithData, xEndpoint } from './endpoint.ts'
+import { invalidRequest, problemResponse } from './problem-format.ts'
 import { tweetsOf } from './tweet-store.ts'
 
 // OpenAPI 2.166 and 2.167, UserFieldsParameter.
@@ -25,11 +25,11 @@ export function addXUsers(app: Hono, world: World): void {
       const unknown = asked.find((field) => !USER_FIELDS.has(field))
       if (unknown !== undefined) {
         const message = `The \`user.fields\` query parameter value [${unknown}] is not one of [${[...USER_FIELDS].join(',')}]`
-        return answerProblem(invalidRequest(message, { 'user.fields': [unknown] }))
+        return problemResponse(invalidRequest(message, { 'user.fields': [unknown] }))
       }
       const known = Object.entries(optionalFields(world, caller)).filter(([name]) => asked.includes(name))
       const { id, name, username } = caller
-      return answerData({ data: { id, name, username, ...Object.fromEntries(known) } })
+      return respondWithData({ data: { id, name, username, ...Object.fromEntries(known) } })
     }),
   )
 }

@@ -1,11 +1,11 @@
 /**
  * The data of src/tweets/text/length.ts and src/tweets/text/urls.ts: the top-level domains and the
- * pattern of emoji. The exports are plain values, because the server writes them into the module that
- * the browser loads instead of this one (a pattern as its `source` and `flags`).
+ * pattern of emoji. The exports are plain values, because the server writes them into the module
+ * that the browser loads instead of this one (a pattern as its `source` and `flags`).
  *
- * npm `tlds` (MIT) is the list of the root zone, in Unicode form. `@twemoji/parser` (MIT) recognizes
- * the emoji of Unicode 17, and publishes its pattern only in this file. They are loaded by `require`,
- * because one is JSON and the other is CommonJS without types.
+ * npm `tlds` (MIT) is the list of the root zone, in Unicode form. `@twemoji/parser` (MIT)
+ * recognizes the emoji of Unicode 17, and publishes its pattern only in this file. They are loaded
+ * by `require`, because one is JSON and the other is CommonJS without types.
  */
 import { createRequire } from 'node:module'
 
@@ -15,8 +15,8 @@ const twemoji: { readonly default: RegExp } = require('@twemoji/parser/dist/lib/
 
 /**
  * Names in X's published list (twitter-text 3.1.0, 2020) that are not in the root zone: withdrawn
- * since, reserved, or never delegated. X's published test vectors count them, and a superfluous name
- * changes a length by a few characters at most.
+ * since, reserved, or never delegated. X's published test vectors count them, and a superfluous
+ * name changes a length by a few characters at most.
  */
 const unlistedTlds = `
   abarth active adac afamilycompany aigo alfaromeo an avianca bananarepublic bentley bl blanco bnl boots bq
@@ -32,8 +32,14 @@ const unlistedTlds = `
   大众汽车 工行 手表 珠宝 诺基亚
 `
 
-/** The top-level domains that X turns into links, in lower case. IDN names are in Unicode; `xn--` needs no list. */
+/**
+ * The top-level domains that X turns into links, in lower case. IDN names are in Unicode; `xn--`
+ * needs no list.
+ */
 export const tlds: readonly string[] = [...new Set([...delegatedTlds, ...unlistedTlds.trim().split(/\s+/)])]
 
-/** Matches one emoji sequence, as X displays it. It has the `g` flag: use it with `matchAll`, which keeps no position. */
+/**
+ * Matches one emoji sequence, as X displays it. It has the `g` flag: use it with `matchAll`, which
+ * keeps no position.
+ */
 export const emojiPattern: RegExp = twemoji.default

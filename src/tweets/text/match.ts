@@ -1,6 +1,6 @@
-// Compares the text of a post with the text that was sent. Which parts X turns into links is read from
-// the post, not computed: X's rules may know a newer top-level domain than ours, and a tweet that is not
-// recognised would be sent again.
+// Compares the text of a post with the text that was sent. Which parts X turns into links is read
+// from the post, not computed: X's rules may know a newer top-level domain than ours, and a tweet
+// that is not recognised would be sent again.
 
 import type { ShownText } from '../../x/timeline.ts'
 
@@ -11,8 +11,8 @@ const CUT_MARGIN = 8
 const SHORT_LINK = /https?:\/\/t\.co\/[A-Za-z0-9]+/g
 
 /**
- * Returns true when X shows `sent` as this text: with t.co links, entities, Unicode normalisation and
- * white space taken into account.
+ * Returns true when X shows `sent` as this text: with t.co links, entities, Unicode normalisation
+ * and white space taken into account.
  */
 export function isSameText(sent: string, { text, expandedUrls }: ShownText): boolean {
   const shortLinks = text.match(SHORT_LINK) ?? []
@@ -47,8 +47,8 @@ function matches(sent: string, text: string, expandedUrls: readonly string[], is
   return !isWhole || rest === ''
 }
 
-// Returns the length of a link in the sent text, such that the next piece follows it. The shortest that
-// fits, because a longer one would leave less for the rest.
+// Returns the length of a link in the sent text, such that the next piece follows it. The shortest
+// that fits, because a longer one would leave less for the rest.
 function linkLength(sent: string, link: Link, piece: string, isLast: boolean): number | null {
   const run = /^\S*/.exec(sent)?.[0].length ?? 0
   // The written link is at most one slash longer than X's.

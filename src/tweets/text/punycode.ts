@@ -3,7 +3,10 @@
 /** The longest label in DNS (RFC 1035 section 2.3.4). */
 export const MAX_DOMAIN_LABEL_LENGTH = 63
 
-/** Returns the length of a label in Punycode (RFC 3492 sections 6.1 and 6.3). Counts the digits without writing them. */
+/**
+ * Returns the length of a label in Punycode (RFC 3492 sections 6.1 and 6.3). Counts the digits
+ * without writing them.
+ */
 export function punycodeLength(label: string): number {
   const codePoints = Array.from(label, (character) => character.codePointAt(0) ?? 0)
   const basicCount = codePoints.filter((codePoint) => codePoint < 0x80).length

@@ -1,10 +1,10 @@
-// Finds the parts of a text that X turns into links, by the URL rules of twitter-text 3.1.0 (Copyright
-// Twitter, Inc. and other contributors, Apache-2.0, https://github.com/twitter/twitter-text). The
-// algorithm differs: the single regular expression of twitter-text takes quadratic time on hostile
-// text (two minutes for "日." fifty thousand times). Here each character belongs to one label, each
-// label is examined once, from right to left, so that the longest domain after it is known, and each
-// pattern runs over one character class at a time. Quirks of twitter-text that change a count are
-// reproduced; each is marked `Quirk`.
+// Finds the parts of a text that X turns into links, by the URL rules of twitter-text 3.1.0
+// (Copyright Twitter, Inc. and other contributors, Apache-2.0,
+// https://github.com/twitter/twitter-text). The algorithm differs: the single regular expression of
+// twitter-text takes quadratic time on hostile text (two minutes for "日." fifty thousand times).
+// Here each character belongs to one label, each label is examined once, from right to left, so
+// that the longest domain after it is known, and each pattern runs over one character class at a
+// time. Quirks of twitter-text that change a count are reproduced; each is marked `Quirk`.
 //
 // This module also runs in the browser: it may import only modules that are served there too (see
 // src/console/assets.ts).
@@ -16,12 +16,15 @@ import { MAX_DOMAIN_LABEL_LENGTH, punycodeLength } from './punycode.ts'
 const MAX_URL_LENGTH = 4096
 const MAX_TCO_SLUG_LENGTH = 40
 
-// Character classes. Their patterns have no `u` flag and match UTF-16 units, as those of twitter-text.
+// Character classes. Their patterns have no `u` flag and match UTF-16 units, as those of
+// twitter-text.
 /** The characters that X refuses in any text, as the inside of a character class. */
 export const invalidCharacters = '\\ufffe\\ufeff\\uffff'
 const spaces = '\\x09-\\x0d \\x85\\xa0\\u1680\\u180e\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
 const directionalMarkers = '\\u202a-\\u202e\\u061c\\u200e\\u200f\\u2066-\\u2069'
-/** Punctuation that cannot be part of a label. - and _ can be inside one, " and ` anywhere in one. */
+/**
+ * Punctuation that cannot be part of a label. - and _ can be inside one, " and ` anywhere in one.
+ */
 const punctuation = "!'#%&()*+,\\\\./:;<=>?@\\[\\]^{|}~$"
 const latinAccents =
   '\\xc0-\\xd6\\xd8-\\xf6\\xf8-\\u024f\\u0253\\u0254\\u0256\\u0257\\u0259\\u025b\\u0263\\u0268\\u026f\\u0272\\u0289' +
@@ -50,7 +53,9 @@ const pathEnding = new RegExp(`[${pathLetters}+\\-=_#/]`, 'i')
 const query = new RegExp(`\\?[${queryCharacters}]*[a-z0-9\\-_&=#/]`, 'iy')
 const tcoUrl = new RegExp(`^https?://t\\.co/([a-z0-9]+)(?:${query.source})?`, 'i')
 
-/** Returns the links in an NFC text, as a map from the index of each to its number of UTF-16 units. */
+/**
+ * Returns the links in an NFC text, as a map from the index of each to its number of UTF-16 units.
+ */
 export function findUrls(text: string): ReadonlyMap<number, number> {
   const urls = new Map<number, number>()
   let position = 0
@@ -58,13 +63,17 @@ export function findUrls(text: string): ReadonlyMap<number, number> {
     const url = urlWithProtocol(text, label, position) ?? bareUrl(text, label, position)
     if (!url) continue
     for (const [index, units] of linkedParts(text, url)) urls.set(index, units)
-    // Also when no part of it is linked: a refused URL is not examined again from its second character.
+    // Also when no part of it is linked: a refused URL is not examined again from its second
+    // character.
     position = url.end
   }
   return urls
 }
 
-/** A run of letters, digits, hyphens and underscores before a dot, with the ends of the domains that it can begin. */
+/**
+ * A run of letters, digits, hyphens and underscores before a dot, with the ends of the domains that
+ * it can begin.
+ */
 type Label = {
   start: number
   /** The index of the dot. */
@@ -73,7 +82,10 @@ type Label = {
   lastUnderscore: number
   /** The end of the top-level domain directly after the dot; null when there is none. */
   tldEnd: number | null
-  /** The end of the longest domain that continues with the label after the dot; null when there is none. */
+  /**
+   * The end of the longest domain that continues with the label after the dot; null when there is
+   * none.
+   */
   longerEnd: number | null
 }
 
@@ -190,7 +202,10 @@ function linkedParts(text: string, { protocol, start, domain, hasPath, end }: Ur
   return parts
 }
 
-/** Without a protocol, X links only names in (accented) Latin letters; the top-level domain may be in any script. */
+/**
+ * Without a protocol, X links only names in (accented) Latin letters; the top-level domain may be
+ * in any script.
+ */
 function findAsciiDomains(domain: string): string[] {
   const found: string[] = []
   asciiLabels.lastIndex = 0

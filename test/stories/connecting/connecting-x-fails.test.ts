@@ -107,19 +107,19 @@ test('rejected credentials are the operator’s problem, and logged for him with
 
 describe('an answer that is odd but usable links all the same', () => {
   test.each<[string, FaultKind, Record<string, unknown>]>([
-    ['no scope: as asked for (RFC 6749 section 5.1)', { kind: 'answer', omit: ['scope'] }, { status: 'ACTIVE' }],
+    ['no scope: as asked for (RFC 6749 section 5.1)', { kind: 'response', omit: ['scope'] }, { status: 'ACTIVE' }],
     [
       'scopes by commas',
-      { kind: 'answer', body: { scope: 'tweet.read,users.read,tweet.write,offline.access' } },
+      { kind: 'response', body: { scope: 'tweet.read,users.read,tweet.write,offline.access' } },
       { status: 'ACTIVE' },
     ],
     [
       'a scope that no database takes',
-      { kind: 'answer', body: { scope: 'tweet.read users.read tweet.write offline.access \0' } },
+      { kind: 'response', body: { scope: 'tweet.read users.read tweet.write offline.access \0' } },
       { status: 'ACTIVE' },
     ],
-    ['no expires_in', { kind: 'answer', omit: ['expires_in'] }, { status: 'ACTIVE' }],
-    ['no refresh_token', { kind: 'answer', omit: ['refresh_token'] }, { username: expect.any(String) }],
+    ['no expires_in', { kind: 'response', omit: ['expires_in'] }, { status: 'ACTIVE' }],
+    ['no refresh_token', { kind: 'response', omit: ['refresh_token'] }, { username: expect.any(String) }],
   ])('%s', async (_what, fault, expected) => {
     const username = newAccount()
     world.sandbox.control.inject({ match: { path: TOKEN_PATH }, ...fault })

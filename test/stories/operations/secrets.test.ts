@@ -124,7 +124,11 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   for (const [path, fault, outcome] of [
     ['/2/oauth2/token', { kind: 'problem', name: 'invalid-code' }, 'failed'],
     ['/2/oauth2/token', { kind: 'status', status: 400, body: echo('client-secret-echo-0123456789abcdef') }, 'failed'],
-    ['/2/oauth2/token', { kind: 'answer', body: { error: 'odd' }, omit: ['access_token', 'refresh_token'] }, 'failed'],
+    [
+      '/2/oauth2/token',
+      { kind: 'response', body: { error: 'odd' }, omit: ['access_token', 'refresh_token'] },
+      'failed',
+    ],
     ['/2/oauth2/token', { kind: 'cutHalfway' }, 'failed'],
     ['/2/users/me', { kind: 'problem', name: 'missing-scope' }, 'failed'],
     ['/2/users/me', { kind: 'problem', name: 'too-many-requests' }, 'waiting'],
@@ -183,7 +187,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
     (token) => postFault({ kind: 'status', status: 403, body: { title: token, detail: token, type: `x/${token}` } }),
     (token) => postFault({ kind: 'status', status: 500, body: { title: token } }),
     (token) => postFault({ kind: 'redirect', location: `http://127.0.0.1:9/?token=${token}` }),
-    (token) => postFault({ kind: 'answer', body: { data: { id: token } } }),
+    (token) => postFault({ kind: 'response', body: { data: { id: token } } }),
     () => postFault({ kind: 'dropAfter' }),
   ]
   for (const fault of postFaults) {

@@ -86,13 +86,13 @@ test.each(breakdowns)('GitHub’s token endpoint %s', (_what, fault) =>
 test.each<[string, FaultKind]>([
   ...breakdowns,
   ['refuses its own token', { kind: 'status', status: 401, body: { message: 'Bad credentials' } }],
-  ['sends a profile without an id', { kind: 'answer', omit: ['id'] }],
-  ['sends an id that is text', { kind: 'answer', body: { id: '58320114' } }],
-  ['sends an id beyond all integers', { kind: 'answer', body: { id: 1e300 } }],
-  ['sends an id that is negative', { kind: 'answer', body: { id: -1 } }],
-  ['sends a login that is not text', { kind: 'answer', body: { login: { toString: 'mara-holt' } } }],
-  ['sends a login that no database takes', { kind: 'answer', body: { login: 'mara\0holt' } }],
-  ['sends a name that no database takes', { kind: 'answer', body: { name: 'Mara\0Holt' } }],
+  ['sends a profile without an id', { kind: 'response', omit: ['id'] }],
+  ['sends an id that is text', { kind: 'response', body: { id: '58320114' } }],
+  ['sends an id beyond all integers', { kind: 'response', body: { id: 1e300 } }],
+  ['sends an id that is negative', { kind: 'response', body: { id: -1 } }],
+  ['sends a login that is not text', { kind: 'response', body: { login: { toString: 'mara-holt' } } }],
+  ['sends a login that no database takes', { kind: 'response', body: { login: 'mara\0holt' } }],
+  ['sends a name that no database takes', { kind: 'response', body: { name: 'Mara\0Holt' } }],
 ])('GitHub’s API %s', (_what, fault) => expectFailure(PROFILE_PATH, fault, 'GITHUB_UNAVAILABLE'))
 
 test.each([301, 302, 303, 307, 308])(

@@ -102,7 +102,7 @@ describe('who a user is', () => {
     const ids = []
     for (const login of ['mara-holt', 'tomasz-renamed']) {
       const match = { path: '/user' }
-      world.sandbox.control.inject({ kind: 'answer', body: { email, email_verified: true }, match })
+      world.sandbox.control.inject({ kind: 'response', body: { email, email_verified: true }, match })
       ids.push((await viewerOf(await world.signedIn(login)))?.id)
     }
     expect(world.sandbox.control.faults().map(({ hits }) => hits)).toEqual([1, 1])

@@ -114,7 +114,7 @@ test('a look that does not tell leaves the tweet in doubt, and nothing is sent',
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'timeout', act: true }))
   const body = { meta: { result_count: 1 } }
-  world.sandbox.control.inject({ kind: 'answer', body, omit: ['data'], match: { path: timelineOf(account) } })
+  world.sandbox.control.inject({ kind: 'response', body, omit: ['data'], match: { path: timelineOf(account) } })
   const x = watchX(world)
   await post(account)
   expect(await post(account)).toMatchObject({ tweet: { status: 'UNKNOWN' }, userErrors: [{ code: 'OUTCOME_UNKNOWN' }] })

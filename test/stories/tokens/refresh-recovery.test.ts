@@ -21,7 +21,7 @@ beforeAll(async () => {
   world = await startWorld({}, impatient)
 })
 afterEach(() => {
-  world.sandbox.control.setReplay('kill-family')
+  world.sandbox.control.setReplay('end-grant')
   endFaults(world)
 })
 afterAll(() => world.close())
@@ -235,7 +235,7 @@ describe('a pair that comes after its account was given up', () => {
 
 describe('in doubt', () => {
   test('a refresh token is not probed while the access token lives, in either mode of X', async () => {
-    for (const mode of ['kill-family', 'invalid-request'] as const) {
+    for (const mode of ['end-grant', 'invalid-request'] as const) {
       world.sandbox.control.setReplay(mode)
       const account = await connectAccount(world)
       await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })

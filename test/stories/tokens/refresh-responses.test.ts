@@ -67,7 +67,7 @@ describe.each<[string, string, number]>([
 test('T-04 without expires_in a token is believed for two hours', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
-  world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['expires_in', 'token_type', 'scope'] }))
+  world.sandbox.control.inject(refreshFault({ kind: 'response', omit: ['expires_in', 'token_type', 'scope'] }))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(await secondsLeft(account)).toBeGreaterThan(7_100)
   expect(await secondsLeft(account)).toBeLessThanOrEqual(7_200)
@@ -76,7 +76,7 @@ test('T-04 without expires_in a token is believed for two hours', async () => {
 test('a short-lived token is used, and refreshed once for each use', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
-  world.sandbox.control.inject(refreshFault({ kind: 'answer', body: { expires_in: 60 }, times: null }))
+  world.sandbox.control.inject(refreshFault({ kind: 'response', body: { expires_in: 60 }, times: null }))
   const x = watchX(world)
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(x.refreshes()).toBe(1)
@@ -88,7 +88,7 @@ test('T-04 without a refresh token in the answer the old one is kept', async () 
   const account = await connectAccount(world)
   const { refreshToken } = account.grant()
   world.advance(UNTIL_ENDED_SECONDS)
-  world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['refresh_token'] }))
+  world.sandbox.control.inject(refreshFault({ kind: 'response', omit: ['refresh_token'] }))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(await account.tokens()).toMatchObject({ version: 2, state: 'ACTIVE' })
   expect(await account.storedRefreshToken()).toBe(refreshToken)
@@ -97,7 +97,7 @@ test('T-04 without a refresh token in the answer the old one is kept', async () 
 test('T-04 a new refresh token without an access token is kept, and used by the next refresh', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
-  world.sandbox.control.inject(refreshFault({ kind: 'answer', omit: ['access_token'] }))
+  world.sandbox.control.inject(refreshFault({ kind: 'response', omit: ['access_token'] }))
   const x = watchX(world)
   expect(await account.post()).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_UNAVAILABLE' }] })
   expect([x.refreshes(), x.posts()]).toEqual([1, 0])
@@ -111,7 +111,7 @@ test('T-04 what a refresh says of the scopes changes nothing: they are those of 
   const account = await connectAccount(world)
   const { scopes } = await account.show()
   world.advance(UNTIL_ENDED_SECONDS)
-  world.sandbox.control.inject(refreshFault({ kind: 'answer', body: { scope: 'tweet.read' } }))
+  world.sandbox.control.inject(refreshFault({ kind: 'response', body: { scope: 'tweet.read' } }))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(await account.show()).toMatchObject({ status: 'ACTIVE', scopes, missingScopes: [] })
 })
@@ -120,7 +120,7 @@ test('T-04 fields that nobody promised do no harm', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
-    refreshFault({ kind: 'answer', body: { error: 'none', __proto__: { a: 1 }, id_token: {}, nested: [[[]]] } }),
+    refreshFault({ kind: 'response', body: { error: 'none', __proto__: { a: 1 }, id_token: {}, nested: [[[]]] } }),
   )
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(account.grant()).toMatchObject({ rotations: 1, replays: 0 })

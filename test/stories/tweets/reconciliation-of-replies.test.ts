@@ -256,7 +256,7 @@ describe('a timeline that shows nothing proves nothing', () => {
   ])('%s', async (_, body) => {
     const account = await connectAccount(world)
     const path = `/2/users/${account.providerAccountId}/tweets`
-    world.sandbox.control.inject({ kind: 'answer', times: null, match: { path }, body, omit: ['data'] })
+    world.sandbox.control.inject({ kind: 'response', times: null, match: { path }, body, omit: ['data'] })
     const doubt = await postInDoubt(account, true, 'Not shown')
     expect(await untilLookedFor(doubt.id)).toMatchObject({ status: 'UNKNOWN' })
     await doubt.again()

@@ -80,7 +80,7 @@ test('X calling it a duplicate is evidence that the first try arrived', async ()
   // Not in the timeline yet when it is looked for.
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   control.inject({
-    kind: 'answer',
+    kind: 'response',
     times: 2,
     match: { path: '/2/users/\\d+/tweets' },
     body: { meta: { result_count: 0 } },

@@ -34,7 +34,7 @@ export async function openStage(options: StageOptions, database: { url: string }
   const key = Buffer.from(randomToken(32), 'base64url')
   const sandbox = await startSandbox({
     hostname: 'localhost',
-    replay: 'kill-family',
+    replay: 'end-grant',
     random: options.random.next,
     githubClient: { id: 'chaos-github', secret: GITHUB_SECRET, redirectUris: [] },
     xClient: { id: 'chaos-x', secret: X_SECRET, redirectUris: [] },
