@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
-import { connectedAccounts, oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { connectedAccounts, oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
@@ -42,7 +42,7 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
     if (tokens !== undefined)
       await requestRevocationOf(deps, account, tokens, tokens.sentAt !== null || tokens.state !== 'ACTIVE')
     // Orphaned pairs are newer than the row's, and no refresh will adopt them any more.
-    const orphans = await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, account.id)).returning()
+    const orphans = await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.accountId, account.id)).returning()
     for (const orphan of orphans) await requestRevocationOf(deps, account, orphan, false)
   })
   const disconnected = await findConnectedAccount(deps, userId, accountId)

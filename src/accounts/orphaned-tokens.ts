@@ -3,7 +3,7 @@
 // may be the pair that is still good, and is tried before the user has to connect the account
 // again.
 import { and, desc, eq, exists, gt } from 'drizzle-orm'
-import { oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { FRESH } from './refresh-lease.ts'
 
@@ -15,13 +15,13 @@ const BATCH = 20
  */
 export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
   const isOrphanOfRow = and(
-    eq(rotationOrphans.accountId, oauthTokens.accountId),
-    eq(rotationOrphans.fromVersion, oauthTokens.version),
+    eq(orphanedTokens.accountId, oauthTokens.accountId),
+    eq(orphanedTokens.fromVersion, oauthTokens.version),
   )
   const dead = await deps.db
     .select({ accountId: oauthTokens.accountId, version: oauthTokens.version })
     .from(oauthTokens)
-    .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(rotationOrphans).where(isOrphanOfRow))))
+    .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(orphanedTokens).where(isOrphanOfRow))))
     .limit(BATCH)
   for (const row of dead) await transaction(deps, (deps) => adoptOrphan(deps, row))
 }
@@ -36,19 +36,19 @@ export async function takeNewestOrphanedTokens(
   deps: Deps,
   accountId: string,
   version: number,
-): Promise<typeof rotationOrphans.$inferSelect | null> {
-  const isOfVersion = and(eq(rotationOrphans.accountId, accountId), eq(rotationOrphans.fromVersion, version))
+): Promise<typeof orphanedTokens.$inferSelect | null> {
+  const isOfVersion = and(eq(orphanedTokens.accountId, accountId), eq(orphanedTokens.fromVersion, version))
   const [newest] = await deps.db
     .select()
-    .from(rotationOrphans)
+    .from(orphanedTokens)
     .where(isOfVersion)
-    .orderBy(desc(rotationOrphans.fence), desc(rotationOrphans.createdAt))
+    .orderBy(desc(orphanedTokens.fencingToken), desc(orphanedTokens.createdAt))
     .limit(1)
     .for('update')
   if (newest === undefined) return null
-  await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.id, newest.id))
+  await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.id, newest.id))
   await deps.db
-    .update(rotationOrphans)
+    .update(orphanedTokens)
     .set({ fromVersion: version + 1 })
     .where(isOfVersion)
   return newest
@@ -56,16 +56,13 @@ export async function takeNewestOrphanedTokens(
 
 /** Deletes the orphaned pairs of earlier versions: X has issued a newer pair, and ended these. */
 export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
-  await deps.db.delete(rotationOrphans).where(
+  await deps.db.delete(orphanedTokens).where(
     exists(
       deps.db
         .select({ accountId: oauthTokens.accountId })
         .from(oauthTokens)
         .where(
-          and(
-            eq(oauthTokens.accountId, rotationOrphans.accountId),
-            gt(oauthTokens.version, rotationOrphans.fromVersion),
-          ),
+          and(eq(oauthTokens.accountId, orphanedTokens.accountId), gt(oauthTokens.version, orphanedTokens.fromVersion)),
         ),
     ),
   )

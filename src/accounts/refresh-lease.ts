@@ -77,7 +77,7 @@ export async function acquireRefreshLease(
       .set({
         leaseId,
         leaseUntil: sqlIn(deps.clock, timing.leaseSeconds),
-        fence: sql`${oauthTokens.fence} + 1`,
+        fencingToken: sql`${oauthTokens.fencingToken} + 1`,
         sentAt: now,
         ...(cause && { cause }),
       })
@@ -107,7 +107,7 @@ export async function acquireRefreshLease(
     accountId: account.id,
     userId: account.userId,
     leaseId,
-    fencingToken: row.fence,
+    fencingToken: row.fencingToken,
     version,
     grantId: row.grantId,
     accessTokenSealed: row.accessTokenSealed,
@@ -203,9 +203,9 @@ export async function markUncertain(deps: Deps, lease: RefreshLease): Promise<vo
       .set({
         ...NO_LEASE,
         state: 'UNCERTAIN',
-        cause: lease.cause ?? 'ANSWER_LOST',
+        cause: lease.cause ?? 'RESPONSE_LOST',
         failCount: sql`${oauthTokens.failCount} + 1`,
-        lastEvent: 'ANSWER_LOST',
+        lastEvent: 'RESPONSE_LOST',
         lastEventAt: deps.clock.sqlNow(),
         // X may still be processing the request.
         nextTryAt: sqlIn(deps.clock, deps.timing.lapseMarginSeconds),
@@ -245,7 +245,7 @@ export function underLease(lease: RefreshLease): SQL | undefined {
   return and(
     eq(oauthTokens.accountId, lease.accountId),
     eq(oauthTokens.leaseId, lease.leaseId),
-    eq(oauthTokens.fence, lease.fencingToken),
+    eq(oauthTokens.fencingToken, lease.fencingToken),
     eq(oauthTokens.version, lease.version),
   )
 }

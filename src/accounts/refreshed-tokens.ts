@@ -4,7 +4,7 @@
 import { eq } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
-import { oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { IssuedTokens } from '../x/token-response.ts'
@@ -130,10 +130,10 @@ async function storeOrphanedTokens(
       await requestRevocation(deps, lease, refreshToken, 'refresh_token')
       return
     }
-    await deps.db.insert(rotationOrphans).values({
+    await deps.db.insert(orphanedTokens).values({
       accountId: lease.accountId,
       fromVersion: lease.version,
-      fence: lease.fencingToken,
+      fencingToken: lease.fencingToken,
       accessTokenSealed: pair.accessTokenSealed,
       refreshTokenSealed: pair.refreshTokenSealed,
       accessExpiresAt: sqlIn(deps.clock, pair.secondsLeft()),

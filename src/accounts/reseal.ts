@@ -10,7 +10,7 @@ import {
   encryptionCanaries,
   grantRevocations,
   oauthTokens,
-  rotationOrphans,
+  orphanedTokens,
   webhookEndpoints,
 } from '../db/tables.ts'
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
@@ -96,16 +96,16 @@ async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<voi
   await eachRow(
     (after) =>
       db
-        .select({ id: rotationOrphans.id, orphan: rotationOrphans, userId: connectedAccounts.userId })
-        .from(rotationOrphans)
-        .innerJoin(connectedAccounts, eq(connectedAccounts.id, rotationOrphans.accountId))
-        .where(afterId(rotationOrphans.id, after))
-        .orderBy(asc(rotationOrphans.id))
+        .select({ id: orphanedTokens.id, orphan: orphanedTokens, userId: connectedAccounts.userId })
+        .from(orphanedTokens)
+        .innerJoin(connectedAccounts, eq(connectedAccounts.id, orphanedTokens.accountId))
+        .where(afterId(orphanedTokens.id, after))
+        .orderBy(asc(orphanedTokens.id))
         .limit(BATCH),
     async ({ orphan, userId }) => {
       const pair = resealPair(keys, counts, { accountId: orphan.accountId, userId }, orphan)
       if (pair === null) return
-      await db.update(rotationOrphans).set(pair).where(eq(rotationOrphans.id, orphan.id))
+      await db.update(orphanedTokens).set(pair).where(eq(orphanedTokens.id, orphan.id))
       counts.resealed += 1
     },
   )

@@ -3,7 +3,7 @@
 // order of the approvals is not known here, and X's response to the access token decides.
 import { and, eq } from 'drizzle-orm'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
-import { oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { isUserGone, violates } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -127,15 +127,15 @@ function storeAsOrphan(
   const owner = { accountId, userId: grant.attempt.userId }
   return transactionUnlessTakenOver(deps, async (deps) => {
     const [other] = await deps.db
-      .select({ version: oauthTokens.version, fence: oauthTokens.fence })
+      .select({ version: oauthTokens.version, fencingToken: oauthTokens.fencingToken })
       .from(oauthTokens)
       .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.grantId, otherGrantId)))
       .for('update')
     if (other === undefined) return conflict
-    await deps.db.insert(rotationOrphans).values({
+    await deps.db.insert(orphanedTokens).values({
       accountId,
       fromVersion: other.version,
-      fence: other.fence,
+      fencingToken: other.fencingToken,
       ...sealGrant(deps, owner, grant),
       createdAt: deps.clock.sqlNow(),
     })

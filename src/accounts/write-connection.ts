@@ -2,7 +2,7 @@
 // attempt.
 import { and, desc, eq, gte, inArray, isNull, ne, notInArray, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
-import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens, rotationOrphans } from '../db/tables.ts'
+import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens, orphanedTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
@@ -106,7 +106,7 @@ export async function endAttempt(
   if (!isEnded) throw new TakenOver()
 }
 
-/** Seals the tokens of a grant for their columns of `oauth_tokens` or `rotation_orphans`. */
+/** Seals the tokens of a grant for their columns of `oauth_tokens` or `orphaned_tokens`. */
 export function sealGrant(deps: Deps, owner: { accountId: string; userId: string }, grant: Grant) {
   const { refreshToken } = grant.tokens
   return {
@@ -133,7 +133,7 @@ async function writeTokens(deps: Deps, owner: { accountId: string; userId: strin
     // overwrite the new one.
     .onConflictDoUpdate({
       target: oauthTokens.accountId,
-      set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fence: sql`${oauthTokens.fence} + 1` },
+      set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fencingToken: sql`${oauthTokens.fencingToken} + 1` },
     })
 }
 
@@ -224,5 +224,5 @@ async function forgetEarlierGrants(
         ),
       ),
     )
-  await deps.db.delete(rotationOrphans).where(eq(rotationOrphans.accountId, accountId))
+  await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.accountId, accountId))
 }

@@ -284,7 +284,7 @@ export type EventType =
   | 'ACCOUNT_CONNECTED'
   /** `account.disconnected`: An account was disconnected. `reason`: DISCONNECTED_BY_USER. */
   | 'ACCOUNT_DISCONNECTED'
-  /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, ROTATION_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
+  /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
   | 'ACCOUNT_NEEDS_REAUTH'
   /** `account.profile_changed`: An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED. */
   | 'ACCOUNT_PROFILE_CHANGED'
@@ -308,16 +308,16 @@ export type EventType =
   | 'TWEET_FAILED'
   /** `tweet.posted`: X has posted a tweet. It has no `reason`. */
   | 'TWEET_POSTED'
+  /** `tweet.reconciled`: The gateway found out whether a tweet that was UNKNOWN was posted. `reason`: POSTED, or the ErrorCode that says why it was not. */
+  | 'TWEET_RECONCILED'
   /** `tweet.unknown`: X did not say whether it posted a tweet. `reason`: the ErrorCode OUTCOME_UNKNOWN or DUPLICATE_TWEET. */
   | 'TWEET_UNKNOWN'
-  /** `tweet.unknown_settled`: The gateway found out whether a tweet that was UNKNOWN was posted. `reason`: POSTED, or the ErrorCode that says why it was not. */
-  | 'TWEET_UNKNOWN_SETTLED'
   /** `webhook.disabled`: The gateway disabled a webhook endpoint. `reason`: the WebhookDisabledReason FAILING or GONE. */
   | 'WEBHOOK_DISABLED'
   /** `webhook.test`: A test was requested with testWebhookEndpoint. It has no `reason`. */
   | 'WEBHOOK_TEST';
 
-/** The audience of the link between a GitHub user and their X accounts. */
+/** The audience of the connection between a GitHub user and their X accounts. */
 export type LinkVisibility =
   /** Programs with an operator's API token see them as well: the GitHub login and id, and each account with its status. */
   | 'INTEGRATORS'
@@ -415,8 +415,6 @@ export type TestWebhookEndpointInput = {
 
 /** An event in the life of the tokens of an account. */
 export type TokenEvent =
-  /** X was asked for new tokens, and its response was lost. The gateway tries again when the current access token ends. */
-  | 'ANSWER_LOST'
   /** The user connected the account. */
   | 'ISSUED'
   /** A token pair that seemed lost was found, or replaced. */
@@ -425,6 +423,8 @@ export type TokenEvent =
   | 'REFRESHED'
   /** X refused the refresh token for good. */
   | 'REFUSED'
+  /** X was asked for new tokens, and its response was lost. The gateway tries again when the current access token ends. */
+  | 'RESPONSE_LOST'
   /** X rejected the gateway's own credentials. The operator has to act, not the user. */
   | 'X_CREDENTIALS_REJECTED'
   /** X was down or busy when it was asked for new tokens. The gateway tries again by itself. */

@@ -86,7 +86,7 @@ async function replaceReconciliations(deps: Deps): Promise<number> {
     .where(
       and(
         eq(tweets.status, 'UNKNOWN'),
-        lt(tweets.settleReads, MAX_READS),
+        lt(tweets.timelineReads, MAX_READS),
         ne(connectedAccounts.status, 'DISCONNECTED'),
         not(hasJob('reconcile-tweet', tweets.id)),
       ),

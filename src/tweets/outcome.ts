@@ -140,7 +140,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       .set({
         status: 'UNKNOWN',
         errorCode: 'OUTCOME_UNKNOWN',
-        doubtSince: sql`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
+        unknownSince: sql`coalesce(${tweets.unknownSince}, ${tweets.sentAt})`,
       })
       .where(and(isAbandoned, isNotNull(tweets.sentAt)))
       .returning()
@@ -162,7 +162,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
 function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {
   const unknown = {
     status: 'UNKNOWN' as const,
-    doubtSince: sql<Date>`coalesce(${tweets.doubtSince}, ${tweets.sentAt})`,
+    unknownSince: sql<Date>`coalesce(${tweets.unknownSince}, ${tweets.sentAt})`,
   }
   if (result.kind === 'done') {
     return {
@@ -177,14 +177,14 @@ function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {
   }
   if (result.kind === 'unknown') return { ...unknown, errorCode: 'OUTCOME_UNKNOWN' }
   // If X already has this text, the earlier sending of this tweet has probably arrived.
-  if (result.code === 'DUPLICATE_TWEET' && tweet.doubtSince !== null) return { ...unknown, errorCode: result.code }
+  if (result.code === 'DUPLICATE_TWEET' && tweet.unknownSince !== null) return { ...unknown, errorCode: result.code }
   const { code, retryAt, problem } = result
   const failure = { status: 'FAILED' as const, errorCode: code, errorDetail: describeProblem(code, problem), retryAt }
   if (result.isCertain) return failure
   // The refusal did not come from X itself, so the tweet may exist: the timeline is read before it
   // is sent again.
   const mayExistSince = sql<Date>`coalesce(${tweets.mayExistSince}, ${tweets.sentAt})`
-  return { ...failure, mayExistSince, doubtSince: unknown.doubtSince }
+  return { ...failure, mayExistSince, unknownSince: unknown.unknownSince }
 }
 
 // Sets the tweet that was matched with this post by its text back to UNKNOWN, to be reconciled
@@ -199,7 +199,7 @@ function withdrawMatch(deps: Deps, tweet: Tweet, xTweetId: string): Promise<bool
           eq(tweets.accountId, tweet.accountId),
           eq(tweets.xTweetId, xTweetId),
           ne(tweets.id, tweet.id),
-          isNotNull(tweets.doubtSince),
+          isNotNull(tweets.unknownSince),
         ),
       )
       .returning()
@@ -219,7 +219,7 @@ export function outcomeEvent(tweet: Tweet, wasUnknown: boolean): NewEvent {
   if (tweet.status === 'PENDING' || tweet.status === 'DELETED')
     throw new Error('Bug: PENDING and DELETED are no outcomes')
   return {
-    type: wasUnknown ? 'tweet.unknown_settled' : types[tweet.status],
+    type: wasUnknown ? 'tweet.reconciled' : types[tweet.status],
     userId: tweet.userId,
     accountId: tweet.accountId,
     tweetId: tweet.id,

@@ -170,7 +170,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
         status: 'PENDING',
         attempt: earlier.attempt + 1,
         // The reads counted so far belong to the previous sending.
-        settleReads: 0,
+        timelineReads: 0,
         claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
         sentAt: null,
         errorCode: null,

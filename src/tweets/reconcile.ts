@@ -42,24 +42,24 @@ export async function reconcileTweet(deps: Deps, tweetId: string): Promise<void>
   // Counted before the read, so that a crash cannot lead to a fourth one.
   const [found] = await deps.db
     .update(tweets)
-    .set({ settleReads: sql`${tweets.settleReads} + 1` })
-    .where(and(eq(tweets.id, tweetId), eq(tweets.status, 'UNKNOWN'), lt(tweets.settleReads, MAX_READS)))
+    .set({ timelineReads: sql`${tweets.timelineReads} + 1` })
+    .where(and(eq(tweets.id, tweetId), eq(tweets.status, 'UNKNOWN'), lt(tweets.timelineReads, MAX_READS)))
     .returning({ ...getTableColumns(tweets), nowSeconds: secondsOf(deps.clock.sqlNow()) })
   if (found === undefined) return
   const { nowSeconds, ...tweet } = found
   const account = await findConnectedAccount(deps, tweet.userId, tweet.accountId)
   if (account === null || account.status === 'DISCONNECTED') return uncountRead(deps, tweet)
   const period = {
-    since: tweet.doubtSince ?? tweet.createdAt,
+    since: tweet.unknownSince ?? tweet.createdAt,
     until: tweet.claimedUntil,
     now: Number(nowSeconds) * 1000,
   }
   const match = await readAndMatch(deps, tweet, account, period, () => uncountRead(deps, tweet))
   if (match.kind === 'FOUND' && (await takePost(deps, tweet, 'UNKNOWN', match.posts)) !== null) return
-  if (match.kind === 'ABSENT' && tweet.settleReads >= READS_TO_BE_SURE) {
+  if (match.kind === 'ABSENT' && tweet.timelineReads >= READS_TO_BE_SURE) {
     const errorCode = tweet.errorCode === 'DUPLICATE_TWEET' ? 'DUPLICATE_TWEET' : 'NOT_POSTED'
     await writeReconciled(deps, tweet, 'UNKNOWN', { status: 'FAILED', errorCode, mayExistSince: null })
-  } else if (tweet.settleReads < MAX_READS) {
+  } else if (tweet.timelineReads < MAX_READS) {
     await transaction(deps, (deps) =>
       deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, deps.timing.reconcileAgainAfterSeconds),
     )
@@ -171,7 +171,7 @@ async function readOrNotify<T>(
 async function uncountRead(deps: Deps, tweet: Tweet): Promise<void> {
   await deps.db
     .update(tweets)
-    .set({ settleReads: sql`${tweets.settleReads} - 1` })
+    .set({ timelineReads: sql`${tweets.timelineReads} - 1` })
     .where(eq(tweets.id, tweet.id))
 }
 

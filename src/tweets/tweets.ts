@@ -65,7 +65,7 @@ export function tweetError(tweet: Tweet): AppError | null {
   const { errorCode, errorDetail, retryAt } = tweet
   if (errorCode === null) return null
   if (!isErrorCode(errorCode)) return new AppError('INTERNAL')
-  const isGivenUp = tweet.status === 'UNKNOWN' && tweet.settleReads >= MAX_READS
+  const isGivenUp = tweet.status === 'UNKNOWN' && tweet.timelineReads >= MAX_READS
   const detail = isGivenUp ? GIVEN_UP : errorDetail === null ? null : withProblem(errorCode, errorDetail)
   return new AppError(errorCode, { retryAt, ...(detail !== null && { detail }) })
 }

@@ -11,7 +11,7 @@ import {
   eventHorizons,
   events,
   grantRevocations,
-  rotationOrphans,
+  orphanedTokens,
   tweets,
   users,
   xBlocks,
@@ -141,7 +141,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
         .select()
         .from(tweets)
         .where(eq(tweets.id, doubtful?.id ?? ''))
-      expect(row).toMatchObject({ status: 'POSTED', settleReads: 1 })
+      expect(row).toMatchObject({ status: 'POSTED', timelineReads: 1 })
       expect(await world.db().$count(grantRevocations)).toBe(0)
     },
     { timeout: 60_000 },
@@ -159,7 +159,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
     { timeout: 60_000 },
   )
   const after = await readPage(account.person, { first: 100, after: cursor })
-  expect(after.edges.map(({ node }) => node.type)).toEqual(['TWEET_UNKNOWN_SETTLED', 'TWEET_POSTED'])
+  expect(after.edges.map(({ node }) => node.type)).toEqual(['TWEET_RECONCILED', 'TWEET_POSTED'])
 
   const home = await makeTemporaryDirectory('data')
   onTestFinished(() => home[Symbol.asyncDispose]())
@@ -243,7 +243,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
     select ${somebody?.id}, provider, '7', 'somebody', scopes, status, status_since, connected_at, ${'"quoted", \\ {} 😀\n'}
     from connected_accounts where id = ${accountId}`)
   const [row] = await queryRows(db, sql`select id from connected_accounts where username = 'somebody'`)
-  await db.insert(rotationOrphans).values({
+  await db.insert(orphanedTokens).values({
     accountId: String(row?.id),
     fromVersion: 1,
     fence: 1,

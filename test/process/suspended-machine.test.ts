@@ -13,7 +13,7 @@ test('a refresh token is not sent once its lease has passed on, though the proce
   await account.setTokens({ cause: 'SERVER_ERROR' })
   const x = watchX(world)
   const { posting } = await world.db().transaction(async (held) => {
-    await held.execute(sql`lock table rotation_orphans in access exclusive mode`)
+    await held.execute(sql`lock table orphaned_tokens in access exclusive mode`)
     const posting = account.post()
     await vi.waitFor(async () => expect((await account.tokens())?.leaseId).not.toBeNull(), {
       timeout: 30_000,
@@ -21,10 +21,10 @@ test('a refresh token is not sent once its lease has passed on, though the proce
     })
     // The database's time alone: as after a machine was suspended, whose monotonic clock stood still.
     world.advance(75)
-    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })
+    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fencingToken: 2 })
     return { posting }
   })
   expect((await posting).userErrors).toMatchObject([{ code: 'REFRESH_IN_PROGRESS', retryable: true }])
   expect(x.refreshes()).toBe(0)
-  expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 1, fence: 2 })
+  expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 1, fencingToken: 2 })
 })

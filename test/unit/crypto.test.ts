@@ -102,7 +102,7 @@ describe('E-02 a sealed value', () => {
   )
 
   test.each<[string, Partial<SealContext>]>([
-    ['table', { table: 'rotation_orphans' }],
+    ['table', { table: 'orphaned_tokens' }],
     ['column', { column: 'refresh_token_sealed' }],
     ['account', { accountId: 'a-2' }],
     ['user', { userId: 'u-2' }],

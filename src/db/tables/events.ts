@@ -13,7 +13,7 @@ export const eventTypes = [
   'tweet.posted',
   'tweet.failed',
   'tweet.unknown',
-  'tweet.unknown_settled',
+  'tweet.reconciled',
   'tweet.deleted',
   'session.started',
   'session.ended',

@@ -11,7 +11,7 @@ export const tokenEvents = [
   'RECOVERED',
   'X_UNAVAILABLE',
   'X_CREDENTIALS_REJECTED',
-  'ANSWER_LOST',
+  'RESPONSE_LOST',
   'REFUSED',
 ] as const
 
@@ -41,7 +41,7 @@ export const oauthTokens = pgTable(
     leaseId: uuid(),
     leaseUntil: moment(),
     /** The fencing token: incremented each time the lease is acquired. */
-    fence: integer().notNull().default(0),
+    fencingToken: integer().notNull().default(0),
     /** Written before the refresh token is sent: from then on it may be used up. */
     sentAt: moment(),
     /**
@@ -79,15 +79,15 @@ export const oauthTokens = pgTable(
  * process; it never overwrites the pair of the account. The next refresh takes the newest one, the
  * sweep deletes those of versions that a newer pair has replaced.
  */
-export const rotationOrphans = pgTable(
-  'rotation_orphans',
+export const orphanedTokens = pgTable(
+  'orphaned_tokens',
   {
     id: id(),
     accountId: uuid()
       .notNull()
       .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
     fromVersion: integer().notNull(),
-    fence: integer().notNull(),
+    fencingToken: integer().notNull(),
     accessTokenSealed: text().notNull(),
     refreshTokenSealed: text(),
     accessExpiresAt: moment().notNull(),

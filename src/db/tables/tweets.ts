@@ -41,9 +41,9 @@ export const tweets = pgTable(
      * The first send with an unknown outcome: the timeline is read from there. Kept when sent
      * again.
      */
-    doubtSince: moment(),
+    unknownSince: moment(),
     /** The number of billed timeline reads for this tweet. */
-    settleReads: integer().notNull().default(0),
+    timelineReads: integer().notNull().default(0),
     /**
      * Set when a response was not X's own: a tweet may exist since then, so the timeline is
      * read before the tweet is sent again. Null otherwise.

@@ -65,7 +65,7 @@ const tokenEventDescriptions: Record<(typeof tokenEvents)[number], string> = {
   RECOVERED: 'A token pair that seemed lost was found, or replaced.',
   X_UNAVAILABLE: 'X was down or busy when it was asked for new tokens. The gateway tries again by itself.',
   X_CREDENTIALS_REJECTED: "X rejected the gateway's own credentials. The operator has to act, not the user.",
-  ANSWER_LOST:
+  RESPONSE_LOST:
     'X was asked for new tokens, and its response was lost. The gateway tries again when the current access token ends.',
   REFUSED: 'X refused the refresh token for good.',
 }

@@ -33,7 +33,7 @@ const typeDescriptions: Record<EventType, string> = {
   'account.reconnected': `An X account that was connected was connected again. ${LIMITED_REASON}`,
   'account.recovered': `An account that was NEEDS_REAUTH works again: it was connected again, or a lost token pair was found. ${LIMITED_REASON}`,
   'account.needs_reauth':
-    'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, ROTATION_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
+    'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
   'account.disconnected': 'An account was disconnected. `reason`: DISCONNECTED_BY_USER.',
   'account.profile_changed':
     'An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
@@ -41,7 +41,7 @@ const typeDescriptions: Record<EventType, string> = {
   'tweet.failed': 'X has not posted a tweet. `reason`: the ErrorCode of the tweet.',
   'tweet.unknown':
     'X did not say whether it posted a tweet. `reason`: the ErrorCode OUTCOME_UNKNOWN or DUPLICATE_TWEET.',
-  'tweet.unknown_settled':
+  'tweet.reconciled':
     'The gateway found out whether a tweet that was UNKNOWN was posted. `reason`: POSTED, or the ErrorCode that says why it was not.',
   'tweet.deleted': `A tweet was deleted through this API. ${NO_REASON}`,
   'session.started': `The user signed in. ${NO_REASON}`,

@@ -15,7 +15,7 @@ const visibilityDescriptions: Record<LinkVisibility, string> = {
 
 /** The audience of the connection between a GitHub user and their X accounts. */
 export const LinkVisibilityRef = builder.enumType('LinkVisibility', {
-  description: 'The audience of the link between a GitHub user and their X accounts.',
+  description: 'The audience of the connection between a GitHub user and their X accounts.',
   values: describeValues(visibilityDescriptions),
 })
 

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { eq, inArray } from 'drizzle-orm'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
+import { grantRevocations, orphanedTokens } from '../../../src/db/tables.ts'
 import {
   type ConnectedAccount,
   connectAccount,
@@ -99,7 +99,7 @@ async function check(account: ConnectedAccount, { before, steps }: Schedule, pos
   const grants = control.grants(account.username)
   const newest = account.grant()
   expect(control.tweets(account.username)).toHaveLength(posted)
-  expect(await world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))).toEqual([])
+  expect(await world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))).toEqual([])
   // At most one authorization is alive at X, and none that nobody here knows of.
   expect(grants.slice(0, -1).filter(({ live }) => live)).toEqual([])
   if (before !== 'a killed holder whose refresh X had answered')

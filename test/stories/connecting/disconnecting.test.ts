@@ -99,7 +99,7 @@ describe.concurrent('unlinking', () => {
   test('while the refresh token may be spent revokes by the access token too', async () => {
     const account = await connectAccount(world)
     const { accessToken, refreshToken } = account.grant()
-    await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: new Date() })
+    await account.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: new Date() })
     await account.disconnect()
     await untilRevoked(account)
     expect([revoked(accessToken), revoked(refreshToken)]).toMatchObject([[{}], [{}]])

@@ -188,9 +188,9 @@ describe('a tweet', () => {
     expect(await readStory(account.person)).toEqual([
       'ACCOUNT_CONNECTED',
       'TWEET_UNKNOWN OUTCOME_UNKNOWN',
-      `TWEET_UNKNOWN_SETTLED ${reason}`,
+      `TWEET_RECONCILED ${reason}`,
     ])
-    expect(await readEvents(account.person, { types: ['TWEET_UNKNOWN_SETTLED'] })).toMatchObject([
+    expect(await readEvents(account.person, { types: ['TWEET_RECONCILED'] })).toMatchObject([
       { tweetId: tweet?.id, accountId: account.id, userId: account.userId },
     ])
   })

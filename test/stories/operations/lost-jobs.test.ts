@@ -79,7 +79,7 @@ test('a tweet in doubt waits without a read while its account is disconnected, a
   await vi.waitFor(async () => expect(await jobsOf(tweetId)).toBe(0), { timeout: 30_000 })
   await sweepNow(world)
   expect(await jobsOf(tweetId)).toBe(0)
-  expect(await readTweet(tweetId)).toMatchObject({ status: 'UNKNOWN', settleReads: 0 })
+  expect(await readTweet(tweetId)).toMatchObject({ status: 'UNKNOWN', timelineReads: 0 })
   expect(await account.person.connect(account.username)).toMatchObject({ outcome: 'connected' })
   await sweepNow(world)
   await vi.waitFor(async () => expect(await readTweet(tweetId)).toMatchObject({ status: 'POSTED' }), {

@@ -71,7 +71,7 @@ test('links that no refresh can help are left alone, and what the sweep finds ou
   const revoked = await connectIdle()
   world.sandbox.control.revokeGrant(revoked.username)
   const inDoubt = await connectIdle()
-  await inDoubt.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -IDLE) })
+  await inDoubt.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: momentIn(world, -IDLE) })
 
   const x = watchX(world)
   await sweepNow(world)

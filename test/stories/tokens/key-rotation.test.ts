@@ -10,7 +10,7 @@ import {
   encryptionCanaries,
   grantRevocations,
   oauthTokens,
-  rotationOrphans,
+  orphanedTokens,
   webhookEndpoints,
 } from '../../../src/db/tables.ts'
 import { connectAccount, endFaults, momentIn, UNTIL_ENDED_SECONDS } from '../../support/connected-account.ts'
@@ -169,11 +169,11 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
   })
   await world
     .db()
-    .insert(rotationOrphans)
+    .insert(orphanedTokens)
     .values({
       ...owner,
       fromVersion: 1,
-      fence: 1,
+      fencingToken: 1,
       accessTokenSealed: seal([k1], tokenSealContext(owner, 'accessTokenSealed'), accessToken ?? ''),
       refreshTokenSealed: seal([k1], tokenSealContext(owner, 'refreshTokenSealed'), refreshToken ?? ''),
       accessExpiresAt: momentIn(world, 3600),

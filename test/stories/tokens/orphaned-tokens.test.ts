@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sealToken } from '../../../src/accounts/sealed-tokens.ts'
-import { grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
+import { grantRevocations, orphanedTokens } from '../../../src/db/tables.ts'
 import {
   ACCESS_TOKEN_SECONDS,
   type ConnectedAccount,
@@ -43,7 +43,7 @@ async function seedOrphan(account: ConnectedAccount, pair: Pair, fence: number):
     sealToken({ config } as Parameters<typeof sealToken>[0], owner, column, token)
   await world
     .db()
-    .insert(rotationOrphans)
+    .insert(orphanedTokens)
     .values({
       accountId: account.id,
       fromVersion: 1,
@@ -56,8 +56,8 @@ async function seedOrphan(account: ConnectedAccount, pair: Pair, fence: number):
 }
 
 const orphansOf = (account: ConnectedAccount) =>
-  world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))
-const inDoubt = { state: 'UNCERTAIN', cause: 'ANSWER_LOST' } as const
+  world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))
+const inDoubt = { state: 'UNCERTAIN', cause: 'RESPONSE_LOST' } as const
 
 describe('of two pairs that came too late', () => {
   test.each([

@@ -132,7 +132,7 @@ describe.each([
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
     expect(await account.tokens()).toMatchObject({
       state: 'UNCERTAIN',
-      cause: 'ANSWER_LOST',
+      cause: 'RESPONSE_LOST',
       version: 1,
       leaseId: null,
       leaseUntil: null,
@@ -163,7 +163,7 @@ describe.each([
     if (spent) {
       expect(response).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'ACCOUNT_NEEDS_REAUTH' }] })
       expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
-      expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'ANSWER_LOST' })
+      expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'RESPONSE_LOST' })
       expect(x.posts()).toBe(0)
     } else {
       expect(response).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })

@@ -1,7 +1,7 @@
 // What a killed or stalled process leaves behind, and how the next one takes over. Seeded where nobody can be killed in a story.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { connectedAccounts, events, grantRevocations, rotationOrphans } from '../../../src/db/tables.ts'
+import { connectedAccounts, events, grantRevocations, orphanedTokens } from '../../../src/db/tables.ts'
 import {
   type ConnectedAccount,
   connectAccount,
@@ -37,7 +37,7 @@ async function seedKilledHolder(account: ConnectedAccount, leaseEndsInSeconds: n
 }
 
 function orphansOf(account: ConnectedAccount) {
-  return world.db().select().from(rotationOrphans).where(eq(rotationOrphans.accountId, account.id))
+  return world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))
 }
 
 describe('a refresh token whose holder was killed', () => {
@@ -238,7 +238,7 @@ describe('in doubt', () => {
     for (const mode of ['end-grant', 'invalid-request'] as const) {
       world.sandbox.control.setReplay(mode)
       const account = await connectAccount(world)
-      await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
+      await account.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: momentIn(world, -600) })
       world.advance(UNTIL_DUE_SECONDS)
       const x = watchX(world)
       expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
@@ -248,7 +248,7 @@ describe('in doubt', () => {
 
   test('a refresh token is probed at once when X refuses the access token', async () => {
     const account = await connectAccount(world)
-    await account.setTokens({ state: 'UNCERTAIN', cause: 'ANSWER_LOST', sentAt: momentIn(world, -600) })
+    await account.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: momentIn(world, -600) })
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })

@@ -24,7 +24,7 @@ describe('when an access token is refreshed', () => {
     const x = watchX(world)
     for (let tweet = 0; tweet < 3; tweet++) expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
     expect(x.refreshes()).toBe(0)
-    expect(await account.tokens()).toMatchObject({ version: 1, fence: 0, sentAt: null })
+    expect(await account.tokens()).toMatchObject({ version: 1, fencingToken: 0, sentAt: null })
   })
 
   test('once, shortly before it ends', async () => {
@@ -68,7 +68,7 @@ describe('when an access token is refreshed', () => {
       expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
       expect(account.grant()).toMatchObject({ live: true, rotations: round, replays: 0 })
     }
-    expect(await account.tokens()).toMatchObject({ version: 5, fence: 4 })
+    expect(await account.tokens()).toMatchObject({ version: 5, fencingToken: 4 })
   })
 
   test('by one of 50 posts at the same moment, while the others wait for it', async () => {

@@ -62,7 +62,7 @@ test('a pair that cannot be stored leaves the row in doubt at once, and the user
   await whileRefused('oauth_tokens', sql`new.version > old.version`, async () => {
     await expect(account.post()).rejects.toThrow('The gateway failed')
   })
-  expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', leaseId: null, cause: 'ANSWER_LOST' })
+  expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', leaseId: null, cause: 'RESPONSE_LOST' })
   world.advance(11)
   expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
   expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })

@@ -41,7 +41,7 @@ const untilLookedFor = (id: string) =>
     async () => {
       expect(world.logs()).toContain(`"tweetId":"${id}"`)
       const row = await readRow(id)
-      expect(row.status !== 'UNKNOWN' || row.settleReads === MAX_READS).toBe(true)
+      expect(row.status !== 'UNKNOWN' || row.timelineReads === MAX_READS).toBe(true)
       return row
     },
     { timeout: 45_000, interval: 100 },

@@ -146,9 +146,9 @@ test('a post that a tweet in doubt was taken for goes to the tweet that X names,
   expect(told.filter(({ tweetId }) => tweetId === guessed.tweet?.id).map(({ type, reason }) => [type, reason])).toEqual(
     [
       ['TWEET_UNKNOWN', 'OUTCOME_UNKNOWN'],
-      ['TWEET_UNKNOWN_SETTLED', 'POSTED'],
+      ['TWEET_RECONCILED', 'POSTED'],
       ['TWEET_UNKNOWN', 'OUTCOME_UNKNOWN'],
-      ['TWEET_UNKNOWN_SETTLED', 'NOT_POSTED'],
+      ['TWEET_RECONCILED', 'NOT_POSTED'],
     ],
   )
 })
@@ -165,7 +165,7 @@ test('a tweet in doubt is found however much was posted after it, before X could
   for (let number = 0; number < 30; number++) await post(`In the crowd, ${number}`)
   const row = await untilSettled(tweet?.id ?? '')
   const [shown] = control.tweets('maraholt').filter((shown) => shown.sentText === 'Before the crowd')
-  expect(row).toMatchObject({ status: 'POSTED', xTweetId: shown?.id, settleReads: 2 })
+  expect(row).toMatchObject({ status: 'POSTED', xTweetId: shown?.id, timelineReads: 2 })
 })
 
 // The last: it leaves the timeline refused.
@@ -190,7 +190,7 @@ test('a read that X refuses is not counted, and not asked for again before its t
       timeout: 20_000,
     },
   )
-  await vi.waitFor(async () => expect((await read()).row).toMatchObject({ status: 'UNKNOWN', settleReads: 0 }), {
+  await vi.waitFor(async () => expect((await read()).row).toMatchObject({ status: 'UNKNOWN', timelineReads: 0 }), {
     timeout: 20_000,
   })
   expect(timelineReads()).toBe(1)

@@ -39,7 +39,7 @@ export async function takeSnapshot(arena: Arena, accounts: readonly ChaosAccount
   const rows = await arena.sql<Row[]>`
     select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.cause, t.lease_id is not null as leased,
       t.refresh_token_sealed as "refreshTokenSealed",
-      (select count(*)::int from rotation_orphans o where o.account_id = a.id and o.from_version = t.version) as orphans
+      (select count(*)::int from orphaned_tokens o where o.account_id = a.id and o.from_version = t.version) as orphans
     from connected_accounts a join oauth_tokens t on t.account_id = a.id`
   const byId = new Map(rows.map((row) => [row.id, row]))
   // The newest authorization of each account is the last.
