@@ -25,7 +25,9 @@ export type Deps = {
   webhookEgress: WebhookEgress
   refreshes: RunningRefreshes
   eventStreams: EventStreams
-  /** The number of log lines that this process has dropped because standard output took no more. */
+  /**
+   * The number of log lines that this process has dropped because standard output accepted no more.
+   */
   droppedLogLines(): number
 }
 

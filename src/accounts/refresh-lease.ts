@@ -195,7 +195,10 @@ export async function releaseLease(
   )
 }
 
-/** Releases the lease of a refresh token that X may have spent without a response reaching us. */
+/**
+ * Releases the lease of a refresh token that X may have spent without a response reaching the
+ * gateway.
+ */
 export async function markUncertain(deps: Deps, lease: RefreshLease): Promise<void> {
   await retryUntilWritten(deps, 'mark a refresh token as possibly spent', () =>
     deps.db

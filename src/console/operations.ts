@@ -1,6 +1,7 @@
 /**
- * The published operations by name: `operations.PostTweet` is the text of schema/operations/post-tweet.graphql.
- * Plain values only, because the server writes them into the module that the browser loads in place of this one.
+ * The published operations by name: `operations.PostTweet` is the text of
+ * schema/operations/post-tweet.graphql. The exports are plain values, because the server writes
+ * them into the module that the browser loads instead of this one.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'

@@ -96,8 +96,8 @@ type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: s
 function loadSite(config: SiteConfig): Site {
   const assets = loadAssets()
   const root = `/assets/${assets.version}`
-  // The console's modules import each other four levels deep. Without preloads each level would
-  // cost a round trip.
+  // The console's modules import each other four levels deep. Without preloads each level is loaded
+  // after the one before it.
   const preloads = [...assets.files.keys()]
     .filter((name) => /^(console|tweets|error-codes).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
     .map((name) => `<link rel="modulepreload" href="${root}/${name}">`)

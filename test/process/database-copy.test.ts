@@ -7,15 +7,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { pgliteDirectory, postgresAt } from '../../src/config/database-config.ts'
 import { type Database, type Db, openForLong, queryRows } from '../../src/db/client.ts'
 import * as tables from '../../src/db/tables.ts'
-import {
-  eventHorizons,
-  events,
-  grantRevocations,
-  orphanedTokens,
-  tweets,
-  users,
-  xBlocks,
-} from '../../src/db/tables.ts'
+import { eventHorizons, events, grantRevocations, orphanedTokens, tweets, users, xBlocks } from '../../src/db/tables.ts'
 import { connectAccount, postFault, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { readPage } from '../support/event-reader.ts'
@@ -246,7 +238,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
   await db.insert(orphanedTokens).values({
     accountId: String(row?.id),
     fromVersion: 1,
-    fence: 1,
+    fencingToken: 1,
     accessTokenSealed: 'sealed',
     accessExpiresAt: now,
     createdAt: now,

@@ -1,5 +1,4 @@
-// The public API, by the operations published in schema/operations. What is declared here is what
-// they select.
+// Sends the operations published in schema/operations. The types here follow from their selections.
 import type { Operations, OverviewQuery, PostTweetMutation } from '../operation-types.ts'
 import { operations } from '../operations.ts'
 

@@ -12,7 +12,7 @@ import { createPrograms } from './programs.ts'
 import { createSessionList } from './sessions.ts'
 import { createTweetList, FIRST_TWEETS } from './tweets.ts'
 
-/** Whose drafts this tab keeps. */
+/** The key of the id of the user whose drafts this tab stores. */
 const WRITER_KEY = 'xconnect-writer'
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 
@@ -67,13 +67,13 @@ function showSignedIn(viewer: NonNullable<OverviewQuery['viewer']>): void {
   deletion.resume()
 }
 
-// A session that ends leaves them to whoever signs in again, and to nobody else.
+// After a session has ended, its drafts are kept for the same user only.
 function keepDraftsOf({ id }: Viewer): void {
   try {
     if (sessionStorage.getItem(WRITER_KEY) !== id) forgetDrafts()
     sessionStorage.setItem(WRITER_KEY, id)
   } catch {
-    // Where storage is forbidden, nothing was kept.
+    // Without access to storage, nothing was stored.
   }
 }
 

@@ -1,12 +1,15 @@
 import { weightedLength } from '../../tweets/text/length.ts'
 import { find } from './elements.ts'
 
-// From here on the rest is worth saying aloud.
+// From this many remaining characters on, a warning is announced.
 const WARN_BELOW = 20
-// A screen reader is not to be interrupted at each key.
+// The pause before an announcement, so that a screen reader is not interrupted at each key.
 const PAUSE_MILLISECONDS = 800
 
-/** The live count: a number and a ring for the eye, a sentence on the field and a spoken warning near the limit. */
+/**
+ * Sets up the live count: a number, a ring, a description of the field, and a live region that
+ * warns near the limit.
+ */
 export function createCounter(): (text: string, limit: number) => void {
   const frame = find(document, '.count', HTMLElement)
   const number = find(document, '#count', HTMLElement)

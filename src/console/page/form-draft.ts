@@ -1,9 +1,11 @@
-/** What was filled in in the one form that led its person to sign in again, kept for this tab meanwhile. */
+/**
+ * The fields of the form whose submission required a new sign-in, stored for this tab meanwhile.
+ */
 export type FormDraft = { form: string; fields: [name: string, value: string][] }
 
 const STORAGE_KEY = 'xconnect-form-draft'
 
-/** Keeps what the form holds, for `restoreFormDraft`. */
+/** Stores the fields of the form, for `restoreFormDraft`. */
 export function saveFormDraft(form: HTMLFormElement): void {
   const fields = [...new FormData(form)].map(([name, value]): [string, string] => [name, String(value)])
   const draft: FormDraft = { form: form.id, fields }
@@ -14,7 +16,7 @@ export function saveFormDraft(form: HTMLFormElement): void {
   }
 }
 
-/** Fills the form in again, once. False when there is nothing to fill in. */
+/** Restores the fields of the form, once. Returns false when none are stored. */
 export function restoreFormDraft(form: HTMLFormElement): boolean {
   const draft = load()
   if (draft?.form !== form.id) return false
@@ -29,12 +31,12 @@ export function restoreFormDraft(form: HTMLFormElement): boolean {
   return true
 }
 
-/** For when somebody leaves: the next person must not find it. */
+/** Deletes the fields when the user signs out: the next user must not see them. */
 export function forgetFormDraft(): void {
   try {
     sessionStorage.removeItem(STORAGE_KEY)
   } catch {
-    // Where storage is forbidden, nothing was kept.
+    // Without access to storage, nothing was stored.
   }
 }
 

@@ -2,7 +2,10 @@ import { request } from './api.ts'
 import { copyTemplate, find } from './elements.ts'
 import { explainCode, explainWait } from './wording.ts'
 
-/** Shows one notice above everything else, in place of any other. The region is live, so it is also spoken. */
+/**
+ * Shows one notice at the top of the page, in place of any other. The region is live, so that
+ * screen readers announce it.
+ */
 export function showNotice(tone: 'good' | 'neutral' | 'bad', text: string): void {
   const notice = copyTemplate('#notice-template')
   notice.classList.add(tone)
@@ -14,41 +17,41 @@ export function showNotice(tone: 'good' | 'neutral' | 'bad', text: string): void
   find(document, '#notices', HTMLElement).replaceChildren(notice)
 }
 
-/** Takes away what is no news any more. */
+/** Removes the notice. */
 export function clearNotices(): void {
   find(document, '#notices', HTMLElement).replaceChildren()
 }
 
-/** How a trip to a provider ended, as the address of the page says it. */
-export type Outcome = { trip: 'xConnect' | 'signIn'; result: string; code: string | null; attempt: string | null }
+/** The outcome of an OAuth flow, from the page's URL. */
+export type Outcome = { flow: 'xConnect' | 'signIn'; result: string; code: string | null; attempt: string | null }
 
-/** Reads the outcome once: the address is clean afterwards, so that reloading the page does not tell it again. */
+/** Returns the outcome and removes it from the URL, so that a reload does not show it again. */
 export function takeOutcome(): Outcome | null {
   const url = new URL(location.href)
   const { searchParams } = url
-  const trip = searchParams.has('xConnect') ? 'xConnect' : 'signIn'
-  const result = searchParams.get(trip)
+  const flow = searchParams.has('xConnect') ? 'xConnect' : 'signIn'
+  const result = searchParams.get(flow)
   const [code, attempt] = [searchParams.get('code'), searchParams.get('attempt')]
   for (const name of ['xConnect', 'signIn', 'code', 'attempt']) searchParams.delete(name)
   history.replaceState(null, '', url)
-  return result === null ? null : { trip, result, code, attempt }
+  return result === null ? null : { flow, result, code, attempt }
 }
 
-/** Says in a sentence how it ended. A successful sign-in is plain to see. */
-export async function announceOutcome({ trip, result, code, attempt }: Outcome): Promise<void> {
-  // That is what the person wanted.
+/** Shows the outcome in a notice. A successful sign-in needs none. */
+export async function announceOutcome({ flow, result, code, attempt }: Outcome): Promise<void> {
+  // The user cancelled it, so it is not an error.
   if (code === 'ACCESS_DENIED') {
-    const isSignIn = trip === 'signIn'
+    const isSignIn = flow === 'signIn'
     return showNotice(
       'neutral',
       isSignIn ? 'Signing in was cancelled.' : 'Connecting was cancelled. Nothing was connected.',
     )
   }
-  if (trip === 'signIn') {
+  if (flow === 'signIn') {
     if (result === 'failed') showNotice('bad', `Signing in did not work. ${explainCode(code)}`)
     return
   }
-  // The attempt knows more than its code; it is asked for only when it is one's own.
+  // The attempt has more details than its code. It is null for another user's attempt.
   const found =
     attempt === null ? null : await request('ConnectAttempt', { connectAttemptId: attempt }).catch(() => null)
   if (result === 'connected') {

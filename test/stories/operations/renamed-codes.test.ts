@@ -1,8 +1,8 @@
-// Rows that were written under an earlier name of a code, after the migration that renames it.
+// Rows that were written under an earlier name of a code or value, after the migration that renames it.
 import { readFileSync } from 'node:fs'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connectAttempts, events, tweets, xBlocks } from '../../../src/db/tables.ts'
+import { connectAttempts, eventHorizons, events, tweets, webhookEndpoints, xBlocks } from '../../../src/db/tables.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
@@ -19,9 +19,10 @@ const RENAMED = [
   ['TEXT_TOO_LONG', 'TEXT_TOO_LONG'],
 ] as const
 
-async function renameCodes(): Promise<void> {
-  const file = new URL('../../../drizzle/0018_rename_error_codes.sql', import.meta.url)
-  for (const statement of readFileSync(file, 'utf8').split('--> statement-breakpoint'))
+async function migrate(name: string): Promise<void> {
+  const statements = readFileSync(new URL(`../../../drizzle/${name}.sql`, import.meta.url), 'utf8')
+  // The columns have their new names already.
+  for (const statement of statements.split('--> statement-breakpoint').filter((one) => !/ RENAME /.test(one)))
     await world.db().execute(sql.raw(statement))
 }
 
@@ -61,7 +62,7 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
     .insert(xBlocks)
     .values({ ...block, endpoint: 'READ_PROFILE', errorCode: 'X_USAGE_CAPPED' })
 
-  await renameCodes()
+  await migrate('0018_rename_error_codes')
 
   const tweetRows = await world.db().select().from(tweets)
   expect(new Map(tweetRows.map(({ text, errorCode }) => [text, errorCode]))).toEqual(new Map(RENAMED))
@@ -76,4 +77,49 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
   })
   const blockRows = await world.db().select().from(xBlocks).orderBy(xBlocks.endpoint)
   expect(blockRows.map(({ errorCode }) => errorCode)).toEqual(['X_RATE_LIMITED', 'X_USAGE_CAPPED'])
+})
+
+test('an event type or a token event that is stored under its earlier name is renamed', async () => {
+  const account = await connectAccount(world)
+  const { id: accountId, userId } = account
+  const now = world.clock.now()
+  await world.db().delete(events)
+  await world.db().insert(events).values({ type: 'tweet.reconciled', userId, accountId, occurredAt: now })
+  await world.db().insert(eventHorizons).values({ type: 'tweet.reconciled', userId, position: 1 })
+  await world
+    .db()
+    .insert(webhookEndpoints)
+    .values({
+      userId,
+      url: 'https://hooks.example/events',
+      secretSealed: 'sealed',
+      eventTypes: ['tweet.posted', 'tweet.reconciled'],
+      enabledAt: now,
+      createdAt: now,
+    })
+  // The stored values as they were before, under constraints that allow them.
+  for (const statement of [
+    'alter table events drop constraint events_type, add constraint events_type check (true)',
+    'alter table oauth_tokens drop constraint oauth_tokens_last_event, add constraint oauth_tokens_last_event check (true)',
+    'alter table webhook_endpoints drop constraint webhook_endpoints_event_types, add constraint webhook_endpoints_event_types check (true)',
+    "update events set type = 'tweet.unknown_settled'",
+    "update event_horizons set type = 'tweet.unknown_settled'",
+    "update webhook_endpoints set event_types = array['tweet.posted', 'tweet.unknown_settled']",
+    "update oauth_tokens set last_event = 'ANSWER_LOST', cause = 'ANSWER_LOST'",
+  ])
+    await world.db().execute(sql.raw(statement))
+
+  await migrate('0020_rename_columns')
+
+  expect(await world.db().select({ type: events.type }).from(events)).toEqual([{ type: 'tweet.reconciled' }])
+  expect(await world.db().select({ type: eventHorizons.type }).from(eventHorizons)).toEqual([
+    { type: 'tweet.reconciled' },
+  ])
+  const [endpoint] = await world.db().select().from(webhookEndpoints)
+  expect(endpoint?.eventTypes).toEqual(['tweet.posted', 'tweet.reconciled'])
+  expect(await account.tokens()).toMatchObject({ lastEvent: 'RESPONSE_LOST', cause: 'RESPONSE_LOST' })
+  await expect(
+    world.db().execute(sql`update events set type = 'tweet.unknown_settled'`),
+    'the constraints are in force again',
+  ).rejects.toThrow()
 })

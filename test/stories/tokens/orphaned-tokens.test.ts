@@ -36,7 +36,7 @@ async function refreshAtX(account: ConnectedAccount, refreshToken: string): Prom
   return { accessToken: body.access_token, refreshToken: body.refresh_token }
 }
 
-async function seedOrphan(account: ConnectedAccount, pair: Pair, fence: number): Promise<void> {
+async function seedOrphan(account: ConnectedAccount, pair: Pair, fencingToken: number): Promise<void> {
   const owner = { accountId: account.id, userId: account.userId }
   const { config } = world
   const seal = (column: 'accessTokenSealed' | 'refreshTokenSealed', token: string) =>
@@ -47,11 +47,11 @@ async function seedOrphan(account: ConnectedAccount, pair: Pair, fence: number):
     .values({
       accountId: account.id,
       fromVersion: 1,
-      fence,
+      fencingToken,
       accessTokenSealed: seal('accessTokenSealed', pair.accessToken),
       refreshTokenSealed: seal('refreshTokenSealed', pair.refreshToken),
       accessExpiresAt: momentIn(world, ACCESS_TOKEN_SECONDS),
-      createdAt: momentIn(world, fence),
+      createdAt: momentIn(world, fencingToken),
     })
 }
 
@@ -69,11 +69,11 @@ describe('of two pairs that came too late', () => {
     world.advance(UNTIL_ENDED_SECONDS)
     const older = await refreshAtX(account, (await account.storedRefreshToken()) ?? '')
     const newer = await refreshAtX(account, older.refreshToken)
-    for (const fence of order) await seedOrphan(account, fence === 2 ? newer : older, fence)
+    for (const fencingToken of order) await seedOrphan(account, fencingToken === 2 ? newer : older, fencingToken)
     await account.setTokens(inDoubt)
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
     expect(await account.storedRefreshToken()).toBe(newer.refreshToken)
-    expect(await orphansOf(account)).toMatchObject([{ fence: 1, fromVersion: 2 }])
+    expect(await orphansOf(account)).toMatchObject([{ fencingToken: 1, fromVersion: 2 }])
     // Once X has issued the next pair, the other one is of no use to anybody.
     world.advance(UNTIL_ENDED_SECONDS)
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })

@@ -32,7 +32,7 @@ async function seedKilledHolder(account: ConnectedAccount, leaseEndsInSeconds: n
     leaseId: crypto.randomUUID(),
     leaseUntil: momentIn(world, leaseEndsInSeconds),
     sentAt: momentIn(world, leaseEndsInSeconds - 60),
-    fence: 1,
+    fencingToken: 1,
   })
 }
 
@@ -66,7 +66,13 @@ describe('a refresh token whose holder was killed', () => {
     world.advance(20)
     expect((await account.post('In time')).tweet).toMatchObject({ status: 'POSTED' })
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
-    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, fence: 2, cause: null, leaseId: null })
+    expect(await account.tokens()).toMatchObject({
+      state: 'ACTIVE',
+      version: 2,
+      fencingToken: 2,
+      cause: null,
+      leaseId: null,
+    })
   })
 
   test('after X had answered, is lost, and said to be lost, not revoked', async () => {
@@ -119,7 +125,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     await account.setTokens({
       leaseId: crypto.randomUUID(),
       leaseUntil: momentIn(world, -3),
-      fence: 2,
+      fencingToken: 2,
       cause: 'LEASE_EXPIRED',
     })
     await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 10_000 })
@@ -135,7 +141,13 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     await stallWhileTheLeasePassesOn(account)
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
     expect(await orphansOf(account)).toEqual([])
-    expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, fence: 3, cause: null, leaseId: null })
+    expect(await account.tokens()).toMatchObject({
+      state: 'ACTIVE',
+      version: 2,
+      fencingToken: 3,
+      cause: null,
+      leaseId: null,
+    })
     expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
 
     // The adopted refresh token is the right one.
@@ -151,7 +163,7 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     const x = watchX(world)
     const posting = account.post()
     await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
-    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fence: 2 })
+    await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fencingToken: 2 })
     await posting
     await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 30_000 })
     const orphaned = account.grant().refreshToken
@@ -181,7 +193,7 @@ describe('a pair that comes after its account was given up', () => {
     const x = watchX(world)
     const posting = account.post('By the stalled holder')
     await vi.waitFor(() => expect(x.refreshes()).toBe(1), { timeout: 30_000 })
-    await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fence: 2, cause: 'LEASE_EXPIRED' })
+    await account.setTokens({ state: 'DEAD', leaseId: null, leaseUntil: null, fencingToken: 2, cause: 'LEASE_EXPIRED' })
     await world
       .db()
       .update(connectedAccounts)
