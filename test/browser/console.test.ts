@@ -318,6 +318,8 @@ describeInChromium('The console', () => {
     await page.getByRole('button', { name: 'Disconnect' }).focus()
     await page.keyboard.press('Enter')
     await page.getByRole('dialog').waitFor()
+    // The list that was loaded again after the post is there, under the dialog.
+    await page.getByText('Last post').waitFor()
     await page.keyboard.press('Escape')
     await page.getByRole('dialog').waitFor({ state: 'hidden' })
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Disconnect')

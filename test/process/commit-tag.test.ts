@@ -14,9 +14,16 @@ async function openUndoing(url: string) {
   const sockets = new Set<Socket>()
   let toUndo = 0
   let undone = 0
+  let statement = ''
   const server = createServer((client) => {
     const upstream = connect(Number(port), hostname)
-    client.on('data', (bytes) => upstream.write(toUndo > 0 ? undo(bytes) : bytes))
+    // Whether the transaction of this connection has sent the statement. Jobs of the gateway commit at any time.
+    let isMeant = false
+    client.on('data', (bytes) => {
+      isMeant ||= bytes.includes(statement)
+      upstream.write(toUndo > 0 && isMeant ? undo(bytes) : bytes)
+      if (bytes.includes('commit')) isMeant = false
+    })
     upstream.on('data', (bytes) => client.write(bytes))
     for (const [socket, other] of [
       [client, upstream],
@@ -49,8 +56,10 @@ async function openUndoing(url: string) {
   })
   return {
     url: through.href,
-    undoNext: (count: number) => {
+    /** Undoes the next commits; those of transactions that send a text, where one is given. */
+    undoNext: (count: number, text = '') => {
       toUndo = count
+      statement = text
       undone = 0
     },
     undone: () => undone,
@@ -90,7 +99,7 @@ test('an API token whose secret is shown is stored, and one that could not be st
   const { way, world } = await openWorldThroughIt()
   const person = await world.signedIn()
   const create = () => person.api('create-api-token', { input: { name: 'a program', scopes: ['tweets:read'] } })
-  way.undoNext(1)
+  way.undoNext(1, 'insert into "api_tokens"')
   await expect(create()).rejects.toThrow('The gateway failed')
   expect([way.undone(), await world.db().$count(apiTokens)]).toEqual([1, 0])
   await create()
@@ -100,7 +109,7 @@ test('an API token whose secret is shown is stored, and one that could not be st
 test('nobody is signed in by a session that was not stored', async () => {
   const { way, world } = await openWorldThroughIt()
   const before = await world.db().$count(sessions)
-  way.undoNext(1)
+  way.undoNext(1, 'insert into "sessions"')
   const person = world.browser()
   await person.signIn('mara-holt').catch(() => {})
   expect(way.undone()).toBe(1)

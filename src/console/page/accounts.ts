@@ -11,6 +11,7 @@ export type AccountList = { setAccounts(accounts: readonly Account[]): void }
 export function createAccountList(on: { changed(): Promise<void>; error(error: unknown): void }): AccountList {
   const list = find(document, '#accounts', HTMLElement)
   const problem = find(document, '#accounts-problem', HTMLElement)
+  let shown = new Map<string, { account: Account; item: HTMLElement }>()
 
   async function guarded(work: () => Promise<void>): Promise<void> {
     setText(problem, null)
@@ -35,8 +36,19 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
     find(document, '#accounts-title', HTMLElement).focus()
   }
 
-  function createItem(account: Account): HTMLElement {
+  function createItem(id: string): HTMLElement {
     const item = copyTemplate('#account-template')
+    onClick(find(item, '.next', HTMLButtonElement), () => guarded(() => connect(id)))
+    onClick(find(item, '.disconnect', HTMLButtonElement), () =>
+      guarded(async () => {
+        const account = shown.get(id)?.account
+        if (account !== undefined) await disconnect(account)
+      }),
+    )
+    return item
+  }
+
+  function fillItem(item: HTMLElement, account: Account): void {
     const { username, displayName, status, nextAction, connectedAt, lastUsedAt } = account
     setAvatar(find(item, '.avatar', HTMLElement), username, account.avatarUrl)
     find(item, '.name', HTMLElement).textContent = displayName ?? username
@@ -52,17 +64,27 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
     const next = find(item, '.next', HTMLButtonElement)
     setText(next, nextAction === null ? null : actionWords[nextAction])
     next.setAttribute('aria-description', `@${username}`)
-    onClick(next, () => guarded(() => connect(account.id)))
-    const leave = find(item, '.disconnect', HTMLButtonElement)
-    leave.setAttribute('aria-description', `@${username}`)
-    onClick(leave, () => guarded(() => disconnect(account)))
-    return item
+    find(item, '.disconnect', HTMLButtonElement).setAttribute('aria-description', `@${username}`)
   }
 
   onClick(find(document, '#connect', HTMLButtonElement), () => guarded(() => connect(null)))
   return {
     setAccounts: (accounts) => {
-      list.replaceChildren(...accounts.map(createItem))
+      // The list is loaded again after each post. An item that stays keeps its element, and with it the focus, or the place
+      // that a dialog gives the focus back to.
+      shown = new Map(
+        accounts.map((account) => [
+          account.id,
+          { account, item: shown.get(account.id)?.item ?? createItem(account.id) },
+        ]),
+      )
+      const items = [...shown.values()].map(({ account, item }) => {
+        fillItem(item, account)
+        return item
+      })
+      // An element that is moved loses its focus.
+      if (items.length !== list.children.length || items.some((item, index) => item !== list.children[index]))
+        list.replaceChildren(...items)
       find(document, '#no-accounts', HTMLElement).hidden = accounts.length > 0
       find(document, '#connect', HTMLElement).classList.toggle('primary', accounts.length === 0)
       find(document, '#signed-in', HTMLElement).classList.toggle('first', accounts.length === 0)

@@ -22,6 +22,8 @@ export function setText(element: HTMLElement, text: string | null): void {
 
 /** A picture, or the first letter of the name where there is none or it does not load. */
 export function setAvatar(frame: HTMLElement, name: string, url: string | null): void {
+  // A picture that is shown already is not loaded again.
+  if (url !== null && frame.dataset.url === url) return
   frame.textContent = name.slice(0, 1).toUpperCase()
   frame.dataset.url = url ?? ''
   if (url === null) return
