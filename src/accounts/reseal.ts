@@ -1,7 +1,6 @@
+// Seals all stored secrets again after the first encryption key was replaced.
 import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
-import type { PgColumn } from 'drizzle-orm/pg-core'
-import { type KeyRing, type SealContext, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
-import { runBatches } from '../db/batches.ts'
+import { type KeyRing, sealedKeyId } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
 import { sqlIn, systemClock } from '../db/clock.ts'
 import {
@@ -16,34 +15,30 @@ import {
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
 import { markNeedsReauth } from './account-status.ts'
 import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext } from './attempt-tokens.ts'
+import { afterId, eachRow, RESEAL_BATCH, type ResealCounts, resealPair, resealValue } from './reseal-value.ts'
 import { revocationSealContext } from './revocation.ts'
-import { tokenSealContext } from './sealed-tokens.ts'
 
-/** What a pass over all sealed values did. */
+/** The result of a pass over all sealed values. */
 export type Resealed = {
-  /** Values now sealed under the first key. */
+  /** The number of values that were sealed with the first key. */
   resealed: number
   /**
-   * Values that still need another key: refreshes in flight and attempts under way. Pass again in
-   * ten minutes.
+   * The number of values that still need another key, because a refresh, a secret rotation or an
+   * attempt is in progress. Run the pass again in ten minutes.
    */
   waiting: number
-  /** How many of those are link attempts under way. */
+  /** The part of `waiting` that belongs to connect attempts in progress. */
   waitingAttempts: number
-  /** Values that no key opens, since somebody altered them. They need none. */
+  /** The number of values that no key opens, because they were altered. They need no key. */
   unreadable: number
-  /**
-   * Ids of keys that nothing is sealed under any more: they can be taken out of the configuration.
-   */
+  /** The ids of keys that no value needs any more: they can be removed from the configuration. */
   retired: string[]
 }
 
-const BATCH = 200
-
 /**
- * Seals everything anew under the ring's first key, in small steps while gateways serve: a row is
- * written only if nobody has changed it since it was read, and one that is being refreshed is left
- * for the next pass.
+ * Seals all stored secrets with the ring's first key, in small batches while gateways serve. A row
+ * is written only if it has not changed since it was read; one that is being refreshed is left for
+ * the next pass.
  * @throws UnsealError when a value needs a key that is not configured.
  */
 export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
@@ -52,7 +47,7 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   await resealTokens(db, keys, counts)
   await resealOrphans(db, keys, counts)
   await resealRevocations(db, keys, counts)
-  await resealKeptTokens(db, keys, counts)
+  await resealAttemptTokens(db, keys, counts)
   await resealWebhookSecrets(db, keys, counts)
   const waitingAttempts = await countAttempts(db, keys)
   const { resealed, unreadable } = counts
@@ -60,10 +55,7 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   return { resealed, waiting, waitingAttempts, unreadable, retired: waiting === 0 ? await retireKeys(db, keys) : [] }
 }
 
-/** @property knownKeyIds the keys that were ever first here: what names another was altered. */
-type Counts = Omit<Resealed, 'retired' | 'waitingAttempts'> & { knownKeyIds: readonly string[] }
-
-async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+async function resealTokens(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {
   await eachRow(
     (after) =>
       db
@@ -72,11 +64,11 @@ async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void
         .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
         .where(afterId(oauthTokens.accountId, after))
         .orderBy(asc(oauthTokens.accountId))
-        .limit(BATCH),
+        .limit(RESEAL_BATCH),
     async ({ tokens, userId }) => {
       const before = counts.unreadable
       const pair = resealPair(keys, counts, { accountId: tokens.accountId, userId }, tokens)
-      // Said now: once its key is taken away, nobody can tell that it was altered.
+      // Marked now: after its key is removed, an altered value looks like one whose key is missing.
       if (counts.unreadable > before)
         await markNeedsReauth({ db, clock: systemClock, log: null }, tokens.accountId, tokens, 'TOKENS_UNREADABLE')
       if (pair === null) return
@@ -92,7 +84,7 @@ async function resealTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void
   )
 }
 
-async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+async function resealOrphans(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {
   await eachRow(
     (after) =>
       db
@@ -101,7 +93,7 @@ async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<voi
         .innerJoin(connectedAccounts, eq(connectedAccounts.id, orphanedTokens.accountId))
         .where(afterId(orphanedTokens.id, after))
         .orderBy(asc(orphanedTokens.id))
-        .limit(BATCH),
+        .limit(RESEAL_BATCH),
     async ({ orphan, userId }) => {
       const pair = resealPair(keys, counts, { accountId: orphan.accountId, userId }, orphan)
       if (pair === null) return
@@ -111,7 +103,7 @@ async function resealOrphans(db: Db, keys: KeyRing, counts: Counts): Promise<voi
   )
 }
 
-async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+async function resealRevocations(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {
   await eachRow(
     (after) =>
       db
@@ -119,10 +111,10 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
         .from(grantRevocations)
         .where(afterId(grantRevocations.id, after))
         .orderBy(asc(grantRevocations.id))
-        .limit(BATCH),
+        .limit(RESEAL_BATCH),
     async (request) => {
-      const place = revocationSealContext(request.accountId, request.userId)
-      const tokenSealed = resealOne(keys, counts, place, request.tokenSealed)
+      const context = revocationSealContext(request.accountId, request.userId)
+      const tokenSealed = resealValue(keys, counts, context, request.tokenSealed)
       if (tokenSealed === null) return
       await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
       counts.resealed += 1
@@ -130,7 +122,7 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: Counts): Promise
   )
 }
 
-async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+async function resealAttemptTokens(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {
   await eachRow(
     (after) =>
       db
@@ -138,13 +130,13 @@ async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<
         .from(connectAttempts)
         .where(and(isNotNull(connectAttempts.tokensSealed), afterId(connectAttempts.id, after)))
         .orderBy(asc(connectAttempts.id))
-        .limit(BATCH),
+        .limit(RESEAL_BATCH),
     async ({ id, userId, sealed }) => {
       if (sealed === null || userId === null) return
-      const tokensSealed = resealOne(keys, counts, attemptTokensSealContext(id, userId), sealed)
+      const tokensSealed = resealValue(keys, counts, attemptTokensSealContext(id, userId), sealed)
       if (tokensSealed === null) return
-      // A process that works on the attempt just now knows its pair by these bytes, and may have
-      // the next one in its hands.
+      // A process that works on the attempt identifies its pair by the sealed bytes, and may be
+      // about to store the next pair.
       const unchanged = and(eq(connectAttempts.id, id), eq(connectAttempts.tokensSealed, sealed))
       const idle = or(
         lte(connectAttempts.nextTryAt, systemClock.sqlNow()),
@@ -160,7 +152,7 @@ async function resealKeptTokens(db: Db, keys: KeyRing, counts: Counts): Promise<
   )
 }
 
-async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Promise<void> {
+async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {
   await eachRow(
     (after) =>
       db
@@ -168,16 +160,16 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Prom
         .from(webhookEndpoints)
         .where(afterId(webhookEndpoints.id, after))
         .orderBy(asc(webhookEndpoints.id))
-        .limit(BATCH),
+        .limit(RESEAL_BATCH),
     async (endpoint) => {
       const again = (column: SecretColumn) => {
         const sealed = endpoint[column]
-        return sealed === null ? null : resealOne(keys, counts, webhookSecretSealContext(endpoint, column), sealed)
+        return sealed === null ? null : resealValue(keys, counts, webhookSecretSealContext(endpoint, column), sealed)
       }
       const secretSealed = again('secretSealed')
       const previousSecretSealed = again('previousSecretSealed')
       if (secretSealed === null && previousSecretSealed === null) return
-      // Its owner may just have rotated it.
+      // The secret may have been rotated meanwhile.
       const unchanged = and(
         eq(webhookEndpoints.id, endpoint.id),
         eq(webhookEndpoints.secretSealed, endpoint.secretSealed),
@@ -195,8 +187,8 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: Counts): Prom
   )
 }
 
-// A verifier lives ten minutes: waiting is simpler than re-sealing. One that nobody came back with
-// is not waited for.
+// A code verifier is used within ten minutes, so waiting is simpler than sealing it again. Expired
+// attempts are not waited for.
 async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
   const open = await db
     .select({ sealed: connectAttempts.verifierSealed })
@@ -208,56 +200,4 @@ async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
 async function retireKeys(db: Db, keys: KeyRing): Promise<string[]> {
   const gone = await db.delete(encryptionCanaries).where(ne(encryptionCanaries.keyId, keys[0].id)).returning()
   return gone.map(({ keyId }) => keyId)
-}
-
-type Pair = { accessTokenSealed: string; refreshTokenSealed: string | null }
-
-// Null when there is nothing to write.
-function resealPair(
-  keys: KeyRing,
-  counts: Counts,
-  owner: { accountId: string; userId: string },
-  row: Pair,
-): Pair | null {
-  const again = (column: keyof Pair) => {
-    const sealed = row[column]
-    return sealed === null ? null : resealOne(keys, counts, tokenSealContext(owner, column), sealed)
-  }
-  const accessTokenSealed = again('accessTokenSealed')
-  const refreshTokenSealed = again('refreshTokenSealed')
-  if (accessTokenSealed === null && refreshTokenSealed === null) return null
-  return {
-    accessTokenSealed: accessTokenSealed ?? row.accessTokenSealed,
-    refreshTokenSealed: refreshTokenSealed ?? row.refreshTokenSealed,
-  }
-}
-
-// Null when it is under the first key already, or under none: one value that somebody altered must
-// not hold up all others for ever.
-function resealOne(keys: KeyRing, counts: Counts, place: SealContext, sealed: string): string | null {
-  try {
-    return sealedKeyId(sealed) === keys[0].id ? null : seal(keys, place, unseal(keys, place, sealed))
-  } catch (error) {
-    if (!(error instanceof UnsealError)) throw error
-    if (error.reason === 'KEY_MISSING' && counts.knownKeyIds.includes(sealedKeyId(sealed))) throw error
-    counts.unreadable += 1
-    return null
-  }
-}
-
-async function eachRow<Row extends { id: string }>(
-  read: (after: string | null) => PromiseLike<Row[]>,
-  visit: (row: Row) => Promise<void>,
-): Promise<void> {
-  let after: string | null = null
-  await runBatches(BATCH, async () => {
-    const rows = await read(after)
-    for (const row of rows) await visit(row)
-    after = rows.at(-1)?.id ?? null
-    return rows.length
-  })
-}
-
-function afterId(column: PgColumn, after: string | null) {
-  return after === null ? undefined : gt(column, after)
 }

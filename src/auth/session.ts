@@ -2,12 +2,11 @@
 // functions.
 
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { and, desc, eq, gt, inArray, lt, lte, ne, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, inArray, lt, lte, or, type SQL } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
 import { runBatches } from '../db/batches.ts'
-import { isRowId } from '../db/row-id.ts'
 import { sessions, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -20,21 +19,6 @@ export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
 /** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
 
-/**
- * A session as its user sees it. `id` is not derived from the token; `current` is true for the
- * session of the request.
- */
-export type ListedSession = {
-  id: string
-  device: string | null
-  createdAt: Date
-  lastUsedAt: Date
-  expiresAt: Date
-  current: boolean
-}
-
-/** How many sessions are listed. */
-export const MAX_LISTED_SESSIONS = 50
 /** How long after its sign-in a session may do what requires a recent sign-in. */
 export const RECENT_SIGN_IN_SECONDS = 600
 // A sliding timeout. Lucia extends it at half of the lifetime, so at most every 15 days.
@@ -85,7 +69,7 @@ export async function findSession(
   const { session } = await lucia(deps).validateSession(sha256(token))
   if (session === null) return null
   if (session.createdAt <= oldestStart(deps)) {
-    await remove(deps, eq(sessions.id, session.id), 'EXPIRED')
+    await removeSessions(deps, eq(sessions.id, session.id), 'EXPIRED')
     return null
   }
   if (!session.fresh) await recordUse(deps, session)
@@ -106,7 +90,7 @@ export async function isSessionGood(deps: Deps, sessionId: string): Promise<bool
   const [good] = await deps.db
     .select({ id: sessions.id })
     .from(sessions)
-    .where(and(eq(sessions.id, sessionId), isLive(deps)))
+    .where(and(eq(sessions.id, sessionId), isLiveSession(deps)))
   return good !== undefined
 }
 
@@ -119,61 +103,14 @@ export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt 
     throw new AppError('RECENT_SIGN_IN_REQUIRED')
 }
 
-/** Returns the sessions of the same user: the current one first, then the last used. */
-export async function listSessions(deps: Deps, current: Session): Promise<ListedSession[]> {
-  const found = await deps.db
-    .select()
-    .from(sessions)
-    .where(and(eq(sessions.userId, current.userId), isLive(deps)))
-    .orderBy(desc(sql`${sessions.id} = ${current.id}`), desc(sessions.lastUsedAt), desc(sessions.createdAt))
-    .limit(MAX_LISTED_SESSIONS)
-  return found.map((row) => show(row, current))
-}
-
-/** Returns the sessions of the same user that have not ended and have one of these `publicId`s. */
-export async function listSessionsByIds(
-  deps: Deps,
-  current: Session,
-  ids: readonly string[],
-): Promise<ListedSession[]> {
-  const found = await deps.db
-    .select()
-    .from(sessions)
-    .where(and(eq(sessions.userId, current.userId), inArray(sessions.publicId, [...ids]), isLive(deps)))
-  return found.map((row) => show(row, current))
-}
-
-/**
- * Ends a session of the same user. For the current session, `setCookie` is the header that removes
- * the cookie.
- * @throws AppError SESSION_NOT_FOUND
- */
-export async function revokeSession(
-  deps: Deps,
-  current: Session,
-  publicId: string,
-): Promise<{ session: ListedSession; setCookie: string | null }> {
-  const isIt = and(eq(sessions.publicId, publicId), eq(sessions.userId, current.userId), isLive(deps))
-  const [ended] = isRowId(publicId) ? await remove(deps, isIt, 'REVOKED') : []
-  if (ended === undefined) throw new AppError('SESSION_NOT_FOUND', { field: ['input', 'sessionId'] })
-  const session = show(ended, current)
-  return { session, setCookie: session.current ? lucia(deps).createBlankSessionCookie().serialize() : null }
-}
-
-/** Ends all sessions of the same user except the current one, and returns their number. */
-export async function revokeOtherSessions(deps: Deps, current: Session): Promise<number> {
-  const others = and(eq(sessions.userId, current.userId), ne(sessions.id, current.id), isLive(deps))
-  return (await remove(deps, others, 'REVOKED')).length
-}
-
 /** Ends a session in the database, and returns the Set-Cookie header that removes the cookie. */
 export async function endSession(
   deps: Deps,
   sessionId: string | null,
   reason: SessionEnd,
 ): Promise<{ setCookie: string }> {
-  if (sessionId !== null) await remove(deps, eq(sessions.id, sessionId), reason)
-  return { setCookie: lucia(deps).createBlankSessionCookie().serialize() }
+  if (sessionId !== null) await removeSessions(deps, eq(sessions.id, sessionId), reason)
+  return { setCookie: createRemovalCookie(deps) }
 }
 
 /** Deletes the expired sessions. */
@@ -183,13 +120,20 @@ export async function sweepSessions(deps: Deps): Promise<void> {
     .from(sessions)
     .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
     .limit(SWEEP_BATCH)
-  await runBatches(SWEEP_BATCH, async () => (await remove(deps, inArray(sessions.id, expired), 'EXPIRED')).length)
+  await runBatches(
+    SWEEP_BATCH,
+    async () => (await removeSessions(deps, inArray(sessions.id, expired), 'EXPIRED')).length,
+  )
 }
 
-type Row = typeof sessions.$inferSelect
+/** The row of a session. */
+export type SessionRow = typeof sessions.$inferSelect
 
-// Of any number of callers, one finds the row and records the event.
-function remove(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<Row[]> {
+/**
+ * Deletes sessions and records their end. Of any number of callers, one finds a row and records the
+ * event.
+ */
+export function removeSessions(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<SessionRow[]> {
   return transaction(deps, async (deps) => {
     const ended = await deps.db.delete(sessions).where(which).returning()
     await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
@@ -197,13 +141,19 @@ function remove(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise
   })
 }
 
-function show({ id, publicId, device, createdAt, lastUsedAt, expiresAt }: Row, current: Session): ListedSession {
-  const end = Math.min(expiresAt.getTime(), createdAt.getTime() + ABSOLUTE_LIFETIME.milliseconds())
-  return { id: publicId, device, createdAt, lastUsedAt, expiresAt: new Date(end), current: id === current.id }
+/** The condition for sessions that have not ended. */
+export function isLiveSession(deps: Deps): SQL | undefined {
+  return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
 }
 
-function isLive(deps: Deps): SQL | undefined {
-  return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
+/** Returns when a session ends without further use, by either timeout. */
+export function sessionEnd({ expiresAt, createdAt }: Pick<SessionRow, 'expiresAt' | 'createdAt'>): Date {
+  return new Date(Math.min(expiresAt.getTime(), createdAt.getTime() + ABSOLUTE_LIFETIME.milliseconds()))
+}
+
+/** Returns the Set-Cookie header that removes the session cookie. */
+export function createRemovalCookie(deps: Deps): string {
+  return lucia(deps).createBlankSessionCookie().serialize()
 }
 
 // Sessions that started before this have reached the absolute timeout.
@@ -226,7 +176,7 @@ function lucia(deps: Deps) {
   const adapter: Adapter = new DrizzlePostgreSQLAdapter(deps.db, sessions, users)
   // Lucia calls this for an expired session.
   adapter.deleteSession = async (sessionId) => {
-    await remove(deps, eq(sessions.id, sessionId), 'EXPIRED')
+    await removeSessions(deps, eq(sessions.id, sessionId), 'EXPIRED')
   }
   // Lucia calls this at half of the lifetime, for each of many concurrent requests; one writes.
   adapter.updateSessionExpiration = async (sessionId, expiresAt) => {

@@ -3,7 +3,7 @@
 import { listAccountsByIds } from '../../accounts/accounts.ts'
 import { listConnectAttemptsByIds } from '../../accounts/connect.ts'
 import { listApiTokensByIds } from '../../auth/api-token.ts'
-import { listSessionsByIds } from '../../auth/session.ts'
+import { listSessionsByIds } from '../../auth/session-list.ts'
 import { findOwnedTypes, findSharedTypes, type OwnedType, type SharedType } from '../../db/object-types.ts'
 import { isRowId } from '../../db/row-id.ts'
 import { listEventsByIds } from '../../events/events.ts'

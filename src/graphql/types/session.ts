@@ -4,7 +4,7 @@ import {
   MAX_LISTED_SESSIONS,
   revokeOtherSessions,
   revokeSession,
-} from '../../auth/session.ts'
+} from '../../auth/session-list.ts'
 import { builder } from '../builder.ts'
 import { getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'

@@ -2,7 +2,7 @@
 // a front end shows first; signed out, it returns `viewer: null`.
 import { listConnectedAccounts } from '../../accounts/accounts.ts'
 import { listApiTokens, MAX_LIVE_TOKENS } from '../../auth/api-token.ts'
-import { listSessions, MAX_LISTED_SESSIONS } from '../../auth/session.ts'
+import { listSessions, MAX_LISTED_SESSIONS } from '../../auth/session-list.ts'
 import { listWebhookEndpoints } from '../../webhooks/endpoints.ts'
 import { builder } from '../builder.ts'
 import { getSession } from '../context.ts'
