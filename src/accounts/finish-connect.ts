@@ -59,8 +59,8 @@ export async function finishXConnect(
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
     const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
     const isOwn = viewer !== null && found.userId === viewer.user.id
-    // Nobody else can finish an attempt that was taken. Its outcome is shown to its user in any
-    // session, as the API does.
+    // No other browser can finish an attempt that was taken. Its outcome is shown to its user in
+    // any session, as the API does.
     if (!isOwn || (found.sessionId !== viewer.session.id && found.takenAt === null)) {
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
       // The state has reached another browser than the one that started: the attempt is

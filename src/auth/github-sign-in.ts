@@ -59,21 +59,22 @@ export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
 }
 
 /**
- * The user whose authorization code this is, by GitHub's numeric id: an earlier one, or a new one.
- * @throws AppError for everything that a person may do something about.
+ * Exchanges the authorization code, and returns its user, by GitHub's numeric id: an existing one
+ * or a new one.
+ * @throws AppError for every failure that the person, the operator or GitHub can resolve.
  */
 export async function identifyGithubUser(deps: Deps, code: string, codeVerifier: string): Promise<User> {
   const profile = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
-  return keepUser(deps, profile)
+  return upsertUser(deps, profile)
 }
 
-// GitHub gives a login that was given up to the next who asks: whoever signs in with it has it, and
-// nobody else has it any more.
-function keepUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
+// Inserts or updates the user. GitHub gives an abandoned login to other people, so that a login
+// belongs to the user who signed in with it last; any earlier user of this login loses it.
+function upsertUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
   const { id: githubId, login } = profile
   return transaction(deps, async (deps) => {
     const key = loginKey(sql`${login}::text`)
-    // One sign-in by one login at a time: of two at once, one could not know of the other.
+    // Sign-ins with one login run one after the other, so that each sees the result of the other.
     await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext('login:' || ${key}))`)
     await deps.db
       .update(users)

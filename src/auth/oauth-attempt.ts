@@ -17,7 +17,8 @@ export type ConnectAttempt = typeof connectAttempts.$inferSelect
 export const ATTEMPT_LIFETIME_SECONDS = 600
 // How long the outcome of a connect attempt can be queried.
 const CONNECT_KEPT_SECONDS = 86_400
-// Only for a browser that comes back late. Anybody can start a sign-in, so they must not pile up.
+// For a browser that returns late. Not longer, because sign-ins can be started without
+// authentication.
 const SIGN_IN_KEPT_SECONDS = 3_600
 /**
  * How long after its start a sign-in is known, so that a browser can finish it or see its outcome.

@@ -7,7 +7,7 @@ import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
 import { type DatabaseConfig, type PostgresConfig, postgresAt } from '../config/database-config.ts'
-import { judgeCommits } from './commit.ts'
+import { checkCommits } from './commit.ts'
 import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
 import { lockDirectory } from './pglite-directory.ts'
@@ -87,7 +87,7 @@ export function openPostgres(database: PostgresConfig | string): Database {
  */
 export async function openPglite(directory: string | null): Promise<Database> {
   const release = directory === null ? () => {} : lockDirectory(directory)
-  const client = keepUsedParsers(judgeCommits(await createPglite(directory)))
+  const client = keepUsedParsers(checkCommits(await createPglite(directory)))
   return {
     db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),
     source: { kind: 'pglite', client },
@@ -107,7 +107,7 @@ export async function queryRows(db: Pick<Db, 'execute'>, query: SQL): Promise<Re
 }
 
 const rowsShape = z.preprocess(
-  (answer) => (typeof answer === 'object' && answer !== null && 'rows' in answer ? answer.rows : answer),
+  (result) => (typeof result === 'object' && result !== null && 'rows' in result ? result.rows : result),
   z.array(z.record(z.string(), z.unknown())),
 )
 

@@ -16,14 +16,14 @@ const ENDS_ON_PURPOSE = /\b(?:rollback|abort)\b/i
  * Makes PGlite fail with COMMIT_ROLLED_BACK when the command tag of a COMMIT is ROLLBACK, which its
  * `transaction` does not check. patches/4-commit-tag.patch does the same for PostgreSQL.
  */
-export function judgeCommits(client: PGlite): PGlite {
+export function checkCommits(client: PGlite): PGlite {
   const execute = client.execProtocolStream.bind(client)
   client.execProtocolStream = async (message, options) => {
-    const answers = await execute(message, options)
-    const rolledBack = answers.some((answer) => 'text' in answer && answer.text === 'ROLLBACK')
+    const responses = await execute(message, options)
+    const rolledBack = responses.some((response) => 'text' in response && response.text === 'ROLLBACK')
     if (rolledBack && message[0] === SIMPLE_QUERY && !ENDS_ON_PURPOSE.test(new TextDecoder().decode(message)))
       throw Object.assign(new Error(COMMIT_ROLLED_BACK_SENTENCE), { code: COMMIT_ROLLED_BACK })
-    return answers
+    return responses
   }
   return client
 }

@@ -24,7 +24,7 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
     try {
       return await withTimeout(deadlineSeconds, started, () => {
         cancel(started)
-        throw new DatabaseTimeoutError(`The database has not answered for ${deadlineSeconds} s`)
+        throw new DatabaseTimeoutError(`The database has not responded for ${deadlineSeconds} s`)
       })
     } finally {
       waiting -= 1

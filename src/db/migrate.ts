@@ -29,7 +29,7 @@ export class DatabaseUnreachableError extends StartupError {
     const hosts = (direct ?? address).hosts.map(describeHost)
     const [host = ''] = hosts
     // An error of the connection begins with the host, which the sentence names already.
-    const reason = (error instanceof Error ? error.message : 'no answer').replace(`${host}: `, '').replace(/\.$/, '')
+    const reason = (error instanceof Error ? error.message : 'no response').replace(`${host}: `, '').replace(/\.$/, '')
     super(
       `PostgreSQL at ${hosts.join(', ')} cannot be used: ${reason}. Check the URL, and that the server runs and lets this user in.`,
       1,

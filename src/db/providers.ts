@@ -54,7 +54,7 @@ export async function checkProviders(db: Db, config: Config): Promise<void> {
   const configured = describeProviders(config)
   await db.insert(deployment).values({ providers: configured }).onConflictDoNothing()
   const known = await findKnown(db)
-  if (known === null || !areSame(known, configured)) throw new OtherProvidersError(known ?? 'nobody', configured)
+  if (known === null || !areSame(known, configured)) throw new OtherProvidersError(known ?? 'no provider', configured)
 }
 
 /**
@@ -67,7 +67,7 @@ export async function renameGithub(db: Db, config: Config, rename: { from: strin
   const configured = describeProviders(config)
   const known = await findKnown(db)
   if (known === null)
-    throw new StartupError('The database holds nobody yet: start the gateway. Nothing was changed.', 1)
+    throw new StartupError('The database has no users yet: start the gateway. Nothing was changed.', 1)
   const found = findRename(known, configured)
   if (
     found === null ||

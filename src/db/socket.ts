@@ -32,7 +32,7 @@ export async function openSocket(host: PostgresHost, address: PostgresAddress): 
       return connectSocket(host, deadline)
     })
   } catch (error) {
-    const reason = deadline.aborted ? new Error(`no answer for ${address.connectTimeoutSeconds} s`) : error
+    const reason = deadline.aborted ? new Error(`no response for ${address.connectTimeoutSeconds} s`) : error
     throw new DatabaseConnectError(describeHost(host), reason)
   }
 }
@@ -74,16 +74,16 @@ async function openEncrypted(host: PostgresHost, address: PostgresAddress, signa
   const { mode, isDirect, roots, certificate, key, passphrase, minVersion } = address.tls
   if (!isDirect) {
     socket.write(SSL_REQUEST)
-    const [answer]: Buffer[] = await settled(socket, 'data', signal)
+    const [response]: Buffer[] = await settled(socket, 'data', signal)
     // Data after the one byte would be unencrypted and could come from a man in the middle
     // (CVE-2021-23222).
-    if (answer?.toString() !== 'S') {
+    if (response?.toString() !== 'S') {
       // The same connection is used without encryption.
-      if (answer?.toString() === 'N' && (mode === 'allow' || mode === 'prefer')) return socket
+      if (response?.toString() === 'N' && (mode === 'allow' || mode === 'prefer')) return socket
       socket.destroy()
-      if (answer?.toString() === 'N')
+      if (response?.toString() === 'N')
         throw new EncryptionError(`the server offers no encryption, which sslmode=${mode} asks for`)
-      throw new Error('what answers there is no PostgreSQL server, or one that takes no connection now')
+      throw new Error('the server at this address is not PostgreSQL, or accepts no connections now')
     }
     socket.pause()
   }

@@ -3,7 +3,9 @@
  * how.
  */
 export class StartupError extends Error {
-  /** 78 (EX_CONFIG of sysexits.h) where a restart fails again until somebody changes something. */
+  /**
+   * 78 (EX_CONFIG of sysexits.h) when a restart fails again until the operator changes something.
+   */
   readonly exitCode: 1 | 78
 
   constructor(message: string, exitCode: StartupError['exitCode']) {

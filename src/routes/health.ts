@@ -25,5 +25,5 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
 }
 
 function late(): never {
-  throw new Error('The database does not answer')
+  throw new Error('The database does not respond')
 }

@@ -11,6 +11,7 @@ export type Clock = {
   freeze(frozen: boolean): void
 }
 
+/** Creates a running clock with this offset from the system's. */
 export function createClock(initialOffsetSeconds: number): Clock {
   let offsetSeconds = initialOffsetSeconds
   let frozenAt: number | null = null

@@ -9,6 +9,7 @@ export async function readParameters(request: Request): Promise<Parameters> {
   return parameters([bodyEntries(await request.text(), request.headers.get('content-type')), [...query]])
 }
 
+/** Returns the parameters of a URL's query. */
 export function readQuery(url: string): Parameters {
   return parameters([[...new URL(url).searchParams]])
 }
@@ -22,6 +23,7 @@ export function parseBody(text: string, contentType: string | null): unknown {
   return mediaType(contentType).endsWith('json') ? (parseJson(text) ?? text) : text
 }
 
+/** Returns the media type of a Content-Type header, without parameters and in lower case. */
 export function mediaType(contentType: string | null): string {
   return (contentType ?? '').split(';')[0]?.trim().toLowerCase() ?? ''
 }

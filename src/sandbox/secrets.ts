@@ -25,6 +25,7 @@ export function verifierMatches(verifier: string, challenge: string): boolean {
   return sameSecret(createHash('sha256').update(verifier).digest('base64url'), challenge)
 }
 
+/** Compares two secrets. */
 export function sameSecret(left: string, right: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(left), digest(right))

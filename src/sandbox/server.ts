@@ -44,9 +44,10 @@ export type SandboxOptions = {
 
 export type Sandbox = { url: string; control: SandboxControl; close(): Promise<void> }
 
+/** Starts the sandbox. Throws with NODE_ENV=production. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (process.env.NODE_ENV === 'production') {
-    throw new Error('The sandbox never starts with NODE_ENV=production: anybody can sign in as anybody in it.')
+    throw new Error('The sandbox never starts with NODE_ENV=production: in it, any visitor can sign in as any user.')
   }
   const stateFile = options.stateFile ?? null
   const world = createWorld(loadState(stateFile), options.xClient, options.githubClient, options.replay ?? 'end-grant')

@@ -24,6 +24,7 @@ export type World = {
   switches: Switches
 }
 
+/** Creates the providers from their state and clients. */
 export function createWorld(state: State, xClient: XClient, githubClient: GithubClient, replay: ReplayMode): World {
   return {
     url: '',
@@ -44,6 +45,7 @@ export function findAccount(world: World, username: string): XAccount | null {
   return world.state.accounts.find((account) => account.username.toLowerCase() === wanted) ?? null
 }
 
+/** Finds an account by its id. */
 export function findAccountById(world: World, id: string): XAccount | null {
   return world.state.accounts.find((account) => account.id === id) ?? null
 }

@@ -31,25 +31,29 @@ export class RefusedError extends Error {}
 // Longer than the gateway's deadlines for a post.
 const PATIENCE_MILLISECONDS = 60_000
 
+/**
+ * Sends a published operation, and returns its data.
+ * @throws UnreachableError, SignedOutError, RefusedError
+ */
 export async function request<Name extends keyof Operations>(
   name: Name,
   variables: Operations[Name][0],
 ): Promise<Response<Name>> {
   const query = operations[name]
   if (query === undefined) throw new Error(`Bug: there is no published operation ${name}`)
-  const answer = await send<Response<Name>>(JSON.stringify({ query, variables }))
-  const error = answer.errors?.[0]
+  const response = await send<Response<Name>>(JSON.stringify({ query, variables }))
+  const error = response.errors?.[0]
   if (error?.extensions?.code === 'UNAUTHENTICATED') throw new SignedOutError(error.message)
   // The operation may have been carried out.
   if (error?.extensions?.code === 'DATABASE_UNAVAILABLE') throw new UnreachableError(error.message)
   if (error !== undefined) throw new RefusedError(error.message)
-  if (!answer.data) throw new UnreachableError('The response is not one of the API.')
-  return answer.data
+  if (!response.data) throw new UnreachableError('The response is not one of the API.')
+  return response.data
 }
 
-type Answer<Data> = { data?: Data | null; errors?: { message: string; extensions?: { code?: string } }[] }
+type GraphqlResult<Data> = { data?: Data | null; errors?: { message: string; extensions?: { code?: string } }[] }
 
-async function send<Data>(body: string): Promise<Answer<Data>> {
+async function send<Data>(body: string): Promise<GraphqlResult<Data>> {
   try {
     const response = await fetch('/graphql', {
       method: 'POST',

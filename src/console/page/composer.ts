@@ -164,14 +164,14 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     },
     setAccounts: (all) => {
       accounts = all
-      const wasNobody = author.value === ''
+      const hadNoAuthor = author.value === ''
       form.hidden = accounts.length === 0
       author.replaceChildren(...accounts.map((account) => new Option(describeAuthor(account), account.id)))
       // Keeps an account that cannot post now as well: the selection must never change by itself.
       const kept = all.find(({ id }) => id === draft.accountId)
       const isFree = draft.accountId === null || field.value.trim() === ''
       const account = kept ?? (isFree ? findUsual(all) : undefined)
-      if (wasNobody) setText(problems.accountId, null)
+      if (hadNoAuthor) setText(problems.accountId, null)
       if (account !== undefined) setAuthor(account)
       else if (all.length > 0) clearAuthor()
       show()

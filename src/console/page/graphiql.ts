@@ -98,14 +98,14 @@ if (viewer === null) {
 // the session cookie: same origin.
 async function ask(parameters: Parameters, { headers }: { headers?: Record<string, string> } = {}): Promise<unknown> {
   const stopping = new AbortController()
-  const answer = await fetch('/graphql', {
+  const response = await fetch('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...headers },
     body: JSON.stringify(withoutStaleName(parameters)),
     signal: stopping.signal,
   })
-  const isStream = answer.headers.get('content-type')?.startsWith('text/event-stream') && answer.body !== null
-  return isStream ? follow(readResults(answer.body), stopping) : answer.json()
+  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') && response.body !== null
+  return isStream ? follow(readResults(response.body), stopping) : response.json()
 }
 
 // Shortly after an edit, GraphiQL still passes the name of the previous operation.

@@ -53,7 +53,7 @@ const LinkedUserRef = builder.objectRef<LinkedUser>('LinkedUser').implement({
     login: t.exposeString('login', {
       nullable: true,
       description:
-        "The person's GitHub login as of the last sign-in. Null when somebody else has signed in with it since.",
+        "The person's GitHub login as of the last sign-in. Null when another user has signed in with it since.",
     }),
     accounts: t.expose('accounts', {
       type: [LinkedAccountRef],

@@ -101,7 +101,7 @@ builder.mutationField('deleteViewer', (t) =>
     nullable: true,
     authScopes: { session: true },
     description:
-      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again makes a new user. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.',
+      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again creates a new user. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.',
     args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {

@@ -21,6 +21,7 @@ export type AccountChange = Partial<
   Pick<XAccount, 'name' | 'protected' | 'suspended' | 'locked' | 'subscriptionType' | 'verifiedType' | 'description'>
 >
 
+/** Creates the control of these providers. `save` stores the state. */
 export function createControl(world: World, recorder: Recorder, faults: Faults, save: () => void) {
   const mustFind = (username: string): XAccount => {
     const account = findAccount(world, username)

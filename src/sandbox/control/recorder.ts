@@ -32,6 +32,7 @@ export type Recorder = {
 // Enough for any test, and a bound for a sandbox that runs for days.
 const KEPT_REQUESTS = 50_000
 
+/** Creates a recorder without requests. */
 export function createRecorder(): Recorder {
   let requests: ReceivedRequest[] = []
   let mostConcurrent = 0

@@ -15,6 +15,7 @@ import type { World } from '../world.ts'
 const CODE_MILLISECONDS = 10 * 60 * 1000
 const DOCUMENTATION = 'https://docs.github.com/apps/managing-oauth-apps'
 
+/** Adds GitHub's OAuth pages and endpoints to the routes. */
 export function addGithubOAuth(app: Hono, world: World): void {
   app.get('/login/oauth/authorize', (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))

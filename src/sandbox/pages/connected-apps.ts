@@ -26,7 +26,7 @@ ${
 
 function grantRow(world: World, grant: Grant) {
   const account = findAccountById(world, grant.accountId)
-  if (account === null) throw new Error('Bug: a grant of nobody')
+  if (account === null) throw new Error('Bug: a grant without an account')
   const refreshed = ['not refreshed yet', 'refreshed once'][grant.rotations] ?? `refreshed ${grant.rotations} times`
   return html`<li>
 <img class="avatar" src="/assets/avatars/x/${account.id}.svg" alt="" width="40" height="40">

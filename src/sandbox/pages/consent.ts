@@ -104,7 +104,7 @@ function radioCard(choice: ConsentChoice, checked: boolean) {
 
 function newAccountField() {
   return html`<div>
-<label class="label small" for="new_account">Or be somebody new</label>
+<label class="label small" for="new_account">Or create an account</label>
 <div class="field"><span aria-hidden="true">@</span><input id="new_account" name="new_account" autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="15" pattern="[A-Za-z0-9_]{1,15}" aria-describedby="new_account_hint"></div>
 <p class="soft small hint" id="new_account_hint">A username typed here makes an account and is used instead of the choice above. Letters, digits and underscores, up to 15.</p>
 </div>`

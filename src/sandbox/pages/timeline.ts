@@ -31,6 +31,7 @@ ${tweets.length === 0 ? emptyFeed(author) : html`<ol class="card feed">${tweets.
   })
 }
 
+/** Responds with the page of one tweet. */
 export function respondWithTweetPage(c: Context, world: World, author: XAccount, tweet: StoredTweet) {
   const target = tweet.inReplyToTweetId === null ? null : (world.tweets.byId.get(tweet.inReplyToTweetId) ?? null)
   return respondWithPage(c, {
@@ -51,6 +52,7 @@ ${showPoll(tweet)}
   })
 }
 
+/** Responds with the page for a missing account or tweet. */
 export function respondWithMissingPage(c: Context) {
   return respondWithPage(c, {
     title: 'Page not found · X sandbox',
@@ -64,7 +66,7 @@ export function respondWithMissingPage(c: Context) {
 /** A tweet in a list, with a link to its page. */
 export function showTweet(world: World, tweet: StoredTweet): PageContent {
   const author = findAccountById(world, tweet.accountId)
-  if (author === null) throw new Error('Bug: a tweet of nobody')
+  if (author === null) throw new Error('Bug: a tweet without an author')
   const replied = tweet.inReplyToTweetId === null ? undefined : world.tweets.byId.get(tweet.inReplyToTweetId)
   const repliedTo = replied === undefined ? null : findAccountById(world, replied.accountId)
   return html`<article class="tweet">
@@ -79,6 +81,7 @@ ${tweet.madeWithAi ? html`<p class="soft small">Made with AI</p>` : ''}
 </article>`
 }
 
+/** Returns the badges of an account: protected, suspended and others. */
 export function accountBadges(author: XAccount): PageContent {
   const paid = author.subscriptionType === 'None' ? [] : [author.subscriptionType.replace('PremiumPlus', 'Premium+')]
   const plain = author.protected ? [...paid, 'Protected'] : paid

@@ -28,6 +28,7 @@ const KNOWN_SCOPES = new Set(
 
 type AuthorizeRequest = { redirectUri: string; scopes: string[]; state: string; codeChallenge: string }
 
+/** Adds X's authorization page to the routes. */
 export function addXAuthorize(app: Hono, world: World): void {
   app.get('/i/oauth2/authorize', (c) => {
     const request = readAuthorizeRequest(world, readQuery(c.req.url))

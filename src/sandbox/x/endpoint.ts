@@ -41,6 +41,7 @@ function standingRefusal(needed: string[], granted: string[], caller: XAccount):
   return caller.locked ? API_PROBLEMS.locked : null
 }
 
+/** Returns a JSON response of X's API. */
 export function respondWithData(body: Record<string, unknown>, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json; charset=utf-8' } })
 }

@@ -3,6 +3,7 @@ import type { Grant, State } from '../state.ts'
 /** The grants by the values of their access tokens and of all their refresh tokens. */
 export type GrantIndex = { byAccessToken: Map<string, Grant>; byRefreshToken: Map<string, Grant> }
 
+/** Creates the index of the grants in the state. */
 export function createGrantIndex(state: State): GrantIndex {
   const index: GrantIndex = { byAccessToken: new Map(), byRefreshToken: new Map() }
   for (const grant of state.grants) {

@@ -15,6 +15,7 @@ type Window = { startedAt: number; count: number }
 const WINDOW_MILLISECONDS = 15 * 60 * 1000
 const DAY_MILLISECONDS = 24 * 60 * 60 * 1000
 
+/** Creates the rate limits with X's documented values. */
 export function createRateLimits(): RateLimits {
   const limits: Record<LimitName, number> = {
     'post-tweet': 100,

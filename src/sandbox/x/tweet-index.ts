@@ -4,6 +4,7 @@ import { dropInvisible } from './tweet-text.ts'
 /** The tweets by id, and the newest one of each account and text. */
 export type TweetIndex = { byId: Map<string, StoredTweet>; newestByText: Map<string, StoredTweet> }
 
+/** Creates the index of the tweets in the state. */
 export function createTweetIndex(state: State): TweetIndex {
   const index: TweetIndex = { byId: new Map(), newestByText: new Map() }
   for (const tweet of state.tweets) indexTweet(index, tweet)

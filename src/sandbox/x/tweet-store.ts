@@ -20,6 +20,7 @@ const MAX_PLAIN_LENGTH = 280
 
 const TWITTER_EPOCH = 1_288_834_974_657n
 
+/** Stores a new tweet as X shows it, and returns it. */
 export function storeTweet(world: World, account: XAccount, fresh: NewTweet): StoredTweet {
   const id = nextTweetId(world)
   const repliesToNames = namesInFront(world, account, fresh)
@@ -79,8 +80,8 @@ export function isDuplicate(
 }
 
 /**
- * Finds a tweet that the reader may see: of a protected account only the account itself, of a
- * suspended one nobody.
+ * Finds a tweet that the reader may see. Those of a protected account are visible only to the
+ * account itself, those of a suspended one to no reader.
  */
 export function findVisibleTweet(world: World, id: string, readerAccountId: string): StoredTweet | null {
   const tweet = world.tweets.byId.get(id)
