@@ -1,7 +1,7 @@
 import { type Account, request } from './api.ts'
 import { confirm } from './confirmation.ts'
+import { leaveForX } from './connect.ts'
 import { copyTemplate, find, onClick, setAvatar, setText } from './elements.ts'
-import { leaveForX } from './trip.ts'
 import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from './wording.ts'
 
 /** The list of connected accounts. */
@@ -70,8 +70,8 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
   onClick(find(document, '#connect', HTMLButtonElement), () => guarded(() => connect(null)))
   return {
     setAccounts: (accounts) => {
-      // The list is loaded again after each post. An item that stays keeps its element, and with it the focus, or the place
-      // that a dialog gives the focus back to.
+      // The list is loaded again after each post. An item that stays keeps its element, and with it
+      // the focus, or the place that a dialog gives the focus back to.
       shown = new Map(
         accounts.map((account) => [
           account.id,

@@ -1,10 +1,10 @@
 import { checkTweetText, MAX_WEIGHTED_LENGTH } from '../../tweets/text/length.ts'
 import { type Account, request, UnreachableError, type UserError } from './api.ts'
+import { leaveForX } from './connect.ts'
 import { createCounter } from './counter.ts'
 import { forgetKey, keyOf, loadDraft, saveDraft } from './draft.ts'
 import { find, onClick, setAvatar, setText } from './elements.ts'
 import { clearNotices } from './notices.ts'
-import { leaveForX } from './trip.ts'
 import { actionWords, explainAccount, explainError } from './wording.ts'
 
 const UNREACHABLE =

@@ -1,13 +1,13 @@
-// The few things that every part of the page does with elements.
+// Functions on elements that several parts of the page use.
 
-/** The element that matches, which the page's own HTML must have. */
+/** Returns the matching element. Throws when the page's HTML has none of this type. */
 export function find<Type extends Element>(root: ParentNode, selector: string, type: { new (): Type }): Type {
   const element = root.querySelector(selector)
   if (!(element instanceof type)) throw new Error(`Bug: the page has no ${selector}`)
   return element
 }
 
-/** A copy of the one element in a template. */
+/** Returns a copy of the only element in a template. */
 export function copyTemplate(selector: string): HTMLElement {
   const copy = find(document, selector, HTMLTemplateElement).content.firstElementChild?.cloneNode(true)
   if (!(copy instanceof HTMLElement)) throw new Error(`Bug: the template ${selector} is empty`)
@@ -20,7 +20,7 @@ export function setText(element: HTMLElement, text: string | null): void {
   element.hidden = text === null
 }
 
-/** A picture, or the first letter of the name where there is none or it does not load. */
+/** Shows a picture, or the first letter of the name when there is none or it does not load. */
 export function setAvatar(frame: HTMLElement, name: string, url: string | null): void {
   // A picture that is shown already is not loaded again.
   if (url !== null && frame.dataset.url === url) return
@@ -30,14 +30,17 @@ export function setAvatar(frame: HTMLElement, name: string, url: string | null):
   const image = new Image()
   image.alt = ''
   image.referrerPolicy = 'no-referrer'
-  // Another picture may have been asked for meanwhile.
+  // Another picture may have been requested meanwhile.
   image.addEventListener('load', () => {
     if (frame.dataset.url === url) frame.replaceChildren(image)
   })
   image.src = url
 }
 
-/** Runs the work of a button once at a time. It keeps its focus meanwhile, which a disabled button would lose. */
+/**
+ * Runs the work of a button, at most once at a time. The button is not disabled meanwhile, because
+ * it would lose the focus.
+ */
 export function onClick(button: HTMLButtonElement, work: () => Promise<void>): void {
   button.addEventListener('click', async (event) => {
     event.preventDefault()
