@@ -61,14 +61,28 @@ export class ConfigError extends StartupError {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+// Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not hold for each: Node ignores it where
+// memory ends outside of JavaScript.
+const SECRET_VARIABLES = [
+  'ENCRYPTION_KEYS',
+  'GITHUB_CLIENT_SECRET',
+  'X_CLIENT_SECRET',
+  'DATABASE_URL',
+  'DATABASE_DIRECT_URL',
+  'HTTPS_PROXY',
+  'https_proxy',
+]
+
 /**
- * Adds the variables of the file `.env` in the working directory to the environment, where they are
- * not set.
+ * Returns the environment, with the variables of the file `.env` in the working directory where
+ * they are not set. Secrets are removed from `process.env`: they are in the returned copy alone.
  * @throws StartupError when the file cannot be read.
  */
 export function loadEnvironment(): Environment {
   for (const [name, value] of Object.entries(readEnvironmentFile('.'))) process.env[name] ??= value
-  return process.env
+  const environment = { ...process.env }
+  for (const name of SECRET_VARIABLES) delete process.env[name]
+  return environment
 }
 
 /**

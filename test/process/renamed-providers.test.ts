@@ -15,7 +15,8 @@ async function openDeployment(kind: DatabaseKind, first: Record<string, string>)
   onTestFinished(() => database.remove())
   const ENCRYPTION_KEYS = `k1:${randomBytes(32).toString('base64')}`
   const credentials = { GITHUB_CLIENT_ID: 'id', GITHUB_CLIENT_SECRET: 'secret', X_CLIENT_ID: 'id' }
-  const environment = { ...database.environment, ENCRYPTION_KEYS, SANDBOX_PORT: '0' }
+  // A slow start says what it waits for, which is not looked at here.
+  const environment = { ...database.environment, ENCRYPTION_KEYS, SANDBOX_PORT: '0', LOG_LEVEL: 'warn' }
   /** Starts a gateway and ends it. @returns null, or what it had to say when it did not start. */
   const start = async (addresses: Record<string, string>, sandbox = false): Promise<string | null> => {
     const port = await findFreePort()

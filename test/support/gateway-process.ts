@@ -18,7 +18,7 @@ export function startGatewayProcess(environment: Record<string, string>, streams
           const { status } = await fetch(`${url}/readyz`)
           if (status !== 200) throw new Error(`Not ready: ${status}. It printed:\n${program.output()}`)
         },
-        { timeout: 60_000, interval: 100 },
+        { timeout: 180_000, interval: 100 },
       ),
   }
 }

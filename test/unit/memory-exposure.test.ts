@@ -31,13 +31,20 @@ describe('E-09 what would show the memory of the process', () => {
   ])('a report of a process that ran out of memory holds no environment when it is %s', async (_, ours) => {
     await using temporary = await makeTemporaryDirectory('report')
     const { path: directory } = temporary
-    const source = pathToFileURL(join(import.meta.dirname, '../../src/process/node-flags.ts')).href
+    const [flags, config] = ['process/node-flags.ts', 'config/config.ts'].map((file) =>
+      JSON.stringify(pathToFileURL(join(import.meta.dirname, '../../src', file)).href),
+    )
     const code = `
-      const { keepEnvironmentOutOfReports } = await import(${JSON.stringify(source)})
-      if (${ours}) keepEnvironmentOutOfReports()
+      const { keepEnvironmentOutOfReports } = await import(${flags})
+      const { loadEnvironment } = await import(${config})
+      if (${ours}) {
+        keepEnvironmentOutOfReports()
+        if (loadEnvironment().ENCRYPTION_KEYS === undefined) process.exit(0)
+      }
       const all = []
       for (;;) all.push(new Array(10_000).fill().map(() => ({})))`
-    const options = ['--report-on-fatalerror', `--report-directory=${directory}`, '--max-old-space-size=24']
+    // Enough to load the module, which Node strips of its types first.
+    const options = ['--report-on-fatalerror', `--report-directory=${directory}`, '--max-old-space-size=64']
     const { status } = spawnSync(process.execPath, [...options, '--input-type=module', '--eval', code], {
       cwd: directory,
       env: { ENCRYPTION_KEYS: 'a-key-that-nobody-may-see' },
