@@ -82,7 +82,7 @@ export async function findConnectAttempt(
   return attempt ?? null
 }
 
-/** Connect attempts of the user by id. The ids are those of rows. */
+/** Returns the user's connect attempts with these ids, which must be row ids. */
 export function listConnectAttemptsByIds(
   deps: Deps,
   userId: string,

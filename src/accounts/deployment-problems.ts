@@ -21,7 +21,8 @@ export type Problem = {
 
 /** Returns the current problems, at most one for each code. */
 export async function listProblems(deps: Deps): Promise<Problem[]> {
-  // Of these events, the last one shows whether X accepts our credentials. Other events do not.
+  // Of these events, the last one shows whether X accepts the app's credentials. Other events do
+  // not.
   const [last] = await deps.db
     .select({ event: oauthTokens.lastEvent, at: oauthTokens.lastEventAt })
     .from(oauthTokens)

@@ -1,4 +1,4 @@
-// Whether the account that was approved at X is the one that the connect attempt asked for.
+// Checks that the account that was approved at X is the one that the connect attempt named.
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { XProfile } from '../x/api.ts'

@@ -9,7 +9,8 @@ import type { AttemptWithTokens } from './attempt-tokens.ts'
 import { needsRefresh, refreshAttemptTokens } from './refresh-attempt-tokens.ts'
 
 /**
- * The account of a token pair, or why it is not known. `claimed` holds the pair after a refresh.
+ * The account of a token pair, or the reason why it is not known. `claimed` has the pair after a
+ * refresh.
  */
 export type IdentifiedAccount =
   | { kind: 'found'; claimed: AttemptWithTokens; profile: XProfile }
@@ -24,7 +25,7 @@ const FIRST_PAUSE_MILLISECONDS = 400
 // Refusals of users/me that are final. All others are temporary: an outage, a rate limit, missing
 // credits, an app that has to be enrolled.
 const FINAL: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
-// The temporary refusals whose code is told. The codes of the others describe a refused tweet.
+// The temporary refusals whose code is reported. The codes of the others describe a refused tweet.
 const TEMPORARY: readonly ErrorCode[] = [
   'X_RATE_LIMITED',
   'X_CREDITS_EXHAUSTED',

@@ -115,7 +115,7 @@ export async function isApiTokenGood(deps: TokenDeps, tokenId: string): Promise<
   return good !== undefined
 }
 
-/** API tokens of the owner by id. The ids are those of rows. */
+/** Returns the owner's API tokens with these ids, which must be row ids. */
 export function listApiTokensByIds(deps: TokenDeps, owner: ApiTokenOwner, ids: readonly string[]): Promise<ApiToken[]> {
   return deps.db
     .select(shown)

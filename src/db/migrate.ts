@@ -42,8 +42,8 @@ export class DatabaseUnreachableError extends StartupError {
 const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
 
 /**
- * How a start waits for another instance that migrates, and what it does under the lock after the
- * migrations.
+ * The options of a migration: how long it waits for another instance, and the work under the lock
+ * after the migrations.
  */
 export type Waiting = { report?: ReportWaiting; waitSeconds?: number; underLock?: () => Promise<void> }
 

@@ -11,7 +11,7 @@ import { StartupError } from '../process/startup-error.ts'
 import type { ChannelBinding } from './channel-binding.ts'
 import { applyPatch, type Patch, parsePatch } from './patch.ts'
 
-/** What the patches add to the options of the driver. */
+/** The options that the patches add to the driver. */
 export type DriverExtras = {
   /** Statements to run on each new connection before anything else; empty for none. */
   onOpen: string
@@ -19,7 +19,7 @@ export type DriverExtras = {
    * The text that follows `begin` in the same message, starting with a semicolon; empty for none.
    */
   onBegin: string
-  /** Whether a server is refused that does not ask for a proof bound to the channel. */
+  /** True to refuse a server that does not ask for a proof bound to the channel. */
   mustBind: boolean
   /** Chooses the SASL mechanism. @throws Error when none of those offered is acceptable. */
   bindChannel(socket: Socket, mechanisms: readonly string[]): ChannelBinding

@@ -46,7 +46,7 @@ export function providerOrigin(url: string): string {
 
 /**
  * Checks that the database is used with the providers of its first start. A session of the sandbox,
- * where everybody can sign in as everybody, would otherwise be valid for the real user with the
+ * where any visitor can sign in as any user, would otherwise be valid for the real user with the
  * same id.
  * @throws OtherProvidersError
  */

@@ -1,4 +1,5 @@
-// Which constraint a write violated. Both drivers name it on the error, which Drizzle wraps.
+// Recognizes the constraint that a write violated. Both drivers name it on the error, which Drizzle
+// wraps.
 
 /** True when `error` is the violation of the named constraint or unique index. */
 export function violates(error: unknown, constraint: string): boolean {

@@ -2,7 +2,7 @@ import type { Viewer } from '../auth/viewer.ts'
 import type { RateLimiter } from '../rate-limit/limiter.ts'
 import type { OperationLogFields } from '../telemetry/log.ts'
 
-/** What the middleware attaches to a request, in Hono's form. */
+/** The variables that the middleware attaches to a request, in Hono's form. */
 export type HttpEnv = {
   Bindings: { incoming?: { socket: { remoteAddress?: string } } }
   Variables: {
@@ -20,7 +20,7 @@ export type HttpEnv = {
   }
 }
 
-/** What the HTTP layer passes to the GraphQL server beside the request itself. */
+/** The context that the HTTP layer passes to the GraphQL server beside the request itself. */
 export type GraphqlRequest = {
   viewer: Viewer | null
   requestId: string

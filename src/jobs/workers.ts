@@ -8,7 +8,7 @@ import type { Deps } from '../deps.ts'
 import { reconcileTweet } from '../tweets/reconcile.ts'
 import { deliverWebhook } from '../webhooks/delivery.ts'
 
-/** How the jobs of one queue run. */
+/** The function and the settings of one queue. */
 export type Worker = {
   /** Overrides of `RETRIED_QUEUE`. */
   queue: QueueOptions

@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 /** The open event streams of this process. */
 export type EventStreams = {
   /**
-   * Opens a stream of a user's events, or with null of everybody's.
+   * Opens a stream of a user's events, or, with null, of all users' events.
    * @param owner the user or operator token that the stream is counted against.
    * @throws AppError TOO_MANY_STREAMS when the owner or the process has reached its limit.
    */
@@ -30,10 +30,10 @@ export type EventStream = {
   end(): void
 }
 
-/** How many streams one user, or one operator token, may have open at an instance. */
+/** The maximum of open streams at an instance for one user or one operator token. */
 export const MAX_STREAMS_PER_OWNER = 5
 /**
- * How many streams an instance serves. Each queries the database every few seconds to check that
+ * The maximum of streams at an instance. Each queries the database every few seconds to check that
  * its owner still has access.
  */
 export const MAX_STREAMS = 500

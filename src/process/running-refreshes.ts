@@ -4,7 +4,7 @@
 // is below the features; accounts/refresh.ts performs the refreshes.
 import { AppError } from '../errors.ts'
 
-/** How a token refresh ended for its callers. */
+/** The outcome of a token refresh for its callers. */
 export type RefreshOutcome =
   /**
    * There is a newer token pair, or the account's state has changed: the row has to be read again.

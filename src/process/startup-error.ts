@@ -1,5 +1,5 @@
 /**
- * An error that keeps the process from starting and that an operator can mend. The message says
+ * An error that keeps the process from starting and that an operator can resolve. The message says
  * how.
  */
 export class StartupError extends Error {

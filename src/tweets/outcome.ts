@@ -1,4 +1,4 @@
-// Stores what became of a tweet. reconcile.ts finds it out when X did not say.
+// Stores the outcome of posting a tweet. When the response was lost, reconcile.ts finds it out.
 //
 // The states of a tweet (`tweets.status`), and the functions that change them:
 //
@@ -71,7 +71,7 @@ export async function writeOutcome(deps: Deps, tweet: Tweet, result: PostResult)
       return await write(deps, tweet, result)
     } catch (error) {
       if (result.kind !== 'done' || !violates(error, ONE_PER_POST)) throw error
-      // X says that this post is this tweet's: the other tweet was matched with it by its text.
+      // X has returned this post for this tweet; the other tweet was matched with it by its text.
       if (!(await withdrawMatch(deps, tweet, result.value))) throw error
     }
   }
@@ -122,7 +122,7 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: Pos
     ...(result?.kind === 'refused' && result.problem !== null && { x: result.problem }),
   }
   if (tweet.status === 'FAILED') log.warn(about, 'A tweet was not posted')
-  if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not tell whether it posted a tweet')
+  if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not report whether it posted a tweet')
 }
 
 /**

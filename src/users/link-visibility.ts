@@ -6,7 +6,7 @@ import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
 
-/** Who may see a user's connected accounts. */
+/** The audience of a user's connected accounts. */
 export type LinkVisibility = (typeof linkVisibilities)[number]
 
 /** An account as integrators see it. */
@@ -41,7 +41,7 @@ const user = { id: users.id, githubId: users.githubId, login: users.login, login
 const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
 const isVisible = eq(users.linkVisibility, 'INTEGRATORS')
 
-/** Sets who may see the user's connected accounts, and returns the user. */
+/** Sets the audience of the user's connected accounts, and returns the user. */
 export function setLinkVisibility(
   deps: Deps,
   userId: string,
@@ -110,7 +110,7 @@ export async function listLinkedUsers(
   return groupByUser(rows)
 }
 
-/** Users who show a connected account, by id. The ids are those of rows. */
+/** Returns the users with these ids, which must be row ids, who show a connected account. */
 export async function listLinkedUsersByIds(deps: Deps, ids: readonly string[]): Promise<LinkedUser[]> {
   const rows = await deps.db
     .select({ user, account })
@@ -121,7 +121,7 @@ export async function listLinkedUsersByIds(deps: Deps, ids: readonly string[]): 
   return groupByUser(rows)
 }
 
-/** Connected accounts of users who show them, by id. The ids are those of rows. */
+/** Returns the connected accounts with these ids, which must be row ids, whose users show them. */
 export async function listLinkedAccountsByIds(deps: Deps, ids: readonly string[]): Promise<LinkedAccount[]> {
   return deps.db
     .select(account)

@@ -25,9 +25,9 @@ export const eventTypes = [
 ] as const
 
 /**
- * What happened to a user, an account, a tweet, a token or an endpoint. Inserted in the transaction
+ * An event of a user, an account, a tweet, a token or an endpoint. Inserted in the transaction
  * of the change and never updated. Its references have no foreign keys, since their rows may be
- * deleted; only a deleted user takes the events along. The sweep deletes events beyond the
+ * deleted; only the deletion of a user deletes the events too. The sweep deletes events beyond the
  * retention.
  */
 export const events = pgTable(

@@ -24,7 +24,7 @@ export const tweets = pgTable(
       .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
     /** SHA-256 of the idempotency key; null without one. */
     idempotencyKeyHash: text(),
-    /** SHA-256 of the input, which tells a retry from a reuse of the key for another tweet. */
+    /** SHA-256 of the input. It distinguishes a retry from a reuse of the key for another tweet. */
     requestHash: text().notNull(),
     text: text().notNull(),
     replyToXTweetId: text(),
@@ -60,7 +60,7 @@ export const tweets = pgTable(
   (table) => [
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
-    // One post at X belongs to one tweet, also when two tweets in doubt are found in one timeline.
+    // One post at X belongs to one tweet, also when two UNKNOWN tweets are found in one timeline.
     // Not a partial index: the deletion of an account finds all of its tweets by it.
     uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),

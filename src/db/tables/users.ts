@@ -19,7 +19,7 @@ export const users = pgTable(
     loginLostAt: moment(),
     name: text(),
     avatarUrl: text(),
-    /** Who may look up the connected accounts of this person. */
+    /** The audience of this person's connected accounts. */
     linkVisibility: text({ enum: linkVisibilities }).notNull().default('NOBODY'),
     createdAt: moment().notNull().defaultNow(),
   },

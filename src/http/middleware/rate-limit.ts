@@ -1,4 +1,4 @@
-// Which rate limit a request consumes from, and the response headers of
+// Chooses the rate limit that a request consumes from, and sets the response headers of
 // draft-ietf-httpapi-ratelimit-headers-11.
 import type { Context, MiddlewareHandler } from 'hono'
 import type { RateLimitName } from '../../config/rate-limits.ts'

@@ -39,7 +39,7 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
     // The test would pass as well if it looked in the wrong place: these are there.
     const stored = await readEveryRow(world)
     expect(stored.includes('maraholt')).toBe(true)
-    expect(world.logs().includes('X did not tell whether it posted a tweet')).toBe(true)
+    expect(world.logs().includes('X did not report whether it posted a tweet')).toBe(true)
 
     expect(searched.filter((secret) => stored.includes(secret))).toEqual([])
     // A message may quote the beginning of what it could not read.
