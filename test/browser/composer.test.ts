@@ -1,33 +1,23 @@
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
-import { connect, openPage, signIn } from './visit.ts'
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
+import { describeInChromium } from '../support/chromium.ts'
+import { connect, signIn, useBrowser } from './visit.ts'
 
 // The worst error in this trade is a tweet from the wrong account.
 describeInChromium('The author of a draft', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld()
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser()
 
   let people = 0
   /** Somebody of whom nothing is known yet, with an X account for each of these names. */
   async function comeWith(page: Page, ...names: string[]): Promise<string[]> {
     people += 1
     const login = `writer-${people}`
-    world.sandbox.control.addGithubPerson(login)
-    await signIn(page, world, login)
+    suite.world.sandbox.control.addGithubPerson(login)
+    await signIn(page, suite.world, login)
     const usernames: string[] = []
     for (const name of names) {
       const username = `${name}_${people}`
-      world.sandbox.control.addAccount(username)
+      suite.world.sandbox.control.addAccount(username)
       await connectAnother(page, username)
       usernames.push(username)
     }
@@ -42,17 +32,17 @@ describeInChromium('The author of a draft', () => {
   const author = (page: Page) => page.locator('#author option:checked').textContent()
   const field = (page: Page) => page.getByRole('textbox', { name: 'Text' })
   const post = (page: Page) => page.getByRole('button', { name: 'Post', exact: true })
-  const postsOf = (username: string) => world.sandbox.control.tweets(username).map(({ text }) => text)
+  const postsOf = (username: string) => suite.world.sandbox.control.tweets(username).map(({ text }) => text)
 
   test.each(['the text was begun before', 'nothing is written yet'])(
     'stays who it is when a second account is connected: %s',
     async (when) => {
-      await using visit = await openPage(browser, world)
+      await using visit = await suite.openPage()
       const { page } = visit
       const [first = ''] = await comeWith(page, 'first')
       if (when === 'the text was begun before') await field(page).fill('From the first')
       const second = `second_${people}`
-      world.sandbox.control.addAccount(second)
+      suite.world.sandbox.control.addAccount(second)
       await connectAnother(page, second)
       expect(await author(page)).toContain(`@${first}`)
       await field(page).fill('From the first')
@@ -63,13 +53,13 @@ describeInChromium('The author of a draft', () => {
   )
 
   test('is nobody once their account is gone, in this tab or in another, until the person chooses', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const [gone = '', left = ''] = await comeWith(page, 'gone', 'left')
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${gone} @${gone}` })
     await field(page).fill('For one account alone')
     const other = await page.context().newPage()
-    await other.goto(world.url)
+    await other.goto(suite.world.url)
     const account = other.getByRole('listitem').filter({ hasText: `@${gone}` })
     await account.getByRole('button', { name: 'Disconnect' }).click()
     await other.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
@@ -99,7 +89,7 @@ describeInChromium('The author of a draft', () => {
   })
 
   test('is nobody when the only account is gone and another one is connected instead', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const [gone = ''] = await comeWith(page, 'gone')
     await field(page).fill('For one account alone')
@@ -107,7 +97,7 @@ describeInChromium('The author of a draft', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
     await page.getByText('No X accounts yet').waitFor()
     const instead = `instead_${people}`
-    world.sandbox.control.addAccount(instead)
+    suite.world.sandbox.control.addAccount(instead)
     await connectAnother(page, instead)
     expect(await field(page).inputValue()).toBe('For one account alone')
     expect(await author(page)).toBe('Choose an account')
@@ -123,7 +113,7 @@ describeInChromium('The author of a draft', () => {
   })
 
   test('stays who it is through the end of the session and another sign-in', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const [, second = ''] = await comeWith(page, 'first', 'second')
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${second} @${second}` })
@@ -132,15 +122,15 @@ describeInChromium('The author of a draft', () => {
     await post(page).click()
     await page.getByText('Your session has ended.').waitFor()
     const login = `writer-${people}`
-    await signIn(page, world, login)
+    await signIn(page, suite.world, login)
     const third = `third_${people}`
-    world.sandbox.control.addAccount(third)
+    suite.world.sandbox.control.addAccount(third)
     await connectAnother(page, third)
     expect(await author(page)).toContain(`@${second}`)
   })
 
   test('in a new tab is the account that posted last', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const [first = '', second = ''] = await comeWith(page, 'first', 'second')
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${first} @${first}` })
@@ -148,14 +138,14 @@ describeInChromium('The author of a draft', () => {
     await post(page).click()
     await page.getByText(`Posted as @${first}`).waitFor()
     const other = await page.context().newPage()
-    await other.goto(world.url)
+    await other.goto(suite.world.url)
     await other.getByRole('form', { name: 'New tweet' }).waitFor()
     expect(await author(other)).toContain(`@${first}`)
     expect(postsOf(second)).toEqual([])
   })
 
   test('and its key are those of the last page, also on a page that the browser had kept and shows again', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const [first = '', second = ''] = await comeWith(page, 'first', 'second')
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${first} @${first}` })

@@ -1,28 +1,17 @@
 import { eq } from 'drizzle-orm'
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { connectAttempts, connectedAccounts } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
+import { describeInChromium } from '../support/chromium.ts'
 import { sweepNow } from '../support/sweep.ts'
-import { connect, openPage, signIn } from './visit.ts'
+import { connect, signIn, useBrowser } from './visit.ts'
 
 describeInChromium('A connection that is refused', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld({ RATE_LIMITS: 'connect=1/600' })
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser({ RATE_LIMITS: 'connect=1/600' })
 
   test('says when the next try is worth while, beside the button that was pressed', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
-    await signIn(page, world, 'Tomasz Kowal')
+    await signIn(page, suite.world, 'Tomasz Kowal')
     await connect(page, 'Harbour Bakery')
     await page.getByText('@harbourbakery is connected.').waitFor()
     const button = page.getByRole('button', { name: 'Connect an X account' })
@@ -35,13 +24,13 @@ describeInChromium('A connection that is refused', () => {
   })
 
   test('is explained with what the API says of the attempt', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
-    await signIn(page, world, 'yuki-ito')
+    await signIn(page, suite.world, 'yuki-ito')
     await connect(page, 'Lost Lantern')
     const notice = page.locator('.notice')
     await notice.getByText('Nothing was connected.').waitFor()
-    const [attempt] = await world.db().select().from(connectAttempts).where(eq(connectAttempts.status, 'FAILED'))
+    const [attempt] = await suite.world.db().select().from(connectAttempts).where(eq(connectAttempts.status, 'FAILED'))
     const said = await page.evaluate(async (id) => {
       const response = await fetch('/graphql', {
         method: 'POST',
@@ -56,22 +45,13 @@ describeInChromium('A connection that is refused', () => {
 })
 
 describeInChromium('A connection that waits for X', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld()
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser()
 
   test('is told as waiting and not as lost, with the reason and the moment, and is there once X has said whose it is', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
-    await signIn(page, world, 'Tomasz Kowal')
-    world.sandbox.control.inject({
+    await signIn(page, suite.world, 'Tomasz Kowal')
+    suite.world.sandbox.control.inject({
       kind: 'problem',
       name: 'too-many-requests',
       times: null,
@@ -92,10 +72,10 @@ describeInChromium('A connection that waits for X', () => {
     expect(text).not.toMatch(/Nothing was connected|Try again/)
     expect(await notice.evaluate((element) => [...element.classList])).toContain('neutral')
     expect(new URL(page.url()).search).toBe('')
-    world.sandbox.control.clearFaults()
-    world.advance(901)
-    await sweepNow(world)
-    await expect.poll(() => world.db().$count(connectedAccounts), { timeout: 20_000 }).toBe(1)
+    suite.world.sandbox.control.clearFaults()
+    suite.world.advance(901)
+    await sweepNow(suite.world)
+    await expect.poll(() => suite.world.db().$count(connectedAccounts), { timeout: 20_000 }).toBe(1)
     await page.reload()
     await page.getByText('@harbourbakery').first().waitFor()
     expect(await notice.count()).toBe(0)

@@ -1,35 +1,25 @@
 import { createHash } from 'node:crypto'
 import { desc, eq } from 'drizzle-orm'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
 import { connectedAccounts, tweets as tweetRows } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
-import { connect, openPage, signIn } from './visit.ts'
+import { describeInChromium } from '../support/chromium.ts'
+import { connect, signIn, useBrowser } from './visit.ts'
 
 describeInChromium('The list of tweets', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld()
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser()
 
   /** Somebody who has posted so many tweets, of which the first ten are shown. */
   async function comeWith(page: Page, login: string, count: number): Promise<void> {
-    world.sandbox.control.addGithubPerson(login)
-    world.sandbox.control.addAccount(`x_${login}`)
-    await signIn(page, world, login)
+    suite.world.sandbox.control.addGithubPerson(login)
+    suite.world.sandbox.control.addAccount(`x_${login}`)
+    await signIn(page, suite.world, login)
     await connect(page, `@x_${login}`)
     await page.getByText('is connected.').waitFor()
     await page.getByRole('textbox', { name: 'Text' }).fill('Number 1')
     await page.getByRole('button', { name: 'Post', exact: true }).click()
     await page.getByText('Posted as').waitFor()
-    const [row] = await world
+    const [row] = await suite.world
       .db()
       .select()
       .from(tweetRows)
@@ -44,7 +34,7 @@ describeInChromium('The list of tweets', () => {
       text: `Number ${index + 2}`,
       createdAt: new Date(row.createdAt.getTime() - (index + 1) * 60_000),
     }))
-    await world.db().insert(tweetRows).values(copies)
+    await suite.world.db().insert(tweetRows).values(copies)
     await page.reload()
     await items(page).nth(9).waitFor()
   }
@@ -55,7 +45,7 @@ describeInChromium('The list of tweets', () => {
   const focusedText = (page: Page) => page.evaluate(() => document.activeElement?.querySelector('.text')?.textContent)
 
   test('keeps what was loaded, and the place in it, when a tweet is deleted', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'deleter', 34)
     for (const count of [20, 30]) {
@@ -82,17 +72,17 @@ describeInChromium('The list of tweets', () => {
   })
 
   test('keeps what was loaded when a tweet is posted, refreshed or still on its way', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'poster', 24)
     await page.getByRole('button', { name: 'Load more' }).click()
     await items(page).nth(19).waitFor()
     await items(page).nth(15).getByRole('button', { name: 'Delete' }).focus()
     // Somebody reads on, with the keyboard, while the page asks what became of a tweet.
-    await world.db().update(tweetRows).set({ status: 'PENDING' }).where(eq(tweetRows.text, 'Number 12'))
+    await suite.world.db().update(tweetRows).set({ status: 'PENDING' }).where(eq(tweetRows.text, 'Number 12'))
     await page.getByRole('button', { name: 'Refresh' }).evaluate((button: HTMLElement) => button.click())
     await items(page).nth(11).getByText('Sending').waitFor()
-    await world.db().update(tweetRows).set({ status: 'POSTED' }).where(eq(tweetRows.text, 'Number 12'))
+    await suite.world.db().update(tweetRows).set({ status: 'POSTED' }).where(eq(tweetRows.text, 'Number 12'))
     await items(page).nth(11).getByText('Posted', { exact: true }).waitFor()
     expect(await texts(page)).toEqual(numbers(20))
     expect(await page.evaluate(() => document.activeElement?.closest('li')?.querySelector('.text')?.textContent)).toBe(
@@ -106,17 +96,17 @@ describeInChromium('The list of tweets', () => {
   })
 
   test('shows a long text in full for as long as it is asked to', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'essayist', 12)
-    await world
+    await suite.world
       .db()
       .update(tweetRows)
       .set({ text: 'A line.\n'.repeat(40) })
       .where(eq(tweetRows.text, 'Number 3'))
     await page.getByRole('button', { name: 'Refresh' }).click()
     await page.getByRole('button', { name: 'Show all' }).click()
-    await world.db().update(tweetRows).set({ text: 'Changed meanwhile' }).where(eq(tweetRows.text, 'Number 1'))
+    await suite.world.db().update(tweetRows).set({ text: 'Changed meanwhile' }).where(eq(tweetRows.text, 'Number 1'))
     await page.getByRole('button', { name: 'Refresh' }).click()
     await items(page).first().getByText('Changed meanwhile').waitFor()
     expect(await items(page).nth(2).locator('.text').getAttribute('class')).toBe('text')
@@ -128,17 +118,17 @@ describeInChromium('The list of tweets', () => {
   ] as const)(
     'an author that is %s has "%s" where others have Post, and no other green button',
     async (_, word, row) => {
-      await using visit = await openPage(browser, world)
+      await using visit = await suite.openPage()
       const { page } = visit
       const login = `broken-${row.status.toLowerCase().replace('_', '')}`.slice(0, 12)
       const username = `b_${row.status}`.slice(0, 12)
-      world.sandbox.control.addGithubPerson(login)
-      world.sandbox.control.addAccount(username)
-      await signIn(page, world, login)
+      suite.world.sandbox.control.addGithubPerson(login)
+      suite.world.sandbox.control.addAccount(username)
+      await signIn(page, suite.world, login)
       await connect(page, `@${username}`)
       await page.getByText('is connected.').waitFor()
       await page.getByRole('textbox', { name: 'Text' }).fill('Waiting for the account')
-      await world
+      await suite.world
         .db()
         .update(connectedAccounts)
         .set({ ...row, scopes: [...('scopes' in row ? row.scopes : [])] })

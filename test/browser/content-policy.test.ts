@@ -1,27 +1,18 @@
 // What a real browser makes of the pages' policies.
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
+import { describeInChromium } from '../support/chromium.ts'
+import { useBrowser } from './visit.ts'
 
 describeInChromium('The content policies', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld()
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser()
 
   test('C-06 are broken by none of our pages, from signing in to a tweet at X and GraphiQL with its dialogs', async () => {
-    const page = await browser.newPage()
+    const page = await suite.browser.newPage()
     const violations = await watchPolicy(page)
     const addresses = new Set<string>()
     page.on('load', () => addresses.add(new URL(page.url()).pathname))
-    await page.goto(world.url)
+    await page.goto(suite.world.url)
     await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
     await page.getByRole('radio', { name: 'Mara Holt' }).check()
     await page.getByRole('button', { name: 'Authorize' }).click()
@@ -33,7 +24,7 @@ describeInChromium('The content policies', () => {
     await page.getByRole('button', { name: 'Post', exact: true }).click()
     await page.getByText('Posted as @maraholt').waitFor()
 
-    await page.goto(`${world.url}/graphql`)
+    await page.goto(`${suite.world.url}/graphql`)
     await page.getByText('Signed in as mara-holt').waitFor()
     await page.getByRole('button', { name: /Execute/ }).click()
     await page.locator('.result-window').getByText('"mara-holt"').waitFor()
@@ -42,8 +33,8 @@ describeInChromium('The content policies', () => {
     await page.getByRole('dialog').getByText('Theme').waitFor()
 
     for (const path of ['/', '/maraholt', '/settings/connected_apps', '/nobody_here'])
-      await page.goto(`${world.sandbox.url}${path}`)
-    await page.goto(`${world.url}/nowhere`)
+      await page.goto(`${suite.world.sandbox.url}${path}`)
+    await page.goto(`${suite.world.url}/nowhere`)
     expect([...addresses].length).toBeGreaterThan(7)
     expect(violations).toEqual([])
     await page.close()
@@ -51,9 +42,9 @@ describeInChromium('The content policies', () => {
 
   test('C-06 let nothing run or load that somebody writes into a page', async () => {
     for (const path of ['/', '/graphql']) {
-      const page = await browser.newPage()
+      const page = await suite.browser.newPage()
       const violations = await watchPolicy(page)
-      await page.goto(`${world.url}${path}`)
+      await page.goto(`${suite.world.url}${path}`)
       await page.evaluate(() => {
         const add = (name: string, values: Record<string, string>) =>
           document.body.append(Object.assign(document.createElement(name), values))

@@ -1,15 +1,11 @@
 // A front end beside the gateway, in a real browser: which of the two names of this machine it is opened by decides.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
-import { openPage, signIn } from './visit.ts'
+import { describeInChromium } from '../support/chromium.ts'
+import { signIn, useBrowser } from './visit.ts'
 
 describeInChromium('a front end on another origin', () => {
-  let world: World
-  let browser: Browser
   const frontEnd = createServer((_request, response) => {
     response.setHeader('content-type', 'text/html').end('<h1>A front end</h1>')
   })
@@ -17,23 +13,22 @@ describeInChromium('a front end on another origin', () => {
   beforeAll(async () => {
     // On both families: "localhost" may mean either.
     await new Promise<void>((resolve) => frontEnd.listen(0, resolve))
-    world = await startWorld({ ALLOWED_ORIGINS: [origin('127.0.0.1'), origin('localhost')].join() })
-    browser = await launchChromium()
   })
   afterAll(async () => {
-    await browser.close()
-    await world.close()
     frontEnd.closeAllConnections()
     await new Promise((resolve) => frontEnd.close(resolve))
   })
+  const suite = useBrowser(() => ({
+    ALLOWED_ORIGINS: [origin('127.0.0.1'), origin('localhost')].join(),
+  }))
 
   test.each<[string, number, unknown]>([
     ['127.0.0.1', 200, { data: { viewer: { login: 'mara-holt' } } }],
     ['localhost', 401, { errors: [{ extensions: { code: 'CROSS_SITE_ORIGIN' } }] }],
   ])('opened at %s gets %i, although its person has signed in', async (name, status, body) => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
-    await signIn(page, world, 'mara-holt')
+    await signIn(page, suite.world, 'mara-holt')
     await page.goto(origin(name))
     // With what tracing and Apollo Client add, so that the browser asks by a preflight whether it may.
     const seen = await page.evaluate(async (url) => {
@@ -49,7 +44,7 @@ describeInChromium('a front end on another origin', () => {
         body: JSON.stringify({ query: '{ viewer { login } }' }),
       })
       return { status: response.status, body: await response.json() }
-    }, world.url)
+    }, suite.world.url)
     expect(seen).toMatchObject({ status, body })
   })
 })

@@ -1,24 +1,14 @@
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { expect, test } from 'vitest'
 import { connectedAccounts } from '../../src/db/tables.ts'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
-import { connect, openPage, signIn } from './visit.ts'
+import { describeInChromium } from '../support/chromium.ts'
+import { connect, signIn, useBrowser } from './visit.ts'
 
 // As narrow as a page that is enlarged four times on a small screen (WCAG 2.2, 1.4.10).
 const WIDTH = 320
 
 describeInChromium('Every page', () => {
-  let world: World
-  let browser: Browser
-  beforeAll(async () => {
-    world = await startWorld()
-    browser = await launchChromium()
-  })
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-  })
+  const suite = useBrowser()
 
   /** What reaches beyond the right edge, apart from what is hidden or scrolls in its own frame. */
   const listOverflow = (page: Page) =>
@@ -35,27 +25,27 @@ describeInChromium('Every page', () => {
     }, WIDTH)
 
   test('fits into 320 pixels, with long names, texts and refusals', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const fits = async (place: string) => expect([place, await listOverflow(page)]).toEqual([place, []])
     await page.setViewportSize({ width: WIDTH, height: 700 })
-    await page.goto(world.url)
+    await page.goto(suite.world.url)
     await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
     await fits('signed out')
-    await page.goto(`${world.url}/nothing/here`)
+    await page.goto(`${suite.world.url}/nothing/here`)
     await fits('not found')
-    await page.goto(world.url)
+    await page.goto(suite.world.url)
     await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
     await page.getByRole('button', { name: 'Authorize' }).waitFor()
     await fits('consent at GitHub')
-    world.sandbox.control.addGithubPerson('a-login-with-as-many-letters-as-github-lets')
-    await signIn(page, world, 'a-login-with-as-many-letters-as-github-lets')
+    suite.world.sandbox.control.addGithubPerson('a-login-with-as-many-letters-as-github-lets')
+    await signIn(page, suite.world, 'a-login-with-as-many-letters-as-github-lets')
     await fits('nothing connected')
     await page.getByRole('button', { name: 'Connect an X account' }).click()
     await page.getByRole('button', { name: 'Authorize app' }).waitFor()
     await fits('consent at X')
-    world.sandbox.control.addAccount('fifteen_letters', 'W'.repeat(50))
-    await page.goto(world.url)
+    suite.world.sandbox.control.addAccount('fifteen_letters', 'W'.repeat(50))
+    await page.goto(suite.world.url)
     await connect(page, '@fifteen_letters')
     await page.getByText('is connected.').waitFor()
     await page.getByRole('textbox', { name: 'Text' }).fill(`${'W'.repeat(150)} https://example.com/${'x'.repeat(80)}`)
@@ -68,23 +58,23 @@ describeInChromium('Every page', () => {
     await page.getByRole('button', { name: 'Create token' }).click()
     await page.getByRole('textbox', { name: 'Your new API token' }).waitFor()
     await fits('a token')
-    await world.db().update(connectedAccounts).set({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
-    await page.goto(`${world.url}/?xConnect=failed&code=X_CREDENTIALS_REJECTED`)
+    await suite.world.db().update(connectedAccounts).set({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+    await page.goto(`${suite.world.url}/?xConnect=failed&code=X_CREDENTIALS_REJECTED`)
     await page.getByText('Nothing was connected.').waitFor()
     await fits('a refusal, and an account that is lost')
     await page.getByRole('button', { name: 'Delete my account…' }).click()
     await fits('the dialog')
-    await page.goto(`${world.url}/graphql`)
+    await page.goto(`${suite.world.url}/graphql`)
     await page.getByText('Signed in as').waitFor()
     await fits('GraphiQL')
     for (const path of ['/', '/fifteen_letters', '/settings/connected_apps', '/i/oauth2/authorize']) {
-      await page.goto(`${world.sandbox.url}${path}`)
+      await page.goto(`${suite.world.sandbox.url}${path}`)
       await fits(path)
     }
   })
 
   test('has marks and buttons with a contrast of 4.5 or more, light and dark', async () => {
-    await using visit = await openPage(browser, world)
+    await using visit = await suite.openPage()
     const { page } = visit
     const contrasts = (selector: string) =>
       page.locator(selector).evaluateAll((elements) => {
@@ -107,12 +97,12 @@ describeInChromium('Every page', () => {
       })
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme })
-      await page.goto(world.url)
+      await page.goto(suite.world.url)
       await page.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
       const found = [...(await contrasts('.button.primary:visible')), ...(await contrasts('.ribbon, .ribbon strong'))]
       await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
       found.push(...(await contrasts('.mark, .button.primary, .ribbon, .ribbon strong')))
-      await page.goto(`${world.url}/nothing`)
+      await page.goto(`${suite.world.url}/nothing`)
       found.push(...(await contrasts('.button.primary')))
       expect(found.length).toBeGreaterThan(7)
       for (const contrast of found) expect(contrast).toBeGreaterThanOrEqual(4.5)

@@ -1,20 +1,16 @@
 // A front end that signs people in, and connects their accounts, in a popup: what it sees of the popup, and the popup of it.
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { describeInChromium, launchChromium } from '../support/chromium.ts'
-import { startWorld, type World } from '../support/harness.ts'
+import { describeInChromium } from '../support/chromium.ts'
 import { type FrontEnd, startFrontEnd } from './front-end.ts'
+import { useBrowser } from './visit.ts'
 
 describeInChromium('A popup', () => {
   let frontEnd: FrontEnd
-  let world: World
-  let browser: Browser
   let context: BrowserContext
   let page: Page
   beforeAll(async () => {
     frontEnd = await startFrontEnd()
-    world = await startWorld({ ALLOWED_ORIGINS: frontEnd.origin })
-    browser = await launchChromium()
     // The page at the end tells its opener how it went.
     frontEnd.addPage('/done', '<h1>Done</h1><script>opener.postMessage(location.search, location.origin)</script>')
     frontEnd.addPage(
@@ -26,19 +22,16 @@ describeInChromium('A popup', () => {
       </script>`,
     )
   })
+  afterAll(() => frontEnd[Symbol.asyncDispose]())
+  const suite = useBrowser(() => ({ ALLOWED_ORIGINS: frontEnd.origin }))
   beforeEach(async () => {
-    context = await browser.newContext()
+    context = await suite.browser.newContext()
     page = await context.newPage()
     await page.goto(`${frontEnd.origin}/`)
   })
   afterEach(() => context.close())
-  afterAll(async () => {
-    await browser.close()
-    await world.close()
-    await frontEnd[Symbol.asyncDispose]()
-  })
 
-  const starting = (path: string, origin = world.url) =>
+  const starting = (path: string, origin = suite.world.url) =>
     `${origin}${path}?${new URLSearchParams({ returnTo: `${frontEnd.origin}/done` })}`
 
   async function openPopup(url: string): Promise<Page> {
@@ -83,12 +76,12 @@ describeInChromium('A popup', () => {
   })
 
   test('that begins under another name of this machine keeps its opener too', async () => {
-    const other = world.url.replace('127.0.0.1', 'localhost')
+    const other = suite.world.url.replace('127.0.0.1', 'localhost')
     await decide(await openPopup(starting('/auth/github', other)), 'Mara Holt', 'Authorize', '?signIn=succeeded')
   })
 
   test('with the console in it is out of the front end’s reach', async () => {
-    const popup = await openPopup(`${world.url}/`)
+    const popup = await openPopup(`${suite.world.url}/`)
     await popup.getByRole('link', { name: 'Sign in with GitHub' }).waitFor()
     expect([await isClosed(), await popup.evaluate('opener')]).toEqual([true, null])
   })

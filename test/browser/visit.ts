@@ -1,17 +1,51 @@
-// A person's Chromium, as the stories about pages use it.
+// What the browser tests share: a world and a Chromium for each suite, pages, sign-in and connecting.
 import type { Browser, Page } from 'playwright-core'
-import type { World } from '../support/harness.ts'
+import { afterAll, beforeAll } from 'vitest'
+import { launchChromium } from '../support/chromium.ts'
+import { startWorld, type World } from '../support/harness.ts'
 
 export type Visit = AsyncDisposable & {
   page: Page
-  /** What the browser complains about: blocked by the content security policy, thrown, not found. */
+  /** Errors and warnings in the browser's console, and uncaught exceptions. */
   complaints: string[]
-  /** Addresses that are neither the gateway's nor the sandbox's. */
+  /** URLs of requests to hosts other than the gateway and the sandbox. */
   foreignRequests: string[]
 }
 
-/** Opens a page with cookies of its own. */
-export async function openPage(browser: Browser, world: World): Promise<Visit> {
+export type BrowserSuite = {
+  readonly world: World
+  readonly browser: Browser
+  /** Opens a page in a new browser context, with its own cookies. */
+  openPage(): Promise<Visit>
+}
+
+/**
+ * Starts a world and a Chromium before the tests of a suite, and closes both after them.
+ * @param environment overrides of the gateway's environment variables.
+ */
+export function useBrowser(environment: Record<string, string> | (() => Record<string, string>) = {}): BrowserSuite {
+  let world: World
+  let browser: Browser
+  beforeAll(async () => {
+    world = await startWorld(typeof environment === 'function' ? environment() : environment)
+    browser = await launchChromium()
+  })
+  afterAll(async () => {
+    await browser.close()
+    await world.close()
+  })
+  return {
+    get world() {
+      return world
+    },
+    get browser() {
+      return browser
+    },
+    openPage: () => openPage(browser, world),
+  }
+}
+
+async function openPage(browser: Browser, world: World): Promise<Visit> {
   const context = await browser.newContext()
   const page = await context.newPage()
   const complaints: string[] = []
@@ -28,7 +62,7 @@ export async function openPage(browser: Browser, world: World): Promise<Visit> {
   return { page, complaints, foreignRequests, [Symbol.asyncDispose]: () => context.close() }
 }
 
-/** Signs this GitHub person in, by the consent page. */
+/** Signs in with this GitHub person on the consent page. */
 export async function signIn(page: Page, world: World, person: string): Promise<void> {
   await page.goto(world.url)
   await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
@@ -37,7 +71,7 @@ export async function signIn(page: Page, world: World, person: string): Promise<
   await page.getByRole('heading', { name: 'X accounts' }).waitFor()
 }
 
-/** Connects this X account, by the consent page: the page then says how that ended. */
+/** Connects this X account on the consent page. The page then shows the outcome. */
 export async function connect(page: Page, account: string): Promise<void> {
   await page.getByRole('button', { name: 'Connect an X account' }).click()
   await page.getByRole('radio', { name: account }).check()
