@@ -85,7 +85,7 @@ describeInChromium('The console for its user', () => {
     const sessions = page.getByRole('region', { name: 'Sessions' })
     const entries = sessions.getByRole('listitem')
     expect(await entries.count()).toBe(4)
-    expect(await entries.first().textContent()).toMatch(/Chrome on \w+.*This suite.browser.*Signed in just now/s)
+    expect(await entries.first().textContent()).toMatch(/Chrome on \w+.*This browser.*Signed in just now/s)
     expect(await entries.first().getByRole('button').count()).toBe(0)
     expect(await entries.nth(1).locator('.facts').textContent()).toMatch(/^Signed in (just now|\d+ min\. ago)$/)
     // Neither is known to the minute: a use is written down once an hour.

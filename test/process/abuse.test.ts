@@ -1,4 +1,5 @@
-// What `npm run abuse` does, bounded: counts here, the figures that depend on the machine by the command.
+// A bounded run of `npm run abuse`: counts here, the figures that depend on the machine by the
+// command.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { abuses } from '../stress/abuse/abuses.ts'
 import { startVictim, type Victim } from '../stress/abuse/victim.ts'
@@ -23,13 +24,13 @@ test.each([
   expect(figures.filter(({ what, reached }) => !reached && !what.includes('memory'))).toEqual([])
 })
 
-test('G-07 distinct documents of the largest size are not kept', async () => {
-  // Kept by Yoga's cache, these would take 130 MB.
+test('G-07 does not keep distinct documents of the largest size in memory', async () => {
+  // In Yoga's cache these would take 130 MB.
   const { figures } = await abuses['largest documents'](victim, scale)
   expect(figures.filter(({ reached }) => !reached)).toEqual([])
 })
 
-test('the command says what can be asked of it', async () => {
+test('shows the usage of the command', async () => {
   const program = startProgram('test/stress/abuse/run.ts', {}, ['--help'])
   expect(await program.ended).toBe(0)
   for (const name of ['--only', '--connections', ...Object.keys(abuses)]) expect(program.output()).toContain(name)

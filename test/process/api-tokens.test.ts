@@ -1,4 +1,5 @@
-// Tokens as a deployment has them: made on the command line, good at every gateway, and ended at all of them at once.
+// API tokens in a deployment: created on the command line, valid at every gateway, and revoked at
+// all of them at once.
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
@@ -19,7 +20,7 @@ async function ask(url: string, secret: string, query = '{ viewer { login } }') 
   return { status: response.status, body: await response.json() }
 }
 
-test('K-05 a token is good at both of two gateways, and at neither from the moment it is revoked at one', async () => {
+test('K-05 accepts a token at two gateways, and at neither once it is revoked at one', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
   const urls = [`http://127.0.0.1:${await findFreePort()}`, `http://127.0.0.1:${await findFreePort()}`] as const
@@ -38,7 +39,7 @@ test('K-05 a token is good at both of two gateways, and at neither from the mome
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
   const statuses = async (secret: string) => [(await ask(urls[0], secret)).status, (await ask(urls[1], secret)).status]
 
-  // A user's, which is found and ended.
+  // A user's token, which is found and revoked.
   const opened = openPostgres(database.environment.DATABASE_URL ?? '')
   resources.defer(() => opened.close())
   const [user] = await opened.db.insert(users).values({ githubId: 7, login: 'mara-holt' }).returning()
@@ -56,7 +57,7 @@ test('K-05 a token is good at both of two gateways, and at neither from the mome
   expect(revoked.status).toBe(200)
   expect(await statuses(secret)).toEqual([401, 401])
 
-  // An operator's, from the command line while the gateways serve.
+  // An operator's token, created on the command line while the gateways serve.
   const made = await xconnect(environment, 'token', 'create', '--name', 'verifier', '--scopes', 'accounts:read')
   expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_[0-9A-Za-z]{33}\n$/) })
   const operators = made.stdout.trim()
@@ -77,14 +78,14 @@ test('K-05 a token is good at both of two gateways, and at neither from the mome
   expect(await statuses(operators)).toEqual([401, 401])
   expect((await xconnect(environment, 'token', 'list')).stdout).toContain('REVOKED')
 
-  // Nothing of the secrets in what the gateways have printed.
+  // The gateways have printed no part of the secrets.
   for (const { output } of gateways) {
     expect(output()).toContain('"path":"/graphql"')
     for (const value of [secret, operators]) expect(output()).not.toContain(value.slice(4, 31))
   }
 })
 
-test('xconnect token says what to do while a gateway has the embedded database, and works when it has ended', async () => {
+test('xconnect token says what to do while a gateway uses the embedded database, and works afterwards', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('pglite'))
   const port = await findFreePort()

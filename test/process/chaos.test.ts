@@ -1,6 +1,6 @@
 /**
- * The chaos runs of `npm run chaos`, bounded to about a minute: every kind of fault at least once, and no invariant of
- * reliability.md, section 4, may break. The figures that take longer are the command's.
+ * Bounded runs of `npm run chaos`, about a minute each: every kind of fault at least once, without
+ * a broken invariant (reliability.md, section 4). The command measures what takes longer.
  */
 import { expect, test } from 'vitest'
 import { fastPace } from '../stress/chaos/fast-timing.ts'
@@ -13,11 +13,11 @@ import { runRefreshScenario } from '../stress/chaos/refresh-scenario.ts'
 import { renderFigures, renderOutcomes, renderStatuses } from '../stress/chaos/table.ts'
 import { startProgram } from '../support/program.ts'
 
-// A new one each time finds more; the one that found something is printed.
+// A new seed each time finds more; a failure prints its seed.
 const seed = Date.now() % 1_000_000
 const LIMIT_MILLISECONDS = 900_000
 
-test('no token is sent twice and no link dies in silence, whatever is killed, stalled, restarted, dropped or refused', {
+test('sends no refresh token twice and loses no connection silently while processes, database and X fail', {
   timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const outcome = await runRefreshScenario(
@@ -33,7 +33,7 @@ test('no token is sent twice and no link dies in silence, whatever is killed, st
   expect(Math.min(kill, stop, term, db), JSON.stringify(outcome.strikes)).toBeGreaterThan(0)
 })
 
-test('no tweet is posted twice or reported wrongly, while answers are lost and processes killed', {
+test('posts no tweet twice and reports none wrongly while responses are lost and processes are killed', {
   timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const { verdict } = await runPostStorm(
@@ -45,7 +45,7 @@ test('no tweet is posted twice or reported wrongly, while answers are lost and p
   expect(verdict.tweetsPerKey).toBe(1)
 })
 
-test('the embedded database keeps what it acknowledged through kill -9, and lets nobody else in', {
+test('the embedded database keeps acknowledged rows through kill -9, and refuses a second process', {
   timeout: LIMIT_MILLISECONDS,
 }, async () => {
   const figures = await runPgliteKills({ rounds: 3 }, createRandomness(seed))
@@ -53,7 +53,7 @@ test('the embedded database keeps what it acknowledged through kill -9, and lets
   expect(figures.filter(({ reached }) => !reached)).toEqual([])
 })
 
-test('the long runs say what can be asked of them', async () => {
+test('shows the usage of the command', async () => {
   const program = startProgram('test/stress/chaos/run.ts', {}, ['--help'])
   expect(await program.ended).toBe(0)
   for (const name of ['--faults', ...faultKinds, '--preset', ...Object.keys(presets)])

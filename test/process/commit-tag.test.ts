@@ -1,4 +1,4 @@
-// A pooler, or anything else on the way to PostgreSQL, through which COMMIT is answered by ROLLBACK.
+// A pooler or another program in front of PostgreSQL that answers COMMIT with ROLLBACK.
 import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test } from 'vitest'
@@ -8,7 +8,7 @@ import { connectAccount } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld } from '../support/harness.ts'
 
-/** A way to the database on which the next commits are turned into rollbacks, whichever protocol they are sent by. */
+/** A connection to the database that turns the next commits into rollbacks, in either protocol. */
 async function openUndoing(url: string) {
   const { port, hostname } = new URL(url)
   const sockets = new Set<Socket>()
@@ -34,7 +34,7 @@ async function openUndoing(url: string) {
     }
   })
   function undo(bytes: Buffer): Buffer {
-    // The same length, and PostgreSQL's other word for ROLLBACK.
+    // PostgreSQL's other command for ROLLBACK, of the same length.
     return Buffer.from(
       bytes.toString('latin1').replaceAll(/(?<![\w ])commit\0/gi, (found) => {
         if (toUndo === 0) return found
@@ -79,7 +79,7 @@ async function openWorldThroughIt() {
   return { way, world }
 }
 
-test.each([1, 2, 3])('a post that is acknowledged is stored, with the first %i commits undone', async (count) => {
+test.each([1, 2, 3])('stores an acknowledged post, with the first %i commits rolled back', async (count) => {
   const { way, world } = await openWorldThroughIt()
   const account = await connectAccount(world)
   way.undoNext(count)
@@ -91,11 +91,11 @@ test.each([1, 2, 3])('a post that is acknowledged is stored, with the first %i c
   if (posted?.tweet?.status === 'POSTED') {
     expect(rows).toEqual([expect.objectContaining({ status: 'POSTED', xTweetId: posted.tweet.xTweetId })])
   }
-  // Nothing is at X that no row knows of.
+  // X has no tweet without a row.
   expect(sent.map(({ id }) => id)).toEqual(rows.flatMap(({ xTweetId }) => xTweetId ?? []))
 })
 
-test('an API token whose secret is shown is stored, and one that could not be stored is not shown', async () => {
+test('stores an API token whose secret it shows, and shows none that it could not store', async () => {
   const { way, world } = await openWorldThroughIt()
   const person = await world.signedIn()
   const create = () => person.api('create-api-token', { input: { name: 'a program', scopes: ['tweets:read'] } })
@@ -106,7 +106,7 @@ test('an API token whose secret is shown is stored, and one that could not be st
   expect(await world.db().$count(apiTokens)).toBe(1)
 })
 
-test('nobody is signed in by a session that was not stored', async () => {
+test('signs nobody in whose session was not stored', async () => {
   const { way, world } = await openWorldThroughIt()
   const before = await world.db().$count(sessions)
   way.undoNext(1, 'insert into "sessions"')
@@ -123,7 +123,7 @@ test('nobody is signed in by a session that was not stored', async () => {
 test.each([
   ['the pool', openPostgres],
   ['a connection of its own', (url: string) => ({ client: openSingleConnection(url) })],
-])('on %s every transaction is judged, and the connection goes on', async (_, open) => {
+])('on %s checks the outcome of every transaction, and keeps the connection', async (_, open) => {
   const way = await openDatabaseThroughIt()
   const opened = open(way.url)
   onTestFinished(() => ('db' in opened ? opened.close() : opened.client.end()))

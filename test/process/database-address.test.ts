@@ -1,5 +1,5 @@
-// Every way that an address can lead to PostgreSQL, and what each of the gateway's connections
-// makes of it: `doctor` tries them all.
+// Every form of DATABASE_URL, and the connections that the gateway makes with it, as `doctor`
+// checks them.
 import { execFile } from 'node:child_process'
 import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -23,7 +23,7 @@ let plain: PostgresServer
 beforeAll(async () => {
   files = await makeTemporaryDirectory('certificates')
   await makeCertificates(files.path)
-  // The path of a socket has room for about a hundred characters.
+  // The path of a Unix socket is limited to about a hundred characters.
   sockets = await mkdtemp(join(tmpdir(), 'xc-'))
   await chmod(sockets, 0o777)
   plain = await startPostgresServer()
@@ -47,8 +47,7 @@ afterAll(async () => {
 })
 
 /**
- * An authority, a certificate of "localhost" by it, and an authority that has nothing to do with
- * it.
+ * A certificate authority, its certificate for "localhost", and an unrelated authority.
  */
 async function makeCertificates(directory: string): Promise<void> {
   const openssl = (...words: string[]) => run('openssl', words, { cwd: directory })
@@ -87,7 +86,7 @@ async function makeCertificates(directory: string): Promise<void> {
     'server.csr',
   ) // prettier-ignore
   await writeFile(join(directory, 'names'), 'subjectAltName=DNS:localhost\n')
-  // SHA-384: the hash that a channel is bound by is the certificate's own.
+  // With SHA-384, channel binding uses the hash of the certificate itself.
   await openssl(
     'x509',
     '-req',
@@ -109,7 +108,7 @@ async function makeCertificates(directory: string): Promise<void> {
   await chmod(join(directory, 'server.key'), 0o600)
 }
 
-/** The server's address with another host and these parameters. */
+/** Returns the server's URL with another host and these parameters. */
 function at(of: PostgresServer, host: string, query: string): string {
   const { password, port } = new URL(of.adminUrl)
   return `postgres://postgres:${password}@${host.replace('PORT', port)}/postgres${query}`
@@ -117,7 +116,7 @@ function at(of: PostgresServer, host: string, query: string): string {
 
 type Encryption = { isEncrypted: boolean; version: string | null }
 
-/** What the server says of a connection to that address. @throws the driver's error */
+/** Returns how the server sees a connection to that URL. @throws the driver's error */
 async function connectTo(url: string): Promise<Encryption> {
   const client = connectPostgres(postgresAt(url), { applicationName: 'test', route: 'pooled', max: 1 })
   try {
@@ -167,7 +166,7 @@ test.each<[string, Encryption | RegExp]>([
   else expect(await connectTo(url)).toEqual(outcome)
 })
 
-test('a server that cannot bind the channel is refused where that is asked for', async () => {
+test('refuses a server without channel binding where it is required', async () => {
   const admin = connectPostgres(postgresAt(server.adminUrl), { applicationName: 'test', route: 'direct', max: 1 })
   try {
     await admin`set password_encryption = 'md5'`
@@ -180,16 +179,19 @@ test('a server that cannot bind the channel is refused where that is asked for',
   await expect(connectTo(`${url}&channel_binding=require`)).rejects.toThrow(/channel|password authentication failed/)
 })
 
-test.each(['/postgres?host=SOCKETS&port=PORT', 'ENCODED:PORT/postgres'])('a Unix socket: %s', async (address) => {
-  const { password, port } = new URL(server.adminUrl)
-  const place = address
-    .replace('SOCKETS', sockets)
-    .replace('ENCODED', encodeURIComponent(sockets))
-    .replace('PORT', port)
-  expect(await connectTo(`postgres://postgres:${password}@${place}`)).toEqual(open)
-})
+test.each(['/postgres?host=SOCKETS&port=PORT', 'ENCODED:PORT/postgres'])(
+  'connects to a Unix socket: %s',
+  async (address) => {
+    const { password, port } = new URL(server.adminUrl)
+    const place = address
+      .replace('SOCKETS', sockets)
+      .replace('ENCODED', encodeURIComponent(sockets))
+      .replace('PORT', port)
+    expect(await connectTo(`postgres://postgres:${password}@${place}`)).toEqual(open)
+  },
+)
 
-test('of several hosts the first that answers and takes writes', async () => {
+test('connects to the first of several hosts that responds and accepts writes', async () => {
   const { password, port } = new URL(server.adminUrl)
   const nobody = await findFreePort()
   const url = (query: string) =>
@@ -201,7 +203,7 @@ test('of several hosts the first that answers and takes writes', async () => {
   )
 })
 
-test('a gateway starts by the most that an address can have, and doctor finds every connection well', async () => {
+test('starts with the longest form of the URL, and doctor finds every connection in order', async () => {
   const { url } = await server.createDatabase()
   const { pathname, password, port } = new URL(url)
   const nobody = await findFreePort()
@@ -230,14 +232,14 @@ test('a gateway starts by the most that an address can have, and doctor finds ev
   expect(gateway.output()).not.toContain(password)
 })
 
-test('an address that cannot be taken apart ends the start with 78, and with what to encode', async () => {
+test('a malformed URL ends the start with 78, and the message says what to encode', async () => {
   const gateway = startGatewayProcess({ DATA_DIR: join(files.path, 'data'), DATABASE_URL: 'postgres://u:sEc/rEt@h/x' })
   expect(await gateway.ended).toBe(78)
   expect(gateway.output()).toMatch(/- DATABASE_URL: it cannot be parsed\. .*percent-encode it/)
   expect(gateway.output()).not.toMatch(/sEc|rEt/)
 })
 
-test('the certificates of this test are what they are said to be', async () => {
+test('the certificates of this test are what they claim to be', async () => {
   const { stdout } = await run('openssl', ['x509', '-in', join(files.path, 'server.crt'), '-noout', '-text'])
   expect(stdout).toContain('ecdsa-with-SHA384')
   expect(await readFile(root(), 'utf8')).toContain('BEGIN CERTIFICATE')

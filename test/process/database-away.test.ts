@@ -1,5 +1,5 @@
-// The database is away in every way that servers, poolers and networks know: requests answer 503,
-// streams wait, and all is well after it.
+// The database is unavailable in every way that servers, poolers and networks have: requests get
+// 503, streams wait, and everything works again afterwards.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { describe, expect, inject, onTestFinished, test, vi } from 'vitest'
@@ -23,7 +23,7 @@ async function openWorldOfRole() {
   const database = await createDatabase(inject('postgres'))
   const role = await createRole({ adminUrl }, database)
   const admin = openSingleConnection(adminUrl)
-  // All that the owner of the tables may do, without being let in past a limit as a superuser is.
+  // The privileges of the tables' owner, without a superuser's exemption from limits.
   await admin.unsafe(`grant postgres to ${role.name}`)
   const world = await startWorld({ DATABASE_URL: role.url })
   onTestFinished(async () => {
@@ -92,7 +92,7 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
     timeout: 60_000,
     interval: 200,
   })
-  // It has waited, and goes on.
+  // The stream has waited, and goes on.
   await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   await world.signedIn('mara-holt')
   await vi.waitFor(() => expect(stream.types().length).toBeGreaterThan(0), { timeout: 60_000, interval: 100 })
@@ -100,11 +100,11 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
   await stream.hangUp()
 })
 
-describe('a server that goes away while a connection is made, after X has issued the pair', () => {
+describe('a server that goes away during a connect, after X has issued the tokens', () => {
   const path = '/2/oauth2/token'
 
-  test.each(['while the person waits', 'after the person was told 503'])(
-    'and is back %s: the pair is not lost',
+  test.each(['while the person waits', 'after the response with 503'])(
+    'and is back %s: the tokens are kept',
     { timeout: 80_000 },
     async (when) => {
       const { world, admin, role, endSessions } = await openWorldOfRole()
@@ -115,8 +115,8 @@ describe('a server that goes away while a connection is made, after X has issued
       })
       const callback = await account.person.consent(authorizationUrl ?? '', account.username)
       const [calls, exchanges] = [control.countReceived({ path }), control.countTokenCalls('authorization_code')]
-      // X has ended the account's earlier pair before the database goes, and its response comes
-      // afterwards.
+      // X has used up the account's earlier refresh token before the database goes away, and its
+      // response arrives afterwards.
       control.inject({ kind: 'delayAfter', milliseconds: 3_000, match: { path } })
       const finishing = account.person.request(callback)
       await expect.poll(() => control.countReceived({ path }), { interval: 5, timeout: 15_000 }).toBe(calls + 1)
@@ -133,7 +133,8 @@ describe('a server that goes away while a connection is made, after X has issued
         interval: 200,
       })
       const find = async () => (await world.db().select().from(connectAttempts)).find(({ id }) => id === attempt?.id)
-      // What the callback could not write then is written by now, and a job goes on with it.
+      // The row that the callback could not write is written by now, and a job finishes the
+      // connect.
       await expect
         .poll(async () => ((await find())?.tokensSealed ?? null) !== null || (await find())?.status === 'SUCCEEDED', {
           timeout: 30_000,
@@ -153,10 +154,10 @@ describe('a server that goes away while a connection is made, after X has issued
 })
 
 test.each<[string, () => Promise<string>]>([
-  // ENOTFOUND, or EAI_AGAIN where nobody can be asked.
+  // ENOTFOUND, or EAI_AGAIN without a resolver.
   ['whose name leads nowhere', async () => 'postgres://u:p@nowhere.invalid/x'],
   ['at whose port nobody listens', async () => `postgres://u:p@127.0.0.1:${await findFreePort()}/x`],
-  // EHOSTUNREACH or ENETUNREACH, or no answer at all.
+  // EHOSTUNREACH, ENETUNREACH or a timeout.
   ['that no packet reaches', async () => 'postgres://u:p@240.0.0.1/x?connect_timeout=2'],
   [
     'whose socket is gone',
@@ -186,7 +187,7 @@ test.each<[string, () => Promise<string>]>([
 })
 
 test.each([
-  // What poolers say, each in its own way.
+  // The errors of different poolers.
   { code: '08P01', severity_local: 'FATAL', message: 'no more connections allowed (max_client_conn)' },
   { code: '08P01', severity_local: 'FATAL', message: 'query_wait_timeout' },
   { code: 'XX000', severity: 'FATAL', message: 'Max client connections reached' },

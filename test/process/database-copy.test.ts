@@ -1,4 +1,5 @@
-// A whole deployment moves from the embedded database to PostgreSQL and back, and nobody notices.
+// A whole deployment moves from the embedded database to PostgreSQL and back, with sessions, tokens
+// and cursors intact.
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { eq, getTableName, is, type SQL, sql } from 'drizzle-orm'
@@ -30,7 +31,7 @@ async function withDatabase<T>(place: Place, work: (db: Db, database: Database) 
   }
 }
 
-/** Every row of every table that the database knows of, as PostgreSQL writes it. */
+/** Returns every row of every table, as PostgreSQL writes it. */
 function readRows(place: Place): Promise<Record<string, string[]>> {
   return withDatabase(place, (db) =>
     db.transaction(async (db) => {
@@ -50,7 +51,7 @@ function readRows(place: Place): Promise<Record<string, string[]>> {
   )
 }
 
-/** What is copied of them. */
+/** Returns the rows that the command copies. */
 function toBeCopied({ rate_limits: _, ...rows }: Record<string, string[]>): Record<string, string[]> {
   return rows
 }
@@ -59,7 +60,7 @@ const totalOf = (rows: Record<string, string[]>) => Object.values(rows).flat().l
 
 async function startMovable() {
   const key = newKey()
-  // On PGlite, in the directory that every test database has.
+  // The embedded database, in the directory of the test's database.
   const world = await startWorld(
     { DATABASE_URL: '', ENCRYPTION_KEYS: key, WEBHOOK_EGRESS: 'loopback' },
     { reconcileAfterSeconds: 3_600, reconcileAgainAfterSeconds: 1 },
@@ -69,7 +70,7 @@ async function startMovable() {
   return { world, environment }
 }
 
-test('what one database holds goes on in another: cookies, tokens, links, doubts, revocations, webhooks and cursors', {
+test('copies cookies, tokens, connections, doubtful tweets, revocations, webhooks and cursors', {
   timeout: 240_000,
 }, async () => {
   const { world, environment } = await startMovable()
@@ -173,7 +174,7 @@ test('what one database holds goes on in another: cookies, tokens, links, doubts
   expect(last.edges.map(({ node }) => node.type)).toEqual(['TWEET_POSTED'])
 })
 
-test('a copy that is refused or breaks changes nothing', async () => {
+test('a refused or failed copy changes nothing', async () => {
   const { world, environment } = await startMovable()
   await connectAccount(world)
   const server = await createTestDatabase('postgres')
@@ -193,7 +194,7 @@ test('a copy that is refused or breaks changes nothing', async () => {
     })
     expect(await readRows(target)).toEqual(empty)
 
-    // By then other tables are written.
+    // By then other tables have been written.
     await withDatabase(target, (db) => db.execute(sql`alter table oauth_tokens add constraint broken check (false)`))
     expect((await copy()).code).toBe(1)
     expect(await readRows(target)).toEqual(empty)
@@ -223,7 +224,7 @@ async function askWith(world: World, token: string): Promise<unknown> {
   return response.json()
 }
 
-/** A row in each table that had none, and more than a page of events. */
+/** Inserts a row into each empty table, and more than a page of events. */
 async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promise<void> {
   const now = new Date()
   await db
@@ -250,8 +251,8 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
 }
 
 /**
- * One row with the plainest values that its columns take, where there is none. A CHECK that refuses
- * them names what to insert above.
+ * Inserts one row with the simplest values of its columns into an empty table. If a CHECK refuses
+ * them, insert a row above.
  */
 async function fillIfEmpty(db: Db, table: PgTable): Promise<void> {
   if ((await db.$count(table)) > 0) return

@@ -1,4 +1,4 @@
-// The database goes away between the look-up of the session and the end of a resolver.
+// The database goes away between the session lookup and the end of a resolver.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { openSingleConnection } from '../../src/db/client.ts'
@@ -37,8 +37,8 @@ async function openWorld() {
     }
   }
   /**
-   * Asks, and until there is an answer ends each session of the server that waits for `table`: the
-   * first may be a background job's.
+   * Sends a request, and until there is a response terminates each database session that waits for
+   * `table`: the first may belong to a background job.
    */
   const askWithout = (table: string, query: string, variables?: Record<string, unknown>) =>
     admin.begin(async (admin) => {
@@ -64,7 +64,7 @@ const away = (requestId: string | null, path: string) => ({
   extensions: errorExtensions('DATABASE_UNAVAILABLE', { requestId }),
 })
 
-test('a query whose resolver loses the database is answered with 503, and said to be worth another try', async () => {
+test('a query that loses the database in a resolver gets 503 with Retry-After', async () => {
   const { world, ask, askWithout } = await openWorld()
   const query = '{ viewer { login } tweets { edges { node { id } } } }'
   const { requestId, ...lost } = await askWithout('tweets', query)
@@ -78,7 +78,7 @@ test('a query whose resolver loses the database is answered with 503, and said t
   expect(await ask(query)).toMatchObject({ status: 200, retryAfter: null })
 })
 
-test('what could be had of a query is kept, beside the error that says what could not', async () => {
+test('returns the data that was read, with the error of the field that was not', async () => {
   const { askWithout } = await openWorld()
   const query = '{ viewer { login } tweet(tweetId: "019c0000-0000-7000-8000-000000000000") { id } }'
   const { requestId, ...lost } = await askWithout('tweets', query)
@@ -89,7 +89,7 @@ test('what could be had of a query is kept, beside the error that says what coul
   })
 })
 
-test('a post that loses the database is 503, and posted once with the same key afterwards', async () => {
+test('a post that loses the database gets 503, and posts once when repeated with the same key', async () => {
   const { world, account, askWithout } = await openWorld()
   const input = { text: 'Once and no more', idempotencyKey: 'once-and-no-more' }
   const post = 'postTweet(input: $input) { tweet { status } userErrors { code } }'
@@ -101,7 +101,7 @@ test('a post that loses the database is 503, and posted once with the same key a
     body: { data: { postTweet }, errors: [away(requestId, 'postTweet')] },
   })
 
-  // Another mutation of the same document keeps its result.
+  // Another mutation in the same document keeps its result.
   const { requestId: secondId, ...partly } = await askWithout(
     'tweets',
     `mutation ($input: PostTweetInput!) {
@@ -115,7 +115,7 @@ test('a post that loses the database is 503, and posted once with the same key a
     retryAfter: null,
     body: { data: { setLinkVisibility: { userErrors: [] }, postTweet }, errors: [away(secondId, 'postTweet')] },
   })
-  // What stands before the error's path took effect.
+  // The mutation before the error's path took effect.
   expect(await account.person.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'INTEGRATORS' } })
   for (let again = 0; again < 2; again++) {
     const { postTweet } = await account.person.api<{ postTweet: PostedTweet }>('post-tweet', { input })

@@ -11,7 +11,7 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 
-test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say no and /healthz yes, and all is well when it is back', async () => {
+test('G-11 G-15 with a frozen database requests fail in time, /readyz fails and /healthz succeeds, and everything works afterwards', async () => {
   await using server = await startPostgresServer()
   await using directory = await makeTemporaryDirectory('outage')
   const { url } = await server.createDatabase()
@@ -37,7 +37,7 @@ test('G-11 G-15 a frozen database makes requests fail and not hang, /readyz say 
     const readiness = await person.request('/readyz')
     expect([readiness.status, await readiness.text()]).toEqual([503, '{"status":"not ready"}'])
     expect(await status('/healthz')).toBe(200)
-    // Of the person the session cannot be read, of the stranger what is left to spend.
+    // For the user the session cannot be read, for an anonymous caller the rate limit.
     for (const cookie of [person.cookies, new Map<string, string>()]) {
       const asked = await fetch(`http://127.0.0.1:${port}/graphql`, {
         method: 'POST',

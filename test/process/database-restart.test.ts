@@ -1,4 +1,6 @@
-/** The database goes away after X was asked, and is back only after X has answered: what X did must not be forgotten. */
+/**
+ * The database is down while X responds, and back afterwards: the gateway must store the result.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test, vi } from 'vitest'
 import { connectAccounts } from '../stress/chaos/accounts.ts'
@@ -14,7 +16,7 @@ function open(): Promise<Arena> {
   return openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
 }
 
-/** Posts, and has the database down while X's answer to a call of `path` arrives. */
+/** Posts while the database is down from the call of `path` until X's response arrives. */
 async function postThroughOutage(arena: Arena, path: string, prepare: () => Promise<unknown>) {
   await arena.fleet.startAll()
   const accounts = await connectAccounts(arena, 1)
@@ -30,7 +32,7 @@ async function postThroughOutage(arena: Arena, path: string, prepare: () => Prom
   return (await posting)[0]
 }
 
-test('a tweet that X has taken is POSTED, although the database was away when X said so', async () => {
+test('a tweet that X accepted is POSTED, although the database was down when X responded', async () => {
   await using arena = await open()
   const post = await postThroughOutage(arena, '/2/tweets', async () => {})
   const [row] = await arena.sql`select status, x_tweet_id as "xTweetId" from tweets`
@@ -38,7 +40,7 @@ test('a tweet that X has taken is POSTED, although the database was away when X 
   expect(post?.result).toMatchObject({ kind: 'tweet', status: 'POSTED', error: null })
 })
 
-test('a pair of tokens that X has issued is stored, although the database was away when it came', async () => {
+test('a token pair that X issued is stored, although the database was down when it arrived', async () => {
   await using arena = await open()
   const expire = () => arena.sql`update oauth_tokens set access_expires_at = clock_timestamp() - interval '1 second'`
   const post = await postThroughOutage(arena, '/2/oauth2/token', expire)

@@ -1,4 +1,4 @@
-// What xconnect doctor finds, and that it changes nothing.
+// The findings of xconnect doctor, which changes nothing.
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -16,7 +16,7 @@ async function run(environment: Record<string, string>, ...words: string[]) {
   return { code, lines: stdout.trimEnd().split('\n') }
 }
 
-test('finds the keys that the database was written with, or says which is missing, and leaves no canary', async () => {
+test('checks the keys against those of the database, names a missing one, and writes no canary', async () => {
   const database = await createTestDatabase('postgres')
   onTestFinished(() => database.remove())
   const opened = openPostgres(database.environment.DATABASE_URL ?? '')
@@ -43,7 +43,7 @@ test('finds the keys that the database was written with, or says which is missin
   ])
 })
 
-test('on an empty database says what to run, of the keys that they wait for it', async () => {
+test('on an empty database names the command to run, and says that the keys are not checked yet', async () => {
   await using directory = await makeTemporaryDirectory('doctor')
   const { code, lines } = await run({ DATA_DIR: path.join(directory.path, 'data') }, 'doctor')
   expect(code).toBe(1)
@@ -55,7 +55,7 @@ test('on an empty database says what to run, of the keys that they wait for it',
   ])
 })
 
-test('says once that the database is down, and what to do', async () => {
+test('reports once that the database is down, and what to do', async () => {
   await using directory = await makeTemporaryDirectory('doctor')
   const address = `127.0.0.1:${await findFreePort()}`
   const DATABASE_URL = `postgres://me:hush@${address}/x`

@@ -11,11 +11,11 @@ import { createRandomness } from '../stress/chaos/randomness.ts'
 import { readOperation } from '../support/operations.ts'
 
 const ANSWER_AFTER_MILLISECONDS = 1_500
-// Far less than the time that requests are given to end.
+// Far less than the deadline of requests at shutdown.
 const MOMENT_MILLISECONDS = 10_000
 const SEEN_AFTER_MILLISECONDS = 300
 
-test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its caller has hung up', async () => {
+test('G-11 SIGTERM waits for a tweet that is being posted, even if its caller has disconnected', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
   const [account] = await connectAccounts(arena, 1)
@@ -43,7 +43,7 @@ test('G-11 SIGTERM waits for a tweet that X has been asked for, also when its ca
   expect(row).toEqual({ status: 'POSTED', xTweetId: control.tweets()[0]?.id })
 })
 
-test('SIGTERM ends the process in a moment, although clients go on asking on the connections that they keep', async () => {
+test('SIGTERM ends the process at once, although clients keep sending requests on open connections', async () => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
   const accounts = await connectAccounts(arena, 6)
@@ -58,7 +58,7 @@ test('SIGTERM ends the process in a moment, although clients go on asking on the
   await callers.stop()
   expect(milliseconds).toBeLessThan(MOMENT_MILLISECONDS)
   expect(arena.fleet.counts.uncleanEnds).toBe(0)
-  // Nobody was cut off half-way.
+  // No request was cut off.
   expect(await arena.sql`select status, count(*)::int from tweets group by status`).toEqual([
     { status: 'POSTED', count: arena.sandbox.control.tweets().length },
   ])
@@ -67,7 +67,7 @@ test('SIGTERM ends the process in a moment, although clients go on asking on the
 test.each([
   ['has connected and asked nothing yet, as browsers do', ''],
   ['stops in the middle of its headers', 'POST /graphql HTTP/1.1\r\nhost: gateway\r\n'],
-])('SIGTERM ends the process in a moment, although a client %s', async (_client, sent) => {
+])('SIGTERM ends the process at once, although a client %s', async (_client, sent) => {
   await using arena = await openArena({ processes: 1, pace: productionPace, random: createRandomness(1) })
   await arena.fleet.startAll()
   const [slot] = arena.fleet.slots
@@ -76,7 +76,7 @@ test.each([
   client.on('error', () => {})
   await once(client, 'connect')
   client.write(sent)
-  // For the server to have seen it; without that the test would pass for another reason.
+  // The server must have read it; otherwise the test would pass for another reason.
   await sleep(SEEN_AFTER_MILLISECONDS)
   const startedAt = performance.now()
   await arena.fleet.terminate(slot)

@@ -1,4 +1,5 @@
-// The patches of the database driver are applied when it is loaded. A driver without them must stop the start.
+// The patches of the database driver are applied when it is loaded. A driver without them must stop
+// the start.
 import { execFile } from 'node:child_process'
 import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'

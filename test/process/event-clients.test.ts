@@ -1,4 +1,4 @@
-/** GraphQL clients that people use follow events over the ends of streams, of gateways and of connections. */
+/** Common GraphQL clients follow events across the ends of streams, gateways and connections. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -52,7 +52,7 @@ async function makeToken(): Promise<{ id: string; secret: string }> {
   return { id: createApiToken.apiToken.id, secret: createApiToken.secret }
 }
 
-/** The ids of the tweets that the program has told of, in its order. */
+/** Returns the ids of the tweets that the program has reported, in its order. */
 const told = (program: Program) =>
   program
     .output()
@@ -73,14 +73,14 @@ describe.each(['graphql-sse', 'urql'])('the example with %s', (name) => {
     ).toContain(`../${file}`)
   })
 
-  test('misses nothing and tells nothing twice while its streams end and the gateway is restarted and killed', async () => {
+  test('misses no event and reports none twice while streams end and the gateway is restarted and killed', async () => {
     const [slot] = arena.fleet.slots
     if (slot === undefined) throw new Error('Bug: one process was asked for')
     const token = await makeToken()
     const before = countStreams()
     const program = startProgram(file, { GATEWAY_URL: arena.publicUrl, TOKEN: token.secret })
     await expect.poll(countStreams, { timeout: 30_000 }).toBeGreaterThan(before)
-    // A stream that ends before it has told anything is resumed where it began.
+    // A stream that ends before its first event is resumed from its start.
     await expect.poll(countStreams, { timeout: 30_000 }).toBeGreaterThan(before + 1)
     const posted: string[] = []
     for (let round = 0; round < ROUNDS; round++) {
@@ -94,9 +94,9 @@ describe.each(['graphql-sse', 'urql'])('the example with %s', (name) => {
       posted.push(await post(`${name} ${round} after the start`))
     }
     await expect.poll(() => told(program), { timeout: 60_000, interval: 100 }).toEqual(posted)
-    // Each of several streams has told a part of it.
+    // Several streams have each reported a part of it.
     expect(countStreams() - before).toBeGreaterThan(ROUNDS + 2)
-    // What ends for good ends the program.
+    // A final error ends the program.
     await ask('mutation ($input: RevokeApiTokenInput!) { revokeApiToken(input: $input) { userErrors { code } } }', {
       input: { apiTokenId: token.id },
     })

@@ -1,4 +1,7 @@
-/** Whoever reads events up to a position never finds an earlier one later, however transactions overlap. */
+/**
+ * A reader that has read events up to a position never finds an earlier one later, even with
+ * overlapping transactions.
+ */
 import { asc, gt, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { type Database, type Db, openPostgres, queryRows } from '../../src/db/client.ts'
@@ -16,7 +19,7 @@ async function open() {
   return { ...opened, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-/** A transaction that has written an event with this reason, and commits when it is told to. */
+/** Starts a transaction that has written an event with this reason, and commits on request. */
 async function begin({ db }: Database, reason: string): Promise<{ commit(): Promise<void> }> {
   const written = Promise.withResolvers<void>()
   const told = Promise.withResolvers<void>()
@@ -41,7 +44,7 @@ function record(db: Db, ...reasons: string[]): Promise<void> {
   )
 }
 
-/** What a reader finds who has read up to `position`. */
+/** Returns what a reader finds after `position`. */
 function readAfter(db: Db, position: number) {
   return db.select().from(events).where(gt(events.position, position)).orderBy(asc(events.position))
 }
@@ -59,13 +62,14 @@ test('an event of a transaction that began first and commits last comes last', a
   expect(resumed.map(({ reason }) => reason)).toEqual(['SLOW'])
 })
 
-test('a commit that has its position and cannot be seen yet keeps later ones from being seen before it', async () => {
+test('a commit that has its position but is not yet visible hides later ones until it is', async () => {
   await using database = await open()
   const { db } = database
   await db.execute(
     sql`create function dawdle() returns trigger language plpgsql as $$ begin if new.reason = 'SLOW' then perform pg_sleep(1); end if; return null; end $$`,
   )
-  // Deferred triggers fire in the order of their names: this one after the one that gives the position.
+  // Deferred triggers fire in the order of their names: this one after the one that assigns the
+  // position.
   await db.execute(
     sql`create constraint trigger events_z_dawdle after insert on events deferrable initially deferred for each row execute function dawdle()`,
   )
@@ -91,7 +95,7 @@ test('a commit that has its position and cannot be seen yet keeps later ones fro
   expect((await readAfter(db, 0)).map(({ reason }) => reason)).toEqual(['SLOW', 'QUICK'])
 })
 
-test('a reader that resumes again and again while eight write sees every event once, in order', async () => {
+test('a reader that resumes repeatedly while eight transactions write sees every event once, in order', async () => {
   await using database = await open()
   const { db } = database
   const writers = Array.from({ length: 8 }, (_, writer) => writer)
@@ -131,7 +135,7 @@ test('a reader that resumes again and again while eight write sees every event o
   }
 })
 
-test('an event of a transaction that fails does not exist', async () => {
+test('an event of a failed transaction does not exist', async () => {
   await using database = await open()
   const { db } = database
   const failing = db.transaction(async (db) => {

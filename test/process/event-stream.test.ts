@@ -1,4 +1,4 @@
-/** Events cross from one process to another, and outlive what carries them. */
+/** Events reach the streams of other processes, and streams survive restarts. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type ChaosAccount, connectAccounts } from '../stress/chaos/accounts.ts'
@@ -9,7 +9,7 @@ import { createRandomness } from '../stress/chaos/randomness.ts'
 import { type OpenStream, openStream } from '../support/event-stream.ts'
 
 const DOWN_FOR_MILLISECONDS = 1_500
-// Far less than the time that requests are given to end.
+// Far less than the deadline of requests at shutdown.
 const MOMENT_MILLISECONDS = 10_000
 
 async function open(processes: number): Promise<{ arena: Arena; account: ChaosAccount; urls: string[] }> {
@@ -35,7 +35,7 @@ async function post(url: string, account: ChaosAccount, text: string): Promise<s
 
 const tweetIds = (stream: OpenStream) => stream.edges.map(({ node }) => node.tweetId)
 
-test('what happens at one gateway is told at the other, and a stream that was left there goes on here', async () => {
+test('an event at one gateway reaches the stream of another, and a stream resumes at another gateway', async () => {
   const { arena, account, urls } = await open(2)
   await using _ = arena
   const [here = '', there = ''] = urls
@@ -50,7 +50,7 @@ test('what happens at one gateway is told at the other, and a stream that was le
   await resumed.hangUp()
 })
 
-test('a stream outlives a crash of the database, and misses nothing', async () => {
+test('a stream survives a crash of the database without missing an event', async () => {
   const { arena, account, urls } = await open(1)
   await using _ = arena
   const stream = await openStream(urls[0] ?? '', { cookie: account.cookie })
@@ -67,7 +67,7 @@ test('a stream outlives a crash of the database, and misses nothing', async () =
   await stream.hangUp()
 })
 
-test('SIGTERM completes the streams, also one whose client reads nothing, and ends the process in a moment', async () => {
+test('SIGTERM completes the streams, even one whose client reads nothing, and ends the process at once', async () => {
   const { arena, account, urls } = await open(1)
   await using _ = arena
   const [slot] = arena.fleet.slots

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startProgram } from '../support/program.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-test('SIGTERM ends the process although one of its threads waits for ever, and the log is whole', async () => {
+test('SIGTERM ends the process although one of its threads is blocked, and the log is complete', async () => {
   await using directory = await makeTemporaryDirectory('exit')
   const pipe = path.join(directory.path, 'pipe')
   execFileSync('mkfifo', [pipe])

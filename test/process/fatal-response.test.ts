@@ -1,4 +1,7 @@
-/** A server, or a pooler, that answers a statement with an error of severity FATAL and closes the connection. */
+/**
+ * A server or pooler that responds to a statement with an error of severity FATAL and closes the
+ * connection.
+ */
 import { createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test } from 'vitest'
@@ -28,9 +31,10 @@ const noRows = Buffer.concat([
 ])
 
 /**
- * PostgreSQL's protocol as far as these tests need it (https://www.postgresql.org/docs/current/protocol-flow.html).
- * @param isRefused whether this statement is answered with FATAL.
- * @param ending how the connection ends after that; `null` says nothing before it closes.
+ * Speaks PostgreSQL's protocol as far as these tests need it
+ * (https://www.postgresql.org/docs/current/protocol-flow.html).
+ * @param isRefused whether the response to this statement is FATAL.
+ * @param ending how the connection ends after that; `null` sends nothing before it closes.
  */
 async function startServer(isRefused: (statement: string) => boolean, response: typeof FATAL | null, ending: Ending) {
   let connections = 0
@@ -45,7 +49,7 @@ async function startServer(isRefused: (statement: string) => boolean, response: 
         return response === null ? void end() : void socket.write(fatal(response), end)
       }
       if (type === 'Q') socket.write(Buffer.concat([encode('C', 'SET\0'), readyForQuery]))
-      // Sync, at the end of a statement that is not a simple one.
+      // Sync, at the end of a statement in the extended protocol.
       if (type === 'S') socket.write(noRows)
     }
     socket.on('error', () => {})
@@ -73,7 +77,7 @@ async function startServer(isRefused: (statement: string) => boolean, response: 
   return { url: `postgres://someone@127.0.0.1:${address.port}/anything`, connections: () => connections }
 }
 
-/** Neither pool nor deadline between the test and the driver. */
+/** Connects with the driver alone, without the gateway's pool and deadlines. */
 function openSingle(url: string) {
   const client = openSingleConnection(url)
   onTestFinished(() => client.end({ timeout: 1 }))
@@ -87,12 +91,12 @@ test.each([
   { code: '08P01', message: 'transaction blocks not allowed in statement pooling mode' },
   FATAL,
   { code: '53300', message: 'sorry, too many clients already' },
-])('BEGIN that is answered with FATAL ($code) fails with that, and the pool goes on', async (response) => {
+])('BEGIN with a FATAL response ($code) fails with that error, and the pool stays usable', async (response) => {
   let isRefusing = true
   const server = await startServer((text) => isRefusing && text.includes('begin'), response, 'closes')
   const client = openSingle(server.url)
   await expect(client.begin((client) => client.unsafe('select 1'))).rejects.toMatchObject(response)
-  // The same for a pool, of which every connection is refused.
+  // The same for a pool whose connections are all refused.
   const pool = openPostgres(server.url)
   onTestFinished(() => pool.close())
   const transactions = Array.from({ length: 25 }, () =>
@@ -108,7 +112,7 @@ test.each([
 })
 
 test.each<Ending>(['closes', 'resets'])(
-  'a statement in a transaction that is answered with FATAL fails with that when the server %s the connection',
+  'a statement in a transaction with a FATAL response fails with that error when the server %s the connection',
   async (ending) => {
     const server = await startServer((text) => text.includes('insert'), FATAL, ending)
     const client = openSingle(server.url)
@@ -116,7 +120,7 @@ test.each<Ending>(['closes', 'resets'])(
       await client.unsafe('insert into written values (1)')
     })
     await expect(refused).rejects.toMatchObject(FATAL)
-    // What waited behind it has the same reason.
+    // Queued statements fail with the same error.
     const together = ['insert into written values (2)', 'select 1', 'select 2'].map((text) => client.unsafe(text))
     const settled = await Promise.allSettled(together)
     expect(settled[0]).toMatchObject({ status: 'rejected', reason: FATAL })
@@ -127,7 +131,7 @@ test.each<Ending>(['closes', 'resets'])(
 test.each([
   ['the settings of the session', 'set session'],
   ["the driver's own query", 'pg_type'],
-])('a connection that is refused at %s fails its first query, and is not made again without end', async (_, text) => {
+])('a connection that is refused at %s fails its first query, and is not retried without end', async (_, text) => {
   for (const response of [FATAL, null]) {
     const server = await startServer((statement) => statement.includes(text), response, 'closes')
     const client = openSingle(server.url)

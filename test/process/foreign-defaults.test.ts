@@ -1,5 +1,5 @@
-// Defaults of a role and of a database that change the text of values, or what a transaction is:
-// nothing of the gateway depends on them.
+// Defaults of a role and of a database that change the text format of values or transaction
+// semantics: the gateway depends on none of them.
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { postgresAt } from '../../src/config/database-config.ts'
 import { openForLong, openPglite } from '../../src/db/client.ts'
@@ -16,7 +16,7 @@ import {
   type TestDatabase,
 } from '../support/postgres-databases.ts'
 
-/** Each is the worst that it can be, on the database or on the role, whose defaults win. */
+/** Each setting at its worst, on the database or on the role, whose defaults take precedence. */
 const OF_THE_DATABASE = {
   IntervalStyle: 'sql_standard',
   TimeZone: 'Asia/Kolkata',
@@ -41,7 +41,7 @@ let role: DatabaseRole
 let world: World
 beforeAll(async () => {
   const { adminUrl } = inject('postgres')
-  // Not a copy of the migrated one: the migrations run under these defaults too.
+  // Not copied from the template: the migrations run under these defaults too.
   database = await createDatabase({ adminUrl, template: null })
   role = await createRole({ adminUrl }, database)
   await setDefaults(adminUrl, 'database', database.name, OF_THE_DATABASE)
@@ -54,7 +54,7 @@ afterAll(async () => {
   await role?.drop()
 })
 
-test('a person signs in, connects, posts and follows what happened, and every moment is the right one', async () => {
+test('a user signs in, connects, posts and follows events, and every timestamp is right', async () => {
   const before = Date.now()
   const person = await world.signedIn('mara-holt')
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
@@ -78,21 +78,21 @@ test('a person signs in, connects, posts and follows what happened, and every mo
   }
 })
 
-test('many posts at once collide no more than under the defaults of PostgreSQL', async () => {
+test('simultaneous posts conflict no more often than under the defaults of PostgreSQL', async () => {
   const person = await world.signedIn('tomasz-k')
   const account = await connectAccount(world, { person })
   const posted = await Promise.all(Array.from({ length: 12 }, () => account.post()))
   expect(posted.map(({ tweet }) => tweet?.status)).toEqual(Array(12).fill('POSTED'))
 })
 
-test('background work is done: a grant that is given up is revoked at X, and no job has failed', async () => {
+test('background jobs run: a given-up grant is revoked at X, and no job has failed', async () => {
   const account = await connectAccount(world)
   expect(await account.disconnect()).toMatchObject({ userErrors: [] })
   await expect.poll(() => account.grant().live, { timeout: 60_000, interval: 50 }).toBe(false)
   expect(world.logs()).not.toMatch(/background job (failed|could not)/)
 })
 
-test('what was stored is the same when it is copied to another database', async () => {
+test('a copy in another database has the same rows', async () => {
   const source = await openForLong(postgresAt(role.url))
   const target = await openPglite(null)
   try {

@@ -1,5 +1,5 @@
-// What an operator's machine brings along: a .env that cannot be read, and a HOST that another
-// program has set.
+// The environment of an operator's machine: an unreadable .env file, and a HOST variable that
+// another program has set.
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -31,7 +31,7 @@ describe('.env', () => {
 
   test.each<[string, (file: string) => void, RegExp]>([
     ['is a directory', (file) => mkdirSync(file), /cannot be read: it is a directory\./],
-    // Not readable for root either, whom no mode of a file keeps out.
+    // Unreadable for root as well, whom file modes do not stop.
     ['cannot be read', (file) => symlinkSync('/proc/self/mem', file), /cannot be read: EIO\./],
     [
       'is a link to nothing',
@@ -47,7 +47,7 @@ describe('.env', () => {
     }
   })
 
-  test('that begins with a byte order mark, or has the line ends of Windows, is read as any other', async () => {
+  test('with a byte order mark or Windows line ends is read like any other', async () => {
     const [gateway, doctor] = await startBeside((file) => {
       writeFileSync(file, '\ufeffLOG_LEVEL=loud\r\nGRAPHIQL=perhaps\r\n')
       chmodSync(file, 0o600)
@@ -79,7 +79,7 @@ describe('HOST', () => {
     '*',
     '[localhost]',
   ])('%s ends the start with a sentence that names the variable', async (HOST) => {
-    // On a slow machine the log also says what the start waits for, at the level "info".
+    // On a slow machine the log also says what the start waits for, at level "info".
     const gateway = start({ HOST, LOG_LEVEL: 'warn' })
     expect(await gateway.ended).toBe(78)
     expect(gateway.output()).toContain(`HOST is "${HOST.replace(/^\[(2.*)\]$/, '$1')}", which is n`)
@@ -91,7 +91,7 @@ describe('HOST', () => {
     ['[::1]', '[::1]'],
     ['localhost', 'localhost'],
     ['127.0.0.2', '127.0.0.2'],
-  ])('%s is listened at', async (HOST, authority) => {
+  ])('listens at %s', async (HOST, authority) => {
     const port = await findFreePort()
     const gateway = start({ HOST, PORT: String(port) })
     await gateway.ready(`http://${authority}:${port}`)

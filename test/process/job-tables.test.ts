@@ -1,4 +1,4 @@
-// The job queue's tables are made by one instance at a time, as the migrations are.
+// One instance at a time creates the job queue's tables, as with the migrations.
 import { expect, inject, test } from 'vitest'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
@@ -8,7 +8,7 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const INSTANCES = 4
 
-// PostgreSQL itself refuses to make anything while nobody has the lock of the migrations.
+// PostgreSQL refuses to create anything while no session has the migrations' lock.
 const GUARD = [
   `create function refuse_outside_of_lock() returns event_trigger language plpgsql as $$ begin
     if not exists (select from pg_locks where locktype = 'advisory' and objsubid = 1 and granted
@@ -30,7 +30,7 @@ async function makeGuardedDatabase(resources: AsyncDisposableStack) {
   return { DATABASE_URL: database.url, DATA_DIR: directory.path }
 }
 
-test('instances that start at once on an empty database make every table under the lock, and all serve', async () => {
+test('instances that start at once on an empty database create every table under the lock, and all serve', async () => {
   await using resources = new AsyncDisposableStack()
   const environment = await makeGuardedDatabase(resources)
   const ports = await Promise.all(Array.from({ length: 2 * INSTANCES }, findFreePort))
@@ -45,7 +45,7 @@ test('instances that start at once on an empty database make every table under t
   for (const { output } of started) expect(output()).not.toMatch(/"level":"(error|fatal)"|already exists/)
 })
 
-test('the command that migrates makes them under the lock too', async () => {
+test('the migrate command creates them under the lock too', async () => {
   await using resources = new AsyncDisposableStack()
   const environment = await makeGuardedDatabase(resources)
   const program = startProgram('src/cli.ts', environment, ['migrate'])

@@ -4,7 +4,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { xconnect } from '../support/xconnect.ts'
 
-test('xconnect keys rotate says which keys are no longer needed, as long as they are configured', async () => {
+test('xconnect keys rotate names the keys that are no longer needed, while they are configured', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
   const directory = resources.use(await makeTemporaryDirectory('keys-command'))

@@ -1,5 +1,5 @@
-// Roles with no more rights than they need: one that migrates, one that serves, and what a start
-// says of a right that is missing.
+// Roles with minimal privileges: one that migrates, one that serves, and the start's message about
+// a missing privilege.
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { migrateDatabase } from '../../src/db/migrate.ts'
@@ -9,7 +9,7 @@ import { createDatabase, createRole, execute } from '../support/postgres-databas
 import { startProgram } from '../support/program.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-/** An empty database of a role that migrates, and a role that may do nothing yet. */
+/** Creates an empty database of a migrating role, and a second role without privileges. */
 async function makeRoles() {
   const { adminUrl } = inject('postgres')
   const database = await createDatabase({ adminUrl, template: null })
@@ -35,7 +35,7 @@ async function run(word: string, url: string) {
   return { code: await program.ended, output: program.output() }
 }
 
-/** What a start says of the tables; null when it has nothing to say. */
+/** Returns the start's message about the tables; null if there is none. */
 async function refusalOf(url: string): Promise<string | null> {
   const opened = openPostgres(url)
   try {
@@ -48,7 +48,7 @@ async function refusalOf(url: string): Promise<string | null> {
   }
 }
 
-/** The statements that a refusal names. */
+/** Returns the statements that a message suggests. */
 function statementsOf(refusal: string | null): string[] {
   return refusal?.match(/GRANT [^;]+(?=;)/g) ?? []
 }
@@ -66,7 +66,7 @@ describe('a role that migrates and a role that serves', () => {
   beforeAll(async () => {
     roles = await makeRoles()
     const to = roles.serving.name
-    // As docs/operating.md has them.
+    // As in docs/operating.md.
     await execute(
       roles.migrating.url,
       `ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO ${to}`,
@@ -76,7 +76,7 @@ describe('a role that migrates and a role that serves', () => {
   })
   afterAll(() => roles?.drop())
 
-  test('before the migrations the serving role is refused, with the command that is to be run', async () => {
+  test('before the migrations the serving role is refused, with the command to run', async () => {
     const { code, output } = await run('start', roles.serving.url)
     expect(code).toBe(78)
     expect(output).toMatch(
@@ -84,7 +84,7 @@ describe('a role that migrates and a role that serves', () => {
     )
   })
 
-  test('after xconnect migrate by the one, the other serves, does background work, and may create nothing', async () => {
+  test('after xconnect migrate by one role, the other serves and runs jobs, and may create nothing', async () => {
     expect(await run('migrate', roles.migrating.url)).toMatchObject({ code: 0 })
     const world = await startWorld({ DATABASE_URL: roles.serving.url })
     try {
@@ -101,7 +101,7 @@ describe('a role that migrates and a role that serves', () => {
     }
   })
 
-  test('each right that is taken away is named, and what the sentence names brings it back', async () => {
+  test('names each missing privilege, and the suggested statement restores it', async () => {
     const from = roles.serving.name
     for (const lost of [
       `USAGE ON SCHEMA public`,
@@ -122,7 +122,7 @@ describe('a role that migrates and a role that serves', () => {
     }
   })
 
-  test('the serving role is told whose migrations are to be made', async () => {
+  test('tells the serving role which role must run the pending migration', async () => {
     await execute(
       roles.superuserUrl,
       'DELETE FROM drizzle.__drizzle_migrations WHERE created_at = (SELECT max(created_at) FROM drizzle.__drizzle_migrations)',
@@ -133,7 +133,7 @@ describe('a role that migrates and a role that serves', () => {
   })
 })
 
-test('a role that may create nothing in the database migrates in schemas that were made for it', async () => {
+test('a role that may not create schemas migrates in schemas that were created for it', async () => {
   const { serving, superuserUrl, drop } = await makeRoles()
   onTestFinished(drop)
   const refusal = await refusalOf(serving.url)

@@ -1,4 +1,4 @@
-// A gateway whose log nobody takes: requests are answered, and signals end it, as if somebody did.
+// A gateway whose log nobody reads: it responds to requests and ends on signals as usual.
 import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
@@ -9,12 +9,12 @@ import { type GatewayProcess, startGatewayProcess } from '../support/gateway-pro
 import { type LogPipe, openLogPipe } from '../support/log-pipe.ts'
 import type { Streams } from '../support/program.ts'
 
-// With so long an address each request's line has 7 kB: these are more lines than are kept.
+// With this URL each request's line has 7 kB, so these are more lines than the buffer keeps.
 const LONG = 'x'.repeat(7_000)
 const REQUESTS = 250
-// As Kubernetes does when a container has not ended after SIGTERM.
+// Kubernetes' grace period between SIGTERM and SIGKILL.
 const KILLED_AFTER_MILLISECONDS = 30_000
-// A request that is not answered by then is not answered at all.
+// The deadline of a request in these tests.
 const HANGS_AFTER_MILLISECONDS = 20_000
 
 async function startInProduction(streamsIn: (directory: string) => Streams) {
@@ -104,7 +104,7 @@ const untaken: [string, (directory: string) => { streams: Streams; stopTaking():
   ],
 ]
 
-test.each(untaken)('requests are answered and SIGTERM ends the process, with the log on %s', async (_what, open) => {
+test.each(untaken)('responds to requests and ends on SIGTERM, with the log on %s', async (_what, open) => {
   let stopTaking = () => {}
   const { gateway, url } = await startInProduction((directory) => {
     const opened = open(directory)
@@ -118,7 +118,7 @@ test.each(untaken)('requests are answered and SIGTERM ends the process, with the
   expect(await endedBy(gateway)).toBe(0)
 })
 
-test.each(untaken)('a second SIGTERM ends the process at once, with the log on %s', async (_what, open) => {
+test.each(untaken)('ends at once on a second SIGTERM, with the log on %s', async (_what, open) => {
   let stopTaking = () => {}
   const { gateway, url } = await startInProduction((directory) => {
     const opened = open(directory)
@@ -128,13 +128,13 @@ test.each(untaken)('a second SIGTERM ends the process at once, with the log on %
   stopTaking()
   await askAll(url, REQUESTS)
   gateway.signal('SIGTERM')
-  // From here on it only gives the load balancer its time.
+  // From here on it only waits for the load balancer.
   await vi.waitFor(async () => expect((await ask(`${url}/readyz`)).status).toBe(503), HANGS_AFTER_MILLISECONDS)
   gateway.signal('SIGTERM')
   expect(await endedBy(gateway)).toBe(1)
 })
 
-test('a reader that comes back gets what was kept, in order, and the number of lines that were dropped', async () => {
+test('a reader that returns gets the kept lines in order, and the number of dropped ones', async () => {
   let pipe: LogPipe | null = null
   const { url } = await startInProduction((directory) => {
     pipe = openPipe(directory)
@@ -161,13 +161,13 @@ test('a reader that comes back gets what was kept, in order, and the number of l
   const told = lines().flatMap(({ path }) => (path?.endsWith(LONG) ? [Number(path.split('/')[1])] : []))
   expect(dropped).toBeGreaterThan(0)
   expect(told).toEqual(Array.from({ length: REQUESTS - dropped }, (_, index) => index))
-  // All is as before.
+  // Logging works as before.
   await askAll(url, 1)
   text += log.read()
   expect(lines().at(-1)?.path).toBe(`/0/${LONG}`)
 })
 
-test('standard error is told at once that lines of standard output are dropped', async () => {
+test('reports on standard error at once that lines of standard output are dropped', async () => {
   let pipe: LogPipe | null = null
   const { gateway, url } = await startInProduction((directory) => {
     pipe = openPipe(directory)
@@ -177,6 +177,6 @@ test('standard error is told at once that lines of standard output are dropped',
   log.closeReader()
   await askAll(url, REQUESTS)
   await vi.waitFor(() => expect(gateway.output()).toContain('Log lines were dropped'))
-  // Once, and not for each of them.
+  // Once, and not for each line.
   expect(gateway.output().split('Log lines were dropped')).toHaveLength(2)
 })

@@ -1,5 +1,5 @@
 /**
- * Connections to PostgreSQL that are cut in the middle of a transaction, without a word from the
+ * Connections to PostgreSQL that are cut in the middle of a transaction, without a message from the
  * server.
  */
 import { connect, createServer, type Socket } from 'node:net'
@@ -25,7 +25,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-/** A way to the database that can be cut. */
+/** A connection to the database that the test can cut. */
 async function openCable(url: string) {
   const { port, hostname } = new URL(url)
   const sockets = new Set<Socket>()
@@ -66,7 +66,7 @@ const listWritten = async () => [
   ...((await opened.db.execute(sql`select what from written`)) as unknown as { what: string }[]),
 ]
 
-test('a statement that is cut off fails, ends neither the process nor the pool, and nothing of its transaction is kept', async () => {
+test('a statement that is cut off fails, the process and the pool survive, and its transaction is rolled back', async () => {
   for (let round = 0; round < ROUNDS; round++) {
     const transactions = Array.from({ length: 10 }, () =>
       opened.db.transaction(async (db) => {
@@ -75,18 +75,19 @@ test('a statement that is cut off fails, ends neither the process nor the pool, 
       }),
     )
     const settled = Promise.allSettled(transactions)
-    // Again and again, since some connect only now: each at another point of its transaction.
+    // Repeated, since some connections are only being opened: each cut is at another point of a
+    // transaction.
     const cutting = setInterval(cable.cut, 10 + 10 * (round % 5))
     expect((await settled).map(({ status }) => status)).toEqual(Array(10).fill('rejected'))
     clearInterval(cutting)
-    // Every connection of the pool, at the same time.
+    // Every connection of the pool at the same time.
     const responses = await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1 as one`)))
     expect(responses).toHaveLength(20)
   }
   expect(await listWritten()).toEqual([])
 })
 
-test('what comes after a cut in a transaction is refused, and not run on the next connection by itself', async () => {
+test('refuses statements after a cut within a transaction, instead of running them on the next connection', async () => {
   const goOn = Promise.withResolvers<void>()
   const rest: Promise<unknown>[] = []
   const transaction = opened.db.transaction(async (db) => {
@@ -101,7 +102,7 @@ test('what comes after a cut in a transaction is refused, and not run on the nex
     await after
   })
   await expect(transaction).rejects.toThrow()
-  // The connection is made anew for others.
+  // The pool opens a new connection for others.
   await Promise.all(Array.from({ length: 20 }, () => opened.db.execute(sql`select 1`)))
   goOn.resolve()
   await expect.poll(() => rest.length).toBe(1)

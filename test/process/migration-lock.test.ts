@@ -1,4 +1,5 @@
-// A start waits for another instance that migrates: not in silence, not for ever, and for no lock that nobody has.
+// A start waits for another instance that migrates: with a message, with a deadline, and only for
+// its own lock.
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { postgresAt } from '../../src/config/database-config.ts'
 import { openSingleConnection } from '../../src/db/client.ts'
@@ -8,7 +9,7 @@ import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startProgram } from '../support/program.ts'
 
-/** A database whose migrations another session has locked, until it is ended. */
+/** Creates a database whose migrations another session has locked, until it is ended. */
 async function openLocked() {
   const database = await createTestDatabase('postgres')
   onTestFinished(() => database.remove())
@@ -20,7 +21,7 @@ async function openLocked() {
   return { database, url, holder, pid: Number(row?.pid) }
 }
 
-test('a gateway says from the first second whom it waits for, and starts when that session is over', async () => {
+test('names from the first second the session that it waits for, and starts when that session ends', async () => {
   const { database, holder, pid } = await openLocked()
   const port = await findFreePort()
   const gateway = startGatewayProcess({ ...database.environment, PORT: String(port), SANDBOX_PORT: '0' })
@@ -53,7 +54,7 @@ test('a command says so too', async () => {
   expect(await command.ended).toBe(0)
 })
 
-test('the waiting ends, with the holder and what to do, and takes nothing with it', async () => {
+test('the wait ends with the holder of the lock and what to do, and leaves nothing behind', async () => {
   const { url, holder, pid } = await openLocked()
   const reports: string[] = []
   const report = (_fields: unknown, sentence: string) => void reports.push(sentence)
@@ -66,12 +67,12 @@ test('the waiting ends, with the holder and what to do, and takes nothing with i
   })
   expect(reports).toHaveLength(1)
   await holder`select pg_advisory_unlock_all()`
-  // Nobody is left in a queue for it.
+  // No session is left waiting for it.
   await migrateDatabase({ source: postgresAt(url) }, { report, waitSeconds: 1 })
   expect(reports).toHaveLength(1)
 })
 
-test('the lock of another database, or of another key, is nobody’s to wait for', async () => {
+test('does not wait for the lock of another database or of another key', async () => {
   const { holder } = await openLocked()
   await holder`select pg_advisory_lock(hashtextextended('something else', 0))`
   const other = await createTestDatabase('postgres')
@@ -91,13 +92,13 @@ test('instances that start at once all start, one after the other', async () => 
   await Promise.all(Array.from({ length: 8 }, () => migrateDatabase({ source })))
 })
 
-test('a table that a migration cannot lock ends the start in a sentence', async () => {
+test('a table that a migration cannot lock ends the start with a sentence', async () => {
   const database = await createTestDatabase('postgres')
   onTestFinished(() => database.remove())
   const url = database.environment.DATABASE_URL ?? ''
   const other = openSingleConnection(url)
   onTestFinished(() => other.end({ timeout: 1 }))
-  // As if the newest migration had still to be made, which waits for whoever writes its own table.
+  // As if the newest migration were pending: it waits for a transaction that writes its own table.
   await other`delete from drizzle.__drizzle_migrations where created_at = (select max(created_at) from drizzle.__drizzle_migrations)`
   await other`begin`
   await other`lock table drizzle.__drizzle_migrations in access exclusive mode`

@@ -1,4 +1,4 @@
-// A gateway in a network that only a proxy leads out of, with an authority of its own for certificates.
+// A gateway in a network whose only way out is a proxy, with its own certificate authority.
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -63,7 +63,7 @@ async function doctor(environment: Record<string, string>): Promise<string[]> {
   return stdout.trimEnd().split('\n')
 }
 
-test('people sign in and connect through HTTPS_PROXY, at hosts whose names only the proxy knows', async () => {
+test('users sign in and connect through HTTPS_PROXY, at hosts that only the proxy can resolve', async () => {
   const network = await openNetwork()
   const { url, sandbox, proxy, providers, certificateFile } = network
   const gateway = startGatewayProcess({ ...network.environment, NODE_EXTRA_CA_CERTS: certificateFile })
@@ -71,7 +71,7 @@ test('people sign in and connect through HTTPS_PROXY, at hosts whose names only 
   await gateway.ready(url)
   const person = openBrowser(url)
   onTestFinished(() => person.close())
-  // The person's browser has a way of its own to the providers.
+  // The user's browser reaches the providers directly.
   const consent = (authorizationUrl: string | null, account: string) =>
     person.consent((authorizationUrl ?? '').replace(/^https:\/\/[^/]+/, sandbox.url), account)
   const start = await person.request('/auth/github')
@@ -83,7 +83,7 @@ test('people sign in and connect through HTTPS_PROXY, at hosts whose names only 
   expect(proxy.tunnels).toEqual(
     [GITHUB, GITHUB, X, X].map((host) => ({ target: `${host}:${providers.port}`, authorization })),
   )
-  // A proxy that is in the way, and says nothing, is an outage of the provider.
+  // A proxy that does not respond is an outage of the provider.
   proxy.behave('silent')
   const again = await person.request('/auth/github')
   expect(await person.finish(await consent(again.headers.get('location'), 'mara-holt'))).toMatchObject({
@@ -94,7 +94,7 @@ test('people sign in and connect through HTTPS_PROXY, at hosts whose names only 
   expect(gateway.output()).not.toContain(PASSWORD)
 })
 
-test('doctor looks through the proxy, and calls directly what NO_PROXY names', async () => {
+test('doctor checks through the proxy, and calls the hosts of NO_PROXY directly', async () => {
   const { environment, proxy, certificateFile, providers } = await openNetwork()
   const lines = await doctor({ ...environment, NODE_EXTRA_CA_CERTS: certificateFile, NO_PROXY: X })
   expect(lines).toContainEqual(expect.stringMatching(/^ok +GitHub: https:\/\/github\.test:\d+ responds$/))

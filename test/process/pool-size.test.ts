@@ -1,5 +1,4 @@
-// A pool of one connection: everything that is asked at once waits for its turn, and nothing waits
-// for itself.
+// A pool of one connection: concurrent work queues for it without a deadlock.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { connectAccount } from '../support/connected-account.ts'
@@ -12,8 +11,8 @@ import {
   type TestDatabase,
 } from '../support/postgres-databases.ts'
 
-// The pool's one, the two of the job queue, the one that listens. A start has some more for a
-// moment.
+// The pool's connection, two of the job queue, and the one that listens. A start has some more for
+// a moment.
 const MOST_WHILE_SERVING = 4
 
 let database: TestDatabase
@@ -24,7 +23,7 @@ beforeAll(async () => {
   database = await createDatabase({ adminUrl, template: null })
   role = await createRole({ adminUrl }, database)
   world = await startWorld({ DATABASE_URL: role.url, DATABASE_POOL_SIZE: '1' })
-  // PostgreSQL itself refuses one more from here on.
+  // From here on PostgreSQL refuses one connection more.
   await execute(adminUrl, `ALTER ROLE ${role.name} CONNECTION LIMIT ${MOST_WHILE_SERVING}`)
 })
 afterAll(async () => {
@@ -33,7 +32,7 @@ afterAll(async () => {
   await role?.drop()
 })
 
-test('sign-ins, connections, posts and reads that come at once all succeed, over one connection', async () => {
+test('concurrent sign-ins, connects, posts and reads all succeed over one connection', async () => {
   const people = await Promise.all(['mara-holt', 'tomasz-k', 'mara-holt'].map((login) => world.signedIn(login)))
   const accounts = await Promise.all(people.map((person) => connectAccount(world, { person })))
   const posted = await Promise.all(accounts.flatMap((account) => Array.from({ length: 6 }, () => account.post())))

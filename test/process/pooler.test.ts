@@ -1,5 +1,5 @@
-// PgBouncer between the gateway and PostgreSQL: as it comes in session mode, by DATABASE_POOLER in
-// transaction mode.
+// PgBouncer between the gateway and PostgreSQL: in session mode without a setting, in transaction
+// mode with DATABASE_POOLER.
 import type { Sql } from 'postgres'
 import { expect, test } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
@@ -13,7 +13,7 @@ import { startProgram } from '../support/program.ts'
 
 const POSTS = 12
 
-/** A database with a pooler in front of it, and a look at the database past the pooler. */
+/** A database behind a pooler, and a direct connection to it. */
 async function openPooled(resources: AsyncDisposableStack, settings: Record<string, string>) {
   const database = resources.use(await createTestDatabase('postgres'))
   const directUrl = database.environment.DATABASE_URL ?? ''
@@ -40,8 +40,8 @@ const listPosted = async (direct: Sql) =>
   (await direct`select id from tweets where status = 'POSTED' order by id`).map(({ id }) => id)
 
 /**
- * A person connects an account and posts, several times at once.
- * @returns the ids of the tweets that were acknowledged.
+ * Connects an account and posts, several times at once.
+ * @returns the ids of the acknowledged tweets.
  */
 async function connectAndPost(resources: AsyncDisposableStack, url: string): Promise<string[]> {
   const person = openBrowser(url)
@@ -59,14 +59,14 @@ async function connectAndPost(resources: AsyncDisposableStack, url: string): Pro
 }
 
 /**
- * What PgBouncer has in its pools for this database, and for how long: a session's locks must not
- * be left on any of them.
+ * Returns PgBouncer's server connections for this database and their age: no session lock may be
+ * left on them.
  */
 const locksLeft = (direct: Sql) => direct`select pid from pg_locks where locktype = 'advisory' and granted
   and database = (select oid from pg_database where datname = current_database())`
 
 describeWithPgBouncer('PgBouncer', () => {
-  test('in session mode works as it comes: everything that is acknowledged is stored, streams and jobs included', async () => {
+  test('works in session mode without a setting: acknowledged rows are stored, streams and jobs work', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'session' })
     const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
@@ -78,7 +78,7 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(gateway.output()).not.toMatch(/"level":"(warn|error|fatal)"/)
   })
 
-  test('in transaction mode works by the switch: everything that is acknowledged is stored, and no lock is left', async () => {
+  test('works in transaction mode with the setting: acknowledged rows are stored, and no lock is left', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, directUrl, direct } = await openPooled(resources, { pool_mode: 'transaction' })
     const environment = {
@@ -93,7 +93,7 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(acknowledged).toHaveLength(POSTS)
     expect(await listPosted(direct)).toEqual(acknowledged.toSorted())
     expect(await locksLeft(direct)).toEqual([])
-    // The next one waits for nobody.
+    // The next session waits for no lock.
     const second = await startGateway(resources, environment)
     await second.ready()
     await Promise.all([gateway.stop(), second.stop()])
@@ -108,10 +108,10 @@ describeWithPgBouncer('PgBouncer', () => {
       'told to ignore parameters that it does not know',
       { ignore_startup_parameters: 'statement_timeout,lock_timeout,idle_in_transaction_session_timeout' },
     ],
-  ])('in transaction mode is refused without the switch, %s, before a lock is taken', async (_, settings) => {
+  ])('refuses transaction mode without the setting, %s, before it takes a lock', async (_, settings) => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'transaction', ...settings })
-    // On a slow machine the log also says what the start waits for, at the level "info".
+    // On a slow machine the log also says what the start waits for, at level "info".
     const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl, LOG_LEVEL: 'warn' })
     expect(await gateway.ended).toBe(78)
     expect(gateway.output()).toBe(
@@ -120,7 +120,7 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(await locksLeft(direct)).toEqual([])
   })
 
-  test('in statement mode is refused, with the switch and without', async () => {
+  test('refuses statement mode, with the setting and without', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, directUrl } = await openPooled(resources, { pool_mode: 'statement' })
     const switched: Record<string, string> = { DATABASE_POOLER: 'transaction', DATABASE_DIRECT_URL: directUrl }
@@ -131,7 +131,7 @@ describeWithPgBouncer('PgBouncer', () => {
     }
   })
 
-  test('in session mode without a second server connection is no start that hangs', async () => {
+  test('a start in session mode without a second server connection does not hang', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl } = await openPooled(resources, { pool_mode: 'session', default_pool_size: '1' })
     const gateway = await startGateway(resources, { DATA_DIR: dataDir, DATABASE_URL: pooledUrl })
@@ -139,7 +139,7 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(gateway.output()).toMatch(/no (second )?connection|cannot be used/)
   })
 
-  test('a direct address that is none is refused: a pooler again, or another database', async () => {
+  test('refuses a direct URL that leads to a pooler or to another database', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl } = await openPooled(resources, { pool_mode: 'transaction' })
     const other = resources.use(await createTestDatabase('postgres')).environment.DATABASE_URL ?? ''
@@ -158,7 +158,7 @@ describeWithPgBouncer('PgBouncer', () => {
     }
   })
 
-  test('in transaction mode settings of the role that change the text of values are refused, with the cure', async () => {
+  test('in transaction mode refuses role settings that change the text format of values, with the remedy', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, directUrl, direct } = await openPooled(resources, { pool_mode: 'transaction' })
     const name = new URL(directUrl).pathname.slice(1)
@@ -173,7 +173,7 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(gateway.output()).toContain(`ALTER ROLE "postgres" SET bytea_output = 'hex'; then let the pooler reconnect`)
   })
 
-  test('doctor looks at every way to the database', async () => {
+  test('doctor checks every connection to the database', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, directUrl } = await openPooled(resources, { pool_mode: 'transaction' })
     const doctor = async (environment: Record<string, string>) => {

@@ -1,4 +1,5 @@
-// The oldest and the newest release of PostgreSQL that is supported: the start, and a round of what people do.
+// The oldest and the newest supported release of PostgreSQL: the start, and the main operations of
+// users.
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
@@ -11,7 +12,7 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 import { startPostgresServer } from '../support/postgres.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-// Where Debian has it, or where another release is.
+// The directory of Debian's package, or of another installation.
 const OLDEST = process.env.POSTGRES_BINARIES ?? '/usr/lib/postgresql/15/bin'
 const missingSentence = `No PostgreSQL was found in ${OLDEST}. Install one (Debian: apt-get install postgresql-15), or set POSTGRES_BINARIES.`
 
@@ -51,7 +52,7 @@ async function goOnceThrough(binaries?: string): Promise<number> {
   expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
   await vi.waitFor(() => expect(stream.types()).toContain('TWEET_POSTED'), { timeout: 60_000 })
   await stream.hangUp()
-  // The schedule fills it each minute; here at once. A job of a queue is done by its worker.
+  // The schedule queues it each minute; here the test does. A worker runs the queued job.
   await admin`insert into pgboss.job (name, data) values ('sweep', '{}')`
   const readSweeps = () => admin`select state::text from pgboss.job where name = 'sweep' and state = 'completed'`
   await vi.waitFor(async () => expect(await readSweeps()).not.toEqual([]), { timeout: 60_000, interval: 200 })
@@ -61,17 +62,17 @@ async function goOnceThrough(binaries?: string): Promise<number> {
   return Math.floor(Number(row?.server_version_num) / 10_000)
 }
 
-test('the newest release that is supported serves: migrations, sign-in, connection, post, events and the sweep', async () => {
+test('serves on the newest supported release: migrations, sign-in, connect, post, events and the sweep', async () => {
   expect(await goOnceThrough()).toBe(18)
 })
 
 if (isThere()) {
-  test('the oldest release that is supported serves the same', async () => {
+  test('serves the same on the oldest supported release', async () => {
     const release = await goOnceThrough(OLDEST)
     if (process.env.POSTGRES_BINARIES === undefined) expect(release).toBe(15)
     else expect(release).toBeGreaterThanOrEqual(15)
   })
 } else {
   console.warn(`SKIPPED: the oldest release of PostgreSQL. ${missingSentence}`)
-  test.skip('the oldest release that is supported serves the same (skipped: no PostgreSQL 15 found)', () => {})
+  test.skip('serves the same on the oldest supported release (skipped: no PostgreSQL 15 found)', () => {})
 }

@@ -7,7 +7,7 @@ import { expect, test, vi } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
 import { startPostgresServer } from '../support/postgres.ts'
 
-test('a crashed server keeps what was committed, and starts again on the same port', async () => {
+test('a crashed server keeps commits, and starts again on the same port', async () => {
   await using server = await startPostgresServer()
   const { url } = await server.createDatabase()
   const sql = postgres(url, { max: 1, onnotice: () => {} })
@@ -20,7 +20,7 @@ test('a crashed server keeps what was committed, and starts again on the same po
   await sql.end()
 })
 
-test('a frozen server answers nobody until it is thawed, and can be removed while frozen', async () => {
+test('a frozen server responds to nothing until it is thawed, and can be removed while frozen', async () => {
   await using server = await startPostgresServer()
   const sql = postgres(server.adminUrl, { max: 1 })
   await sql`select 1`

@@ -1,4 +1,4 @@
-// Addresses of providers that change and remain the same provider, and those that do not.
+// Provider URLs that change while the provider stays the same, and those of another provider.
 import { randomBytes } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { createTestDatabase, type DatabaseKind } from '../support/database.ts'
@@ -9,15 +9,15 @@ import { startProgram } from '../support/program.ts'
 const OLD = { GITHUB_URL: 'https://github.example.com', GITHUB_API_URL: 'https://github.example.com/api/v3' }
 const NEW = { GITHUB_URL: 'https://code.example.com', GITHUB_API_URL: 'https://code.example.com/api/v3' }
 
-/** A database on which a gateway with these addresses has run. */
+/** Creates a database on which a gateway with these URLs has run. */
 async function openDeployment(kind: DatabaseKind, first: Record<string, string>) {
   const database = await createTestDatabase(kind)
   onTestFinished(() => database.remove())
   const ENCRYPTION_KEYS = `k1:${randomBytes(32).toString('base64')}`
   const credentials = { GITHUB_CLIENT_ID: 'id', GITHUB_CLIENT_SECRET: 'secret', X_CLIENT_ID: 'id' }
-  // A slow start says what it waits for, which is not looked at here.
+  // A slow start also logs what it waits for, which this story ignores.
   const environment = { ...database.environment, ENCRYPTION_KEYS, SANDBOX_PORT: '0', LOG_LEVEL: 'warn' }
-  /** Starts a gateway and ends it. @returns null, or what it had to say when it did not start. */
+  /** Starts a gateway and ends it. @returns null, or its message if it did not start. */
   const start = async (addresses: Record<string, string>, sandbox = false): Promise<string | null> => {
     const port = await findFreePort()
     const given = { ...environment, ...(!sandbox && credentials), ...addresses, PORT: String(port) }
@@ -43,7 +43,7 @@ async function openDeployment(kind: DatabaseKind, first: Record<string, string>)
 }
 
 describe.each<DatabaseKind>(['pglite', 'postgres'])('on %s', (kind) => {
-  test('a GitHub Enterprise Server with another address is accepted by the command that the refusal names', async () => {
+  test('the command in the refusal accepts a GitHub Enterprise Server at another URL', async () => {
     const { start, run } = await openDeployment(kind, OLD)
     const refusal = await start(NEW)
     expect(refusal).toMatch(/^78 The database holds people and accounts of https:\/\/github\.example\.com and /)
@@ -54,7 +54,7 @@ describe.each<DatabaseKind>(['pglite', 'postgres'])('on %s', (kind) => {
   })
 })
 
-test('the command takes both addresses as the database and the configuration have them, and nothing else', async () => {
+test('the command requires both URLs as the database and the configuration have them', async () => {
   const { start, run } = await openDeployment('postgres', OLD)
   const command = ['providers', 'rename', OLD.GITHUB_URL, NEW.GITHUB_URL]
   const mistakes: [Record<string, string>, string[]][] = [
@@ -70,7 +70,7 @@ test('the command takes both addresses as the database and the configuration hav
   expect(await start(OLD)).toBeNull()
 })
 
-test('every spelling of an address is the same provider, and twitter.com is x.com', async () => {
+test('every spelling of a URL is the same provider, and twitter.com is x.com', async () => {
   const { start } = await openDeployment('postgres', { ...OLD, X_URL: 'https://twitter.com' })
   const spellings = [
     { ...OLD, GITHUB_URL: 'HTTPS://GitHub.Example.COM:443/', X_URL: 'https://x.com' },
@@ -80,7 +80,7 @@ test('every spelling of an address is the same provider, and twitter.com is x.co
   expect(await start({ ...OLD, GITHUB_URL: 'https://github.example.com:8443' })).toMatch(/^78 /)
 })
 
-test('github.com and the sandbox are nobody that could have been renamed', async () => {
+test('github.com and the sandbox cannot have been renamed', async () => {
   const { start, run } = await openDeployment('postgres', {})
   const refusal = await start(NEW)
   expect(refusal).toMatch(/^78 .*They are not the same people: start with an empty database/)

@@ -4,7 +4,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 
-test('K-07 of two instances the sum is limited', async () => {
+test('K-07 two instances share one limit', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
   const environment = {
@@ -35,7 +35,7 @@ test('K-07 of two instances the sum is limited', async () => {
   const granted = responses.filter(({ status }) => status === 200)
   expect(granted).toHaveLength(25)
   expect(responses.filter(({ status }) => status === 429)).toHaveLength(35)
-  // Each of the 25 was given out once, by one of the two.
+  // Each of the 25 was granted once, by one of the two.
   expect(new Set(granted.map(({ left }) => left)).size).toBe(25)
   expect(new Set(granted.map(({ at }) => at)).size).toBe(2)
 })

@@ -1,4 +1,4 @@
-// The end of a process that is stopped as Kubernetes stops it: SIGTERM, and SIGKILL 30 s later.
+// A process that is stopped as by Kubernetes: SIGTERM, and SIGKILL 30 s later.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type ChaosAccount, connectAccounts } from '../stress/chaos/accounts.ts'
 import { type Arena, openArena } from '../stress/chaos/arena.ts'
@@ -40,7 +40,7 @@ async function post(text: string): Promise<Posted | null> {
   return response === null ? null : ((await response.json().catch(() => null)) as Posted | null)
 }
 
-/** Stops the gateway. The exit code, or SIGKILL where it took longer than Kubernetes waits. */
+/** Sends SIGTERM. Returns the exit code, or SIGKILL after Kubernetes' grace period. */
 async function stopLikeKubernetes(): Promise<number | NodeJS.Signals | null | undefined> {
   const child = slot.process
   const timer = setTimeout(() => child?.kill('SIGKILL'), GRACE_MILLISECONDS)
@@ -53,25 +53,25 @@ const refreshes = () => arena.sandbox.control.countTokenCalls('refresh_token')
 const posts = () => arena.sandbox.control.countReceived(POST)
 const isAsked = (count: () => number) => vi.waitFor(() => expect(count()).toBeGreaterThan(0), 20_000)
 
-/** As two hours later: the next post needs a new access token. */
+/** Expires the access token, so that the next post refreshes it. */
 async function endAccessToken(): Promise<void> {
   arena.sandbox.control.expireAccessToken(account.username)
   await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp()`
 }
 
-test('SIGTERM ends the process within 30 s, with the database frozen and X silent', async () => {
+test('SIGTERM ends the process within 30 s, with the database frozen and X not responding', async () => {
   arena.sandbox.control.inject({ kind: 'hang', match: POST, times: null })
   arena.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 2_000, match: REFRESH })
   await endAccessToken()
   const posting = post('On its way while the process is stopped')
   await isAsked(refreshes)
-  // The pair that X issues now cannot be written.
+  // The token pair that X issues now cannot be written.
   await arena.server.freeze()
   expect(await stopLikeKubernetes()).toBe(0)
   await posting
 })
 
-test('a new pair of tokens that X issues after SIGTERM is written, while everything else hangs', async () => {
+test('a token pair that X issues after SIGTERM is stored, while everything else hangs', async () => {
   const before = arena.sandbox.control.grants(account.username).at(-1)?.refreshToken
   arena.sandbox.control.inject({ kind: 'hang', match: POST, times: null })
   arena.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 8_000, match: REFRESH })
@@ -83,15 +83,15 @@ test('a new pair of tokens that X issues after SIGTERM is written, while everyth
   expect(arena.sandbox.control.grants(account.username).at(-1)?.refreshToken).not.toBe(before)
   const [row] = await arena.sql`select version, lease_id, state from oauth_tokens`
   expect(row).toMatchObject({ version: 2, lease_id: null, state: 'ACTIVE' })
-  // The next process posts with it, and asks for no other.
+  // The next process posts with it, without a refresh.
   arena.sandbox.control.clearFaults()
   await arena.fleet.start(slot)
   expect((await post('Written by the next process'))?.data.postTweet.userErrors).toEqual([])
   expect(refreshes()).toBe(1)
 })
 
-test('no refresh is begun when there may be no time to write what comes of it', async () => {
-  // X refuses the access token at a time when the process has been ending for a while.
+test('starts no refresh when there may be no time to store the result', async () => {
+  // X rejects the access token when the shutdown has lasted for a while.
   arena.sandbox.control.inject({ kind: 'delay', milliseconds: 8_000, match: POST })
   arena.sandbox.control.inject({ kind: 'problem', name: 'unauthorized', match: POST })
   const posting = post('Refused with 401')

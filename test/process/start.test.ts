@@ -1,4 +1,4 @@
-// What an operator reads when a gateway starts, or does not.
+// The output of a gateway that starts, and of one that cannot.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has the %s', async (variable) => {
+test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program uses the %s', async (variable) => {
   await using database = await createTestDatabase('pglite')
   const port = await findFreePort()
   const other = createServer().listen(port, '127.0.0.1')
@@ -26,7 +26,7 @@ test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program has
   }
 })
 
-test('says to set PORT where the sandbox follows it to a port that is taken', async () => {
+test('says to set PORT if the next port, the one for the sandbox, is in use', async () => {
   await using database = await createTestDatabase('pglite')
   const port = await findFreePort()
   const other = createServer().listen(port, '127.0.0.1')
@@ -52,7 +52,8 @@ test.each([
   await using directory = await makeTemporaryDirectory('start')
   const file = path.join(directory.path, 'a-file')
   writeFileSync(file, '')
-  // Nothing can be made in /proc, and for that Linux has an error which Node takes for a parent that is still to be made.
+  // Nothing can be created in /proc: Linux returns an error that Node takes for a missing parent
+  // directory.
   for (const dataDir of [file, path.join(file, 'inside'), '/proc/xconnect']) {
     const gateway = startGatewayProcess({ ...keys, PORT: '0', SANDBOX_PORT: '0', DATA_DIR: dataDir })
     onTestFinished(async () => void (await gateway.kill()))
@@ -62,7 +63,7 @@ test.each([
   }
 })
 
-test('E-09 in production prints nothing but one JSON object a line, and warns of options that show its memory', async () => {
+test('E-09 in production prints one JSON object per line, and warns of options that expose its memory', async () => {
   await using database = await createTestDatabase('pglite')
   const port = await findFreePort()
   const gateway = startGatewayProcess({

@@ -1,15 +1,16 @@
-/** PostgreSQL only: the embedded database is suspended together with its one process. */
+/** PostgreSQL only: the embedded database is suspended together with its process. */
 import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { connectAccount, momentIn, UNTIL_ENDED_SECONDS, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 
-test('a refresh token is not sent once its lease has passed on, though the process has counted no time', async () => {
+test('does not send a refresh token once another process has taken its lease, though this process has counted no time', async () => {
   const world = await startWorld({}, { waitForRefreshSeconds: 2 })
   onTestFinished(() => world.close())
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
-  // Then it looks for a pair that came late, and can be held there, between its claim and the send.
+  // The refresh then looks for orphaned tokens; the test stops it there, between the lease and the
+  // send.
   await account.setTokens({ cause: 'SERVER_ERROR' })
   const x = watchX(world)
   const { posting } = await world.db().transaction(async (held) => {
@@ -19,7 +20,8 @@ test('a refresh token is not sent once its lease has passed on, though the proce
       timeout: 30_000,
       interval: 5,
     })
-    // The database's time alone: as after a machine was suspended, whose monotonic clock stood still.
+    // Moves the database's clock alone, as after a suspended machine, whose monotonic clock stood
+    // still.
     world.advance(75)
     await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), fencingToken: 2 })
     return { posting }

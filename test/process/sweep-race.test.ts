@@ -1,4 +1,4 @@
-/** PostgreSQL only: the embedded database has one connection, and nobody to wait for. */
+/** PostgreSQL only: the embedded database has one connection, and so no lock waits. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -8,11 +8,11 @@ import { connectAccount, refreshFault, watchX } from '../support/connected-accou
 import { startWorld } from '../support/harness.ts'
 import { sweepNow } from '../support/sweep.ts'
 
-// The job queue looks once a second, and a lock is waited for for two.
+// The job queue polls once a second, and waits two seconds for a lock.
 const LAPSES_IN_SECONDS = 1.6
 const LOCKED_FOR_MILLISECONDS = 1_900
 
-test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is never taken for one that was not', async () => {
+test('never takes a sent tweet whose claim expires during a sweep for an unsent one', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
   const { id: accountId, userId } = await connectAccount(world)
@@ -35,9 +35,9 @@ test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is
     if (row === undefined) throw new Error('Bug: nothing was seeded')
     return row
   }
-  // Without its index the sweep reads the rows in the order in which they were written.
+  // Without its index the sweep reads the rows in the order of their insertion.
   await world.db().execute(sql`drop index tweets_open`)
-  // It passes the first by, not lapsed yet, and then waits at the second.
+  // The sweep skips the first, not yet expired, and then waits at the second.
   const first = await seed('Lapses while the sweep waits', LAPSES_IN_SECONDS)
   const second = await seed('Has lapsed already', -1)
   const sweep = await world.db().transaction(async (db) => {
@@ -52,7 +52,7 @@ test('a tweet that was sent, and whose claim lapses in the middle of a sweep, is
   expect(statuses).not.toContainEqual({ text: first.text, status: 'FAILED' })
 })
 
-test('a tweet is not sent once its claim has ended by the clock of the database, whatever the process thinks', async () => {
+test('does not send a tweet once its claim has expired by the clock of the database, whatever the clock of the process says', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
   const account = await connectAccount(world)

@@ -1,5 +1,4 @@
-// Databases whose collation lowers letters by the rules of a language: under the Turkish ones
-// lower('I') is 'ı'.
+// Databases whose collation lowers letters by a language's rules: in Turkish, lower('I') is 'ı'.
 import { globSync, readFileSync } from 'node:fs'
 import { asc, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -41,20 +40,20 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
     return person
   }
 
-  test('the rule of the database is the one that is feared', async () => {
+  test('the database does lower I to a dotless letter', async () => {
     expect(await queryRows(world.db(), sql`select lower('I') as lowered`)).toEqual([{ lowered: 'ı' }])
   })
 
-  test('a login is found however its letters are written', async () => {
+  test('finds a login in any case', async () => {
     world.sandbox.control.addGithubPerson('IRINA-IVI')
     await show('IRINA-IVI', 'irina_x')
     for (const login of ['IRINA-IVI', 'irina-ivi', 'Irina-ivI'])
       expect(await find(login)).toMatchObject({ login: 'IRINA-IVI' })
-    // No letter of a login at GitHub, and none that stands for one.
+    // No login at GitHub has this letter or one that lowers to it.
     expect(await find('ırına-ıvı')).toBeNull()
   })
 
-  test('a login that changes hands belongs to the next who signs in with it, though written otherwise', async () => {
+  test('a login that changes owners belongs to the next user who signs in with it, in any case', async () => {
     world.sandbox.control.renameGithubPerson('IRINA-IVI', 'irina-before')
     const githubId = world.sandbox.control.addGithubPerson('Irina-Ivi')
     await show('Irina-Ivi', 'irina_y')
@@ -66,7 +65,7 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
     ])
   })
 
-  test('belongs to one, though many sign in with both spellings at once', async () => {
+  test('belongs to one user, though many sign in with both spellings at once', async () => {
     const { control } = world.sandbox
     control.addGithubPerson('ILI-ILI')
     control.addGithubPerson('ili-ili')
@@ -77,7 +76,7 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
     expect(rows.filter(({ loginLostAt }) => loginLostAt === null)).toHaveLength(1)
   })
 
-  test('a database that holds one login twice is migrated: of those, nobody holds it until one signs in', async () => {
+  test('migrates a database with one login twice: neither user keeps it until one signs in', async () => {
     const db = world.db()
     await db.execute(sql`drop index users_login`)
     await db.execute(sql`create unique index users_login on users (lower(login)) where login_lost_at is null`)

@@ -1,4 +1,4 @@
-/** What a person does who has just cloned the repository, in a shell of their own: `npm ci`, `npm start`. */
+/** The first steps after cloning the repository, in a new shell: `npm ci`, `npm start`. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, readFileSync } from 'node:fs'
@@ -10,17 +10,18 @@ import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temp
 
 const repository = join(import.meta.dirname, '../..')
 
-// As in .gitignore. Not asked of git, so that it also works where the sources came without their history.
+// As in .gitignore. Without git, so that it also works where the sources have no history.
 const NOT_IN_A_CLONE = new Set(['.git', 'node_modules', '.data', '.env'])
 
-// npm brings some 600 MB here, from its cache where it can. Generous, because a busy machine must not fail the test.
+// npm installs some 600 MB here, from its cache if possible. The limit leaves time for a busy
+// machine.
 const INSTALL_LIMIT_MILLISECONDS = 900_000
 
 let clone: TemporaryDirectory
 let installed: { stdout: string; stderr: string }
 
 beforeAll(async () => {
-  // On a disk: npm installs a Node, which a RAM disk might not be allowed to run.
+  // On a disk: npm installs a Node, which a RAM disk may not be allowed to run.
   clone = await makeTemporaryDirectory('clone', 'disk')
   cpSync(repository, clone.path, {
     recursive: true,
@@ -31,14 +32,14 @@ beforeAll(async () => {
 
 afterAll(() => clone.remove())
 
-test('npm ci has nothing to say about install scripts', () => {
+test('npm ci reports nothing about install scripts', () => {
   expect(`${installed.stdout}${installed.stderr}`).not.toMatch(/install.?scripts?|allow.?scripts?/i)
 })
 
-test('npm start runs with no configuration, says where to go, and ends when told to', async () => {
+test('npm start runs without configuration, prints the URL, and ends on request', async () => {
   const port = await findFreePort()
   const sandboxPort = await findFreePort()
-  // The two ports are the only settings: the usual ones may be taken on the machine that runs the tests.
+  // The two ports are the only settings: the usual ones may be in use on this machine.
   const npm = spawn('npm', ['start'], {
     cwd: clone.path,
     env: { ...shellEnvironment(), PORT: String(port), SANDBOX_PORT: String(sandboxPort) },
@@ -78,7 +79,7 @@ test('npm start runs with no configuration, says where to go, and ends when told
   }
 })
 
-/** The environment of a shell in which nobody has configured anything: without what npm, vitest and our own variables add. */
+/** Returns a new shell's environment: without the variables of npm, vitest and the tests. */
 function shellEnvironment(): NodeJS.ProcessEnv {
   const example = readFileSync(join(repository, '.env.example'), 'utf8')
   const ours = new Set([...example.matchAll(/^#?\s*([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1]))
@@ -98,11 +99,11 @@ function collect(child: ChildProcess): () => string {
   return () => chunks.join('')
 }
 
-/** Whatever npm has started, should the test have failed half-way. */
+/** Kills every process that npm has started, if the test has failed. */
 function killGroup({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) process.kill(-pid, 'SIGKILL')
   } catch {
-    // All ended, as they should.
+    // All of them have ended already.
   }
 }

@@ -15,7 +15,10 @@ import { generousLimits } from '../support/generous-limits.ts'
 const xClient = { id: 'x-app', secret: 'x-secret' }
 const githubClient = { id: 'github-app', secret: 'github-secret' }
 
-/** So many gateways on one database and one sandbox, all started at once, as a deployment does it. */
+/**
+ * Starts this number of gateways on one database and one sandbox, all at once, as a deployment
+ * does.
+ */
 async function startGateways(resources: AsyncDisposableStack, count: number) {
   const database = resources.use(await createTestDatabase('postgres'))
   const ports = []
@@ -46,7 +49,7 @@ async function startGateways(resources: AsyncDisposableStack, count: number) {
   const gateways = ports.map((port) => startGatewayProcess({ ...environment, PORT: String(port) }))
   for (const gateway of gateways) resources.defer(async () => void (await gateway.stop()))
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
-  /** A browser at one of them, with the cookies of another browser. */
+  /** Opens a browser at one of them, with the cookies of another browser. */
   const openAt = (index: number, cookies: Iterable<[string, string]> = []) => {
     const opened = openBrowser(urls[index] ?? '')
     resources.defer(() => opened.close())
@@ -60,14 +63,14 @@ async function post(person: Browser, input: Record<string, unknown>): Promise<Po
   return (await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })).postTweet
 }
 
-test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50 tweets', async () => {
+test('50 posts over two gateways with one expired token: one refresh, 50 responses, 50 tweets', async () => {
   await using resources = new AsyncDisposableStack()
   const { database, sandbox, gateways, openAt } = await startGateways(resources, 2)
 
   const first = openAt(0)
   await first.signIn('mara-holt')
   expect(await first.connect('maraholt')).toMatchObject({ outcome: 'connected' })
-  // The session is in the database, so that the cookie is good at the other gateway too.
+  // The session is in the database, so the cookie is valid at the other gateway too.
   const second = openAt(1, first.cookies)
   expect(await second.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 
@@ -104,14 +107,14 @@ test('50 posts over two gateways on one ended token: one refresh, 50 answers, 50
   expect(await Promise.all(gateways.map((gateway) => gateway.stop()))).toEqual([0, 0])
 })
 
-test('I-01 100 equal posts under one key over three gateways are one tweet, and 100 equal answers', async () => {
+test('I-01 100 equal posts with one key over three gateways are one tweet, with 100 equal responses', async () => {
   await using resources = new AsyncDisposableStack()
   const { sandbox, openAt } = await startGateways(resources, 3)
   const first = openAt(0)
   await first.signIn('mara-holt')
   expect(await first.connect('maraholt')).toMatchObject({ outcome: 'connected' })
   const people = [first, openAt(1, first.cookies), openAt(2, first.cookies)]
-  // So that all have come before it is known what became of it.
+  // All must arrive before the outcome is known.
   sandbox.control.inject({ kind: 'delayAfter', milliseconds: 2_000, match: { method: 'POST', path: '/2/tweets' } })
   const input = { text: 'Once', idempotencyKey: 'at all of them' }
   const responses = await Promise.all(
@@ -123,7 +126,7 @@ test('I-01 100 equal posts under one key over three gateways are one tweet, and 
   expect(sandbox.control.tweets('maraholt')).toHaveLength(1)
 })
 
-test('S-07 a session that is revoked at one gateway is over at the other with the next request, and its stream within 30 s', async () => {
+test('S-07 a session revoked at one gateway is rejected at the other from the next request, and its stream ends within 30 s', async () => {
   await using resources = new AsyncDisposableStack()
   const { urls, openAt } = await startGateways(resources, 2)
   const [person, lost] = [openAt(0), openAt(0)]
@@ -143,7 +146,7 @@ test('S-07 a session that is revoked at one gateway is over at the other with th
   expect(await lost.api('viewer')).toEqual({ viewer: null })
   for (const stream of streams) expect((await stream.ended).codes).toEqual(['UNAUTHENTICATED'])
   expect(performance.now() - revokedAt).toBeLessThan(30_000)
-  // Told by the other's end, and not ended itself.
+  // Ended by the other's revocation, not by its own.
   await vi.waitFor(() => expect(kept.types()).toContain('SESSION_ENDED'), 30_000)
   await kept.hangUp()
 })

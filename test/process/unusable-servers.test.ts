@@ -1,5 +1,5 @@
-// Servers and databases that cannot hold the tables: the start ends in a sentence that says what to
-// change, and changes nothing.
+// Servers and databases that cannot hold the tables: the start ends with a sentence that says what
+// to change, and changes nothing.
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from 'vitest'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => directory.remove())
 
-/** A new database of a role of its own. @param options what stands behind CREATE DATABASE. */
+/** Creates a database with its own role. @param options of CREATE DATABASE. */
 async function makeDatabase(options = '') {
   const { adminUrl } = inject('postgres')
   const database = await createDatabase({ adminUrl, template: null }, options)
@@ -32,9 +32,9 @@ async function makeDatabase(options = '') {
   return { adminUrl, database, role, superuserUrl: ownUrl.href }
 }
 
-/** Starts the gateway and the doctor, and returns what they have to say. */
+/** Starts the gateway and the doctor, and returns their messages. */
 async function startOn(url: string) {
-  // On a slow machine the log also says what the start waits for, at the level "info".
+  // On a slow machine the log also says what the start waits for, at level "info".
   const quiet = { PORT: '0', SANDBOX_PORT: '0', LOG_LEVEL: 'warn' }
   const environment = { ...quiet, DATABASE_URL: url, DATA_DIR: directory.path }
   const gateway = startGatewayProcess(environment)
@@ -65,18 +65,15 @@ async function expectRefusal(url: string, superuserUrl: string, exitCode: number
   expect(await countTables(superuserUrl)).toBe(0)
 }
 
-test.each(['LATIN1', 'SQL_ASCII'])(
-  'a database in %s is refused, since it cannot store every text',
-  async (encoding) => {
-    const { database, role, superuserUrl } = await makeDatabase(
-      `TEMPLATE template0 ENCODING '${encoding}' LOCALE_PROVIDER libc LOCALE 'C'`,
-    )
-    const sentence = new RegExp(`The database "${database.name}" has the encoding ${encoding}.* ENCODING 'UTF8'`)
-    await expectRefusal(role.url, superuserUrl, 78, sentence)
-  },
-)
+test.each(['LATIN1', 'SQL_ASCII'])('refuses a database in %s, which cannot store every text', async (encoding) => {
+  const { database, role, superuserUrl } = await makeDatabase(
+    `TEMPLATE template0 ENCODING '${encoding}' LOCALE_PROVIDER libc LOCALE 'C'`,
+  )
+  const sentence = new RegExp(`The database "${database.name}" has the encoding ${encoding}.* ENCODING 'UTF8'`)
+  await expectRefusal(role.url, superuserUrl, 78, sentence)
+})
 
-test('a search_path that leads to another schema is refused, whether the role or the database has it', async () => {
+test('refuses a search_path that leads to another schema, set on the role or on the database', async () => {
   const { adminUrl, database, role, superuserUrl } = await makeDatabase()
   await execute(superuserUrl, `CREATE SCHEMA app AUTHORIZATION ${role.name}`)
   await execute(adminUrl, `ALTER DATABASE ${database.name} SET search_path = app, public`)
@@ -84,12 +81,12 @@ test('a search_path that leads to another schema is refused, whether the role or
   await expectRefusal(role.url, superuserUrl, 78, new RegExp(`is app, public, and leads to the schema "app".*${cure}`))
   await setDefaults(adminUrl, 'role', role.name, { search_path: '' })
   await expectRefusal(role.url, superuserUrl, 78, new RegExp(`is .*, and leads to no schema.*${cure}`))
-  // The cure that the sentence names.
+  // The remedy that the sentence names.
   await execute(adminUrl, cure)
   expect(judgeServer(await factsOf(role.url))).toBeNull()
 })
 
-test('a schema with the name of the role, which PostgreSQL searches first, is refused', async () => {
+test('refuses a schema with the name of the role, which PostgreSQL searches first', async () => {
   const { role, superuserUrl } = await makeDatabase()
   await execute(superuserUrl, `CREATE SCHEMA AUTHORIZATION ${role.name}`)
   await expectRefusal(
@@ -100,7 +97,7 @@ test('a schema with the name of the role, which PostgreSQL searches first, is re
   )
 })
 
-test('a database without the schema public is refused, and the sentence says how to create it', async () => {
+test('refuses a database without the schema public, and says how to create it', async () => {
   const { role, superuserUrl } = await makeDatabase()
   await execute(superuserUrl, 'DROP SCHEMA public')
   const cure = `CREATE SCHEMA public AUTHORIZATION "${role.name}"`
@@ -109,13 +106,13 @@ test('a database without the schema public is refused, and the sentence says how
   expect(judgeServer(await factsOf(role.url))).toBeNull()
 })
 
-test('a role whose transactions are read-only is refused', async () => {
+test('refuses a role whose transactions are read-only', async () => {
   const { adminUrl, role, superuserUrl } = await makeDatabase()
   await setDefaults(adminUrl, 'role', role.name, { default_transaction_read_only: 'on' })
   await expectRefusal(role.url, superuserUrl, 1, /opens read-only transactions: default_transaction_read_only is on/)
 })
 
-test('a standby is refused, and a start after its promotion succeeds', async () => {
+test('refuses a standby, and starts after its promotion', async () => {
   await using server = await startPostgresServer({ settings: { wal_level: 'replica', max_wal_senders: '5' } })
   const { url } = await server.createDatabase()
   await server.shutDown('fast')
@@ -126,7 +123,7 @@ test('a standby is refused, and a start after its promotion succeeds', async () 
   expect(judgeServer(await factsOf(url))).toBeNull()
 })
 
-test('a server before PostgreSQL 15 is refused, and newer ones than are known are not', () => {
+test('refuses a server before PostgreSQL 15, and accepts releases newer than the known ones', () => {
   const usable: ServerFacts = {
     versionNumber: 150_000,
     version: '15.0',

@@ -1,5 +1,5 @@
-// What xconnect says of words, before it opens anything: a gateway may have the embedded database
-// to itself meanwhile.
+// Wrong arguments of xconnect end before anything is opened: a gateway may be using the embedded
+// database.
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
@@ -7,8 +7,7 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { type CommandResult, xconnect } from '../support/xconnect.ts'
 
 /**
- * Runs it where nothing is made yet, and makes sure that nothing is made: no directory, no key, no
- * database.
+ * Runs it in an empty directory, and checks that it creates no directory, key or database.
  */
 async function run(words: string[]): Promise<CommandResult> {
   await using directory = await makeTemporaryDirectory('usage')
@@ -43,6 +42,6 @@ test.each<[string[], RegExp]>([
   [['database', 'copy'], /^The target is missing\. Usage:\n\n {2}xconnect database copy TARGET\n/],
   [['database', 'copy', 'mysql://me:hush@127.0.0.1/x'], /^The target is neither an address (?!.*hush)/],
   [['database', 'copy', '--force'], /^The target is neither an address /],
-])('ends with 2 for %j, says what there is, and opens nothing', async (words, said) => {
+])('exits with 2 for %j, names the alternatives, and opens nothing', async (words, said) => {
   expect(await run(words)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(said) })
 })

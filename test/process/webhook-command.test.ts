@@ -6,7 +6,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { xconnect } from '../support/xconnect.ts'
 
-test('xconnect webhook makes, lists, rotates, disables, enables and deletes the operator’s endpoints', async () => {
+test('xconnect webhook creates, lists, rotates, disables, enables and deletes the operator’s endpoints', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
   const directory = resources.use(await makeTemporaryDirectory('webhook-command'))

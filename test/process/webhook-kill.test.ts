@@ -11,7 +11,7 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { startReceiver, webhooksOf } from '../support/webhook-receiver.ts'
 
-test('W-02 a message whose sender is killed before it hears the answer is sent again, with the same id', {
+test('W-02 resends a message with the same id if its sender is killed before the response', {
   timeout: 240_000,
 }, async () => {
   await using resources = new AsyncDisposableStack()
@@ -47,7 +47,8 @@ test('W-02 a message whose sender is killed before it hears the answer is sent a
   resources.defer(() => opened.close())
   expect(await opened.db.select().from(webhookDeliveries)).toMatchObject([{ status: 'PENDING', attempts: 1 }])
   receiver.respondWith({ status: 204 })
-  // The job and the row belong to the dead process for a minute, and pg-boss looks for such jobs once a minute. Nobody wants to wait for that.
+  // For a minute the job and the row belong to the dead process, and pg-boss looks for such jobs
+  // once a minute. The test does not wait for that.
   await opened.db.execute(sql`
     update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'
   `)

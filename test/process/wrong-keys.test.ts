@@ -10,7 +10,7 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 const newKey = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 
 test.each<DatabaseKind>(['pglite', 'postgres'])(
-  'E-05 with other keys than those of its database a gateway refuses to start, and changes nothing: %s',
+  'E-05 refuses to start with other keys than those of the database, and changes nothing: %s',
   async (kind) => {
     await using database = await createTestDatabase(kind)
     const start = async (keys: string) => {
@@ -33,14 +33,14 @@ test.each<DatabaseKind>(['pglite', 'postgres'])(
     }
     expect(await digest(database)).toEqual(before)
 
-    // Behind a new key the old one opens what it sealed.
+    // As a fallback behind a new key, the old one opens what it sealed.
     const both = await start(`${newKey('k2')},${key}`)
     await both.gateway.ready(both.url)
     expect(await both.gateway.stop()).toBe(0)
   },
 )
 
-/** What a start writes: the tables, and a canary for its key. */
+/** Writes what a start writes: the tables, and a canary for its key. */
 async function digest({ environment }: TestDatabase): Promise<unknown> {
   const { DATABASE_URL, DATA_DIR } = environment
   const opened: Database = DATABASE_URL ? openPostgres(DATABASE_URL) : await openPglite(join(DATA_DIR, 'pglite'))

@@ -1,22 +1,22 @@
-// What a hostile client does, and what the gateway promises meanwhile.
+// Hostile clients, and what the gateway guarantees meanwhile.
 import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atMost, exactly, type Figure } from '../chaos/figures.ts'
 import { ask, type Service, type Victim } from './victim.ts'
 
-/** How much of it. */
+/** The size of each abuse. */
 export type Scale = { connections: number; streams: number; documents: number; bodies: number }
 
-/** What was done, how it was to be served meanwhile, and what it came to. */
+/** One abuse: its actions, the service expected meanwhile, and its result. */
 export type Abused = { name: string; service: Service; memoryMb: number; figures: Figure[] }
 
 type Abuse = (victim: Victim, scale: Scale) => Promise<Omit<Abused, 'name'>>
 
-// requestTimeout is 15 s, headersTimeout 10 s, and both are looked after every second.
+// requestTimeout is 15 s, headersTimeout 10 s, and both are checked every second.
 const CLOSED_WITHIN_SECONDS = 20
 const STREAMS_OF_A_PROCESS = 500
-// A hundred megabytes and a quarter, for all that a process serves.
+// At most 125 MB for all streams of a process.
 const STREAM_KB = 250
 const DOCUMENT_CHARACTERS = 8_000
 const MAX_GROWTH_MB = 50
@@ -40,7 +40,7 @@ const slowBodies: Abuse = (victim, { connections }) =>
     ' ',
   )
 
-// Each connection sends a little every second, for as long as it is let.
+// Each connection sends a little every second, until it is closed.
 function dripOn(victim: Victim, connections: number, beginning: string, drop: string) {
   return measure(victim, async () => {
     const startedAt = performance.now()
@@ -84,7 +84,7 @@ const idleStreams: Abuse = (victim, { streams }) => {
       })
       const reader = response.body?.getReader()
       const text = new TextDecoder()
-      // The first thing that is said is a comment, or why there is no stream.
+      // The first message is a comment, or the reason why there is no stream.
       const first = text.decode((await reader?.read())?.value)
       const second = await Promise.race([reader?.read(), sleep(200)])
       return !`${first}${text.decode(second?.value)}`.includes('TOO_MANY_STREAMS')
@@ -103,11 +103,11 @@ const largestDocuments: Abuse = async (victim, { documents }) => {
   const send = (distinct: number) =>
     inTurns(documents, (index) => {
       const operations = Array.from({ length: 120 }, (_, at) => `query a${index % distinct}_${at}{viewer{id}}`)
-      // Every other one does not parse: errors must not be kept either.
+      // Every other document has a syntax error: errors must not be cached either.
       const document = [...operations, index % 2 === 0 ? '' : '{'].join(' ')
       return ask(victim.url, document.padEnd(DOCUMENT_CHARACTERS))
     })
-  // The same few again and again make the heap as large as it gets by working at all.
+  // Repeated requests first, so that the heap has its working size.
   await send(10)
   const before = victim.memoryMb()
   return measure(victim, async () => {
@@ -138,7 +138,7 @@ const largeBodies: Abuse = (victim, { bodies }) => {
   })
 }
 
-/** Every abuse by its name, in the order in which they are done. */
+/** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
   'slow headers': slowHeaders,
@@ -157,7 +157,7 @@ async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<O
   return { service, memoryMb: victim.memoryMb(), figures: [failures, ...figures] }
 }
 
-// So many, a few at once.
+// Limits how many run at once.
 async function inTurns<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
   const results: T[] = []
   let next = 0
@@ -171,7 +171,7 @@ async function inTurns<T>(count: number, work: (index: number) => Promise<T>): P
   return results
 }
 
-// The gateway answers before it has read all, and then hangs up.
+// The gateway responds before it has read the whole body, and then closes the connection.
 function sendBody(url: string, isChunked: boolean): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>()
   const length: Record<string, string | number> = isChunked

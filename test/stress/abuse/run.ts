@@ -1,4 +1,5 @@
-// `npm run abuse`: clients that are slow, greedy or many, against a real gateway, and a table of what came of it.
+// `npm run abuse`: slow, greedy and many clients against a real gateway, and a table of the
+// results.
 import { parseArgs } from 'node:util'
 import { renderFigures } from '../chaos/table.ts'
 import { type Abused, abuses, type Scale } from './abuses.ts'
@@ -39,7 +40,7 @@ const wanted = values.only.split(',').map((name) => name.trim())
 for (const name of wanted)
   if (!(name in abuses)) throw new Error(`There is no ${name}, only ${Object.keys(abuses).join(', ')}.`)
 const results: Abused[] = []
-// Five streams for each person.
+// Five streams for each user.
 await using victim = await startVictim(Math.ceil(scale.streams / 5))
 for (const [name, abuse] of Object.entries(abuses)) {
   if (!wanted.includes(name)) continue

@@ -1,7 +1,10 @@
 import { renderTable } from '../chaos/table.ts'
 import type { Abused } from './abuses.ts'
 
-/** How it was to be served, as a table in Markdown; the ratio is to the first line, which is the quiet one. */
+/**
+ * Renders the service during each abuse as a Markdown table; the ratio is to the first line,
+ * without abuse.
+ */
 export function renderAbused(results: readonly Abused[]): string {
   const quietMilliseconds = results[0]?.service.medianMilliseconds ?? 0
   const rows = results.map(({ name, service, memoryMb }) => [

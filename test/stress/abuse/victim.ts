@@ -1,4 +1,5 @@
-// A gateway in a process of its own, on an embedded database, and somebody who goes on asking it while others abuse it.
+// A gateway in its own process, on an embedded database, and an ordinary client that keeps sending
+// requests during the abuses.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
@@ -16,13 +17,16 @@ import { makeTemporaryDirectory } from '../../support/temporary-directory.ts'
 
 export type Victim = Awaited<ReturnType<typeof startVictim>>
 
-/** What it was like to be served meanwhile. */
+/** The service that the ordinary client got. */
 export type Service = { asked: number; failed: number; medianMilliseconds: number; p99Milliseconds: number }
 
 const START_MILLISECONDS = 60_000
 const PAUSE_MILLISECONDS = 25
 
-/** Starts one. @param people how many there are, each with a token that may follow events. */
+/**
+ * Starts the gateway.
+ * @param people the number of users, each with a token that may follow events.
+ */
 export async function startVictim(people: number) {
   await using resources = new AsyncDisposableStack()
   const { path } = resources.use(await makeTemporaryDirectory('abuse'))
@@ -53,13 +57,13 @@ export async function startVictim(people: number) {
     port,
     tokens,
     memoryMb: () => readMemoryMb(child.pid),
-    /** Asks one thing after the other until `work` is done. */
+    /** Sends one request after the other until `work` is done. */
     watch: (work: () => Promise<void>) => watch(url, work),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
-// Of a process, in megabytes; 0 where the system is not Linux, which tells by a file.
+// The memory of a process in megabytes; 0 if the system is not Linux, which has /proc.
 function readMemoryMb(pid: number | undefined): number {
   const file = `/proc/${pid}/status`
   if (!existsSync(file)) return 0
@@ -92,7 +96,7 @@ async function becomesReady(url: string): Promise<void> {
   throw new Error('The gateway did not become ready')
 }
 
-/** Posts a document by itself, without a cookie or a token. */
+/** Posts a document without a cookie or a token. */
 export async function ask(url: string, query: string): Promise<number> {
   const headers = { 'content-type': 'application/json' }
   const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) })

@@ -1,13 +1,13 @@
-// Links, made as people make them: sign in, start, consent, come back.
+// Connects accounts as users do: sign in, start, consent, callback.
 import { cookieOf, openBrowser } from '../../support/browser.ts'
 import type { Stage } from './stage.ts'
 
-/** A linked X account, and the cookie of its user. */
+/** A connected X account, and the cookie of its user. */
 export type ChaosAccount = { username: string; accountId: string; cookie: string }
 
 const PEOPLE = ['mara-holt', 'tomasz-k', 'yuki-ito']
 
-/** Links so many fresh X accounts through the front door. */
+/** Connects `count` new X accounts through the public API. */
 export async function connectAccounts(stage: Stage, count: number): Promise<ChaosAccount[]> {
   const usernames = Array.from({ length: count }, (_, index) => `chaos_${index}`)
   const accounts = await Promise.all(

@@ -3,16 +3,16 @@ import { postgres } from '../../../src/db/postgres.ts'
 import { type PostgresServer, startPostgresServer } from '../../support/postgres.ts'
 import { openStage, type Stage, type StageOptions } from './stage.ts'
 
-/** A stage whose gateways share a PostgreSQL that can be hurt too. */
+/** A stage whose gateways share a PostgreSQL server, which can fail too. */
 export type Arena = Stage & {
   server: PostgresServer
-  /** For looking at rows; under a name of its own among the server's connections. */
+  /** For reading rows; under its own application name. */
   sql: Sql
 }
 
 const CHAOS_APPLICATION = 'chaos'
 
-/** Opens an arena on an empty database; its gateways are not started yet. */
+/** Opens an arena on an empty database, without starting its gateways. */
 export async function openArena(options: StageOptions): Promise<Arena> {
   await using resources = new AsyncDisposableStack()
   const server = resources.use(await startPostgresServer())

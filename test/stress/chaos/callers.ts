@@ -1,4 +1,5 @@
-// People and programs that post, each with an idempotency key, and try again elsewhere when they get no answer.
+// Clients that post, each tweet with an idempotency key, and retry at another process when they get
+// no result.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { z } from 'zod'
@@ -7,20 +8,20 @@ import type { ChaosAccount } from './accounts.ts'
 import type { Slot } from './fleet.ts'
 import type { Stage } from './stage.ts'
 
-/** One tweet that somebody wanted, and what they were told in the end. */
+/** One requested tweet, and the last result that its caller got. */
 export type Post = { key: string; text: string; account: ChaosAccount; tries: number; result: PostResult }
 
 export type PostResult =
   /** There is a row. */
   | { kind: 'tweet'; id: string; status: string; error: string | null }
-  /** Refused before there was one. */
+  /** Refused before there was a row. */
   | { kind: 'refused'; error: string }
-  /** Nobody answered, or with an error of the request as a whole. */
+  /** No response, or an error of the request as a whole. */
   | { kind: 'none'; why: string }
 
 export type Callers = {
   posts: Post[]
-  /** Nobody tries again; returns when what is under way has been answered. */
+  /** Stops the retries; resolves when all open requests have ended. */
   stop(): Promise<void>
 }
 
@@ -28,7 +29,7 @@ const DOCUMENT = readOperation('post-tweet')
 const ANSWER_LIMIT_MILLISECONDS = 30_000
 const MAX_TRIES = 12
 const MAX_PAUSE_MILLISECONDS = 1_000
-// A few links get half of the calls, so that processes meet on them.
+// A few accounts get half of the calls, so that processes compete for them.
 const HOT_SHARE = 0.5
 const HOT_ACCOUNTS = 0.1
 
@@ -45,8 +46,9 @@ const payloadSchema = z.object({
 })
 
 /**
- * Starts `count` callers that post one tweet after another, until they are stopped or `limit` tweets are asked for.
- * @param options.hotShare the share of calls that goes to the few hot links.
+ * Starts `count` callers that post one tweet after another, until they are stopped or have
+ * requested `limit` tweets.
+ * @param options.hotShare the share of calls that goes to the few hot accounts.
  */
 export function startCallers(
   stage: Stage,
@@ -78,7 +80,7 @@ export function startCallers(
   }
 }
 
-/** Posts once with each link, at processes of chance, all at the same moment. */
+/** Posts once with each account, at random processes, all at the same moment. */
 export async function postWithEach(
   stage: Stage,
   accounts: readonly ChaosAccount[],
@@ -130,7 +132,10 @@ async function postUntilResponse(
   }
 }
 
-/** Returns whether the caller has reason to try again. PENDING is an answer: the gateway knows of the tweet, and will see to it. */
+/**
+ * Returns whether the caller should retry. PENDING is a result: the gateway has stored the tweet
+ * and will finish it.
+ */
 async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> {
   post.tries += 1
   try {
@@ -156,7 +161,7 @@ async function tryOnce(url: string, agent: Agent, post: Post): Promise<boolean> 
         : { kind: 'tweet', id: tweet.id, status: tweet.status, error: error?.code ?? null }
     return error?.retryable === true
   } catch (error) {
-    // Refused, cut off or silent: the process may be dead, and the tweet may be posted.
+    // Refused, cut off or timed out: the process may be dead, and the tweet may be posted.
     post.result = { kind: 'none', why: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
     return true
   }

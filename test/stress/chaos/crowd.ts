@@ -1,4 +1,4 @@
-// 500 callers, at all processes at once, on one account whose access token has just ended.
+// 500 callers at all processes at once, on one account whose access token has just expired.
 
 import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'

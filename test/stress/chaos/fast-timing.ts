@@ -1,10 +1,12 @@
 import { productionTiming, type Timing } from '../../../src/config/timing.ts'
 
-/** How long the sandbox's access tokens live in a scenario, and what the gateways make of it. */
+/**
+ * How long the sandbox's access tokens are valid in a scenario, and the gateways' timing for that.
+ */
 export type Pace = { accessTokenSeconds: number; timing: Timing }
 
-// The life of an access token is what sets how often links rotate: 0.5 s instead of two hours. Everything that is measured against
-// that life shrinks with it.
+// The lifetime of access tokens sets how often connections refresh: 0.5 s instead of two hours.
+// Everything measured against that lifetime shrinks with it.
 const SHORT_LIFE = {
   refreshBeforeEndSeconds: 0.15,
   refreshJitterSeconds: 0.05,
@@ -14,7 +16,10 @@ const SHORT_LIFE = {
   maxBackoffSeconds: 1,
 }
 
-/** Tokens of half a second under leases of ten: long enough for two stalls of three seconds in a row, and a call. */
+/**
+ * Tokens of half a second under leases of ten seconds: long enough for two stalls of three seconds
+ * in a row, and a call.
+ */
 export const fastPace: Pace = {
   accessTokenSeconds: 0.5,
   timing: Object.freeze({

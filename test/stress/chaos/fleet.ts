@@ -1,4 +1,4 @@
-// Gateway processes, as a supervisor keeps them, and the ways to hurt them.
+// Gateway processes under a supervisor, and the faults that strike them.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
@@ -8,30 +8,33 @@ import type { Timing } from '../../../src/config/timing.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { compileCache, nodeOptions } from '../../support/node-start.ts'
 
-/** A place for one process after another, on one port. */
+/** A port on which one process after another runs. */
 export type Slot = {
   url: string
   port: number
   logFile: string
   process: ChildProcess | null
-  /** Being hurt or started: not to be chosen by another fault. */
+  /** Being restarted or struck by a fault: no other fault may choose it. */
   busy: boolean
 }
 
 export type Fleet = {
   slots: readonly Slot[]
-  /** Starts a process and waits until it serves; tries again when it ends instead, as a supervisor does. */
+  /**
+   * Starts a process and waits until it is ready; restarts it if it ends instead, as a supervisor
+   * does.
+   */
   start(slot: Slot): Promise<void>
   startAll(): Promise<void>
-  /** Starts the real main program where it is not to serve, and waits for its end. */
+  /** Starts src/main.ts where it must refuse to run, and waits for its end. */
   startRefused(slot: Slot): Promise<{ seconds: number; exitCode: number | null }>
-  /** kill -9. */
+  /** Sends SIGKILL. */
   kill(slot: Slot): Promise<void>
-  /** SIGTERM, and the wait for the end. */
+  /** Sends SIGTERM, and waits for the end. */
   terminate(slot: Slot): Promise<void>
-  /** SIGSTOP for so long. */
+  /** Stops the process (SIGSTOP) for this time. */
   stall(slot: Slot, seconds: number): Promise<void>
-  /** All that the processes have printed. */
+  /** Returns the output of all processes so far. */
   readLogs(): string
   counts: { starts: number; failedStarts: number; crashes: number; uncleanEnds: number }
   [Symbol.asyncDispose](): Promise<void>
@@ -43,7 +46,7 @@ const MAX_START_TRIES = 60
 const START_PAUSE_MILLISECONDS = 250
 const REFUSAL_LIMIT_MILLISECONDS = 30_000
 
-/** @param environment of all processes; each adds its own port. */
+/** @param environment of all processes; each has its own port besides. */
 export async function createFleet(options: {
   processes: number
   directory: string
@@ -119,7 +122,7 @@ export async function createFleet(options: {
     async stall(slot, seconds) {
       const pid = slot.process?.pid
       if (pid === undefined || slot.process?.exitCode !== null) return
-      // By a process of its own, so that nobody stays stopped if this one ends meanwhile.
+      // In its own process, so that no gateway stays stopped if this process ends meanwhile.
       const stall = spawn('/bin/sh', ['-c', `kill -STOP ${pid}; sleep ${seconds}; kill -CONT ${pid}`], {
         stdio: 'ignore',
         detached: true,

@@ -1,4 +1,4 @@
-// One gateway as src/main.ts runs it, but with another timing, which production has no way to be told.
+// One gateway as src/main.ts runs it, but with another timing, which production cannot configure.
 import { flushCompileCache } from 'node:module'
 import { parseConfig } from '../../../src/config/config.ts'
 import type { Timing } from '../../../src/config/timing.ts'
@@ -8,7 +8,8 @@ import { StartupError } from '../../../src/process/startup-error.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { openLogOutput } from '../../../src/telemetry/log-output.ts'
 
-// Whoever started this is gone, perhaps killed: nothing may stay behind, nor be written into a directory that is being removed.
+// The process that started this one is gone: end at once, and write nothing into a directory that
+// is being removed.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 process.channel?.unref()
 
@@ -20,7 +21,7 @@ try {
   const gateway = await startGateway(config, log, { timing })
   endOnSignals(log, output, () => gateway.stop())
   process.send?.('ready')
-  // Most of these processes never end by themselves, when it would be written.
+  // Most of these processes are killed, and Node would write the cache at their exit.
   flushCompileCache()
 } catch (error) {
   console.error(error instanceof StartupError ? error.message : error)

@@ -1,4 +1,4 @@
-// X takes requests and says nothing: no transaction of ours may wait with them.
+// X accepts requests and does not respond: no transaction may stay open meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
@@ -10,10 +10,14 @@ import { watchTransactions } from './transactions.ts'
 
 const MOST_MILLISECONDS = 100
 const MOST_IN_RUSH_MILLISECONDS = 1_000
-// Less than callers wait for a rotation, and less than the deadline of a call: after either, everybody is answered at once.
+// Less than a caller's wait for a refresh, and less than the deadline of a call: after either, all
+// callers get a result at once.
 const HANG_MILLISECONDS = 6_000
 
-/** Posts with all accounts at once while X hangs: first at the posts, then, their tokens ended, at the refreshes. */
+/**
+ * Posts with all accounts at once while X hangs: at the posts, and, with expired tokens, at the
+ * refreshes.
+ */
 export async function runHangingX(
   { processes, count }: { processes: number; count: number },
   random: Randomness,
@@ -30,7 +34,7 @@ export async function runHangingX(
     const whole = watchTransactions(arena)
     const posting = postWithEach(arena, accounts, 'hang')
     while (control.countReceived({ method: 'POST', path }) < received + count) await sleep(10)
-    // From here on all of them wait for X, and nothing else has a reason to be slow.
+    // From here on all of them wait for X, and nothing else should be slow.
     const waiting = watchTransactions(arena)
     await sleep(HANG_MILLISECONDS)
     const longestWaiting = await waiting.stop()

@@ -1,9 +1,9 @@
-// The judge: holds what happened against the invariants of reliability.md, section 4.
+// Checks the history of a scenario against the invariants of reliability.md, section 4.
 import type { Arena } from './arena.ts'
 import type { Post } from './callers.ts'
 import type { AccountView } from './snapshot.ts'
 
-/** The figures of one scenario, and a sentence for each invariant that broke. */
+/** The figures of one scenario, and a sentence for each broken invariant. */
 export type Verdict = {
   refreshes: number
   concurrentSends: number
@@ -20,7 +20,7 @@ export type Verdict = {
 
 type TweetRow = { text: string; status: string; errorCode: string | null; xTweetId: string | null }
 
-/** Judges the time between two snapshots, both taken while nothing was under way. */
+/** Judges the time between two snapshots, both taken while no request was open. */
 export async function judge(
   arena: Arena,
   before: readonly AccountView[],
@@ -49,9 +49,9 @@ function judgeAccounts(before: readonly AccountView[], after: readonly AccountVi
     if (then === undefined) throw new Error('Bug: a link without a past')
     const name = `@${now.account.username}`
     const refreshes = now.x.refreshes - then.x.refreshes
-    // A pair that came too late helps only where it can still be adopted.
+    // Orphaned tokens help only while they can still be adopted.
     const waiting = now.status === 'NEEDS_REAUTH' ? 0 : now.orphans
-    // One that was taken up has a version of its own, and has helped only once X has taken it.
+    // Adopted tokens have their own version, and are proved only by a refresh that X accepts.
     const unproved = now.cause === 'ORPHAN_ADOPTED' ? 1 : 0
     const lost = refreshes - (now.version - then.version) - waiting + unproved
     sums.refreshes += refreshes
@@ -83,7 +83,10 @@ function findFatal({ fleet }: Arena): string {
   return lines.filter((line) => line.includes('"level":"fatal"') || !line.startsWith('{')).join('\n')
 }
 
-/** When tokens that were sent more than once were sent, for comparison with the strikes. */
+/**
+ * When X received tokens that were sent more than once, for comparison with the times of the
+ * faults.
+ */
 function describeResends({ sandbox }: Arena): string {
   const sends = sandbox.control.received({ method: 'POST', path: '/2/oauth2/token' })
   const byToken = Map.groupBy(sends, ({ body }) => JSON.stringify(body))
@@ -121,7 +124,8 @@ async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]
   return { tweets, tweetsPerKey, statuses }
 }
 
-// Every token and code of the sandbox's X ends in its kind, whose base64 is the same in all of them.
+// Every token and code of the sandbox's X ends in its kind, which has the same base64 in all of
+// them.
 const TOKEN_TAILS = ['at', 'rt', 'ac'].map((kind) => Buffer.from(`:1:0:${kind}:1`).toString('base64url'))
 
 function judgeLogs(arena: Arena, broken: string[]): void {

@@ -3,7 +3,7 @@ import { productionPace } from './fast-timing.ts'
 import { exactly, type Figure } from './figures.ts'
 import type { Randomness } from './randomness.ts'
 
-/** Starts so many instances at the same moment on an empty database. */
+/** Starts this number of instances at the same moment on an empty database. */
 export async function runJointStart({ processes }: { processes: number }, random: Randomness): Promise<Figure[]> {
   await using arena = await openArena({ processes, pace: productionPace, random })
   await arena.fleet.startAll()

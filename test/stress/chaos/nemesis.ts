@@ -1,4 +1,5 @@
-// What goes wrong, by plan: processes killed, stalled and restarted, the database restarted, answers lost, X unwell.
+// Injects faults by plan: processes killed, stalled and restarted, the database restarted,
+// responses dropped, errors of X.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault } from '../../../src/sandbox/control/faults.ts'
 import type { Arena } from './arena.ts'
@@ -10,18 +11,18 @@ export type FaultKind = (typeof faultKinds)[number]
 /** How often each fault struck. */
 export type Strikes = Record<FaultKind, number>
 
-/** When each fault strikes: so many times, or until the time is up. */
+/** When each fault strikes: this many times, or until the time is over. */
 export type Plan = { seconds: number; times?: number }
 
-// As in the prototype's runs, to be compared with them.
+// The values of earlier measurements, for comparison.
 const STALL_SECONDS = 3
 const PAUSE_SECONDS: Record<'kill' | 'stop' | 'term' | 'db', number> = { kill: 0.5, stop: 0.5, term: 0.2, db: 4 }
-// Half of what a refresh takes in production.
+// Half of a refresh's duration in production.
 const DISTANCE_MILLISECONDS = 100
 const DROP_PROBABILITY = 0.002
 const UNWELL_PROBABILITY = 0.1
 
-/** Lets the faults strike, and returns when all is as it was: every process serves, and X is well. */
+/** Injects the faults, and returns when every process is ready and X works again. */
 export async function runNemesis(arena: Arena, kinds: readonly FaultKind[], plan: Plan): Promise<Strikes> {
   const strikes: Strikes = { kill: 0, stop: 0, term: 0, db: 0, drop: 0, '503': 0 }
   const endsAt = performance.now() + plan.seconds * 1000
@@ -71,7 +72,7 @@ export async function runNemesis(arena: Arena, kinds: readonly FaultKind[], plan
   return strikes
 }
 
-/** Takes all faults away but one: X is as far away as it is, so that killed processes have calls under way. */
+/** Removes all faults except X's latency, which gives killed processes open calls. */
 export function plantDistance({ sandbox }: Arena): void {
   const { control } = sandbox
   control.clearFaults()
@@ -91,7 +92,7 @@ export function plantDistance({ sandbox }: Arena): void {
   }
 }
 
-// One process always stays whole, as it would with any supervisor that restarts them in turn.
+// One process always keeps running, as under a supervisor that restarts them in turn.
 function chooseSlot(arena: Arena): Slot | null {
   const idle = arena.fleet.slots.filter((slot) => !slot.busy)
   return idle.length > 1 || arena.fleet.slots.length === 1 ? arena.random.pick(idle) : null
@@ -100,7 +101,7 @@ function chooseSlot(arena: Arena): Slot | null {
 function plant(arena: Arena, kind: 'drop' | '503'): { id: string; kind: 'drop' | '503' }[] {
   const refresh = { path: '/2/oauth2/token', parameters: { grant_type: 'refresh_token' } }
   const post = { method: 'POST', path: '/2/tweets' }
-  // X's own reset is a quarter of an hour away, which no compressed clock would outlast.
+  // X's real reset is a quarter of an hour away, longer than a scenario.
   const soon = { 'x-rate-limit-reset': '', 'retry-after': '1' }
   const faults: Fault[] =
     kind === 'drop'

@@ -1,4 +1,5 @@
-// The embedded database under kill -9: what was acknowledged is there afterwards, and nobody else gets in meanwhile.
+// The embedded database under kill -9: acknowledged rows survive, and a second process is refused
+// meanwhile.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GraphQLClient } from 'graphql-request'
 import { readOperation } from '../../support/operations.ts'
@@ -10,13 +11,13 @@ import type { Randomness } from './randomness.ts'
 import { openStage, type Stage } from './stage.ts'
 
 const CALLERS = 6
-// Some are killed with little to lose, others in full swing.
+// Some are killed when idle, others under load.
 const MOST_BEFORE_KILL = 30
 const POLL_MILLISECONDS = 5
 
 export async function runPgliteKills({ rounds }: { rounds: number }, random: Randomness): Promise<Figure[]> {
   await using stage = await openStage({ processes: 2, pace: productionPace, random }, null)
-  // The second has the same directory, and is only ever to be refused.
+  // The second gateway has the same directory, and must always be refused.
   const [slot, intruder] = stage.fleet.slots
   if (slot === undefined || intruder === undefined) throw new Error('Bug: two processes were asked for')
   await stage.fleet.start(slot)

@@ -1,4 +1,5 @@
-// Thousands of posts, while X loses and spoils answers after it has acted, and processes are killed.
+// Thousands of posts, while X drops and corrupts responses after it has acted, and processes are
+// killed.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FaultKind as SandboxFault } from '../../../src/sandbox/control/faults.ts'
 import { connectAccounts } from './accounts.ts'
@@ -17,13 +18,13 @@ export type PostStorm = {
   accounts: number
   callers: number
   pace: Pace
-  /** How long to wait for tweets in doubt, after the last answer. */
+  /** How long to wait for tweets in doubt, after the last response. */
   settleSeconds: number
 }
 
 const KILL_EVERY_SECONDS = 2
 const SHARE = 0.05
-// X's own reset is a quarter of an hour away.
+// X's real reset is a quarter of an hour away.
 const SOON = { 'x-rate-limit-reset': '', 'retry-after': '1' }
 const FAULTS: SandboxFault[] = [
   { kind: 'dropAfter' },
@@ -46,7 +47,7 @@ export async function runPostStorm(
       probability: SHARE,
       times: null,
     })
-  // As many for each link as X would take: 100 in a quarter of an hour.
+  // At most as many for each account as X accepts: 100 in a quarter of an hour.
   const callers = startCallers(arena, accounts, storm.callers, { limit: storm.posts, hotShare: 0 })
   const over = new AbortController()
   const killing = killUntil(arena, over.signal)

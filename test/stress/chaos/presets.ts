@@ -1,4 +1,5 @@
-// The scenarios by name, each with the figures that the project wants to reach. Minutes each; the bounded ones are a test.
+// The scenarios by name, each with the project's targets. They take minutes; bounded ones run as a
+// test.
 import { runCrowd } from './crowd.ts'
 import { fastPace, productionLeasePace, productionPace } from './fast-timing.ts'
 import { exactly, type Figure } from './figures.ts'
@@ -9,7 +10,7 @@ import { runPostStorm } from './post-storm.ts'
 import type { Randomness } from './randomness.ts'
 import { type Outcome, type RefreshScenario, runRefreshScenario } from './refresh-scenario.ts'
 
-/** What a preset came to. */
+/** The result of a preset. */
 export type PresetResult = {
   outcome?: Outcome
   statuses?: Record<string, number>

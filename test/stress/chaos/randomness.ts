@@ -1,7 +1,10 @@
-/** Chance that can be had again: the same seed makes the same choices, as far as the machine's own timing lets it. */
+/**
+ * Reproducible randomness: the same seed makes the same choices, as far as the machine's timing
+ * allows.
+ */
 export type Randomness = {
   seed: number
-  /** From 0 up to, but not including, 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   next(): number
   between(low: number, high: number): number
   pick<T>(choices: readonly T[]): T

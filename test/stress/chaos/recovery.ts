@@ -1,4 +1,4 @@
-// After the last fault: everything must come right by itself, as far as it can.
+// After the last fault, every connection must recover without help, as far as it can.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChaosAccount } from './accounts.ts'
 import type { Arena } from './arena.ts'
@@ -8,14 +8,17 @@ import { type AccountView, isSettledAccount, takeSnapshot } from './snapshot.ts'
 export type Recovery = {
   seconds: number
   posts: Post[]
-  /** Links that have neither refreshed nor been given up in time. */
+  /** Connections that have neither refreshed nor been given up in time. */
   late: AccountView[]
   after: AccountView[]
 }
 
 const POLL_MILLISECONDS = 100
 
-/** Uses each link until it has refreshed once more or its user has been told, for up to two lease times. */
+/**
+ * Uses each account until it has refreshed once more or its user has been told, for up to two lease
+ * times.
+ */
 export async function recover(arena: Arena, accounts: readonly ChaosAccount[]): Promise<Recovery> {
   const startedAt = performance.now()
   const limit = arena.pace.timing.leaseSeconds * 2
@@ -35,7 +38,7 @@ export async function recover(arena: Arena, accounts: readonly ChaosAccount[]): 
   }
 }
 
-/** Waits until no tweet is on its way or in doubt any more. */
+/** Waits until no tweet is PENDING or UNKNOWN. */
 export async function waitForDoubts({ sql }: Arena, limitSeconds: number): Promise<void> {
   const giveUpAt = performance.now() + limitSeconds * 1000
   while (performance.now() < giveUpAt) {

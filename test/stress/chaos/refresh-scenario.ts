@@ -1,4 +1,5 @@
-// The main scenario: many links in constant use at all processes, while faults strike; then peace, recovery, and judgement.
+// The main scenario: many connections in constant use at all processes, while faults strike; then
+// recovery, and the check of the invariants.
 
 import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
@@ -18,7 +19,7 @@ export type RefreshScenario = {
   faults: readonly FaultKind[]
   plan: Plan
   pace: Pace
-  /** How long to wait for tweets in doubt; not at all when absent. */
+  /** How long to wait for tweets in doubt; by default not at all. */
   settleSeconds?: number
 }
 
@@ -29,7 +30,7 @@ export type Outcome = Verdict & {
   longestTransactionMilliseconds: number
 }
 
-/** Runs the scenario in an arena of its own. */
+/** Runs the scenario in its own arena. */
 export async function runRefreshScenario(scenario: RefreshScenario, random: Randomness): Promise<Outcome> {
   await using arena = await openArena({ processes: scenario.processes, pace: scenario.pace, random })
   await arena.fleet.startAll()

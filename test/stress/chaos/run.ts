@@ -1,5 +1,6 @@
-// `npm run chaos`: faults against real gateways, and tables of what came of it. Exits with 1 when an invariant broke or a figure was
-// not reached. Either one scenario of your own, by --seconds, --processes and --faults, or --preset with names, or `all`.
+// `npm run chaos`: injects faults into real gateways, and prints tables of the results. Exits with
+// 1 if an invariant broke or a target was not reached. Runs one scenario given by --seconds,
+// --processes and --faults, or the presets of --preset.
 import { parseArgs } from 'node:util'
 import { fastPace } from './fast-timing.ts'
 import { faultKinds } from './nemesis.ts'

@@ -1,11 +1,11 @@
-// What the gateways' rows and X's own books say of the links at one moment, side by side.
+// The gateways' rows and X's records of all connections at one moment, side by side.
 
 import { tokenSealContext } from '../../../src/accounts/sealed-tokens.ts'
 import { unseal } from '../../../src/crypto.ts'
 import type { ChaosAccount } from './accounts.ts'
 import type { Arena } from './arena.ts'
 
-/** One link. */
+/** One connection. */
 export type AccountView = {
   account: ChaosAccount
   status: string
@@ -14,9 +14,9 @@ export type AccountView = {
   state: string
   cause: string | null
   leased: boolean
-  /** As stored, opened; null when there is none. */
+  /** The stored refresh token, unsealed; null when there is none. */
   refreshToken: string | null
-  /** Pairs that came too late and wait to be adopted. */
+  /** The orphaned tokens that can still be adopted. */
   orphans: number
   x: { refreshes: number; replays: number; ended: string | null; refreshToken: string | null }
 }
@@ -34,7 +34,7 @@ type Row = {
   orphans: number
 }
 
-/** Reads all links. Only while nothing rotates is the picture of one moment. */
+/** Reads all connections. The result is consistent only while nothing refreshes. */
 export async function takeSnapshot(arena: Arena, accounts: readonly ChaosAccount[]): Promise<AccountView[]> {
   const rows = await arena.sql<Row[]>`
     select a.id, a.user_id as "userId", a.status, a.status_reason as "statusReason", t.version, t.state, t.cause, t.lease_id is not null as leased,
@@ -59,7 +59,10 @@ export async function takeSnapshot(arena: Arena, accounts: readonly ChaosAccount
   })
 }
 
-/** True when nothing more is to be expected of a link: it works, with nobody at work on it, or its user has been told. */
+/**
+ * Returns whether a connection has reached a final state: it works without a lease, or its user has
+ * been told.
+ */
 export function isSettledAccount({ status, state, leased }: AccountView): boolean {
   return status === 'NEEDS_REAUTH' || (state === 'ACTIVE' && !leased)
 }

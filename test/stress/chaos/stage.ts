@@ -1,4 +1,4 @@
-// A sandbox in this process and gateways in processes of theirs, on whatever database they are given.
+// A sandbox in this process, and gateways in their own processes on a given database.
 import { type KeyRing, randomToken } from '../../../src/crypto.ts'
 import { type Sandbox, startSandbox } from '../../../src/sandbox/server.ts'
 import { generousLimits } from '../../support/generous-limits.ts'
@@ -12,9 +12,9 @@ export type Stage = {
   fleet: Fleet
   pace: Pace
   random: Randomness
-  /** The ring that the gateways seal with. */
+  /** The encryption keys of the gateways. */
   keys: KeyRing
-  /** What no log may hold. */
+  /** Secrets that no log may contain. */
   secrets: string[]
   publicUrl: string
   [Symbol.asyncDispose](): Promise<void>
@@ -22,12 +22,12 @@ export type Stage = {
 
 export type StageOptions = { processes: number; pace: Pace; random: Randomness }
 
-// X's own limits are for one app and one day; a scenario posts in a minute what takes days there.
+// X's real limits are for one app and one day; a scenario posts in a minute what would take days.
 const NO_LIMIT = 1e9
 const GITHUB_SECRET = 'chaos-github-secret'
 const X_SECRET = 'chaos-x-secret'
 
-/** Sets the stage; its gateways are not started yet. @param database null for an embedded one. */
+/** Sets the stage, without starting its gateways. @param database null for an embedded one. */
 export async function openStage(options: StageOptions, database: { url: string } | null): Promise<Stage> {
   await using resources = new AsyncDisposableStack()
   const directory = resources.use(await makeTemporaryDirectory('chaos')).path

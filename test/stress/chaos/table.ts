@@ -29,7 +29,7 @@ const COLUMNS: Column[] = [
   { title: 'broken invariants', read: ({ broken }) => count(broken.length) },
 ]
 
-/** Outcomes as a table in Markdown, one line a scenario. */
+/** Renders outcomes as a Markdown table, one line per scenario. */
 export function renderOutcomes(outcomes: readonly { name: string; outcome: Outcome }[]): string {
   return renderTable(
     ['scenario', ...COLUMNS.map(({ title }) => title)],
@@ -37,7 +37,7 @@ export function renderOutcomes(outcomes: readonly { name: string; outcome: Outco
   )
 }
 
-/** Figures as a table in Markdown. */
+/** Renders targets as a Markdown table. */
 export function renderFigures(figures: readonly Figure[]): string {
   return renderTable(
     ['figure', 'wanted', 'got', 'reached'],
@@ -45,7 +45,7 @@ export function renderFigures(figures: readonly Figure[]): string {
   )
 }
 
-/** Statuses of the posts, the most frequent first. */
+/** Renders the statuses of the posts, the most frequent first. */
 export function renderStatuses(statuses: Record<string, number>): string {
   return Object.entries(statuses)
     .toSorted(([, left], [, right]) => right - left)
@@ -53,7 +53,7 @@ export function renderStatuses(statuses: Record<string, number>): string {
     .join(', ')
 }
 
-/** A table in Markdown, of which all columns but the first are numbers. */
+/** Renders a Markdown table in which all columns but the first are numbers. */
 export function renderTable(titles: string[], rows: string[][]): string {
   const rule = titles.map((_, column) => (column === 0 ? '---' : '---:'))
   return [titles, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')

@@ -2,10 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Arena } from './arena.ts'
 
 const LOOK_EVERY_MILLISECONDS = 10
-// While it takes a notification, the server shows it in a transaction that began when it last asked for something: at its LISTEN.
+// During a notification, the server shows a transaction that began at the session's last statement,
+// its LISTEN.
 const LISTENER = 'xconnect-gateway-events'
 
-/** Looks, a hundred times a second, for how long the gateways' oldest transaction has been open; `stop` gives the longest, in milliseconds. */
+/**
+ * Measures a hundred times a second how long the gateways' oldest transaction has been open; `stop`
+ * returns the longest time in milliseconds.
+ */
 export function watchTransactions({ sql }: Arena): { stop(): Promise<number> } {
   let longest = 0
   let stopped = false

@@ -1,9 +1,10 @@
-// Choices out of a list of bytes, so that fast-check can make what was chosen smaller: with no byte left, the first choice is taken.
+// Choices derived from a list of bytes, so that fast-check can shrink an input: without bytes left,
+// the first choice is taken.
 
 export type Choices = {
-  /** From 0 up to, but not including, `count`. */
+  /** Returns a number from 0 up to, but not including, `count`. */
   below(count: number): number
-  /** True once in so many times. */
+  /** Returns true once in `times`. */
   oneIn(count: number): boolean
   pick<T>(options: readonly T[]): T
 }

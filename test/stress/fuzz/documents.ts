@@ -1,4 +1,5 @@
-// Documents made from the schema: most nearly right, some broken in one place or in many, with variables of the right kind and of others.
+// Documents generated from the schema: most nearly valid, some broken in one place or many, with
+// variables of right and wrong types.
 import fc from 'fast-check'
 import {
   type GraphQLArgument,
@@ -18,7 +19,7 @@ import { schema } from '../../../src/graphql/schema.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 
-/** What is sent to /graphql, and by whom. */
+/** A request to /graphql, and its caller. */
 export type GraphqlInput = { asker: 'nobody' | 'session' | 'token'; accept: string; body: string }
 
 const MAX_DEPTH = 6
@@ -125,7 +126,7 @@ function writeOperation(choices: Choices): { query: string; variables: Record<st
   return { query: `${keyword} Fuzzed${declarations && `(${declarations})`} ${selection} ${named}`, variables }
 }
 
-// A literal of the type, or now and then of another.
+// A literal of the type, or sometimes of another.
 function writeLiteral(choices: Choices, type: GraphQLInputType, depth: number): string {
   const value = writeValue(choices, type, depth)
   const named = getNamedType(type)
@@ -161,7 +162,7 @@ function writeValue(choices: Choices, type: GraphQLInputType, depth: number): un
   return choices.oneIn(3) ? 'Hello' : choices.pick(hostileTexts)
 }
 
-// Any JSON there is.
+// Arbitrary JSON.
 function writeJunk(choices: Choices, depth: number): unknown {
   const kind = choices.below(depth > 4 ? 4 : 7)
   if (kind === 0) return choices.pick(hostileTexts)
@@ -174,7 +175,7 @@ function writeJunk(choices: Choices, depth: number): unknown {
     return nested.reduce<unknown>((inner) => (choices.oneIn(2) ? [inner] : { input: inner }), 'deep')
   }
   const names = Array.from({ length: choices.below(4) }, () => choices.pick(hostileTexts))
-  // As it comes from JSON, where __proto__ is a name like others.
+  // As JSON.parse returns it, with __proto__ as an ordinary key.
   return JSON.parse(
     `{${names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(writeJunk(choices, depth + 1))}`).join()}}`,
   )

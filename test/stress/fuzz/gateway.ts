@@ -1,4 +1,5 @@
-// A gateway without a port, on an embedded database in memory: what is sent to it costs a few milliseconds, and nothing leaves the machine.
+// A gateway without a port, on an embedded database in memory: a request costs a few milliseconds,
+// and nothing leaves the machine.
 import { createApp } from '../../../src/app.ts'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { startSession } from '../../../src/auth/session.ts'
@@ -19,7 +20,7 @@ export type FuzzGateway = Awaited<ReturnType<typeof openFuzzGateway>>
 const ENCRYPTION_KEY = Buffer.from(Array.from({ length: 32 }, (_, index) => index * 7)).toString('base64')
 const CLIENT_SECRETS = ['github-secret-that-nobody-may-see', 'x-secret-that-nobody-may-see']
 
-/** Opens one, with a person who is signed in and has an API token of every scope. */
+/** Opens a gateway with a signed-in user who has an API token of every scope. */
 export async function openFuzzGateway() {
   const database = await openPglite(null)
   await migrateDatabase(database)
@@ -42,9 +43,9 @@ export async function openFuzzGateway() {
     db: database.db,
     config,
     log,
-    // Nobody waits here: a call that is repeated for a person would take seconds for each of thousands of inputs.
+    // Without retries: they would take seconds for each of thousands of inputs.
     timing: { ...productionTiming, interactiveRetrySeconds: 0 },
-    // What one input makes of a provider must not keep the next from it.
+    // One input's failures of a provider must not open a circuit breaker for the next.
     circuitBreakers: {
       get X_REFRESH() {
         return breakers().X_REFRESH
@@ -53,10 +54,10 @@ export async function openFuzzGateway() {
         return breakers().X_POST
       },
     },
-    // What would be done later is not what is looked at here.
+    // Background jobs are not under test.
     jobs: { enqueue: async () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
-    // A stream ends by itself at once, so that its answer can be read to the end.
+    // Streams end at once, so that their responses can be read to the end.
     eventStreams: createEventStreams(0.01),
   })
   const app = createApp(deps)
@@ -75,20 +76,20 @@ export async function openFuzzGateway() {
   const cookieName = cookie.slice(0, cookie.indexOf('=') + 1)
   return {
     deps,
-    /** Headers that say who is asking. */
+    /** Headers that identify the caller. */
     askers: {
       nobody: () => ({}),
       session: () => ({ cookie, 'sec-fetch-site': 'same-origin' }),
       token: () => ({ authorization: `Bearer ${secret}` }),
     },
-    /** What no answer may hold. */
+    /** Secrets that no response may contain. */
     secrets,
-    /** The lines of the log about what went wrong for a reason of ours, since this was last asked. */
+    /** Returns the log lines of internal errors since the last call. */
     takeErrors: () => errors.splice(0),
-    /** Sends a request, as from the wire. */
+    /** Sends a request as it arrives from the network. */
     async request(path: string, init: RequestInit = {}): Promise<Response> {
       const response = await app.fetch(new Request(`${config.publicUrl}${path}`, init))
-      // Whatever ended the session, the next one is asked by somebody again.
+      // An input may have ended the session; the next one gets a new one.
       if (response.headers.getSetCookie().some((header) => header.startsWith(cookieName))) cookie = await signIn()
       return response
     },

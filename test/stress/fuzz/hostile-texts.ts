@@ -1,4 +1,4 @@
-/** Texts that somebody may send anywhere. */
+/** Hostile values for any text. */
 export const hostileTexts: readonly string[] = [
   '',
   ' ',

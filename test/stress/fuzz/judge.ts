@@ -1,21 +1,21 @@
-// What no answer may be, whatever was sent.
+// What no response may contain, whatever the request.
 import { errorCodes } from '../../../src/error-codes.ts'
 import type { FuzzGateway } from './gateway.ts'
 
-// Of the code, the database and their drivers. None of the texts that are sent has any of these in it.
+// Fragments of code, the database and its drivers. None of the sent texts contains any of them.
 const INNARDS =
   /node_modules|\.[cm]?[jt]s:\d|\n\s+at \w|failed query|drizzle|pglite|postgres|42P01|select .{1,80} from /i
 
 type GraphqlResponse = { data?: unknown; errors?: { message?: unknown; extensions?: { code?: unknown } }[] }
 
-/** Throws where an answer says too much, or the gateway broke. */
+/** Throws if a response leaks something, or the gateway failed. */
 export function judgeResponse(gateway: FuzzGateway, response: Response, text: string): void {
   const refuse = (reason: string) => {
     throw new Error(`${reason}: ${response.status} ${text.slice(0, 600)}`)
   }
   if (response.status >= 500) refuse('The gateway broke')
   if (INNARDS.test(text)) refuse('The answer shows innards')
-  // The one place where a secret belongs.
+  // The one field that returns a secret.
   const headers = [...response.headers].filter(([name]) => name !== 'set-cookie')
   const everything = `\n${headers.join('\n')}\n${text}`
   for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The answer holds a secret')
@@ -24,7 +24,7 @@ export function judgeResponse(gateway: FuzzGateway, response: Response, text: st
   if (errors.length > 0) refuse(`The gateway failed, as the log says: ${errors.join('').slice(0, 2_000)}`)
 }
 
-/** What a GraphQL answer says, one part of it for each event of a stream. Throws where it is none. */
+/** Parses a GraphQL response, one part for each event of a stream. Throws if it is invalid. */
 export function parseGraphqlResponse(response: Response, text: string): GraphqlResponse[] {
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
   const parts = isStream

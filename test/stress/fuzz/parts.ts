@@ -1,4 +1,4 @@
-// What `npm run fuzz` sends, by what it is aimed at.
+// The inputs of `npm run fuzz`, by their target.
 import fc from 'fast-check'
 import { xBlocks } from '../../../src/db/tables.ts'
 import { isErrorCode } from '../../../src/error-codes.ts'
@@ -10,14 +10,17 @@ import { judgeResponse, parseGraphqlResponse } from './judge.ts'
 import { RESPONSE_TOKEN, responsePairs, tweetResponses } from './provider-responses.ts'
 import { callbackInputs, formInputs, identityInputs, type RequestInput } from './requests.ts'
 
-/** What came of a part. */
+/** The result of a part. */
 export type FuzzReport = {
   inputs: number
-  /** How long each answer took that did nothing but refuse, in milliseconds. */
+  /** The durations of requests that were refused, in milliseconds. */
   refusals: number[]
 }
 
-/** Sends so many inputs, always the same for one seed. @throws Error with the smallest input found that was answered wrongly. */
+/**
+ * Sends `runs` inputs, the same for the same seed.
+ * @throws Error with the smallest input found whose response is wrong.
+ */
 export type FuzzPart = (gateway: FuzzGateway, options: { runs: number; seed: number }) => Promise<FuzzReport>
 
 const fuzzDocuments: FuzzPart = async (gateway, { runs, seed }) => {
@@ -70,7 +73,7 @@ function fuzzRequests(inputs: fc.Arbitrary<RequestInput>): FuzzPart {
   }
 }
 
-/** A sign-in or link attempt as a browser begins it. */
+/** Starts a sign-in or a connect as a browser does. */
 async function startAttempt(gateway: FuzzGateway, provider: 'github' | 'x') {
   const { cookie } = gateway.askers.session()
   const response = await gateway.request(`/auth/${provider}`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
@@ -81,7 +84,7 @@ async function startAttempt(gateway: FuzzGateway, provider: 'github' | 'x') {
   return { state, cookie: [cookie, ...own].join('; ') }
 }
 
-// Nobody is sent elsewhere than to a provider's page and to our own.
+// Redirects may lead to a provider's page and to the gateway alone.
 function judgeRedirect(gateway: FuzzGateway, response: Response): void {
   const location = response.headers.get('location')
   if (location === null) return
@@ -90,11 +93,11 @@ function judgeRedirect(gateway: FuzzGateway, response: Response): void {
   if (![publicUrl, github.url, x.url].includes(origin)) throw new Error(`Sent elsewhere: ${location}`)
 }
 
-// Signing in and linking, with anything for the providers' answers.
+// Signing in and connecting, with arbitrary responses of the providers.
 const fuzzProviderResponses: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
   const property = fc.asyncProperty(fc.constantFrom('github', 'x'), responsePairs, async (provider, responses) => {
-    // What X refused to the whole app keeps later attempts from being started.
+    // X's refusal of the whole app would prevent later attempts.
     await gateway.deps.db.delete(xBlocks)
     const { state, cookie } = await startAttempt(gateway, provider)
     gateway.providers.respondWith(responses)
@@ -105,7 +108,8 @@ const fuzzProviderResponses: FuzzPart = async (gateway, { runs, seed }) => {
     const milliseconds = performance.now() - startedAt
     const text = await response.text()
     const location = response.headers.get('location') ?? ''
-    // Credentials that a provider does not take are for the operator to know, and are told in the log at that level.
+    // Client credentials that a provider rejects are the operator's problem, and are logged at that
+    // level.
     for (const line of gateway.takeErrors()) {
       if (!/_CREDENTIALS_REJECTED|"fault":"OPERATOR"/.test(line))
         throw new Error(`The gateway failed: ${line.slice(0, 2_000)}`)
@@ -125,7 +129,8 @@ const fuzzProviderResponses: FuzzPart = async (gateway, { runs, seed }) => {
 
 const DAY_MILLISECONDS = 86_400_000
 
-// Posting, deleting and looking for a tweet: whatever X answers, it was done, refused by a code of the list, or nobody knows.
+// Posting, deleting and looking up a tweet: with any response of X the result is done, refused with
+// a published code, or unknown.
 const fuzzTweetResponses: FuzzPart = async (gateway, { runs, seed }) => {
   const report: FuzzReport = { inputs: 0, refusals: [] }
   const { deps } = gateway
@@ -143,13 +148,13 @@ const fuzzTweetResponses: FuzzPart = async (gateway, { runs, seed }) => {
     if (response.kind === 'refused') {
       if (!isErrorCode(response.code)) throw new Error(`No code of the list: ${response.code}`)
       const wait = response.retryAt === null ? 0 : response.retryAt.getTime() - deps.clock.now().getTime()
-      // A spending cap ends with the month that X bills.
+      // A spending cap ends with X's billing month.
       const longest = response.code === 'X_USAGE_CAPPED' ? 32 * DAY_MILLISECONDS : DAY_MILLISECONDS
       if (JSON.stringify(response).includes(RESPONSE_TOKEN)) throw new Error('The refusal holds a token')
       if (!(wait <= longest)) throw new Error(`A wait of ${wait} ms`)
       report.refusals.push(milliseconds)
     }
-    // Only what X took, and named, is posted.
+    // A tweet is POSTED only if X accepted it and returned its id.
     if (what === 'post' && response.kind === 'done' && !/^\d{1,19}$/.test(String(response.value)))
       throw new Error('No id')
     if (

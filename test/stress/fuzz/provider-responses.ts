@@ -1,4 +1,5 @@
-// What GitHub and X answer: nearly what they promise, with anything in place of any part, in any status and with any header.
+// Responses of GitHub and X: nearly valid, with arbitrary values in any part, any status and any
+// header.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,10 +8,10 @@ import { installOutbound } from '../../../src/outbound/provider-calls.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 
-/** An answer of a provider to any request. */
+/** A provider's response to any request. */
 export type ProviderResponse = { status: number; headers: Record<string, string>; body: string }
 
-/** What is in the place of each token in an answer; it must come out nowhere. */
+/** Replaces each token in a response; no output may contain it. */
 export const RESPONSE_TOKEN = 'ANSWERED-token-OF-a-provider-0123456789abcdefghij'
 
 const STATUSES = [
@@ -56,23 +57,23 @@ const HEADER_VALUES = [
   'a=b; Path=/',
 ]
 
-/** Two answers: to the first request of a flow, and to all that follow. */
+/** Two responses: to the first request of a flow, and to all that follow. */
 export const responsePairs: fc.Arbitrary<[ProviderResponse, ProviderResponse]> = fc
   .uint8Array({ minLength: 8, maxLength: 80, size: 'max' })
   .map((bytes) => {
     const choices = readChoices(bytes)
-    // Mostly a good first one, so that the second is asked for.
+    // Mostly a valid first one, so that the second request is sent.
     const first = choices.oneIn(3) ? writeResponse(choices, writeTokens(choices)) : respondWith(200, tokens)
     return [first, writeResponse(choices, choices.oneIn(3) ? writeProblem(choices) : writePerson(choices))]
   })
 
-/** An answer to a call about tweets. */
+/** A response to a call about tweets. */
 export const tweetResponses: fc.Arbitrary<ProviderResponse> = fc
   .uint8Array({ minLength: 8, maxLength: 80, size: 'max' })
   .map(readChoices)
   .map((choices) => writeResponse(choices, choices.oneIn(3) ? writeProblem(choices) : writeTweets(choices)))
 
-/** A GitHub and X on this machine that answers whatever it is told to. */
+/** Starts a GitHub and X that sends the given responses. */
 export async function startFakeProviders() {
   let responses: readonly ProviderResponse[] = [{ status: 503, headers: {}, body: '' }]
   let asked = 0
@@ -88,12 +89,12 @@ export async function startFakeProviders() {
   const outbound = installOutbound(10)
   return {
     url: `http://127.0.0.1:${port}`,
-    /** The first request gets the first answer, and so on; the last one is repeated. */
+    /** Sets the responses: the first for the first request, and so on; the last is repeated. */
     respondWith(next: readonly ProviderResponse[]): void {
       responses = next
       asked = 0
     },
-    /** How many requests there were since. */
+    /** Returns the number of requests since then. */
     asked: () => asked,
     async close(): Promise<void> {
       await outbound.close()
@@ -133,7 +134,8 @@ function writeTokens(choices: Choices): unknown {
   return spoil(choices, tokens)
 }
 
-// What GitHub says of a user and X of an account, in one: each reads what is its own.
+// GitHub's response about a user and X's about an account, in one: each parser takes its own
+// fields.
 function writePerson(choices: Choices): unknown {
   const number = 1_000 + choices.below(50)
   const data = { id: String(number), username: `account_${number}`, name: 'An Account', profile_image_url: null }
@@ -141,7 +143,7 @@ function writePerson(choices: Choices): unknown {
   return spoil(choices, { ...user, data: spoil(choices, data) })
 }
 
-// What X says of a tweet that it took, deleted or shows.
+// X's response about a tweet that it posted, deleted or shows.
 function writeTweets(choices: Choices): unknown {
   const id = choices.pick(['1993000000000000001', '1993000000000000001', RESPONSE_TOKEN, '-1', ''])
   const tweet = spoil(choices, { id, text: 'A tweet', created_at: '2026-11-24T00:00:00.000Z', deleted: true })
@@ -160,7 +162,7 @@ function writeProblem(choices: Choices): unknown {
   })
 }
 
-// One or two of its parts are something else, or gone.
+// One or two of its parts have another value or are missing.
 function spoil(choices: Choices, whole: Record<string, unknown>): Record<string, unknown> {
   const spoilt = { ...whole }
   for (let times = choices.below(3); times > 0; times--) {

@@ -1,11 +1,15 @@
-// Requests that are no documents: who is asking, what a provider's redirect brings back, and what a form holds. Most are nearly right.
+// Requests other than documents: credentials, a provider's redirects, and forms. Most are nearly
+// valid.
 import fc from 'fast-check'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { randomToken } from '../../../src/crypto.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 
-/** One request. `attempt`: of which sign-in or link attempt, begun just before, state and cookie stand in for STATE and COOKIE. */
+/**
+ * One request. `attempt`: the kind of attempt, started just before, whose state and cookie replace
+ * STATE and COOKIE.
+ */
 export type RequestInput = {
   attempt: 'github' | 'x' | null
   method: string
@@ -62,10 +66,10 @@ const CONTENT_TYPES = [
     '',
   ],
 ]
-// Right in form; nobody's.
+// A well-formed token of nobody.
 const UNKNOWN = [createSecret(), randomToken(), randomToken(96), `gho_${'0'.repeat(36)}`]
 
-/** Who is asking: cookies and Authorization headers, to the API and to what only a browser asks for. */
+/** Credentials: cookies and Authorization headers, to the API and to routes for browsers. */
 export const identityInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) => {
   const headers: [string, string][] = [
     ['content-type', 'application/json'],
@@ -87,7 +91,7 @@ export const identityInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) =>
       }
 })
 
-/** What a browser brings back from a provider. */
+/** A provider's redirect back to the gateway. */
 export const callbackInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) => {
   const attempt = choices.oneIn(3) ? choices.pick(['github', 'x'] as const) : null
   const provider = attempt !== null && !choices.oneIn(8) ? attempt : choices.pick(['github', 'x'])
@@ -101,7 +105,7 @@ export const callbackInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) =>
   return { attempt, method: 'GET', path: `/auth/${provider}/callback?${query}`, headers, body: null }
 })
 
-/** Bodies where a form belongs, and where none does. */
+/** Bodies for routes that expect a form, and for others. */
 export const formInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) => {
   const fields: [string, string][] = []
   for (let more = choices.below(3); more >= 0; more--)
@@ -139,7 +143,8 @@ function writeText(choices: Choices): string {
   return choices.oneIn(3) ? scramble(choices, choices.pick(UNKNOWN)) : choices.pick(hostileTexts)
 }
 
-// What cannot stand in a header is refused before the gateway sees it; the raw bytes of HTTP have a test of their own.
+// Invalid header values are refused before the gateway sees them; another test covers the raw bytes
+// of HTTP.
 function writeHeaderText(choices: Choices): string {
   return Buffer.from(writeText(choices), 'utf8')
     .toString('latin1')

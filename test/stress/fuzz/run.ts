@@ -1,4 +1,5 @@
-// `npm run fuzz`: as many inputs as one wants, and a table of what came of them. Exits with 1 at the first answer that is wrong.
+// `npm run fuzz`: any number of inputs, and a table of the results. Exits with 1 at the first wrong
+// response.
 import { parseArgs } from 'node:util'
 import { percentile } from '../../support/percentile.ts'
 import { openFuzzGateway } from './gateway.ts'
@@ -40,7 +41,7 @@ try {
     console.log(`| ${[name, ...counts, at(0.5), at(0.99), at(1)].join(' | ')} |`)
   }
 } catch (error) {
-  // fast-check names the input in the message, and what was wrong with its answer as the cause.
+  // fast-check puts the input into the message, and the fault of its response into the cause.
   console.error(error)
   process.exitCode = 1
 } finally {
