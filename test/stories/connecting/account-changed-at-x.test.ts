@@ -1,4 +1,4 @@
-// An account that is connected changes at X: its name passes to another account, or its subscription begins.
+// A connected account changes at X: its name passes to another account, or its subscription begins.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
 import { connectAccount } from '../../support/connected-account.ts'
@@ -18,7 +18,7 @@ const messageOf = async (person: Browser, id: string | null) => {
 }
 
 describe('L-02 an account that was renamed at X', () => {
-  test('is recognised by its id where its earlier name is asked for', async () => {
+  test('is recognised by its id when its earlier name is expected', async () => {
     const account = await connectAccount(world)
     const renamed = `${account.username}_new`
     world.sandbox.control.renameAccount(account.username, renamed)
@@ -30,7 +30,7 @@ describe('L-02 an account that was renamed at X', () => {
     expect(await account.person.connect(renamed, both)).toMatchObject({ outcome: 'connected' })
   })
 
-  test('is not taken for the one that has its name now', async () => {
+  test('is not confused with the account that has its name now', async () => {
     const account = await connectAccount(world)
     const { username, person } = account
     world.sandbox.control.renameAccount(username, `${username}_new`)
@@ -45,11 +45,11 @@ describe('L-02 an account that was renamed at X', () => {
       expect(await messageOf(person, arrival.attempt)).toContain(`@${username}`)
     }
     expect(await account.show()).toMatchObject({ status: 'ACTIVE', username })
-    // Without a name the other one may be connected: it is another account.
+    // Without an expected name the other account may be connected.
     expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
   })
 
-  test('is not asked for by a name that the user has given up', async () => {
+  test('is not found by a name that its user has given up', async () => {
     const account = await connectAccount(world)
     const { username, person } = account
     await account.disconnect()
@@ -60,7 +60,7 @@ describe('L-02 an account that was renamed at X', () => {
 })
 
 test.each(['expectedUsername', 'reconnectAccountId'])(
-  'the wrong account by %s is named beside the one asked for',
+  'a wrong account by %s is named beside the expected one',
   async (how) => {
     const [wanted, other] = [await connectAccount(world), 'somebody_else']
     if (how === 'expectedUsername') world.sandbox.control.addAccount(other)
@@ -71,7 +71,7 @@ test.each(['expectedUsername', 'reconnectAccountId'])(
   },
 )
 
-test('what Premium allows is as of the last connection, which a refusal says, and connecting again asks X', async () => {
+test('keeps the Premium limit of the last connection, and reads it again when the user connects again', async () => {
   const account = await connectAccount(world)
   const text = 'x'.repeat(300)
   world.sandbox.control.setAccount(account.username, { subscriptionType: 'Premium' })

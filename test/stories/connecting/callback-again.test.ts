@@ -1,5 +1,5 @@
-// A callback that comes more than once: by Back, by a reload while the page loads, or twice at the same moment. It is about the same attempt,
-// and gets what that came to.
+// A callback that arrives more than once: by Back, by a reload, or twice at the same moment. It
+// belongs to the same attempt and gets its outcome.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
@@ -24,30 +24,30 @@ afterAll(() => world.close())
 const countExchanges = (provider: keyof typeof tokenPaths) =>
   world.sandbox.control.countReceived({ method: 'POST', path: tokenPaths[provider] })
 
-/** The next exchange takes so long that other requests come meanwhile. */
+/** Delays the next exchange, so that other requests arrive meanwhile. */
 function slowDown(provider: keyof typeof tokenPaths, kind: 'delay' | 'delayAfter' = 'delay'): void {
   world.sandbox.control.inject({ kind, milliseconds: 1_500, match: { path: tokenPaths[provider] } })
 }
 
-/** Resolves once the provider works on one more exchange. */
+/** Resolves once the provider has received another exchange. */
 async function untilExchanging(provider: keyof typeof tokenPaths, before: number): Promise<void> {
   await expect.poll(() => countExchanges(provider), { interval: 5, timeout: 15_000 }).toBe(before + 1)
 }
 
-/** A sign-in in this browser, up to the callback URL. */
+/** Starts a sign-in in this browser, up to the callback URL. */
 async function startSignIn(browser: Browser, decision: 'approve' | 'deny' = 'approve', login = 'mara-holt') {
   const start = await browser.request(`/auth/github?${new URLSearchParams({ returnTo: RETURN_TO })}`)
   return browser.consent(start.headers.get('location') ?? '', login, decision)
 }
 
-/** The cookie that a response hands out for the session; null when it hands out none. */
+/** Returns the session cookie that a response sets; null if it sets none. */
 function sessionCookieIn(response: { headers: { getSetCookie(): string[] } }): string | null {
   const cookie = response.headers.getSetCookie().find((header) => header.startsWith('xconnect_session='))
   return cookie?.split(';')[0]?.split('=')[1] ?? null
 }
 
 describe('the callback of a sign-in that succeeded', () => {
-  test('comes again, by Back: the person is still signed in, and is told so where they wanted to go', async () => {
+  test('arrives again by Back: the user is still signed in, and is redirected to the requested page', async () => {
     const browser = world.browser()
     const callback = await startSignIn(browser)
     expect((await browser.finish(callback)).url.href).toBe(`${RETURN_TO}?signIn=succeeded`)
@@ -61,7 +61,7 @@ describe('the callback of a sign-in that succeeded', () => {
       expect(response.headers.get('location')).toBe(`${RETURN_TO}?signIn=succeeded`)
       expect(response.headers.getSetCookie()).toEqual([])
     }
-    // GitHub's page gives another code where somebody goes back as far as that.
+    // By Back, GitHub's page gives another code.
     const url = new URL(callback)
     url.searchParams.set('code', 'another')
     expect(await browser.finish(url.href)).toMatchObject({ outcome: 'succeeded' })
@@ -70,7 +70,7 @@ describe('the callback of a sign-in that succeeded', () => {
     expect([await world.db().$count(sessions), countExchanges('GITHUB')]).toEqual([rows, exchanges])
   })
 
-  test('comes again in a later session of the same person', async () => {
+  test('arrives again in a later session of the same user', async () => {
     const browser = world.browser()
     const callback = await startSignIn(browser)
     await browser.finish(callback)
@@ -81,7 +81,7 @@ describe('the callback of a sign-in that succeeded', () => {
     expect(await isSignedIn(browser)).toBe(true)
   })
 
-  test('does not sign in again whoever has signed out since', async () => {
+  test('does not sign in again after a sign-out', async () => {
     const browser = world.browser()
     const callback = await startSignIn(browser)
     const cookies = new Map(browser.cookies)
@@ -97,7 +97,7 @@ describe('the callback of a sign-in that succeeded', () => {
   })
 
   test.each(['this instance', 'another instance'])(
-    'comes to %s while the first is under way: it waits, and the browser is signed in by either response',
+    'arrives at %s during the first: it waits, and either response signs the browser in',
     async (where) => {
       const browser = world.browser()
       const callback = await startSignIn(browser)
@@ -120,7 +120,7 @@ describe('the callback of a sign-in that succeeded', () => {
       expect(token).toMatch(/^[\w-]{43}$/)
       for (const other of others) expect(other).toEqual({ location: `${RETURN_TO}?signIn=succeeded`, token })
       expect([await world.db().$count(sessions), countExchanges('GITHUB')]).toEqual([rows + 1, exchanges + 1])
-      // Whichever response the browser has kept.
+      // Whichever response the browser keeps.
       const kept = world.browser()
       kept.cookies.set('xconnect_session', others[0]?.token ?? '')
       expect(await isSignedIn(kept)).toBe(true)
@@ -128,12 +128,12 @@ describe('the callback of a sign-in that succeeded', () => {
     },
   )
 
-  test('comes while the first is under way, in a browser whose session that replaces', async () => {
+  test('arrives during the first, in a browser whose session it replaces', async () => {
     const browser = await world.signedIn()
     const callback = await startSignIn(browser)
     const [{ cookie }, exchanges] = [cookieOf(browser), countExchanges('GITHUB')]
     slowDown('GITHUB')
-    // The page is reloaded: its first response is not kept.
+    // A reload: the browser drops the first response.
     const first = fetchUnkept(callback, cookie)
     await untilExchanging('GITHUB', exchanges)
     expect(await browser.finish(callback)).toMatchObject({ outcome: 'succeeded' })
@@ -141,7 +141,7 @@ describe('the callback of a sign-in that succeeded', () => {
     expect(await isSignedIn(browser)).toBe(true)
   })
 
-  test('S-03 gives no session to a browser that has another code: not to one whose cookie was planted in the victim’s', async () => {
+  test('S-03 gives no session to a browser with another code, as with a cookie planted in the victim’s browser', async () => {
     const attacker = world.browser()
     const start = await attacker.request('/auth/github')
     const authorizationUrl = start.headers.get('location') ?? ''
@@ -162,7 +162,7 @@ describe('the callback of a sign-in that succeeded', () => {
 })
 
 describe('the callback of a sign-in that failed', () => {
-  test('comes again with the reason of the first time, and goes where that went', async () => {
+  test('arrives again and gets the first reason and destination', async () => {
     const denied = world.browser()
     const callback = await startSignIn(denied, 'deny')
     for (let visit = 0; visit < 3; visit++)
@@ -178,7 +178,7 @@ describe('the callback of a sign-in that failed', () => {
     expect(await isSignedIn(unlucky)).toBe(false)
   })
 
-  test('comes while the first is under way: both get the reason', async () => {
+  test('arrives during the first: both get the reason', async () => {
     const browser = world.browser()
     const callback = await startSignIn(browser)
     const exchanges = countExchanges('GITHUB')
@@ -196,8 +196,8 @@ describe('the callback of a sign-in that failed', () => {
   })
 })
 
-describe('a signed-in person is not told that signing in failed', () => {
-  test('by a tab that was left alone for eleven minutes while another one signed in', async () => {
+describe('a signed-in user sees no failed sign-in', () => {
+  test('from a tab left alone for eleven minutes while another tab signed in', async () => {
     const browser = world.browser()
     const late = await startSignIn(browser)
     const alone = world.browser()
@@ -206,18 +206,18 @@ describe('a signed-in person is not told that signing in failed', () => {
     world.advance(660)
     expect((await browser.finish(late)).url.href).toBe(`${RETURN_TO}?signIn=succeeded`)
     expect(await isSignedIn(browser)).toBe(true)
-    // Where nobody is signed in, it did fail, and is told where the person wanted to go.
+    // Without a session it did fail, and the requested page gets the failure.
     expect((await alone.finish(lateAlone)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=ATTEMPT_EXPIRED`)
   })
 
-  test('but by one who meant to sign in anew, and is not recent', async () => {
+  test('but does when they wanted to sign in again and are not recent', async () => {
     const browser = await world.signedIn()
     const late = await startSignIn(browser)
     world.advance(660)
     expect((await browser.finish(late)).url.href).toBe(`${RETURN_TO}?signIn=failed&code=ATTEMPT_EXPIRED`)
   })
 
-  test('by a callback of somebody else’s, or of an attempt that is forgotten: they come to the console', async () => {
+  test('from a callback of another user or of a forgotten attempt: the console opens', async () => {
     const [person, attacker] = [await world.signedIn(), world.browser()]
     const foreign = await startSignIn(attacker, 'approve', 'tomasz-k')
     const token = sessionTokenOf(person)
@@ -232,7 +232,7 @@ describe('a signed-in person is not told that signing in failed', () => {
   })
 })
 
-describe('the callback of a link', () => {
+describe('the callback of a connect', () => {
   let lastNumber = 0
   async function startConnect(person: Browser, input: Record<string, unknown> = {}) {
     lastNumber += 1
@@ -245,7 +245,7 @@ describe('the callback of a link', () => {
     (await person.api<{ connectAttempt: { status: string } }>('connect-attempt', { connectAttemptId: id }))
       .connectAttempt.status
 
-  test('comes again after it was made, in the same session and in a later one of the same person', async () => {
+  test('arrives again after it succeeded, in the same session and in a later one of the same user', async () => {
     const person = await world.signedIn()
     const { callback, attempt } = await startConnect(person)
     const connected = `${RETURN_TO}?xConnect=connected&attempt=${attempt}`
@@ -255,13 +255,13 @@ describe('the callback of a link', () => {
     await person.signIn('mara-holt')
     expect((await person.finish(callback)).url.href).toBe(connected)
     expect(countExchanges('X')).toBe(exchanges)
-    // Nothing of it is told to anybody else.
+    // No other user learns anything of it.
     const stranger = await world.signedIn('tomasz-k')
     expect((await stranger.finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
     expect(await statusOf(person, attempt)).toBe('SUCCEEDED')
   })
 
-  test('comes again after it failed, with the reason of the first time', async () => {
+  test('arrives again after it failed, and gets the first reason', async () => {
     const person = await world.signedIn()
     const { callback, attempt } = await startConnect(person, { expectedUsername: 'somebody_else' })
     const failed = `${RETURN_TO}?xConnect=failed&code=WRONG_ACCOUNT&attempt=${attempt}`
@@ -272,7 +272,7 @@ describe('the callback of a link', () => {
   const toldOf = async (person: Browser, id: string) =>
     (await person.api<{ connectAttempt: Told }>('connect-attempt', { connectAttemptId: id })).connectAttempt
 
-  test('comes again after it failed: what the API says of it stays, with its sentence and its moment', async () => {
+  test('arrives again after it failed: the attempt keeps its error, with its sentence and time', async () => {
     const person = await world.signedIn()
     const wrong = await startConnect(person, { expectedUsername: 'somebody_else' })
     await person.finish(wrong.callback)
@@ -300,7 +300,7 @@ describe('the callback of a link', () => {
     expect(countExchanges('X')).toBe(exchanges)
   })
 
-  test('comes again while the connection waits for X, and is told that it waits; once it is made, that it is made', async () => {
+  test('arrives again while the connection waits for X, and gets that outcome; then that it is connected', async () => {
     const person = await world.signedIn()
     const { callback, attempt } = await startConnect(person)
     const path = '/2/users/me'
@@ -328,7 +328,7 @@ describe('the callback of a link', () => {
     expect((await person.finish(callback)).url.href).toBe(`${RETURN_TO}?xConnect=connected&attempt=${attempt}`)
   })
 
-  test('comes while the first is under way: both are told that it was made, and X is asked once', async () => {
+  test('arrives during the first: both get the success, and X receives one exchange', async () => {
     const person = await world.signedIn()
     const { username, callback, attempt } = await startConnect(person)
     const exchanges = countExchanges('X')
@@ -342,11 +342,11 @@ describe('the callback of a link', () => {
     expect(rows).toHaveLength(1)
   })
 
-  test('is never EXPIRED while it is being finished, however long that takes', async () => {
+  test('does not expire while it is being finished, however long that takes', async () => {
     const person = await world.signedIn()
     const { callback, attempt } = await startConnect(person)
     const exchanges = countExchanges('X')
-    // X has acted by then: its code lives for half a minute.
+    // X has acted by then: its code is valid for half a minute.
     slowDown('X', 'delayAfter')
     const first = person.finish(callback)
     await untilExchanging('X', exchanges)
@@ -359,7 +359,7 @@ describe('the callback of a link', () => {
   })
 })
 
-test('a callback whose process has died is not waited for', async () => {
+test('does not wait for a process that has died', async () => {
   const browser = world.browser()
   const callback = await startSignIn(browser)
   const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
@@ -371,7 +371,7 @@ test('a callback whose process has died is not waited for', async () => {
   expect(await browser.finish(callback)).toMatchObject({ outcome: 'failed', code: 'GITHUB_UNAVAILABLE' })
 })
 
-/** Visits a callback with these cookies, and keeps nothing of the response. */
+/** Visits a callback with these cookies, and drops the response. */
 async function fetchUnkept(url: string, cookie: string): Promise<void> {
   const browser = world.browser()
   await browser.request(url, { headers: { cookie } })

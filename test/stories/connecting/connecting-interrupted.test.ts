@@ -1,4 +1,5 @@
-// X has issued a pair, which has ended the account's earlier one, and cannot say whose account it is. The new pair must not be lost.
+// X has issued tokens, which ended the account's earlier ones, and cannot say which account they
+// belong to. The new tokens must not be lost.
 import { randomBytes } from 'node:crypto'
 import { and, eq, inArray, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -40,7 +41,10 @@ const eventTypesOf = async (account: ConnectedAccount) =>
       .orderBy(events.position)
   ).map(({ type }) => type)
 
-/** Connects the account again with this fault at X's users/me. The callback is visited; the fault stays. */
+/**
+ * Connects the account again with this fault at X's users/me. The callback is visited; the fault
+ * stays.
+ */
 async function reconnect(account: ConnectedAccount, fault: Fault, input?: Record<string, unknown>): Promise<Arrival> {
   const { authorizationUrl } = await account.person.startXConnect(input ?? { reconnectAccountId: account.id })
   const callback = await account.person.consent(authorizationUrl ?? '', account.username)
@@ -48,7 +52,7 @@ async function reconnect(account: ConnectedAccount, fault: Fault, input?: Record
   return account.person.finish(callback)
 }
 
-/** Time passes, the sweep queues what is due, and a job goes on with it. */
+/** Moves the clock; the sweep queues the due attempts, and a job finishes them. */
 async function untilSettled(person: Browser, attempt: string | null, seconds = 301): Promise<Attempt> {
   world.advance(seconds)
   await sweepNow(world)
@@ -133,14 +137,14 @@ const passing: [string, FaultKind, string][] = [
   ],
 ]
 
-describe('T-01 T-03 T-05 a working connection survives a reconnect at which X’s users/me', () => {
+describe('T-01 T-03 T-05 a working connection survives a reconnect during which X’s users/me', () => {
   test.each(passing)('%s', async (_what, fault, code) => {
     const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe(fault))
     expect(arrival).toMatchObject({ outcome: 'waiting', code })
     const { status, error, finishedAt } = await attemptOf(account.person, arrival.attempt)
     expect([status, error?.code, finishedAt]).toEqual(['WAITING', code, null])
-    // It is asked again by itself, at the moment that is told.
+    // The job asks again at the stated time.
     expect(Date.parse(error?.retryAt ?? '')).toBeGreaterThan(world.clock.now().getTime())
     expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
     expect(world.sandbox.control.countReceived({ path: '/elsewhere' })).toBe(0)
@@ -149,7 +153,7 @@ describe('T-01 T-03 T-05 a working connection survives a reconnect at which X’
     expect(await eventTypesOf(account)).toEqual(['account.connected', 'account.reconnected', 'tweet.posted'])
   })
 
-  test('fails once: it is asked again while the person waits', async () => {
+  test('fails once: the request is repeated while the user waits', async () => {
     const account = await connectAccount(world)
     const calls = countMe()
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable', times: 1 }))
@@ -159,7 +163,7 @@ describe('T-01 T-03 T-05 a working connection survives a reconnect at which X’
   })
 })
 
-test('a first connection waits in the same way, and is made without its person', async () => {
+test('a first connection waits in the same way, and is finished without its user', async () => {
   const person = await world.signedIn('yuki-ito')
   world.sandbox.control.addAccount('late_one')
   const { authorizationUrl } = await person.startXConnect()
@@ -167,7 +171,7 @@ test('a first connection waits in the same way, and is made without its person',
   world.sandbox.control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
   const arrival = await person.finish(callback)
   expect(arrival).toMatchObject({ outcome: 'waiting', code: 'X_UNAVAILABLE' })
-  // Still down at the first try.
+  // X is still down at the first retry.
   world.advance(301)
   const calls = countMe()
   await sweepNow(world)
@@ -182,7 +186,7 @@ test('a first connection waits in the same way, and is made without its person',
   })
 })
 
-test('a kept pair outlives its access token: it is refreshed, and its account connected a day later', async () => {
+test('refreshes waiting tokens that expire, and connects their account a day later', async () => {
   const account = await connectAccount(world)
   const reset = String(Math.ceil(world.sandbox.control.now() / 1000) + 80_000)
   const headers = { 'x-app-limit-24hour-remaining': '0', 'x-app-limit-24hour-reset': reset }
@@ -194,11 +198,11 @@ test('a kept pair outlives its access token: it is refreshed, and its account co
   await expectConnected(account, arrival, 80_010)
 })
 
-describe('a pair that is kept for an account', () => {
-  test('is not used before X has confirmed it, and the account is not given up meanwhile', async () => {
+describe('tokens that wait for their account', () => {
+  test('are not used before X has confirmed it, and the account is not given up meanwhile', async () => {
     const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
-    // The stored pair is dead at X.
+    // The stored tokens are invalid at X.
     expect(await account.post()).toMatchObject({ tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_UNAVAILABLE' }] })
     expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
     world.sandbox.control.clearFaults()
@@ -206,7 +210,7 @@ describe('a pair that is kept for an account', () => {
     expect(await eventTypesOf(account)).not.toContain('account.needs_reauth')
   })
 
-  test('is refused and revoked when X says that it is another account’s, whose user is told', async () => {
+  test('are refused and revoked when X names another account, whose user is told', async () => {
     const [wanted, other] = [
       await connectAccount(world),
       await connectAccount(world, { person: await world.signedIn('tomasz-k') }),
@@ -227,7 +231,7 @@ describe('a pair that is kept for an account', () => {
       .toBe('revoked-by-app')
   })
 
-  test('is revoked when its user disconnects the account meanwhile', async () => {
+  test('are revoked when their user disconnects the account meanwhile', async () => {
     const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     await account.disconnect()
@@ -242,7 +246,7 @@ describe('a pair that is kept for an account', () => {
       .toEqual([])
   })
 
-  test('is revoked when its user is deleted', async () => {
+  test('are revoked when their user is deleted', async () => {
     world.sandbox.control.addGithubPerson('leaver')
     const account = await connectAccount(world, { person: await world.signedIn('leaver') })
     await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
@@ -254,7 +258,7 @@ describe('a pair that is kept for an account', () => {
     expect(await world.db().$count(connectAttempts, eq(connectAttempts.userId, account.userId))).toBe(0)
   })
 
-  test('gives way to a later approval, and never takes its place', async () => {
+  test('give way to a later approval, and never replace it', async () => {
     const account = await connectAccount(world)
     const first = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     world.sandbox.control.clearFaults()
@@ -269,7 +273,7 @@ describe('a pair that is kept for an account', () => {
     expect(account.grant().live).toBe(true)
   })
 
-  test('is sealed, bound to its attempt, and in no log', async () => {
+  test('are sealed, bound to their attempt, and in no log', async () => {
     const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
     const { accessToken, refreshToken } = account.grant()
@@ -282,7 +286,7 @@ describe('a pair that is kept for an account', () => {
 })
 
 describe('a process that dies', () => {
-  test('after X has issued the pair and before X said whose it is leaves the rest to a job', async () => {
+  test('after X has issued the tokens and before X named the account, leaves the rest to a job', async () => {
     const account = await connectAccount(world)
     const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
       reconnectAccountId: account.id,
@@ -292,7 +296,7 @@ describe('a process that dies', () => {
     const calls = countMe()
     const finishing = account.person.finish(callback).catch(() => null)
     await expect.poll(countMe, { interval: 5, timeout: 15_000 }).toBe(calls + 1)
-    // As the row stands at that moment, which is all that a process leaves behind that is killed then.
+    // The row as it is at that moment: all that a killed process leaves behind.
     const id = attempt?.id ?? ''
     const [left] = await world.db().select().from(connectAttempts).where(eq(connectAttempts.id, id))
     expect(left).toMatchObject({ status: 'PENDING', tokensSealed: expect.any(String) })
@@ -313,7 +317,7 @@ describe('a process that dies', () => {
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
   })
 
-  test('or a response that is lost before the pair is here, is found out without a post', async () => {
+  test('or loses the response with the tokens, is noticed without a post', async () => {
     const account = await connectAccount(world)
     const { authorizationUrl } = await account.person.startXConnect({ reconnectAccountId: account.id })
     const callback = await account.person.consent(authorizationUrl ?? '', account.username)
@@ -323,7 +327,7 @@ describe('a process that dies', () => {
     expect(await eventTypesOf(account)).toEqual(['account.connected', 'account.needs_reauth'])
   })
 
-  test('before X has issued anything leaves an attempt that ends, and a connection that is looked after', async () => {
+  test('before X has issued anything, leaves an attempt that ends and a connection that is checked', async () => {
     const account = await connectAccount(world)
     const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
       reconnectAccountId: account.id,
@@ -345,7 +349,7 @@ describe('a process that dies', () => {
   })
 })
 
-describe('what X refuses to the whole app at users/me', () => {
+describe('errors of X’s users/me that concern the whole app', () => {
   const headers = () => ({
     'x-app-limit-24hour-remaining': '0',
     'x-app-limit-24hour-reset': String(Math.ceil(world.sandbox.control.now() / 1000) + 40_000),
@@ -355,7 +359,7 @@ describe('what X refuses to the whole app at users/me', () => {
     ['a daily limit', () => ({ kind: 'problem', name: 'too-many-requests', headers: headers() }), 'X_RATE_LIMITED'],
     ['credits', () => ({ kind: 'problem', name: 'credits-depleted' }), 'X_CREDITS_EXHAUSTED'],
     ['a usage cap', () => ({ kind: 'problem', name: 'usage-capped' }), 'X_USAGE_CAPPED'],
-  ])('%s: nobody is led through X’s consent in vain until then', async (_what, fault, code) => {
+  ])('%s: starts no connect until the block ends', async (_what, fault, code) => {
     const account = await connectAccount(world)
     const arrival = await reconnect(account, atMe(fault()))
     const { error } = await attemptOf(account.person, arrival.attempt)
@@ -372,7 +376,7 @@ describe('what X refuses to the whole app at users/me', () => {
     expect((await other.startXConnect()).userErrors).toEqual([])
   })
 
-  test('and of many that wait for it, one asks', async () => {
+  test('and of many waiting attempts, one asks', async () => {
     const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)]
     const urls = []
     for (const { person, username, id } of accounts) {
@@ -389,7 +393,7 @@ describe('what X refuses to the whole app at users/me', () => {
     expect(countMe() - calls).toBe(1)
     world.sandbox.control.clearFaults()
     world.advance(301)
-    // Whichever has the turn to ask first ends the block; the others are due again once that turn is over.
+    // The first to ask ends the block; the others are due again after that.
     const statuses = async () => {
       world.advance(16)
       await sweepNow(world)
@@ -404,7 +408,7 @@ describe('what X refuses to the whole app at users/me', () => {
   })
 })
 
-test('a job that runs twice at once connects once', async () => {
+test('connects once when its job runs twice at the same time', async () => {
   const account = await connectAccount(world)
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
   world.sandbox.control.clearFaults()
@@ -432,8 +436,8 @@ test('a job that runs twice at once connects once', async () => {
   expect(await world.db().$count(connectedAccounts, open)).toBe(1)
 })
 
-test('a kept pair is sealed anew under another key, and opens once the first is gone', async () => {
-  // An attempt whose user has not come back needs the first key for ten minutes more.
+test('reseals waiting tokens under a new key, so that they open without the old one', async () => {
+  // An attempt whose user has not returned needs the first key for ten minutes more.
   await world.db().delete(connectAttempts).where(eq(connectAttempts.status, 'PENDING'))
   const account = await connectAccount(world)
   const reset = String(Math.ceil(world.sandbox.control.now() / 1000) + 40_000)
@@ -454,7 +458,7 @@ test('a kept pair is sealed anew under another key, and opens once the first is 
   await expectConnected(account, arrival, 40_010)
 })
 
-test('a kept pair that was altered in the database ends its attempt, and the connection is looked after', async () => {
+test('waiting tokens that were altered in the database end their attempt, and the connection is checked', async () => {
   const account = await connectAccount(world)
   const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable' }))
   world.sandbox.control.clearFaults()
@@ -464,22 +468,22 @@ test('a kept pair that was altered in the database ends its attempt, and the con
   expect(await untilSettled(account.person, id)).toMatchObject({ status: 'FAILED', error: { code: 'X_UNAVAILABLE' } })
   const [row] = await world.db().select().from(connectAttempts).where(eq(connectAttempts.id, id))
   expect([row?.tokensSealed, row?.nextTryAt]).toEqual([null, null])
-  // The approval has ended the stored pair.
+  // The approval has ended the stored tokens.
   await expect.poll(async () => (await account.show()).status, { timeout: 20_000 }).toBe('NEEDS_REAUTH')
 })
 
-test('a pair that waits for a usage cap is tried long before the cap ends', async () => {
+test('tokens that wait for a usage cap are tried long before the cap ends', async () => {
   const account = await connectAccount(world)
   const end = new Date(world.sandbox.control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
   const body = { title: 'SpendCapReached', type: 'https://api.x.com/2/problems/credits', reset_date: end }
   const arrival = await reconnect(account, atMe({ kind: 'status', status: 403, body }))
   expect(arrival).toMatchObject({ outcome: 'waiting', code: 'X_USAGE_CAPPED' })
-  // The operator has raised it.
+  // The operator has raised the cap.
   world.sandbox.control.clearFaults()
   await expectConnected(account, arrival, 601)
 })
 
-test('a process whose attempt another has finished meanwhile stores nothing, and tells what it came to', async () => {
+test('a process whose attempt another has finished stores nothing, and returns that outcome', async () => {
   const account = await connectAccount(world)
   const stored = await account.storedRefreshToken()
   const { authorizationUrl, connectAttempt: attempt } = await account.person.startXConnect({
@@ -499,11 +503,11 @@ test('a process whose attempt another has finished meanwhile stores nothing, and
   expect(await finishing).toMatchObject({ outcome: 'connected' })
   expect(await account.storedRefreshToken()).toBe(stored)
   expect(await eventTypesOf(account)).toEqual(['account.connected'])
-  // That the attempt is gone is the database's word, not a failure of it that more tries could cure.
+  // The database says that the attempt is gone; repeating the statement would not help.
   expect(world.logs().slice(logged)).not.toContain('The database did not take it')
 })
 
-test('a pending revocation of a disconnected account does not end a pair that may be of the same account', async () => {
+test('a pending revocation of a disconnected account does not end tokens that may belong to the same account', async () => {
   const { control } = world.sandbox
   control.setRevocationEndsAccount(true)
   try {
@@ -511,13 +515,13 @@ test('a pending revocation of a disconnected account does not end a pair that ma
     control.inject({ kind: 'problem', name: 'service-unavailable', times: null, match: { path: '/2/oauth2/revoke' } })
     await account.disconnect()
     const [revocation] = await world.db().select().from(grantRevocations)
-    // Connected again without a word of which account it is to be.
+    // Connected again without an expected account.
     const { authorizationUrl } = await account.person.startXConnect()
     const callback = await account.person.consent(authorizationUrl ?? '', account.username)
     control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
     const arrival = await account.person.finish(callback)
     expect(arrival).toMatchObject({ outcome: 'waiting' })
-    // X takes revocations again, and the callback was a while ago.
+    // X accepts revocations again, and the callback was a while ago.
     control.clearFaults()
     control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
     world.advance(125)
@@ -531,7 +535,7 @@ test('a pending revocation of a disconnected account does not end a pair that ma
     )
     const state = sql`select state from pgboss.job where id = ${job?.id}`
     await expect.poll(() => queryRows(world, state), { timeout: 20_000 }).toEqual([{ state: 'completed' }])
-    // The sweep of each minute looks again: a pair may wait for days, and jobs must not pile up.
+    // The sweep checks again each minute: tokens may wait for days, and jobs must not accumulate.
     expect(before).toEqual(expect.arrayContaining(await queryRows(world, queued)))
     expect(account.grant().live).toBe(true)
     control.clearFaults()

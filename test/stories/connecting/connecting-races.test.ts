@@ -22,7 +22,7 @@ async function approved(person: Browser, username: string): Promise<string> {
   return person.consent(authorizationUrl ?? '', username)
 }
 
-test('L-04 an X account that is linked to another user is not linked to a second one, whose grant is given back', async () => {
+test('L-04 refuses an X account that another user has connected, and gives the grant back', async () => {
   world.sandbox.control.addAccount('taken')
   const first = await world.connected('taken')
   const before = await rowsOf('taken')
@@ -32,18 +32,18 @@ test('L-04 an X account that is linked to another user is not linked to a second
   expect(await second.api('connect-attempt', { connectAttemptId: arrival.attempt })).toMatchObject({
     connectAttempt: { status: 'FAILED', error: { code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' }, account: null },
   })
-  // X has ended the first one's pair by then, which is told at once.
+  // X has ended the first user's tokens, and their account says so at once.
   const cut = { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED', statusSince: expect.any(Date) }
   expect(await rowsOf('taken')).toEqual([{ ...before[0], ...cut }])
   expect(await second.api('connected-accounts')).toEqual({ connectedAccounts: [] })
   await revocationsDone()
   expect(world.sandbox.control.grants('taken').map(({ ended }) => ended)).toEqual(['superseded', 'revoked-by-app'])
-  // Once it is free, it may.
+  // Once the account is free, it may be connected.
   await first.api('disconnect-account', { input: { accountId: before[0]?.id } })
   expect(await second.connect('taken')).toMatchObject({ outcome: 'connected' })
 })
 
-test('L-04 of two users who finish at the same instant one gets the X account, time after time', {
+test('L-04 of two users who finish at the same moment, one gets the X account, each time', {
   timeout: 60_000,
 }, async () => {
   const people = [await world.signedIn(), await world.signedIn('tomasz-k')]
@@ -54,7 +54,8 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
     world.sandbox.control.addAccount(username)
     const callbacks = await Promise.all(people.map((person) => approved(person, username)))
     const before = countMe()
-    // X tells the first one who it is, and ends that grant when the second one comes; both then want to store a link.
+    // X names the first user's account and ends that grant when the second arrives; then both store
+    // a connection.
     world.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 5 + 4 * round, match: { path: '/2/users/me' } })
     const first = people[0]?.finish(callbacks[0] ?? '')
     await expect.poll(countMe, { interval: 1, timeout: 15_000 }).toBe(before + 1)
@@ -65,7 +66,8 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
     winners.push(winner)
     expect(arrivals[loser]?.code).toBe('ACCOUNT_CONNECTED_TO_ANOTHER_USER')
     const rows = await rowsOf(username)
-    // The first one's pair is ended by the second one's approval, also where the first one gets the account.
+    // The second user's approval ends the first one's tokens, even if the first one gets the
+    // account.
     expect(rows).toMatchObject([{ status: winner === 1 ? 'ACTIVE' : 'NEEDS_REAUTH' }])
     expect(
       await world
@@ -86,7 +88,8 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
   }
   await revocationsDone()
   for (const [round, winner] of winners.entries()) {
-    // X itself ended the earlier grant. The later one lives if it is the winner's, and is given back if it is not.
+    // X itself has ended the earlier grant. The later one lives if it is the winner's, and is
+    // revoked otherwise.
     expect(world.sandbox.control.grants(`raced_${round}`).map(({ ended }) => ended)).toEqual([
       'superseded',
       winner === 1 ? null : 'revoked-by-app',
@@ -94,10 +97,12 @@ test('L-04 of two users who finish at the same instant one gets the X account, t
   }
 })
 
-describe('two sessions of one user that link one X account at once', () => {
+describe('two sessions of one user that connect one X account at once', () => {
   const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
 
-  /** The first has exchanged its code, and X's answer to whose account it is takes long; only then does the second begin. */
+  /**
+   * The first has exchanged its code, and X takes long to name its account; then the second begins.
+   */
   async function connectTwice(username: string, milliseconds: [first: number, second: number]) {
     world.sandbox.control.addAccount(username)
     const sessions = [await world.signedIn('yuki-ito'), await world.signedIn('yuki-ito')]
@@ -131,11 +136,11 @@ describe('two sessions of one user that link one X account at once', () => {
   ] as const)('keep the pair that X holds, though the older one is stored %s', async (_, username, milliseconds) => {
     const { stored, newer, reads } = await connectTwice(username, [...milliseconds])
     expect(stored).toBe(newer)
-    // Whoever is second asks X once more.
+    // The second one asks X once more.
     expect(reads).toBe(3)
   })
 
-  test('come right by themselves where X could not say which pair it holds', async () => {
+  test('recover without help if X could not name the account', async () => {
     world.sandbox.control.inject({
       kind: 'problem',
       name: 'service-unavailable',
@@ -153,19 +158,19 @@ describe('two sessions of one user that link one X account at once', () => {
   })
 })
 
-test('two sessions of one user who link one X account at once come to one link', async () => {
+test('two sessions of one user that connect one X account at once make one connection', async () => {
   world.sandbox.control.addAccount('doubled')
   const sessions = [await world.signedIn('yuki-ito'), await world.signedIn('yuki-ito')]
   const callbacks = await Promise.all(sessions.map((session) => approved(session, 'doubled')))
   const arrivals = await Promise.all(sessions.map((session, index) => session.finish(callbacks[index] ?? '')))
-  // The second exchange ends the first grant: where that was before X was asked whose it is, the first one has nothing to show.
+  // The second exchange ends the first grant: if that happens before users/me, the first one fails.
   for (const { outcome, code } of arrivals)
     expect([outcome, code]).toEqual(outcome === 'connected' ? ['connected', null] : ['failed', 'X_UNAVAILABLE'])
   expect(arrivals.some(({ outcome }) => outcome === 'connected')).toBe(true)
   expect(await rowsOf('doubled')).toHaveLength(1)
 })
 
-test('a stranger who comes with the state while the exchange is under way changes nothing', async () => {
+test('a stranger’s callback with the state during the exchange changes nothing', async () => {
   world.sandbox.control.addAccount('slow_one')
   const owner = await world.signedIn('yuki-ito')
   const callback = await approved(owner, 'slow_one')
@@ -183,7 +188,7 @@ test('a stranger who comes with the state while the exchange is under way change
   })
 })
 
-test('of a sign-out and a callback at once, either the link is made or the session is missing, and nothing between', async () => {
+test('a sign-out and a callback at once end with a connection or with SESSION_MISSING', async () => {
   for (let round = 0; round < 5; round++) {
     const username = `leaving_${round}`
     world.sandbox.control.addAccount(username)

@@ -31,14 +31,16 @@ const attemptOf = async (owner: Browser, id: string) =>
     )
   ).connectAttempt
 
-/** An attempt that `owner` started and somebody approved at X, up to the callback URL. */
+/** An attempt that `owner` started and someone approved at X, up to the callback URL. */
 async function approved(owner: Browser, username = newAccount(), input?: Record<string, unknown>) {
   const { authorizationUrl, connectAttempt: attempt } = await owner.startXConnect(input)
   const callback = new URL(await owner.consent(authorizationUrl ?? '', username))
   return { username, callback, attempt: attempt?.id ?? '' }
 }
 
-/** Visits a callback: it fails so, X and GitHub are asked nothing, and no account is linked. */
+/**
+ * Visits a callback and expects this failure, no request to X or GitHub, and no connected account.
+ */
 async function expectRefusal(visitor: Browser, callback: URL | string, code: string, username: string): Promise<void> {
   const calls = countCalls()
   const arrival = await visitor.finish(String(callback))
@@ -47,8 +49,8 @@ async function expectRefusal(visitor: Browser, callback: URL | string, code: str
   expect(await rowsOf(username)).toEqual([])
 }
 
-describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it comes', () => {
-  test('L-01 to a browser without a session; the attempt is over then', async () => {
+describe('O-02 O-06 O-07 refuses a callback without asking X when it arrives', () => {
+  test('L-01 in a browser without a session; the attempt then ends', async () => {
     const owner = await world.signedIn()
     const { username, callback, attempt } = await approved(owner)
     await expectRefusal(world.browser(), callback, 'SESSION_MISSING', username)
@@ -56,14 +58,15 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
     await expectRefusal(owner, callback, 'ATTEMPT_ALREADY_USED', username)
   })
 
-  // The trap: an attacker starts, and has the victim finish. The victim's X account would be the attacker's to post with.
-  test('L-01 to another user’s session, whoever of the two approved at X', async () => {
+  // The attack: an attacker starts, and makes the victim finish. Then the attacker could post as
+  // the victim.
+  test('L-01 in another user’s session, whichever of the two approved at X', async () => {
     const [attacker, victim] = [await world.signedIn('tomasz-k'), await world.signedIn()]
     const { username, callback, attempt } = await approved(attacker)
     const calls = countCalls()
     const arrival = await victim.request(callback.href)
     expect(countCalls()).toBe(calls)
-    // Nothing of the attempt is told to the victim, and the victim goes to our own page.
+    // The victim learns nothing of the attempt, and is redirected to the gateway's own page.
     expect(arrival.headers.get('location')).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISMATCH`)
     await expectRefusal(attacker, callback, 'ATTEMPT_ALREADY_USED', username)
     expect(await attemptOf(attacker, attempt)).toMatchObject({
@@ -76,27 +79,27 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
     expect(world.sandbox.control.grants(username)).toEqual([])
   })
 
-  test('L-01 to another session of the same user', async () => {
+  test('L-01 in another session of the same user', async () => {
     const [owner, elsewhere] = [await world.signedIn(), await world.signedIn()]
     const { username, callback } = await approved(owner)
     await expectRefusal(elsewhere, callback, 'SESSION_MISMATCH', username)
   })
 
-  test('L-01 to the same browser after another sign-in', async () => {
+  test('L-01 in the same browser after another sign-in', async () => {
     const owner = await world.signedIn()
     const { username, callback } = await approved(owner)
     await owner.signIn('mara-holt')
     await expectRefusal(owner, callback, 'SESSION_MISMATCH', username)
   })
 
-  test('L-01 to the same browser after a sign-out', async () => {
+  test('L-01 in the same browser after a sign-out', async () => {
     const owner = await world.signedIn()
     const { username, callback } = await approved(owner)
     await owner.api('sign-out')
     await expectRefusal(owner, callback, 'SESSION_MISSING', username)
   })
 
-  test('with another’s code in one’s own attempt: PKCE does not let it through', async () => {
+  test('with another user’s code in one’s own attempt: PKCE refuses it', async () => {
     const [attacker, victim] = [await world.signedIn('tomasz-k'), await world.signedIn()]
     const stolen = await approved(victim)
     const own = await approved(attacker)
@@ -120,7 +123,7 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
     expect(await owner.finish(callback.href)).toMatchObject({ outcome: 'connected' })
     const calls = countCalls()
     expect(await owner.finish(callback.href)).toMatchObject({ outcome: 'connected', code: null, attempt })
-    // Nor may a stranger's visit afterwards change what is said of it.
+    // A stranger's later visit does not change the attempt's error either.
     expect(await world.browser().finish(callback.href)).toMatchObject({ code: 'SESSION_MISSING', attempt: null })
     expect(countCalls()).toBe(calls)
     expect(await attemptOf(owner, attempt)).toMatchObject({ status: 'SUCCEEDED', error: null, account: { username } })
@@ -172,7 +175,7 @@ describe('O-02 O-06 O-07 a callback links nothing, and X is not asked, when it c
   })
 })
 
-test('O-04 the state of a sign-in is nothing at X’s callback, nor that of a link at GitHub’s; each still works at its own', async () => {
+test('O-04 refuses the state of a sign-in at X’s callback and that of a connect at GitHub’s; each still works at its own', async () => {
   const owner = await world.signedIn()
   const { username, callback } = await approved(owner)
   const start = await owner.request('/auth/github')
@@ -206,7 +209,7 @@ describe('the wrong account at X', () => {
   const revoked = (username: string) =>
     expect.poll(() => world.sandbox.control.grants(username).at(-1)?.ended, { timeout: 15_000 }).toBe('revoked-by-app')
 
-  test('by its name is not linked, and its grant is given back', async () => {
+  test('is refused by its expected name, and its grant is revoked', async () => {
     const owner = await world.signedIn()
     const [wanted, other] = [newAccount(), newAccount()]
     await refused(owner, other, { expectedUsername: wanted })
@@ -218,7 +221,7 @@ describe('the wrong account at X', () => {
     }
   })
 
-  test('in the place of one to be linked again is not linked either, and that one stays as it was', async () => {
+  test('is refused in place of the account to reconnect, which stays as it was', async () => {
     const [wanted, other] = [newAccount(), newAccount()]
     const owner = await world.connected(wanted, 'yuki-ito')
     const [before] = await rowsOf(wanted)
@@ -230,8 +233,9 @@ describe('the wrong account at X', () => {
     expect(await owner.connect(wanted, { reconnectAccountId: before?.id })).toMatchObject({ outcome: 'connected' })
   })
 
-  // X has ended that link's pair by then: throwing the new one away would break a link that nobody asked to touch.
-  test('keeps working where it is another link of the same user', async () => {
+  // X has ended that connection's tokens: to drop the new ones would break a connection that the
+  // user did not touch.
+  test('keeps working if it is another connection of the same user', async () => {
     const [wanted, other] = [newAccount(), newAccount()]
     const owner = await world.connected(other, 'yuki-ito')
     const [link] = await rowsOf(other)
@@ -245,7 +249,7 @@ describe('the wrong account at X', () => {
     expect(await world.db().$count(grantRevocations)).toBe(0)
   })
 
-  test('is given back where it was another link of the same user, and is disconnected', async () => {
+  test('is revoked if it was another connection of the same user and is disconnected', async () => {
     const [wanted, other] = [newAccount(), newAccount()]
     const owner = await world.connected(other, 'yuki-ito')
     const [link] = await rowsOf(other)

@@ -16,7 +16,7 @@ type Account = { id: string; username: string; status: string; connectedAt: stri
 const accountsOf = async (person: Browser) =>
   (await person.api<{ connectedAccounts: Account[] }>('connected-accounts')).connectedAccounts
 
-/** A fresh X account, so that stories do not meet. */
+/** A new X account, so that stories do not meet. */
 let lastNumber = 0
 function newAccount(): string {
   lastNumber += 1
@@ -35,8 +35,8 @@ async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
   }
 }
 
-describe('what X is asked', () => {
-  test('O-01 O-12 each attempt has a state and an S256 challenge of its own, and the scopes of posting', async () => {
+describe('the authorization request', () => {
+  test('O-01 O-12 has a new state, a new S256 challenge, and the scopes of posting', async () => {
     const person = await world.signedIn()
     const [first, second] = [await authorizeUrl(person), await authorizeUrl(person)]
     for (const { url, asked } of [first, second]) {
@@ -56,7 +56,7 @@ describe('what X is asked', () => {
     expect(first.asked.get('state')).not.toBe(second.asked.get('state'))
   })
 
-  test('O-01 the verifier has 128 characters; state and verifier are nowhere in the table, and the verifier is wiped when used', async () => {
+  test('O-01 the verifier has 128 characters; state and verifier are not in the table as plain text, and the used verifier is deleted', async () => {
     const person = await world.signedIn()
     const { url, asked, attempt } = await authorizeUrl(person)
     const rowOf = (id: string) =>
@@ -75,7 +75,7 @@ describe('what X is asked', () => {
     expect(await rowOf(attempt)).toMatchObject({ status: 'SUCCEEDED', verifierSealed: null })
   })
 
-  test('users/me is asked once, with the new token, and never again for looking at accounts', async () => {
+  test('users/me is called once, with the new token, and never to show accounts', async () => {
     const person = await world.signedIn()
     const asked = () => world.sandbox.control.received({ path: '/2/users/me' })
     const before = asked().length
@@ -89,7 +89,7 @@ describe('what X is asked', () => {
     ).toEqual([`Bearer ${world.sandbox.control.grants(username)[0]?.accessToken}`])
   })
 
-  test('a scope that X does not know is refused before X is visited', async () => {
+  test('refuses a scope that X does not know before X is visited', async () => {
     const person = await world.signedIn()
     const before = await world.db().$count(connectAttempts)
     for (const scopes of [
@@ -109,7 +109,7 @@ describe('what X is asked', () => {
     expect(await world.db().$count(connectAttempts)).toBe(before)
   })
 
-  test('every scope that we know, X knows', async () => {
+  test('X knows every scope that the gateway knows', async () => {
     const person = await world.signedIn()
     const { userErrors } = await person.startXConnect({ scopes: ['?'] })
     const known = /It knows (.*)\.$/.exec(userErrors[0]?.message ?? '')?.[1]?.split(', ') ?? []
@@ -118,7 +118,7 @@ describe('what X is asked', () => {
     expect((await person.request(url)).status).toBe(200)
   })
 
-  test('a username or account that cannot be is refused too', async () => {
+  test('refuses an impossible username or account id too', async () => {
     const person = await world.signedIn()
     for (const expectedUsername of ['a b', '@@x', 'x'.repeat(51), 'jack\0', '<b>', '💥']) {
       expect((await person.startXConnect({ expectedUsername })).userErrors).toMatchObject([{ code: 'BAD_USER_INPUT' }])

@@ -25,7 +25,7 @@ function newAccount(): string {
   return username
 }
 
-/** A link with this fault planted: it fails, nothing of it is stored, and the attempt says why. */
+/** Connects with this fault planted: it fails, stores nothing, and the attempt has the error. */
 async function expectFailure(path: string, fault: FaultKind, code: string, username = newAccount()): Promise<void> {
   const { authorizationUrl, connectAttempt: attempt } = await person.startXConnect()
   const callback = await person.consent(authorizationUrl ?? '', username)
@@ -54,7 +54,7 @@ const breakdowns: [string, FaultKind][] = [
   ['sends us elsewhere', { kind: 'redirect', status: 307, location: '/elsewhere' }],
 ]
 
-describe('T-01 T-03 T-05 nothing is linked', () => {
+describe('T-01 T-03 T-05 refuses to connect', () => {
   test.each<[string, FaultKind, string]>([
     ...breakdowns.map(([what, fault]): [string, FaultKind, string] => [what, fault, 'X_UNAVAILABLE']),
     ['is rate limiting', { kind: 'problem', name: 'oauth-rate-limited' }, 'X_UNAVAILABLE'],
@@ -67,7 +67,7 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
     ['does not take our secret', { kind: 'problem', name: 'unauthorized-client' }, 'X_CREDENTIALS_REJECTED'],
   ])('when X’s token endpoint %s', (_what, fault, code) => expectFailure(TOKEN_PATH, fault, code))
 
-  test('when the person took more than 30 seconds on the way back', async () => {
+  test('when the user took more than 30 seconds to return', async () => {
     const username = newAccount()
     const { authorizationUrl } = await person.startXConnect()
     const callback = await person.consent(authorizationUrl ?? '', username)
@@ -88,16 +88,16 @@ describe('T-01 T-03 T-05 nothing is linked', () => {
     expect(world.sandbox.control.countReceived({ path: '/elsewhere' })).toBe(0)
   })
 
-  test('and what X had granted in any of these cases is given back', async () => {
+  test('and revokes what X had granted in any of these cases', async () => {
     await expect.poll(() => world.db().$count(grantRevocations), { timeout: 15_000 }).toBe(0)
     const grants = world.sandbox.control.grants()
     expect(grants.length).toBeGreaterThan(3)
-    // The token endpoint's answer that was cut off halfway is the one grant that nobody here has ever seen.
+    // The grant of the truncated token response is the only one that nobody here has seen.
     expect(grants.filter(({ live }) => live)).toHaveLength(1)
   })
 })
 
-test('rejected credentials are the operator’s problem, and logged for him without them', async () => {
+test('rejected client credentials are the operator’s problem, and are logged without them', async () => {
   world.sandbox.control.rotateClientSecret('changed at X')
   expect(await person.connect(newAccount())).toMatchObject({ outcome: 'failed', code: 'X_CREDENTIALS_REJECTED' })
   world.sandbox.control.rotateClientSecret(world.config.x.clientSecret)
@@ -105,7 +105,7 @@ test('rejected credentials are the operator’s problem, and logged for him with
   expect(world.logs()).not.toContain(world.config.x.clientSecret)
 })
 
-describe('an answer that is odd but usable links all the same', () => {
+describe('accepts an unusual but usable response', () => {
   test.each<[string, FaultKind, Record<string, unknown>]>([
     ['no scope: as asked for (RFC 6749 section 5.1)', { kind: 'response', omit: ['scope'] }, { status: 'ACTIVE' }],
     [

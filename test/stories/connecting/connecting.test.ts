@@ -17,7 +17,7 @@ const accountsOf = async (person: Browser) =>
   (await person.api<{ connectedAccounts: Account[] }>('connected-accounts')).connectedAccounts
 const countTokenCalls = () => world.sandbox.control.countTokenCalls('authorization_code')
 
-/** A fresh X account, so that stories do not meet. */
+/** A new X account, so that stories do not meet. */
 let lastNumber = 0
 function newAccount(): string {
   lastNumber += 1
@@ -41,15 +41,15 @@ async function authorizeUrl(person: Browser, input?: Record<string, unknown>) {
   }
 }
 
-describe('a link', () => {
-  test('can be one of several: all are listed, the last linked first', async () => {
+describe('a connection', () => {
+  test('can be one of several: all are listed, the last connected first', async () => {
     const person = await world.signedIn('yuki-ito')
     const names = [newAccount(), newAccount(), newAccount()]
     for (const name of names) await person.connect(name)
     expect((await accountsOf(person)).map(({ username }) => username)).toEqual(names.toReversed())
   })
 
-  test('L-05 made again keeps its id, has new tokens, and comes first', async () => {
+  test('L-05 keeps its id when made again, has new tokens, and comes first', async () => {
     const username = newAccount()
     const person = await world.connected(username, 'yuki-ito')
     const [first] = await accountsOf(person)
@@ -62,7 +62,8 @@ describe('a link', () => {
     expect(after?.grantId).not.toBe(before?.grantId)
     expect(after?.accessTokenSealed).not.toBe(before?.accessTokenSealed)
     expect(after?.version).toBe((before?.version ?? 0) + 1)
-    // X has ended the first grant by itself; the second is alive, and nothing of ours revokes it.
+    // X has ended the first grant itself; the second is valid, and no revocation of the gateway
+    // ends it.
     expect(world.sandbox.control.grants(username).map(({ ended }) => ended)).toEqual(['superseded', null])
     expect(
       await person.api('post-tweet', { input: { text: `again ${username}`, accountId: again?.id } }),
@@ -71,7 +72,7 @@ describe('a link', () => {
     })
   })
 
-  test('made again after it was disconnected is the same one', async () => {
+  test('is the same one when made again after it was disconnected', async () => {
     const username = newAccount()
     const person = await world.connected(username)
     const [first] = (await accountsOf(person)).filter((account) => account.username === username)
@@ -87,7 +88,7 @@ describe('a link', () => {
     expect(world.sandbox.control.grants(username).at(-1)?.ended).toBeNull()
   })
 
-  test('L-02 made again after X gave the account another name is the same one; who has the old name now is another', async () => {
+  test('L-02 is the same one when made again after its account was renamed at X; the account with the old name is another', async () => {
     const username = newAccount()
     const person = await world.connected(username, 'yuki-ito')
     const [first] = await accountsOf(person)
@@ -109,12 +110,13 @@ describe('a link', () => {
     const second = await world.signedIn('tomasz-k')
     expect(await second.connect(username)).toMatchObject({ outcome: 'connected' })
     expect((await rowsOf(username)).map(({ status }) => status).toSorted()).toEqual(['ACTIVE', 'DISCONNECTED'])
-    // The first one's revocation, which may still be under way, does not hit the second one's grant.
+    // The first user's revocation, which may still be under way, does not end the second user's
+    // grant.
     await expect.poll(() => world.db().query.grantRevocations.findMany(), { timeout: 15_000 }).toEqual([])
     expect(world.sandbox.control.grants(username).at(-1)?.ended).toBeNull()
   })
 
-  test('survives a restart in the middle: nothing of an attempt is kept in memory', async () => {
+  test('survives a restart in the middle: no attempt is kept in memory', async () => {
     const person = await world.signedIn()
     const username = newAccount()
     const { url } = await authorizeUrl(person, { expectedUsername: username })
@@ -124,7 +126,7 @@ describe('a link', () => {
     expect(await rowsOf(username)).toHaveLength(1)
   })
 
-  test('O-03 is made once by 50 identical callbacks, with one token call, and the attempt says so', async () => {
+  test('O-03 is made once by 50 identical callbacks, with one token call, and the attempt shows it', async () => {
     const person = await world.signedIn()
     const username = newAccount()
     const { url, attempt } = await authorizeUrl(person)
@@ -142,20 +144,20 @@ describe('a link', () => {
     })
   })
 
-  test('is told of by its attempt afterwards, to its owner only', async () => {
+  test('is shown by its attempt afterwards, to its owner alone', async () => {
     const [owner, stranger] = [await world.signedIn(), await world.signedIn('tomasz-k')]
     const { attempt } = await owner.connect(newAccount())
     const ask = (who: Browser) => who.api('connect-attempt', { connectAttemptId: attempt })
     expect(await ask(owner)).toMatchObject({ connectAttempt: { id: attempt, status: 'SUCCEEDED' } })
     expect(await ask(stranger)).toEqual({ connectAttempt: null })
-    // By any session of the owner.
+    // In any session of the owner.
     expect(await ask(await world.signedIn())).toMatchObject({ connectAttempt: { id: attempt } })
     await expect(ask(world.browser())).rejects.toThrow('Sign in first')
   })
 })
 
 describe('O-12 scopes', () => {
-  test('that the user cut down leave the link LIMITED, and say what is missing', async () => {
+  test('that the user reduced make the connection LIMITED, and the missing ones are listed', async () => {
     const username = newAccount()
     world.sandbox.control.grantScopes(username, ['tweet.read', 'users.read', 'offline.access'])
     const person = await world.connected(username)
@@ -174,7 +176,7 @@ describe('O-12 scopes', () => {
   })
 
   test.each([['users.read'], ['tweet.read']])(
-    'without %s nothing is linked, and the grant is given back',
+    'without %s refuse to connect, and the grant is revoked',
     async (missing) => {
       const username = newAccount()
       world.sandbox.control.grantScopes(
@@ -190,7 +192,7 @@ describe('O-12 scopes', () => {
     },
   )
 
-  test('without offline.access there is a link until the access token ends, and no refresh token', async () => {
+  test('without offline.access connect until the access token expires, without a refresh token', async () => {
     const username = newAccount()
     const person = await world.signedIn()
     expect(await person.connect(username, { scopes: ['tweet.write'] })).toMatchObject({ outcome: 'connected' })

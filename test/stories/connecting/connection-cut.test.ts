@@ -1,4 +1,5 @@
-// X keeps one pair of tokens for each account and app. An approval ends the pair before it, also where the connection is refused.
+// X keeps one token pair for each account and app. An approval ends the earlier pair, even if the
+// connect is refused.
 import { and, eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectedAccounts, events, grantRevocations } from '../../../src/db/tables.ts'
@@ -11,7 +12,8 @@ import { sweepNow } from '../../support/sweep.ts'
 let world: World
 beforeAll(async () => {
   world = await startWorld()
-  // A row's xmin would not tell: what a savepoint encloses has an id of its own there. This is the id of the whole transaction.
+  // The id of the whole transaction. A row's xmin would not do: within a savepoint it is another
+  // id.
   for (const statement of [
     sql`create table writers (id text, transaction text)`,
     sql`create function note_writer() returns trigger language plpgsql as $$ begin
@@ -47,7 +49,10 @@ async function writers(attemptId: string | null, account: ConnectedAccount): Pro
   return rows.map(({ transaction }) => transaction)
 }
 
-/** What the account's user is left with once X has ended their pair: told at once, in one piece, and cured by connecting again. */
+/**
+ * The state of the other user's account once X has ended its tokens: known at once, and mended by
+ * connecting again.
+ */
 async function expectCut(account: ConnectedAccount, attempt: string | null): Promise<void> {
   expect(await account.show()).toMatchObject({
     status: 'NEEDS_REAUTH',
@@ -69,8 +74,8 @@ async function expectCut(account: ConnectedAccount, attempt: string | null): Pro
   expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
 }
 
-describe('L-04 a connection that is refused, after X has ended the pair of another user’s, says so to both', () => {
-  test('where the account is connected to the other user', async () => {
+describe('L-04 a refused connect that ended the tokens of another user’s connection informs both', () => {
+  test('if the account is connected to the other user', async () => {
     const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
     const arrival = await second.connect(account.username)
@@ -86,7 +91,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
     await expectCut(account, arrival.attempt)
   })
 
-  test.each(['expectedUsername', 'reconnectAccountId'])('where %s names a third account', async (how) => {
+  test.each(['expectedUsername', 'reconnectAccountId'])('if %s names a third account', async (how) => {
     const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
     const wanted = await connectAccount(world, { person: second })
@@ -101,7 +106,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
     await expectCut(account, arrival.attempt)
   })
 
-  test('and nothing of it to a third user, where nobody has the account', async () => {
+  test('and tells a third user nothing if nobody has the account', async () => {
     const username = 'nobodys'
     world.sandbox.control.addAccount(username)
     const second = await world.signedIn('tomasz-k')
@@ -109,7 +114,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
     expect((await attemptOf(second, arrival.attempt)).error?.message).not.toMatch(/ended/)
   })
 
-  test('and no second time where the other user has to connect again already', async () => {
+  test('and not a second time if the other user has to connect again already', async () => {
     const account = await connectAccount(world)
     const second = await world.signedIn('tomasz-k')
     for (let round = 0; round < 2; round++) await second.connect(account.username)
@@ -117,7 +122,7 @@ describe('L-04 a connection that is refused, after X has ended the pair of anoth
   })
 })
 
-test('a pair that X has kept in spite of its rule brings its account back by itself', async () => {
+test('tokens that X kept in spite of its rule bring their account back without help', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.setKeepsEarlierGrants(true)
   const second = await world.signedIn('tomasz-k')
@@ -129,10 +134,10 @@ test('a pair that X has kept in spite of its rule brings its account back by its
   expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
 })
 
-describe('of two users who approve one account at once, the one who holds it', () => {
+describe('of two users who approve one account at once, its holder', () => {
   const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
 
-  /** The holder connects again while the other's approval is under way: each in turn is the later one at X. */
+  /** The holder connects again during the other's approval: each in turn is the later one at X. */
   async function meet(later: 'holder' | 'other') {
     const account = await connectAccount(world)
     const other = await world.signedIn('tomasz-k')
@@ -141,7 +146,7 @@ describe('of two users who approve one account at once, the one who holds it', (
     const [ofHolder, ofOther] = [await approve(account.person), await approve(other)]
     const [first, second] = later === 'holder' ? [other, account.person] : [account.person, other]
     const reads = countMe()
-    // The first has its token, and X tells slowly whose account it is; the second is through before.
+    // The first has its token, and X takes long to name the account; the second finishes before.
     world.sandbox.control.inject({ kind: 'delayAfter', milliseconds: 1_500, match: { path: '/2/users/me' } })
     const finishing = first.finish(later === 'holder' ? ofOther : ofHolder)
     await expect.poll(countMe, { interval: 1, timeout: 15_000 }).toBe(reads + 1)
@@ -149,7 +154,7 @@ describe('of two users who approve one account at once, the one who holds it', (
     return { account, other, arrivals }
   }
 
-  test('keeps it where their approval is the later one, and no late revocation ends it', async () => {
+  test('keeps it if their approval is the later one, and no late revocation ends it', async () => {
     world.sandbox.control.setRevocationEndsAccount(true)
     const { account, arrivals } = await meet('holder')
     expect(arrivals.map(({ outcome }) => outcome)).toEqual(['connected', 'failed'])
@@ -160,7 +165,7 @@ describe('of two users who approve one account at once, the one who holds it', (
     expect(await eventsOf(account)).toEqual([])
   })
 
-  test('is told where the other’s approval is the later one', async () => {
+  test('is told if the other’s approval is the later one', async () => {
     const { account, arrivals } = await meet('other')
     expect(arrivals[0]).toMatchObject({ outcome: 'failed', code: 'ACCOUNT_CONNECTED_TO_ANOTHER_USER' })
     await revocationsDone()
@@ -170,7 +175,7 @@ describe('of two users who approve one account at once, the one who holds it', (
   })
 })
 
-describe('a revocation that X has not taken yet does not end the grant that is made since', () => {
+describe('a revocation that X has not accepted yet does not end a newer grant', () => {
   const countRevocations = () => world.sandbox.control.countReceived({ path: '/2/oauth2/revoke' })
   const retryNow = () =>
     world
@@ -179,7 +184,7 @@ describe('a revocation that X has not taken yet does not end the grant that is m
         sql`update pgboss.job set start_after = now() where name = 'revoke-grant' and state in ('created', 'retry')`,
       )
 
-  /** An approval of this account that is refused, and whose revocation X does not take. */
+  /** An approval of this account that is refused, and whose revocation X does not accept. */
   async function refusedApproval(person: Browser, username: string, fault?: Fault): Promise<void> {
     world.sandbox.control.setRevocationEndsAccount(true)
     world.sandbox.control.inject({
@@ -220,28 +225,28 @@ describe('a revocation that X has not taken yet does not end the grant that is m
 
   const newAccount = (username: string) => world.sandbox.control.addAccount(username) && username
 
-  test('where its user connects the account', async () => {
+  test('if its user connects the account', async () => {
     const [person, username] = [await world.signedIn('yuki-ito'), newAccount('given_back')]
     await refusedApproval(person, username)
     expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
     await expectAlive(username)
   })
 
-  test('where another user connects the account', async () => {
+  test('if another user connects the account', async () => {
     const username = newAccount('passed_on')
     await refusedApproval(await world.signedIn('tomasz-k'), username)
     expect(await (await world.signedIn('yuki-ito')).connect(username)).toMatchObject({ outcome: 'connected' })
     await expectAlive(username)
   })
 
-  test('where X never said whose grant it was', async () => {
+  test('if X never said whose grant it was', async () => {
     const [person, username] = [await world.signedIn('yuki-ito'), newAccount('never_said')]
     await refusedApproval(person, username, { kind: 'problem', name: 'suspended', match: { path: '/2/users/me' } })
     expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
     await expectAlive(username)
   })
 
-  test('where its job comes between the exchange of the code and the stored account', async () => {
+  test('if its job runs between the exchange of the code and the stored account', async () => {
     const [person, username] = [await world.signedIn('yuki-ito'), newAccount('in_between')]
     await refusedApproval(person, username)
     const callback = await person.consent((await person.startXConnect()).authorizationUrl ?? '', username)
@@ -258,7 +263,7 @@ describe('a revocation that X has not taken yet does not end the grant that is m
     await expectAlive(username)
   })
 
-  test('and is carried out where nobody connects the account', async () => {
+  test('and is carried out if nobody connects the account', async () => {
     const [person, username] = [await world.signedIn('yuki-ito'), newAccount('nobody_connects')]
     await refusedApproval(person, username)
     world.sandbox.control.clearFaults()

@@ -1,4 +1,4 @@
-// Random lives of a link, against a small model of what should become of it.
+// Random histories of a connection, against a small model of its expected state.
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
@@ -34,7 +34,7 @@ type Command =
   | { kind: 'holder dies'; spent: boolean }
   | { kind: 'user revokes' | 'disconnect' | 'reconnect' }
 
-// What leaves a doubt, and what is done in it, oftener than the rest.
+// Operations that cause a doubt, or happen in one, are more frequent than the others.
 const post = fc.record({
   kind: fc.constant('post'),
   when: fc.constantFrom(...moments, 'at once', 'at once', 'once the access token is due', 'once it has ended'),
@@ -56,14 +56,17 @@ const faults: Record<RefreshFate, FaultKind | null> = {
   'lost after X acted': { kind: 'dropAfter' },
 }
 
-/** Does it, and says what should have come of it; the model as it was where it makes no sense. */
+/**
+ * Carries out an operation, and returns the expected model: unchanged if the operation makes no
+ * sense.
+ */
 async function carryOut(account: ConnectedAccount, model: Model, command: Command): Promise<Model> {
   const { control } = world.sandbox
   switch (command.kind) {
     case 'post': {
       const fault = faults[command.refresh]
       const before = letTimePass(account, model, command.when)
-      // For how long X is left alone after a failure is other stories' concern.
+      // Other stories cover the pause after a failure of X.
       await account.setTokens({ nextTryAt: null })
       if (fault !== null) control.inject(refreshFault({ ...fault, times: null }))
       const { tweet, userErrors } = await account.post()
@@ -121,11 +124,11 @@ async function check(account: ConnectedAccount, model: Model): Promise<void> {
   if (tokens.state === 'ACTIVE' && tokens.leaseId === null) expect(tokens.sentAt).toBeNull()
 }
 
-test('whatever happens to a link, it ends as the model says, and X sees no token twice at once', async () => {
+test('any history of a connection ends as the model says, and X never receives a token twice at once', async () => {
   const giveUpAt = performance.now() + 10_000
   await fc.assert(
     fc.asyncProperty(fc.array(command, { minLength: 1, maxLength: 8, size: 'max' }), async (commands) => {
-      // On a slow machine fewer do, and a failure is made smaller for no longer than that.
+      // A slow machine runs fewer histories, and shrinks a failure for no longer than that.
       if (performance.now() > giveUpAt) return
       const account = await connectAccount(world)
       let model = connected()
@@ -133,7 +136,7 @@ test('whatever happens to a link, it ends as the model says, and X sees no token
         model = await carryOut(account, model, command)
         await check(account, model)
       }
-      // It is never stuck: its user can always link it again.
+      // It is never stuck: its user can always connect it again.
       model = await carryOut(account, model, { kind: 'reconnect' })
       model = await carryOut(account, model, { kind: 'post', when: 'once it has ended', refresh: 'works' })
       await check(account, model)

@@ -1,5 +1,5 @@
-// Posting, unlinking and linking again at the same moment, while a refresh is in flight: whatever the order in which things arrive,
-// what is stored in the end is what X holds, and what was lost on the way is revoked there.
+// Posting, disconnecting and connecting again during a refresh: in any order of arrival, the stored
+// tokens are those of X, and lost ones are revoked there.
 import { setTimeout as wait } from 'node:timers/promises'
 import { eq, inArray } from 'drizzle-orm'
 import fc from 'fast-check'
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterEach(() => world.sandbox.control.clearFaults())
 afterAll(() => world.close())
 
-/** What was left behind by a process that was killed earlier, and who does what when, in milliseconds. */
+/** What a killed process left behind, and the steps with their times in milliseconds. */
 type Schedule = {
   before: 'nothing' | 'a killed holder' | 'a killed holder whose refresh X had answered'
   steps: { action: 'post' | 'disconnect' | 'reconnect'; at: number }[]
@@ -33,7 +33,8 @@ type Schedule = {
 const moment = fc.integer({ min: 0, max: 250 })
 const schedule: fc.Arbitrary<Schedule> = fc.record({
   before: fc.constantFrom('nothing', 'nothing', 'a killed holder', 'a killed holder whose refresh X had answered'),
-  // One of them links again at most: of two authorizations at once X ends one while it is being stored.
+  // At most one of them connects again: of two authorizations at once X ends one while it is being
+  // stored.
   steps: fc
     .tuple(
       fc.array(fc.record({ action: fc.constantFrom('post', 'post', 'disconnect'), at: moment }), {
@@ -56,7 +57,7 @@ async function prepare(account: ConnectedAccount, before: Schedule['before']): P
   })
 }
 
-// X and the way to it are slow by chance: before it acts, or after.
+// Random delays of X, before or after it acts.
 function slowX(): void {
   const { control } = world.sandbox
   for (const milliseconds of [30, 150]) {
@@ -69,7 +70,7 @@ function slowX(): void {
   control.inject({ kind: 'delay', milliseconds: 80, times: null, probability: 0.5, match: { path: '/2/users/me' } })
 }
 
-/** Returns how many tweets X has, by what the answers say. */
+/** Returns how many tweets X must have by the responses. */
 async function carryOut(account: ConnectedAccount, { steps }: Schedule): Promise<number> {
   const posted = await Promise.all(
     steps.map(async ({ action, at }) => {
@@ -83,7 +84,7 @@ async function carryOut(account: ConnectedAccount, { steps }: Schedule): Promise
         'POSTED',
         'ACCOUNT_DISCONNECTED',
         'ACCOUNT_NEEDS_REAUTH',
-        // Its token was ended by another authorization while it was on its way, twice.
+        // Another authorization ended its token twice on the way.
         'X_UNAVAILABLE',
       ])
       return tweet?.status === 'POSTED' ? 1 : 0
@@ -100,7 +101,7 @@ async function check(account: ConnectedAccount, { before, steps }: Schedule, pos
   const newest = account.grant()
   expect(control.tweets(account.username)).toHaveLength(posted)
   expect(await world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))).toEqual([])
-  // At most one authorization is alive at X, and none that nobody here knows of.
+  // At most one authorization is valid at X, and none that the gateway does not know.
   expect(grants.slice(0, -1).filter(({ live }) => live)).toEqual([])
   if (before !== 'a killed holder whose refresh X had answered')
     expect(grants.map(({ replays }) => replays)).toEqual(grants.map(() => 0))
@@ -112,16 +113,16 @@ async function check(account: ConnectedAccount, { before, steps }: Schedule, pos
     expect([tokens?.state, newest.live]).toEqual(['DEAD', false])
   } else {
     expect([status, statusReason, newest.live]).toEqual(['ACTIVE', null, true])
-    // A killed holder that nobody has needed to take over from is left as it is.
+    // A killed lease holder that nobody had to replace stays as it is.
     if (tokens?.leaseId === null) expect(await account.storedRefreshToken()).toBe(newest.refreshToken)
   }
 }
 
-test('whatever comes first, what is stored is what X holds, and nothing lives at X that is not stored', async () => {
+test('in any order, the stored tokens are those of X, and nothing else is valid there', async () => {
   const giveUpAt = performance.now() + 10_000
   await fc.assert(
     fc.asyncProperty(fc.array(schedule, { minLength: ACCOUNTS, maxLength: ACCOUNTS }), async (schedules) => {
-      // On a slow machine fewer do.
+      // A slow machine runs fewer.
       if (performance.now() > giveUpAt) return
       const accounts = await Promise.all(
         schedules.map(async (schedule) => ({ schedule, account: await connectAccount(world) })),

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-/** What X was told to revoke, oldest first; of one token when given. */
+/** The revocations that X received, oldest first; of one token if given. */
 function revoked(token?: string | null): Record<string, string>[] {
   return world.sandbox.control
     .received({ path: '/2/oauth2/revoke' })
@@ -35,7 +35,10 @@ function revocationsOf(account: ConnectedAccount) {
   return world.db().select().from(grantRevocations).where(eq(grantRevocations.accountId, account.id))
 }
 
-/** What another instance of the gateway shows integrators of the account's user, who lets them see it. */
+/**
+ * What another instance of the gateway shows integrators of the account's user, whose link
+ * visibility allows it.
+ */
 async function watchAsIntegrator({ person, userId }: ConnectedAccount) {
   await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const input = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
@@ -52,13 +55,13 @@ async function watchAsIntegrator({ person, userId }: ConnectedAccount) {
   }
 }
 
-/** Until X has confirmed all that was asked of it for the account. */
+/** Waits until X has confirmed all revocations of the account. */
 function untilRevoked(account: ConnectedAccount): Promise<void> {
   return vi.waitFor(async () => expect(await revocationsOf(account)).toEqual([]), { timeout: 60_000, interval: 100 })
 }
 
-describe.concurrent('unlinking', () => {
-  test('deletes the tokens at once, leaves a tombstone, and revokes the grant at X', async () => {
+describe.concurrent('disconnecting', () => {
+  test('deletes the tokens at once, keeps the row, and revokes the grant at X', async () => {
     const account = await connectAccount(world)
     const { refreshToken } = account.grant()
     await account.post()
@@ -80,7 +83,7 @@ describe.concurrent('unlinking', () => {
     expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
   })
 
-  test('L-07 makes the account unusable before X knows of it', async () => {
+  test('L-07 makes the account unusable before X is called', async () => {
     const account = await connectAccount(world)
     await account.disconnect()
     expect(await account.post()).toMatchObject({ tweet: null, userErrors: [{ code: 'ACCOUNT_DISCONNECTED' }] })
@@ -96,7 +99,7 @@ describe.concurrent('unlinking', () => {
     expect(account.grant()).toMatchObject({ ended: 'revoked-by-app' })
   })
 
-  test('while the refresh token may be spent revokes by the access token too', async () => {
+  test('revokes by the access token too while the refresh token may be used up', async () => {
     const account = await connectAccount(world)
     const { accessToken, refreshToken } = account.grant()
     await account.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: new Date() })
@@ -105,7 +108,7 @@ describe.concurrent('unlinking', () => {
     expect([revoked(accessToken), revoked(refreshToken)]).toMatchObject([[{}], [{}]])
   })
 
-  test('twice changes nothing the second time', async () => {
+  test('changes nothing the second time', async () => {
     const account = await connectAccount(world)
     const { refreshToken } = account.grant()
     const first = await account.disconnect()
@@ -115,7 +118,7 @@ describe.concurrent('unlinking', () => {
     expect(revoked(refreshToken)).toHaveLength(1)
   })
 
-  test('20 times at the same moment asks X once', async () => {
+  test('calls X once for 20 requests at the same moment', async () => {
     const account = await connectAccount(world)
     const { refreshToken } = account.grant()
     const responses = await Promise.all(Array.from({ length: 20 }, () => account.disconnect()))
@@ -124,7 +127,7 @@ describe.concurrent('unlinking', () => {
     expect(revoked(refreshToken)).toHaveLength(1)
   })
 
-  test('an account whose grant X refuses works as well', async () => {
+  test('works for an account whose grant X refuses', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     await account.post()
@@ -134,14 +137,14 @@ describe.concurrent('unlinking', () => {
     await untilRevoked(account)
   })
 
-  test('an account whose tokens nobody can read works as well', async () => {
+  test('works for an account whose tokens cannot be opened', async () => {
     const account = await connectAccount(world)
     await account.setTokens({ refreshTokenSealed: 'junk', accessTokenSealed: 'AQ' })
     expect(await account.disconnect()).toMatchObject({ account: { status: 'DISCONNECTED' }, userErrors: [] })
     expect(await account.tokens()).toBeNull()
   })
 
-  test('with a refresh token that nobody can read still revokes by the access token', async () => {
+  test('revokes by the access token if the refresh token cannot be opened', async () => {
     const account = await connectAccount(world)
     const { accessToken } = account.grant()
     await account.setTokens({ refreshTokenSealed: 'junk' })
@@ -177,8 +180,8 @@ describe.concurrent('unlinking', () => {
   })
 })
 
-describe('while X is down, unlinking', () => {
-  test('L-07 succeeds for the user, and a job goes on until X has confirmed', { timeout: 90_000 }, async () => {
+describe('while X is down, disconnecting', () => {
+  test('L-07 succeeds for the user, and a job retries until X has confirmed', { timeout: 90_000 }, async () => {
     const path = '/2/oauth2/revoke'
     world.sandbox.control.inject({ kind: 'problem', name: 'temporarily-unavailable', match: { path } })
     world.sandbox.control.inject({ kind: 'hang', match: { path } })
@@ -196,7 +199,7 @@ describe('while X is down, unlinking', () => {
     expect(accounts.map((account) => account.grant().ended)).toEqual(Array(3).fill('revoked-by-app'))
   })
 
-  test('and linking the account again, by whomever, does not end the new grant', { timeout: 60_000 }, async () => {
+  test('does not end the new grant when any user connects the account again', { timeout: 60_000 }, async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject({
       kind: 'problem',
@@ -207,15 +210,15 @@ describe('while X is down, unlinking', () => {
     await vi.waitFor(() => expect(world.sandbox.control.faults()[0]?.hits).toBe(1), { timeout: 30_000 })
     const other = await world.signedIn('yuki-ito')
     expect(await other.connect(account.username)).toMatchObject({ outcome: 'connected' })
-    // X ended the old grant by itself: there is nothing left to revoke.
+    // X ended the old grant itself: there is nothing left to revoke.
     expect(await revocationsOf(account)).toEqual([])
     expect(account.grant()).toMatchObject({ live: true })
     expect(await account.show()).toMatchObject({ status: 'DISCONNECTED' })
   })
 })
 
-describe('while a refresh is in flight', () => {
-  test('L-06 unlinking wins, the new token is revoked too, and integrators see it gone at once at every instance', async () => {
+describe('during a refresh', () => {
+  test('L-06 disconnecting wins, the new token is revoked too, and integrators lose the account at once at every instance', async () => {
     const account = await connectAccount(world)
     const earlier = account.grant()
     const seen = await watchAsIntegrator(account)
@@ -242,7 +245,7 @@ describe('while a refresh is in flight', () => {
     expect(await account.show()).toMatchObject({ status: 'DISCONNECTED' })
   })
 
-  test('L-06 that X has yet to act on, unlinking wins', async () => {
+  test('L-06 that X has not processed yet, disconnecting wins', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delay', milliseconds: 500 }))
@@ -253,12 +256,12 @@ describe('while a refresh is in flight', () => {
     expect((await posting).userErrors).toMatchObject([{ code: 'ACCOUNT_DISCONNECTED' }])
     await untilRevoked(account)
     expect(await account.tokens()).toBeNull()
-    // Whether X hears of the revocation or of the refresh first.
+    // X may receive the revocation or the refresh first.
     expect(account.grant().live).toBe(false)
     expect(await account.show()).toMatchObject({ status: 'DISCONNECTED', statusReason: 'DISCONNECTED_BY_USER' })
   })
 
-  test('L-06 linking again wins, and the late pair is revoked, never stored', async () => {
+  test('L-06 connecting again wins, and the orphaned tokens are revoked, never stored', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 3_000 }))
@@ -270,14 +273,14 @@ describe('while a refresh is in flight', () => {
     await untilRevoked(account)
     expect(world.sandbox.control.grants(account.username).map(({ ended }) => ended)).toEqual(['superseded', null])
     expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', version: 2, leaseId: null })
-    // The stored pair is the new grant's.
+    // The stored tokens are those of the new grant.
     world.advance(UNTIL_ENDED_SECONDS)
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
     expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
   })
 })
 
-test('an unlinked account that is linked again is the same account, with its tweets', async () => {
+test('a disconnected account that is connected again is the same account, with its tweets', async () => {
   const account = await connectAccount(world)
   const { tweet } = await account.post()
   await account.disconnect()
@@ -291,19 +294,19 @@ test('an unlinked account that is linked again is the same account, with its twe
 test.each([
   ['unlinking', false],
   ['unlinking a second time', true],
-])('%s waits for a link that is being stored, and not each for the other', async (_, again) => {
+])('%s waits for a connection that is being stored, without a deadlock', async (_, again) => {
   const account = await connectAccount(world)
   if (again) await account.disconnect()
   const execute = (statement: SQL) => world.db().execute(statement)
   await execute(
     sql`create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1); return null; end $$`,
   )
-  // Each statement, also one that finds nothing to update.
+  // Each statement, including one that finds nothing to update.
   await execute(sql`create trigger dawdle after update on connected_accounts execute function dawdle()`)
   try {
     const connecting = account.person.connect(account.username)
     const dawdling = sql`select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
-    // PGlite has one connection: there, nobody sees another's transaction.
+    // PGlite has one connection: there no transaction sees another.
     if (databaseKind() === 'postgres')
       await vi.waitFor(async () => expect(await queryRows(world, dawdling)).toHaveLength(1), {
         timeout: 30_000,
@@ -312,7 +315,8 @@ test.each([
     const [connected, disconnected] = await Promise.all([connecting, account.disconnect()])
     expect(connected).toMatchObject({ outcome: 'connected' })
     expect(disconnected).toMatchObject({ userErrors: [] })
-    // Whichever won: an account without tokens is not linked, and tokens without an account are not kept.
+    // In either order, an account without tokens is not connected, and tokens without an account
+    // are not kept.
     expect((await account.tokens()) === null).toBe((await account.show()).status === 'DISCONNECTED')
   } finally {
     await execute(sql`drop function dawdle cascade`)

@@ -1,4 +1,5 @@
-// The operator has mistyped the client secret. That is told to the operator, and costs no user their link.
+// The operator has mistyped the client secret: the operator is told, and no user loses a
+// connection.
 import { ne } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectedAccounts } from '../../../src/db/tables.ts'
@@ -36,7 +37,7 @@ async function tokenHealths(): Promise<unknown[]> {
 const nobodyIsDisconnected = async () =>
   expect(await world.db().select().from(connectedAccounts).where(ne(connectedAccounts.status, 'ACTIVE'))).toEqual([])
 
-test('while the access tokens live, posting goes on, and the operator is told', async () => {
+test('while the access tokens are valid, posting works, and the operator is told', async () => {
   expect(await readReadiness()).toEqual({ status: 'ready', problems: [] })
   const x = watchX(world)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
@@ -65,12 +66,12 @@ test('while the access tokens live, posting goes on, and the operator is told', 
   )
 })
 
-test('when they have ended, posts are refused for the right reason, and nobody is disconnected', async () => {
+test('once they have expired, posts are refused with the right reason, and no account needs its user', async () => {
   world.advance(300)
   const x = watchX(world)
   const refused = { tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_CREDENTIALS_REJECTED', retryable: true }] }
   expect(await postWithAll()).toMatchObject(Array(ACCOUNTS).fill(refused))
-  // A second time X is not asked, and the reason is still the same.
+  // The second post does not call X, and has the same reason.
   const asked = x.refreshes()
   await accounts[0]?.setTokens({ nextTryAt: new Date(world.sandbox.control.now() + 60_000) })
   expect(await accounts[0]?.post()).toMatchObject(refused)
@@ -78,12 +79,12 @@ test('when they have ended, posts are refused for the right reason, and nobody i
   await nobodyIsDisconnected()
 })
 
-test('nobody is linked meanwhile, and the person is told whose fault it is', async () => {
+test('refuses to connect, and says that the operator must act', async () => {
   const person = await world.signedIn('tomasz-k')
   expect(await person.connect('tomasz_k')).toMatchObject({ outcome: 'failed', code: 'X_CREDENTIALS_REJECTED' })
 })
 
-test('with the right secret all accounts go on by themselves, and no problem is left', async () => {
+test('with the right secret all accounts recover without help, and no problem is left', async () => {
   world.sandbox.control.rotateClientSecret(world.config.x.clientSecret)
   world.advance(60)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))

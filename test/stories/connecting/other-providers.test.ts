@@ -8,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('a database that was used with the sandbox is refused to the real GitHub and X, where its people are others', async () => {
+test('refuses to use a database of the sandbox with the real GitHub and X, where its ids are other users', async () => {
   const person = await world.connected('maraholt')
   const real = { sandbox: null, github: { ...world.config.github, url: 'https://github.com' } }
   await expect(world.restart(real)).rejects.toThrow(/people and accounts of the sandbox.*start with an empty database/)

@@ -1,4 +1,5 @@
-// What a token may do through the front door: the whole schema against everybody, and what the refusals say.
+// API tokens' permissions through HTTP: every field of the schema against every kind of caller, and
+// the refusals.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
@@ -47,11 +48,11 @@ const isRefused = (response: ApiResponse) =>
   codesOf(response).some((code) => code === 'UNAUTHENTICATED' || code === 'FORBIDDEN')
 const ruleOf = ({ type, name }: Step) => fields.find((field) => field.type === type && field.name === name)?.rule ?? ''
 
-describe('K-03 every field against everybody, through the front door', () => {
-  // Skipped fields are named, and so judged, but nothing of them is done.
+describe('K-03 every field against every kind of caller, through HTTP', () => {
+  // Skipped fields are checked for access, but not executed.
   const asked = fields.map(({ type, name }) => {
     const path = findPath(schema, { type, name })
-    // Signed out, `viewer` is null, so that nothing below it is judged.
+    // Signed out, `viewer` is null, so that nothing below it is checked.
     const belowViewer = path.findIndex((step) => step.type === 'User')
     const isAllowed = (asker: Asker) =>
       (asker === 'nobody' && belowViewer >= 0 ? path.slice(0, belowViewer) : path).every((step) =>
@@ -64,7 +65,7 @@ describe('K-03 every field against everybody, through the front door', () => {
     }
   })
 
-  test('the matrix', { timeout: 600_000 }, async () => {
+  test('follows the table of access rules', { timeout: 600_000 }, async () => {
     expect(asked.length * everybody.length).toBeGreaterThan(1_500)
     for (const { field, document, allowed } of asked) {
       for (const asker of everybody) {
@@ -83,7 +84,7 @@ describe('K-03 every field against everybody, through the front door', () => {
     }
   })
 
-  test('is asked of all there is: a path to each field that has a rule ends at that rule', () => {
+  test('has a path to each field with an access rule, which ends at that rule', () => {
     const guarded = fields.filter(({ rule }) => rule !== PART)
     expect(guarded.length).toBeGreaterThan(15)
     expect(asked.filter(({ allowed }) => allowed.length < everybody.length).length).toBeGreaterThan(guarded.length)
@@ -91,7 +92,7 @@ describe('K-03 every field against everybody, through the front door', () => {
 })
 
 describe('K-09 a refusal', () => {
-  test('names the scope that is missing, in words, for programs and in the header', async () => {
+  test('names the missing scope, in the message, in the extensions and in the header', async () => {
     const headers = bearer(await makeSecret(['tweets:read', 'events:read']))
     expect(await instance.ask('mutation { postTweet(input: {text: "x"}) { tweet { id } } }', headers)).toMatchObject({
       status: 403,
@@ -106,7 +107,7 @@ describe('K-09 a refusal', () => {
     })
   })
 
-  test('names all of them at once', async () => {
+  test('names all missing scopes at once', async () => {
     const headers = bearer(await makeSecret(['events:read']))
     const document =
       '{ tweets { edges { node { id account { id } } } } tweet(tweetId: "x") { id } connectedAccounts { id } }'
@@ -116,7 +117,7 @@ describe('K-09 a refusal', () => {
     expect(response.challenge).toContain('scope="tweets:read accounts:read"')
   })
 
-  test('names none where none would help, and says what would', async () => {
+  test('names none if no scope would help, and says what would', async () => {
     const every = bearer(await makeSecret(askers['every scope']))
     const operator = bearer(await makeSecret(['accounts:read'], null))
     for (const [headers, document, advice] of [
@@ -132,7 +133,7 @@ describe('K-09 a refusal', () => {
     }
   })
 
-  test('is the same by either media type of GraphQL, and reaches a client library', async () => {
+  test('is the same in both media types of GraphQL, and reaches a client library', async () => {
     const secret = await makeSecret(['events:read'])
     for (const accept of ['application/json', 'application/graphql-response+json', '*/*']) {
       const response = await instance.ask('{ tweets { edges { cursor } } }', { accept, ...bearer(secret) })
@@ -140,7 +141,7 @@ describe('K-09 a refusal', () => {
     }
   })
 
-  test('comes before anything is done: of two mutations, and of a post whose answer may not be read', async () => {
+  test('happens before any field is executed: of two mutations, and of a post whose result may not be read', async () => {
     const headers = bearer(await makeSecret(['tweets:write']))
     const before = [await world.db().$count(tweets), await world.db().$count(apiTokens)]
     const post = 'postTweet(input: {text: "Not to be posted"})'
@@ -155,14 +156,14 @@ describe('K-09 a refusal', () => {
     expect(world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(0)
   })
 
-  test('is not what a document gets that is wrong in itself', async () => {
+  test('does not hide the errors of an invalid document', async () => {
     const headers = bearer(await makeSecret(['events:read']))
     expect(codesOf(await instance.ask('{ tweets { edges { nothing } } }', headers))).toEqual(['BAD_USER_INPUT'])
   })
 })
 
 describe('a token with a scope', () => {
-  test('posts by tweets:write alone, and reads by tweets:read alone, all but what belongs to another scope', async () => {
+  test('posts with tweets:write alone, and reads with tweets:read alone, except fields of another scope', async () => {
     const input = { text: 'From a bot', idempotencyKey: 'bot-1' }
     const writer = bearer(await makeSecret(['tweets:write']))
     const posted = await world.browser().request('/graphql', {
@@ -180,7 +181,7 @@ describe('a token with a scope', () => {
     ])
   })
 
-  test('sees and does only what is its user’s', async () => {
+  test('reads and changes its own user’s data alone', async () => {
     const tomasz = await world.connected('tomasz_k', 'tomasz-k')
     const { connectedAccounts } = await tomasz.api<{ connectedAccounts: { id: string }[] }>('connected-accounts')
     const id = connectedAccounts[0]?.id ?? ''

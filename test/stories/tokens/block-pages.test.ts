@@ -1,5 +1,6 @@
-// Something in front of X answers in its place, with a status of the client's kind. It decides nothing: the key stays good, and a tweet
-// that X may have posted all the same is looked for before it is sent again.
+// Something in front of X responds in its place, with a 4xx. That decides nothing: the idempotency
+// key stays usable, and the gateway looks for a tweet that X may have posted before it sends it
+// again.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
@@ -12,7 +13,7 @@ import { startWorld, type World } from '../../support/harness.ts'
 let world: World
 beforeAll(async () => {
   world = await startWorld()
-  // A tweet that is sent twice is there twice.
+  // A tweet that is sent twice is posted twice.
   world.sandbox.control.setRefusesDuplicates(false)
 })
 afterEach(() => {
@@ -51,8 +52,8 @@ const foreign: Foreign[] = [
   ],
 ]
 
-describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
-  test('it is retryable, and its key posts it', async () => {
+describe.each(foreign)('a post that gets %s', (_, fault, acted) => {
+  test('is retryable, and its key posts it', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault))
     const first = await post(account)
@@ -67,7 +68,7 @@ describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
     expect(await account.show()).toMatchObject({ status: 'ACTIVE' })
   })
 
-  test('and where X has posted it all the same, its key finds it', async () => {
+  test('is found by its key if X has posted it', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(acted))
     const x = watchX(world)
@@ -81,7 +82,7 @@ describe.each(foreign)('a post is answered with %s', (_, fault, acted) => {
   })
 })
 
-test('a page in the way of the look too keeps the tweet from being sent, for as long as it is there', async () => {
+test('is not sent again while the page also blocks the lookup', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'cloudflare', act: true }))
   world.sandbox.control.inject({
@@ -98,7 +99,7 @@ test('a page in the way of the look too keeps the tweet from being sent, for as 
   expect([x.posts(), atX(account).length]).toEqual([1, 1])
 })
 
-test('a look that X limits waits, and is made before the tweet is sent', async () => {
+test('waits for a lookup that X limits, and looks before it sends', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'timeout', act: true }))
   world.sandbox.control.inject({ kind: 'problem', name: 'too-many-requests', match: { path: timelineOf(account) } })
@@ -110,7 +111,7 @@ test('a look that X limits waits, and is made before the tweet is sent', async (
   expect(x.posts()).toBe(1)
 })
 
-test('a look that does not tell leaves the tweet in doubt, and nothing is sent', async () => {
+test('stays in doubt after an inconclusive lookup, and is not sent', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'timeout', act: true }))
   const body = { meta: { result_count: 1 } }
@@ -121,7 +122,7 @@ test('a look that does not tell leaves the tweet in doubt, and nothing is sent',
   expect(x.posts()).toBe(1)
 })
 
-test('twenty callers of a key after a page in the way look once and send once', async () => {
+test('is looked up once and sent once for twenty callers with its key', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'access-denied' }))
   const x = watchX(world)
@@ -133,7 +134,7 @@ test('twenty callers of a key after a page in the way look once and send once', 
   ])
 })
 
-test('a tweet that was sent again after a look is not looked for a second time', async () => {
+test('is not looked up a second time after it was sent again', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'blockPage', page: 'access-denied' }))
   await post(account)
@@ -143,7 +144,7 @@ test('a tweet that was sent again after a look is not looked for a second time',
   expect(row).toMatchObject({ mayExistSince: null })
 })
 
-describe('a page in the way of a deletion', () => {
+describe('a block page during a deletion', () => {
   test.each(pages)('deletes nothing: %s', async (page) => {
     const account = await connectAccount(world)
     const { tweet } = await post(account)
@@ -157,7 +158,7 @@ describe('a page in the way of a deletion', () => {
   })
 })
 
-test('a tweet that X hides is not taken for one that is gone', async () => {
+test('a tweet that X hides does not count as deleted', async () => {
   const account = await connectAccount(world)
   const { tweet } = await post(account)
   const error = { title: 'Authorization Error', type: 'https://api.x.com/2/problems/not-authorized-for-resource' }

@@ -1,4 +1,4 @@
-// A process whose clock is wrong: its database's is the one that counts, which all instances share.
+// A process whose clock is wrong: the database's clock decides, which all instances share.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sessions } from '../../../src/db/tables.ts'
@@ -18,7 +18,7 @@ describe.each([
   })
   afterAll(() => world.close())
 
-  test('refreshes a token once when it is due, neither sooner nor again, and uses none that has ended', async () => {
+  test('refreshes a token once when it is due, not earlier and not again, and uses no expired one', async () => {
     const account = await connectAccount(world)
     const x = watchX(world)
     const refreshesAfterPosts = async () => {
@@ -26,7 +26,7 @@ describe.each([
       return x.refreshes()
     }
     expect(await refreshesAfterPosts()).toBe(0)
-    // Not due for 90 seconds by the database, and long since, or long not, by the process.
+    // Not due for 90 seconds by the database; overdue, or not due for long, by the process.
     world.advance(6_780)
     expect(await refreshesAfterPosts()).toBe(0)
     world.advance(200)
@@ -52,7 +52,7 @@ describe.each([
     expect(await person.finish(callback)).toMatchObject(arrival)
   })
 
-  test('ends a session after its absolute lifetime, give or take what it is wrong by and no more', async () => {
+  test('ends a session after its absolute lifetime, off by no more than its clock', async () => {
     const person = await world.signedIn('yuki-ito')
     const setAge = (seconds: number) =>
       world

@@ -1,4 +1,5 @@
-// A refresh token lives about half a year. A link that nobody uses is rotated before that, as seldom as will do.
+// A refresh token is valid for about half a year. The sweep refreshes an unused connection before
+// that, as rarely as possible.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
   type ConnectedAccount,
@@ -23,14 +24,14 @@ afterAll(() => world.close())
 
 const rotationsOf = (account: ConnectedAccount) => account.grant().rotations
 
-/** As if nobody had used the account since. */
+/** Makes the account unused since then. */
 async function connectIdle(options?: Parameters<typeof connectAccount>[1]): Promise<ConnectedAccount> {
   const account = await connectAccount(world, options)
   await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE), accessExpiresAt: momentIn(world, -IDLE + 7200) })
   return account
 }
 
-test('a link that nobody uses for more than a year is rotated every five months, and works after that', async () => {
+test('refreshes a connection unused for more than a year every five months, and it works afterwards', async () => {
   const account = await connectAccount(world)
   world.advance(149 * DAY)
   await sweepNow(world)
@@ -51,7 +52,7 @@ test('a link that nobody uses for more than a year is rotated every five months,
   expect(account.grant()).toMatchObject({ live: true, rotations: 3, replays: 0 })
 })
 
-test('a link that is used now and then is never rotated by the sweep', async () => {
+test('never refreshes a connection that is used now and then', async () => {
   const account = await connectAccount(world)
   world.advance(100 * DAY)
   await account.person.signIn('mara-holt')
@@ -61,7 +62,7 @@ test('a link that is used now and then is never rotated by the sweep', async () 
   expect(rotationsOf(account)).toBe(1)
 })
 
-test('links that no refresh can help are left alone, and what the sweep finds out is told', async () => {
+test('skips connections that no refresh can help, and reports what the sweep finds', async () => {
   const lost = await connectIdle()
   world.sandbox.control.revokeGrant(lost.username)
   expect((await lost.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
@@ -84,12 +85,12 @@ test('links that no refresh can help are left alone, and what the sweep finds ou
   expect(x.refreshes()).toBe(2)
 })
 
-test('while X is down it is not asked for one link after the other, and those behind get their turn', async () => {
+test('calls X for one connection only while X is down, and the others get their turn', async () => {
   const accounts = [await connectIdle(), await connectIdle(), await connectIdle(), await connectIdle()]
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable', times: null }))
   const x = watchX(world)
   await sweepNow(world)
-  // The sweep of the full minute may have come in between.
+  // The sweep of the full minute may have run in between.
   expect(x.refreshes()).toBeGreaterThan(0)
   expect(x.refreshes()).toBeLessThan(accounts.length)
   for (const account of accounts) expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
@@ -99,7 +100,7 @@ test('while X is down it is not asked for one link after the other, and those be
   expect(accounts.map(rotationsOf)).toEqual([1, 1, 1, 1])
 })
 
-test('links that must wait do not stand in the way of others', async () => {
+test('connections that must wait do not block others', async () => {
   const waiting = await Promise.all(Array.from({ length: 20 }, () => connectIdle()))
   for (const account of waiting)
     await account.setTokens({ refreshIssuedAt: momentIn(world, -IDLE - DAY), nextTryAt: momentIn(world, 300) })

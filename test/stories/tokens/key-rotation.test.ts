@@ -1,4 +1,4 @@
-// A new encryption key takes over from an old one while people go on posting, and then the old one can be thrown away.
+// A new encryption key replaces an old one while users post, and then the old one can be removed.
 import { eq, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { resealAll } from '../../../src/accounts/reseal.ts'
@@ -33,7 +33,7 @@ afterEach(async () => {
   await world.close()
 })
 
-/** Under which key each token is sealed. */
+/** The key id under which each token is sealed. */
 async function sealedUnder(): Promise<string[]> {
   const rows = await world.db().select().from(oauthTokens)
   return rows.flatMap((row) => [row.accessTokenSealed, row.refreshTokenSealed ?? '']).map(sealedKeyId)
@@ -44,14 +44,14 @@ async function snapshot() {
   return [await db.select().from(oauthTokens), await db.select().from(encryptionCanaries)]
 }
 
-/** The same sealed value, said to be under a key that never was. */
+/** The same sealed value with the id of an unknown key. */
 function renameKey(sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64url')
   bytes.write('x9', 2)
   return bytes.toString('base64url')
 }
 
-test('E-04 keys are rotated under load: no post fails, no token is lost, and the new key opens everything', {
+test('E-04 rotates keys under load: no post fails, no token is lost, and the new key opens everything', {
   timeout: 60_000,
 }, async () => {
   const ACCOUNTS = 20
@@ -95,7 +95,7 @@ test('E-04 keys are rotated under load: no post fails, no token is lost, and the
   for (const account of accounts) expect(account.grant()).toMatchObject({ live: true, replays: 0 })
 })
 
-test('E-04 what a refresh holds waits for the next pass, and until then the old key is needed', async () => {
+test('E-04 what a refresh has locked waits for the next pass, and needs the old key until then', async () => {
   const account = await connectAccount(world)
   await account.setTokens({ leaseId: crypto.randomUUID(), leaseUntil: momentIn(world, 60), sentAt: momentIn(world, 0) })
   const before = await account.tokens()
@@ -126,7 +126,7 @@ test('E-04 what a refresh holds waits for the next pass, and until then the old 
   })
 })
 
-test('E-05 with the new key alone nothing starts before all is sealed under it, and nothing is changed', async () => {
+test('E-05 does not start with the new key alone before all is sealed under it, and changes nothing', async () => {
   const account = await connectAccount(world)
   const before = await snapshot()
   await expect(world.restart({ encryptionKeys: [k2] })).rejects.toThrow(WrongKeysError)
@@ -139,13 +139,13 @@ test('E-05 with the new key alone nothing starts before all is sealed under it, 
   await expect(world.restart({ encryptionKeys: [k2] })).rejects.toThrow(WrongKeysError)
   await world.restart({ encryptionKeys: both })
   expect((await resealAll(world.db(), both)).retired).toEqual(['k1'])
-  // Nor does the old one, from there on.
+  // Nor does the old key alone, from there on.
   await expect(world.restart({ encryptionKeys: [k1] })).rejects.toThrow(WrongKeysError)
   await world.restart({ encryptionKeys: [k2] })
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('E-04 late pairs, revocations and link attempts are not forgotten', async () => {
+test('E-04 includes orphaned tokens, revocations and connect attempts', async () => {
   const account = await connectAccount(world)
   const disconnected = await connectAccount(world)
   world.sandbox.control.inject({
@@ -157,7 +157,7 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
   await disconnected.disconnect()
   await vi.waitFor(() => expect(world.sandbox.control.faults()[0]?.hits).toBeGreaterThan(0), { timeout: 10_000 })
   const { authorizationUrl } = await account.person.startXConnect({ reconnectAccountId: account.id })
-  // A killed holder, and the pair that it had brought.
+  // A killed lease holder, and the tokens that it got.
   const owner = { accountId: account.id, userId: account.userId }
   const { accessToken, refreshToken } = account.grant()
   await account.setTokens({
@@ -181,7 +181,7 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
     })
 
   await world.restart({ encryptionKeys: both })
-  // The attempt's verifier is not sealed anew: in ten minutes it is finished, or worth nothing.
+  // The attempt's verifier is not resealed: in ten minutes it is used or expired.
   expect(await resealAll(world.db(), both)).toEqual({
     resealed: 3,
     waiting: 1,
@@ -208,7 +208,7 @@ test('E-04 late pairs, revocations and link attempts are not forgotten', async (
   expect(disconnected.grant()).toMatchObject({ ended: 'revoked-by-app' })
 }, 60_000)
 
-test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being good', async () => {
+test('E-04 reseals both signing secrets of a webhook, and they stay valid', async () => {
   const receiver = await startReceiver()
   try {
     await world.close()
@@ -241,7 +241,7 @@ test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being 
     const [request] = receiver.received
     for (const each of [secret, newer ?? ''])
       expect(request && verify(world, each, request)).toMatchObject({ type: 'webhook.test' })
-    // One that nobody can read is replaced by rotating it.
+    // A secret that cannot be opened is replaced by a rotation.
     const { secret: replaced } = await webhooks.rotate(altered.id)
     await webhooks.test(altered.id)
     await vi.waitFor(() => expect(receiver.received).toHaveLength(2), { timeout: 30_000 })
@@ -255,7 +255,7 @@ test('E-04 secrets of webhooks are sealed anew, both that sign, and go on being 
 test.each([
   ['one token', (tokens: Pair) => tokens.refreshTokenSealed ?? ''],
   ['one token, in the name of its key,', (tokens: Pair) => renameKey(tokens.accessTokenSealed)],
-])('%s that somebody has altered does not keep the old key in use for ever', async (_, alter) => {
+])('%s that was altered in the database does not keep the old key in use', async (_, alter) => {
   const altered = await connectAccount(world)
   const account = await connectAccount(world)
   const tokens = await altered.tokens()

@@ -1,4 +1,4 @@
-// Several pairs of tokens that came too late for one account. At most one of them is good at X.
+// Several orphaned token pairs of one account. At most one of them is valid at X.
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sealToken } from '../../../src/accounts/sealed-tokens.ts'
@@ -21,7 +21,7 @@ afterAll(() => world.close())
 
 type Pair = { accessToken: string; refreshToken: string }
 
-/** A pair as X issues it to a holder that has lost its lease by then. */
+/** A token pair that X issues to a holder that has lost its lease. */
 async function refreshAtX(account: ConnectedAccount, refreshToken: string): Promise<Pair> {
   const { clientId, clientSecret } = world.config.x
   const response = await account.person.request(`${world.sandbox.url}/2/oauth2/token`, {
@@ -59,11 +59,11 @@ const orphansOf = (account: ConnectedAccount) =>
   world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))
 const inDoubt = { state: 'UNCERTAIN', cause: 'RESPONSE_LOST' } as const
 
-describe('of two pairs that came too late', () => {
+describe('of two orphaned token pairs', () => {
   test.each([
     ['first', [2, 1]],
     ['last', [1, 2]],
-  ])('the newest is adopted, stored %s or not, and the grant of both stays alive', async (_which, order) => {
+  ])('the newest is adopted, stored %s or not, and the grant stays valid', async (_which, order) => {
     world.sandbox.control.setRevocationEndsAccount(true)
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
@@ -74,7 +74,7 @@ describe('of two pairs that came too late', () => {
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
     expect(await account.storedRefreshToken()).toBe(newer.refreshToken)
     expect(await orphansOf(account)).toMatchObject([{ fencingToken: 1, fromVersion: 2 }])
-    // Once X has issued the next pair, the other one is of no use to anybody.
+    // Once X has issued the next pair, the other one is useless.
     world.advance(UNTIL_ENDED_SECONDS)
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
     await sweepNow(world)
@@ -85,7 +85,7 @@ describe('of two pairs that came too late', () => {
     world.sandbox.control.setRevocationEndsAccount(false)
   })
 
-  test('the other is tried where X refuses the newest, before the user is left to connect again', async () => {
+  test('the other is tried if X refuses the newest, before the account needs its user', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const good = await refreshAtX(account, (await account.storedRefreshToken()) ?? '')
@@ -100,7 +100,7 @@ describe('of two pairs that came too late', () => {
   })
 })
 
-test('a pair of a version that has passed is swept', async () => {
+test('one of an earlier version is deleted by the sweep', async () => {
   const account = await connectAccount(world)
   await seedOrphan(account, { accessToken: 'old', refreshToken: 'old' }, 1)
   await account.setTokens({ version: 2 })

@@ -1,4 +1,5 @@
-// Whatever goes wrong with a refresh, nobody is disconnected for it. What differs is whether the refresh token may be spent now.
+// No fault of a refresh disconnects an account. The faults differ in whether the refresh token may
+// be used up.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
 import {
@@ -21,7 +22,7 @@ afterAll(() => world.close())
 
 type Case = [title: string, fault: FaultKind, code?: string, cause?: string]
 
-// X said no and did nothing: the token is unspent, and is tried again after a while.
+// X has refused and did nothing: the token is unused, and is tried again after a while.
 const refusals: Case[] = [
   ['429', { kind: 'problem', name: 'oauth-rate-limited' }],
   ['503 in its own words', { kind: 'problem', name: 'temporarily-unavailable' }, 'X_UNAVAILABLE', 'SERVER_ERROR'],
@@ -47,7 +48,8 @@ const refusals: Case[] = [
   ['401 without a body', { kind: 'status', status: 401 }, 'X_CREDENTIALS_REJECTED'],
 ]
 
-// X has not acted, but could have: the token must not be sent again while the access token is good.
+// X has not acted, but could have: the token must not be sent again while the access token is
+// valid.
 const unspentDoubts: Case[] = [
   ['503 of something in between', { kind: 'status', status: 503, body: 'upstream connect error' }],
   ['502', { kind: 'problem', name: 'bad-gateway' }],
@@ -69,7 +71,7 @@ const unspentDoubts: Case[] = [
   ['empty tokens', { kind: 'malformed', body: '{"access_token":"","refresh_token":""}' }],
 ]
 
-// X has acted, and its answer is lost.
+// X has acted, and its response is lost.
 const spentDoubts: Case[] = [
   ['a connection cut after it acted', { kind: 'dropAfter' }],
   ['a connection cut half-way through the answer', { kind: 'cutHalfway' }],
@@ -80,8 +82,8 @@ const spentDoubts: Case[] = [
   ['504 after it acted', { kind: 'problemAfter', name: 'gateway-timeout' }],
 ]
 
-describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
-  test('leaves the refresh token as it was, and a living access token in use', async () => {
+describe.each(refusals)('T-05 a refresh that gets %s', (_, fault, code = 'X_UNAVAILABLE', cause = undefined) => {
+  test('leaves the refresh token as it was, and a valid access token in use', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
@@ -102,7 +104,7 @@ describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVA
     expect(account.grant()).toMatchObject({ live: true, rotations: 0, replays: 0 })
   })
 
-  test('refuses a post when the access token has ended, and heals by itself', async () => {
+  test('refuses a post when the access token has expired, and recovers without help', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
@@ -123,8 +125,8 @@ describe.each(refusals)('T-05 a refresh answered %s', (_, fault, code = 'X_UNAVA
 describe.each([
   ...unspentDoubts.map(([title, fault]) => ({ title, fault, spent: false })),
   ...spentDoubts.map(([title, fault]) => ({ title, fault, spent: true })),
-])('T-02 T-03 T-05 a refresh answered by $title', ({ fault, spent }) => {
-  test('is not tried again before the access token ends, which stays in use', async () => {
+])('T-02 T-03 T-05 a refresh that ends with $title', ({ fault, spent }) => {
+  test('is not tried again before the access token expires, which stays in use', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
@@ -139,14 +141,14 @@ describe.each([
       sentAt: expect.any(Date),
     })
     expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
-    // Long after X must be done with it.
+    // Long after X must have processed it.
     world.advance(60)
     expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
     expect([x.refreshes(), x.posts()]).toEqual([1, 2])
     expect(account.grant()).toMatchObject({ live: true, replays: 0 })
   })
 
-  test(`is probed once when the access token has ended: ${spent ? 'lost, and said so' : 'recovered'}`, async () => {
+  test(`is probed once when the access token has expired: ${spent ? 'lost, and reported as lost' : 'recovered'}`, async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault(fault))
@@ -176,27 +178,24 @@ describe.each([
 test.each([
   ['503', 'temporarily-unavailable'],
   ['500', 'internal-server-error'],
-] as const)(
-  'a refresh that X answers by %s in its own words, after it acted, is lost and not revoked',
-  async (_, name) => {
-    const account = await connectAccount(world)
-    world.advance(UNTIL_ENDED_SECONDS)
-    world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name }))
-    const x = watchX(world)
-    expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE', retryable: true }])
-    // What X says in between says nothing of it.
-    world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'oauth-rate-limited' }))
-    world.advance(2)
-    expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
-    world.advance(3600)
-    expect((await account.post('Third')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
-    expect(x.refreshes()).toBe(3)
-    expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
-    expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'SERVER_ERROR' })
-  },
-)
+] as const)('a refresh with the response %s, after X acted, is lost and not revoked', async (_, name) => {
+  const account = await connectAccount(world)
+  world.advance(UNTIL_ENDED_SECONDS)
+  world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name }))
+  const x = watchX(world)
+  expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE', retryable: true }])
+  // Other responses in between prove nothing about it.
+  world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'oauth-rate-limited' }))
+  world.advance(2)
+  expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
+  world.advance(3600)
+  expect((await account.post('Third')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
+  expect(x.refreshes()).toBe(3)
+  expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'REFRESH_LOST' })
+  expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'SERVER_ERROR' })
+})
 
-test('a grant that the user revokes long after X had failed once is revoked and not lost', async () => {
+test('a grant that the user revokes long after a failure of X is revoked and not lost', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
@@ -208,7 +207,7 @@ test('a grant that the user revokes long after X had failed once is revoked and 
   expect(await account.show()).toMatchObject({ status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
 })
 
-test('T-08 while X is known to be unable, it is not asked again before the moment it named', async () => {
+test('T-08 a limited or failing X is not asked again before the time that it named', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(
@@ -229,7 +228,7 @@ test('T-08 while X is known to be unable, it is not asked again before the momen
   expect(x.refreshes()).toBe(2)
 })
 
-test('T-01 a redirect of the token endpoint is followed nowhere', async () => {
+test('T-01 a redirect of the token endpoint is not followed', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(

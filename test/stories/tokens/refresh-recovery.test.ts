@@ -1,4 +1,5 @@
-// What a killed or stalled process leaves behind, and how the next one takes over. Seeded where nobody can be killed in a story.
+// The state that a killed or stalled process leaves behind, and how the next one takes over.
+// Seeded, since a story cannot kill its process.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, events, grantRevocations, orphanedTokens } from '../../../src/db/tables.ts'
@@ -26,7 +27,7 @@ afterEach(() => {
 })
 afterAll(() => world.close())
 
-/** As a process leaves it that is killed between its claim and its commit. */
+/** The state after a process is killed between its lease and its commit. */
 async function seedKilledHolder(account: ConnectedAccount, leaseEndsInSeconds: number): Promise<void> {
   await account.setTokens({
     leaseId: crypto.randomUUID(),
@@ -40,8 +41,8 @@ function orphansOf(account: ConnectedAccount) {
   return world.db().select().from(orphanedTokens).where(eq(orphanedTokens.accountId, account.id))
 }
 
-describe('a refresh token whose holder was killed', () => {
-  test('is left alone while the access token lives, which stays in use', async () => {
+describe('a refresh token whose lease holder was killed', () => {
+  test('is not sent while the access token is valid, which stays in use', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     await seedKilledHolder(account, -30)
@@ -50,10 +51,10 @@ describe('a refresh token whose holder was killed', () => {
     expect([x.refreshes(), x.posts()]).toEqual([0, 1])
   })
 
-  test('is taken over ten seconds after the lease, and not before', async () => {
+  test('is taken over ten seconds after the lease ends, and not before', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
-    // Over, but not by ten seconds before the caller has waited its eight.
+    // Expired, but not by ten seconds before the caller has waited its eight.
     await seedKilledHolder(account, 5)
     const x = watchX(world)
     expect(await account.post('Too early')).toMatchObject({
@@ -75,7 +76,7 @@ describe('a refresh token whose holder was killed', () => {
     })
   })
 
-  test('after X had answered, is lost, and said to be lost, not revoked', async () => {
+  test('after X has responded, is lost and reported as lost, not revoked', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     await spendAtX(world, account)
@@ -89,7 +90,7 @@ describe('a refresh token whose holder was killed', () => {
     expect(await account.tokens()).toMatchObject({ state: 'DEAD', cause: 'LEASE_EXPIRED' })
   })
 
-  test('keeps its cause through a take-over that X puts off', async () => {
+  test('keeps its cause through a take-over that X defers', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     await spendAtX(world, account)
@@ -97,7 +98,7 @@ describe('a refresh token whose holder was killed', () => {
     world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'temporarily-unavailable' }))
     expect((await account.post('First')).userErrors).toMatchObject([{ code: 'X_UNAVAILABLE' }])
     expect(await account.tokens()).toMatchObject({ state: 'UNCERTAIN', cause: 'LEASE_EXPIRED', leaseId: null })
-    // Still: it may have been spent.
+    // Still: it may have been used.
     expect((await account.tokens())?.sentAt).not.toBeNull()
     world.advance(5)
     expect((await account.post('Second')).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
@@ -115,8 +116,8 @@ describe('a refresh token whose holder was killed', () => {
   })
 })
 
-describe('a pair that comes to a holder whose lease has passed on', () => {
-  // The holder waits for X; meanwhile its lease is another's, and that other has been killed too.
+describe('a token pair that arrives at a holder whose lease another has taken', () => {
+  // The holder waits for X; meanwhile another process has taken the lease, and has been killed too.
   async function stallWhileTheLeasePassesOn(account: ConnectedAccount): Promise<void> {
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
     const x = watchX(world)
@@ -129,12 +130,12 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
       cause: 'LEASE_EXPIRED',
     })
     await vi.waitFor(async () => expect(await orphansOf(account)).toHaveLength(1), { timeout: 10_000 })
-    // From here on the lease is lapsed.
+    // From here on the lease has expired.
     world.advance(20)
     expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
   }
 
-  test('never overwrites; the next holder adopts it instead of asking X', async () => {
+  test('never overwrites; the next holder adopts it instead of calling X', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const x = watchX(world)
@@ -150,13 +151,13 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
     })
     expect(account.grant()).toMatchObject({ live: true, rotations: 1, replays: 0 })
 
-    // The adopted refresh token is the right one.
+    // The adopted refresh token is the valid one.
     world.advance(UNTIL_ENDED_SECONDS)
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
     expect(account.grant()).toMatchObject({ live: true, rotations: 2, replays: 0 })
   })
 
-  test('is revoked and forgotten when the account is unlinked before anybody adopts it', async () => {
+  test('is revoked and deleted when the account is disconnected before it is adopted', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 500 }))
@@ -185,8 +186,9 @@ describe('a pair that comes to a holder whose lease has passed on', () => {
   })
 })
 
-describe('a pair that comes after its account was given up', () => {
-  // The holder waits for X; meanwhile another process has taken over, asked X with the same token, and been refused.
+describe('a token pair that arrives after its account was given up', () => {
+  // The holder waits for X; meanwhile another process has taken over, sent the same token, and been
+  // refused.
   async function giveUpWhileTheHolderWaits(account: ConnectedAccount, more: { scopes?: string[] } = {}): Promise<void> {
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 700 }))
@@ -205,7 +207,7 @@ describe('a pair that comes after its account was given up', () => {
   test.each([
     ['ACTIVE', null, {}],
     ['LIMITED', 'SCOPES_NOT_GRANTED', { scopes: ['tweet.read', 'users.read', 'offline.access'] }],
-  ])('brings it back to %s without its user, once X has taken it', async (status, statusReason, more) => {
+  ])('restores it to %s without its user, once X has accepted it', async (status, statusReason, more) => {
     const account = await connectAccount(world)
     await giveUpWhileTheHolderWaits(account, more)
     expect(await orphansOf(account)).toHaveLength(1)
@@ -219,7 +221,7 @@ describe('a pair that comes after its account was given up', () => {
     expect(told.filter(({ type }) => type === 'account.recovered')).toMatchObject([{ reason: statusReason }])
   })
 
-  test('is tried once, and the account stays given up, where X has ended the whole grant', async () => {
+  test('is tried once, and the account stays given up, if X has ended the whole grant', async () => {
     const account = await connectAccount(world)
     await giveUpWhileTheHolderWaits(account)
     world.sandbox.control.revokeGrant(account.username)
@@ -246,7 +248,7 @@ describe('a pair that comes after its account was given up', () => {
 })
 
 describe('in doubt', () => {
-  test('a refresh token is not probed while the access token lives, in either mode of X', async () => {
+  test('a refresh token is not probed while the access token is valid, in either mode of X', async () => {
     for (const mode of ['end-grant', 'invalid-request'] as const) {
       world.sandbox.control.setReplay(mode)
       const account = await connectAccount(world)
@@ -258,7 +260,7 @@ describe('in doubt', () => {
     }
   })
 
-  test('a refresh token is probed at once when X refuses the access token', async () => {
+  test('a refresh token is probed at once when X rejects the access token', async () => {
     const account = await connectAccount(world)
     await account.setTokens({ state: 'UNCERTAIN', cause: 'RESPONSE_LOST', sentAt: momentIn(world, -600) })
     world.sandbox.control.expireAccessToken(account.username)
@@ -268,7 +270,7 @@ describe('in doubt', () => {
     expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', cause: null, sentAt: null })
   })
 
-  test('an account that X refuses is lost for good, and linking it again brings it back', async () => {
+  test('an account that X refuses is lost for good, and connecting it again restores it', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_DUE_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'dropAfter' }))

@@ -1,4 +1,5 @@
-// By the time X's answer to a refresh is read the token is spent: whatever is odd in the answer, the new pair must not be lost.
+// When X's response to a refresh is read, the old token is used up: the new pair must not be lost,
+// however odd the response.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import {
   type ConnectedAccount,
@@ -37,11 +38,11 @@ describe.each<[string, string, number]>([
   ['a negative number', '-7200', 60],
   ['1e99', '1e99', 86_400],
   ['more than JSON numbers hold', '1e999', 86_400],
-])('T-04 an answer whose expires_in is %s', (_, expiresIn, believed) => {
-  test(`is believed for ${believed} seconds, and the account goes on`, async () => {
+])('T-04 a response whose expires_in is %s', (_, expiresIn, believed) => {
+  test(`counts as ${believed} seconds, and the account works`, async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
-    // As a text: not every number here survives JSON.stringify.
+    // As text: JSON.stringify does not preserve every number here.
     const [accessToken, refreshToken] = [`odd-access-${account.username}`, `odd-refresh-${account.username}`]
     world.sandbox.control.inject(
       refreshFault({
@@ -51,7 +52,8 @@ describe.each<[string, string, number]>([
       }),
     )
     const x = watchX(world)
-    // X knows nothing of the odd pair, so the post itself is refused; with what token it was sent is what counts.
+    // X does not know the changed tokens, so the post is refused; the token that it was sent with
+    // matters.
     world.sandbox.control.inject({ kind: 'status', status: 400, body: {}, match: { path: '/2/tweets' } })
     await account.post()
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
@@ -64,7 +66,7 @@ describe.each<[string, string, number]>([
   })
 })
 
-test('T-04 without expires_in a token is believed for two hours', async () => {
+test('T-04 without expires_in a token counts as valid for two hours', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'response', omit: ['expires_in', 'token_type', 'scope'] }))
@@ -84,7 +86,7 @@ test('a short-lived token is used, and refreshed once for each use', async () =>
   expect([x.refreshes(), x.posts()]).toEqual([2, 2])
 })
 
-test('T-04 without a refresh token in the answer the old one is kept', async () => {
+test('T-04 without a refresh token in the response the old one is kept', async () => {
   const account = await connectAccount(world)
   const { refreshToken } = account.grant()
   world.advance(UNTIL_ENDED_SECONDS)
@@ -107,7 +109,7 @@ test('T-04 a new refresh token without an access token is kept, and used by the 
   expect(account.grant()).toMatchObject({ live: true, rotations: 2, replays: 0 })
 })
 
-test('T-04 what a refresh says of the scopes changes nothing: they are those of the consent', async () => {
+test('T-04 the scopes of a refresh response change nothing: the consent decides', async () => {
   const account = await connectAccount(world)
   const { scopes } = await account.show()
   world.advance(UNTIL_ENDED_SECONDS)
@@ -116,7 +118,7 @@ test('T-04 what a refresh says of the scopes changes nothing: they are those of 
   expect(await account.show()).toMatchObject({ status: 'ACTIVE', scopes, missingScopes: [] })
 })
 
-test('T-04 fields that nobody promised do no harm', async () => {
+test('T-04 unknown fields are ignored', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
-describe('when an access token is refreshed', () => {
+describe('an access token is refreshed', () => {
   test('not while it is fresh, however often it is used', async () => {
     const account = await connectAccount(world)
     world.advance(6800)
@@ -27,7 +27,7 @@ describe('when an access token is refreshed', () => {
     expect(await account.tokens()).toMatchObject({ version: 1, fencingToken: 0, sentAt: null })
   })
 
-  test('once, shortly before it ends', async () => {
+  test('once, shortly before it expires', async () => {
     const account = await connectAccount(world)
     const before = account.grant()
     world.advance(UNTIL_DUE_SECONDS)
@@ -46,14 +46,14 @@ describe('when an access token is refreshed', () => {
       cause: null,
       failCount: 0,
     })
-    // Both tweets went out with the new token: the old one would do for seconds only.
+    // Both tweets were sent with the new token: the old one is valid for seconds only.
     const sent = world.sandbox.control.received({ method: 'POST', path: '/2/tweets' }).slice(-2)
     expect(sent.map(({ headers }) => headers.authorization)).toEqual(
       Array(2).fill(`Bearer ${account.grant().accessToken}`),
     )
   })
 
-  test('after it has ended, before it is used', async () => {
+  test('after it has expired, before it is used', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const x = watchX(world)
@@ -61,7 +61,7 @@ describe('when an access token is refreshed', () => {
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
   })
 
-  test('again and again, for as long as the account is used', async () => {
+  test('again and again, as long as the account is used', async () => {
     const account = await connectAccount(world)
     for (let round = 1; round <= 4; round++) {
       world.advance(UNTIL_ENDED_SECONDS)
@@ -71,7 +71,7 @@ describe('when an access token is refreshed', () => {
     expect(await account.tokens()).toMatchObject({ version: 5, fencingToken: 4 })
   })
 
-  test('by one of 50 posts at the same moment, while the others wait for it', async () => {
+  test('by one of 50 simultaneous posts, while the others wait', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ kind: 'delayAfter', milliseconds: 300 }))
@@ -84,8 +84,8 @@ describe('when an access token is refreshed', () => {
   })
 })
 
-describe('when X answers 401', () => {
-  test('the token is refreshed once and the call made once more', async () => {
+describe('when X responds with 401', () => {
+  test('refreshes the token once and repeats the call once', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
@@ -94,7 +94,7 @@ describe('when X answers 401', () => {
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
   })
 
-  test('50 posts at the same moment share that one refresh', async () => {
+  test('50 simultaneous posts share one refresh', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.expireAccessToken(account.username)
     const x = watchX(world)
@@ -104,7 +104,7 @@ describe('when X answers 401', () => {
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(50)
   })
 
-  test('a second time in a row, there is no third call, and nobody is disconnected', async () => {
+  test('twice in a row, there is no third call, and the account stays active', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
     const x = watchX(world)
@@ -117,7 +117,7 @@ describe('when X answers 401', () => {
     expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   })
 
-  test('and refuses the refresh token too, the account needs its user, and X is left alone', async () => {
+  test('and refuses the refresh token too, the account needs its user, and X is not called again', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     const x = watchX(world)
@@ -137,7 +137,7 @@ describe('when X answers 401', () => {
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
   })
 
-  test('to 20 posts of a revoked account at the same moment, one refresh is tried', async () => {
+  test('to 20 simultaneous posts of a revoked account, one refresh is tried', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.revokeGrant(account.username)
     const x = watchX(world)
@@ -146,7 +146,7 @@ describe('when X answers 401', () => {
     expect(x.refreshes()).toBe(1)
   })
 
-  test('403 refreshes nothing', async () => {
+  test('403 causes no refresh', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
     const x = watchX(world)
@@ -175,7 +175,7 @@ describe('without offline.access', () => {
     expect([x.refreshes(), x.posts()]).toEqual([0, 1])
   })
 
-  test('and revoked before they are over, it is the revocation that is told', async () => {
+  test('and revoked before they are over, the reason is the revocation', async () => {
     const account = await connectAccount(world, { scopes })
     world.sandbox.control.revokeGrant(account.username)
     expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
@@ -183,7 +183,7 @@ describe('without offline.access', () => {
   })
 })
 
-test('linking again brings a revoked account back', async () => {
+test('connecting again restores a revoked account', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.revokeGrant(account.username)
   await account.post()

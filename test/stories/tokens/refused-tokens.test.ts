@@ -1,4 +1,5 @@
-// X refuses, with 401, access tokens that it has just issued: as it does while it refuses the whole app.
+// X rejects access tokens that it has just issued with 401, as it does while it refuses the whole
+// app.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectAccount, endFaults, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -19,14 +20,14 @@ const refuseEverything = () =>
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: null }))
 const unavailable = { tweet: { status: 'FAILED' }, userErrors: [{ code: 'X_UNAVAILABLE', retryable: true }] }
 
-test('no account spends more than one refresh token on it, however often it posts', async () => {
+test('no account uses more than one refresh token for it, however often it posts', async () => {
   const person = await world.signedIn()
   const accounts = [await connectAccount(world, { person }), await connectAccount(world, { person })]
   refuseEverything()
   const x = watchX(world)
   for (let round = 0; round < 5; round++)
     for (const account of accounts) expect(await account.post()).toMatchObject(unavailable)
-  // Each was refreshed once, and posted once more by the new token; from then on once a post.
+  // Each was refreshed once and posted once more with the new token; from then on once a post.
   expect([x.refreshes(), x.posts()]).toEqual([2, 12])
   for (const account of accounts) expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
   expect(await problems()).toEqual([
@@ -41,7 +42,7 @@ test('no account spends more than one refresh token on it, however often it post
   expect(x.refreshes()).toBe(2)
 })
 
-test('50 posts at the same moment share that one refresh', async () => {
+test('50 simultaneous posts share that one refresh', async () => {
   const account = await connectAccount(world)
   refuseEverything()
   const x = watchX(world)
@@ -50,7 +51,7 @@ test('50 posts at the same moment share that one refresh', async () => {
   expect(x.refreshes()).toBe(1)
 })
 
-test('a token that X goes on refusing is replaced once more after a quarter of an hour', async () => {
+test('a token that X keeps rejecting is replaced once more after a quarter of an hour', async () => {
   const account = await connectAccount(world)
   refuseEverything()
   const x = watchX(world)
@@ -67,7 +68,7 @@ test('a token that X goes on refusing is replaced once more after a quarter of a
   expect(account.grant()).toMatchObject({ live: true, replays: 0 })
 })
 
-test('a token that came because the one before had ended is not refreshed again either', async () => {
+test('a token that replaced an expired one is not refreshed again either', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   refuseEverything()
@@ -77,7 +78,7 @@ test('a token that came because the one before had ended is not refreshed again 
   expect([x.refreshes(), x.posts()]).toEqual([1, 2])
 })
 
-test('a grant that is revoked once X has accepted its new token is told at the next post', async () => {
+test('a grant that is revoked after X accepted its new token is noticed at the next post', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   await account.post()
@@ -86,7 +87,7 @@ test('a grant that is revoked once X has accepted its new token is told at the n
   expect((await account.post()).userErrors).toMatchObject([{ code: 'ACCOUNT_NEEDS_REAUTH' }])
 })
 
-test('connecting again forgets the refusal, and so does an hour', async () => {
+test('connecting again forgets the rejection, and so does an hour', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   await account.post()
@@ -98,7 +99,7 @@ test('connecting again forgets the refusal, and so does an hour', async () => {
   expect(await account.tokens()).toMatchObject({ accessUnproven: false, accessRefusedAt: null })
 })
 
-test('an account without a refresh token is not given up while X refuses new tokens of others', async () => {
+test('an account without a refresh token is not given up while X rejects new tokens of others', async () => {
   const person = await world.signedIn()
   const other = await connectAccount(world, { person })
   const limited = await connectAccount(world, { person, scopes: ['tweet.read', 'tweet.write', 'users.read'] })

@@ -1,5 +1,5 @@
-// What breaks on our side while an account's tokens or a tweet are claimed: the claim is given back, so that the next caller need not
-// wait until it lapses.
+// Internal failures while an account's tokens or a tweet are claimed: the claim is released, so
+// that the next caller need not wait until it expires.
 import { type SQL, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
@@ -19,7 +19,10 @@ beforeEach(async () => {
 })
 afterEach(() => world.close())
 
-/** Refuses each UPDATE of `table` that fits `condition` while `work` goes on, for a reason that no second try cures. */
+/**
+ * Refuses each UPDATE of `table` that matches `condition` during `work`, with an error that a retry
+ * does not cure.
+ */
 async function whileRefused(table: string, condition: SQL, work: () => Promise<void>): Promise<void> {
   await world.db().execute(sql`create function refuse() returns trigger language plpgsql as $$ begin
     raise exception 'not this one' using errcode = '23514';
@@ -38,7 +41,7 @@ async function whileRefused(table: string, condition: SQL, work: () => Promise<v
 
 const isConfirmation = sql`old.lease_id is not null and new.lease_id is not distinct from old.lease_id`
 
-test('a lease that cannot be confirmed is given back, and the tweet too', async () => {
+test('releases a lease that cannot be confirmed, and the tweet too', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   const x = watchX(world)
@@ -49,14 +52,14 @@ test('a lease that cannot be confirmed is given back, and the tweet too', async 
   expect(await account.tokens()).toMatchObject({ state: 'ACTIVE', leaseId: null, leaseUntil: null, sentAt: null })
   expect(await account.tweets()).toMatchObject([{ status: 'FAILED', errorCode: 'POST_INTERRUPTED', sentAt: null }])
   expect([x.refreshes(), x.posts()]).toEqual([0, 0])
-  // Past the pause after a failure, long before the lease would have lapsed.
+  // After the pause that follows a failure, long before the lease would expire.
   world.advance(2)
   expect(await account.post('Once', input)).toMatchObject({ tweet: { status: 'POSTED' } })
   expect([x.refreshes(), x.posts()]).toEqual([1, 1])
   expect(account.grant()).toMatchObject({ live: true, replays: 0 })
 })
 
-test('a pair that cannot be stored leaves the row in doubt at once, and the user is told when X refuses the old one', async () => {
+test('tokens that cannot be stored leave the row in doubt at once, and the user is told when X refuses the old ones', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   await whileRefused('oauth_tokens', sql`new.version > old.version`, async () => {
@@ -81,7 +84,7 @@ test('a tweet that cannot be marked as sent is not sent, and its key tries again
   expect(x.posts()).toBe(1)
 })
 
-test('what breaks after X has refused the access token leaves no doubt about the tweet', async () => {
+test('a failure after X has rejected the access token leaves no doubt about the tweet', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized' }))
   await whileRefused('oauth_tokens', isConfirmation, async () => {
@@ -91,7 +94,7 @@ test('what breaks after X has refused the access token leaves no doubt about the
   endFaults(world)
 })
 
-test('one account that cannot be refreshed keeps the sweep from nothing else', async () => {
+test('one account that cannot be refreshed does not stop the rest of the sweep', async () => {
   const person = await world.signedIn()
   const [first, second] = [await connectAccount(world, { person }), await connectAccount(world, { person })]
   await first.setTokens({ refreshIssuedAt: new Date(0) })
@@ -103,7 +106,7 @@ test('one account that cannot be refreshed keeps the sweep from nothing else', a
   expect(world.logs()).toContain('Could not refresh the tokens of an account in the sweep')
 })
 
-test('a part of the sweep that fails keeps the others from nothing', async () => {
+test('a failing part of the sweep does not stop the others', async () => {
   const account = await connectAccount(world)
   await account.setTokens({ refreshIssuedAt: new Date(0) })
   await world.db().execute(sql`alter table rate_limits rename to mislaid`)

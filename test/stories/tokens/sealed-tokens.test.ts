@@ -1,4 +1,4 @@
-// Stored tokens that were changed behind the gateway's back: never a crash, never used, and the user is told.
+// Stored tokens that were altered in the database: no crash, no use, and the user is told.
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { encryptionCanaries } from '../../../src/db/tables.ts'
@@ -44,25 +44,25 @@ async function expectRefused(account: ConnectedAccount): Promise<void> {
   })
 }
 
-test.each(Object.entries(PLACES))('E-02 a bit flipped in an access token: %s', async (_, at) => {
+test.each(Object.entries(PLACES))('E-02 a flipped bit in an access token: %s', async (_, at) => {
   const account = await connectAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ accessTokenSealed: flipBit(tokens?.accessTokenSealed ?? '', at) })
   await expectRefused(account)
 })
 
-test.each(Object.entries(PLACES))('E-02 a bit flipped in a refresh token: %s', async (_, at) => {
+test.each(Object.entries(PLACES))('E-02 a flipped bit in a refresh token: %s', async (_, at) => {
   const account = await connectAccount(world)
   const tokens = await account.tokens()
   await account.setTokens({ refreshTokenSealed: flipBit(tokens?.refreshTokenSealed ?? '', at) })
-  // The access token is whole, and goes on being used.
+  // The access token is intact and stays in use.
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   world.advance(UNTIL_ENDED_SECONDS)
   await expectRefused(account)
   expect(await account.tokens()).toMatchObject({ leaseId: null, sentAt: null })
 })
 
-describe('E-02 a sealed token opens nowhere else', () => {
+describe('E-02 a sealed token cannot be opened', () => {
   test('in another account of the same user', async () => {
     const [account, other] = [await connectAccount(world), await connectAccount(world)]
     await account.setTokens({ accessTokenSealed: (await other.tokens())?.accessTokenSealed ?? '' })
@@ -102,13 +102,13 @@ test.each([
   ['another spelling of base64', 'AQR0ZXN0+/=='],
   ['text', 'a token in the clear'],
   ['a megabyte', 'A'.repeat(1_000_000)],
-])('E-02 in the place of a sealed token: %s', async (_, sealed) => {
+])('E-02 instead of a sealed token: %s', async (_, sealed) => {
   const account = await connectAccount(world)
   await account.setTokens({ accessTokenSealed: sealed })
   await expectRefused(account)
 })
 
-test('linking the account again replaces what nobody could read', async () => {
+test('connecting the account again replaces tokens that cannot be opened', async () => {
   const account = await connectAccount(world)
   await account.setTokens({ accessTokenSealed: 'junk', refreshTokenSealed: 'junk' })
   await expectRefused(account)
@@ -119,7 +119,7 @@ test('linking the account again replaces what nobody could read', async () => {
 test.each([
   ['text', 3],
   ['no text of any database', 2],
-])('E-02 a token in the name of a key that never wrote here is nobody’s matter but its user’s: %s', async (_, at) => {
+])('E-02 a token that names a key which never sealed here concerns its user alone: %s', async (_, at) => {
   const account = await connectAccount(world)
   const bytes = Buffer.from((await account.tokens())?.accessTokenSealed ?? '', 'base64url')
   bytes[at] = at === 3 ? 0x75 : 0x00
@@ -129,7 +129,7 @@ test.each([
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('E-02 a refresh token in the name of a key that never wrote here neither', async () => {
+test('E-02 so does a refresh token that names such a key', async () => {
   const account = await connectAccount(world)
   await account.setTokens({ refreshTokenSealed: flipBit((await account.tokens())?.refreshTokenSealed ?? '', 3) })
   world.advance(UNTIL_ENDED_SECONDS)
@@ -137,7 +137,7 @@ test('E-02 a refresh token in the name of a key that never wrote here neither', 
   expect(await account.tokens()).toMatchObject({ leaseId: null, sentAt: null })
 })
 
-test('E-05 a token under a key that this instance does not have is the operator’s matter, and disconnects nobody', async () => {
+test('E-05 a token under a key that this instance lacks concerns the operator, and the account stays active', async () => {
   // As if another instance had started with a key of this name.
   await world.db().insert(encryptionCanaries).values({ keyId: 'tust', sealed: 'of another instance' })
   const account = await connectAccount(world)
