@@ -1,4 +1,4 @@
-// What a user does with API tokens in their browser, and what is left of it in the rows.
+// API tokens in a user's session, and the rows that they leave.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiTokenStatus, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
@@ -59,8 +59,8 @@ const eventsOf = async (id: string) =>
     userId,
   }))
 
-describe('making a token', () => {
-  test('K-02 shows the secret once; afterwards there is what it is called, how it begins and ends, and its hash', async () => {
+describe('creating a token', () => {
+  test('K-02 shows the secret once; afterwards its name, its first and last characters, and its hash are kept', async () => {
     const { secret, apiToken } = await createGood(mara, {
       name: '  Release bot ',
       scopes: ['tweets:write', 'tweets:read'],
@@ -96,7 +96,7 @@ describe('making a token', () => {
     expect(world.logs() + instance.logs()).not.toContain(secret.slice(4, 31))
   })
 
-  test('is told of in an event, and so is its end', async () => {
+  test('is recorded in an event, and so is its end', async () => {
     const { apiToken } = await createGood(mara)
     const [{ id: userId } = { id: '' }] = await world.db().select().from(users).where(eq(users.login, 'mara-holt'))
     expect(await eventsOf(apiToken.id)).toEqual([{ type: 'token.created', reason: null, userId }])
@@ -108,7 +108,7 @@ describe('making a token', () => {
     ])
   })
 
-  test('does not happen where it cannot be told of', async () => {
+  test('fails if the event cannot be recorded', async () => {
     await world
       .db()
       .execute(sql`alter table events add constraint events_full check (type <> 'token.created') not valid`)
@@ -146,14 +146,14 @@ describe('making a token', () => {
     expect(await world.db().$count(apiTokens)).toBe(before)
   })
 
-  test('takes the longest name and the longest time, and the same scope twice as once', async () => {
+  test('accepts the longest name and lifetime, and counts a repeated scope once', async () => {
     const input = { name: `${'👾'.repeat(46)} 👩‍💻 é`, scopes: ['events:read', 'events:read'], expiresInDays: 366 }
     const { apiToken } = await createGood(mara, input)
     expect(apiToken).toMatchObject({ name: input.name, scopes: ['events:read'] })
     expect(Date.parse(apiToken.expiresAt) - Date.parse(apiToken.createdAt)).toBe(366 * DAY * 1000)
   })
 
-  test('can be done fifty times, also by sixty requests at once, and again when one has ended', async () => {
+  test('is limited to fifty tokens, also by sixty requests at once, and works again when one has ended', async () => {
     const person = await world.signedIn('yuki-ito')
     const made = await Promise.all(Array.from({ length: MAX_LIVE_TOKENS + 10 }, () => create(person)))
     expect(made.filter(({ secret }) => secret !== null)).toHaveLength(MAX_LIVE_TOKENS)
@@ -169,7 +169,7 @@ describe('making a token', () => {
 })
 
 describe('the list', () => {
-  test('has one’s own tokens, the good ones first, and those that have ended for thirty days', async () => {
+  test('has the user’s own tokens, valid ones first, and those that ended within thirty days', async () => {
     const person = await world.signedIn('tomasz-k')
     const old = await createGood(person, { name: 'expired', expiresInDays: 1 })
     world.advance(2 * DAY)
@@ -204,7 +204,7 @@ describe('the list', () => {
 })
 
 describe('revoking', () => {
-  test('K-05 ends a token at once at every instance, and for good', async () => {
+  test('K-05 ends a token at once at every instance, for ever', async () => {
     const person = await world.signedIn()
     const { secret, apiToken } = await createGood(person)
     const elsewhere = openInstance(world)
@@ -218,7 +218,7 @@ describe('revoking', () => {
     await elsewhere.close()
   })
 
-  test('is for one’s own tokens, and says the same of another’s as of none', async () => {
+  test('is limited to one’s own tokens, and responds to another’s as to an unknown id', async () => {
     const { secret, apiToken } = await createGood(await world.signedIn())
     const stranger = await world.signedIn('yuki-ito')
     const responses = []
@@ -230,7 +230,7 @@ describe('revoking', () => {
   })
 })
 
-test('the table takes no token that breaks a rule', async () => {
+test('the table accepts no token that breaks a rule', async () => {
   const row = {
     secretHash: sha256('x'),
     prefix: 'xcg_0000',

@@ -1,4 +1,4 @@
-// What a program gets for the token it shows, and for what is none.
+// What a program gets for a valid token, and for an invalid one.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
@@ -41,8 +41,8 @@ const rowOf = (id: string) => world.db().query.apiTokens.findFirst({ where: (tab
 const setRow = async (id: string, values: Partial<typeof apiTokens.$inferInsert>) =>
   world.db().update(apiTokens).set(values).where(eq(apiTokens.id, id))
 
-describe('a token that is good', () => {
-  test('is its user, over http too', async () => {
+describe('a valid token', () => {
+  test('authenticates its user, over HTTP too', async () => {
     const { secret } = await makeToken()
     expect(await instance.ask(WHO, bearer(secret))).toMatchObject({
       status: 200,
@@ -58,12 +58,12 @@ describe('a token that is good', () => {
     expect(response.headers.getSetCookie()).toEqual([])
   })
 
-  test('is nobody in particular when it is the operator’s', async () => {
+  test('of the operator authenticates no user', async () => {
     const { secret } = await makeToken(['accounts:read'], null)
     expect(await instance.ask(WHO, bearer(secret))).toMatchObject({ status: 200, data: { viewer: null } })
   })
 
-  test('may come from a browser of any site, which has no way to add it by itself', async () => {
+  test('may come from a browser on any site, which cannot add it by itself', async () => {
     const { secret } = await makeToken()
     const headers = { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }
     expect(await instance.ask(WHO, { ...headers, ...bearer(secret) })).toMatchObject({
@@ -73,10 +73,10 @@ describe('a token that is good', () => {
     expect((await instance.request('/graphql', { method: 'POST', headers })).status).toBe(403)
   })
 
-  // Its budget is spent by a statement of another kind.
+  // The rate limit consumes with a statement of another kind.
   const verbs = (queries: string[]) => queries.map((text) => text.split(' ')[0]).filter((verb) => verb !== 'with')
 
-  test('costs one query, and one more a minute for when it was last used (K-11)', async () => {
+  test('costs one query, and one more a minute to record its last use (K-11)', async () => {
     const { secret, apiToken } = await makeToken()
     expect(apiToken.lastUsedAt).toBeNull()
     const first = await instance.queriesOf(() => instance.ask(WHO, bearer(secret)))
@@ -94,7 +94,7 @@ describe('a token that is good', () => {
     )
   })
 
-  test('K-11 of five hundred requests, many at once, one writes when it was used', async () => {
+  test('K-11 of five hundred requests, many at once, one records the last use', async () => {
     const { secret, apiToken } = await makeToken()
     await world.db().execute(sql`create table uses (id uuid)`)
     await world
@@ -114,7 +114,7 @@ describe('a token that is good', () => {
     await world.db().execute(sql`drop function count_use cascade`)
   })
 
-  test('opens no door but the API: the legs of signing in and linking are for browsers', async () => {
+  test('opens the API alone: the routes of signing in and connecting are for browsers', async () => {
     const { secret } = await makeToken()
     const person = await world.signedIn()
     const start = await instance.request('/auth/x', { headers: { ...bearer(secret), ...cookieOf(person) } })
@@ -130,7 +130,7 @@ describe('a token that is good', () => {
     expect(end.headers.get('location')).toContain('code=SESSION_MISSING')
   })
 
-  test('ends no session of the browser that came along', async () => {
+  test('does not end the session of the browser that sent it', async () => {
     const { secret } = await makeToken()
     const before = await world.db().$count(sessions)
     await instance.request('/auth/sign-out', { method: 'POST', headers: { ...bearer(secret), ...cookieOf(mara) } })
@@ -138,8 +138,8 @@ describe('a token that is good', () => {
   })
 })
 
-describe('a token that is not good', () => {
-  test('K-01 with any character flipped it is refused, and the database is not asked', async () => {
+describe('an invalid token', () => {
+  test('K-01 with any character flipped is refused without a query', async () => {
     const { secret } = await makeToken()
     const flipped = [...secret].map((character, index) => {
       const other = character === 'a' ? 'b' : 'a'
@@ -170,7 +170,7 @@ describe('a token that is not good', () => {
     ['expired', (id) => setRow(id, { createdAt: momentIn(world, -86_400), expiresAt: momentIn(world, -1) })],
     ['revoked', (id) => setRow(id, { revokedAt: momentIn(world, -1) })],
     ['deleted', (id) => world.db().delete(apiTokens).where(eq(apiTokens.id, id))],
-  ])('is one that was %s: same status, same words', async (_how, end) => {
+  ])('is one that was %s: same status, same message', async (_how, end) => {
     const { secret, apiToken } = await makeToken()
     expect((await instance.ask(WHO, bearer(secret))).status).toBe(200)
     await end(apiToken.id)
@@ -180,7 +180,7 @@ describe('a token that is not good', () => {
     expect(response.text).toBe((await instance.ask(WHO, bearer('junk'))).text)
   })
 
-  test('is one whose user is lost: it does not become the operator’s', async () => {
+  test('is one whose user is gone: it does not become the operator’s', async () => {
     const { secret, apiToken } = await makeToken(['accounts:read'])
     await world.db().execute(sql`alter table api_tokens drop constraint api_tokens_user_id_users_id_fk`)
     await setRow(apiToken.id, { userId: crypto.randomUUID() })
@@ -194,7 +194,7 @@ describe('a token that is not good', () => {
       )
   })
 
-  test('K-09 is another thing than none, or one of a scheme we do not know', async () => {
+  test('K-09 differs from no token and from an unknown scheme', async () => {
     for (const authorization of ['', 'Basic bWFyYTp4', 'Token x', 'xcg_', 'Negotiate'])
       expect(await instance.ask(WHO, { authorization }), authorization).toMatchObject({
         status: 401,
@@ -210,7 +210,7 @@ describe('a token that is not good', () => {
   })
 })
 
-describe('C-05 with an Authorization header the cookie is not looked at', () => {
+describe('C-05 with an Authorization header the cookie is ignored', () => {
   test('mara’s cookie with a token of tomasz is tomasz, within its scopes', async () => {
     await world.signedIn('tomasz-k')
     const [tomasz] = await world.db().select().from(users).where(eq(users.login, 'tomasz-k'))
@@ -220,7 +220,7 @@ describe('C-05 with an Authorization header the cookie is not looked at', () => 
     expect(await instance.ask('{ connectedAccounts { id } }', headers)).toMatchObject({ status: 403 })
   })
 
-  test('junk, an ended token or another scheme beside a good cookie is nobody', async () => {
+  test('junk, an ended token or another scheme beside a valid cookie is anonymous', async () => {
     const { cookie } = cookieOf(mara)
     expect((await instance.ask(WHO, { cookie })).data).toEqual({ viewer: { login: 'mara-holt' } })
     for (const authorization of ['', 'Basic x', 'Bearer junk', `Bearer ${createSecret()}`])
@@ -228,13 +228,13 @@ describe('C-05 with an Authorization header the cookie is not looked at', () => 
   })
 })
 
-describe('K-08 a token elsewhere than in the header', () => {
+describe('K-08 a token outside of the header', () => {
   let secret: string
   beforeEach(async () => {
     secret = (await makeToken()).secret
   })
 
-  test('is refused in an address, whatever it is worth, and not written into the log', async () => {
+  test('is refused in a URL, valid or not, and not logged', async () => {
     const json = { 'content-type': 'application/json' }
     const body = JSON.stringify({ query: WHO })
     for (const path of [

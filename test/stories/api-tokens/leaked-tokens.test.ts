@@ -1,4 +1,4 @@
-// POST /auth/token/revoke: a token that leaked is ended by whoever found it, in the manner of RFC 7009.
+// POST /auth/token/revoke: anyone who finds a leaked token can revoke it, as in RFC 7009.
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
@@ -41,7 +41,7 @@ async function send(body: string, headers: Record<string, string> = { 'content-t
 }
 const revoke = (secret: string) => send(new URLSearchParams({ token: secret }).toString())
 
-test('K-10 ends a user’s token and an operator’s, everywhere, without a cookie; and is told of', async () => {
+test('K-10 revokes a user’s token and an operator’s, everywhere, without a cookie, and records it', async () => {
   const elsewhere = openInstance(world)
   for (const owner of [userId, null]) {
     const { secret, apiToken } = await makeToken(owner)
@@ -53,7 +53,7 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
       ['token.created', null, owner],
       ['token.revoked', 'LEAKED', owner],
     ])
-    // Once more changes nothing.
+    // A second revocation changes nothing.
     const before = await rowOf(apiToken.id)
     world.advance(60)
     expect((await revoke(secret)).status).toBe(200)
@@ -63,7 +63,7 @@ test('K-10 ends a user’s token and an operator’s, everywhere, without a cook
   await elsewhere.close()
 })
 
-test('K-10 says the same of a token, of one that ended, of one that never was, and of junk; of junk without looking for it', async () => {
+test('K-10 responds equally to a valid token, an ended one, an unknown one and junk; junk without a query', async () => {
   const { secret } = await makeToken()
   const responses = new Set<string>()
   for (const token of [secret, secret, createSecret()]) responses.add((await revoke(token)).seen)
@@ -82,7 +82,7 @@ test.each<[string, string, Record<string, string>]>([
   ['JSON', '{"token":"SECRET"}', { 'content-type': 'application/json' }],
   ['another form', 'token=SECRET', { 'content-type': 'text/plain' }],
   ['more than any token needs', `token=SECRET&more=${'x'.repeat(10_000)}`, { 'content-type': FORM }],
-])('%s is an invalid_request, and ends nothing', async (_what, body, headers) => {
+])('%s is an invalid_request, and revokes nothing', async (_what, body, headers) => {
   const { secret } = await makeToken()
   const response = await send(body.replaceAll('SECRET', secret), headers)
   expect([response.status, JSON.parse(response.text).error]).toEqual([400, 'invalid_request'])
@@ -90,7 +90,7 @@ test.each<[string, string, Record<string, string>]>([
   expect(instance.logs()).not.toContain(secret.slice(4, 31))
 })
 
-test('takes a hint, other parameters and a charset, and does not mind a cookie, a site or another token', async () => {
+test('accepts a hint, other parameters and a charset, and ignores cookies, sites and other tokens', async () => {
   const person = await world.signedIn()
   const requests: Record<string, string>[] = [
     { 'content-type': `${FORM}; charset=utf-8` },
@@ -107,7 +107,7 @@ test('takes a hint, other parameters and a charset, and does not mind a cookie, 
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 })
 
-test('K-08 the token in the address is refused and ends nothing: it may stand in a history or a log', async () => {
+test('K-08 refuses a token in the URL and revokes nothing: URLs are in histories and logs', async () => {
   const { secret } = await makeToken()
   for (const method of ['GET', 'POST']) {
     const response = await instance.request(`/auth/token/revoke?token=${secret}`, {
@@ -121,7 +121,7 @@ test('K-08 the token in the address is refused and ends nothing: it may stand in
   expect(instance.logs()).not.toContain(secret.slice(4, 31))
 })
 
-test('is counted against the address, so that nobody tries through all there are', async () => {
+test('is limited per address, so that nobody tries all tokens', async () => {
   const response = await instance.request('/auth/token/revoke', {
     method: 'POST',
     headers: { 'content-type': FORM },

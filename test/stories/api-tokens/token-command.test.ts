@@ -17,7 +17,7 @@ async function run(...words: string[]) {
   return { code, results, messages: messages.join('\n') }
 }
 
-test('makes an operator’s token, with the token alone as its answer, and lists and revokes it', async () => {
+test('creates an operator’s token, prints the token alone, and lists and revokes it', async () => {
   expect(await run('list')).toMatchObject({ code: 0, results: [] })
   const made = await run(
     'create',
@@ -49,7 +49,7 @@ test.each<[string[]]>([
   [['create', '--scopes', 'accounts:read']],
   [['create', '--name', 'x', '--scopes', 'accounts:read', '--forever']],
   [['create', '--name', 'x', '--scopes', 'accounts:read', 'more']],
-])('makes no command of %j', (words) => {
+])('is no command: %j', (words) => {
   expect(() => parseTokenCommand(words)).toThrow(UsageError)
 })
 
@@ -62,7 +62,7 @@ test.each<[string[]]>([
   [['create', '--name', 'x', '--scopes', 'accounts:read', '--expires-in-days', '367']],
   [['revoke', 'x']],
   [['revoke', '0b5c3d4e-0000-4000-8000-000000000000']],
-])('refuses %j with a sentence, and makes nothing', async (words) => {
+])('refuses %j with a sentence, and creates nothing', async (words) => {
   const before = await world.db().$count(apiTokens)
   const ran = await run(...words)
   expect([ran.code, ran.results]).toEqual([1, []])
@@ -70,7 +70,7 @@ test.each<[string[]]>([
   expect(await world.db().$count(apiTokens)).toBe(before)
 })
 
-test('does not see users’ tokens', async () => {
+test('does not list users’ tokens', async () => {
   const person = await world.signedIn()
   await person.api('create-api-token', { input: { name: 'hers', scopes: ['tweets:read'] } })
   const [row] = (await world.db().select().from(apiTokens)).filter(({ name }) => name === 'hers')

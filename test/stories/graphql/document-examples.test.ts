@@ -1,4 +1,4 @@
-// The examples in the documents, sent to a gateway on the sandbox in the order in which a reader meets them.
+// The examples in the documents, sent to a gateway with the sandbox in the order of the text.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import type { Browser } from '../../support/browser.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** Sends what a curl command in a document sends, with this token. */
+/** Sends the request of a curl command in a document, with this token. */
 async function sendCurl(command: string, token: string) {
   const url = command.match(/curl (?:-N )?(\S+)/)?.[1] ?? ''
   expect(url.startsWith(ORIGIN)).toBe(true)
@@ -67,7 +67,7 @@ test.each(['README.md', 'docs/integrators.md'])(
   },
 )
 
-test('that of the manual streams an event as it is shown there', async () => {
+test('that of the manual streams an event as shown there', async () => {
   const { createApiToken } = await mara.api<{ createApiToken: { secret: string } }>('create-api-token', {
     input: { name: 'follower', scopes: ['events:read'] },
   })

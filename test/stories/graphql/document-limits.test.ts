@@ -1,4 +1,5 @@
-// How much a document may ask for: as much as each limit says, and one more is refused by name, however it is written.
+// The limits of documents: a document at the limit is accepted, and one above is refused with the
+// limit's name, however it is written.
 
 import { type GraphQLOutputType, getIntrospectionQuery, getNamedType, isObjectType } from 'graphql'
 import { auditServer } from 'graphql-http'
@@ -92,18 +93,18 @@ const limits: [what: string, limit: number, write: (count: number) => Request, r
   ],
 ]
 
-// Of a request that is none, of a document that is none, and of one that is found to cost too much when everything else is right: then
+// Sent without data, with an invalid document, and as a document whose only fault is its cost: then
 // every field refuses, and none runs.
 const statusesOf = (what: string) =>
   /characters|variables/.test(what) ? [400, 400] : /complexity|fields/.test(what) ? [200, 200] : [200, 400]
 
-describe.each(limits)('G-03 a document may have so many %s: %i', (what, limit, write, refusal) => {
+describe.each(limits)('G-03 a document may have this many %s: %i', (what, limit, write, refusal) => {
   const intoFragment = ({ query, ...more }: Request) => ({
     ...more,
     query: query.startsWith('{') ? `{...all} fragment all on Query${query}` : query,
   })
 
-  test('as many are answered, and one more is refused by the name of the limit', async () => {
+  test('accepts as many, and refuses one more with the name of the limit', async () => {
     expect(await send(write(limit))).toEqual({ status: 200, data: expect.any(Object) })
     for (const [accept, index] of [
       [JSON_TYPE, 0],
@@ -116,14 +117,14 @@ describe.each(limits)('G-03 a document may have so many %s: %i', (what, limit, w
     }
   })
 
-  test.skipIf(/characters|tokens/.test(what))('a fragment does not hide them', async () => {
+  test.skipIf(/characters|tokens/.test(what))('counts those in fragments', async () => {
     expect(await send(intoFragment(write(limit)))).toEqual({ status: 200, data: expect.any(Object) })
     const { data, errors } = await send(intoFragment(write(limit + 1)))
     expect(Object.values(data ?? {}).filter((value) => value !== null)).toEqual([])
     expect(errors?.[0]?.message).toMatch(refusal)
   })
 
-  test('and a GET is not answered at all', async () => {
+  test('refuses a GET', async () => {
     const { query, ...more } = write(limit)
     const search = new URLSearchParams({ query, variables: JSON.stringify(more.variables ?? {}) })
     const response = await person.request(`/graphql?${search}`.slice(0, 7_000))
@@ -145,7 +146,7 @@ test('G-03 no document can be deeper than 8 fields, since the schema is not', ()
 })
 
 describe('G-08 introspection', () => {
-  test('is answered to everybody: the same schema is published with the source', async () => {
+  test('is open to everyone: the same schema is published with the source', async () => {
     const body = JSON.stringify({ query: getIntrospectionQuery({ descriptions: true }) })
     const headers = { 'content-type': JSON_TYPE }
     const response = await world.browser().request('/graphql', { method: 'POST', headers, body })
@@ -153,10 +154,11 @@ describe('G-08 introspection', () => {
   })
 })
 
-// 5A70, D6D5 and 6A70 are about queries by GET, which a server MAY take. This one does not: src/README.md, Decisions.
+// 5A70, D6D5 and 6A70 are about queries by GET, which a server MAY take. This one does not:
+// src/README.md, Decisions.
 const DEVIATIONS = ['5A70', '6A70', 'D6D5']
 
-test('G-01 GraphQL over HTTP’s own audit has 61 questions, of which these are not answered as it would like', async () => {
+test('G-01 passes the 61 audits of GraphQL over HTTP, except these', async () => {
   const results = await auditServer({ url: `${world.url}/graphql`, fetchFn: fetch })
   expect(results).toHaveLength(61)
   const others = results.filter(({ status }) => status !== 'ok')
@@ -164,7 +166,8 @@ test('G-01 GraphQL over HTTP’s own audit has 61 questions, of which these are 
   expect(others.map(({ status }) => status)).toEqual(DEVIATIONS.map(() => 'notice'))
 })
 
-// The draft moves some of these to 422 and 294; graphql-http's audit, and the clients there are, expect what stands here.
+// The draft moves some of these to 422 and 294; graphql-http's audit, and the clients there are,
+// expect what stands here.
 test.each<[what: string, body: string, json: number, response: number]>([
   ['an answer', '{"query":"{viewer{id}}"}', 200, 200],
   ['no JSON', '{', 400, 400],
@@ -174,7 +177,7 @@ test.each<[what: string, body: string, json: number, response: number]>([
   ['a wrong variable', '{"query":"query($id:ID!){tweet(tweetId:$id){id}}","variables":{"id":{}}}', 400, 400],
   ['an unknown operation', '{"query":"query a{viewer{id}}","operationName":"b"}', 400, 400],
   ['a mistake that a resolver finds', '{"query":"{tweets(first:101){edges{cursor}}}"}', 200, 200],
-])('G-02 %s has the statuses of today', async (_what, body, json, response) => {
+])('G-02 %s has the statuses that current clients expect', async (_what, body, json, response) => {
   const statusFor = async (accept: string) => {
     const headers = { 'content-type': JSON_TYPE, accept }
     return (await person.request('/graphql', { method: 'POST', headers, body })).status
@@ -182,7 +185,7 @@ test.each<[what: string, body: string, json: number, response: number]>([
   expect([await statusFor(JSON_TYPE), await statusFor(RESPONSE_TYPE)]).toEqual([json, response])
 })
 
-test('who takes no kind of answer that there is gets a 406 that says which there are', async () => {
+test('a request without an acceptable media type gets a 406 that names the supported ones', async () => {
   const { status, errors } = await send({ query: '{viewer{id}}' }, 'text/html')
   expect([status, errors?.[0]?.extensions.code]).toEqual([406, 'NOT_ACCEPTABLE'])
   expect(errors?.[0]?.message).toContain('accept: application/json')

@@ -1,4 +1,4 @@
-// What a list says of a page with nothing on it: with that a program that polls asks again.
+// The pageInfo of an empty page, with which a polling program continues.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
@@ -49,7 +49,7 @@ test.each([
     const pageInfo = { startCursor: null, endCursor: expect.stringMatching(/^ZXZlbnQ6/) }
     const endOfEvents = { data: { page: { edges: [], pageInfo } } }
     for (const variables of [{}, { last: 1 }, { after: null, before: null }]) {
-      // Events come at the end: there is a place after which all are new.
+      // Events are appended: after this cursor all are new.
       if (row.list === 'events') expect(await read(variables)).toEqual(endOfEvents)
       else expect(await read(variables)).toEqual(empty(null))
     }
@@ -57,7 +57,7 @@ test.each([
     expect(cursor).toBeTruthy()
     expect(await read({ after: cursor })).toEqual(empty(cursor))
     expect(await read({ last: 1, before: cursor })).toEqual(empty(cursor))
-    // What the first page gave out is asked with again, as it is.
+    // The cursor of the first page is sent again unchanged.
     expect(await read({ after: '' })).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] })
   },
 )

@@ -18,7 +18,7 @@ const send = (body: string, headers?: Record<string, string>) => sendGraphql(per
 const expectRefusal = (body: string, code?: string, headers?: Record<string, string>) =>
   expectGraphqlRefusal(person, body, code, headers)
 
-describe('a request that is none', () => {
+describe('an invalid request', () => {
   test.each([
     '',
     ' ',
@@ -54,10 +54,10 @@ describe('a request that is none', () => {
     '{"query":"{viewer{id}}","more":1}',
     `${'['.repeat(90_000)}`,
     `{"query":${'{"a":'.repeat(15_000)}1${'}'.repeat(15_000)}}`,
-  ])('gets a 4xx that says why: %s', async (body) => {
+  ])('gets a 4xx with the reason: %s', async (body) => {
     const { status } = await expectRefusal(body)
     expect([200, 400]).toContain(status)
-    // Where there is no document at all, there is no reason for a 200.
+    // Without a document there is no reason for a 200.
     if (!/"query":"[{q]/.test(body) && !/"query":"[ #]?"/.test(body)) expect(status).toBe(400)
   })
 
@@ -73,7 +73,7 @@ describe('a request that is none', () => {
     expect(errors).toMatchObject([{ message: expect.stringContaining(advice) }])
   })
 
-  test('G-06 is a batch too', async () => {
+  test('G-06 includes a batch', async () => {
     expect((await expectRefusal('[{"query":"{viewer{id}}"},{"query":"{viewer{id}}"}]')).status).toBe(400)
   })
 
@@ -91,7 +91,7 @@ describe('a request that is none', () => {
   })
 })
 
-describe('a document that is too much', () => {
+describe('an oversized document', () => {
   const aliases = (count: number, field: string) =>
     `{${Array.from({ length: count }, (_, index) => `a${index}:${field}`).join(' ')}}`
   const chain = Array.from(
@@ -122,7 +122,7 @@ describe('a document that is too much', () => {
     await expectRefusal(ask(query))
   })
 
-  test('is a single one of them; what honest clients send is not', async () => {
+  test('includes a single oversized one, and not those of ordinary clients', async () => {
     const { response } = await send(ask(getIntrospectionQuery({ descriptions: true, inputValueDeprecation: true })))
     expect(response).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
     const page =
@@ -174,7 +174,10 @@ describe('a document that is too much', () => {
   })
 })
 
-/** Posts a query padded to so many bytes, and returns the answer's status. The gateway may hang up before it has read all. */
+/**
+ * Posts a query padded to this size, and returns the status. The gateway may close the connection
+ * before it has read all.
+ */
 function sendBytes(headers: Record<string, string>, bytes: number): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const outgoing = request(

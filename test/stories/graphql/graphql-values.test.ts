@@ -15,7 +15,7 @@ const send = (body: string, headers?: Record<string, string>) => sendGraphql(per
 const expectRefusal = (body: string, code?: string, headers?: Record<string, string>) =>
   expectGraphqlRefusal(person, body, code, headers)
 
-describe('an operation with the wrong values', () => {
+describe('an operation with wrong values', () => {
   test.each<[string, unknown]>([
     ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', {}],
     ['query($id:ID!){connectAttempt(connectAttemptId:$id){id}}', { id: null }],
@@ -48,11 +48,11 @@ describe('an operation with the wrong values', () => {
     ['type Query{a:Int}', undefined],
     ['query($x:Nope){viewer{id}}', undefined],
     ['{viewer @nope {id}}', undefined],
-  ])('is told what is wrong: %s %j', async (query, variables) => {
+  ])('says what is wrong: %s %j', async (query, variables) => {
     await expectRefusal(ask(query, variables))
   })
 
-  // Any text can be sent as an id. All of these are simply nobody's.
+  // Any text can be sent as an id. None of these exists.
   test.each([
     '',
     ' ',

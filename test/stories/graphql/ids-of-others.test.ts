@@ -1,4 +1,4 @@
-// Every field that takes an id, found in the schema, and asked with the id of something that is somebody else's.
+// Every field of the schema that takes an id, called with the id of another user's object.
 import {
   type GraphQLNamedType,
   type GraphQLObjectType,
@@ -20,15 +20,16 @@ import { startWorld, type World } from '../../support/harness.ts'
 import { literal } from '../../support/minimal-document.ts'
 import { ask, sendGraphql } from '../../support/raw-graphql.ts'
 
-/** A field, the name of what takes the id, and a document that gives it as $id and asks for all there is. */
+/** A field, the name of its id, and a document that passes it as $id and selects everything. */
 type Taker = { field: string; name: string; document: string }
 
-// These ids are nobody's here: X's own, and a GitHub user's, whom only an operator's token may ask for.
+// These ids belong to no user of the gateway: X's own, and a GitHub user's, which only an
+// operator's token may use.
 const OTHER_IDS = ['postTweet.replyToXTweetId', 'linkedUser.githubId']
 
 const takers = [schema.getQueryType(), schema.getMutationType()].flatMap((root) => (root ? findTakers(root) : []))
 const known = takers.filter(({ field, name }) => !OTHER_IDS.includes(`${field}.${name}`))
-// What ends a thing comes last, for then nobody can be asked for it.
+// Fields that delete an object come last.
 const isEnd = ({ field }: Taker) => /^(delete|revoke|disconnect)/.test(field)
 const inOrder = [...known.filter((taker) => !isEnd(taker)), ...known.filter(isEnd)]
 
@@ -44,12 +45,12 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('G-10 every field that takes an id is known here', () => {
+test('G-10 this story knows every field that takes an id', () => {
   expect(takers.length).toBeGreaterThan(15)
   for (const id of OTHER_IDS) expect(takers.map(({ field, name }) => `${field}.${name}`)).toContain(id)
 })
 
-test.each(inOrder)('G-10 $field by $name answers the id of another’s as that of nothing', async (taker) => {
+test.each(inOrder)('G-10 $field by $name responds to another user’s id as to an unknown one', async (taker) => {
   const id = idFor(taker)
   const answerTo = async (person: Browser, given: string) => {
     const { status, text } = await sendGraphql(person, ask(taker.document, { id: given }))
@@ -59,12 +60,12 @@ test.each(inOrder)('G-10 $field by $name answers the id of another’s as that o
   const nothing = await answerTo(stranger, crypto.randomUUID())
   const others = await answerTo(stranger, id)
   expect(others).toBe(nothing)
-  // Else the document would prove nothing: whose it is gets something else.
+  // Otherwise the document would prove nothing: the owner gets another result.
   expect(await answerTo(owner, id)).not.toBe(nothing)
 })
 
-// As a number in JSON an id of X's has lost its last digits before anybody reads it, and is the id of something else.
-test.each(takers)('G-10 $field by $name refuses a number that JSON cannot hold', async ({ document }) => {
+// As a JSON number, an id of X has lost its last digits before it is read, and is another id.
+test.each(takers)('G-10 $field by $name refuses a number that JSON cannot represent', async ({ document }) => {
   for (const number of ['1799000000000000123', '9007199254740993', '-9007199254740993', '1.8e18', '1e400']) {
     const { text } = await sendGraphql(owner, ask(document, { id: 'NUMBER' }).replace('"NUMBER"', number))
     expect(text, number).toMatch(/"code":"BAD_USER_INPUT"/)
@@ -80,7 +81,10 @@ function idFor({ field, name }: Taker): string {
   return id
 }
 
-/** Something of each kind that has an id, all of them the owner's: their ids by the names of what takes them. */
+/**
+ * Creates an object of each kind for the owner, and returns the ids by the names of their
+ * arguments.
+ */
 async function ownOneOfEach(): Promise<Record<string, string>> {
   const account = await connectAccount(world, { person: owner })
   const { tweet } = await account.post()
@@ -103,7 +107,7 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
     if (edge === undefined) throw new Error('Nothing is to be delivered')
     return edge.node.id
   }, 20_000)
-  // Another browser of the same person, so that ending it leaves this one.
+  // Another browser of the same user, so that its end leaves this one.
   const viewer = await owner.query<{ viewer: { login: string } }>('{ viewer { login } }')
   await world.signedIn(viewer.viewer.login)
   const { sessions } = await owner.query<{ sessions: { id: string; current: boolean }[] }>(
@@ -151,13 +155,13 @@ function findTakers(root: GraphQLObjectType): Taker[] {
   })
 }
 
-/** All fields of a type that can be asked for without an argument, and theirs. */
+/** All fields of a type without required arguments, with theirs. */
 function selectAll(type: GraphQLNamedType, depth: number): string {
   if (isInterfaceType(type)) return '{__typename id}'
   if (!isObjectType(type)) return ''
   const fields = Object.values(type.getFields()).filter((field) => {
     const isBelow = isLeafType(getNamedType(field.type)) || depth < 3
-    // A document that names what is an operator's alone is refused as a whole, whatever the id.
+    // A document with a field for operators is refused as a whole, with any id.
     const rule = findAccessRule(field)
     const isOperators = rule?.operator !== undefined && rule.scope === undefined
     return isBelow && !isOperators && !field.args.some(isRequiredArgument)

@@ -1,4 +1,4 @@
-// Every object with an id, loaded again by that id.
+// Loads every object with an id by that id.
 import { and, eq } from 'drizzle-orm'
 import { isInterfaceType, isObjectType } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -82,12 +82,12 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
   }
 }
 
-/** The types that a caller finds among the owned ids. */
+/** Returns the types that a caller finds among the owned ids. */
 async function typesFor(headers: Record<string, string>): Promise<(string | null)[]> {
   return (await findTypes(Object.values(owned), headers)).filter((type) => type !== null).toSorted()
 }
 
-test('every object type with an id is a Node, and has an id of each in this story', () => {
+test('every object type with an id is a Node, and this story has an id of each', () => {
   const withId = Object.values(schema.getTypeMap()).filter((type) => isObjectType(type) && 'id' in type.getFields())
   const node = schema.getType('Node')
   expect(isInterfaceType(node) && schema.getPossibleTypes(node).toSorted()).toEqual(withId.toSorted())
@@ -107,7 +107,7 @@ describe('a signed-in user', () => {
     }
   })
 
-  test('gets the fields of the type, and those that lead on', async () => {
+  test('gets the fields of the type and of its connections', async () => {
     const document = `query ($id: ID!) {
       node(id: $id) { id ... on Tweet { text status account { username } } }
     }`
@@ -120,7 +120,7 @@ describe('a signed-in user', () => {
     })
   })
 
-  test('finds null under an id that is unknown, none at all, or that of another user', async () => {
+  test('finds null for an unknown id, an invalid one, and one of another user', async () => {
     const stranger = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
     await stranger.post()
     const [theirs] = await stranger.tweets()
@@ -129,7 +129,7 @@ describe('a signed-in user', () => {
     expect(await findTypes(Object.values(owned), cookieOf(stranger.person))).toEqual(Object.keys(owned).map(() => null))
   })
 
-  test('may name one id twice, and a hundred at most', async () => {
+  test('may repeat an id, and ask for at most a hundred', async () => {
     const id = owned.Tweet ?? ''
     expect(await findTypes([id, id], cookieOf(account.person))).toEqual(['Tweet', 'Tweet'])
     const ids = Array.from({ length: 101 }, () => id)
@@ -139,7 +139,7 @@ describe('a signed-in user', () => {
   })
 })
 
-test('nobody finds anything: who is not known is UNAUTHENTICATED', async () => {
+test('an anonymous caller gets UNAUTHENTICATED', async () => {
   const { status, errors } = await instance.ask(readOperation('node'), {}, { id: owned.Tweet })
   expect([status, errors[0]?.extensions.code]).toEqual([401, 'UNAUTHENTICATED'])
 })
@@ -155,7 +155,7 @@ test.each<[ApiScope, string[]]>([
 })
 
 describe("an operator's token", () => {
-  test('finds what a user shows, and nothing before', async () => {
+  test('finds what a user shows, and nothing before that', async () => {
     const ids = [account.userId, account.id, owned.Tweet ?? '', owned.Session ?? '']
     const accounts = await makeToken(['accounts:read'], null)
     const readsEvents = await makeToken(['events:read'], null)

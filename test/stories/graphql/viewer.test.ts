@@ -1,4 +1,4 @@
-// One query below `viewer` asks for everything that a front end shows first.
+// One query below `viewer` loads everything that a front end shows first.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import type { Browser } from '../../support/browser.ts'
@@ -19,11 +19,11 @@ const EVERYTHING = `{
     rateLimit { cost }
   }
 }`
-// The fields that a user's API token with these scopes may have.
+// The fields that a user's API token with these scopes may read.
 const OF_A_PROGRAM = `{
   viewer { login connectedAccounts { id } tweets { totalCount } events { nodes { type } } webhookEndpoints { url } }
 }`
-// The same by fragments, one of which is spread below `viewer` alone.
+// The same in fragments, one of which is spread below `viewer` alone.
 const BY_FRAGMENTS = `
   query { viewer { ...mine } }
   fragment mine on User { tweets { nodes { ...shown } } apiTokens { name } }
@@ -59,11 +59,11 @@ describe('the fields below viewer', () => {
     },
   )
 
-  test('do not let in a field beside it', async () => {
+  test('do not admit a field beside it', async () => {
     const response = await instance.ask('{ viewer { tweets { totalCount } } connectedAccounts { id } }')
     expect(response.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
     expect(response.data).toBeNull()
-    // A fragment that is also spread outside of viewer is judged there.
+    // A fragment that is also spread outside of viewer is checked there.
     const both = `{ viewer { tweets { nodes { ...shown } } } tweet(tweetId: "x") { ...shown } } fragment shown on Tweet { account { id } }`
     expect((await instance.ask(both)).errors).toMatchObject([
       {
@@ -96,7 +96,7 @@ describe('the fields below viewer', () => {
     })
   })
 
-  test('count the tweets of one account alone where they are asked for', async () => {
+  test('count the tweets of one account alone if asked to', async () => {
     const other = await connectAccount(world, { person: account.person })
     await other.post('with the other account')
     const document = (id: string) => `{ viewer { tweets(accountId: "${id}") { totalCount } } }`
@@ -108,7 +108,7 @@ describe('the fields below viewer', () => {
       expect((await asked(account.person, document(id))).data).toEqual({ viewer: { tweets: { totalCount } } })
   })
 
-  test('are there for an API token with their scopes, and refuse one that lacks a scope, by its name', async () => {
+  test('are open to an API token with their scopes, and refuse one that lacks a scope by its name', async () => {
     const every = await makeToken(['accounts:read', 'tweets:read', 'events:read'], account.userId)
     expect(await instance.ask(OF_A_PROGRAM, every)).toMatchObject({
       status: 200,
@@ -126,7 +126,7 @@ describe('the fields below viewer', () => {
     })
   })
 
-  test('keep sessions and API tokens from every API token', async () => {
+  test('refuse sessions and API tokens to every API token', async () => {
     const every = await makeToken(['accounts:read', 'tweets:read', 'events:read'], account.userId)
     for (const field of ['sessions { id }', 'apiTokens { id }']) {
       const { status, errors } = await instance.ask(`{ viewer { ${field} } }`, every)

@@ -1,4 +1,4 @@
-// Cookies that no browser of ours has made: nobody, and nothing to trip over.
+// Cookies that the gateway has not set: they sign nobody in and cause no error.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
@@ -26,7 +26,7 @@ async function ask(cookie: string): Promise<{ status: number; body: string }> {
   return { status: statusOf(response), body: response.slice(response.indexOf('\r\n\r\n') + 4) }
 }
 
-/** As a client sends it that knows no more than UTF-8. A line break would be another header. */
+/** As sent by a client that encodes in UTF-8. A line break would begin another header. */
 const inBytes = (text: string) => Buffer.from(text.replaceAll(/[\r\n]/g, ' '), 'utf8').toString('latin1')
 
 const token = fc.stringMatching(/^[\w-]{43}$/)
@@ -56,7 +56,7 @@ const header = fc
     fc.constantFrom('; ', ';', ' ; ', ',').map((between) => pairs.map((pair) => pair.join('')).join(between)),
   )
 
-test('S-08 two thousand generated cookies are nobody, or refused for their form, and never our fault', async () => {
+test('S-08 two thousand generated cookies are anonymous or malformed, and never cause a 5xx', async () => {
   const seen = new Map<number, number>()
   await fc.assert(
     fc.asyncProperty(header, async (text) => {
@@ -67,13 +67,13 @@ test('S-08 two thousand generated cookies are nobody, or refused for their form,
     }),
     { numRuns: 2_000 },
   )
-  // Each kind of answer was met: looked up, no HTTP, too large for a header.
+  // Each kind of response occurred: looked up, invalid HTTP, too large for a header.
   expect([...seen.keys()].toSorted()).toEqual([200, 400, 431])
   expect(world.logs()).not.toMatch(/"level":"(error|fatal)"/)
   expect((await ask(`${SESSION}=${good}`)).body).not.toContain(NOBODY)
 })
 
-test('S-08 one cookie by two names, or one name twice, is the first that can be a session', async () => {
+test('S-08 of one cookie under two names, or one name twice, the first possible session counts', async () => {
   const isSomebody = async (cookie: string) => {
     const { status, body } = await ask(cookie)
     expect(status).toBe(200)
@@ -85,7 +85,7 @@ test('S-08 one cookie by two names, or one name twice, is the first that can be 
   expect(await isSomebody(`__Host-${SESSION}=${good}`)).toBe(false)
 })
 
-describe('S-08 a cookie that is junk', () => {
+describe('S-08 a junk cookie', () => {
   const token = 'A'.repeat(43)
   const values = [
     ...[
@@ -133,7 +133,7 @@ describe('S-08 a cookie that is junk', () => {
     `${SESSION}=${value}; ${SESSION}=${value}x; ${signInCookie}`,
   ])
 
-  test('is nobody, is never our fault, and never reaches the database as text: two hundred of them', async () => {
+  test('is anonymous, never causes a 5xx, and never reaches the database as text: two hundred of them', async () => {
     expect(headers.length).toBeGreaterThan(190)
     const person = world.browser()
     for (const header of headers) {
@@ -150,7 +150,7 @@ describe('S-08 a cookie that is junk', () => {
     expect(world.logs()).not.toMatch(/"level":"error"/)
   })
 
-  test('too large for any header is refused as such', async () => {
+  test('too large for a header is refused as such', async () => {
     const response = await world
       .browser()
       .request('/healthz', { headers: { cookie: `${SESSION}=${'x'.repeat(16_384)}` } })

@@ -1,4 +1,5 @@
-// A session over three months. The embedded database goes by the same clock, so that this world has no other story.
+// A session over three months. The embedded database has the same clock, so this world has no other
+// story.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { isSignedIn } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -11,7 +12,7 @@ afterAll(() => world.close())
 
 const DAY = 86_400_000
 
-test('S-05 used every day it is over after 90 days, and left alone after 30', async () => {
+test('S-05 used every day it expires after 90 days, and unused after 30', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   try {
     const signedInAt = Date.now()

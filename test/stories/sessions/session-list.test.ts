@@ -1,4 +1,4 @@
-// What a user sees of the browsers in which they are signed in, and how they end them.
+// The list of a user's sessions, and how the user ends them.
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
@@ -54,7 +54,7 @@ const revokeOthers = async (person: Browser) =>
   (await person.api<{ revokeOtherSessions: { revokedCount: number } }>('revoke-other-sessions')).revokeOtherSessions
 
 describe('S-07 the list of one’s sessions', () => {
-  test('has each browser with what it is and when it came: the one that asks, then the last used, and nobody else’s', async () => {
+  test('has each browser with its name and time: the current one, then the last used, and no other user’s', async () => {
     const first = await signIn(CHROME)
     const second = await signIn(FIREFOX)
     const third = await signIn('curl/8.15.0')
@@ -79,7 +79,7 @@ describe('S-07 the list of one’s sessions', () => {
     expect((await list(second)).map(({ current }) => current)).toEqual([true, false, false])
   })
 
-  test('tells nothing by which one could be let in', async () => {
+  test('contains nothing that could authenticate', async () => {
     const person = await signIn(CHROME)
     const token = sessionTokenOf(person)
     const response = JSON.stringify(await list(person))
@@ -98,7 +98,7 @@ describe('S-07 the list of one’s sessions', () => {
     }
   })
 
-  test('leaves out what is over, and says the end that no use puts off', async () => {
+  test('leaves out expired sessions, and shows the absolute end', async () => {
     const person = await signIn(CHROME)
     const ago = (days: number) => new Date(Date.now() - days * DAY * 1000)
     const [idle, old, late] = [await signIn(FIREFOX), await signIn(FIREFOX), await signIn('late')]
@@ -122,7 +122,7 @@ describe('S-07 the list of one’s sessions', () => {
     expect(Date.parse(listed[1]?.expiresAt ?? '') - Date.parse(listed[1]?.createdAt ?? '')).toBe(90 * DAY * 1000)
   })
 
-  test('is of the fifty that matter most', async () => {
+  test('is limited to the fifty most important', async () => {
     const person = await signIn(CHROME)
     const [row] = await world.db().select().from(sessions)
     if (row === undefined) throw new Error('There is no session')
@@ -148,7 +148,7 @@ describe('S-07 the list of one’s sessions', () => {
     expect(await revokeOthers(person)).toEqual({ revokedCount: 60, userErrors: [] })
   })
 
-  test('says the last use, and that of a browser that has come again after more than an hour', async () => {
+  test('shows the last use, also of a browser that returns after more than an hour', async () => {
     const person = await signIn(CHROME)
     const lastUse = async () => Date.parse((await list(person))[0]?.lastUsedAt ?? '')
     const atFirst = await lastUse()
@@ -183,7 +183,7 @@ describe('S-07 revoking', () => {
     await elsewhere.close()
   })
 
-  test('all others leaves the one that asks, and other people’s', async () => {
+  test('all others keeps the current one and those of other users', async () => {
     const person = await signIn(CHROME)
     const others = [await signIn(FIREFOX), await signIn(FIREFOX), await signIn(CHROME)]
     const stranger = await signIn(CHROME, 'yuki-ito')
@@ -193,7 +193,7 @@ describe('S-07 revoking', () => {
     expect(await revokeOthers(person)).toEqual({ revokedCount: 0, userErrors: [] })
   })
 
-  test('the one that asks signs it out, cookie and all', async () => {
+  test('the current one signs it out and deletes its cookie', async () => {
     const person = await signIn(CHROME)
     const token = sessionTokenOf(person)
     expect((await revoke(person, await idOf(person))).session).toMatchObject({ current: true })
@@ -202,7 +202,7 @@ describe('S-07 revoking', () => {
     expect(await isSignedIn(person)).toBe(false)
   })
 
-  test('is for one’s own, and says the same of another’s as of none, and of one that is over', async () => {
+  test('is limited to one’s own, and responds to another’s and an expired one as to an unknown id', async () => {
     const [person, stranger] = [await signIn(CHROME), await signIn(CHROME, 'yuki-ito')]
     const ended = await signIn(FIREFOX)
     const endedId = await idOf(ended)
@@ -218,7 +218,7 @@ describe('S-07 revoking', () => {
     expect(await isSignedIn(stranger)).toBe(true)
   })
 
-  test('is told of in an event, once each', async () => {
+  test('is recorded in an event, once each', async () => {
     const person = await signIn(CHROME, 'tomasz-k')
     const [mine] = await world.db().select().from(sessions).where(isSessionOf(person))
     await world

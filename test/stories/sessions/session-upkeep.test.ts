@@ -1,4 +1,4 @@
-// What sessions cost the database, and how they go when their time is over.
+// The queries that sessions cost, and how expired ones are deleted.
 import { eq, ne, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { events, sessions } from '../../../src/db/tables.ts'
@@ -45,7 +45,7 @@ describe('S-06 of many requests, fifty at once,', () => {
         expect(responses.map(({ data }) => data)).toEqual(Array(50).fill({ viewer: { login: 'mara-holt' } }))
       }
       expect(await queryRows(world, sql`select id from writes`)).toHaveLength(writes)
-      // Nor is one tried in vain.
+      // No write is attempted in vain either.
       const later = await instance.queriesOf(() => instance.ask(WHO, cookieOf(person)))
       expect(later.filter((text) => /^update/i.test(text))).toEqual([])
     } finally {
@@ -56,12 +56,12 @@ describe('S-06 of many requests, fifty at once,', () => {
   })
 })
 
-test('S-11 ten thousand sessions whose time is over are gone after one sweep, in batches, and no other', async () => {
+test('S-11 one sweep deletes ten thousand expired sessions in batches, and no other', async () => {
   await world.db().delete(sessions)
   const person = await world.signedIn()
   const [mine] = await world.db().select().from(sessions).where(isSessionOf(person))
   const userId = mine?.userId ?? ''
-  // Every other one by the end that slides, the rest by the end that does not.
+  // Half by the sliding end, the rest by the absolute one.
   await world.db().execute(sql`
     insert into sessions (id, user_id, created_at, expires_at)
     select 'old ' || number, ${userId},

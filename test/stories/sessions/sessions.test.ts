@@ -19,7 +19,7 @@ const viewerOf = async (person: Browser) => (await person.api<{ viewer: { login:
 const rowOf = (token: string) =>
   world.db().query.sessions.findFirst({ where: (table, { eq }) => eq(table.id, sha256(token)) })
 
-/** A signed-in browser whose session began and will end so many days from now. */
+/** A signed-in browser whose session began and will expire this many days from now. */
 async function signedInSince(days: { began: number; ends: number }): Promise<Browser> {
   const person = await world.signedIn()
   await world
@@ -41,7 +41,7 @@ async function setCookieOf(person: Browser): Promise<string[]> {
 }
 
 describe('the cookie and the row', () => {
-  test('S-01 the table holds SHA-256 of the token, which has 256 random bits and is in no row, no file and no log', async () => {
+  test('S-01 the table has SHA-256 of the token, which has 256 random bits and is in no row, no file and no log', async () => {
     const people = await Promise.all(Array.from({ length: 20 }, () => world.signedIn()))
     const tokens = people.map(sessionTokenOf)
     expect(new Set(tokens.map((token) => token.slice(0, 8))).size).toBe(20)
@@ -54,14 +54,14 @@ describe('the cookie and the row', () => {
     }
     await world.restart()
     const files = readEveryFile(world.config.dataDir)
-    // The embedded database has its files there; looked for in the wrong place, nothing would be found either.
+    // The embedded database has its files there; a search in another place would find nothing.
     if (databaseKind() === 'pglite') expect(files.includes(sha256(tokens[0] ?? ''))).toBe(true)
     expect(tokens.filter((token) => stored.includes(token) || files.includes(token))).toEqual([])
     expect(tokens.filter((token) => world.logs().includes(token))).toEqual([])
     expect(await viewerOf(people[0] ?? world.browser())).toMatchObject({ login: 'mara-holt' })
   })
 
-  test('S-01 the hash that the table holds opens nothing', async () => {
+  test('S-01 the stored hash authenticates nobody', async () => {
     const { id } = (await rowOf(sessionTokenOf(await world.signedIn()))) ?? { id: '' }
     const thief = world.browser()
     for (const value of [id, Buffer.from(id, 'hex').toString('base64url'), id.slice(0, 43)]) {
@@ -70,7 +70,7 @@ describe('the cookie and the row', () => {
     }
   })
 
-  test('S-02 over http the cookies are HttpOnly, SameSite=Lax and for the whole site', async () => {
+  test('S-02 over HTTP the cookies are HttpOnly, SameSite=Lax and for the whole site', async () => {
     const person = world.browser()
     const start = await person.request('/auth/github')
     expect(start.headers.getSetCookie()).toEqual([
@@ -85,7 +85,7 @@ describe('the cookie and the row', () => {
 })
 
 describe('how long a session lives', () => {
-  test('it is renewed, row and cookie, once half of its 30 days are over, and not before', async () => {
+  test('renews row and cookie after half of its 30 days, and not before', async () => {
     const young = await signedInSince({ began: -14, ends: 16 })
     expect(await setCookieOf(young)).toEqual([])
     const person = await signedInSince({ began: -16, ends: 14 })
@@ -95,13 +95,13 @@ describe('how long a session lives', () => {
     expect(await setCookieOf(person)).toEqual([])
   })
 
-  test('S-05 left alone for 30 days it is over', async () => {
+  test('S-05 expires after 30 days without use', async () => {
     const person = await signedInSince({ began: -30.1, ends: -0.1 })
     expect(await viewerOf(person)).toBeNull()
     expect(await rowOf(sessionTokenOf(person))).toBeUndefined()
   })
 
-  test('S-05 90 days after the sign-in it is over, however often it was used', async () => {
+  test('S-05 expires 90 days after the sign-in, however often it was used', async () => {
     const person = await signedInSince({ began: -89.9, ends: 20 })
     expect(await viewerOf(person)).not.toBeNull()
     const late = await signedInSince({ began: -90.1, ends: 20 })
@@ -133,7 +133,7 @@ describe('S-04 signing out', () => {
         expect(response.headers.getSetCookie()).toEqual([`${SESSION}=; HttpOnly; Max-Age=0; Path=/; SameSite=Lax`])
       },
     ],
-  ])('%s ends the session in the database: its cookie is worth nothing any more', async (_how, signOut) => {
+  ])('%s ends the session in the database: its cookie becomes invalid', async (_how, signOut) => {
     const [person, elsewhere] = [await world.signedIn(), await world.signedIn()]
     const token = sessionTokenOf(person)
     await signOut(person)
@@ -141,11 +141,11 @@ describe('S-04 signing out', () => {
     expect(await rowOf(token)).toBeUndefined()
     person.cookies.set(SESSION, token)
     expect(await viewerOf(person)).toBeNull()
-    // Of one browser only.
+    // Of one browser alone.
     expect(await viewerOf(elsewhere)).not.toBeNull()
   })
 
-  test('leaves no cookie behind where the session was due for renewal', async () => {
+  test('leaves no cookie if the session was due for renewal', async () => {
     for (const signOut of [
       (person: Browser) => person.api('sign-out'),
       (person: Browser) => person.request('/auth/sign-out', { method: 'POST' }),
@@ -156,7 +156,7 @@ describe('S-04 signing out', () => {
     }
   })
 
-  test('without a session is no error by the route, and UNAUTHENTICATED by the mutation', async () => {
+  test('without a session succeeds by the route, and is UNAUTHENTICATED by the mutation', async () => {
     const nobody = world.browser()
     expect((await nobody.request('/auth/sign-out', { method: 'POST' })).status).toBe(303)
     await expect(nobody.api('sign-out')).rejects.toThrow('Sign in first')

@@ -1,4 +1,4 @@
-// What else a provider's redirect may bring along, and what a browser gets for it.
+// Unusual parameters of a provider's redirect, and the responses to them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { connectAttempts, sessions } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
@@ -36,7 +36,7 @@ async function tripOf(provider: 'GITHUB' | 'X'): Promise<Trip> {
 }
 
 describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
-  test('O-10 answers 303, to be kept by nobody and told to nobody, and leaves no code in the address', async () => {
+  test('O-10 responds with 303, uncached and without a referrer, and leaves no code in the URL', async () => {
     const { person, start, approve } = await tripOf(provider)
     const callback = await approve(await start())
     for (const visit of ['the first', 'the second']) {
@@ -51,7 +51,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
     }
   })
 
-  // The issuer of this provider, where it sends one; the rest is foreign to it.
+  // The issuer of this provider, if it sends one; the rest is foreign to it.
   const own = () => (provider === 'GITHUB' ? `${world.sandbox.url}/login/oauth` : null)
   const foreign: [what: string, iss: () => string][] = [
     ['another host’s', () => 'https://evil.example/login/oauth'],
@@ -83,7 +83,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
           'ISSUER_MISMATCH',
         ])
       }
-      // The attempt is over: the same code is not exchanged by the provider's own redirect either.
+      // The attempt has ended: the provider's own redirect cannot exchange the same code either.
       const { url: landed } = await person.finish(callback)
       expect(landed.searchParams.get(parameter)).toBe('failed')
       expect([countedSince(before), await world.db().$count(sessions)]).toEqual([[0, 0], signedIn])
@@ -91,7 +91,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
     expect(world.logs()).not.toContain('evil.example')
   })
 
-  test('O-05 takes its provider’s own iss, and a response without one', async () => {
+  test('O-05 accepts its provider’s own iss, and a response without one', async () => {
     for (const values of own() === null ? [[]] : [[own() ?? ''], []]) {
       const { person, start, approve } = await tripOf(provider)
       const callback = withIss(await approve(await start()), ...values)
@@ -102,7 +102,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
     }
   })
 
-  test('O-05 refuses two of them, whichever comes first', async () => {
+  test('O-05 refuses two of them in either order', async () => {
     for (const values of [
       [own() ?? 'x', 'https://evil.example'],
       ['https://evil.example', own() ?? 'x'],
@@ -115,7 +115,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
     }
   })
 
-  test('O-06 repeats nothing of what a provider says of an error, and the attempt is over', async () => {
+  test('O-06 repeats nothing of a provider’s error, and ends the attempt', async () => {
     const hostile = ['<script>1</script>', 'https://evil.example', '"><img src=x onerror=1>', '\r\nSet-Cookie: a=b']
     for (const [index, text] of ['access_denied', ...hostile].entries()) {
       const { person, start, approve, parameter } = await tripOf(provider)
@@ -143,7 +143,7 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
       location.searchParams.delete('attempt')
       expect(location.search).toBe(`?${parameter}=failed&code=${code}`)
       expect(response.headers.getSetCookie().join()).not.toMatch(/a=b|session=\w/)
-      // Who approves all the same comes too late.
+      // A later approval comes too late.
       for (const [name, value] of cookies) person.cookies.set(name, value)
       expect(await person.finish(await approve(url))).toMatchObject({ outcome: 'failed', code })
       expect([countTokenCalls(), await world.db().$count(sessions)]).toEqual([before, signedIn])

@@ -11,7 +11,9 @@ async function open(limits: string): Promise<World> {
   return startWorld({ ALLOWED_ORIGINS: FRONT_END, RATE_LIMITS: limits })
 }
 
-/** Returns the redirect of a response, and the log lines about failed OAuth flows that it caused. */
+/**
+ * Returns the redirect of a response, and the log lines about failed OAuth flows that it caused.
+ */
 async function visit(world: World, browser: Browser, target: string) {
   const before = world.logs().length
   const response = await browser.request(target)
@@ -27,7 +29,7 @@ async function visit(world: World, browser: Browser, target: string) {
 
 const starting = (path: string, parameters: Record<string, string>) => `${path}?${new URLSearchParams(parameters)}`
 
-describe('a start that is refused goes back with its code to where the person came from', () => {
+describe('a refused start redirects with its code to the page that it came from', () => {
   let world: World
   beforeAll(async () => {
     world = await open('sign-in=100/3600,connect=3/3600')
@@ -46,7 +48,7 @@ describe('a start that is refused goes back with its code to where the person ca
       expect(location).toBe(landing)
       expect(lines).toMatchObject([{ msg: 'A connection failed', errorCode: code, attemptId: null }])
     }
-    // Nobody is led to a place that is not listed, whatever else is wrong.
+    // Unlisted pages are no targets, whatever else is wrong.
     for (const returnTo of ['https://evil.example/', '//evil.example', '/auth/sign-out', `${FRONT_END}@evil.example`]) {
       const { location, lines } = await visit(world, browser, begun({ returnTo }))
       expect(location).toMatch(new RegExp(`^${world.url}/\\?xConnect=failed&code=[A-Z_]+$`))
@@ -54,7 +56,7 @@ describe('a start that is refused goes back with its code to where the person ca
     }
   }
 
-  test('where nobody is signed in', async () => {
+  test('without a session', async () => {
     await expectRefused(world.browser(), {}, 'UNAUTHENTICATED')
   })
 
@@ -66,7 +68,7 @@ describe('a start that is refused goes back with its code to where the person ca
     await expectRefused(await world.signedIn(), parameters, code)
   })
 
-  test('where the user has started too many', async () => {
+  test('if the user has started too many', async () => {
     const person = await world.signedIn('tomasz-k')
     for (let start = 0; start < 3; start++) {
       const { location, lines } = await visit(world, person, starting('/auth/x', { returnTo: RETURN_TO }))
@@ -76,12 +78,12 @@ describe('a start that is refused goes back with its code to where the person ca
   })
 })
 
-describe('an address without budget', () => {
+describe('an address without remaining limit', () => {
   let world: World
-  // One point each 400 seconds.
+  // One request each 400 seconds.
   afterEach(() => world.close())
 
-  test('is sent back to where a sign-in was to return', async () => {
+  test('is redirected to the returnTo of its sign-in', async () => {
     world = await open('sign-in=1/400')
     const browser = world.browser()
     await browser.request('/auth/github')
@@ -96,7 +98,7 @@ describe('an address without budget', () => {
     }
   })
 
-  test('is sent back by its callbacks where the attempt is its own, and may come again with them', async () => {
+  test('is redirected from its own callbacks, and may repeat them', async () => {
     world = await open('sign-in=3/1200')
     const person = await world.signedIn()
     const connecting = await person.startXConnect({ returnTo: RETURN_TO })
@@ -115,7 +117,7 @@ describe('an address without budget', () => {
       expect(location).toBe(landing)
       expect(lines).toMatchObject([{ errorCode: 'RATE_LIMITED', attemptId: expect.any(String) }])
     }
-    // To anybody else nothing of an attempt is told, not even where it was to return.
+    // No other browser learns anything of an attempt, not even its returnTo.
     const foreign: [Browser, callback: string, parameter: string][] = [
       [world.browser(), signIn, 'signIn'],
       [person, signIn, 'signIn'],

@@ -7,7 +7,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('a person signs in with GitHub, links an X account, posts a tweet and sees it, by the API alone', async () => {
+test('a user signs in with GitHub, connects an X account, posts a tweet and reads it, through the API alone', async () => {
   const person = world.browser()
   expect(await person.api('viewer')).toEqual({ viewer: null })
 
@@ -56,7 +56,7 @@ test('a person signs in with GitHub, links an X account, posts a tweet and sees 
     tweets: { edges: [{ node: { id: tweet.id, status: 'POSTED' } }] },
   })
 
-  // users/me is billed: asked once, at linking.
+  // users/me is billed: it is called once, at the connect.
   expect(world.sandbox.control.countReceived({ path: '/2/users/me' })).toBe(1)
 
   expect(await person.api('delete-tweet', { input: { tweetId: tweet.id } })).toMatchObject({

@@ -1,4 +1,4 @@
-// What a stolen cookie is not enough for: whoever has no more than that cannot sign in again.
+// Operations for which a stolen cookie is not enough: they require a recent sign-in.
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { RECENT_SIGN_IN_SECONDS } from '../../../src/auth/session.ts'
@@ -33,7 +33,7 @@ const REFUSED = {
   userErrors: [{ code: 'RECENT_SIGN_IN_REQUIRED', retryable: false, message: expect.stringContaining('/auth/github') }],
 }
 
-test('S-10 an API token is made within ten minutes of signing in, and after signing in again', async () => {
+test('S-10 an API token can be created within ten minutes of a sign-in, and after signing in again', async () => {
   const person = await world.signedIn()
   world.advance(RECENT_SIGN_IN_SECONDS - 30)
   expect(await makeToken(person)).toMatchObject({ secret: expect.any(String), userErrors: [] })
@@ -46,11 +46,11 @@ test('S-10 an API token is made within ten minutes of signing in, and after sign
   stolen.cookies.set('xconnect_session', sessionTokenOf(person))
   await person.signIn('mara-holt')
   expect(await makeToken(person)).toMatchObject({ secret: expect.any(String) })
-  // The old session is not refreshed by it: it has ended.
+  // The new sign-in does not renew the old session: it has ended.
   await expect(makeToken(stolen)).rejects.toThrow('Sign in first')
 })
 
-test('S-10 that a session is used does not make its sign-in recent', async () => {
+test('S-10 use of a session does not make its sign-in recent', async () => {
   const person = await world.signedIn()
   const hoursAgo = (hours: number) => new Date(world.clock.now().getTime() - hours * 3_600_000)
   await world
@@ -64,7 +64,7 @@ test('S-10 that a session is used does not make its sign-in recent', async () =>
   expect(await makeToken(person)).toMatchObject(REFUSED)
 })
 
-test('S-10 the account is deleted within ten minutes of signing in, and nothing of it later', async () => {
+test('S-10 the account can be deleted within ten minutes of a sign-in, and not later', async () => {
   const person = await world.signedIn('yuki-ito')
   world.advance(RECENT_SIGN_IN_SECONDS + 1)
   expect(await leave(person, 'yuki-ito')).toMatchObject({ deletedUserId: null, ...REFUSED })
@@ -73,7 +73,7 @@ test('S-10 the account is deleted within ten minutes of signing in, and nothing 
   expect(await leave(person, 'yuki-ito')).toMatchObject({ deletedUserId: expect.any(String), userErrors: [] })
 })
 
-test('S-10 all else goes on in an old session: linking, posting, revoking', async () => {
+test('S-10 an old session may do everything else: connect, post, revoke', async () => {
   const person = await world.signedIn('tomasz-k')
   await makeToken(person)
   world.advance(86_400)

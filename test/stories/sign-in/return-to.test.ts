@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** Where a link that the user denied sends the browser; null when the returnTo was refused, and nothing was kept of it. */
+/** Where a denied connect redirects to; null if the returnTo was refused and not stored. */
 async function landAfterX(returnTo: string): Promise<string | null> {
   const before = await world.db().$count(connectAttempts)
   const { authorizationUrl, userErrors } = await person.startXConnect({ returnTo })
@@ -29,7 +29,7 @@ async function landAfterX(returnTo: string): Promise<string | null> {
   return response.headers.get('location')
 }
 
-/** The same by a sign-in. */
+/** The same for a sign-in. */
 async function landAfterGithub(returnTo: string): Promise<string | null> {
   const browser = world.browser()
   const start = await browser.request(`/auth/github?${new URLSearchParams({ returnTo })}`)
@@ -39,7 +39,7 @@ async function landAfterGithub(returnTo: string): Promise<string | null> {
   return (await browser.request(callback)).headers.get('location')
 }
 
-describe('a path here and a URL of a listed origin are returned to, with the outcome added', () => {
+describe('redirects to a local path and to a URL of a listed origin, with the outcome added', () => {
   test.each([
     ['/settings', () => `${world.url}/settings?xConnect=failed&code=ACCESS_DENIED`],
     ['settings?tab=x#links', () => `${world.url}/settings?tab=x&xConnect=failed&code=ACCESS_DENIED`],
@@ -56,7 +56,7 @@ describe('a path here and a URL of a listed origin are returned to, with the out
     expect(await landAfterGithub('')).toBe(`${world.url}/?signIn=succeeded`)
   })
 
-  test('but not for a browser that the attempt does not belong to', async () => {
+  test('but not in a browser without that attempt', async () => {
     const { authorizationUrl } = await person.startXConnect({ returnTo: `${FRONT_END}/done` })
     const callback = await person.consent(authorizationUrl ?? '', 'maraholt')
     expect((await world.browser().finish(callback)).url.href).toBe(`${world.url}/?xConnect=failed&code=SESSION_MISSING`)
@@ -71,17 +71,18 @@ test.each([
   expect(location !== null).toBe(isTaken)
 })
 
-test('a returnTo with half a character is refused, and not changed into another', async () => {
+test('refuses a returnTo with half a character instead of changing it', async () => {
   expect(await landAfterX('/a\ud800b')).toBeNull()
   expect(await landAfterX('/a\ufffdb')).not.toBeNull()
 })
 
-test('O-08 nothing else is ever redirected to, however it is written: hundreds of spellings', async () => {
+test('O-08 never redirects to anything else, in hundreds of spellings', async () => {
   const spellings = hostileReturns(world.url, FRONT_END)
   expect(spellings.length).toBeGreaterThan(300)
   let refused = 0
   for (const [index, returnTo] of spellings.entries()) {
-    // A sign-in takes several requests: every thirteenth spelling will do there, since the check is the same.
+    // A sign-in takes several requests: every thirteenth spelling is enough there, since the check
+    // is the same.
     for (const land of index % 13 === 0 ? [landAfterX, landAfterGithub] : [landAfterX]) {
       const location = await land(returnTo)
       if (location === null) refused += 1
@@ -91,7 +92,7 @@ test('O-08 nothing else is ever redirected to, however it is written: hundreds o
   expect(refused).toBeGreaterThan(250)
 }, 600_000)
 
-test('O-08 a returnTo that is given twice leads nowhere else either', async () => {
+test('O-08 a repeated returnTo leads nowhere else either', async () => {
   for (const query of [
     'returnTo=/&returnTo=//evil.example',
     'returnTo=//evil.example&returnTo=/',

@@ -14,7 +14,7 @@ afterAll(() => world.close())
 const TOKEN_PATH = '/login/oauth/access_token'
 const PROFILE_PATH = '/user'
 
-/** A sign-in with this fault planted: it fails, and leaves neither a user nor a session behind. */
+/** Signs in with this fault planted: it fails, and leaves neither a user nor a session. */
 async function expectFailure(path: string, fault: FaultKind, code: string): Promise<void> {
   const person = world.browser()
   const { headers } = await person.request('/auth/github')
@@ -33,7 +33,7 @@ async function expectFailure(path: string, fault: FaultKind, code: string): Prom
 
 const inMemory = (body: unknown): FaultKind => ({ kind: 'malformed', body: JSON.stringify(body) })
 
-// GitHub tells its errors with status 200.
+// GitHub reports its errors with status 200.
 test.each([
   ['a code that GitHub does not take', { error: 'bad_verification_code' }, 'CODE_REJECTED'],
   ['an error that nobody has heard of', { error: 'some_new_error' }, 'CODE_REJECTED'],
@@ -43,11 +43,11 @@ test.each([
   ['200 and a token that is none', { access_token: 7 }, 'GITHUB_UNAVAILABLE'],
   ['200 and a list', [], 'GITHUB_UNAVAILABLE'],
   ['200 and null', null, 'GITHUB_UNAVAILABLE'],
-])('%s ends the sign-in with a code of its own', async (_what, body, code) => {
+])('%s ends the sign-in with its own code', async (_what, body, code) => {
   await expectFailure(TOKEN_PATH, inMemory(body), code)
 })
 
-test('a code that is older than GitHub allows is rejected', async () => {
+test('a code that has expired at GitHub is rejected', async () => {
   const person = world.browser()
   const { headers } = await person.request('/auth/github')
   const callback = await person.consent(headers.get('location') ?? '', 'mara-holt')
@@ -55,7 +55,7 @@ test('a code that is older than GitHub allows is rejected', async () => {
   expect(await person.finish(callback)).toMatchObject({ outcome: 'failed', code: 'CODE_REJECTED' })
 })
 
-test('a wrong client secret is told as the operator’s problem, and logged for him', async () => {
+test('a wrong client secret is reported and logged as the operator’s problem', async () => {
   const person = world.browser()
   const { headers } = await person.request('/auth/github')
   const callback = await person.consent(headers.get('location') ?? '', 'mara-holt')

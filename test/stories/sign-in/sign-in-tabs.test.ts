@@ -1,4 +1,4 @@
-// Several tabs of one browser sign in side by side: each finishes what it has started, whatever the others do meanwhile.
+// Several tabs of one browser sign in side by side: each finishes its own sign-in.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sessions } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf, isSignedIn } from '../../support/browser.ts'
@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** A tab that starts to sign in, up to GitHub's consent page. */
+/** A tab that starts a sign-in, up to GitHub's consent page. */
 async function openTab(browser: Browser): Promise<string> {
   return (await browser.request('/auth/github')).headers.get('location') ?? ''
 }
@@ -18,7 +18,7 @@ async function openTab(browser: Browser): Promise<string> {
 const approve = (browser: Browser, consentUrl: string) => browser.consent(consentUrl, 'mara-holt')
 const signInCookies = (browser: Browser) => [...browser.cookies.keys()].filter((name) => name.includes('sign_in'))
 
-/** Every order of so many things. */
+/** Every permutation of this many. */
 function ordersOf(count: number): number[][] {
   if (count === 0) return [[]]
   return ordersOf(count - 1).flatMap((order) =>
@@ -26,8 +26,8 @@ function ordersOf(count: number): number[][] {
   )
 }
 
-describe('of two tabs that sign in both end signed in', () => {
-  // Each step is a tab's next one: to start, to approve at GitHub, and to come back.
+describe('two tabs that sign in are both signed in', () => {
+  // Each step is the tab's next one: start, approve at GitHub, return.
   test.each(['A A A B B B', 'A A B B A B', 'A A B B B A', 'A B A B A B', 'A B B A B A', 'A B B B A A'])(
     '%s',
     async (order) => {
@@ -46,7 +46,7 @@ describe('of two tabs that sign in both end signed in', () => {
     },
   )
 
-  test('that come back at the same moment', async () => {
+  test('that return at the same moment', async () => {
     const browser = world.browser()
     const callbacks = []
     for (const consentUrl of [await openTab(browser), await openTab(browser)])
@@ -57,7 +57,7 @@ describe('of two tabs that sign in both end signed in', () => {
   })
 })
 
-test('five tabs that a browser opens at once all end signed in, in any order', async () => {
+test('five tabs that a browser opens at once are all signed in, in any order', async () => {
   for (const order of [...ordersOf(5).filter((_, index) => index % 29 === 0), 'at once'] as const) {
     const browser = world.browser()
     // None of the requests has a cookie yet.
@@ -78,7 +78,7 @@ test('five tabs that a browser opens at once all end signed in, in any order', a
   }
 })
 
-describe('a tab is not in the way of another one', () => {
+describe('a tab does not affect another', () => {
   test('when it is cancelled at GitHub', async () => {
     const browser = world.browser()
     const [first, second] = [await openTab(browser), await openTab(browser)]
@@ -88,7 +88,7 @@ describe('a tab is not in the way of another one', () => {
     expect(await browser.finish(approved)).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('when it comes back with a state that is not known, with none, or with two', async () => {
+  test('when it returns with an unknown state, with none, or with two', async () => {
     const browser = world.browser()
     const callback = await approve(browser, await openTab(browser))
     const { state } = Object.fromEntries(new URL(callback).searchParams)
@@ -97,7 +97,7 @@ describe('a tab is not in the way of another one', () => {
     expect(await browser.finish(callback)).toMatchObject({ outcome: 'succeeded' })
   })
 
-  test('O-02 when somebody else’s callback is opened in it (login CSRF), which signs nobody in', async () => {
+  test('O-02 when another user’s callback is opened in it (login CSRF), which signs nobody in', async () => {
     const [attacker, victim] = [world.browser(), world.browser()]
     const planted = await attacker.consent(await openTab(attacker), 'tomasz-k')
     const callbacks = []
@@ -110,7 +110,7 @@ describe('a tab is not in the way of another one', () => {
   })
 })
 
-test('O-02 the cookie of one sign-in does not finish another one', async () => {
+test('O-02 the cookie of one sign-in does not finish another', async () => {
   const browser = world.browser()
   const first = await openTab(browser)
   const [firstName = ''] = signInCookies(browser)
@@ -135,7 +135,7 @@ test('O-02 the cookie of one sign-in does not finish another one', async () => {
   expect(await browser.finish(await approve(browser, first))).toMatchObject({ outcome: 'succeeded' })
 })
 
-test('a browser that starts again and again keeps a few cookies: those of the last ten', async () => {
+test('a browser that starts repeatedly keeps the cookies of its last ten sign-ins', async () => {
   const browser = world.browser()
   const consents: string[] = []
   for (let tab = 0; tab < 30; tab++) {

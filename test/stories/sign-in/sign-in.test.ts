@@ -20,7 +20,7 @@ const countTokenCalls = () => world.sandbox.control.countReceived({ method: 'POS
 const viewerOf = async (person: Browser) =>
   (await person.api<{ viewer: { id: string; login: string } | null }>('viewer')).viewer
 
-/** Visits GET /auth/github, and returns GitHub's URL with what was asked in it. */
+/** Visits GET /auth/github, and returns GitHub's URL with its parameters. */
 async function start(person: Browser): Promise<{ url: string; asked: URLSearchParams }> {
   const response = await person.request('/auth/github')
   expect(response.status).toBe(303)
@@ -32,7 +32,7 @@ async function startAndApprove(person: Browser, login = 'mara-holt'): Promise<st
   return person.consent((await start(person)).url, login)
 }
 
-/** Visits a callback that must fail without GitHub being asked and without anybody being signed in. */
+/** Visits a callback that must fail without a request to GitHub and without a session. */
 async function expectRefusal(person: Browser, callbackUrl: string, code: string): Promise<void> {
   const [calls, signedIn] = [countTokenCalls(), await world.db().$count(sessions)]
   expect(await person.finish(callbackUrl)).toMatchObject({ outcome: 'failed', code })
@@ -41,8 +41,8 @@ async function expectRefusal(person: Browser, callbackUrl: string, code: string)
   expect([countTokenCalls(), await world.db().$count(sessions)]).toEqual([calls, signedIn])
 }
 
-describe('what GitHub is asked', () => {
-  test('O-01 O-12 each sign-in has a state and an S256 challenge of its own, and asks for no scope', async () => {
+describe('the authorization request to GitHub', () => {
+  test('O-01 O-12 has a new state and a new S256 challenge, and asks for no scope', async () => {
     const [first, second] = [await start(world.browser()), await start(world.browser())]
     for (const { url, asked } of [first, second]) {
       expect(url.startsWith(`${world.sandbox.url}/login/oauth/authorize?`)).toBe(true)
@@ -60,7 +60,7 @@ describe('what GitHub is asked', () => {
     expect(first.asked.get('state')).not.toBe(second.asked.get('state'))
   })
 
-  test('O-01 the verifier that GitHub gets has 128 characters and matches the challenge; it is stored sealed, and only until then', async () => {
+  test('O-01 the verifier has 128 characters and matches the challenge; it is stored sealed until it is used', async () => {
     const person = world.browser()
     const { url, asked } = await start(person)
     const state = asked.get('state') ?? ''
@@ -78,15 +78,15 @@ describe('what GitHub is asked', () => {
   })
 })
 
-describe('who a user is', () => {
-  test('L-02 the same person after a new login, with the new name and picture', async () => {
+describe('the identity of a user', () => {
+  test('L-02 is the same after a new login, with the new name and picture', async () => {
     const before = await viewerOf(await world.signedIn('tomasz-k'))
     world.sandbox.control.renameGithubPerson('tomasz-k', 'tomasz-renamed')
     const after = await viewerOf(await world.signedIn('tomasz-renamed'))
     expect(after).toMatchObject({ id: before?.id, login: 'tomasz-renamed' })
   })
 
-  test('L-02 another person who took over the login is another user', async () => {
+  test('L-02 is another for a new owner of the login', async () => {
     const before = await viewerOf(await world.signedIn('yuki-ito'))
     world.sandbox.control.renameGithubPerson('yuki-ito', 'yuki-gone')
     const githubId = world.sandbox.control.addGithubPerson('yuki-ito')
@@ -97,7 +97,7 @@ describe('who a user is', () => {
     expect(rows.find(({ id }) => id === before?.id)?.githubId).toBe(190_288_735)
   })
 
-  test('L-03 another person with the same verified e-mail address is another user, and the address is kept nowhere', async () => {
+  test('L-03 is another with the same verified e-mail address, which is stored nowhere', async () => {
     const email = 'shared.by-two@example.com'
     const ids = []
     for (const login of ['mara-holt', 'tomasz-renamed']) {
@@ -114,7 +114,7 @@ describe('who a user is', () => {
 })
 
 describe('the session', () => {
-  test('S-03 is a new one at each sign-in, and the old one is dead', async () => {
+  test('S-03 is new at each sign-in, and the old one ends', async () => {
     const person = await world.signedIn()
     const old = person.cookies.get(SESSION) ?? ''
     await person.signIn('mara-holt')
@@ -126,7 +126,7 @@ describe('the session', () => {
     expect(await world.db().$count(sessions, eqId(old))).toBe(0)
   })
 
-  test('S-03 is never one that somebody planted', async () => {
+  test('S-03 is never a planted one', async () => {
     const planted = 'A'.repeat(43)
     const victim = world.browser()
     victim.cookies.set(SESSION, planted)
@@ -138,7 +138,7 @@ describe('the session', () => {
     expect(await world.db().$count(sessions, eqId(planted))).toBe(0)
   })
 
-  test('S-03 is a new one too where the attacker planted a live session of his own', async () => {
+  test('S-03 is new even if an attacker planted a valid session of their own', async () => {
     const attacker = await world.signedIn('tomasz-renamed')
     const planted = attacker.cookies.get(SESSION) ?? ''
     const victim = world.browser()
@@ -149,7 +149,7 @@ describe('the session', () => {
     expect(await viewerOf(victim)).toMatchObject({ login: 'mara-holt' })
   })
 
-  test('is the new one also where the old one was due for renewal at that moment', async () => {
+  test('is the new one even if the old one was due for renewal at that moment', async () => {
     const person = await world.signedIn()
     const old = person.cookies.get(SESSION) ?? ''
     const callback = await startAndApprove(person)
@@ -164,7 +164,7 @@ describe('the session', () => {
   })
 })
 
-describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed in', () => {
+describe('O-02 refuses a callback without asking GitHub and without a session', () => {
   test('in a browser that started nothing, and the right browser can still finish', async () => {
     const person = world.browser()
     const callback = await startAndApprove(person)
@@ -217,7 +217,7 @@ describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed 
     await expectRefusal(person, callback, 'ATTEMPT_EXPIRED')
   })
 
-  test('O-06 after a denial, which also ends the attempt; GitHub’s own words are not repeated', async () => {
+  test('O-06 after a denial, which ends the attempt; GitHub’s message is not repeated', async () => {
     const person = world.browser()
     const { url } = await start(person)
     const cookies = new Map(person.cookies)
@@ -230,7 +230,7 @@ describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed 
     expect(await response.text()).not.toContain('script')
   })
 
-  test('a second time, even with the first browser’s cookies, once its own reload would be over', async () => {
+  test('a second time, even with the first browser’s cookies, once the time for a reload is over', async () => {
     const person = world.browser()
     const callback = await startAndApprove(person)
     const cookies = new Map(person.cookies)
@@ -242,7 +242,7 @@ describe('O-02 a callback is refused, GitHub is not asked, and nobody is signed 
   })
 })
 
-test('O-03 of 50 identical callbacks at once, one signs in and GitHub sees one token call', async () => {
+test('O-03 of 50 identical callbacks at once, one signs in and GitHub receives one token call', async () => {
   const person = world.browser()
   const callback = await startAndApprove(person)
   const { cookie } = cookieOf(person)

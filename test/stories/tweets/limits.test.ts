@@ -1,4 +1,4 @@
-// What X says not to ask for a while is not asked: one refused call, and then none until the time is over.
+// Limits of X are respected: one refused call, and then none until the limit resets.
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { oauthTokens, xBlocks } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterEach(async () => {
   endFaults(world)
   await world.db().delete(xBlocks)
-  // A token that X has just issued and refused is a problem of its own, for an hour.
+  // X's rejection of a new token is a problem of its own, for an hour.
   await world.db().update(oauthTokens).set({ accessRefusedAt: null })
 })
 afterAll(() => world.close())
@@ -44,7 +44,7 @@ const codes = (responses: PostedTweet[]) => responses.map(({ userErrors }) => us
 const postAtOnce = (account: ConnectedAccount, posts: number) =>
   Promise.all(Array.from({ length: posts }, () => account.post()))
 
-/** Seconds until another try is worth while, as the answer says. */
+/** The seconds until the next try, by the response. */
 function wait({ userErrors }: PostedTweet): number {
   return (Date.parse(userErrors[0]?.retryAt ?? '') - world.sandbox.control.now()) / 1000
 }
@@ -66,8 +66,8 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
   ],
   ['with no word of when', () => ({ kind: 'status', status: 429 }), MINUTE],
   ['with a moment that is past', () => limited({ 'x-rate-limit-reset': inSeconds(-500) }), MINUTE],
-])('X answers a post with 429, %s', (_, fault, seconds) => {
-  test('that account waits, and asks once when the time is over', async () => {
+])('X responds to a post with 429, %s', (_, fault, seconds) => {
+  test('that account waits, and tries once after the reset', async () => {
     const account = await connectAccount(world)
     const other = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault()))
@@ -79,7 +79,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
     })
     expect(codes(await postAtOnce(account, 10))).toEqual(Array(10).fill('X_RATE_LIMITED'))
     expect(x.posts()).toBe(1)
-    // Nobody else is concerned, and no operator is called.
+    // Other accounts are not affected, and the operator need not act.
     expect((await other.post()).tweet).toMatchObject({ status: 'POSTED' })
     expect(await readProblems()).toEqual([])
     expect(x.posts()).toBe(2)
@@ -91,7 +91,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
     expect(wait(late)).toBeLessThanOrEqual(31)
     expect(x.posts()).toBe(2)
 
-    // The one who tries gets no answer, which proves nothing: the others wait on.
+    // The probe gets no response, which proves nothing: the others keep waiting.
     world.advance(32)
     world.sandbox.control.inject(postFault({ kind: 'dropBefore' }))
     const tries = codes(await postAtOnce(account, 10)).sort()
@@ -104,7 +104,7 @@ describe.each<[title: string, fault: () => FaultKind, seconds: number]>([
   })
 })
 
-test('T-08 the first answer to a 429 says when to try again', async () => {
+test('T-08 the first response to a 429 says when to try again', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault(limited(dailyLimit('user', 9 * HOUR))))
   const response = await account.post()
@@ -160,13 +160,13 @@ test('a block of the account that ends while the app is blocked does not take it
   expect(x.posts()).toBe(3)
 })
 
-test('a call that X refused for its token does not end a block', async () => {
+test('a call that X rejected for its token does not end a block', async () => {
   const account = await connectAccount(world)
   const { username } = account
   world.sandbox.control.inject(postFault({ kind: 'status', status: 429 }))
   await account.post()
   world.advance(MINUTE + 1)
-  // Nothing was heard of the limit.
+  // The response said nothing about the limit.
   world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized', times: 2 }))
   const x = watchX(world)
   expect(codes([await account.post()])).toEqual(['X_UNAVAILABLE'])
@@ -174,7 +174,7 @@ test('a call that X refused for its token does not end a block', async () => {
   expect([x.posts(), world.sandbox.control.tweets(username)]).toEqual([2, []])
 })
 
-test('posting and deleting have limits of their own', async () => {
+test('posting and deleting have separate limits', async () => {
   const account = await connectAccount(world)
   const { tweet } = await account.post()
   world.sandbox.control.inject(postFault({ kind: 'status', status: 429 }))
@@ -193,7 +193,7 @@ describe.each([
   ['no credits', 'credits-depleted', 'X_CREDITS_EXHAUSTED', false],
   ['the usage cap', 'usage-capped', 'X_USAGE_CAPPED', true],
 ] as const)('X answers a post with %s', (_, name, code, retryable) => {
-  test('thirty posts cost one call, also after a restart, until the operator has helped', async () => {
+  test('thirty posts cost one call, also after a restart, until the operator has acted', async () => {
     const accounts = [await connectAccount(world), await connectAccount(world), await connectAccount(world)] as const
     const [account] = accounts
     const noCredits = world.sandbox.control.inject(postFault({ kind: 'problem', name, times: null }))
@@ -212,7 +212,7 @@ describe.each([
     expect(codes(await postAtOnce(account, 3))).toEqual(Array(3).fill(code))
     expect(x.posts()).toBe(1)
 
-    // Nothing has changed yet: whoever tries after five minutes finds out for all.
+    // Nothing has changed yet: the first try after five minutes finds out for all.
     world.advance(301)
     expect(codes([await account.post()])).toEqual([code])
     expect(codes(await postAtOnce(account, 5))).toEqual(Array(5).fill(code))

@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterEach(() => {
   endFaults(world)
-  // What X has said of the whole app is remembered for a while.
+  // The gateway remembers for a while what X said of the whole app.
   world.advance(1000)
 })
 afterAll(() => world.close())
@@ -28,7 +28,7 @@ function newKey(): string {
 }
 
 describe('the same key with the same input', () => {
-  test('I-01 30 times at the same moment posts once, and gives 30 equal answers', async () => {
+  test('I-01 30 times at the same moment posts once, with 30 equal results', async () => {
     const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 300 }))
@@ -41,7 +41,7 @@ describe('the same key with the same input', () => {
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
   })
 
-  test('30 times at the same moment on an ended token refreshes once and posts once', async () => {
+  test('30 times at the same moment with an expired token refreshes once and posts once', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const idempotencyKey = newKey()
@@ -51,7 +51,7 @@ describe('the same key with the same input', () => {
     expect([x.refreshes(), x.posts()]).toEqual([1, 1])
   })
 
-  test('30 times at the same moment, when X refuses for good, gives 30 equal refusals', async () => {
+  test('30 times at the same moment, with a final refusal of X, gives 30 equal refusals', async () => {
     const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'duplicate-content' }))
@@ -62,7 +62,7 @@ describe('the same key with the same input', () => {
     expect(x.posts()).toBe(1)
   })
 
-  test('I-01 gives the first outcome a day later too, and after a restart', async () => {
+  test('I-01 gives the first result a day later too, and after a restart', async () => {
     const account = await connectAccount(world)
     const idempotencyKey = newKey()
     const first = await account.post('Once', { idempotencyKey })
@@ -75,7 +75,7 @@ describe('the same key with the same input', () => {
     expect([x.refreshes(), x.posts()]).toEqual([0, 0])
   })
 
-  test('gives a refusal for good again without asking X', async () => {
+  test('repeats a final refusal without calling X', async () => {
     const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'not-permitted' }))
@@ -103,7 +103,7 @@ describe('the same key with the same input', () => {
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
   })
 
-  test('before retryAt gives the refusal again without asking X, and posts after it', async () => {
+  test('before retryAt repeats the refusal without calling X, and posts afterwards', async () => {
     const account = await connectAccount(world)
     const idempotencyKey = newKey()
     world.sandbox.control.inject(postFault({ kind: 'problem', name: 'too-many-requests' }))
@@ -125,7 +125,7 @@ describe('the same key with the same input', () => {
     expect(x.posts()).toBe(1)
   })
 
-  test('posts once after a refresh that failed, whatever the number of callers that come back', async () => {
+  test('posts once after a failed refresh, with any number of callers', async () => {
     const account = await connectAccount(world)
     world.advance(UNTIL_ENDED_SECONDS)
     const idempotencyKey = newKey()
@@ -140,7 +140,7 @@ describe('the same key with the same input', () => {
   })
 })
 
-test('I-02 the same key with any other input is refused, and X is not asked', async () => {
+test('I-02 refuses the same key with any other input, and does not call X', async () => {
   const account = await connectAccount(world)
   const other = await connectAccount(world, { person: account.person })
   const idempotencyKey = newKey()
@@ -162,11 +162,11 @@ test('I-02 the same key with any other input is refused, and X is not asked', as
   }
   expect(x.posts()).toBe(0)
   expect(await account.post('This', { idempotencyKey })).toEqual(first)
-  // What is said by default is the same as what is left out.
+  // An explicit default is the same as an omitted field.
   expect(await account.post('This', { idempotencyKey, madeWithAi: false, replySettings: null })).toEqual(first)
 })
 
-test('I-02 two inputs under one key at the same moment: one is posted, the other refused', async () => {
+test('I-02 of two inputs with one key at the same moment, posts one and refuses the other', async () => {
   const account = await connectAccount(world)
   const idempotencyKey = newKey()
   const responses = await Promise.all(['This', 'That'].map((text) => account.post(text, { idempotencyKey })))
@@ -177,7 +177,7 @@ test('I-02 two inputs under one key at the same moment: one is posted, the other
   expect(await account.tweets()).toHaveLength(1)
 })
 
-test('I-04 a key is one user’s own', async () => {
+test('I-04 a key belongs to one user', async () => {
   const account = await connectAccount(world)
   const theirs = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
   const idempotencyKey = newKey()
@@ -187,7 +187,7 @@ test('I-04 a key is one user’s own', async () => {
   expect(second.tweet?.id).not.toBe(first.tweet?.id)
 })
 
-test('I-06 input that is refused before anything is kept leaves the key free', async () => {
+test('I-06 input that is refused before a row is written leaves the key free', async () => {
   const account = await connectAccount(world)
   const idempotencyKey = newKey()
   expect((await account.post('a'.repeat(281), { idempotencyKey })).userErrors).toMatchObject([

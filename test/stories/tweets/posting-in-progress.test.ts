@@ -1,4 +1,5 @@
-// A tweet that is on its way while somebody asks for it again, by the same key, and does not want to wait for ever.
+// A tweet whose post is still running is requested again with the same key, by a caller who does
+// not wait for long.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { connectAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -9,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-test('I-03 a key whose tweet is still on its way answers with that tweet, PENDING, and X is not asked again', async () => {
+test('I-03 a key whose tweet is still being posted returns that tweet as PENDING, and X is not called again', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'delayAfter', milliseconds: 10_000 }))
   const x = watchX(world)

@@ -1,4 +1,4 @@
-// Every way in which X says no, or does not say. The tweet's row tells which, and so does the answer.
+// Every refusal and failure of X. The tweet's row and the response name it.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type ErrorCode, errorCodes } from '../../../src/error-codes.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterEach(() => {
   endFaults(world)
   world.sandbox.control.setVocabulary('tweet')
-  // What X has said of the whole app is remembered for a while.
+  // The gateway remembers for a while what X said of the whole app.
   world.advance(1000)
 })
 afterAll(() => world.close())
@@ -86,8 +86,8 @@ const refusals: Refusal[] = [
   ['a refusal that nobody knows', typed(403, 'brand-new'), 'TWEET_REFUSED'],
 ]
 
-describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable = false) => {
-  // X says "Tweet" and "Post" for the same thing.
+describe.each(refusals)('X responds to a post with %s', (_, fault, code, retryable = false) => {
+  // X writes "Tweet" or "Post" for the same thing.
   test.each(['tweet', 'post'] as const)(
     `it is FAILED with ${code}, and nothing is tried again by itself (%s)`,
     async (vocabulary) => {
@@ -104,7 +104,7 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
           retryable,
           message: expect.stringMatching(/\.$/),
           field: null,
-          // Of an app that an operator has to mend it says when X is asked again.
+          // For a fault of the app that the operator must correct it says when X is tried again.
           retryAt: retryable || code.startsWith('X_') ? expect.toBeOneOf([null, expect.any(String)]) : null,
         },
       ])
@@ -121,14 +121,14 @@ describe.each(refusals)('X answers a post with %s', (_, fault, code, retryable =
   )
 })
 
-test('the access token that X calls expired by its number is refreshed, and the tweet is posted', async () => {
+test('refreshes the access token that X calls expired in its error code, and posts the tweet', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault(problem('v1-unauthorized')))
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
   expect(account.grant().rotations).toBe(1)
 })
 
-test('a cap that X puts an end to says so, stops the app once, and is asked for again before', async () => {
+test('a usage cap with an end says so, stops the app once, and is tried again earlier', async () => {
   const [account, other] = [await connectAccount(world), await connectAccount(world)]
   const { control } = world.sandbox
   const end = new Date(control.now() + 20 * 86_400_000).toISOString().slice(0, 10)
@@ -141,7 +141,7 @@ test('a cap that X puts an end to says so, stops the app once, and is asked for 
   expect((await other.post()).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED' }])
   expect((await account.post('Capped', { idempotencyKey })).userErrors).toMatchObject([{ code: 'X_USAGE_CAPPED' }])
   expect(x.posts()).toBe(1)
-  // The operator has raised it.
+  // The operator has raised the cap.
   world.advance(600)
   expect((await account.post('Capped', { idempotencyKey })).tweet).toMatchObject({ status: 'POSTED' })
 })
@@ -156,7 +156,7 @@ test.each(['2020-01-01', 'soon', '9999-12-31', ''])(
   },
 )
 
-describe('a refusal that nobody knows', () => {
+describe('an unknown refusal', () => {
   const body = {
     type: 'https://api.x.com/2/problems/brand-new',
     title: 'Brand New',
@@ -164,7 +164,7 @@ describe('a refusal that nobody knows', () => {
     status: 403,
   }
 
-  test('keeps its status, title and type in the log, in the answer and in the row', async () => {
+  test('keeps its status, title and type in the log, in the response and in the row', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault({ kind: 'status', status: 403, body }))
     const { tweet, userErrors } = await account.post('Refused anew', { idempotencyKey: keyOf(account) })
@@ -185,7 +185,7 @@ describe('a refusal that nobody knows', () => {
     expect(lines.join()).not.toContain('@somebody')
   })
 
-  test('of a deletion too', async () => {
+  test('also of a deletion', async () => {
     const account = await connectAccount(world)
     const { tweet } = await account.post()
     world.sandbox.control.inject({ kind: 'status', status: 403, body, match: { method: 'DELETE' } })
@@ -199,7 +199,7 @@ describe('a refusal that nobody knows', () => {
     expect(world.logs()).toContain('"x":{"status":403,"title":"Brand New","type":"brand-new"}')
   })
 
-  test('holds its title on one line, short, and without a token', async () => {
+  test('has a title on one line, short and without a token', async () => {
     const account = await connectAccount(world)
     const token = account.grant().accessToken ?? ''
     const title = `One\n\u0000two\u202e ${token} ${'long '.repeat(100)}`
@@ -233,8 +233,8 @@ const doubts: [title: string, fault: FaultKind, acted: boolean][] = [
   ['a redirect', { kind: 'redirect', location: 'http://127.0.0.1:9/' }, false],
 ]
 
-describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
-  test('I-05 it is UNKNOWN, and never sent again by the same key', async () => {
+describe.each(doubts)('X responds to a post with %s', (_, fault, acted) => {
+  test('I-05 the tweet is UNKNOWN, and never sent again by the same key', async () => {
     const account = await connectAccount(world)
     world.sandbox.control.inject(postFault(fault))
     const x = watchX(world)
@@ -251,7 +251,7 @@ describe.each(doubts)('X answers a post with %s', (_, fault, acted) => {
   })
 })
 
-test('I-05 a tweet in doubt that X has is found, and one that X does not have may be sent again', {
+test('I-05 finds a tweet in doubt that X has, and allows another try for one that X does not have', {
   timeout: 60_000,
 }, async () => {
   const arrived = await connectAccount(world)
@@ -313,7 +313,7 @@ test("X's own rules are met without any fault: duplicates, strangers, what is go
   ])
 })
 
-test('no redirect of X is followed with a tweet or a token', async () => {
+test('follows no redirect of X with a tweet or a token', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'redirect', location: `${world.sandbox.url}/elsewhere`, status: 307 }))
   await account.post()

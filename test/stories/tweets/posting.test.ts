@@ -27,8 +27,8 @@ function lastSent(): unknown {
   return world.sandbox.control.received({ method: 'POST', path: '/2/tweets' }).at(-1)?.body
 }
 
-describe('what X is sent', () => {
-  test('is the text and nothing else, when nothing else is asked for', async () => {
+describe('the request to X', () => {
+  test('contains the text alone, if the input has nothing else', async () => {
     const texts = [
       'Plain',
       '  spaces around and\nlines\r\n\tbetween  ',
@@ -74,7 +74,7 @@ describe('what X is sent', () => {
   })
 })
 
-test('the row is written and marked before X is called, with no transaction open while X takes its time', async () => {
+test('the row is written and marked before X is called, without an open transaction during the call', async () => {
   world.sandbox.control.inject(postFault({ kind: 'delay', milliseconds: 3000 }))
   const x = watchX(world)
   const posting = account.post('Slowly')
@@ -87,14 +87,14 @@ test('the row is written and marked before X is called, with no transaction open
     postedAt: null,
   })
   const open = sql`select 1 from pg_stat_activity where state = 'idle in transaction' and datname = current_database()`
-  // Background work may be in the middle of one of its own, which ends long before X answers.
+  // A background job may have a transaction of its own, which ends long before X responds.
   await vi.waitFor(async () => expect(await queryRows(world, open)).toEqual([]), { timeout: 30_000, interval: 10 })
   expect((await account.tweets()).at(-1)).toMatchObject({ status: 'PENDING' })
   expect((await posting).tweet).toMatchObject({ status: 'POSTED' })
   expect((await account.tweets()).at(-1)).toMatchObject({ status: 'POSTED', postedAt: expect.any(Date) })
 })
 
-describe('what cannot be posted is refused before it costs anything, and leaves no row', () => {
+describe('refuses what cannot be posted before it costs anything, and leaves no row', () => {
   test.each<[string, string, string]>([
     ['nothing', '', 'TEXT_EMPTY'],
     ['blanks', ' \n\t\u2003', 'TEXT_EMPTY'],
@@ -200,7 +200,7 @@ describe('the id of the tweet to reply to', () => {
   })
 })
 
-describe('which account posts', () => {
+describe('the account that posts', () => {
   test("O-12 the viewer's only active one; one without the scope, none and several have codes of their own", async () => {
     const person = await world.signedIn('yuki-ito')
     const post = (input: Record<string, unknown> = {}) =>
@@ -227,12 +227,12 @@ describe('which account posts', () => {
     expect(await readOnly.show()).toMatchObject({ status: 'LIMITED', missingScopes: ['tweet.write'] })
     expect(await post({ accountId: readOnly.id })).toMatchObject(refused('SCOPES_MISSING'))
     expect(await readOnly.tweets()).toEqual([])
-    // A limited one does not make the choice hard.
+    // A limited account does not make the choice ambiguous.
     expect(await post()).toMatchObject({ postTweet: { tweet: { status: 'POSTED' } } })
   })
 })
 
-test('what a killed process left is settled by the sweep, and what is under way is left alone', async () => {
+test('the sweep reconciles what a killed process left, and leaves running posts alone', async () => {
   const seed = async (values: Partial<typeof tweets.$inferInsert>) => {
     const [row] = await world
       .db()
@@ -260,7 +260,7 @@ test('what a killed process left is settled by the sweep, and what is under way 
     async () => expect(await rowOf(neverSent)).toMatchObject({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }),
     { timeout: 15_000 },
   )
-  // In doubt, and looked for in the timeline, where it is not.
+  // In doubt, and looked up in the timeline, where it is not.
   await vi.waitFor(
     async () => expect(await rowOf(maybeSent)).toMatchObject({ status: 'FAILED', errorCode: 'NOT_POSTED' }),
     { timeout: 15_000 },

@@ -1,4 +1,5 @@
-// The example of a bot, as a process of its own, between a GitHub that signs and a gateway that posts.
+// The example bot as its own process, between a GitHub that signs its deliveries and a gateway that
+// posts.
 import { createHmac, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -35,7 +36,7 @@ afterAll(async () => {
   await world.close()
 })
 
-/** A push as GitHub tells of it: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push */
+/** A push event of GitHub: https://docs.github.com/en/webhooks/webhook-events-and-payloads#push */
 function push(messages: string[], more: Record<string, unknown> = {}) {
   return {
     ref: 'refs/heads/main',
@@ -68,7 +69,7 @@ async function deliver(payload: unknown, headers: Record<string, string | null> 
 const tweets = () => world.sandbox.control.tweets(account.username).map(({ text }) => text)
 const postCalls = () => world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })
 
-/** What a delivery adds to the timeline. */
+/** Returns the tweets that a delivery adds to the timeline. */
 async function tweeted(work: () => Promise<unknown>): Promise<string[]> {
   const before = new Set(tweets())
   await work()
@@ -104,14 +105,14 @@ describe('a push', () => {
     expect(added).toHaveLength(1)
   })
 
-  test('of several commits names them all, by their first lines, and mentions nobody', async () => {
+  test('of several commits names them all by their first lines, and mentions nobody', async () => {
     const payload = push(['Add a lexer\n\nWith @tomasz-k, over a weekend.', '  Thanks to @tomasz-k ', 'Fix\r\nmore'])
     expect(await tweeted(() => deliver(payload))).toEqual([
       `parser ${payload.after.slice(0, 7)}: Add a lexer · Thanks to tomasz-k · Fix`,
     ])
   })
 
-  test('of the same text as another is a tweet of its own', async () => {
+  test('with the same text as another is its own tweet', async () => {
     expect(await tweeted(() => deliver(push(['wip'])))).toHaveLength(1)
     expect(await tweeted(() => deliver(push(['wip'])))).toHaveLength(1)
   })
@@ -126,7 +127,7 @@ describe('a push', () => {
     ['names that X takes for links, and little else', ['a.io '.repeat(14)]],
     ['combining characters', ['e\u0301'.repeat(400)]],
     ['half of an emoji', ['\ud83d'.repeat(3) + 'x'.repeat(400)]],
-  ])('of %s is shortened to what X takes', async (_what, messages) => {
+  ])('of %s is shortened to X’s limit', async (_what, messages) => {
     const payload = push(messages)
     const [text, ...more] = await tweeted(() => deliver(payload))
     expect(more).toEqual([])
@@ -141,13 +142,13 @@ describe('a push', () => {
     ['of a tag', { ref: 'refs/tags/main' }],
     ['that deletes the branch', { deleted: true, after: '0'.repeat(40), commits: [] }],
     ['without commits', { commits: [] }],
-  ])('%s is none', async (_what, more) => {
+  ])('%s is not tweeted', async (_what, more) => {
     const calls = postCalls()
     expect(await deliver(push(['Nothing to see'], more))).toEqual({ status: 200, text: 'Nothing to tweet.' })
     expect(postCalls()).toBe(calls)
   })
 
-  test('is all that is tweeted: not the ping that GitHub begins with', async () => {
+  test('is tweeted, and GitHub’s ping is not', async () => {
     const calls = postCalls()
     expect((await deliver({ zen: 'Design for failure.' }, { 'x-github-event': 'ping' })).status).toBe(200)
     expect((await deliver(push(['x']), { 'x-github-event': 'deployment' })).status).toBe(200)
@@ -155,7 +156,7 @@ describe('a push', () => {
   })
 })
 
-describe('what GitHub did not sign', () => {
+describe('a delivery that GitHub did not sign', () => {
   const body = JSON.stringify(push(['Signed']))
   test.each<[string, string | null]>([
     ['nothing', null],
@@ -167,7 +168,7 @@ describe('what GitHub did not sign', () => {
     ['its hash in capitals', sign(body).toUpperCase()],
     ['half of it', sign(body).slice(0, 40)],
     ['more than it', `${sign(body)}00`],
-  ])('is refused, and nothing is posted: with %s', async (_what, signature) => {
+  ])('is refused and not posted: with %s', async (_what, signature) => {
     const calls = postCalls()
     expect(await deliver(body, { 'x-hub-signature-256': signature })).toEqual({
       status: 401,
@@ -176,7 +177,7 @@ describe('what GitHub did not sign', () => {
     expect(postCalls()).toBe(calls)
   })
 
-  test.each(['WEBHOOK_SECRET', 'GATEWAY_TOKEN'])('cannot come in for want of %s: it does not start', async (name) => {
+  test.each(['WEBHOOK_SECRET', 'GATEWAY_TOKEN'])('does not start without %s', async (name) => {
     const environment = { PORT: '0', WEBHOOK_SECRET: SECRET, GATEWAY_TOKEN: token, [name]: '' }
     const refused = startProgram(FILE, environment)
     expect(await refused.ended).toBe(1)
@@ -185,8 +186,8 @@ describe('what GitHub did not sign', () => {
   })
 })
 
-describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
-  test('is tweeted when it is delivered again, after X was down', async () => {
+describe('a tweet that cannot be posted now is shown as failed at GitHub, and', () => {
+  test('is posted when delivered again, after X was down', async () => {
     const payload = push(['After an outage of X'])
     world.sandbox.control.inject({ kind: 'status', status: 503, match: { path: '/2/tweets' } })
     expect((await deliver(payload)).status).toBe(503)
@@ -195,7 +196,7 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     expect(tweets().filter((text) => text.endsWith('After an outage of X'))).toHaveLength(1)
   })
 
-  test('is tweeted once, after X had posted it without a word', async () => {
+  test('is posted once, after X posted it without a response', async () => {
     const payload = push(['In doubt'])
     world.sandbox.control.inject({ kind: 'dropAfter', match: { path: '/2/tweets' } })
     expect((await deliver(payload)).status).toBe(503)
@@ -204,13 +205,13 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     expect(tweets().filter((text) => text.endsWith('In doubt'))).toHaveLength(1)
   })
 
-  test('is not tweeted as a form: the answer says what to set at GitHub', async () => {
+  test('is not posted from a form: the response says what to set at GitHub', async () => {
     const form = `payload=${encodeURIComponent(JSON.stringify(push(['A form'])))}`
     const response = await deliver(form, { 'content-type': 'application/x-www-form-urlencoded' })
     expect(response).toEqual({ status: 415, text: 'Send application/json: a setting of the webhook.' })
   })
 
-  test('is tweeted once the account is linked again, after it was unlinked', async () => {
+  test('is posted once the account is connected again', async () => {
     const payload = push(['After unlinking'])
     await account.disconnect()
     expect(await deliver(payload)).toEqual({ status: 422, text: expect.stringContaining('no active X account') })
@@ -218,7 +219,7 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     expect((await deliver(payload)).status).toBe(200)
   })
 
-  test('is tweeted by a bot that was given a token which is good', async () => {
+  test('is posted by a bot with a valid token', async () => {
     const port = await findFreePort()
     const environment = { WEBHOOK_SECRET: SECRET, GATEWAY_TOKEN: 'xcg_junk', GATEWAY_URL: world.url }
     const misled = startProgram(FILE, { PORT: String(port), ...environment })
@@ -230,7 +231,7 @@ describe('what cannot be tweeted now is shown as failed at GitHub, and', () => {
     expect((await deliver(payload)).status).toBe(200)
   })
 
-  test('is tweeted when the gateway’s own limit allows it', async () => {
+  test('is posted when the gateway’s limit allows it', async () => {
     await world.restart({ rateLimits: { ...defaultRateLimits, post: { limit: 1, windowSeconds: 3600 } } })
     await world.db().delete(rateLimits)
     expect((await deliver(push(['Within the limit']))).status).toBe(200)

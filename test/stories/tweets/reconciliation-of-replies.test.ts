@@ -1,5 +1,6 @@
-// A tweet in doubt is looked for among what X shows, which is not what was sent: X puts names in front of a reply, cuts long texts, and
-// drops characters that nobody sees. Without X's own rule against duplicates, a tweet that is sent twice is there twice.
+// A tweet in doubt is compared with what X shows, which differs from what was sent: X puts names in
+// front of a reply, truncates long texts, and drops invisible characters. The sandbox's rule
+// against duplicates is off here, so a tweet that is sent twice is posted twice.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, tweets } from '../../../src/db/tables.ts'
@@ -47,13 +48,13 @@ const untilLookedFor = (id: string) =>
     { timeout: 45_000, interval: 100 },
   )
 
-/** X Premium, of which the gateway knows, so that long texts are allowed. */
+/** X Premium, known to the gateway, so that long texts are allowed. */
 async function subscribe({ id, username }: ConnectedAccount) {
   world.sandbox.control.setAccount(username, { subscriptionType: 'Premium' })
   await world.db().update(connectedAccounts).set({ subscriptionType: 'Premium' }).where(eq(connectedAccounts.id, id))
 }
 
-/** Posts, and X's answer never comes. @param arrives whether X has posted it. */
+/** Posts without a response of X. @param arrives whether X has posted it. */
 async function postInDoubt(account: ConnectedAccount, arrives: boolean, text: string, replyToXTweetId?: string) {
   world.sandbox.control.inject(postFault({ kind: arrives ? 'dropAfter' : 'dropBefore' }))
   const input = { idempotencyKey: `${account.username} ${text.slice(0, 40)} ${replyToXTweetId}`, replyToXTweetId }
@@ -100,7 +101,7 @@ const replies: [title: string, target: Target, text: string, front: RegExp][] = 
   ['of names alone', byTomasz((name) => `Hello ${name}`), '@you @yuki_ito', /^@tomasz_k @you @yuki_ito$/],
 ]
 
-describe.each(replies)('a reply %s, of which X never answered', (_, target, text, front) => {
+describe.each(replies)('a reply %s, without a response of X', (_, target, text, front) => {
   test.each(['tweet', 'post'] as const)(
     'is found, and its key posts nothing more (X says "%s")',
     async (vocabulary) => {
@@ -127,7 +128,7 @@ test('a long reply is found by its whole text', async () => {
   expect(await untilSettled(doubt.id)).toMatchObject({ status: 'POSTED', xTweetId: doubt.shown?.id })
 })
 
-test('a reply that never arrived is not taken for what was said elsewhere, and its key posts it then', async () => {
+test('a reply that never arrived is not confused with a tweet elsewhere, and its key then posts it', async () => {
   const account = await connectAccount(world)
   const { control } = world.sandbox
   const [one, other] = [1, 2].map((number) => control.postAs('tomasz_k', `Hello @${account.username}, ${number}`))
@@ -138,7 +139,7 @@ test('a reply that never arrived is not taken for what was said elsewhere, and i
   expect(control.tweets(account.username).filter((shown) => shown.inReplyToTweetId === one)).toHaveLength(1)
 })
 
-test('a tweet that never arrived is not taken for a reply of the same text', async () => {
+test('a tweet that never arrived is not confused with a reply of the same text', async () => {
   const account = await connectAccount(world)
   const { control } = world.sandbox
   control.postAs(account.username, 'Thank you!', control.postAs(account.username, 'A beginning'))
@@ -146,7 +147,7 @@ test('a tweet that never arrived is not taken for a reply of the same text', asy
   expect(await untilSettled(doubt.id)).toMatchObject({ status: 'FAILED', errorCode: 'NOT_POSTED' })
 })
 
-test('of two replies in doubt with one text each gets its own, whichever is looked for first', async () => {
+test('of two replies in doubt with one text each gets its own, in either order', async () => {
   const account = await connectAccount(world)
   const { control } = world.sandbox
   const [one, other] = [1, 2].map((number) => control.postAs('tomasz_k', `Hello @${account.username}, ${number}`))
@@ -159,7 +160,7 @@ test('of two replies in doubt with one text each gets its own, whichever is look
   ])
 })
 
-test('a tweet that is lost a second time is looked for twice again before it may be sent a third time', async () => {
+test('a tweet that is lost a second time is looked up twice again before it may be sent a third time', async () => {
   const account = await connectAccount(world)
   const reads = () => world.sandbox.control.countReceived({ path: `/2/users/${account.providerAccountId}/tweets` })
   const doubt = await postInDoubt(account, false, 'Lost twice')
@@ -198,7 +199,7 @@ const inDoubt: Open[] = [
   ],
 ]
 
-describe('a tweet that X has, but does not show as it was sent,', () => {
+describe('a tweet that X has but shows changed,', () => {
   const doubts = new Map<string, Awaited<ReturnType<Open[1]>>>()
   beforeAll(async () => {
     world.sandbox.control.setShowsNotes(false)
@@ -222,7 +223,7 @@ describe('a tweet that X has, but does not show as it was sent,', () => {
   })
 })
 
-test('a long tweet that never arrived is told from another long one that X shows cut', async () => {
+test('a long tweet that never arrived is told apart from another one that X shows truncated', async () => {
   const account = await connectAccount(world)
   const { control } = world.sandbox
   await subscribe(account)
@@ -234,7 +235,7 @@ test('a long tweet that never arrived is told from another long one that X shows
   control.setShowsNotes(true)
 })
 
-test('a reply is not guessed at where X does not say what it replies to', async () => {
+test('a reply stays in doubt if X does not say what it replies to', async () => {
   const account = await connectAccount(world)
   const { control } = world.sandbox
   control.setShowsReferences(false)
@@ -248,7 +249,7 @@ test('a reply is not guessed at where X does not say what it replies to', async 
   expect(control.tweets(account.username)).toHaveLength(1)
 })
 
-describe('a timeline that shows nothing proves nothing', () => {
+describe('an empty timeline proves nothing', () => {
   test.each<[string, Record<string, unknown>]>([
     ['where X holds posts back', { errors: [{ title: 'Authorization Error', type: 'about:blank' }], meta: {} }],
     ['where X counts more than it shows', { meta: { result_count: 1 } }],
@@ -263,7 +264,7 @@ describe('a timeline that shows nothing proves nothing', () => {
     expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
   })
 
-  test.each([-300, 300])('where its clock is off by %d seconds: it is asked again by its own', async (seconds) => {
+  test.each([-300, 300])('if its clock is off by %d seconds: the lookup uses X’s clock', async (seconds) => {
     const account = await connectAccount(world)
     world.sandbox.control.setClockOffset(seconds)
     const doubt = await postInDoubt(account, true, `Posted ${seconds} seconds from now`)

@@ -40,7 +40,7 @@ async function untilSettled(tweetId: string) {
   )
 }
 
-test('a tweet whose answer was lost is found in the timeline, with its id, for one read', async () => {
+test('a tweet whose response was lost is found in the timeline, with its id, for one read', async () => {
   const text = 'Zoë & co. <3 example.com/a?b=c&d=e ❤️‍🔥'
   world.sandbox.control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   const { tweet, userErrors } = await post(text)
@@ -54,7 +54,7 @@ test('a tweet whose answer was lost is found in the timeline, with its id, for o
   expect(world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(1)
 })
 
-test('a tweet that X never posted is FAILED after two looks, and the same key posts it then', async () => {
+test('a tweet that X never posted is FAILED after two lookups, and the same key then posts it', async () => {
   world.sandbox.control.inject({ kind: 'dropBefore', match: { method: 'POST', path: '/2/tweets' } })
   const { tweet } = await post('Lost on its way')
   expect(tweet).toMatchObject({ status: 'UNKNOWN' })
@@ -68,16 +68,16 @@ test('a tweet that X never posted is FAILED after two looks, and the same key po
   expect(world.sandbox.control.tweets('maraholt').filter((shown) => shown.text === 'Lost on its way')).toHaveLength(1)
 })
 
-test('two posts that differ in their link alone are not taken for each other', async () => {
+test('two posts that differ in their URL alone are not confused', async () => {
   await post('Release: https://example.com/1')
   world.sandbox.control.inject({ kind: 'dropBefore', match: { method: 'POST', path: '/2/tweets' } })
   const { tweet } = await post('Release: https://example.com/2')
   expect(await untilSettled(tweet?.id ?? '')).toMatchObject({ status: 'FAILED', errorCode: 'NOT_POSTED' })
 })
 
-test('X calling it a duplicate is evidence that the first try arrived', async () => {
+test('X calling it a duplicate proves that the first try arrived', async () => {
   const { control } = world.sandbox
-  // Not in the timeline yet when it is looked for.
+  // The timeline does not show it yet at the lookup.
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   control.inject({
     kind: 'response',
@@ -97,10 +97,10 @@ test('X calling it a duplicate is evidence that the first try arrived', async ()
   expect(timelineReads()).toBe(3)
 })
 
-test('of two tweets in doubt with one text, looked for at one moment, one gets the post that is there', async () => {
+test('of two tweets in doubt with one text, looked up at the same moment, one gets the existing post', async () => {
   const { control } = world.sandbox
   const text = 'Said twice, there once'
-  // Longer than it takes until the other is looked for too.
+  // Longer than until the other lookup.
   control.inject({ kind: 'delayAfter', milliseconds: 6_000, times: 2, match: { path: '/2/users/\\d+/tweets' } })
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   const arrived = await post(text, 'arrived')
@@ -114,12 +114,12 @@ test('of two tweets in doubt with one text, looked for at one moment, one gets t
   expect(rows.find(({ status }) => status === 'POSTED')?.xTweetId).toBe(shown?.id)
 })
 
-test('a post that a tweet in doubt was taken for goes to the tweet that X names, and the other is in doubt again', async () => {
+test('a post that was attributed to a tweet in doubt goes to the tweet that X names, and the other is in doubt again', async () => {
   const { control } = world.sandbox
   const text = 'Guessed, then answered'
   control.inject({ kind: 'dropBefore', match: { method: 'POST', path: '/2/tweets' } })
   const guessed = await post(text, 'guessed')
-  // X has acted, and its answer is slow: until then the post looks like nobody's.
+  // X has acted, and its response is slow: until then the post seems unclaimed.
   control.inject({ kind: 'delayAfter', milliseconds: 9_000, match: { method: 'POST', path: '/2/tweets' } })
   const answering = post(text, 'answered')
   const wrong = await vi.waitFor(
@@ -153,23 +153,23 @@ test('a post that a tweet in doubt was taken for goes to the tweet that X names,
   )
 })
 
-test('a tweet in doubt is found however much was posted after it, before X could be asked', async () => {
+test('a tweet in doubt is found however much was posted after it before the lookup', async () => {
   const { control } = world.sandbox
   control.inject({ kind: 'problem', name: 'service-unavailable', match: { path: '/2/users/\\d+/tweets' } })
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   const { tweet } = await post('Before the crowd')
-  // It is tried again after a quarter of a minute at the earliest.
+  // The next try is after a quarter of a minute at the earliest.
   await vi.waitFor(() => expect(timelineReads()).toBe(1), { timeout: 20_000 })
   world.advance(600)
-  // More than fit the page that is read.
+  // More than fit on one page of the timeline.
   for (let number = 0; number < 30; number++) await post(`In the crowd, ${number}`)
   const row = await untilSettled(tweet?.id ?? '')
   const [shown] = control.tweets('maraholt').filter((shown) => shown.sentText === 'Before the crowd')
   expect(row).toMatchObject({ status: 'POSTED', xTweetId: shown?.id, timelineReads: 2 })
 })
 
-// The last: it leaves the timeline refused.
-test('a read that X refuses is not counted, and not asked for again before its time', async () => {
+// The last story: the timeline stays refused.
+test('a refused lookup does not count, and is not repeated before its time', async () => {
   const { control } = world.sandbox
   control.inject({ kind: 'dropAfter', match: { method: 'POST', path: '/2/tweets' } })
   control.inject({ kind: 'problem', name: 'too-many-requests', match: { path: '/2/users/\\d+/tweets' } })

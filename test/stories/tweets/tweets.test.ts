@@ -1,4 +1,4 @@
-// What is done with tweets once they are posted: reading them page by page, and deleting them.
+// Reading posted tweets page by page, and deleting them.
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { tweets } from '../../../src/db/tables.ts'
@@ -48,7 +48,7 @@ async function seed(owner: ConnectedAccount, values: Partial<typeof tweets.$infe
 }
 
 describe('deleting a tweet', () => {
-  test('deletes it at X and keeps its row, which says so', async () => {
+  test('deletes it at X and keeps its row as DELETED', async () => {
     const { tweet } = await account.post()
     expect(await deleteTweet(tweet?.id)).toEqual({ tweet: { id: tweet?.id, status: 'DELETED' }, userErrors: [] })
     expect(world.sandbox.control.tweets(account.username)).toEqual([])
@@ -74,7 +74,7 @@ describe('deleting a tweet', () => {
     expect((await deleteTweet(absent)).tweet).toMatchObject({ status: 'DELETED' })
   })
 
-  test('that X says it has not deleted is still there', async () => {
+  test('that X reports as not deleted stays POSTED', async () => {
     const { tweet } = await account.post()
     const body = { data: { deleted: false } }
     world.sandbox.control.inject({ kind: 'status', status: 200, body, match: { method: 'DELETE' } })
@@ -89,7 +89,7 @@ describe('deleting a tweet', () => {
     ['503', { kind: 'problem', name: 'service-unavailable' }, 'X_UNAVAILABLE', true],
     ['a cut connection', { kind: 'dropBefore' }, 'X_UNAVAILABLE', true],
     ['a cut connection after it acted', { kind: 'dropAfter' }, 'X_UNAVAILABLE', true],
-  ])('that X answers with %s stays POSTED, and can be deleted later', async (_, fault, code, retryable) => {
+  ])('that X refuses with %s stays POSTED, and can be deleted later', async (_, fault, code, retryable) => {
     const own = await connectAccount(world, { person: account.person })
     const { tweet } = await own.post()
     world.sandbox.control.inject({ ...fault, match: { method: 'DELETE' } })
@@ -99,7 +99,7 @@ describe('deleting a tweet', () => {
     expect((await deleteTweet(tweet?.id)).tweet).toMatchObject({ status: 'DELETED' })
   })
 
-  test('that is not posted is refused, with none of it reaching X', async () => {
+  test('that is not posted is refused without a call to X', async () => {
     const claimedUntil = momentIn(world, 3600)
     const ids = [
       await seed(account, { status: 'FAILED', errorCode: 'DUPLICATE_TWEET', xTweetId: null }),
@@ -112,7 +112,7 @@ describe('deleting a tweet', () => {
     expect(deletions()).toBe(count)
   })
 
-  test("that is somebody else's, or no id at all, is not found", async () => {
+  test('of another user, or with an unknown id, is not found', async () => {
     const { tweet } = await account.post()
     const stranger = await world.signedIn('yuki-ito')
     const count = deletions()
@@ -126,7 +126,7 @@ describe('deleting a tweet', () => {
     expect(deletions()).toBe(count)
   })
 
-  test('of an account that is unlinked meanwhile is refused', async () => {
+  test('of an account that was disconnected meanwhile is refused', async () => {
     const own = await connectAccount(world, { person: account.person })
     const { tweet } = await own.post()
     await own.disconnect()
@@ -152,7 +152,7 @@ describe('reading tweets', () => {
     reader = await connectAccount(world, { person })
     other = await connectAccount(world, { person })
     const ids: string[] = []
-    // Pairs of the same moment, which only the id tells apart.
+    // Pairs of the same moment, which differ by id alone.
     for (let number = 0; number < 23; number++)
       ids.push(
         await seed(number % 3 === 0 ? other : reader, { createdAt: momentIn(world, Math.floor(number / 2) * 60) }),
@@ -163,11 +163,11 @@ describe('reading tweets', () => {
     expect(newestFirst).toHaveLength(23)
   })
 
-  test('gives 20 of them, newest first, when nothing is said', async () => {
+  test('returns 20, newest first, by default', async () => {
     expect(await read()).toMatchObject({ ids: newestFirst.slice(0, 20), hasNextPage: true, hasPreviousPage: false })
   })
 
-  test.each([1, 2, 5, 7, 22, 23, 100])('gives each once, %i at a time, forwards and backwards', async (size) => {
+  test.each([1, 2, 5, 7, 22, 23, 100])('returns each once, %i at a time, forwards and backwards', async (size) => {
     const forwards: string[] = []
     for (let after: string | null = null; ; ) {
       const page = await read({ first: size, after })
@@ -188,7 +188,7 @@ describe('reading tweets', () => {
     expect(backwards).toEqual(newestFirst)
   })
 
-  test('shows those of one account only when asked to, and of no account with a junk id', async () => {
+  test('returns those of one account if asked to, and none for an invalid account id', async () => {
     const { tweets } = await reader.person.api<{ tweets: Page }>('tweets', { first: 100, accountId: other.id })
     expect(tweets.edges).toHaveLength(8)
     expect(new Set(tweets.edges.map(({ node }) => node.account.id))).toEqual(new Set([other.id]))
@@ -196,7 +196,7 @@ describe('reading tweets', () => {
       expect(await read({ accountId })).toMatchObject({ ids: [], hasNextPage: false, hasPreviousPage: false })
   })
 
-  test("shows nobody else's", async () => {
+  test('returns the user’s own alone', async () => {
     const stranger = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
     const { tweets } = await stranger.person.api<{ tweets: Page }>('tweets')
     expect(tweets.edges).toEqual([])
@@ -204,7 +204,7 @@ describe('reading tweets', () => {
     expect(await stranger.person.api('tweets', { after: endCursor })).toMatchObject({ tweets: { edges: [] } })
   })
 
-  test('refuses sizes and cursors that make no sense, and says which', async () => {
+  test('refuses invalid sizes and cursors, and names them', async () => {
     const cursor = (text: string) => Buffer.from(text).toString('base64url')
     const id = randomUUID()
     const junk = [
@@ -244,7 +244,7 @@ describe('reading tweets', () => {
     }
   })
 
-  test('takes the cursor of a tweet that was deleted since', async () => {
+  test('accepts the cursor of a tweet that was deleted since', async () => {
     const { endCursor, ids } = await read({ first: 3 })
     expect(ids).toHaveLength(3)
     expect(await read({ first: 3, after: endCursor })).toMatchObject({ ids: newestFirst.slice(3, 6) })

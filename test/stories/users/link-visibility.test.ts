@@ -1,4 +1,4 @@
-// What an integrator with an operator's token learns of users, and what not.
+// What an integrator with an operator's token can read of users, and what not.
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
@@ -50,7 +50,7 @@ const rowOf = async (githubId: number) => {
 }
 
 describe('a user', () => {
-  test('shows nothing until they say so, and then their login, id and links, and no more', async () => {
+  test('is invisible until they allow it, and then shows login, id and accounts alone', async () => {
     expect(await mara.api('viewer')).toMatchObject({ viewer: { linkVisibility: 'NOBODY' } })
     expect((await findUser({ githubId: MARA })).text).toBe(NOBODY)
     expect(logins(await listUsers())).toEqual([])
@@ -78,7 +78,7 @@ describe('a user', () => {
     expect((await listUsers()).edges.map(({ node }) => node)).toEqual([shown])
   })
 
-  test('shows how a link fares, and of what is unlinked nothing', async () => {
+  test('shows the state of a connection, and nothing of a disconnected one', async () => {
     const show = async () => (await findUser({ githubId: MARA })).data
     await mara.connect('tomasz_k')
     expect(await show()).toMatchObject({
@@ -97,7 +97,7 @@ describe('a user', () => {
     expect(await show()).not.toMatchObject({ linkedUser: { accounts: [{}, {}] } })
   })
 
-  test('hides again at once, at every instance, and is told of each change once', async () => {
+  test('is invisible again at once, at every instance, and has an event for each change', async () => {
     const elsewhere = openInstance(world)
     const { id: userId } = await rowOf(MARA)
     for (const visibility of ['INTEGRATORS', 'NOBODY', 'NOBODY', 'INTEGRATORS', 'NOBODY'] as const)
@@ -115,7 +115,7 @@ describe('a user', () => {
     await elsewhere.close()
   })
 
-  test('may leave it to a token with accounts:write', async () => {
+  test('may leave the setting to a token with accounts:write', async () => {
     const headers = bearer(await makeSecret((await rowOf(MARA)).id, ['accounts:write']))
     const input = { visibility: 'INTEGRATORS' }
     const response = await instance.ask(readOperation('set-link-visibility'), headers, { input })
@@ -126,8 +126,8 @@ describe('a user', () => {
   })
 })
 
-describe('K-06 no such user, nothing linked, everything unlinked, not shown', () => {
-  test('are one answer, byte for byte, header for header, by as many queries', async () => {
+describe('K-06 unknown, nothing connected, everything disconnected, and not visible', () => {
+  test('are one response, byte for byte, header for header, with as many queries', async () => {
     const ofEach = async (key: { githubId?: number; githubLogin?: string }) => {
       let response: Response | undefined
       const queries = await instance.queriesOf(async () => {
@@ -137,7 +137,7 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
           body: JSON.stringify({ query: readOperation('linked-user'), variables: key }),
         })
       })
-      // What is left of the budget is about who asks, and not about who is asked after.
+      // The remaining limit depends on the caller, not on the user asked for.
       const headers = [...(response?.headers ?? [])].filter(([name]) => !name.startsWith('ratelimit'))
       return JSON.stringify({ status: response?.status, headers, body: await response?.text(), queries })
     }
@@ -165,7 +165,7 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
     expect([...byId]).toHaveLength(1)
     expect([...byLogin]).toHaveLength(1)
     expect([...byId][0]).toContain(JSON.stringify(NOBODY))
-    // The token, the budget, and the one that looks: found or not.
+    // The token, the rate limit, and the lookup itself, found or not.
     const { queries } = JSON.parse([...byId][0] ?? '') as { queries: string[] }
     expect(queries.filter((text) => text.includes('connected_accounts'))).toHaveLength(1)
     await mara.connect('maraholt')
@@ -183,7 +183,7 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
     [{ githubLogin: 'a b' }, 'githubLogin'],
     [{ githubLogin: '\0' }, 'githubLogin'],
     [{ githubLogin: '%' }, 'githubLogin'],
-  ])('%j is no question', async (variables, field) => {
+  ])('%j is invalid', async (variables, field) => {
     const response = await instance.ask(readOperation('linked-user'), operator, variables)
     expect(response.errors).toMatchObject([
       { extensions: { code: 'BAD_USER_INPUT', ...(field && { field: [field] }) } },
@@ -193,7 +193,7 @@ describe('K-06 no such user, nothing linked, everything unlinked, not shown', ()
 })
 
 describe('users', () => {
-  test('are all who show a link, each once, however the pages fall and whoever comes and goes meanwhile', async () => {
+  test('are all who show an account, each once, for any page size and while users come and go', async () => {
     const [like] = await world.db().select().from(connectedAccounts)
     if (like === undefined) throw new Error('There is no account')
     const made = await world
@@ -207,7 +207,8 @@ describe('users', () => {
         })),
       )
       .returning()
-    // Of every three one is not visible, one has an account, or two, and one has nothing, or nothing any more.
+    // Of every three one is not visible, one has one or two accounts, and one has none or none any
+    // more.
     const account = (userId: string, name: string, gone: boolean) => ({
       ...like,
       id: crypto.randomUUID(),
@@ -240,7 +241,7 @@ describe('users', () => {
       } while (after !== null)
       expect(seen.toSorted(), `pages of ${first}`).toEqual(expected)
     }
-    // Whoever was last on a page may have gone: the next page begins where it would have.
+    // The last one of a page may be gone: the next page begins at the same position.
     const page = await listUsers({ first: 5 })
     const last = Number(page.edges.at(-1)?.node.githubId)
     await world.db().update(users).set({ linkVisibility: 'NOBODY' }).where(eq(users.githubId, last))
@@ -257,18 +258,18 @@ describe('users', () => {
   )
 })
 
-describe('a login that has passed to somebody else', () => {
-  test('leads to them and never to who had it, until that one signs in with it again', async () => {
+describe('a login that has passed to another user', () => {
+  test('leads to that user and never to the earlier one, until the earlier one signs in with it again', async () => {
     await setVisibility(mara, 'INTEGRATORS')
     const before = await rowOf(MARA)
-    // As at GitHub: she gave the login up, and somebody else took it, written otherwise.
+    // As at GitHub: she gave the login up, and another user took it in another case.
     await world.db().update(users).set({ githubId: 999_001 }).where(eq(users.githubId, MARA))
     await world.db().update(users).set({ login: 'Mara-Holt' }).where(eq(users.githubId, 999_001))
     const taker = await world.signedIn('mara-holt')
     expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
     expect((await findUser({ githubId: 999_001 })).data).toMatchObject({ linkedUser: { id: before.id, login: null } })
     expect((await listUsers({ first: 100 })).edges.map(({ node }) => node.githubId)).toContain('999001')
-    // She still sees what she is called here.
+    // She still sees her last known login.
     expect(await mara.api('viewer')).toMatchObject({ viewer: { login: 'Mara-Holt' } })
 
     await setVisibility(taker, 'INTEGRATORS')
@@ -278,7 +279,7 @@ describe('a login that has passed to somebody else', () => {
       linkedUser: { githubId: String(MARA) },
     })
 
-    // And back: the first one has the login again.
+    // And back: the first user has the login again.
     await world.db().update(users).set({ githubId: 999_002 }).where(eq(users.githubId, MARA))
     await world.db().update(users).set({ githubId: MARA }).where(eq(users.githubId, 999_001))
     await world.signedIn('mara-holt')
@@ -288,7 +289,7 @@ describe('a login that has passed to somebody else', () => {
     expect((await rowOf(999_002)).loginLostAt).not.toBeNull()
   })
 
-  test('belongs to one, though many sign in with it at once', async () => {
+  test('belongs to one user, though many sign in with it at once', async () => {
     await world.db().update(users).set({ githubId: 999_003 }).where(eq(users.githubId, MARA))
     await Promise.all(Array.from({ length: 8 }, () => world.signedIn('mara-holt')))
     const rows = await world.db().select().from(users)

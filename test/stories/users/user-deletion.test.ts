@@ -27,7 +27,7 @@ async function deleteViewer(person: Browser, login: string) {
   return result.deleteViewer
 }
 
-/** How many rows each table has of this user, where it has any. */
+/** The number of rows that each table has of this user, if any. */
 async function countRows(userId: string): Promise<Record<string, number>> {
   const tables = await queryRows(
     world,
@@ -48,7 +48,7 @@ async function countRows(userId: string): Promise<Record<string, number>> {
 const untilNoRows = (userId: string) =>
   vi.waitFor(async () => expect(await countRows(userId)).toEqual({}), { timeout: 60_000, interval: 100 })
 
-test('L-09 deleting the viewer leaves no row behind, and no grant at X', async () => {
+test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
   const account = await connectAccount(world)
   const { person, userId } = account
   const second = await connectAccount(world, { person })
@@ -62,7 +62,7 @@ test('L-09 deleting the viewer leaves no row behind, and no grant at X', async (
     { userId },
     { name: 'a bot', scopes: ['tweets:read'], expiresInDays: null },
   )
-  // Each kind of row is there to be deleted.
+  // Each kind of row exists before the deletion.
   expect(Object.keys(await countRows(userId))).toEqual(
     expect.arrayContaining([
       'users',
@@ -76,7 +76,7 @@ test('L-09 deleting the viewer leaves no row behind, and no grant at X', async (
   )
   const { cookie } = cookieOf(person)
 
-  // GitHub takes a login in any case.
+  // GitHub's logins are case-insensitive.
   expect(await deleteViewer(person, 'Mara-Holt')).toEqual({ deletedUserId: userId, userErrors: [] })
   expect(person.cookies.has('xconnect_session')).toBe(false)
   const ask = (headers: Record<string, string>) =>
@@ -90,7 +90,7 @@ test('L-09 deleting the viewer leaves no row behind, and no grant at X', async (
   await untilNoRows(userId)
   expect([account, second, former].map((each) => each.grant().ended)).toEqual(Array(3).fill('revoked-by-app'))
 
-  // Whoever comes back is somebody new.
+  // After the next sign-in it is a new user.
   const { viewer } = await (await world.signedIn()).query<{ viewer: { id: string } }>('{ viewer { id } }')
   expect(viewer.id).not.toBe(userId)
 })
@@ -107,7 +107,7 @@ test('with another login deletes nothing', async () => {
   expect((await account.post()).tweet).toMatchObject({ status: 'POSTED' })
 })
 
-test('wins over a refresh in flight, and what that brings is revoked', async () => {
+test('wins over a running refresh, whose tokens are revoked', async () => {
   const account = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
   world.advance(UNTIL_ENDED_SECONDS)
   const leaving = await world.signedIn('tomasz-k')
@@ -122,7 +122,7 @@ test('wins over a refresh in flight, and what that brings is revoked', async () 
   expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
 })
 
-test('wins over a link that is being finished: nothing is linked, and the grant is revoked', async () => {
+test('wins over a connect that is being finished: nothing is connected, and the grant is revoked', async () => {
   const person = await world.signedIn('yuki-ito')
   const { viewer } = await person.query<{ viewer: { id: string } }>('{ viewer { id } }')
   const username = 'late_link'
@@ -138,7 +138,7 @@ test('wins over a link that is being finished: nothing is linked, and the grant 
   expect(world.sandbox.control.grants(username).at(-1)).toMatchObject({ live: false })
 })
 
-test('10 times at the same moment deletes once, and says so each time or that nobody is signed in', async () => {
+test('10 times at the same moment deletes once; the others succeed or are UNAUTHENTICATED', async () => {
   const account = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
   const responses = await Promise.allSettled(Array.from({ length: 10 }, () => deleteViewer(account.person, 'yuki-ito')))
   for (const result of responses) {
@@ -152,7 +152,7 @@ test('10 times at the same moment deletes once, and says so each time or that no
 test.each([
   ['a sign-in', 'sessions', () => signInTill(world.browser())],
   ['a link that is being started', 'connect_attempts', async () => ({ by: await world.signedIn(), url: '/auth/x' })],
-])('in the middle of %s is told as being signed out', async (_what, table, prepare) => {
+])('in the middle of %s responds as signed out', async (_what, table, prepare) => {
   const { by, url } = await prepare()
   await world.db().execute(sql`
     create function leave() returns trigger language plpgsql as
@@ -172,7 +172,7 @@ test.each([
   }
 })
 
-/** Signs in but for the last step. */
+/** Signs in up to the last step. */
 async function signInTill(by: Browser) {
   const start = await by.request('/auth/github')
   return { by, url: await by.consent(start.headers.get('location') ?? '', 'mara-holt') }
