@@ -1,5 +1,5 @@
 /**
- * The closed list of what can go wrong for a caller, published in the SDL as the enum `ErrorCode`.
+ * The closed list of error codes, published in the SDL as the enum `ErrorCode`.
  * Free of imports: the console's pages load this file too.
  *
  * `sentence` says what to do next. `retry` is the enum `RetryAdvice` of the SDL.

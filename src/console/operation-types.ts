@@ -83,7 +83,7 @@ export type CreateWebhookEndpointInput = {
 
 /** The tweet to delete. */
 export type DeleteTweetInput = {
-  /** Tweet.id */
+  /** The `Tweet.id` of the tweet. */
   tweetId: string;
 };
 
@@ -95,17 +95,17 @@ export type DeleteViewerInput = {
 
 /** The webhook endpoint to delete. */
 export type DeleteWebhookEndpointInput = {
-  /** WebhookEndpoint.id */
+  /** The `WebhookEndpoint.id` of the webhook endpoint. */
   webhookEndpointId: string;
 };
 
 /** The account to disconnect. */
 export type DisconnectAccountInput = {
-  /** ConnectedAccount.id */
+  /** The `ConnectedAccount.id` of the account. */
   accountId: string;
 };
 
-/** The closed list of what can go wrong. */
+/** The closed list of error codes. */
 export type ErrorCode =
   /** The request was declined at the provider. Start again if that was a mistake. */
   | 'ACCESS_DENIED'
@@ -326,7 +326,7 @@ export type LinkVisibility =
 
 /** The tweet to post. */
 export type PostTweetInput = {
-  /** ConnectedAccount.id. Default: the viewer's only ACTIVE account. */
+  /** The `ConnectedAccount.id` of the account that posts. Default: the viewer's only ACTIVE account. */
   accountId?: string | null | undefined;
   /** A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry. */
   idempotencyKey?: string | null | undefined;
@@ -347,7 +347,7 @@ export type Provider =
 
 /** The webhook delivery to send again. */
 export type ReplayWebhookDeliveryInput = {
-  /** WebhookDelivery.id */
+  /** The `WebhookDelivery.id` of the delivery. */
   webhookDeliveryId: string;
 };
 
@@ -373,19 +373,19 @@ export type RetryAdvice =
 
 /** The API token to revoke. */
 export type RevokeApiTokenInput = {
-  /** ApiToken.id */
+  /** The `ApiToken.id` of the API token. */
   apiTokenId: string;
 };
 
 /** The session to end. */
 export type RevokeSessionInput = {
-  /** Session.id */
+  /** The `Session.id` of the session. */
   sessionId: string;
 };
 
 /** The webhook endpoint whose secret is replaced. */
 export type RotateWebhookSecretInput = {
-  /** WebhookEndpoint.id */
+  /** The `WebhookEndpoint.id` of the webhook endpoint. */
   webhookEndpointId: string;
 };
 
@@ -399,17 +399,17 @@ export type SetLinkVisibilityInput = {
 export type StartXConnectInput = {
   /** Connect only the account with this @username. X has no account chooser: it takes the account that the browser is signed in to there. */
   expectedUsername?: string | null | undefined;
-  /** ConnectedAccount.id: connect this account again, and no other. */
+  /** A `ConnectedAccount.id`: connect this account again, and no other. */
   reconnectAccountId?: string | null | undefined;
   /** The place to send the user to after X: a path of this gateway, or a URL of an origin that the operator listed. The URL gets the parameters xConnect=connected|waiting|failed, code and attempt. Default: the console. */
   returnTo?: string | null | undefined;
-  /** The OAuth scopes to ask X for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for. */
+  /** The OAuth scopes to request from X. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always requested. */
   scopes?: Array<string> | null | undefined;
 };
 
 /** The webhook endpoint to send a test event to. */
 export type TestWebhookEndpointInput = {
-  /** WebhookEndpoint.id */
+  /** The `WebhookEndpoint.id` of the webhook endpoint. */
   webhookEndpointId: string;
 };
 
@@ -453,7 +453,7 @@ export type UpdateWebhookEndpointInput = {
   types?: Array<EventType> | null | undefined;
   /** An https URL whose host has public addresses only, at port 443 or 8443, without user name and password. Redirects are not followed. */
   url?: string | null | undefined;
-  /** WebhookEndpoint.id */
+  /** The `WebhookEndpoint.id` of the webhook endpoint. */
   webhookEndpointId: string;
 };
 
@@ -475,7 +475,7 @@ export type WebhookDisabledReason =
   /** The receiver responded 410 Gone, which asks for no further deliveries. */
   | 'GONE';
 
-/** Whether events are sent to a webhook endpoint. */
+/** The state of a webhook endpoint: whether events are sent to it. */
 export type WebhookEndpointStatus =
   /** Nothing is sent to the endpoint; `disabledReason` says why. */
   | 'DISABLED'

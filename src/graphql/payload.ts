@@ -4,7 +4,7 @@ import { builder, describeValues } from './builder.ts'
 
 /** The enum of all codes, with each code's sentence as its description. */
 export const ErrorCodeRef = builder.enumType('ErrorCode', {
-  description: 'The closed list of what can go wrong.',
+  description: 'The closed list of error codes.',
   values: Object.fromEntries(
     Object.entries(errorCodes).map(([code, { sentence }]) => [
       code,
@@ -32,13 +32,19 @@ export type UserError = { code: ErrorCode; message: string; field: string[] | nu
 
 /** An error that a person or a program can act on. */
 export const UserErrorRef = builder.objectRef<UserError>('UserError').implement({
-  description: 'What went wrong, in words for a person and a code for a program.',
+  description: 'An error of a mutation: a message for people and a code for programs.',
   fields: (t) => ({
-    code: t.field({ type: ErrorCodeRef, description: 'For programs: branch on this.', resolve: ({ code }) => code }),
-    message: t.exposeString('message', { description: 'For people: says what to do next. Its wording may change.' }),
+    code: t.field({
+      type: ErrorCodeRef,
+      description: 'The code of the error, for programs.',
+      resolve: ({ code }) => code,
+    }),
+    message: t.exposeString('message', {
+      description: 'A sentence for people that says what to do next. Its wording may change.',
+    }),
     field: t.exposeStringList('field', {
       nullable: true,
-      description: 'Path of the input at fault, as in ["input", "text"]; null when none is.',
+      description: 'The path of the invalid input, such as ["input", "text"]; null when no input is.',
     }),
     retry: t.field({
       type: RetryAdviceRef,
@@ -66,7 +72,10 @@ export type Payload<Thing> = { thing: Thing | null; userErrors: UserError[] }
  * Returns the type of a payload, with `userErrors` and without its thing.
  * @param userErrors the description of that field.
  */
-export function payloadRef<Thing>(name: string, userErrors = 'Empty when it worked.') {
+export function payloadRef<Thing>(
+  name: string,
+  userErrors = 'The errors that the caller can act on; empty when the mutation succeeded.',
+) {
   const ref = builder.objectRef<Payload<Thing>>(name)
   builder.objectField(ref, 'userErrors', (t) =>
     t.field({ type: [UserErrorRef], description: userErrors, resolve: (payload) => payload.userErrors }),

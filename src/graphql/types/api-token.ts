@@ -82,7 +82,7 @@ const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
 type Created = Awaited<ReturnType<typeof createApiToken>>
 
 const CreateApiTokenPayloadRef = payloadRef<Created>('CreateApiTokenPayload').implement({
-  description: 'The response of `createApiToken`.',
+  description: 'The result of `createApiToken`.',
   fields: (t) => ({
     secret: t.string({
       nullable: true,
@@ -100,11 +100,11 @@ const CreateApiTokenPayloadRef = payloadRef<Created>('CreateApiTokenPayload').im
 
 const RevokeApiTokenInput = builder.inputType('RevokeApiTokenInput', {
   description: 'The API token to revoke.',
-  fields: (t) => ({ apiTokenId: t.id({ required: true, description: 'ApiToken.id' }) }),
+  fields: (t) => ({ apiTokenId: t.id({ required: true, description: 'The `ApiToken.id` of the API token.' }) }),
 })
 
 const RevokeApiTokenPayloadRef = payloadRef<ApiToken>('RevokeApiTokenPayload').implement({
-  description: 'The response of `revokeApiToken`.',
+  description: 'The result of `revokeApiToken`.',
   fields: (t) => ({
     apiToken: t.field({
       type: ApiTokenRef,

@@ -50,7 +50,7 @@ export const ConnectAttemptRef = builder.objectRef<ConnectAttempt>('ConnectAttem
       description: 'The connected account; null unless SUCCEEDED.',
       resolve: ({ accountId }, _args, { accounts }) => (accountId === null ? null : accounts.load(accountId)),
     }),
-    scopes: t.exposeStringList('scopes', { description: 'The OAuth scopes that X was asked for.' }),
+    scopes: t.exposeStringList('scopes', { description: 'The OAuth scopes that were requested from X.' }),
     expectedUsername: t.exposeString('expectedUsername', {
       nullable: true,
       description:
@@ -79,7 +79,9 @@ builder.queryField('connectAttempt', (t) =>
     nullable: true,
     authScopes: { scope: 'accounts:read' },
     description: 'One connect attempt of the viewer; null when there is none with this id.',
-    args: { connectAttemptId: t.arg.id({ required: true, description: 'ConnectAttempt.id' }) },
+    args: {
+      connectAttemptId: t.arg.id({ required: true, description: 'The `ConnectAttempt.id` of the connect attempt.' }),
+    },
     resolve: (_, { connectAttemptId }, context) =>
       findConnectAttempt(context.deps, getUser(context).id, connectAttemptId),
   }),
@@ -94,13 +96,13 @@ const StartXConnectInput = builder.inputType('StartXConnectInput', {
     }),
     scopes: t.stringList({
       description:
-        'The OAuth scopes to ask X for. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always asked for.',
+        'The OAuth scopes to request from X. Default: tweet.read, tweet.write, users.read, offline.access. tweet.read and users.read are always requested.',
     }),
     expectedUsername: t.string({
       description:
         'Connect only the account with this @username. X has no account chooser: it takes the account that the browser is signed in to there.',
     }),
-    reconnectAccountId: t.id({ description: 'ConnectedAccount.id: connect this account again, and no other.' }),
+    reconnectAccountId: t.id({ description: 'A `ConnectedAccount.id`: connect this account again, and no other.' }),
   }),
 })
 

@@ -77,7 +77,7 @@ const TokenEventRef = builder.enumType('TokenEvent', {
 
 const TokenHealthRef = builder.objectRef<TokenHealth>('TokenHealth').implement({
   description:
-    'What last happened to the tokens of an account, so that a front end can say "X was down at 10:02, retrying".',
+    'The last event of the tokens of an account, so that a front end can say "X was down at 10:02, retrying".',
   fields: (t) => ({
     lastEvent: t.expose('lastEvent', { type: TokenEventRef, description: 'The last event.' }),
     lastEventAt: t.expose('lastEventAt', { type: 'DateTime', description: 'When the last event happened.' }),
@@ -185,14 +185,14 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { scope: 'accounts:read' },
     description: "One of the viewer's accounts; null when there is none with this id.",
-    args: { accountId: t.arg.id({ required: true, description: 'ConnectedAccount.id' }) },
+    args: { accountId: t.arg.id({ required: true, description: 'The `ConnectedAccount.id` of the account.' }) },
     resolve: (_, { accountId }, context) => findConnectedAccount(context.deps, getUser(context).id, accountId),
   }),
 }))
 
 const DisconnectAccountInput = builder.inputType('DisconnectAccountInput', {
   description: 'The account to disconnect.',
-  fields: (t) => ({ accountId: t.id({ required: true, description: 'ConnectedAccount.id' }) }),
+  fields: (t) => ({ accountId: t.id({ required: true, description: 'The `ConnectedAccount.id` of the account.' }) }),
 })
 
 const DisconnectAccountPayloadRef = payloadRef<ConnectedAccount>('DisconnectAccountPayload').implement({

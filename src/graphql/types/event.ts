@@ -80,11 +80,12 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
     occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When the event happened.' }),
     userId: t.exposeID('userId', {
       nullable: true,
-      description: 'User.id of the user that the event is about; null for an event of the operator.',
+      description: 'The `User.id` of the user that the event is about; null for an event of the operator.',
     }),
     accountId: t.exposeID('accountId', {
       nullable: true,
-      description: 'ConnectedAccount.id of the account that the event, or its tweet, is about; null for other events.',
+      description:
+        'The `ConnectedAccount.id` of the account that the event, or its tweet, is about; null for other events.',
     }),
     account: t.field({
       type: ConnectedAccountRef,
@@ -108,7 +109,7 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
     }),
     tweetId: t.exposeID('tweetId', {
       nullable: true,
-      description: 'Tweet.id of the tweet that the event is about; null for other events.',
+      description: 'The `Tweet.id` of the tweet that the event is about; null for other events.',
     }),
     tweet: t.field({
       type: TweetRef,
@@ -119,11 +120,12 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
     }),
     apiTokenId: t.exposeID('apiTokenId', {
       nullable: true,
-      description: 'ApiToken.id of the API token that the event is about, never its secret; null for other events.',
+      description:
+        'The `ApiToken.id` of the API token that the event is about, never its secret; null for other events.',
     }),
     webhookEndpointId: t.exposeID('webhookEndpointId', {
       nullable: true,
-      description: 'WebhookEndpoint.id of the webhook endpoint that the event is about; null for other events.',
+      description: 'The `WebhookEndpoint.id` of the webhook endpoint that the event is about; null for other events.',
     }),
   }),
 })

@@ -72,7 +72,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { operator: 'accounts:read' },
     description:
-      'The user with this GitHub id or login: give one of the two. Null when there is no such user, when the user has connected no account, and when the user does not show it; the response does not tell which.',
+      'The user with this GitHub id or login: give one of the two. Null when there is no such user, when the user has connected no account, and when the user does not show it; the response does not distinguish these cases.',
     args: {
       githubId: t.arg.id({ description: "GitHub's numeric id." }),
       githubLogin: t.arg.string({ description: 'A login at GitHub, in any case. It can pass to another person.' }),

@@ -87,7 +87,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { identified: true },
     description:
-      'The object with this id. Null when there is none, when it belongs to another user, and when the API token lacks the scope of its type; the response does not tell which.',
+      'The object with this id. Null when there is none, when it belongs to another user, and when the API token lacks the scope of its type; the response does not distinguish these cases.',
     args: { id: t.arg.id({ required: true, description: 'The id of an object of any type.' }) },
     resolve: async (_, { id }, context) => (await loadNodes(context, [id]))[0] ?? null,
   }),

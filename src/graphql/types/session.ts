@@ -48,7 +48,7 @@ builder.queryField('sessions', (t) =>
 
 const RevokeSessionInput = builder.inputType('RevokeSessionInput', {
   description: 'The session to end.',
-  fields: (t) => ({ sessionId: t.id({ required: true, description: 'Session.id' }) }),
+  fields: (t) => ({ sessionId: t.id({ required: true, description: 'The `Session.id` of the session.' }) }),
 })
 
 const RevokeSessionPayloadRef = payloadRef<ListedSession>('RevokeSessionPayload').implement({

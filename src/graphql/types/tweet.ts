@@ -145,7 +145,7 @@ builder.queryFields((t) => ({
     nullable: true,
     authScopes: { scope: 'tweets:read' },
     description: "One of the viewer's tweets; null when there is none with this id.",
-    args: { tweetId: t.arg.id({ required: true, description: 'Tweet.id' }) },
+    args: { tweetId: t.arg.id({ required: true, description: 'The `Tweet.id` of the tweet.' }) },
     resolve: (_, { tweetId }, context) => findTweet(context.deps, getUser(context).id, tweetId),
   }),
   tweets: t.connection(
@@ -154,7 +154,11 @@ builder.queryFields((t) => ({
       authScopes: { scope: 'tweets:read' },
       description:
         "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
-      args: { accountId: t.arg.id({ description: 'ConnectedAccount.id: only tweets of this account.' }) },
+      args: {
+        accountId: t.arg.id({
+          description: 'A `ConnectedAccount.id`: only tweets of this account. Default: tweets of all accounts.',
+        }),
+      },
       complexity: pageComplexity,
       resolve: (_, args, context) => resolveTweets(context, getUser(context).id, args),
     },
@@ -170,7 +174,9 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
       required: true,
       description: 'Up to 280 characters as X counts them (every URL 23, most emoji and CJK 2), more with X Premium.',
     }),
-    accountId: t.id({ description: "ConnectedAccount.id. Default: the viewer's only ACTIVE account." }),
+    accountId: t.id({
+      description: "The `ConnectedAccount.id` of the account that posts. Default: the viewer's only ACTIVE account.",
+    }),
     idempotencyKey: t.string({
       description:
         'A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry.',
@@ -201,7 +207,7 @@ const PostTweetPayloadRef = payloadRef<Tweet>(
 
 const DeleteTweetInput = builder.inputType('DeleteTweetInput', {
   description: 'The tweet to delete.',
-  fields: (t) => ({ tweetId: t.id({ required: true, description: 'Tweet.id' }) }),
+  fields: (t) => ({ tweetId: t.id({ required: true, description: 'The `Tweet.id` of the tweet.' }) }),
 })
 
 const DeleteTweetPayloadRef = payloadRef<Tweet>('DeleteTweetPayload').implement({

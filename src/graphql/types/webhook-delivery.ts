@@ -50,7 +50,7 @@ export const WebhookDeliveryRef = builder.objectRef<WebhookDelivery>('WebhookDel
   fields: (t) => ({
     id: t.exposeID('id', { description: "The gateway's id of the delivery." }),
     eventId: t.exposeID('eventId', {
-      description: 'Event.id of the delivered event; also the header `webhook-id` of every attempt.',
+      description: 'The `Event.id` of the delivered event; also the header `webhook-id` of every attempt.',
     }),
     eventType: t.expose('eventType', { type: EventTypeRef, description: 'The type of the delivered event.' }),
     status: t.expose('status', { type: WebhookDeliveryStatusRef, description: 'The state of the delivery.' }),
@@ -92,7 +92,10 @@ builder.queryField('webhookDeliveries', (t) =>
       authScopes: { scope: 'events:read' },
       description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 on a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`.`,
       args: {
-        webhookEndpointId: t.arg.id({ required: true, description: 'WebhookEndpoint.id' }),
+        webhookEndpointId: t.arg.id({
+          required: true,
+          description: 'The `WebhookEndpoint.id` of the webhook endpoint.',
+        }),
         status: t.arg({
           type: WebhookDeliveryStatusRef,
           description: 'Only deliveries with this status. Default: all.',
@@ -121,11 +124,13 @@ builder.queryField('webhookDeliveries', (t) =>
 
 const ReplayWebhookDeliveryInput = builder.inputType('ReplayWebhookDeliveryInput', {
   description: 'The webhook delivery to send again.',
-  fields: (t) => ({ webhookDeliveryId: t.id({ required: true, description: 'WebhookDelivery.id' }) }),
+  fields: (t) => ({
+    webhookDeliveryId: t.id({ required: true, description: 'The `WebhookDelivery.id` of the delivery.' }),
+  }),
 })
 
 const ReplayWebhookDeliveryPayloadRef = payloadRef<WebhookDelivery>('ReplayWebhookDeliveryPayload').implement({
-  description: 'The response of `replayWebhookDelivery`.',
+  description: 'The result of `replayWebhookDelivery`.',
   fields: (t) => ({
     webhookDelivery: t.field({
       type: WebhookDeliveryRef,

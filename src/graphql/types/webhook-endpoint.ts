@@ -31,7 +31,7 @@ const disabledReasonDescriptions: Record<(typeof webhookDisabledReasons)[number]
 }
 
 const WebhookEndpointStatusRef = builder.enumType('WebhookEndpointStatus', {
-  description: 'Whether events are sent to a webhook endpoint.',
+  description: 'The state of a webhook endpoint: whether events are sent to it.',
   values: describeValues(endpointStatusDescriptions),
 })
 
@@ -103,7 +103,7 @@ const CreateWebhookEndpointInput = builder.inputType('CreateWebhookEndpointInput
 const UpdateWebhookEndpointInput = builder.inputType('UpdateWebhookEndpointInput', {
   description: 'The changes to a webhook endpoint. Fields that are left out stay as they are.',
   fields: (t) => ({
-    webhookEndpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }),
+    webhookEndpointId: t.id({ required: true, description: 'The `WebhookEndpoint.id` of the webhook endpoint.' }),
     url: t.string({ description: urlDescription }),
     description: t.string({ description: 'A note for yourself, up to 200 characters; null removes it.' }),
     types: t.field({ type: [EventTypeRef], description: 'The types of events to send; null for all types.' }),
@@ -117,7 +117,9 @@ const UpdateWebhookEndpointInput = builder.inputType('UpdateWebhookEndpointInput
 const inputWithEndpoint = (name: string, description: string) =>
   builder.inputType(name, {
     description,
-    fields: (t) => ({ webhookEndpointId: t.id({ required: true, description: 'WebhookEndpoint.id' }) }),
+    fields: (t) => ({
+      webhookEndpointId: t.id({ required: true, description: 'The `WebhookEndpoint.id` of the webhook endpoint.' }),
+    }),
   })
 const RotateWebhookSecretInput = inputWithEndpoint(
   'RotateWebhookSecretInput',
@@ -133,7 +135,7 @@ type WithSecret = { endpoint: WebhookEndpoint; secret: string }
 
 const secretPayload = (mutation: string, name: string) =>
   payloadRef<WithSecret>(name).implement({
-    description: `The response of \`${mutation}\`.`,
+    description: `The result of \`${mutation}\`.`,
     fields: (t) => ({
       webhookEndpoint: t.field({
         type: WebhookEndpointRef,
@@ -154,7 +156,7 @@ const RotateWebhookSecretPayloadRef = secretPayload('rotateWebhookSecret', 'Rota
 
 const endpointPayload = (mutation: string, name: string, description: string) =>
   payloadRef<WebhookEndpoint>(name).implement({
-    description: `The response of \`${mutation}\`.`,
+    description: `The result of \`${mutation}\`.`,
     fields: (t) => ({
       webhookEndpoint: t.field({
         type: WebhookEndpointRef,
@@ -170,7 +172,7 @@ const UpdateWebhookEndpointPayloadRef = endpointPayload(
   'The changed webhook endpoint; null when there are userErrors.',
 )
 const DeleteWebhookEndpointPayloadRef = payloadRef<WebhookEndpoint>('DeleteWebhookEndpointPayload').implement({
-  description: 'The response of `deleteWebhookEndpoint`.',
+  description: 'The result of `deleteWebhookEndpoint`.',
   fields: (t) => ({
     deletedWebhookEndpointId: t.id({
       nullable: true,
