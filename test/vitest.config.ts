@@ -20,14 +20,15 @@ export const testFiles = {
 
 const config = defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
-  // graphql refuses two copies of itself. Vite picks its ESM build, Node (for our dependencies) its CommonJS build: both get the latter.
+  // graphql refuses two copies of itself. Vite picks its ESM build, Node (for our dependencies) its
+  // CommonJS build: both get the latter.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     pool: 'forks',
     // Most tests wait more than they compute. A worker with a PGlite takes some 500 MB.
     maxWorkers: 5,
-    // Loading the modules for each file anew would take as long as the tests. Each test makes its own world; what else a file may
-    // change in the process is restored after it.
+    // Loading the modules for each file anew would take as long as the tests. Each test makes its
+    // own world; what else a file may change in the process is restored after it.
     isolate: false,
     setupFiles: 'test/support/tidy-worker.ts',
     // Enough for a machine that runs other programs as well; a test that hangs is still found.

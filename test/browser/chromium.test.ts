@@ -6,7 +6,7 @@ test('CHROMIUM_PATH wins over the usual places', () => {
   expect(findChromium({ CHROMIUM_PATH: process.execPath })).toBe(process.execPath)
 })
 
-test('a CHROMIUM_PATH that leads nowhere is an error and not a reason to skip', () => {
+test('an unusable CHROMIUM_PATH is an error, and does not skip the tests', () => {
   expect(() => findChromium({ CHROMIUM_PATH: '/nonexistent/chromium' })).toThrow(
     'CHROMIUM_PATH is /nonexistent/chromium',
   )
@@ -25,7 +25,7 @@ describeInChromium('Chromium', () => {
   beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)))
   afterAll(() => new Promise((resolve) => server.close(resolve)))
 
-  test('opens a page of this machine, and nothing beyond it', async () => {
+  test('opens a page of this machine, and no other host', async () => {
     const address = server.address()
     if (address === null || typeof address === 'string') throw new Error('Bug: a TCP server has no port.')
     await using browser = await launchChromium()

@@ -3,12 +3,12 @@ import { expect, test } from 'vitest'
 import { describeInChromium } from '../support/chromium.ts'
 import { connect, signIn, useBrowser } from './visit.ts'
 
-// The worst error in this trade is a tweet from the wrong account.
+// The worst mistake is a tweet from the wrong account.
 describeInChromium('The author of a draft', () => {
   const suite = useBrowser()
 
   let people = 0
-  /** Somebody of whom nothing is known yet, with an X account for each of these names. */
+  /** Signs in a new user, with an X account for each of these names. */
   async function comeWith(page: Page, ...names: string[]): Promise<string[]> {
     people += 1
     const login = `writer-${people}`
@@ -52,7 +52,7 @@ describeInChromium('The author of a draft', () => {
     },
   )
 
-  test('is nobody once their account is gone, in this tab or in another, until the person chooses', async () => {
+  test('is unset once their account is gone, in this tab or another, until the user chooses', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     const [gone = '', left = ''] = await comeWith(page, 'gone', 'left')
@@ -73,7 +73,7 @@ describeInChromium('The author of a draft', () => {
     await post(page).click()
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('author')
     expect(await author(page)).toBe('Choose an account')
-    // The account comes back, and with it the author.
+    // The account returns, and becomes the author again.
     await connectAnother(page, gone)
     expect(await author(page)).toContain(`@${gone}`)
     const again = page.getByRole('listitem').filter({ hasText: `@${gone}` })
@@ -88,7 +88,7 @@ describeInChromium('The author of a draft', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('is nobody when the only account is gone and another one is connected instead', async () => {
+  test('is unset when the only account is gone and another one is connected instead', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     const [gone = ''] = await comeWith(page, 'gone')
@@ -104,7 +104,7 @@ describeInChromium('The author of a draft', () => {
     await page.keyboard.press('Control+Enter')
     await field(page).press('Control+Enter')
     await page.getByText(`@${gone} is no longer connected.`).waitFor()
-    // What is empty belongs to nobody.
+    // An empty draft has no author.
     await field(page).fill('')
     await page.reload()
     await page.getByRole('form', { name: 'New tweet' }).waitFor()
@@ -112,7 +112,7 @@ describeInChromium('The author of a draft', () => {
     expect(postsOf(instead)).toEqual([])
   })
 
-  test('stays who it is through the end of the session and another sign-in', async () => {
+  test('stays the same after the session has ended and the user has signed in again', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     const [, second = ''] = await comeWith(page, 'first', 'second')
@@ -144,12 +144,12 @@ describeInChromium('The author of a draft', () => {
     expect(postsOf(second)).toEqual([])
   })
 
-  test('and its key are those of the last page, also on a page that the browser had kept and shows again', async () => {
+  test('and its key are those of the last page, also on a page that the browser restores from its cache', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     const [first = '', second = ''] = await comeWith(page, 'first', 'second')
     await page.getByRole('combobox', { name: 'Post as' }).selectOption({ label: `${first} @${first}` })
-    // A later page of this tab writes on, while this one lies in the cache for Back.
+    // A later page of this tab changes the draft while this one is in the cache for Back.
     const draft = {
       text: 'Written later',
       accountId: await page.locator('#author option:not(:checked)').getAttribute('value'),

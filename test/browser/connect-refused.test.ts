@@ -5,10 +5,10 @@ import { describeInChromium } from '../support/chromium.ts'
 import { sweepNow } from '../support/sweep.ts'
 import { connect, signIn, useBrowser } from './visit.ts'
 
-describeInChromium('A connection that is refused', () => {
+describeInChromium('A refused connect', () => {
   const suite = useBrowser({ RATE_LIMITS: 'connect=1/600' })
 
-  test('says when the next try is worth while, beside the button that was pressed', async () => {
+  test('says when to try again, beside the button', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'Tomasz Kowal')
@@ -23,7 +23,7 @@ describeInChromium('A connection that is refused', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('is explained with what the API says of the attempt', async () => {
+  test('is explained with the error of its attempt', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'yuki-ito')
@@ -44,10 +44,10 @@ describeInChromium('A connection that is refused', () => {
   })
 })
 
-describeInChromium('A connection that waits for X', () => {
+describeInChromium('A connect that waits for X', () => {
   const suite = useBrowser()
 
-  test('is told as waiting and not as lost, with the reason and the moment, and is there once X has said whose it is', async () => {
+  test('is shown as waiting and not as failed, with reason and time, and as connected once X has named the account', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'Tomasz Kowal')
@@ -68,7 +68,7 @@ describeInChromium('A connection that waits for X', () => {
     expect(text).toMatch(
       /The gateway retries automatically, next after \d+ \w+ \d{4}, \d\d:\d\d\. You do not have to connect the account again\.$/,
     )
-    // Nothing is lost, and nothing is to be done.
+    // Nothing is lost, and the user need not act.
     expect(text).not.toMatch(/Nothing was connected|Try again/)
     expect(await notice.evaluate((element) => [...element.classList])).toContain('neutral')
     expect(new URL(page.url()).search).toBe('')

@@ -9,7 +9,7 @@ import { connect, signIn, useBrowser } from './visit.ts'
 describeInChromium('The list of tweets', () => {
   const suite = useBrowser()
 
-  /** Somebody who has posted so many tweets, of which the first ten are shown. */
+  /** Signs in a user who has posted this many tweets, of which the first ten are shown. */
   async function comeWith(page: Page, login: string, count: number): Promise<void> {
     suite.world.sandbox.control.addGithubPerson(login)
     suite.world.sandbox.control.addAccount(`x_${login}`)
@@ -44,7 +44,7 @@ describeInChromium('The list of tweets', () => {
   const numbers = (count: number) => Array.from({ length: count }, (_, index) => `Number ${index + 1}`)
   const focusedText = (page: Page) => page.evaluate(() => document.activeElement?.querySelector('.text')?.textContent)
 
-  test('keeps what was loaded, and the place in it, when a tweet is deleted', async () => {
+  test('keeps the loaded tweets and the focus when a tweet is deleted', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'deleter', 34)
@@ -71,14 +71,14 @@ describeInChromium('The list of tweets', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('keeps what was loaded when a tweet is posted, refreshed or still on its way', async () => {
+  test('keeps the loaded tweets when a tweet is posted, refreshed or pending', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'poster', 24)
     await page.getByRole('button', { name: 'Load more' }).click()
     await items(page).nth(19).waitFor()
     await items(page).nth(15).getByRole('button', { name: 'Delete' }).focus()
-    // Somebody reads on, with the keyboard, while the page asks what became of a tweet.
+    // The user reads on with the keyboard while the page polls a tweet.
     await suite.world.db().update(tweetRows).set({ status: 'PENDING' }).where(eq(tweetRows.text, 'Number 12'))
     await page.getByRole('button', { name: 'Refresh' }).evaluate((button: HTMLElement) => button.click())
     await items(page).nth(11).getByText('Sending').waitFor()
@@ -95,7 +95,7 @@ describeInChromium('The list of tweets', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('shows a long text in full for as long as it is asked to', async () => {
+  test('shows a long text in full until it is collapsed', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await comeWith(page, 'essayist', 12)

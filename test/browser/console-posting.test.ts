@@ -41,7 +41,7 @@ describeInChromium('Posting in the console', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('what was being written outlives the session, and not a sign-out', async () => {
+  test('a draft survives the end of the session, and not a sign-out', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'Tomasz Kowal')
@@ -54,7 +54,7 @@ describeInChromium('Posting in the console', () => {
     await page
       .getByText('Your session has ended. Sign in again to continue; your draft is kept.', { exact: true })
       .waitFor()
-    // A reload while nobody is signed in takes nothing away either.
+    // A reload without a session keeps it too.
     await page.reload()
     await signIn(page, suite.world, 'Tomasz Kowal')
     expect(await field.inputValue()).toBe('Half of a thought')
@@ -73,7 +73,7 @@ describeInChromium('Posting in the console', () => {
     await signIn(page, suite.world, 'yuki-ito')
     await connect(page, 'The Quiet Garden')
     await page.getByText('@quietgarden is connected.').waitFor()
-    // The gateway gets the request and carries it out; the browser never hears of it.
+    // The gateway receives and executes the request; the browser gets no response.
     await page.route('**/graphql', async (route) => {
       await route.fetch()
       await route.abort('connectionreset')
@@ -91,7 +91,7 @@ describeInChromium('Posting in the console', () => {
     expect(await timeline.getByText('Once is enough').count()).toBe(1)
   })
 
-  test('a tweet has the age by which the list is ordered, also one that was posted later', async () => {
+  test('a tweet shows the time by which the list is ordered, also one that was posted later', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'yuki-ito')
@@ -110,7 +110,7 @@ describeInChromium('Posting in the console', () => {
     await page.getByRole('listitem').filter({ hasText: 'Asked for early' }).getByText('5 hr. ago').waitFor()
   })
 
-  test('a refusal by X stands beside the text, and access that is lost beside the account', async () => {
+  test('a refusal by X is shown beside the text, and lost access beside the account', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'Mara Holt')
@@ -131,7 +131,7 @@ describeInChromium('Posting in the console', () => {
     await apps.goto(`${suite.world.sandbox.url}/settings/connected_apps`)
     const access = apps.getByRole('listitem').filter({ hasText: '@maraholt' })
     await access.getByRole('button', { name: 'Revoke' }).click()
-    // Chromium may never answer the wish to close a page that is just leaving for another.
+    // Chromium may never respond when a page is closed during a navigation.
     await access.waitFor({ state: 'detached' })
     await apps.close()
     await field.fill('Anybody there?')
@@ -142,7 +142,7 @@ describeInChromium('Posting in the console', () => {
     await page.getByRole('radio', { name: 'Mara Holt' }).check()
     await page.getByRole('button', { name: 'Authorize app' }).click()
     await page.getByText('@maraholt is connected.').waitFor()
-    // What was written before the trip is still there.
+    // The draft from before the consent is still there.
     expect(await field.inputValue()).toBe('Anybody there?')
     await page.getByRole('button', { name: 'Post', exact: true }).click()
     await page.getByText('Posted as @maraholt').waitFor()

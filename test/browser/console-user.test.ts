@@ -7,7 +7,7 @@ import { connect, signIn, useBrowser } from './visit.ts'
 describeInChromium('The console for its user', () => {
   const suite = useBrowser()
 
-  test('a person makes an API token, sees it once, uses it, revokes it, and shows their links', async () => {
+  test('a user creates an API token, sees it once, uses it, revokes it, and shows their accounts', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.goto(suite.world.url)
@@ -35,7 +35,7 @@ describeInChromium('The console for its user', () => {
       })
     expect(await (await use()).json()).toEqual({ data: { viewer: { login: 'yuki-ito' }, connectedAccounts: [] } })
 
-    // A reload would cut off what has not been answered.
+    // A reload would abort the pending request.
     const kept = page.waitForResponse((response) => /SetLinkVisibility/.test(response.request().postData() ?? ''))
     await programs.getByRole('checkbox', { name: 'Show my X accounts' }).check()
     await kept
@@ -50,7 +50,7 @@ describeInChromium('The console for its user', () => {
     expect((await use()).status).toBe(401)
   })
 
-  test('S-10 a person whose sign-in is old is led through another, and back to the form as it was', async () => {
+  test('S-10 a user whose sign-in is old signs in again, and finds the form as it was', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'yuki-ito')
@@ -77,7 +77,7 @@ describeInChromium('The console for its user', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('S-07 a person sees where they are signed in, and signs out one browser, then all others', async () => {
+  test('S-07 a user sees their sessions, and signs out one browser, then all others', async () => {
     const others = [await suite.openPage(), await suite.openPage(), await suite.openPage()]
     await using visit = await suite.openPage()
     const { page } = visit
@@ -88,13 +88,13 @@ describeInChromium('The console for its user', () => {
     expect(await entries.first().textContent()).toMatch(/Chrome on \w+.*This browser.*Signed in just now/s)
     expect(await entries.first().getByRole('button').count()).toBe(0)
     expect(await entries.nth(1).locator('.facts').textContent()).toMatch(/^Signed in (just now|\d+ min\. ago)$/)
-    // Neither is known to the minute: a use is written down once an hour.
+    // Neither time is exact to the minute: a use is recorded once an hour.
     await suite.world.db().update(sessionRows).set({ createdAt: sql`created_at - interval '3 hours'` })
     await page.reload()
     expect(await entries.nth(1).locator('.facts').textContent()).toMatch(
       /^Signed in \d.* ago, used within the last hour$/,
     )
-    // The last to sign in before this one comes next.
+    // The last to sign in before this one is next.
     await entries.nth(1).getByRole('button', { name: 'Sign out' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Sign out' }).click()
     await vi.waitFor(async () => expect(await entries.count()).toBe(3), { timeout: 30_000 })
@@ -112,7 +112,7 @@ describeInChromium('The console for its user', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('S-10 a person deletes their account: by their own login, and once their sign-in is recent', async () => {
+  test('S-10 a user deletes their account, after entering their login, with a recent sign-in', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'yuki-ito')

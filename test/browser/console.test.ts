@@ -5,7 +5,7 @@ import { connect, signIn, useBrowser } from './visit.ts'
 describeInChromium('The console', () => {
   const suite = useBrowser()
 
-  test('a person signs in, connects X, posts, sees the tweet at X, deletes it, disconnects and signs out', async () => {
+  test('a user signs in, connects X, posts, sees the tweet at X, deletes it, disconnects and signs out', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.goto(suite.world.url)
@@ -41,7 +41,7 @@ describeInChromium('The console', () => {
     await timeline.goto(`${suite.world.sandbox.url}/maraholt`)
     await timeline.getByText('Hello from Chromium').waitFor()
 
-    // A page behind another one is slow.
+    // Chromium slows pages in the background down.
     await page.bringToFront()
     await tweet.getByRole('button', { name: 'Delete' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
@@ -62,7 +62,7 @@ describeInChromium('The console', () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
     await page.getByText('No X accounts yet').waitFor()
     expect(await page.getByRole('form', { name: 'New tweet' }).isVisible()).toBe(false)
-    // Nobody is left to delete it.
+    // No account is left to delete it with.
     await kept.getByRole('button', { name: 'Delete' }).waitFor({ state: 'hidden' })
     expect(await kept.getByRole('link', { name: 'View on X' }).isVisible()).toBe(true)
 
@@ -72,7 +72,7 @@ describeInChromium('The console', () => {
     expect(visit.foreignRequests).toEqual([])
   })
 
-  test('a trip that the person cancelled is said in words, once and as no failure, and links nothing', async () => {
+  test('a cancelled consent is reported once, not as a failure, and connects nothing', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.goto(suite.world.url)
@@ -94,7 +94,7 @@ describeInChromium('The console', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('on a phone no button breaks a word, a badge stands beside a name that leaves it room, and nothing overflows', async () => {
+  test('on a phone no button breaks a word, badges stand beside names, and nothing overflows', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.setViewportSize({ width: 390, height: 844 })
@@ -119,17 +119,17 @@ describeInChromium('The console', () => {
         element.textContent = words
       }, text)
     expect(await placeBadge()).toBe('beside')
-    // As high as its one line.
+    // As high as one line.
     const { height } = await boxOf('.notice button')
     await write('.notice p', 'A notice that takes more than one line on a phone, as that of a refusal by X does.')
     expect((await boxOf('.notice button')).height).toBe(height)
     expect((await boxOf('.notice')).height).toBeGreaterThan(2 * height)
-    // X lets a name have 50 characters.
+    // Names at X have up to 50 characters.
     await write('.account .name', 'W'.repeat(50))
     expect([await placeBadge(), await widthOfAll()]).toEqual(['below', 390])
   })
 
-  test('says when the gateway does not answer, and goes on when it does', async () => {
+  test('says when the gateway does not respond, and continues when it does', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.route('**/graphql', (route) => route.abort('connectionrefused'))

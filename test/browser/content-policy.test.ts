@@ -1,4 +1,4 @@
-// What a real browser makes of the pages' policies.
+// The content security policies of the pages in a real browser.
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { describeInChromium } from '../support/chromium.ts'
@@ -7,7 +7,7 @@ import { useBrowser } from './visit.ts'
 describeInChromium('The content policies', () => {
   const suite = useBrowser()
 
-  test('C-06 are broken by none of our pages, from signing in to a tweet at X and GraphiQL with its dialogs', async () => {
+  test('C-06 are violated by no page of the gateway, from sign-in to a tweet at X and GraphiQL with its dialogs', async () => {
     const page = await suite.browser.newPage()
     const violations = await watchPolicy(page)
     const addresses = new Set<string>()
@@ -40,7 +40,7 @@ describeInChromium('The content policies', () => {
     await page.close()
   })
 
-  test('C-06 let nothing run or load that somebody writes into a page', async () => {
+  test('C-06 block content that was injected into a page', async () => {
     for (const path of ['/', '/graphql']) {
       const page = await suite.browser.newPage()
       const violations = await watchPolicy(page)
@@ -69,7 +69,7 @@ describeInChromium('The content policies', () => {
   })
 })
 
-/** Every violation from here on, on whichever page: the directive, what it stopped, and where. */
+/** Collects every violation on any page: the directive, the blocked content, and where. */
 async function watchPolicy(page: Page): Promise<string[]> {
   const violations: string[] = []
   await page.exposeFunction('tellViolation', (violation: string) => void violations.push(violation))

@@ -1,14 +1,17 @@
-// A front end of somebody's own: pages on an origin that the gateway lists in ALLOWED_ORIGINS.
+// A user's front end: pages on an origin in ALLOWED_ORIGINS.
 import { createServer, type OutgoingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export type FrontEnd = AsyncDisposable & {
   origin: string
-  /** From now on there is this page at this path. */
+  /** Serves this page at this path. */
   addPage(path: string, html: string, headers?: OutgoingHttpHeaders): string
 }
 
-/** Starts one. @param hostname the name by which browsers call it: `localhost` is another site than 127.0.0.1. */
+/**
+ * Starts a front end.
+ * @param hostname its host name: `localhost` is another site than 127.0.0.1.
+ */
 export async function startFrontEnd(hostname: '127.0.0.1' | 'localhost' = '127.0.0.1'): Promise<FrontEnd> {
   const pages = new Map<string, { html: string; headers: OutgoingHttpHeaders }>()
   const server = createServer((request, response) => {

@@ -1,4 +1,4 @@
-// A front end beside the gateway, in a real browser: which of the two names of this machine it is opened by decides.
+// A front end beside the gateway in a real browser: the host name under which it is opened decides.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -11,7 +11,7 @@ describeInChromium('a front end on another origin', () => {
   })
   const origin = (name: string) => `http://${name}:${(frontEnd.address() as AddressInfo).port}`
   beforeAll(async () => {
-    // On both families: "localhost" may mean either.
+    // On IPv4 and IPv6: "localhost" may mean either.
     await new Promise<void>((resolve) => frontEnd.listen(0, resolve))
   })
   afterAll(async () => {
@@ -25,12 +25,12 @@ describeInChromium('a front end on another origin', () => {
   test.each<[string, number, unknown]>([
     ['127.0.0.1', 200, { data: { viewer: { login: 'mara-holt' } } }],
     ['localhost', 401, { errors: [{ extensions: { code: 'CROSS_SITE_ORIGIN' } }] }],
-  ])('opened at %s gets %i, although its person has signed in', async (name, status, body) => {
+  ])('opened at %s gets %i, although its user has signed in', async (name, status, body) => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'mara-holt')
     await page.goto(origin(name))
-    // With what tracing and Apollo Client add, so that the browser asks by a preflight whether it may.
+    // With the headers of tracing and Apollo Client, so that the browser sends a preflight.
     const seen = await page.evaluate(async (url) => {
       const response = await fetch(`${url}/graphql`, {
         method: 'POST',

@@ -5,7 +5,7 @@ import { connect, signIn, useBrowser } from './visit.ts'
 describeInChromium('GraphiQL', () => {
   const suite = useBrowser()
 
-  test('GraphiQL runs queries as the person who is signed in, and loads nothing from elsewhere', async () => {
+  test('runs queries as the signed-in user, and loads nothing from other hosts', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await page.goto(`${suite.world.url}/graphql`)
@@ -25,7 +25,7 @@ describeInChromium('GraphiQL', () => {
     await editor.focus()
     await page.keyboard.press('Control+a')
     await page.keyboard.insertText('mutation { startXConnect { authorizationUrl } }')
-    // GraphiQL notices a moment later which operation is in the text.
+    // GraphiQL notices a moment later which operation the text has.
     await page.keyboard.press('Control+Enter')
     await result.getByText('/i/oauth2/authorize').waitFor()
 
@@ -38,12 +38,12 @@ describeInChromium('GraphiQL', () => {
     await page.getByText('The API never returns its tokens.').waitFor()
     await page.getByRole('button', { name: 'Open settings dialog' }).click()
     await page.getByRole('dialog').getByText('Theme').waitFor()
-    // The earlier operation's name, sent along with the new text, is refused.
+    // The request with the earlier operation's name is refused.
     expect(visit.complaints.filter((complaint) => !complaint.includes('400 (Bad Request)'))).toEqual([])
     expect(visit.foreignRequests).toEqual([])
   })
 
-  test('GraphiQL follows a subscription, shows how a refused one is refused, and closes what is stopped', async () => {
+  test('follows a subscription, shows a refusal, and closes a stopped stream', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     await signIn(page, suite.world, 'yuki-ito')
@@ -58,7 +58,7 @@ describeInChromium('GraphiQL', () => {
       await page.keyboard.insertText(text)
     }
     await write('subscription { events(types: []) { cursor } }')
-    // As above: until GraphiQL has noticed the new text, it sends the earlier operation's name along.
+    // Until GraphiQL has noticed the new text, it sends the earlier operation's name.
     await vi.waitFor(async () => {
       await page.keyboard.press('Control+Enter')
       await result.getByText('Name a type in').waitFor({ timeout: 1_000 })

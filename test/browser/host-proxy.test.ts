@@ -1,4 +1,5 @@
-// The console through a proxy that says another Host, in a real browser, which gives up after twenty redirects.
+// The console behind a proxy that rewrites Host, in a real browser, which stops after twenty
+// redirects.
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeInChromium, launchChromium } from '../support/chromium.ts'
@@ -15,7 +16,7 @@ describeInChromium('A proxy that rewrites Host', () => {
   test.each<[string, (ports: { proxy: number; gateway: number }) => number]>([
     ['with the port of the gateway', ({ gateway }) => gateway],
     ['with the port of PUBLIC_URL', ({ proxy }) => proxy],
-  ])('to localhost, %s, lets people open the console and sign in', async (_what, portOf) => {
+  ])('to localhost, %s, lets users open the console and sign in', async (_what, portOf) => {
     await using proxy = await startHostProxy()
     const publicUrl = `http://127.0.0.1:${proxy.port}`
     const world = await startWorld({ PUBLIC_URL: publicUrl })

@@ -4,13 +4,15 @@ import { connectedAccounts } from '../../src/db/tables.ts'
 import { describeInChromium } from '../support/chromium.ts'
 import { connect, signIn, useBrowser } from './visit.ts'
 
-// As narrow as a page that is enlarged four times on a small screen (WCAG 2.2, 1.4.10).
+// The width of a page at 400 % zoom (WCAG 2.2, 1.4.10).
 const WIDTH = 320
 
 describeInChromium('Every page', () => {
   const suite = useBrowser()
 
-  /** What reaches beyond the right edge, apart from what is hidden or scrolls in its own frame. */
+  /**
+   * Returns the elements beyond the right edge, except hidden ones and those in a scrolling frame.
+   */
   const listOverflow = (page: Page) =>
     page.evaluate((width) => {
       const isClipped = (element: Element): boolean => {
@@ -73,12 +75,12 @@ describeInChromium('Every page', () => {
     }
   })
 
-  test('has marks and buttons with a contrast of 4.5 or more, light and dark', async () => {
+  test('has icons and buttons with a contrast of 4.5 or more, light and dark', async () => {
     await using visit = await suite.openPage()
     const { page } = visit
     const contrasts = (selector: string) =>
       page.locator(selector).evaluateAll((elements) => {
-        // A canvas says in bytes what any notation of a colour means.
+        // A canvas converts any notation of a colour to bytes.
         const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true })
         if (context === null) throw new Error('There is no canvas')
         const luminance = (color: string) => {

@@ -1,4 +1,5 @@
-// A front end that signs people in, and connects their accounts, in a popup: what it sees of the popup, and the popup of it.
+// A front end that signs users in and connects accounts in a popup: what it can see of the popup,
+// and the popup of it.
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { describeInChromium } from '../support/chromium.ts'
@@ -11,7 +12,7 @@ describeInChromium('A popup', () => {
   let page: Page
   beforeAll(async () => {
     frontEnd = await startFrontEnd()
-    // The page at the end tells its opener how it went.
+    // The last page reports the outcome to its opener.
     frontEnd.addPage('/done', '<h1>Done</h1><script>opener.postMessage(location.search, location.origin)</script>')
     frontEnd.addPage(
       '/',
@@ -44,7 +45,7 @@ describeInChromium('A popup', () => {
   const isClosed = () => page.evaluate('popup.closed')
   const told = () => page.evaluate('told')
 
-  /** The popup comes to the provider's page, and is then sent back: its opener knows it all the time. */
+  /** The popup visits the provider and returns, without losing its opener. */
   async function decide(popup: Page, choice: string, button: string, expected: string): Promise<void> {
     await popup.getByRole('button', { name: button }).waitFor()
     expect([await isClosed(), await popup.evaluate('opener !== null')]).toEqual([false, true])
@@ -61,21 +62,21 @@ describeInChromium('A popup', () => {
     await expect.poll(isClosed, { timeout: 20_000 }).toBe(true)
   }
 
-  test('that signs in and connects keeps its opener to the end, and is closed only when it is', async () => {
+  test('for signing in and connecting keeps its opener, and is closed only by it', async () => {
     await decide(await openPopup(starting('/auth/github')), 'Mara Holt', 'Authorize', '?signIn=succeeded')
     await page.reload()
     await decide(await openPopup(starting('/auth/x')), 'Mara Holt', 'Authorize app', '?xConnect=connected&attempt=')
   })
 
-  test('that is cancelled says so to its opener', async () => {
+  test('that is cancelled tells its opener', async () => {
     await decide(await openPopup(starting('/auth/github')), '', 'Cancel', '?signIn=failed&code=ACCESS_DENIED')
   })
 
-  test('whose start is refused says so to its opener', async () => {
+  test('whose start is refused tells its opener', async () => {
     await expectDone(await openPopup(starting('/auth/x')), '?xConnect=failed&code=UNAUTHENTICATED')
   })
 
-  test('that begins under another name of this machine keeps its opener too', async () => {
+  test('that starts under another name of this machine keeps its opener too', async () => {
     const other = suite.world.url.replace('127.0.0.1', 'localhost')
     await decide(await openPopup(starting('/auth/github', other)), 'Mara Holt', 'Authorize', '?signIn=succeeded')
   })

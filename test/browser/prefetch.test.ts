@@ -1,3 +1,4 @@
+// Speculative loading in a real browser, and what the browser does with the response at the click.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts } from '../../src/db/tables.ts'
 import { describeInChromium } from '../support/chromium.ts'
@@ -19,7 +20,7 @@ describeInChromium('Fetching ahead', () => {
     ['a link to prefetch', (url) => `<link rel="prefetch" href="${url}">`],
     ['a rule to prefetch', (url) => rule('prefetch', url)],
     ['a rule to prerender', (url) => rule('prerender', url)],
-  ])('by %s starts no sign-in, and the click that follows signs in', async (_what, write) => {
+  ])('by %s starts no sign-in, and the following click signs in', async (_what, write) => {
     const context = await suite.browser.newContext()
     const page = await context.newPage()
     const returnTo = frontEnd.addPage('/done', '<h1>Done</h1>')
@@ -29,7 +30,7 @@ describeInChromium('Fetching ahead', () => {
     const lines = () => suite.world.logs().split('"path":"/auth/github",').length
     const asked = lines()
     await page.goto(start)
-    // The gateway has seen the request that was made ahead.
+    // The gateway has received the prefetch.
     await expect.poll(lines, { timeout: 20_000 }).toBeGreaterThan(asked)
     expect(await suite.world.db().$count(connectAttempts)).toBe(before)
     await page.getByRole('link', { name: 'Sign in' }).click()

@@ -1,11 +1,11 @@
-// One person, several tabs, and the Back button: what Chromium really does with the callbacks of sign-ins and connections.
+// One user with several tabs and the Back button: the callbacks that Chromium really sends.
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { connectedAccounts, sessions } from '../../src/db/tables.ts'
 import { describeInChromium } from '../support/chromium.ts'
 import { connect, useBrowser } from './visit.ts'
 
-describeInChromium('A person with several tabs', () => {
+describeInChromium('A user with several tabs', () => {
   const suite = useBrowser()
   let context: BrowserContext
   beforeEach(async () => {
@@ -13,7 +13,7 @@ describeInChromium('A person with several tabs', () => {
   })
   afterEach(() => context.close())
 
-  /** A tab that has come to GitHub's consent page. */
+  /** Opens a tab at GitHub's consent page. */
   async function openTab(): Promise<Page> {
     const tab = await context.newPage()
     await tab.goto(suite.world.url)
@@ -46,7 +46,7 @@ describeInChromium('A person with several tabs', () => {
     }
   })
 
-  test('stays signed in, and is told of no failure, by Back to GitHub and there once more', async () => {
+  test('stays signed in and sees no failure after Back to GitHub and another approval', async () => {
     const [first, second] = [await openTab(), await openTab()]
     await approve(first)
     await approve(second)
@@ -66,7 +66,7 @@ describeInChromium('A person with several tabs', () => {
     ])
   })
 
-  test('is told once more that an account is connected, by Back to X and there once more', async () => {
+  test('sees again that an account is connected after Back to X and another approval', async () => {
     const tab = await openTab()
     await approve(tab)
     await connect(tab, 'Mara Holt')

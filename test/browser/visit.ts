@@ -1,4 +1,5 @@
-// What the browser tests share: a world and a Chromium for each suite, pages, sign-in and connecting.
+// What the browser tests share: a world and a Chromium for each suite, pages, sign-in and
+// connecting.
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll } from 'vitest'
 import { launchChromium } from '../support/chromium.ts'

@@ -1,4 +1,5 @@
-// K-03: every field against everybody, in the schema itself. test/stories/connecting/scopes.test.ts does the same through the front door.
+// K-03: every field against everybody, in the schema itself. test/stories/connecting/scopes.test.ts
+// does the same through the front door.
 import { buildSchema, type GraphQLField, getOperationAST, isObjectType, parse } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import type { ApiScope, ApiToken } from '../../src/auth/api-token.ts'
@@ -54,7 +55,10 @@ describe('K-03 a schema is refused, so that no gateway starts with it,', () => {
   })
 })
 
-/** Whether the field does anything else for this viewer than to refuse. What it does then comes to nothing: it has no gateway. */
+/**
+ * Whether the field does anything else for this viewer than to refuse. What it does then comes to
+ * nothing: it has no gateway.
+ */
 async function isLetIn(type: string, name: string, viewer: Viewer | null): Promise<boolean> {
   const field = getField(type, name)
   const context = { viewer, rateLimiter: { lastResult: () => null } }

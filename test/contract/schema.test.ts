@@ -27,7 +27,9 @@ const types = Object.values(schema.getTypeMap()).filter(
   (type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type),
 )
 
-/** Everything that has a name in the schema: types, fields, arguments, input fields and enum values. */
+/**
+ * Everything that has a name in the schema: types, fields, arguments, input fields and enum values.
+ */
 function* listMembers(): Generator<{ place: string; name: string; description: string | null | undefined }> {
   for (const type of types) {
     yield { place: type.name, name: type.name, description: type.description }
@@ -69,7 +71,8 @@ describe('the published schema', () => {
     const named = [...listMembers()]
       .filter(({ name }) => forbidden.test(name.replaceAll('_', '')))
       .map(({ place }) => place)
-    // Names of errors and events, when a token ends, how it fares, and the id of one: none of these can hold one.
+    // Names of errors and events, when a token ends, how it fares, and the id of one: none of these
+    // can hold one.
     const harmless = named.filter(
       (place) => !/^(ErrorCode|AccountStatusReason|TokenEvent|EventType|WebhookError)(\.|$)/.test(place),
     )

@@ -17,7 +17,8 @@ async function openUndoing(url: string) {
   let statement = ''
   const server = createServer((client) => {
     const upstream = connect(Number(port), hostname)
-    // Whether the transaction of this connection has sent the statement. Jobs of the gateway commit at any time.
+    // Whether the transaction of this connection has sent the statement. Jobs of the gateway commit
+    // at any time.
     let isMeant = false
     client.on('data', (bytes) => {
       isMeant ||= bytes.includes(statement)

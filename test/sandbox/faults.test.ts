@@ -14,7 +14,8 @@ async function postThrough(fault: Fault) {
 
 describe('faults', () => {
   it('delay before acting, and after it', async () => {
-    // Only lower bounds, so that a slow machine passes too; a timer may fire a millisecond early by another clock.
+    // Only lower bounds, so that a slow machine passes too; a timer may fire a millisecond early by
+    // another clock.
     const before = await postThrough({ kind: 'delay', milliseconds: 100 })
     expect((await before.send()).status).toBe(201)
     const arrivedAt = before.sandbox.control.received()[0]?.at ?? Infinity

@@ -6,7 +6,10 @@ import { at, call, connectAccount, openSandbox, post, type ReceivedResponse } fr
 
 const REFERENCE = fileURLToPath(new URL('../../../shared/reference/', import.meta.url))
 
-/** X's documents may not be copied here: without them beside the repository there is nothing to compare with. */
+/**
+ * X's documents may not be copied here: without them beside the repository there is nothing to
+ * compare with.
+ */
 describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI document %s', (version) => {
   const file = `${REFERENCE}x-openapi-${version}-subset.json`
   const present = existsSync(file)

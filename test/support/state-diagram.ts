@@ -1,5 +1,5 @@
-// Reads the text diagram of a state machine from the head comment of a source file: a drawing in box
-// characters, then one line for each transition, `FROM → TO   function   meaning`.
+// Reads the text diagram of a state machine from the head comment of a source file: a drawing in
+// box characters, then one line for each transition, `FROM → TO   function   meaning`.
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 

@@ -1,5 +1,6 @@
-// `npm run sbom`: a bill of materials (CycloneDX 1.6) of what the gateway runs on, from the lock file alone. The same lock gives the same
-// bill. npm's own command leaves packages out under `--omit dev`, GraphQL's among them, and refuses without it for an optional peer.
+// `npm run sbom`: a bill of materials (CycloneDX 1.6) of what the gateway runs on, from the lock
+// file alone. The same lock gives the same bill. npm's own command leaves packages out under
+// `--omit dev`, GraphQL's among them, and refuses without it for an optional peer.
 import { readFileSync } from 'node:fs'
 
 type LockedPackage = { version: string; integrity: string; license?: string; dev?: boolean; devOptional?: boolean }

@@ -1,4 +1,5 @@
-// npm run schema: prints the SDL into schema/schema.graphql, and the types of the operations for the console.
+// npm run schema: prints the SDL into schema/schema.graphql, and the types of the operations for
+// the console.
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { printSdl } from '../../src/graphql/schema.ts'

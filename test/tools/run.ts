@@ -1,5 +1,5 @@
-// What `npm test` runs after the checks. `npm test -- security` runs the tests of SECURITY.md's checklist alone and prints it with what
-// came of each row; anything else is handed to vitest.
+// What `npm test` runs after the checks. `npm test -- security` runs the tests of SECURITY.md's
+// checklist alone and prints it with what came of each row; anything else is handed to vitest.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

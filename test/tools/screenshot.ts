@@ -1,4 +1,7 @@
-/** Takes the README's picture of the console, of a gateway that it starts on the sandbox: `npm run screenshot`. */
+/**
+ * Takes the README's picture of the console, of a gateway that it starts on the sandbox: `npm run
+ * screenshot`.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import path from 'node:path'

@@ -52,7 +52,8 @@ describe('K-01 the secret of an API token', () => {
     for (let number = 0; number < 1_000_000; number++) {
       let text = 'xcg_'
       for (let place = 0; place < 33; place++) text += pick(digits)
-      // Each passes with a chance of one in 57 thousand million; the seed keeps that from ever being seen.
+      // Each passes with a chance of one in 57 thousand million; the seed keeps that from ever
+      // being seen.
       if (isSecret(text)) passed += 1
     }
     expect(passed).toBe(0)

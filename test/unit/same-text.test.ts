@@ -1,4 +1,5 @@
-// Whether a post of a timeline is the tweet we sent, by what the sandbox makes of a text: it finds links by code of its own.
+// Whether a post of a timeline is the tweet we sent, by what the sandbox makes of a text: it finds
+// links by code of its own.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeText } from '../../src/sandbox/x/tweet-text.ts'

@@ -36,7 +36,8 @@ const installed = Object.entries(others).map(([path, entry]) => ({ path, ...entr
 
 const MOST_PACKAGES = 210
 
-// npm names a package that is nowhere but at an address, in a repository or in a directory by one of these.
+// npm names a package that is nowhere but at an address, in a repository or in a directory by one
+// of these.
 const ELSEWHERE = /^(?:git|github|gitlab|bitbucket|gist|https?|file|link|npm|workspace)[+:]|\//
 
 describe('E-10 the lock file', () => {
@@ -44,7 +45,8 @@ describe('E-10 the lock file', () => {
     expect(installed.length).toBeGreaterThan(100)
     for (const { path, version, resolved, integrity, connect } of installed) {
       expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
-      // Without an address npm asks the registry that it is configured with; the digest says whether it gave the right thing.
+      // Without an address npm asks the registry that it is configured with; the digest says
+      // whether it gave the right thing.
       expect([resolved, connect], path).toEqual([undefined, undefined])
       expect(version, path).toMatch(/^\d+\.\d+\.\d+/)
     }

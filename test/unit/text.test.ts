@@ -1,8 +1,9 @@
 /**
- * The first two tables are X's own conformance vectors (twitter-text, conformance/validate.yml and extract.yml;
- * Copyright Twitter, Inc. and other contributors, Apache-2.0), rearranged: theirs name the URLs found, these test what
- * the URLs do to the count. twitter-text 3.1.0, given today's emoji and top-level domains, agreed with every count in
- * this file, and on four million random texts, when it was written.
+ * The first two tables are X's own conformance vectors (twitter-text, conformance/validate.yml and
+ * extract.yml; Copyright Twitter, Inc. and other contributors, Apache-2.0), rearranged: theirs name
+ * the URLs found, these test what the URLs do to the count. twitter-text 3.1.0, given today's emoji
+ * and top-level domains, agreed with every count in this file, and on four million random texts,
+ * when it was written.
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -134,7 +135,8 @@ describe('URLs beyond the vectors, as twitter-text 3.1.0 counts them', () => {
 describe('emoji', () => {
   it.each([
     ...['©️', '❤', '❤️', '1️⃣', '#️⃣', '🇺🇦', '👍🏿', family, '👩🏽\u200d❤️\u200d💋\u200d👨🏻', '🏳️\u200d🌈'],
-    // Unicode 13.1, 15.0, 15.1, 16.0 and 17.0: twitter-text 3.1.0 counts the sequences among them 5 to 8.
+    // Unicode 13.1, 15.0, 15.1, 16.0 and 17.0: twitter-text 3.1.0 counts the sequences among them 5
+    // to 8.
     ...['❤️\u200d🔥', '😶\u200d🌫️', '🫨', '🙂\u200d↔️', '🐦\u200d🔥', '🧑\u200d🧑\u200d🧒', '🫩', '🇨🇶', '🫪', '\u{1f6d8}'],
   ])('counts %s 2', (emoji) => {
     expect(weightedLength(emoji)).toBe(2)
@@ -206,7 +208,8 @@ describe('any text', () => {
   })
 })
 
-// twitter-text takes twenty seconds for "a." and two minutes for "日."; ICU takes half a minute to sort the marks.
+// twitter-text takes twenty seconds for "a." and two minutes for "日."; ICU takes half a minute to
+// sort the marks.
 describe('hostile text of 100,000 characters is counted in time', () => {
   it.each([
     ...[

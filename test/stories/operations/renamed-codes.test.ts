@@ -1,4 +1,5 @@
-// Rows that were written under an earlier name of a code or value, after the migration that renames it.
+// Rows that were written under an earlier name of a code or value, after the migration that renames
+// it.
 import { readFileSync } from 'node:fs'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'

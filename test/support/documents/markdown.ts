@@ -27,7 +27,10 @@ export function parseRelativeLinks(text: string): string[] {
   return [...prose.matchAll(/\]\((?![a-z]+:)([^)\s]+)\)/g)].map(([, target = '']) => target)
 }
 
-/** Returns the anchors of the headings, as GitHub makes them: the second of two equal ones ends in `-1`. */
+/**
+ * Returns the anchors of the headings, as GitHub makes them: the second of two equal ones ends in
+ * `-1`.
+ */
 export function parseAnchors(text: string): string[] {
   const seen = new Map<string, number>()
   return [...withoutBlocks(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {

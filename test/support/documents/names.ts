@@ -16,8 +16,9 @@ export type Names = {
 }
 
 /**
- * Returns the environment variables that a document sets and `.env.example` does not have, those of `.env.example` that the manual
- * does not explain, and other names in capitals (codes, states) and messages that no source has.
+ * Returns the environment variables that a document sets and `.env.example` does not have, those of
+ * `.env.example` that the manual does not explain, and other names in capitals (codes, states) and
+ * messages that no source has.
  */
 export function findNameProblems(documents: ReadonlyMap<string, string>, names: Names): string[] {
   const variables = new Set([...names.environment.matchAll(/^#?([A-Z][A-Z0-9_]+)=/gm)].map(([, name = '']) => name))

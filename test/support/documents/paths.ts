@@ -6,8 +6,9 @@ const BARE = /^[\w.-]+\.(?:ts|mjs|md|json|graphql|sql|css|html)$/
 const MEDIA_TYPE = /^(?:application|image|multipart|text)\//
 
 /**
- * Returns the file names and paths, in code of the documents, that do not exist. A path is relative to its document's folder or
- * to one of the bases. A name without a folder may be of any file, or of one that the document tells its reader to save.
+ * Returns the file names and paths, in code of the documents, that do not exist. A path is relative
+ * to its document's folder or to one of the bases. A name without a folder may be of any file, or
+ * of one that the document tells its reader to save.
  */
 export function findPathProblems(documents: ReadonlyMap<string, string>, files: ReadonlySet<string>): string[] {
   const names = new Set([...files].map((file) => path.posix.basename(file)))
@@ -25,7 +26,10 @@ export function findPathProblems(documents: ReadonlyMap<string, string>, files: 
   })
 }
 
-/** Returns the files and folders directly in a folder that the folder's own README does not name in code or by a link. */
+/**
+ * Returns the files and folders directly in a folder that the folder's own README does not name in
+ * code or by a link.
+ */
 export function findUnnamedRooms(
   documents: ReadonlyMap<string, string>,
   folder: string,
