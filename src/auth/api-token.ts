@@ -31,7 +31,7 @@ export const DEFAULT_EXPIRY_DAYS = 90
 export const MAX_EXPIRY_DAYS = 366
 /** The number of active tokens of a user. It limits what a stolen session can create. */
 export const MAX_LIVE_TOKENS = 50
-const MAX_LISTED = 100
+export const MAX_LISTED_TOKENS = 100
 const MAX_NAME_LENGTH = 100
 // Names are printed in terminals, one a line: no control characters, line breaks, lone surrogates
 // or bidirectional controls.
@@ -130,7 +130,7 @@ export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<Ap
     .from(apiTokens)
     .where(isOwnedBy(owner))
     .orderBy(desc(sql`${isLive(deps)}`), desc(apiTokens.createdAt), desc(apiTokens.id))
-    .limit(MAX_LISTED)
+    .limit(MAX_LISTED_TOKENS)
 }
 
 /** Returns the status of a token. */

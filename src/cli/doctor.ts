@@ -14,7 +14,7 @@ import { withTimeout } from '../process/with-timeout.ts'
 import { explainUnreached } from './unreached.ts'
 
 export const DOCTOR_USAGE =
-  '  xconnect doctor          check the configuration, the database, the encryption keys and both providers'
+  '  xconnect doctor          check the configuration, the database, the keys, the clocks and both providers'
 
 /** The result of one check. `detail` says what was found, or what to do. */
 export type Finding = { name: string; state: 'ok' | 'FAIL' | 'not checked'; detail: string }

@@ -12,12 +12,12 @@ import { takeOutcome } from './notices.ts'
 
 type Parameters = { query: string; operationName?: string | null }
 
-const WHO_AM_I = `# The API that everything uses, the console too.
+const WHO_AM_I = `# The console and all programs use this API.
 # Press the button on the right, or Ctrl+Enter.
 #
-# The book on the left is the manual: all types,
+# The book on the left opens the manual: all types,
 # fields and arguments. Ctrl+Space suggests.
-# What you run is done as you, if signed in.
+# Requests use your session, if you are signed in.
 
 query WhoAmI {
   # null when signed out

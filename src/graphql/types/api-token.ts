@@ -5,6 +5,7 @@ import {
   DEFAULT_EXPIRY_DAYS,
   listApiTokens,
   MAX_EXPIRY_DAYS,
+  MAX_LISTED_TOKENS,
   MAX_LIVE_TOKENS,
   revokeApiToken,
 } from '../../auth/api-token.ts'
@@ -58,8 +59,7 @@ builder.queryField('apiTokens', (t) =>
   t.field({
     type: [ApiTokenRef],
     authScopes: { session: true },
-    description:
-      "The viewer's API tokens: the active ones, then those that have expired or were revoked in the last 30 days, up to a hundred in all; each kind newest first.",
+    description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days; each group newest first, ${MAX_LISTED_TOKENS} at most in all.`,
     complexity: { field: 1, multiplier: MAX_LIVE_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
   }),

@@ -201,7 +201,7 @@ const DisconnectAccountPayloadRef = payloadRef<ConnectedAccount>('DisconnectAcco
     account: t.field({
       type: ConnectedAccountRef,
       nullable: true,
-      description: 'The account, now DISCONNECTED; null when it was not found.',
+      description: 'The account, now DISCONNECTED; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -213,7 +213,7 @@ builder.mutationField('disconnectAccount', (t) =>
     nullable: true,
     authScopes: { scope: 'accounts:write' },
     description:
-      'Disconnects an account. The gateway deletes its tokens at once, and revokes the grant at X in the background, for as long as X is down.',
+      'Disconnects an account. The gateway deletes its tokens at once, and revokes the grant at X in the background. While X is down, it keeps trying.',
     args: { input: t.arg({ type: DisconnectAccountInput, required: true, description: 'The account to disconnect.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => disconnectAccount(context.deps, getUser(context).id, input.accountId)),

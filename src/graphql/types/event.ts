@@ -148,17 +148,18 @@ export const EventConnectionRef = builder.connectionObject(
 )
 
 const TYPES = 'Only events of these types. Default: all.'
-const ACCOUNT_ID = 'Only events about the account with this ConnectedAccount.id.'
+export const ONLY_EVENTS_OF_ACCOUNT =
+  'Only events about the account with this `ConnectedAccount.id`. Default: all events.'
 
 builder.queryField('events', (t) =>
   t.connection(
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `The events of the viewer; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 on a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
-        accountId: t.arg.id({ description: ACCOUNT_ID }),
+        accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
       },
       complexity: pageComplexity,
       resolve: (_, args, context) => resolveEvents(context, readerOf(context), args),
@@ -175,7 +176,7 @@ builder.subscriptionField('events', (t) =>
     description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${MAX_STREAMS_PER_OWNER} streams at once.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
-      accountId: t.arg.id({ description: ACCOUNT_ID }),
+      accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
       after: t.arg.string({
         description:
           'A cursor of this stream or of the query `events`: the stream begins with the event after it. Default: it begins with new events. To miss none, give the `endCursor` of the query.',

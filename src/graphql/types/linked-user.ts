@@ -95,7 +95,7 @@ builder.queryFields((t) => ({
       name: 'LinkedUserConnection',
       description: 'A page of users. Counting them would read all users at each request, so it has no total count.',
     },
-    { name: 'LinkedUserEdge', description: 'A user and their place in the list.' },
+    { name: 'LinkedUserEdge', description: 'A user and their cursor in the list.' },
   ),
 }))
 

@@ -57,7 +57,7 @@ const RevokeSessionPayloadRef = payloadRef<ListedSession>('RevokeSessionPayload'
     session: t.field({
       type: SessionRef,
       nullable: true,
-      description: 'The session that was ended; null when it was not found.',
+      description: 'The session that was ended; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),

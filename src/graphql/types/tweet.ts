@@ -102,7 +102,7 @@ export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
 export const TweetEdgeRef = builder.edgeObject({
   type: TweetRef,
   name: 'TweetEdge',
-  description: 'A tweet and its place in the list.',
+  description: 'A tweet and its cursor in the list.',
 })
 
 /** A page of tweets. */
@@ -139,6 +139,9 @@ export async function resolveTweets(
   return { ...page, countAll: () => countTweets(deps, userId, accountId) }
 }
 
+export const ONLY_TWEETS_OF_ACCOUNT =
+  'Only tweets of the account with this `ConnectedAccount.id`. Default: tweets of all accounts.'
+
 builder.queryFields((t) => ({
   tweet: t.field({
     type: TweetRef,
@@ -152,13 +155,8 @@ builder.queryFields((t) => ({
     {
       type: TweetRef,
       authScopes: { scope: 'tweets:read' },
-      description:
-        "The viewer's tweets, newest first, as a Relay connection: 20 a page unless told otherwise, 100 at most.",
-      args: {
-        accountId: t.arg.id({
-          description: 'A `ConnectedAccount.id`: only tweets of this account. Default: tweets of all accounts.',
-        }),
-      },
+      description: "The viewer's tweets, newest first, as a Relay connection: 20 a page by default, 100 at most.",
+      args: { accountId: t.arg.id({ description: ONLY_TWEETS_OF_ACCOUNT }) },
       complexity: pageComplexity,
       resolve: (_, args, context) => resolveTweets(context, getUser(context).id, args),
     },

@@ -101,7 +101,7 @@ builder.mutationField('deleteViewer', (t) =>
     nullable: true,
     authScopes: { session: true },
     description:
-      'Deletes the viewer and all that is stored of them: sessions, accounts, tokens, tweets, events. Grants are revoked at X, tweets stay there. Signing in again creates a new user. Only within ten minutes of signing in: later it answers RECENT_SIGN_IN_REQUIRED.',
+      'Deletes the viewer and everything that the gateway stores about them: sessions, accounts, tokens, tweets, events. Grants are revoked at X; tweets stay there. A later sign-in creates a new user. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.',
     args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {

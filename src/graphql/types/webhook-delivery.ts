@@ -90,7 +90,7 @@ builder.queryField('webhookDeliveries', (t) =>
     {
       type: WebhookDeliveryRef,
       authScopes: { scope: 'events:read' },
-      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 on a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`.`,
+      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`.`,
       args: {
         webhookEndpointId: t.arg.id({
           required: true,
