@@ -45,9 +45,7 @@ export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv>
 
   // GET is GraphiQL, if it is on.
   const allowed = deps.config.graphiql ? ['GET', 'POST'] : ['POST']
-  app.on(['PUT', 'PATCH', 'DELETE'], '/graphql', () =>
-    methodNotAllowedResponse(allowed, 'Send queries to /graphql by POST.'),
-  )
+  app.all('/graphql', () => methodNotAllowedResponse(allowed, 'Send queries to /graphql by POST.'))
   return app
 }
 

@@ -76,7 +76,7 @@ describe('a write with the session cookie', () => {
     }
   })
 
-  test.each(['PUT', 'PATCH', 'DELETE'])('C-02 %s has no effect', async (method) => {
+  test.each(['PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])('C-02 %s has no effect', async (method) => {
     const before = await world.db().$count(connectAttempts)
     const response = await person.request('/graphql', { method, headers: { 'content-type': 'application/json' }, body })
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, POST'])
