@@ -4,7 +4,7 @@ import { type Context, Hono } from 'hono'
 import { compress } from 'hono/compress'
 import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
-import { errorResponse, methodNotAllowedResponse } from '../http/error-response.ts'
+import { errorResponse } from '../http/error-response.ts'
 import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
@@ -23,10 +23,9 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
   app.get('/', (c) => c.html(consolePage))
 
   app.get('/graphql', (c, next) => {
-    const isPage = wantsPage(c)
-    // The API's route handles it.
-    if (!isPage && isPersistedQuery(c.req.query('query'), c.req.query('extensions'))) return next()
-    if (!isPage) return methodNotAllowedResponse(['POST'], 'Send queries to /graphql by POST.')
+    // The API's route refuses it, with the CORS headers that a page of a listed origin needs to read
+    // the refusal.
+    if (!wantsPage(c)) return next()
     if (!config.graphiql)
       return errorResponse(404, {
         code: 'NOT_FOUND',
@@ -65,12 +64,6 @@ function sandboxRibbon(sandboxUrl: string): string {
 
 function wantsPage(c: Context): boolean {
   return (c.req.header('accept') ?? '').toLowerCase().includes('text/html')
-}
-
-// A client that sends hashes by GET (automatic persisted queries) falls back to POST after this
-// error.
-function isPersistedQuery(query: string | undefined, extensions: string | undefined): boolean {
-  return !query && extensions !== undefined && /"persistedQuery"\s*:\s*\{/.test(extensions)
 }
 
 // GraphiQL's stylesheet contains its fonts, and its dialogs add one style element with this nonce.

@@ -8,6 +8,8 @@ import { FORM_TYPE, mediaTypeOf, readForm } from '../http/request-body.ts'
 import type { GraphqlHandler, GraphqlRequest, HttpEnv } from '../http/request-context.ts'
 import { misplacedTokenResponse } from '../http/token-error-response.ts'
 
+const BY_POST = 'Send queries to /graphql by POST.'
+
 /** `/graphql`, except for the GraphiQL page, which the console serves. */
 export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
@@ -38,14 +40,16 @@ export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv>
     return extended
   })
 
-  // The console's route passes on persisted queries alone: a hash without a document.
-  app.get('/graphql', () =>
-    errorResponse(200, { code: 'PERSISTED_QUERY_NOT_SUPPORTED', message: PERSISTED_QUERY_MESSAGE }),
+  // The console's route serves the page.
+  app.get('/graphql', (c) =>
+    isPersistedQuery(c.req.query('query'), c.req.query('extensions'))
+      ? errorResponse(200, { code: 'PERSISTED_QUERY_NOT_SUPPORTED', message: PERSISTED_QUERY_MESSAGE })
+      : methodNotAllowedResponse(['POST'], BY_POST),
   )
 
   // GET is GraphiQL, if it is on.
   const allowed = deps.config.graphiql ? ['GET', 'POST'] : ['POST']
-  app.all('/graphql', () => methodNotAllowedResponse(allowed, 'Send queries to /graphql by POST.'))
+  app.all('/graphql', () => methodNotAllowedResponse(allowed, BY_POST))
   return app
 }
 
@@ -58,6 +62,12 @@ function createGraphqlRequest(
   c.set('operationLog', operationLog)
   const { viewer, requestId } = c.var
   return { viewer, requestId, rateLimiter, operationLog, setCookie: (header) => cookies.push(header) }
+}
+
+// A client that sends hashes by GET (automatic persisted queries) falls back to POST after this
+// error.
+function isPersistedQuery(query: string | undefined, extensions: string | undefined): boolean {
+  return !query && extensions !== undefined && /"persistedQuery"\s*:\s*\{/.test(extensions)
 }
 
 // The headers say what would have been supported (RFC 9110 section 15.5.16).

@@ -230,6 +230,8 @@ describe('C-04 CORS', () => {
       .browser()
       .request('/graphql', { method: 'POST', headers: { origin: LISTED, 'content-type': 'text/plain' }, body: 'x' })
     expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([415, LISTED])
+    const byGet = await world.browser().request('/graphql?query={viewer{id}}', { headers: { origin: LISTED } })
+    expect([byGet.status, byGet.headers.get('access-control-allow-origin')]).toEqual([405, LISTED])
     const unknown = { origin: LISTED, authorization: 'Bearer nothing' }
     const { headers } = await world.browser().request('/graphql', { method: 'POST', headers: unknown, body: '{}' })
     const exposed = headers.get('access-control-expose-headers')?.toLowerCase().split(', ')
