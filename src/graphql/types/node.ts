@@ -6,6 +6,7 @@ import { listApiTokensByIds } from '../../auth/api-token.ts'
 import { listSessionsByIds } from '../../auth/session-list.ts'
 import { findOwnedTypes, findSharedTypes, type OwnedType, type SharedType } from '../../db/object-types.ts'
 import { isRowId } from '../../db/row-id.ts'
+import { AppError } from '../../errors.ts'
 import { listEventsByIds } from '../../events/events.ts'
 import { listTweetsByIds } from '../../tweets/tweets.ts'
 import { listLinkedAccountsByIds, listLinkedUsersByIds } from '../../users/link-visibility.ts'
@@ -96,11 +97,31 @@ builder.queryFields((t) => ({
     nullable: { list: false, items: true },
     authScopes: { identified: true },
     description: 'The objects with these ids, in the order of `ids`, each as `node` returns it.',
-    args: { ids: t.arg.idList({ required: true, description: 'Up to 100 ids of objects of any types.' }) },
+    args: {
+      ids: t.arg.idList({
+        required: true,
+        description: "Up to 100 ids of objects of any types; the viewer's User.id among them at most once.",
+      }),
+    },
     complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
-    resolve: (_, { ids }, context) => loadNodes(context, ids),
+    resolve: (_, { ids }, context) => {
+      assertUserOnce(context, ids)
+      return loadNodes(context, ids)
+    },
   }),
 }))
+
+// Each list of a User is read by statements of its own. A hundred copies of the id would read it a
+// hundred times in one document; the fields of all other types are loaded in batches.
+function assertUserOnce({ viewer }: GraphqlContext, ids: readonly string[]): void {
+  if (viewer === null || viewer.kind === 'OPERATOR_TOKEN') return
+  const named = ids.filter((id) => id.toLowerCase() === viewer.user.id)
+  if (named.length > 1)
+    throw new AppError('BAD_USER_INPUT', {
+      field: ['ids'],
+      detail: '"ids" has the id of the viewer\'s User more than once. Name it once.',
+    })
+}
 
 // One statement finds the types of all ids. One more for each type that the caller may see loads
 // its objects.

@@ -139,6 +139,21 @@ describe('a signed-in user', () => {
   })
 })
 
+test('the viewer is named once at most: a document does not multiply the statements of a list', async () => {
+  const document = `query ($ids: [ID!]!) {
+    nodes(ids: $ids) { ... on User { events(first: 1, accountId: "${crypto.randomUUID()}") { pageInfo { hasNextPage } } } }
+  }`
+  const send = (ids: string[]) => instance.ask(document, cookieOf(account.person), { ids })
+  const once = await send([account.userId, crypto.randomUUID()])
+  expect(once).toMatchObject({ errors: [], data: { nodes: [{ events: expect.anything() }, null] } })
+  const ids = Array.from({ length: 100 }, (_, at) => (at % 2 ? account.userId : account.userId.toUpperCase()))
+  const queries = await instance.queriesOf(async () => {
+    const extensions = { code: 'BAD_USER_INPUT', field: ['ids'] }
+    expect(await send(ids)).toMatchObject({ data: null, errors: [{ extensions }] })
+  })
+  expect(queries.filter((query) => query.includes('"events"'))).toEqual([])
+})
+
 test('an anonymous caller gets UNAUTHENTICATED', async () => {
   const { status, errors } = await instance.ask(readOperation('node'), {}, { id: owned.Tweet })
   expect([status, errors[0]?.extensions.code]).toEqual([401, 'UNAUTHENTICATED'])
