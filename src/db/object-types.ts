@@ -27,9 +27,6 @@ export type OwnedType =
   | 'WebhookEndpoint'
   | 'WebhookDelivery'
 
-/** The name of a type in the SDL, for a row of any user that an operator's token may see. */
-export type SharedType = 'LinkedUser' | 'LinkedAccount' | 'Event'
-
 /** The types of those ids that are of rows of this user, in one statement. */
 export async function findOwnedTypes(
   db: Db,
@@ -78,24 +75,5 @@ export async function findOwnedTypes(
       .select({ id: webhookDeliveries.id, type: named('WebhookDelivery') })
       .from(webhookDeliveries)
       .where(and(inArray(webhookDeliveries.endpointId, endpoints), inArray(webhookDeliveries.id, [...ids]))),
-  )
-}
-
-/** The types of those ids that are of rows an operator's token may see, in one statement. */
-export async function findSharedTypes(db: Db, ids: readonly string[]): Promise<{ id: string; type: SharedType }[]> {
-  const named = (type: SharedType) => sql<SharedType>`${sql.raw(`'${type}'`)}::text`.as('type')
-  return unionAll(
-    db
-      .select({ id: users.id, type: named('LinkedUser') })
-      .from(users)
-      .where(inArray(users.id, [...ids])),
-    db
-      .select({ id: connectedAccounts.id, type: named('LinkedAccount') })
-      .from(connectedAccounts)
-      .where(inArray(connectedAccounts.id, [...ids])),
-    db
-      .select({ id: events.id, type: named('Event') })
-      .from(events)
-      .where(inArray(events.id, [...ids])),
   )
 }

@@ -170,6 +170,17 @@ test.each<[ApiScope, string[]]>([
 })
 
 describe("an operator's token", () => {
+  test('runs the same statements for an id that is hidden as for one that is unknown', async () => {
+    const headers = await makeToken(['accounts:read', 'events:read'], null)
+    const statementsFor = (id: string) =>
+      instance.queriesOf(async () => expect(await findTypes([id], headers)).toEqual([null]))
+    // The first use of a token is recorded.
+    await statementsFor(crypto.randomUUID())
+    const unknown = await statementsFor(crypto.randomUUID())
+    for (const id of [account.userId, account.id, owned.Event ?? '', owned.Tweet ?? ''])
+      expect(await statementsFor(id)).toEqual(unknown)
+  })
+
   test('finds what a user shows, and nothing before that', async () => {
     const ids = [account.userId, account.id, owned.Tweet ?? '', owned.Session ?? '']
     const accounts = await makeToken(['accounts:read'], null)
