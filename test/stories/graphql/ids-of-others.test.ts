@@ -164,7 +164,9 @@ function selectAll(type: GraphQLNamedType, depth: number): string {
     // A document with a field for operators is refused as a whole, with any id.
     const rule = findAccessRule(field)
     const isOperators = rule?.operator !== undefined && rule.scope === undefined
-    return isBelow && !isOperators && !field.args.some(isRequiredArgument)
+    // A connection has the same objects twice, and a document with both would be too large.
+    const isRepeated = field.name === 'edges' && 'nodes' in type.getFields()
+    return isBelow && !isOperators && !isRepeated && !field.args.some(isRequiredArgument)
   })
   return `{${fields.map((field) => `${field.name}${selectAll(getNamedType(field.type), depth + 1)}`).join(' ')}}`
 }
