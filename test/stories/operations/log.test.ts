@@ -44,7 +44,7 @@ test('a tweet that failed or is in doubt is logged with its code and the id of i
   const [told, ...more] = lines('A tweet was not posted').filter(({ tweetId }) => tweetId === failed.tweet?.id)
   expect(told).toMatchObject({ ...about, errorCode: 'ACCOUNT_SUSPENDED' })
   expect(more).toEqual([])
-  expect(lines('X did not tell').filter(({ tweetId }) => tweetId === unknown.tweet?.id)).toMatchObject([
+  expect(lines('X did not report').filter(({ tweetId }) => tweetId === unknown.tweet?.id)).toMatchObject([
     { ...about, errorCode: 'OUTCOME_UNKNOWN' },
   ])
   expect(world.logs()).not.toContain('secret text')
