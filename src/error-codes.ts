@@ -21,7 +21,7 @@ export const errorCodes = {
   },
   BAD_USER_INPUT: { retry: 'NEVER', sentence: 'Correct the input and send it again.' },
   PERSISTED_QUERY_NOT_SUPPORTED: {
-    retry: 'AFTER_ACTION',
+    retry: 'NEVER',
     sentence: 'The gateway stores no documents by their hash. Send the whole document as "query".',
   },
   NOT_FOUND: {
@@ -183,7 +183,7 @@ export const errorCodes = {
     sentence: 'You have no active X account. Connect one with startXConnect.',
   },
   ACCOUNT_AMBIGUOUS: {
-    retry: 'AFTER_ACTION',
+    retry: 'NEVER',
     sentence: 'You have several active X accounts. Name one of them with accountId.',
   },
   ACCOUNT_DISCONNECTED: {
