@@ -15,12 +15,17 @@ async function openUndoing(url: string) {
   let toUndo = 0
   let undone = 0
   let statement = ''
+  // Counts the calls of undoNext: what a connection has sent before one does not count for it.
+  let order = 0
   const server = createServer((client) => {
     const upstream = connect(Number(port), hostname)
     // Whether the transaction of this connection has sent the statement. Jobs of the gateway commit
     // at any time.
     let isMeant = false
+    let lastOrder = order
     client.on('data', (bytes) => {
+      if (lastOrder !== order) isMeant = false
+      lastOrder = order
       isMeant ||= bytes.includes(statement)
       upstream.write(toUndo > 0 && isMeant ? undo(bytes) : bytes)
       if (bytes.includes('commit')) isMeant = false
@@ -61,6 +66,7 @@ async function openUndoing(url: string) {
     undoNext: (count: number, text = '') => {
       toUndo = count
       statement = text
+      order += 1
       undone = 0
     },
     undone: () => undone,
