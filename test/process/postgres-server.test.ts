@@ -25,7 +25,7 @@ test('a frozen server responds to nothing until it is thawed, and can be removed
   const sql = postgres(server.adminUrl, { max: 1 })
   await sql`select 1`
   await server.freeze()
-  const response = sql`select 2 as answer`.then((rows) => rows[0])
+  const response = sql`select 2 as response`.then((rows) => rows[0])
   expect(await Promise.race([response, sleep(300, 'nothing')])).toBe('nothing')
   await server.thaw()
   expect(await response).toEqual({ response: 2 })
