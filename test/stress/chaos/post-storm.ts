@@ -9,7 +9,7 @@ import type { Pace } from './fast-timing.ts'
 import { atLeast, atMost, exactly, type Figure } from './figures.ts'
 import { judge, type Verdict } from './history.ts'
 import type { Randomness } from './randomness.ts'
-import { waitForDoubts } from './recovery.ts'
+import { recover, waitForDoubts } from './recovery.ts'
 import { takeSnapshot } from './snapshot.ts'
 
 export type PostStorm = {
@@ -56,9 +56,14 @@ export async function runPostStorm(
   const kills = await killing
   arena.sandbox.control.clearFaults()
   await waitForDoubts(arena, storm.settleSeconds)
-  const verdict = await judge(arena, before, await takeSnapshot(arena, accounts), callers.posts)
+  // A process that was killed while it refreshed has left a lease, and versions that lag behind X's.
+  const recovery = await recover(arena, accounts, { refreshed: false })
+  const posts = [...callers.posts, ...recovery.posts]
+  const verdict = await judge(arena, before, recovery.after, posts)
+  for (const { account } of recovery.late)
+    verdict.broken.push(`(g) @${account.username} had a lease or a doubt two lease times after the last kill.`)
   const settled = Object.entries(verdict.statuses).filter(([status]) => /^(POSTED|FAILED .*)$/.test(status))
-  const share = (settled.reduce((sum, [, times]) => sum + times, 0) / callers.posts.length) * 100
+  const share = (settled.reduce((sum, [, times]) => sum + times, 0) / posts.length) * 100
   const what = `${storm.posts} posts over ${storm.processes} processes, ${kills} kill -9`
   return {
     verdict,

@@ -8,7 +8,7 @@ import { type AccountView, isSettledAccount, takeSnapshot } from './snapshot.ts'
 export type Recovery = {
   seconds: number
   posts: Post[]
-  /** Connections that have neither refreshed nor been given up in time. */
+  /** Connections that have not recovered in time. */
   late: AccountView[]
   after: AccountView[]
 }
@@ -16,10 +16,14 @@ export type Recovery = {
 const POLL_MILLISECONDS = 100
 
 /**
- * Uses each account until it has refreshed once more or its user has been told, for up to two lease
- * times.
+ * Uses each account until no lease of a killed process is left on it and, if `refreshed`, it has
+ * refreshed once more, or until its user has been told: for up to two lease times.
  */
-export async function recover(arena: Arena, accounts: readonly ChaosAccount[]): Promise<Recovery> {
+export async function recover(
+  arena: Arena,
+  accounts: readonly ChaosAccount[],
+  { refreshed }: { refreshed: boolean },
+): Promise<Recovery> {
   const startedAt = performance.now()
   const limit = arena.pace.timing.leaseSeconds * 2
   const then = new Map((await takeSnapshot(arena, accounts)).map((view) => [view.account, view.version]))
@@ -28,7 +32,8 @@ export async function recover(arena: Arena, accounts: readonly ChaosAccount[]): 
     const after = await takeSnapshot(arena, accounts)
     const late = after.filter(
       (view) =>
-        !isSettledAccount(view) || (view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.account) ?? 0)),
+        !isSettledAccount(view) ||
+        (refreshed && view.status !== 'NEEDS_REAUTH' && view.version <= (then.get(view.account) ?? 0)),
     )
     const seconds = (performance.now() - startedAt) / 1000
     if (late.length === 0 || seconds > limit) return { seconds, posts, late, after }

@@ -43,7 +43,7 @@ export async function runRefreshScenario(scenario: RefreshScenario, random: Rand
   const strikes = await runNemesis(arena, scenario.faults, scenario.plan)
   const seconds = (performance.now() - startedAt) / 1000
   await callers.stop()
-  const recovery = await recover(arena, accounts)
+  const recovery = await recover(arena, accounts, { refreshed: true })
   const longestTransactionMilliseconds = await transactions.stop()
   await waitForDoubts(arena, scenario.settleSeconds ?? 0)
   const verdict = await judge(arena, before, recovery.after, [...callers.posts, ...recovery.posts])
