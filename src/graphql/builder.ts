@@ -135,3 +135,12 @@ export function describeValues<Name extends string>(
   const entries = Object.entries<string>(descriptions).map(([name, description]) => [name, { description }])
   return Object.fromEntries(entries)
 }
+
+/**
+ * The builder of fields that the root and `User` share. A `User` is always the viewer, so that such
+ * a field is written once and resolved from the context.
+ */
+export type ViewerFields = Pick<
+  PothosSchemaTypes.RootFieldBuilder<(typeof builder)['$inferSchemaTypes'], unknown, 'Query'>,
+  'field' | 'connection' | 'arg'
+>

@@ -10,7 +10,7 @@ import {
   revokeApiToken,
 } from '../../auth/api-token.ts'
 import { apiScopes } from '../../db/tables.ts'
-import { builder } from '../builder.ts'
+import { builder, type ViewerFields } from '../builder.ts'
 import { getRecentSession, getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
@@ -55,15 +55,17 @@ export const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
   }),
 })
 
-builder.queryField('apiTokens', (t) =>
+/** The field `apiTokens` of the root and of `User`. */
+export const apiTokensField = (t: ViewerFields) =>
   t.field({
     type: [ApiTokenRef],
     authScopes: { session: true },
     description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days; each group newest first, ${MAX_LISTED_TOKENS} at most in all.`,
     complexity: { field: 1, multiplier: MAX_LIVE_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
-  }),
-)
+  })
+
+builder.queryField('apiTokens', (t) => apiTokensField(t))
 
 const CreateApiTokenInput = builder.inputType('CreateApiTokenInput', {
   description: 'The settings of a new API token.',

@@ -8,7 +8,7 @@ import { disconnectAccount } from '../../accounts/disconnect.ts'
 import type { accountStatuses, accountStatusReasons, tokenEvents } from '../../db/tables.ts'
 import { maxTweetLength } from '../../tweets/tweet-input.ts'
 import { missingScopes } from '../../x/scopes.ts'
-import { builder, describeValues } from '../builder.ts'
+import { builder, describeValues, type ViewerFields } from '../builder.ts'
 import { getUser } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
@@ -164,8 +164,9 @@ export const ConnectedAccountRef = builder.objectRef<ConnectedAccount>('Connecte
   }),
 })
 
-builder.queryFields((t) => ({
-  connectedAccounts: t.field({
+/** The field `connectedAccounts` of the root and of `User`. */
+export const connectedAccountsField = (t: ViewerFields) =>
+  t.field({
     type: [ConnectedAccountRef],
     authScopes: { scope: 'accounts:read' },
     description: "The viewer's X accounts, the last connected first.",
@@ -179,7 +180,10 @@ builder.queryFields((t) => ({
       listConnectedAccounts(context.deps, getUser(context).id, {
         includeDisconnected: includeDisconnected ?? false,
       }),
-  }),
+  })
+
+builder.queryFields((t) => ({
+  connectedAccounts: connectedAccountsField(t),
   connectedAccount: t.field({
     type: ConnectedAccountRef,
     nullable: true,

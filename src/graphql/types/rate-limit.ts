@@ -1,11 +1,11 @@
 import type { RateLimit } from '../../rate-limit/limiter.ts'
-import { builder } from '../builder.ts'
+import { builder, type ViewerFields } from '../builder.ts'
 import type { GraphqlContext } from '../context.ts'
 
 type Reading = RateLimit & { resetAt: Date }
 
 /** The rate limit of a caller, as this request left it. */
-export const RateLimitRef = builder.objectRef<Reading>('RateLimit').implement({
+const RateLimitRef = builder.objectRef<Reading>('RateLimit').implement({
   description:
     'The rate limit of the caller, by the generic cell rate algorithm (GCRA): `remaining` grows back evenly, up to `limit` within `windowSeconds`. A document costs 1, and 1 more for each 100 of its complexity: a field counts 1, the fields of a list once for each possible entry, and a field that calls another service 500. A stream costs as much as its document, when it is opened.',
   fields: (t) => ({
@@ -26,7 +26,8 @@ export const RateLimitRef = builder.objectRef<Reading>('RateLimit').implement({
   }),
 })
 
-builder.queryField('rateLimit', (t) =>
+/** The field `rateLimit` of the root and of `User`. */
+export const rateLimitField = (t: ViewerFields) =>
   t.field({
     type: RateLimitRef,
     nullable: true,
@@ -34,11 +35,12 @@ builder.queryField('rateLimit', (t) =>
     description:
       'The rate limit of the caller: of a signed-in user in all sessions together, of an API token, or of the address of a caller that is not authenticated. Null when the operator has set no limit.',
     resolve: (_, _args, context) => resolveRateLimit(context),
-  }),
-)
+  })
+
+builder.queryField('rateLimit', (t) => rateLimitField(t))
 
 /** The rate limit after this request; null when the operator has set none. */
-export function resolveRateLimit({ deps, rateLimiter }: GraphqlContext): Reading | null {
+function resolveRateLimit({ deps, rateLimiter }: GraphqlContext): Reading | null {
   const reading = rateLimiter.lastResult()
   if (reading === null) return null
   return { ...reading, resetAt: new Date(deps.clock.now().getTime() + reading.resetInSeconds * 1000) }

@@ -5,7 +5,7 @@ import {
   revokeOtherSessions,
   revokeSession,
 } from '../../auth/session-list.ts'
-import { builder } from '../builder.ts'
+import { builder, type ViewerFields } from '../builder.ts'
 import { getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
@@ -36,15 +36,17 @@ export const SessionRef = builder.objectRef<ListedSession>('Session').implement(
   }),
 })
 
-builder.queryField('sessions', (t) =>
+/** The field `sessions` of the root and of `User`. */
+export const sessionsField = (t: ViewerFields) =>
   t.field({
     type: [SessionRef],
     authScopes: { session: true },
     description: `The browsers in which the viewer is signed in: that of this request, then the last used; ${MAX_LISTED_SESSIONS} at most.`,
     complexity: { field: 1, multiplier: MAX_LISTED_SESSIONS },
     resolve: (_, _args, context) => listSessions(context.deps, getSession(context).session),
-  }),
-)
+  })
+
+builder.queryField('sessions', (t) => sessionsField(t))
 
 const RevokeSessionInput = builder.inputType('RevokeSessionInput', {
   description: 'The session to end.',

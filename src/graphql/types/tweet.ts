@@ -4,7 +4,7 @@ import { deleteTweet } from '../../tweets/delete.ts'
 import type { Tweet } from '../../tweets/outcome.ts'
 import { postTweet } from '../../tweets/post.ts'
 import { countTweets, findTweet, listTweets, tweetError } from '../../tweets/tweets.ts'
-import { builder, COUNT_COMPLEXITY, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
+import { builder, COUNT_COMPLEXITY, describeValues, NETWORK_COMPLEXITY, type ViewerFields } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
@@ -99,14 +99,14 @@ export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
 })
 
 /** A tweet in a list. */
-export const TweetEdgeRef = builder.edgeObject({
+const TweetEdgeRef = builder.edgeObject({
   type: TweetRef,
   name: 'TweetEdge',
   description: 'A tweet and its cursor in the list.',
 })
 
 /** A page of tweets. */
-export const TweetConnectionRef = builder.connectionObject(
+const TweetConnectionRef = builder.connectionObject(
   {
     type: TweetRef,
     name: 'TweetConnection',
@@ -126,7 +126,7 @@ export const TweetConnectionRef = builder.connectionObject(
 )
 
 /** A page of a user's tweets. */
-export async function resolveTweets(
+async function resolveTweets(
   { deps }: GraphqlContext,
   userId: string,
   args: DefaultConnectionArguments & { accountId?: string | null },
@@ -139,19 +139,12 @@ export async function resolveTweets(
   return { ...page, countAll: () => countTweets(deps, userId, accountId) }
 }
 
-export const ONLY_TWEETS_OF_ACCOUNT =
+const ONLY_TWEETS_OF_ACCOUNT =
   'Only tweets of the account with this `ConnectedAccount.id`. Default: tweets of all accounts.'
 
-builder.queryFields((t) => ({
-  tweet: t.field({
-    type: TweetRef,
-    nullable: true,
-    authScopes: { scope: 'tweets:read' },
-    description: "One of the viewer's tweets; null when there is none with this id.",
-    args: { tweetId: t.arg.id({ required: true, description: 'The `Tweet.id` of the tweet.' }) },
-    resolve: (_, { tweetId }, context) => findTweet(context.deps, getUser(context).id, tweetId),
-  }),
-  tweets: t.connection(
+/** The field `tweets` of the root and of `User`. */
+export const tweetsField = (t: ViewerFields) =>
+  t.connection(
     {
       type: TweetRef,
       authScopes: { scope: 'tweets:read' },
@@ -162,7 +155,18 @@ builder.queryFields((t) => ({
     },
     TweetConnectionRef,
     TweetEdgeRef,
-  ),
+  )
+
+builder.queryFields((t) => ({
+  tweet: t.field({
+    type: TweetRef,
+    nullable: true,
+    authScopes: { scope: 'tweets:read' },
+    description: "One of the viewer's tweets; null when there is none with this id.",
+    args: { tweetId: t.arg.id({ required: true, description: 'The `Tweet.id` of the tweet.' }) },
+    resolve: (_, { tweetId }, context) => findTweet(context.deps, getUser(context).id, tweetId),
+  }),
+  tweets: tweetsField(t),
 }))
 
 const PostTweetInput = builder.inputType('PostTweetInput', {

@@ -11,7 +11,7 @@ import {
   updateWebhookEndpoint,
   type WebhookEndpoint,
 } from '../../webhooks/endpoints.ts'
-import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
+import { builder, describeValues, NETWORK_COMPLEXITY, type ViewerFields } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
@@ -79,14 +79,16 @@ export const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEnd
   }),
 })
 
-builder.queryField('webhookEndpoints', (t) =>
+/** The field `webhookEndpoints` of the root and of `User`. */
+export const webhookEndpointsField = (t: ViewerFields) =>
   t.field({
     type: [WebhookEndpointRef],
     authScopes: { scope: 'events:read' },
     description: "The viewer's webhook endpoints, oldest first.",
     resolve: (_, _args, context) => listWebhookEndpoints(context.deps, getUser(context).id),
-  }),
-)
+  })
+
+builder.queryField('webhookEndpoints', (t) => webhookEndpointsField(t))
 
 const urlDescription =
   'An https URL whose host has public addresses only, at port 443 or 8443, without user name and password. Redirects are not followed.'
