@@ -1,10 +1,9 @@
 // xconnect token: the operator's API tokens. They can be created only from a shell.
-import { parseArgs } from 'node:util'
 import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
 import { operatorScopes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
 import type { Output } from './output.ts'
+import { parseOptions, reportErrors } from './subcommand.ts'
 import { UsageError } from './usage-error.ts'
 
 export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${operatorScopes.join(',')} [--expires-in-days DAYS]
@@ -14,6 +13,8 @@ export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${opera
                            revoke a token at once`
 
 const OPERATOR = { userId: null }
+
+const ERRORS = { API_TOKEN_NOT_FOUND: 'There is no token with this id. xconnect token list shows the ids.' }
 
 type CommandDeps = Pick<Deps, 'db' | 'clock'>
 type CreateOptions = { name: string; scopes: string[]; expiresInDays: number | null }
@@ -25,7 +26,7 @@ type CreateOptions = { name: string; scopes: string[]; expiresInDays: number | n
  */
 export function parseTokenCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
   const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, () => work(deps, output))
+  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
@@ -37,20 +38,6 @@ function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps
   const [id] = rest
   if (verb === 'revoke' && id !== undefined && rest.length === 1) return (deps, output) => revoke(deps, id, output)
   throw new UsageError()
-}
-
-async function reportErrors(output: Output, work: () => Promise<number>): Promise<number> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    output.message(
-      error.code === 'API_TOKEN_NOT_FOUND'
-        ? 'There is no token with this id. xconnect token list shows the ids.'
-        : error.message,
-    )
-    return 1
-  }
 }
 
 async function create(deps: CommandDeps, options: CreateOptions, output: Output): Promise<number> {
@@ -86,21 +73,17 @@ function describe(deps: Pick<Deps, 'clock'>, token: ApiToken): string {
 }
 
 function parseCreateOptions(words: string[]): CreateOptions {
-  const { name, scopes, 'expires-in-days': days } = parseOptions(words)
+  const {
+    name,
+    scopes,
+    'expires-in-days': days,
+  } = parseOptions(words, {
+    name: { type: 'string' },
+    scopes: { type: 'string' },
+    'expires-in-days': { type: 'string' },
+  })
   if (name === undefined || scopes === undefined) throw new UsageError()
   return { name, scopes: scopes.split(/[\s,]+/), expiresInDays: days === undefined ? null : Number(days) }
-}
-
-function parseOptions(words: string[]) {
-  try {
-    return parseArgs({
-      args: words,
-      options: { name: { type: 'string' }, scopes: { type: 'string' }, 'expires-in-days': { type: 'string' } },
-    }).values
-  } catch {
-    // An unknown option, or one without its value.
-    throw new UsageError()
-  }
 }
 
 function day(moment: Date): string {

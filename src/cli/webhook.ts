@@ -1,9 +1,7 @@
 // xconnect webhook: the operator's webhook endpoints. They receive account events of users who show
 // their accounts to integrators.
-import { parseArgs } from 'node:util'
 import { eventTypes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { AppError } from '../errors.ts'
 import type { EventType } from '../events/events.ts'
 import {
   createWebhookEndpoint,
@@ -14,6 +12,7 @@ import {
   type WebhookEndpoint,
 } from '../webhooks/endpoints.ts'
 import type { Output } from './output.ts'
+import { parseOptions, reportErrors } from './subcommand.ts'
 import { UsageError } from './usage-error.ts'
 
 export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types account.needs_reauth,…] [--description TEXT]
@@ -28,6 +27,8 @@ export const WEBHOOK_USAGE = `  xconnect webhook create --url URL [--types accou
   xconnect webhook delete ID
                            delete the endpoint with its deliveries`
 
+const ERRORS = { WEBHOOK_ENDPOINT_NOT_FOUND: 'There is no endpoint with this id. xconnect webhook list shows the ids.' }
+
 type CommandDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 type CreateOptions = { url: string; types: EventType[] | null; description: string | null }
 
@@ -40,7 +41,7 @@ const OPERATOR = null
  */
 export function parseWebhookCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
   const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, () => work(deps, output))
+  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
@@ -55,20 +56,6 @@ function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps
   if (verb === 'enable' || verb === 'disable') return (deps, output) => setEnabled(deps, id, verb === 'enable', output)
   if (verb === 'delete') return (deps, output) => remove(deps, id, output)
   throw new UsageError()
-}
-
-async function reportErrors(output: Output, work: () => Promise<number>): Promise<number> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    output.message(
-      error.code === 'WEBHOOK_ENDPOINT_NOT_FOUND'
-        ? 'There is no endpoint with this id. xconnect webhook list shows the ids.'
-        : error.message,
-    )
-    return 1
-  }
 }
 
 async function create(deps: CommandDeps, options: CreateOptions, output: Output): Promise<number> {
@@ -121,25 +108,17 @@ function describe({ id, status, disabledReason, failingSince, eventTypes, url, d
 }
 
 function parseCreateOptions(words: string[]): CreateOptions {
-  const { url, types: list, description = null } = parseOptions(words)
+  const {
+    url,
+    types: list,
+    description = null,
+  } = parseOptions(words, { url: { type: 'string' }, types: { type: 'string' }, description: { type: 'string' } })
   if (url === undefined) throw new UsageError()
   const types = list?.split(/[\s,]+/) ?? null
   const unknown = types?.filter((type) => !isEventType(type)) ?? []
   if (unknown.length > 0)
     throw new UsageError(`Unknown event type: ${unknown.join(', ')}. The event types are ${eventTypes.join(', ')}.`)
   return { url, types: types?.filter(isEventType) ?? null, description }
-}
-
-function parseOptions(words: string[]) {
-  try {
-    return parseArgs({
-      args: words,
-      options: { url: { type: 'string' }, types: { type: 'string' }, description: { type: 'string' } },
-    }).values
-  } catch {
-    // An unknown option, or one without its value.
-    throw new UsageError()
-  }
 }
 
 function isEventType(text: string): text is EventType {
