@@ -25,7 +25,7 @@ const ApiTokenStatusRef = builder.enumType('ApiTokenStatus', {
 })
 
 /** An API token, without its secret. */
-export const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
+const ApiTokenRef = builder.objectRef<ApiToken>('ApiToken').implement({
   interfaces: [NodeRef],
   description:
     'A credential with which a program acts for the user, sent as "Authorization: Bearer xcg_…". Its secret is shown only once, by `createApiToken`.',

@@ -11,7 +11,7 @@ import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
 /** A signed-in browser. */
-export const SessionRef = builder.objectRef<ListedSession>('Session').implement({
+const SessionRef = builder.objectRef<ListedSession>('Session').implement({
   interfaces: [NodeRef],
   description: 'A browser in which the user is signed in.',
   fields: (t) => ({

@@ -41,7 +41,7 @@ const WebhookDisabledReasonRef = builder.enumType('WebhookDisabledReason', {
 })
 
 /** A URL that receives events. */
-export const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
+const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint').implement({
   interfaces: [NodeRef],
   description:
     'A URL that events are sent to as they happen, signed by the Standard Webhooks specification. Each event arrives at least once, in no guaranteed order: deduplicate by the header `webhook-id`, order by `timestamp`.',
