@@ -1,7 +1,7 @@
 // The tables that hold the objects of the API, by primary key. An id is a random UUID, so that it
 // is in one of them at most.
-import { and, eq, inArray, sql } from 'drizzle-orm'
-import { unionAll } from 'drizzle-orm/pg-core'
+import { and, eq, inArray, type SQL, sql } from 'drizzle-orm'
+import { type PgColumn, unionAll } from 'drizzle-orm/pg-core'
 import type { Db } from './client.ts'
 import {
   apiTokens,
@@ -33,47 +33,24 @@ export async function findOwnedTypes(
   userId: string,
   ids: readonly string[],
 ): Promise<{ id: string; type: OwnedType }[]> {
-  const named = (type: OwnedType) => sql<OwnedType>`${sql.raw(`'${type}'`)}::text`.as('type')
+  const select = (type: OwnedType, id: PgColumn, isOwned: SQL) =>
+    db
+      .select({ id: sql<string>`${id}`.as('id'), type: sql<OwnedType>`${sql.raw(`'${type}'`)}::text`.as('type') })
+      .from(id.table)
+      .where(and(isOwned, inArray(id, [...ids])))
   const endpoints = db
     .select({ id: webhookEndpoints.id })
     .from(webhookEndpoints)
     .where(eq(webhookEndpoints.userId, userId))
   return unionAll(
-    db
-      .select({ id: users.id, type: named('User') })
-      .from(users)
-      .where(and(eq(users.id, userId), inArray(users.id, [...ids]))),
-    db
-      .select({ id: connectedAccounts.id, type: named('ConnectedAccount') })
-      .from(connectedAccounts)
-      .where(and(eq(connectedAccounts.userId, userId), inArray(connectedAccounts.id, [...ids]))),
-    db
-      .select({ id: connectAttempts.id, type: named('ConnectAttempt') })
-      .from(connectAttempts)
-      .where(and(eq(connectAttempts.userId, userId), inArray(connectAttempts.id, [...ids]))),
-    db
-      .select({ id: tweets.id, type: named('Tweet') })
-      .from(tweets)
-      .where(and(eq(tweets.userId, userId), inArray(tweets.id, [...ids]))),
-    db
-      .select({ id: events.id, type: named('Event') })
-      .from(events)
-      .where(and(eq(events.userId, userId), inArray(events.id, [...ids]))),
-    db
-      .select({ id: apiTokens.id, type: named('ApiToken') })
-      .from(apiTokens)
-      .where(and(eq(apiTokens.userId, userId), inArray(apiTokens.id, [...ids]))),
-    db
-      .select({ id: sessions.publicId, type: named('Session') })
-      .from(sessions)
-      .where(and(eq(sessions.userId, userId), inArray(sessions.publicId, [...ids]))),
-    db
-      .select({ id: webhookEndpoints.id, type: named('WebhookEndpoint') })
-      .from(webhookEndpoints)
-      .where(and(eq(webhookEndpoints.userId, userId), inArray(webhookEndpoints.id, [...ids]))),
-    db
-      .select({ id: webhookDeliveries.id, type: named('WebhookDelivery') })
-      .from(webhookDeliveries)
-      .where(and(inArray(webhookDeliveries.endpointId, endpoints), inArray(webhookDeliveries.id, [...ids]))),
+    select('User', users.id, eq(users.id, userId)),
+    select('ConnectedAccount', connectedAccounts.id, eq(connectedAccounts.userId, userId)),
+    select('ConnectAttempt', connectAttempts.id, eq(connectAttempts.userId, userId)),
+    select('Tweet', tweets.id, eq(tweets.userId, userId)),
+    select('Event', events.id, eq(events.userId, userId)),
+    select('ApiToken', apiTokens.id, eq(apiTokens.userId, userId)),
+    select('Session', sessions.publicId, eq(sessions.userId, userId)),
+    select('WebhookEndpoint', webhookEndpoints.id, eq(webhookEndpoints.userId, userId)),
+    select('WebhookDelivery', webhookDeliveries.id, inArray(webhookDeliveries.endpointId, endpoints)),
   )
 }
