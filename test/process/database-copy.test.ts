@@ -15,7 +15,7 @@ import { readPage } from '../support/event-reader.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { sweepNow } from '../support/sweep.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
-import { startReceiver, tryDue, webhooksOf } from '../support/webhook-receiver.ts'
+import { failsForTenMinutes, startReceiver, tryDue, webhooksOf } from '../support/webhook-receiver.ts'
 import { xconnect } from '../support/xconnect.ts'
 
 type Place = Parameters<typeof openForLong>[0]
@@ -86,7 +86,7 @@ test('copies cookies, tokens, connections, doubtful tweets, revocations, webhook
   const token = await account.makeToken(['tweets:read', 'tweets:write'])
   const webhooks = webhooksOf(account.person)
   const endpoint = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-  receiver.respondWith({ status: 503 })
+  receiver.respondWith(failsForTenMinutes)
   await webhooks.test(endpoint.id)
   await vi.waitFor(
     async () => expect(await webhooks.deliveries(endpoint.id)).toMatchObject([{ lastHttpStatus: 503 }]),

@@ -40,6 +40,12 @@ export type DeliveryView = {
 /** Sets the receiver's response; null: it never responds. */
 type ReceivedResponse = { status: number; headers?: Record<string, string> } | null
 
+/**
+ * A failure after which no attempt is made for ten minutes. Without the header the first retry
+ * comes after a random delay from 0 to 30 seconds, perhaps before the test has looked.
+ */
+export const failsForTenMinutes = { status: 503, headers: { 'retry-after': '600' } } as const
+
 export type Receiver = Awaited<ReturnType<typeof startReceiver>>
 
 /** Starts a receiver that responds with 204 until `respondWith` changes that. */

@@ -6,7 +6,7 @@ import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tabl
 import { connectAccount, postFault, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
-import { startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
+import { failsForTenMinutes, startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World
 beforeAll(async () => {
@@ -92,7 +92,7 @@ test('a webhook whose job is lost is sent when it is due, and once', async () =>
   const receiver = await startReceiver()
   const webhooks = webhooksOf(await world.signedIn())
   const { id } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-  receiver.respondWith({ status: 503 })
+  receiver.respondWith(failsForTenMinutes)
   await webhooks.test(id)
   const tried = async () => {
     const [delivery] = await webhooks.deliveries(id)

@@ -13,7 +13,14 @@ import type { Browser } from '../../support/browser.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
-import { type Receiver, startReceiver, tryDue, verify, webhooksOf } from '../../support/webhook-receiver.ts'
+import {
+  failsForTenMinutes,
+  type Receiver,
+  startReceiver,
+  tryDue,
+  verify,
+  webhooksOf,
+} from '../../support/webhook-receiver.ts'
 
 let world: World
 let receiver: Receiver
@@ -64,7 +71,7 @@ test('pending deliveries are dropped when the user hides their accounts', async 
   await create()
   const person = await world.signedIn()
   await show(person, 'INTEGRATORS')
-  receiver.respondWith({ status: 503 })
+  receiver.respondWith(failsForTenMinutes)
   await connectAccount(world, { person })
   await arrived(1)
   await vi.waitFor(async () => expect(await deliveries()).toMatchObject([{ status: 'PENDING', lastError: 'STATUS' }]), {

@@ -7,6 +7,7 @@ import { connectAccount, momentIn, queryRows } from '../../support/connected-acc
 import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import {
+  failsForTenMinutes,
   type Message,
   type Receiver,
   startReceiver,
@@ -36,8 +37,6 @@ afterEach(async () => {
 
 const TEN_MINUTES_SECONDS = 600
 const DAY_SECONDS = 86_400
-// Not tried again before, whatever chance says.
-const FAILS_FOR_A_MINUTE = { status: 500, headers: { 'retry-after': '60' } }
 
 /** Until so many requests have arrived at the receiver, since it was started. */
 async function arrived(count: number, at = receiver): Promise<void> {
@@ -183,7 +182,8 @@ describe('a delivery that fails', () => {
     timeout: 120_000,
   }, async () => {
     const { id, secret } = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
-    receiver.respondWith({ status: 503 })
+    // Longer than the test needs to see the first attempt.
+    receiver.respondWith({ status: 503, headers: { 'retry-after': '25' } })
     await webhooks.test(id)
     const ceilings = [30, 120, 480, 1_920, 7_680, 30_720, 57_600, 57_600, 57_600]
     for (const [index, ceiling] of ceilings.entries()) {
@@ -277,7 +277,7 @@ describe('a delivery that fails', () => {
 
   test('cannot be replayed while it is pending, with the time of the next attempt, nor by another user', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.respondWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(failsForTenMinutes)
     await webhooks.test(id)
     const pending = await tried(id, { status: 'PENDING', attempts: 1 })
     const retryAt = pending.nextAttemptAt
@@ -336,7 +336,7 @@ describe('an endpoint', () => {
 
   test('is disabled after failing for five days; its owner’s other endpoints are notified, and the owner can enable it again', async () => {
     const failing = await startReceiver()
-    failing.respondWith({ status: 500 })
+    failing.respondWith(failsForTenMinutes)
     const { id } = await webhooks.create({ url: failing.url })
     const other = await webhooks.create({ url: receiver.url, types: ['WEBHOOK_DISABLED'] })
     await webhooks.test(id)
@@ -380,7 +380,7 @@ describe('an endpoint', () => {
   test('that its owner disables or deletes receives nothing more, not even pending deliveries', async () => {
     const disabled = await webhooks.create({ url: `${receiver.url}/disabled` })
     const deleted = await webhooks.create({ url: `${receiver.url}/deleted` })
-    receiver.respondWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(failsForTenMinutes)
     for (const { id } of [disabled, deleted]) {
       await webhooks.test(id)
       await tried(id, { status: 'PENDING', attempts: 1 })
@@ -406,7 +406,7 @@ describe('an endpoint', () => {
 
   test('that is disabled while a delivery is created does not receive it', async () => {
     const { id } = await webhooks.create({ url: receiver.url })
-    receiver.respondWith(FAILS_FOR_A_MINUTE)
+    receiver.respondWith(failsForTenMinutes)
     await webhooks.test(id)
     await tried(id, { status: 'PENDING', attempts: 1 })
     await world
