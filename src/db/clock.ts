@@ -14,8 +14,13 @@ export type Clock = {
   sqlNow(): SQL<Date>
 }
 
-/** The real clocks. `clock_timestamp()` advances within a transaction, `now()` does not. */
-export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`clock_timestamp()` }
+/**
+ * The real clocks. `xconnect_now()` is `clock_timestamp()` in a STABLE function: it advances within
+ * a transaction, which `now()` does not, and a time bound made of it can use an index, which the
+ * planner refuses for a VOLATILE function. Within one statement it may be the time before a lock
+ * was waited for.
+ */
+export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`xconnect_now()` }
 
 /** The database's time, `seconds` from now (negative for the past). */
 export function sqlIn(clock: Clock, seconds: number): SQL<Date> {

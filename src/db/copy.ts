@@ -2,7 +2,7 @@
 // parses the rows as JSON, so that no value is converted here; they are read in batches, so that
 // the size of the database does not matter.
 
-import { getTableName, is, sql } from 'drizzle-orm'
+import { getTableName, is, type SQL, sql } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { StartupError } from '../process/startup-error.ts'
 import { runBatches } from './batches.ts'
@@ -15,8 +15,11 @@ export type CopiedTable = { name: string; rows: number }
 const PAGE_ROWS = 500
 // Buckets of the last 15 minutes: a missing bucket is full.
 const leftBehind: readonly PgTable[] = [tables.rateLimits]
-// The migrations insert its one row, which the row of the source replaces.
-const filledByMigrations: readonly PgTable[] = [tables.webhookFanOut]
+// The migrations insert a row into these, which the row of the source replaces.
+const filledByMigrations = new Map<PgTable, SQL>([
+  [tables.webhookFanOut, sql`true`],
+  [tables.users, sql`${tables.users.id} = ${tables.OPERATOR_ID}`],
+])
 
 /**
  * Copies all tables, in one transaction on each side: after an error the target is empty. Both must
@@ -88,8 +91,9 @@ function referredTo(table: PgTable): PgTable[] {
 async function refuseRows(target: Db, order: readonly PgTable[]): Promise<void> {
   const notEmpty: string[] = []
   for (const table of order) {
-    if (filledByMigrations.includes(table)) await target.delete(table)
-    else if ((await target.$count(table)) > 0) notEmpty.push(getTableName(table))
+    const filled = filledByMigrations.get(table)
+    if (filled !== undefined) await target.delete(table).where(filled)
+    if ((await target.$count(table)) > 0) notEmpty.push(getTableName(table))
   }
   if (notEmpty.length > 0)
     throw new StartupError(

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { queryRows } from '../../src/db/client.ts'
 import { users } from '../../src/db/tables.ts'
+import { isPerson } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../support/instance.ts'
 import { readOperation } from '../support/operations.ts'
@@ -58,7 +59,7 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
     const githubId = world.sandbox.control.addGithubPerson('Irina-Ivi')
     await show('Irina-Ivi', 'irina_y')
     expect(await find('IRINA-IVI')).toMatchObject({ githubId: String(githubId), login: 'Irina-Ivi' })
-    const rows = await world.db().select().from(users).orderBy(asc(users.createdAt))
+    const rows = await world.db().select().from(users).where(isPerson).orderBy(asc(users.createdAt))
     expect(rows.map(({ login, loginLostAt }) => [login, loginLostAt !== null])).toEqual([
       ['IRINA-IVI', true],
       ['Irina-Ivi', false],

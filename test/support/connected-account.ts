@@ -1,6 +1,6 @@
 // A new X account for one story, connected by a user: operations on it, its rows, and its state at
 // X.
-import { eq, type SQL } from 'drizzle-orm'
+import { eq, ne, type SQL } from 'drizzle-orm'
 import { tokenSealContext } from '../../src/accounts/sealed-tokens.ts'
 import type {
   ConnectedAccountsQuery,
@@ -8,7 +8,7 @@ import type {
   PostTweetMutation,
 } from '../../src/console/operation-types.ts'
 import { unseal } from '../../src/crypto.ts'
-import { connectedAccounts, oauthTokens, tweets } from '../../src/db/tables.ts'
+import { connectedAccounts, OPERATOR_ID, oauthTokens, tweets, users } from '../../src/db/tables.ts'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
 import type { Browser } from './browser.ts'
 import type { World } from './harness.ts'
@@ -158,6 +158,9 @@ export async function queryRows(world: World, query: SQL): Promise<Record<string
   const rows: unknown = Array.isArray(response) ? response : (response as { rows: unknown }).rows
   return rows as Record<string, unknown>[]
 }
+
+/** The condition that a row of `users` is a person, not the operator. */
+export const isPerson = ne(users.id, OPERATOR_ID)
 
 /** Limits a fault to refreshes. */
 export function refreshFault(fault: Fault): Fault {

@@ -102,7 +102,7 @@ export async function startWorld(
   let skewSeconds = 0
   const clock: Clock = {
     now: () => new Date(Date.now() + (offsetSeconds + skewSeconds) * 1000),
-    sqlNow: () => sql<Date>`(clock_timestamp() + make_interval(secs => ${offsetSeconds}))`,
+    sqlNow: () => sql<Date>`(xconnect_now() + make_interval(secs => ${offsetSeconds}))`,
   }
   let opened: Database
   let gateway: Gateway

@@ -2,6 +2,12 @@ import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import { bigint, check, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { id, moment, oneOf } from './columns.ts'
 
+/**
+ * The operator of the deployment, as a user: what belongs to no person belongs to this one, so that
+ * every row has a user. A migration inserts the row. Nobody signs in as the operator.
+ */
+export const OPERATOR_ID = '00000000-0000-0000-0000-000000000000'
+
 export const linkVisibilities = ['NOBODY', 'INTEGRATORS'] as const
 
 /**
@@ -13,6 +19,7 @@ export const users = pgTable(
   'users',
   {
     id: id(),
+    /** 0 for the operator; no GitHub user has it. */
     githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
     login: text().notNull(),
     /** When another person signed in with this login; null while it is this person's. */

@@ -5,6 +5,7 @@ import { apiTokenStatus, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/au
 import { sha256 } from '../../../src/crypto.ts'
 import { apiTokens, events, users } from '../../../src/db/tables.ts'
 import type { Browser, UserError } from '../../support/browser.ts'
+import { isPerson } from '../../support/connected-account.ts'
 import { readEveryRow } from '../../support/dump.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
@@ -241,7 +242,7 @@ test('the table accepts no token that breaks a rule', async () => {
     createdAt: new Date(0),
     expiresAt: new Date(1),
   }
-  const [user] = await world.db().select().from(users)
+  const [user] = await world.db().select().from(users).where(isPerson)
   for (const [constraint, change] of Object.entries({
     api_tokens_secret_hash_form: { secretHash: 'xcg_' },
     api_tokens_shown: { prefix: 'xcg_0000111122223333' },

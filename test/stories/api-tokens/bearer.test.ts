@@ -5,7 +5,7 @@ import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { apiScopes, apiTokens, sessions, users } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
-import { momentIn, queryRows } from '../../support/connected-account.ts'
+import { isPerson, momentIn, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
   world = await startWorld()
   instance = openInstance(world)
   mara = await world.signedIn()
-  const [row] = await world.db().select().from(users)
+  const [row] = await world.db().select().from(users).where(isPerson)
   maraId = row?.id ?? ''
 })
 afterAll(async () => {

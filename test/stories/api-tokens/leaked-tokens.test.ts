@@ -5,6 +5,7 @@ import { createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { apiTokens, events, users } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
+import { isPerson } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -18,7 +19,7 @@ beforeAll(async () => {
   world = await startWorld()
   instance = openInstance(world)
   await world.signedIn()
-  const [row] = await world.db().select().from(users)
+  const [row] = await world.db().select().from(users).where(isPerson)
   userId = row?.id ?? ''
 })
 afterAll(async () => {

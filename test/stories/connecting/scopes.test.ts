@@ -8,6 +8,7 @@ import { schema } from '../../../src/graphql/schema.ts'
 import { errorExtensions } from '../../../src/http/error-response.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../../support/access-table.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
+import { isPerson } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
 import { findPath, type Step, writeDocument } from '../../support/minimal-document.ts'
@@ -22,7 +23,7 @@ beforeAll(async () => {
   world = await startWorld()
   instance = openInstance(world)
   mara = await world.connected('maraholt')
-  const [row] = await world.db().select().from(users)
+  const [row] = await world.db().select().from(users).where(isPerson)
   maraId = row?.id ?? ''
   for (const asker of everybody) headers.set(asker, await headersOf(asker))
 })

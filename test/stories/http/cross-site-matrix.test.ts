@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { connectedAccounts, tweets, users } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
+import { isPerson } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
@@ -51,7 +52,7 @@ const agent = new Agent()
 beforeAll(async () => {
   world = await startWorld()
   const person = await world.connected('maraholt')
-  const [user] = await world.db().select().from(users)
+  const [user] = await world.db().select().from(users).where(isPerson)
   const [account] = await world.db().select().from(connectedAccounts)
   accountId = account?.id ?? ''
   const made = await createApiToken(

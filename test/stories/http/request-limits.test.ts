@@ -7,7 +7,7 @@ import { createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { connectAttempts, rateLimits, users } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
-import { connectAccount, type PostedTweet, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, isPerson, type PostedTweet, queryRows } from '../../support/connected-account.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { generousLimits } from '../../support/generous-limits.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -217,7 +217,7 @@ describe('K-07 an API token', () => {
   test('has its own limit, separate from other tokens and from its user', async () => {
     await start(`token=3/${HOUR},user=2/${HOUR}`)
     const person = await world.signedIn()
-    const [user] = await world.db().select().from(users)
+    const [user] = await world.db().select().from(users).where(isPerson)
     const [one, other, operators] = [
       await makeToken(user?.id ?? ''),
       await makeToken(user?.id ?? ''),

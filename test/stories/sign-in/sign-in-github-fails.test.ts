@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
 import { sessions, users } from '../../../src/db/tables.ts'
 import type { FaultKind } from '../../../src/sandbox/control/faults.ts'
+import { isPerson } from '../../support/connected-account.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -22,7 +23,7 @@ async function expectFailure(path: string, fault: FaultKind, code: string): Prom
   world.sandbox.control.inject({ match: { path }, times: null, ...fault })
   expect(await person.finish(callback)).toMatchObject({ outcome: 'failed', code })
   expect(person.cookies.has('xconnect_session')).toBe(false)
-  expect(await world.db().$count(users)).toBe(0)
+  expect(await world.db().$count(users, isPerson)).toBe(0)
   expect(await world.db().$count(sessions)).toBe(0)
   const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
   const attempt = await world
