@@ -1,5 +1,5 @@
 // Finishes a connect attempt with the authorization response that X's redirect brings.
-import { and, eq, isNull, lt } from 'drizzle-orm'
+import { and, eq, isNull, lt, sql } from 'drizzle-orm'
 import { type CallbackParameters, parseCode } from '../auth/authorization-response.ts'
 import {
   ABANDONED_SECONDS,
@@ -87,7 +87,7 @@ export async function finishXConnect(
 export async function endAbandonedAttempts(deps: Deps): Promise<void> {
   const isAbandoned = and(
     eq(connectAttempts.kind, 'X_CONNECT'),
-    eq(connectAttempts.status, 'PENDING'),
+    sql`${connectAttempts.status} = 'PENDING'`,
     isNull(connectAttempts.tokensSealed),
     lt(connectAttempts.takenAt, sqlIn(deps.clock, -ABANDONED_SECONDS)),
   )

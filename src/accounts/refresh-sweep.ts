@@ -1,6 +1,6 @@
 // The refreshes that no caller asks for: of accounts that are not used, and of orphaned token
 // pairs.
-import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, ne, or } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -22,7 +22,8 @@ export async function refreshIdleAccounts(deps: Deps): Promise<void> {
     .where(
       and(
         lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefreshSeconds)),
-        ne(oauthTokens.state, 'DEAD'),
+        // As in the condition of the index `oauth_tokens_idle`.
+        sql`${oauthTokens.state} <> 'DEAD'`,
         // Accounts in their backoff would fill the batch.
         or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, deps.clock.sqlNow())),
         isNotNull(oauthTokens.refreshTokenSealed),
@@ -47,7 +48,7 @@ export async function recoverOrphanedTokens(deps: Deps): Promise<void> {
     .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
     .where(
       and(
-        eq(oauthTokens.state, 'UNCERTAIN'),
+        sql`${oauthTokens.state} = 'UNCERTAIN'`,
         eq(connectedAccounts.status, 'NEEDS_REAUTH'),
         or(isNull(oauthTokens.nextTryAt), lte(oauthTokens.nextTryAt, deps.clock.sqlNow())),
       ),

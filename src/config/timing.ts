@@ -1,6 +1,7 @@
 /**
  * Durations, in seconds. They are one object, so that tests can run the same code with shorter
- * ones.
+ * ones. They count from the time of a statement, which may be the time before the statement waited
+ * for a lock, up to 2 s (`lock_timeout`) earlier: margins must be larger.
  */
 export type Timing = {
   /**

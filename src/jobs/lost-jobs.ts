@@ -85,7 +85,7 @@ async function replaceReconciliations(deps: Deps): Promise<number> {
     .innerJoin(connectedAccounts, eq(connectedAccounts.id, tweets.accountId))
     .where(
       and(
-        eq(tweets.status, 'UNKNOWN'),
+        sql`${tweets.status} = 'UNKNOWN'`,
         lt(tweets.timelineReads, MAX_READS),
         ne(connectedAccounts.status, 'DISCONNECTED'),
         not(hasJob('reconcile-tweet', tweets.id)),
@@ -103,7 +103,7 @@ async function replaceDeliveries(deps: Deps): Promise<number> {
     .select({ id: webhookDeliveries.id, userId: webhookEndpoints.userId })
     .from(webhookDeliveries)
     .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-    .where(and(eq(webhookDeliveries.status, 'PENDING'), not(hasJob('deliver-webhook', webhookDeliveries.id))))
+    .where(and(sql`${webhookDeliveries.status} = 'PENDING'`, not(hasJob('deliver-webhook', webhookDeliveries.id))))
     .limit(BATCH)
   // The job waits until the delivery is due.
   for (const delivery of lost) await enqueueDelivery(deps, delivery)

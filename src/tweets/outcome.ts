@@ -131,7 +131,7 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: Pos
  */
 export async function sweepTweets(deps: Deps): Promise<void> {
   const isAbandoned = and(
-    eq(tweets.status, 'PENDING'),
+    sql`${tweets.status} = 'PENDING'`,
     lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
   )
   const swept = await transaction(deps, async (deps) => {

@@ -39,7 +39,8 @@ const account = {
 }
 const user = { id: users.id, githubId: users.githubId, login: users.login, loginLostAt: users.loginLostAt }
 const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
-const isVisible = eq(users.linkVisibility, 'INTEGRATORS')
+// Without a parameter, so that every plan can use the index `users_visible`.
+const isVisible = sql`${users.linkVisibility} = 'INTEGRATORS'`
 
 /** Sets the audience of the user's connected accounts, and returns the user. */
 export function setLinkVisibility(

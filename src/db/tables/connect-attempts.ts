@@ -68,6 +68,10 @@ export const connectAttempts = pgTable(
   (table) => [
     index().on(table.expiresAt),
     index('connect_attempts_kept').on(table.nextTryAt).where(sql`${table.tokensSealed} is not null`),
+    // Attempts whose process died in the exchange of the code.
+    index('connect_attempts_taken')
+      .on(table.takenAt)
+      .where(sql`${table.status} = 'PENDING' and ${table.tokensSealed} is null`),
     index().on(table.providerAccountId),
     check('connect_attempts_kind', oneOf(table.kind, attemptKinds)),
     check('connect_attempts_status', oneOf(table.status, attemptStatuses)),

@@ -65,7 +65,11 @@ export const oauthTokens = pgTable(
     lastEventAt: moment().notNull(),
   },
   (table) => [
-    index().on(table.refreshIssuedAt),
+    // The refreshes of idle accounts read the oldest tokens that can be refreshed.
+    index('oauth_tokens_idle')
+      .on(table.refreshIssuedAt)
+      .where(sql`${table.state} <> 'DEAD' and ${table.refreshTokenSealed} is not null`),
+    index('oauth_tokens_uncertain').on(table.nextTryAt).where(sql`${table.state} = 'UNCERTAIN'`),
     index().on(table.lastEventAt),
     index('oauth_tokens_refused').on(table.accessRefusedAt).where(sql`${table.accessRefusedAt} is not null`),
     check('oauth_tokens_last_event', oneOf(table.lastEvent, tokenEvents)),

@@ -64,6 +64,8 @@ export const tweets = pgTable(
     // Not a partial index: the deletion of an account finds all of its tweets by it.
     uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
+    // Those that the reconciliation has given up keep the status, with the highest number of reads.
+    index('tweets_unknown').on(table.timelineReads).where(sql`${table.status} = 'UNKNOWN'`),
     check('tweets_status', oneOf(table.status, tweetStatuses)),
     check('tweets_posted', sql`${table.status} not in ('POSTED', 'DELETED') or ${table.xTweetId} is not null`),
     check('tweets_failed', sql`(${table.status} in ('FAILED', 'UNKNOWN')) = (${table.errorCode} is not null)`),

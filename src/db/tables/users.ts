@@ -1,5 +1,5 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import { bigint, check, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { bigint, check, index, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { id, moment, oneOf } from './columns.ts'
 
 /**
@@ -33,6 +33,8 @@ export const users = pgTable(
   (table) => [
     // GitHub compares logins without case.
     uniqueIndex('users_login').on(loginKey(table.login)).where(sql`${table.loginLostAt} is null`),
+    // Operators page through the users who show their accounts by id.
+    index('users_visible').on(table.id).where(sql`${table.linkVisibility} = 'INTEGRATORS'`),
     check('users_link_visibility', oneOf(table.linkVisibility, linkVisibilities)),
   ],
 )

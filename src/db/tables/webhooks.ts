@@ -90,6 +90,7 @@ export const webhookDeliveries = pgTable(
     index().on(table.endpointId, table.createdAt, table.id),
     index().on(table.eventId),
     index().on(table.createdAt),
+    index('webhook_deliveries_pending').on(table.nextAttemptAt).where(sql`${table.status} = 'PENDING'`),
     check('webhook_deliveries_status', oneOf(table.status, webhookDeliveryStatuses)),
     check('webhook_deliveries_last_error', oneOf(table.lastError, webhookErrors)),
     check('webhook_deliveries_pending', sql`(${table.status} = 'PENDING') = (${table.nextAttemptAt} is not null)`),
