@@ -86,13 +86,14 @@ export async function storeAttemptTokens(
  * Claims an attempt that waits for X and is due. Returns null when it is finished, claimed by
  * another process, or not due.
  */
-export async function claimAttempt(deps: Deps, attemptId: string): Promise<AttemptWithTokens | null> {
+export async function claimAttempt(deps: Deps, userId: string, attemptId: string): Promise<AttemptWithTokens | null> {
   const receivedAt = performance.now()
   const [row] = await deps.db
     .update(connectAttempts)
     .set({ nextTryAt: sqlIn(deps.clock, ATTEMPT_CLAIM_SECONDS) })
     .where(
       and(
+        eq(connectAttempts.userId, userId),
         eq(connectAttempts.id, attemptId),
         isNotNull(connectAttempts.tokensSealed),
         lte(connectAttempts.nextTryAt, deps.clock.sqlNow()),
@@ -103,9 +104,8 @@ export async function claimAttempt(deps: Deps, attemptId: string): Promise<Attem
       secondsLeft: sql<number>`extract(epoch from ${connectAttempts.accessExpiresAt} - ${deps.clock.sqlNow()})::float8`,
     })
   if (row === undefined) return null
-  const { userId, takenAt, tokensSealed: sealed } = row.attempt
-  if (userId === null || takenAt === null || sealed === null)
-    throw new Error('Bug: an attempt that was not taken has tokens')
+  const { takenAt, tokensSealed: sealed } = row.attempt
+  if (takenAt === null || sealed === null) throw new Error('Bug: an attempt that was not taken has tokens')
   const attempt = { ...row.attempt, userId, takenAt }
   // An altered pair is treated like a dead one, so that its attempt ends instead of being claimed
   // again and again.

@@ -1,7 +1,7 @@
 // Checks at X whether a connection still works: for accounts whose grant may have been ended by an
 // approval that was never completed.
 import { and, eq, inArray } from 'drizzle-orm'
-import { isRowId } from '../db/row-id.ts'
+import type { JobData } from '../db/jobs.ts'
 import { connectedAccounts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
@@ -17,12 +17,17 @@ const ACCEPTED_WITH: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDE
  * now and not at its next post.
  * @throws Error when X could not say; the job is then retried.
  */
-export async function checkConnection(deps: Deps, accountId: string): Promise<void> {
-  if (!isRowId(accountId)) return
+export async function checkConnection(deps: Deps, { userId, id: accountId }: JobData): Promise<void> {
   const [account] = await deps.db
     .select({ id: connectedAccounts.id, userId: connectedAccounts.userId })
     .from(connectedAccounts)
-    .where(and(eq(connectedAccounts.id, accountId), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
+    .where(
+      and(
+        eq(connectedAccounts.userId, userId),
+        eq(connectedAccounts.id, accountId),
+        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+      ),
+    )
   if (account === undefined) return
   try {
     const result = await withAccessToken(deps, account, 'READ_PROFILE', (accessToken) => fetchMe(deps, accessToken))

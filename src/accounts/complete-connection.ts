@@ -5,8 +5,8 @@ import { eq, sql } from 'drizzle-orm'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sqlIn } from '../db/clock.ts'
+import type { JobData } from '../db/jobs.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
-import { isRowId } from '../db/row-id.ts'
 import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { isErrorCode } from '../error-codes.ts'
@@ -37,9 +37,8 @@ const MAX_WAIT_SECONDS = 300
 const BLOCKED_WAIT_SECONDS = 60
 
 /** Continues an attempt that waits for X, if it is due. */
-export async function resumeConnection(deps: Deps, attemptId: string): Promise<void> {
-  if (!isRowId(attemptId)) return
-  const claimed = await claimAttempt(deps, attemptId)
+export async function resumeConnection(deps: Deps, { userId, id: attemptId }: JobData): Promise<void> {
+  const claimed = await claimAttempt(deps, userId, attemptId)
   if (claimed === null) return
   const outcome = await completeConnection(deps, claimed, false)
   if (outcome.isRepeated) return

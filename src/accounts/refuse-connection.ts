@@ -77,7 +77,7 @@ export async function queueConnectionChecks(
       ),
     )
     .limit(MAX_CHECKED)
-  for (const { id } of accounts) await deps.jobs.enqueue(deps, 'check-connection', { id })
+  for (const { id } of accounts) await deps.jobs.enqueue(deps, 'check-connection', { userId, id })
 }
 
 type Written =

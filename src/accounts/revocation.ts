@@ -5,6 +5,7 @@ import { and, eq, gt, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
 import { type SealContext, seal, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
+import type { JobData } from '../db/jobs.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
@@ -38,18 +39,19 @@ export async function requestRevocation(
     tokenTypeHint,
     createdAt: deps.clock.sqlNow(),
   })
-  await deps.jobs.enqueue(deps, 'revoke-grant', { id })
+  await deps.jobs.enqueue(deps, 'revoke-grant', { userId: owner.userId, id })
 }
 
 /** Revokes a grant at X. @throws Error when X has not confirmed; the job is then retried. */
-export async function revokeGrant(deps: Deps, revocationId: string): Promise<void> {
-  const [request] = await deps.db.select().from(grantRevocations).where(eq(grantRevocations.id, revocationId))
+export async function revokeGrant(deps: Deps, job: JobData): Promise<void> {
+  const isRequest = and(eq(grantRevocations.userId, job.userId), eq(grantRevocations.id, job.id))
+  const [request] = await deps.db.select().from(grantRevocations).where(isRequest)
   if (request === undefined) return
   // The user may be connecting the same account again, which deletes this request
   // (write-connection.ts). A callback ends within seconds; a token pair that waits for X may wait
   // for days, and the sweep queues the request again each minute, so that jobs do not pile up.
   const { isUnderWay, isWaiting } = await findConnecting(deps, request)
-  if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', { id: revocationId }, AGAIN_SECONDS)
+  if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', job, AGAIN_SECONDS)
   if (isWaiting) return
   const token = unseal(
     deps.config.encryptionKeys,
@@ -63,7 +65,7 @@ export async function revokeGrant(deps: Deps, revocationId: string): Promise<voi
     request.tokenTypeHint,
   )
   if (!isRevoked) throw new Error('X has not confirmed a revocation yet')
-  await deps.db.delete(grantRevocations).where(eq(grantRevocations.id, revocationId))
+  await deps.db.delete(grantRevocations).where(isRequest)
 }
 
 async function findConnecting(

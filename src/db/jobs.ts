@@ -7,10 +7,10 @@ import type { Db } from './client.ts'
 export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
 
 /**
- * The payload of a job: the id of the row that it works on. Jobs of one `group` share a part of the
- * workers, so that a long queue of one group does not delay the others.
+ * The payload of a job: the user and the id of the row that it works on. Jobs of one user can share
+ * a part of the workers, so that a long queue of one user does not delay the others.
  */
-export type JobData = { id: string; group?: string }
+export type JobData = { userId: string; id: string }
 
 /** Queues background jobs. */
 export type Jobs = {

@@ -48,7 +48,7 @@ async function replaceBatch(deps: Deps): Promise<number> {
 
 async function replaceRevocations(deps: Deps): Promise<number> {
   const lost = await deps.db
-    .select({ id: grantRevocations.id })
+    .select({ userId: grantRevocations.userId, id: grantRevocations.id })
     .from(grantRevocations)
     .where(
       and(
@@ -57,14 +57,14 @@ async function replaceRevocations(deps: Deps): Promise<number> {
       ),
     )
     .limit(BATCH)
-  for (const { id } of lost) await deps.jobs.enqueue(deps, 'revoke-grant', { id })
+  for (const row of lost) await deps.jobs.enqueue(deps, 'revoke-grant', row)
   return lost.length
 }
 
 // Also attempts that wait for X: they have no job until they are due.
 async function replaceConnects(deps: Deps): Promise<number> {
   const due = await deps.db
-    .select({ id: connectAttempts.id })
+    .select({ userId: sql<string>`${connectAttempts.userId}`, id: connectAttempts.id })
     .from(connectAttempts)
     .where(
       and(
@@ -74,13 +74,13 @@ async function replaceConnects(deps: Deps): Promise<number> {
       ),
     )
     .limit(BATCH)
-  for (const { id } of due) await deps.jobs.enqueue(deps, 'finish-connect', { id })
+  for (const row of due) await deps.jobs.enqueue(deps, 'finish-connect', row)
   return due.length
 }
 
 async function replaceReconciliations(deps: Deps): Promise<number> {
   const lost = await deps.db
-    .select({ id: tweets.id })
+    .select({ userId: tweets.userId, id: tweets.id })
     .from(tweets)
     .innerJoin(connectedAccounts, eq(connectedAccounts.id, tweets.accountId))
     .where(
@@ -93,8 +93,7 @@ async function replaceReconciliations(deps: Deps): Promise<number> {
     )
     .limit(BATCH)
   // The lost job may have read the timeline just now.
-  for (const { id } of lost)
-    await deps.jobs.enqueue(deps, 'reconcile-tweet', { id }, deps.timing.reconcileAgainAfterSeconds)
+  for (const row of lost) await deps.jobs.enqueue(deps, 'reconcile-tweet', row, deps.timing.reconcileAgainAfterSeconds)
   return lost.length
 }
 

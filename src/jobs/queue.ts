@@ -2,10 +2,12 @@
 // instance can run them.
 import { type SQL, sql } from 'drizzle-orm'
 import { type ConstructorOptions, fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
+import { z } from 'zod'
 import type { Database } from '../db/client.ts'
 import { JOBS_SCHEMA } from '../db/grants.ts'
 import { openJobDatabase } from '../db/job-database.ts'
 import type { JobData, Jobs } from '../db/jobs.ts'
+import { isRowId } from '../db/row-id.ts'
 import type { Deps } from '../deps.ts'
 import type { Log } from '../telemetry/log.ts'
 import { MAINTENANCE_SCHEDULE, runMaintenance } from './maintenance.ts'
@@ -24,6 +26,7 @@ export type JobQueue = {
 }
 
 const POLL_SECONDS = 1
+const jobDataShape = z.object({ userId: z.string().refine(isRowId), id: z.string().refine(isRowId) })
 // Stored in the database: the name of the queue of the periodic maintenance.
 const MAINTENANCE_QUEUE = 'sweep'
 const MAINTENANCE_OPTIONS = { policy: 'singleton', deleteAfterSeconds: 86_400, expireInSeconds: 60 } as const
@@ -53,8 +56,9 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
       await boss.start()
       for (const [name, { queue, concurrency, run }] of Object.entries(workers)) {
         await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
-        await boss.work<JobData>(name, { pollingIntervalSeconds: POLL_SECONDS, ...concurrency }, async ([job]) => {
-          if (job !== undefined) await runJob(deps, name, () => run(deps, job.data.id))
+        await boss.work(name, { pollingIntervalSeconds: POLL_SECONDS, ...concurrency }, async ([job]) => {
+          const data = job === undefined ? null : parseJobData(deps, name, job.data)
+          if (data !== null) await runJob(deps, name, () => run(deps, data))
         })
       }
       await boss.createQueue(MAINTENANCE_QUEUE, MAINTENANCE_OPTIONS)
@@ -89,12 +93,21 @@ function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOpti
 }
 
 async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data: JobData, afterSeconds: number) {
-  const { id, group } = data
+  const { userId, id } = data
   // postgres.js returns the rows, PGlite an object with rows. pg-boss accepts both, which Drizzle's
   // common type cannot express.
   const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
   const db = fromDrizzle({ execute }, sql)
-  await boss.send(name, { id }, { db, startAfter: afterSeconds, ...(group !== undefined && { group: { id: group } }) })
+  await boss.send(name, { userId, id }, { db, startAfter: afterSeconds, group: { id: userId } })
+}
+
+// A job of another release may lack its user. It is dropped: the maintenance queues one for each row
+// that has none.
+function parseJobData({ log }: Pick<Deps, 'log'>, job: string, data: unknown): JobData | null {
+  const parsed = jobDataShape.safeParse(data)
+  if (parsed.success) return parsed.data
+  log.warn({ job }, 'A background job without the id of a user and of a row was dropped')
+  return null
 }
 
 // pg-boss retries a job that throws, and stores the error. Its tables may be readable to others, so

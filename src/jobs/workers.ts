@@ -3,7 +3,7 @@ import type { QueueOptions, WorkOptions } from 'pg-boss'
 import { checkConnection } from '../accounts/check-connection.ts'
 import { resumeConnection } from '../accounts/complete-connection.ts'
 import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocation.ts'
-import type { JobName } from '../db/jobs.ts'
+import type { JobData, JobName } from '../db/jobs.ts'
 import type { Deps } from '../deps.ts'
 import { reconcileTweet } from '../tweets/reconcile.ts'
 import { deliverWebhook } from '../webhooks/delivery.ts'
@@ -13,7 +13,7 @@ export type Worker = {
   /** Overrides of `RETRIED_QUEUE`. */
   queue: QueueOptions
   concurrency: Pick<WorkOptions, 'localConcurrency' | 'localGroupConcurrency' | 'burstWhenReadyExceeds'>
-  run(deps: Deps, id: string): Promise<void>
+  run(deps: Deps, data: JobData): Promise<void>
 }
 
 /**
@@ -54,6 +54,6 @@ export const workers: Readonly<Record<JobName, Worker>> = {
       // Without the polling interval while there is a backlog.
       burstWhenReadyExceeds: 1,
     },
-    run: deliverWebhook,
+    run: (deps, { id }) => deliverWebhook(deps, id),
   },
 }

@@ -4,6 +4,7 @@
 import { and, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { findConnectedAccount } from '../accounts/accounts.ts'
+import type { JobData } from '../db/jobs.ts'
 import { tweets } from '../db/tables.ts'
 import { violates } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -38,12 +39,19 @@ type Account = { id: string; userId: string; providerAccountId: string }
  * when two reads prove that it does not exist, and otherwise stays UNKNOWN.
  * @throws Error when the timeline could not be read; the job is then retried.
  */
-export async function reconcileTweet(deps: Deps, tweetId: string): Promise<void> {
+export async function reconcileTweet(deps: Deps, { userId, id: tweetId }: JobData): Promise<void> {
   // Counted before the read, so that a crash cannot lead to a fourth one.
   const [found] = await deps.db
     .update(tweets)
     .set({ timelineReads: sql`${tweets.timelineReads} + 1` })
-    .where(and(eq(tweets.id, tweetId), eq(tweets.status, 'UNKNOWN'), lt(tweets.timelineReads, MAX_READS)))
+    .where(
+      and(
+        eq(tweets.userId, userId),
+        eq(tweets.id, tweetId),
+        eq(tweets.status, 'UNKNOWN'),
+        lt(tweets.timelineReads, MAX_READS),
+      ),
+    )
     .returning({ ...getTableColumns(tweets), nowSeconds: secondsOf(deps.clock.sqlNow()) })
   if (found === undefined) return
   const { nowSeconds, ...tweet } = found

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
-import { events, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
+import { events, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { isReadableBy } from '../events/events.ts'
 
@@ -20,7 +20,6 @@ const BATCH = 100
 // Events that occur together are read together.
 const GATHER_MILLISECONDS = 50
 const BUSY_MILLISECONDS = 250
-const OPERATOR = 'operator'
 
 /**
  * Creates the fan-out of one process. A job that runs every minute finds what a lost notification
@@ -79,7 +78,7 @@ export async function enqueueDelivery(
   delivery: { id: string; userId: string | null },
   afterSeconds = 0,
 ): Promise<void> {
-  const data = { id: delivery.id, group: delivery.userId ?? OPERATOR }
+  const data = { id: delivery.id, userId: delivery.userId ?? OPERATOR_ID }
   await deps.jobs.enqueue(deps, 'deliver-webhook', data, afterSeconds)
 }
 

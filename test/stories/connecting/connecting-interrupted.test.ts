@@ -414,7 +414,7 @@ test('connects once when its job runs twice at the same time', async () => {
   world.sandbox.control.clearFaults()
   world.advance(301)
   const calls = countMe()
-  const job = sql`insert into pgboss.job (name, data) values ('finish-connect', ${JSON.stringify({ id: arrival.attempt })}::jsonb) returning id`
+  const job = sql`insert into pgboss.job (name, data) values ('finish-connect', ${JSON.stringify({ userId: account.userId, id: arrival.attempt })}::jsonb) returning id`
   const ids: unknown[] = []
   for (let round = 0; round < 4; round++) ids.push((await queryRows(world, job))[0]?.id)
   await expect
@@ -525,7 +525,7 @@ test('a pending revocation of a disconnected account does not end tokens that ma
     control.clearFaults()
     control.inject(atMe({ kind: 'problem', name: 'service-unavailable' }))
     world.advance(125)
-    const data = JSON.stringify({ id: revocation?.id })
+    const data = JSON.stringify({ userId: account.userId, id: revocation?.id })
     const queued = sql`select id from pgboss.job
       where name = 'revoke-grant' and state = 'created' and data = ${data}::jsonb and start_after > now()`
     const before = await queryRows(world, queued)
