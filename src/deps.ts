@@ -1,5 +1,6 @@
 import type { Config } from './config/config.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
+import { type AfterCommit, atOnce, createAfterCommit } from './db/after-commit.ts'
 import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
@@ -15,6 +16,7 @@ import type { Log } from './telemetry/log.ts'
  */
 export type Deps = {
   db: Db
+  afterCommit: AfterCommit
   config: Config
   clock: Clock
   log: Log
@@ -45,6 +47,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
   const refreshes = createRunningRefreshes()
   return {
     db,
+    afterCommit: atOnce,
     config,
     clock,
     log,
@@ -62,9 +65,12 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
  * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the
  * pool is out of reach. `work` must not call a provider.
  */
-export function transaction<T, Some extends Pick<Deps, 'db'>>(
+export async function transaction<T, Some extends Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit'>>>(
   deps: Some,
   work: (deps: Some) => Promise<T>,
 ): Promise<T> {
-  return deps.db.transaction((db) => work({ ...deps, db }))
+  const { afterCommit, release } = createAfterCommit()
+  const result = await deps.db.transaction((db) => work({ ...deps, db, afterCommit }))
+  release(deps.afterCommit ?? atOnce)
+  return result
 }

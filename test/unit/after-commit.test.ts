@@ -1,0 +1,44 @@
+// Work that waits for the commit of a transaction.
+import { expect, test } from 'vitest'
+import { atOnce } from '../../src/db/after-commit.ts'
+import { transaction } from '../../src/deps.ts'
+
+const noted: string[] = []
+
+/** Transactions that note their end, so that the order can be seen; a nested one is a savepoint. */
+function transactionsThatNote() {
+  const open = (name: string): never =>
+    ({
+      transaction: async (work: (db: never) => Promise<unknown>) => {
+        const result = await work(open('savepoint'))
+        noted.push(`end of ${name}`)
+        return result
+      },
+    }) as never
+  noted.length = 0
+  return { db: open('transaction'), afterCommit: atOnce }
+}
+
+test('runs after the commit, in order, and after that of the outermost transaction', async () => {
+  await transaction(transactionsThatNote(), async (deps) => {
+    deps.afterCommit(() => noted.push('first'))
+    await transaction(deps, async (deps) => deps.afterCommit(() => noted.push('second')))
+    noted.push('work')
+  })
+  expect(noted).toEqual(['end of savepoint', 'work', 'end of transaction', 'first', 'second'])
+})
+
+test('never runs when the transaction is rolled back', async () => {
+  const failing = transaction(transactionsThatNote(), async (deps) => {
+    deps.afterCommit(() => noted.push('never'))
+    throw new Error('rolled back')
+  })
+  await expect(failing).rejects.toThrow('rolled back')
+  expect(noted).toEqual([])
+})
+
+test('runs at once outside of a transaction', () => {
+  const { afterCommit } = transactionsThatNote()
+  afterCommit(() => noted.push('now'))
+  expect(noted).toEqual(['now'])
+})
