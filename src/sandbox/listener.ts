@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { deliverWithFault } from './control/apply-faults.ts'
+import { respondWithFaults } from './control/apply-faults.ts'
 import type { Faults } from './control/faults.ts'
 import type { Recorder } from './control/recorder.ts'
 import { type ProviderResponse, readResponse, sendResponse } from './provider-response.ts'
@@ -8,12 +8,12 @@ import type { World } from './world.ts'
 export type Application = { fetch(request: Request): Response | Promise<Response> }
 
 // The largest body that X accepts is a media chunk of 5 MB.
-const BODY_MAXIMUM = 6 * 1024 * 1024
+const MAX_BODY_BYTES = 6 * 1024 * 1024
 
 /**
- * Handles a request: reads and records it, applies faults, and sends the response of the provider.
- * It uses node:http, since faults cut sockets and send partial responses, which a framework's
- * adapter does not allow.
+ * Handles a request: reads and records it, applies faults, and sends the provider's response. It
+ * uses node:http, because faults cut sockets and send partial responses, which a framework's adapter
+ * does not allow.
  */
 export async function handleRequest(
   deps: { world: World; application: Application; recorder: Recorder; faults: Faults; afterActing: () => void },
@@ -41,21 +41,21 @@ export async function handleRequest(
   }
   try {
     const faults = deps.faults.take({ method, path: url.pathname, parameters })
-    received.status = await deliverWithFault(world, outgoing, faults, act)
+    received.status = await respondWithFaults(world, outgoing, faults, act)
   } finally {
     arrival.leave()
   }
 }
 
-// A client that disconnects while it sends ends the request.
+// Returns null for a body that is too large. A client that disconnects ends the request.
 async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of incoming) {
     size += chunk.length
-    if (size <= BODY_MAXIMUM) chunks.push(chunk)
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk)
   }
-  return size > BODY_MAXIMUM ? null : Buffer.concat(chunks)
+  return size > MAX_BODY_BYTES ? null : Buffer.concat(chunks)
 }
 
 // Accepts a path only: an absolute-form target would let the client choose the origin.

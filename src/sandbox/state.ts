@@ -48,6 +48,7 @@ const codeSchema = z.object({
 const issuedTokenSchema = z.object({ value: z.string(), expiresAt: z.number() })
 
 const grantSchema = z.object({
+  /** The id of the token family. */
   family: z.string(),
   accountId: z.string(),
   clientId: z.string(),
@@ -57,6 +58,7 @@ const grantSchema = z.object({
   accessTokens: z.array(issuedTokenSchema),
   refreshToken: issuedTokenSchema.nullable(),
   spentRefreshTokens: z.array(z.string()),
+  /** The number of refreshes, each with a new refresh token. */
   rotations: z.number().int(),
   replays: z.number().int(),
   ended: z.enum(['superseded', 'revoked-by-app', 'revoked-by-user', 'replay']).nullable(),

@@ -1,5 +1,5 @@
-// K-03: every field against everybody, in the schema itself. test/stories/connecting/scopes.test.ts
-// does the same through the front door.
+// K-03: the access rule of every field against every kind of caller, in the schema itself.
+// test/stories/connecting/scopes.test.ts does the same over HTTP.
 import { buildSchema, type GraphQLField, getOperationAST, isObjectType, parse } from 'graphql'
 import { describe, expect, test } from 'vitest'
 import type { ApiScope, ApiToken } from '../../src/auth/api-token.ts'
@@ -19,22 +19,22 @@ function getField(type: string, name: string): GraphQLField<unknown, unknown> {
   return found
 }
 
-test('K-03 the table of who may have what names every field there is, and no other', () => {
+test('K-03 the table of access rules names every field of the schema, and no other', () => {
   const existing = objectTypes.flatMap((type) => Object.keys(type.getFields()).map((name) => `${type.name}.${name}`))
   expect(existing.toSorted()).toEqual(fields.map(({ type, name }) => `${type}.${name}`).toSorted())
 })
 
-test('K-03 the last line of a description says the rule, for programs too', () => {
+test('K-03 the last line of a description states the access rule in a form that programs can parse', () => {
   for (const { type, name, rule } of fields) {
     const said = /\n\nRequires: (.+)\.$/.exec(getField(type, name).description ?? '')?.[1] ?? PART
     expect(said, `${type}.${name}`).toBe(rule)
   }
 })
 
-describe('K-03 a field by itself, asked for past all that looks at documents', () => {
+describe('K-03 a field that is resolved without the check of the whole document', () => {
   const guarded = fields.filter(({ rule }) => rule !== PART)
   const named = guarded.map(({ type, name, rule }) => [`${type}.${name}`, rule, type, name] as const)
-  test.each(named)('%s lets in whom "%s" does, and nobody else', async (_field, rule, type, name) => {
+  test.each(named)('%s admits exactly the callers that the rule "%s" admits', async (_field, rule, type, name) => {
     const letIn: Asker[] = []
     for (const asker of everybody) if (await isLetIn(type, name, viewerOf(asker))) letIn.push(asker)
     expect(letIn).toEqual(everybody.filter((asker) => whoMay(rule).includes(asker)))
@@ -47,7 +47,7 @@ describe('K-03 a schema is refused, so that no gateway starts with it,', () => {
     ['a query', 'type Query { thing: String }', 'Query.thing'],
     ['a mutation', 'type Query type Mutation { act: Part } type Part { done: Boolean }', 'Mutation.act'],
     ['a subscription', 'type Query type Subscription { things: Int }', 'Subscription.things'],
-    ['a field that leads from one thing to another', `type Query ${thing}`, 'Thing.other'],
+    ['a field that leads from one object with an id to another', `type Query ${thing}`, 'Thing.other'],
   ])('for %s without a rule', (_what, sdl, field) => {
     expect(() => describeAccessRules(buildSchema(sdl, { assumeValid: true }))).toThrow(
       `${field} does not state its access rule`,
@@ -56,8 +56,8 @@ describe('K-03 a schema is refused, so that no gateway starts with it,', () => {
 })
 
 /**
- * Whether the field does anything else for this viewer than to refuse. What it does then comes to
- * nothing: it has no gateway.
+ * Returns whether the resolver of the field runs for this viewer. It then fails, because there is no
+ * gateway behind it.
  */
 async function isLetIn(type: string, name: string, viewer: Viewer | null): Promise<boolean> {
   const field = getField(type, name)

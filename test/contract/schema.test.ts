@@ -28,7 +28,7 @@ const types = Object.values(schema.getTypeMap()).filter(
 )
 
 /**
- * Everything that has a name in the schema: types, fields, arguments, input fields and enum values.
+ * Returns every named part of the schema: types, fields, arguments, input fields and enum values.
  */
 function* listMembers(): Generator<{ place: string; name: string; description: string | null | undefined }> {
   for (const type of types) {
@@ -46,18 +46,18 @@ function* listMembers(): Generator<{ place: string; name: string; description: s
 }
 
 describe('the published schema', () => {
-  test('is up to date: npm run schema prints it anew', () => {
+  test('is the one that npm run schema prints', () => {
     expect(readFileSync(path.join(import.meta.dirname, '../../schema/schema.graphql'), 'utf8')).toBe(printSdl())
   })
 
-  test('has its operations in the types that the console uses: npm run schema prints them anew', async () => {
+  test('has the operation types that npm run schema prints', async () => {
     const printed = readFileSync(path.join(import.meta.dirname, '../../src/console/operation-types.ts'), 'utf8')
     expect(printed).toBe(await printOperationTypes())
-    // Types alone: nothing of it is left in a page.
+    // Types alone: stripped, the module is empty.
     expect(stripTypeScriptTypes(printed).replaceAll(/\/\/.*|\/\*[\s\S]*?\*\/|[\s;]/g, '')).toBe('')
   })
 
-  test('explains every type, field, argument, input field and enum value: GraphiQL is the manual', () => {
+  test('describes every type, field, argument, input field and enum value', () => {
     const members = [...listMembers()]
     expect(members.length).toBeGreaterThan(150)
     expect(
@@ -66,12 +66,12 @@ describe('the published schema', () => {
     expect(schema.getDirectives().filter((directive) => !isSpecifiedDirective(directive))).toEqual([])
   })
 
-  test('L-08 has no place for a token, a code or a secret, in either direction, but for an API token and a webhook secret where they are made', () => {
+  test('L-08 has no input or output for a token, a code or a secret, except for API tokens and webhook secrets when they are created', () => {
     const forbidden = /token|secret|password|verifier|bearer|authorizationcode|refresh|credential|^code$|^state$/i
     const named = [...listMembers()]
       .filter(({ name }) => forbidden.test(name.replaceAll('_', '')))
       .map(({ place }) => place)
-    // Names of errors and events, when a token ends, how it fares, and the id of one: none of these
+    // Names of errors and events, expiry and health of a token, and the id of one: none of these
     // can hold one.
     const harmless = named.filter(
       (place) => !/^(ErrorCode|AccountStatusReason|TokenEvent|EventType|WebhookError)(\.|$)/.test(place),
@@ -84,7 +84,7 @@ describe('the published schema', () => {
     expect(harmless.filter((place) => !aboutApiTokens.test(place)).toSorted()).toEqual([
       'ConnectedAccount.accessTokenExpiresAt',
       'ConnectedAccount.tokenHealth',
-      // The one secret that somebody else must have, shown once to whoever asks for it.
+      // The secret of a webhook endpoint is shown once, because its receiver needs it.
       'CreateWebhookEndpointPayload.secret',
       'Event.apiTokenId',
       'Mutation.rotateWebhookSecret',
@@ -116,7 +116,7 @@ describe('the published schema', () => {
     )
   })
 
-  test('returns from every mutation a payload of its own that has userErrors, or null where an error erased it', () => {
+  test('returns from every mutation a nullable payload type of its own, which has userErrors', () => {
     const fields = Object.values(schema.getMutationType()?.getFields() ?? {})
     for (const { name, type } of fields) {
       expect(String(type), name).toBe(`${name.charAt(0).toUpperCase()}${name.slice(1)}Payload`)
@@ -125,20 +125,20 @@ describe('the published schema', () => {
     }
   })
 
-  test('names every argument and input field that takes an id after the type of the id', () => {
+  test('names every argument and input field for an id after the type of the object', () => {
     const inputs = types.flatMap((type) => {
       if (isInputObjectType(type)) return Object.values(type.getFields())
       return isObjectType(type) ? Object.values(type.getFields()).flatMap((field) => field.args) : []
     })
     const ids = inputs.filter(({ type }) => getNamedType(type).name === 'ID')
     expect(ids.length).toBeGreaterThan(10)
-    // An id of any type is what `node` and `nodes` alone take.
+    // `node` and `nodes` alone take an id of any type.
     expect(ids.map(({ name }) => name).filter((name) => !/^[a-z]\w*Ids?$/.test(name))).toEqual(['id', 'ids'])
   })
 })
 
 describe('every published operation', () => {
-  test.each(listOperations())('$file is one named operation, valid against the schema', ({ file, document }) => {
+  test.each(listOperations())('$file is one named operation that is valid by the schema', ({ file, document }) => {
     const parsed = parse(document)
     expect(validate(schema, parsed)).toEqual([])
     const operations = parsed.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
@@ -147,7 +147,7 @@ describe('every published operation', () => {
     expect(`${kebab}.graphql`).toBe(file)
   })
 
-  test('there is one for each query and mutation', () => {
+  test('there is one for each query and mutation of the schema', () => {
     const roots = [schema.getQueryType(), schema.getMutationType()].flatMap((type) =>
       Object.keys(type?.getFields() ?? {}),
     )
@@ -158,7 +158,7 @@ describe('every published operation', () => {
   })
 })
 
-// The names that were promised before the first line was written. Those who use them need not ask.
+// The part of the schema that clients were promised before the first release.
 const promised = buildSchema(`
   scalar DateTime
   type Query {
@@ -215,7 +215,7 @@ const promised = buildSchema(`
   }
 `)
 
-describe('what was promised is there, with exactly this signature', () => {
+describe('the promised part of the schema has exactly this signature', () => {
   const promisedTypes = Object.values(promised.getTypeMap()).filter(
     (type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type),
   )
@@ -227,17 +227,17 @@ describe('what was promised is there, with exactly this signature', () => {
     )
   })
 
-  test('and statuses that a client must handle are no more than those', () => {
+  test('the enums of statuses have no other values', () => {
     for (const name of ['AccountStatus', 'TweetStatus', 'Provider', 'ReplySettings'])
       expect(describeMembers(schema.getType(name))).toEqual(describeMembers(promised.getType(name)))
   })
 
-  test('a client that gives no input at all can start to link', () => {
+  test('startXConnect needs no input', () => {
     expect(validate(schema, parse('mutation { startXConnect { authorizationUrl } }'))).toEqual([])
   })
 })
 
-/** The members of a type by name, each with its signature. */
+/** Returns the signatures of a type's members by name. */
 function describeMembers(type: GraphQLNamedType | undefined): Record<string, string> {
   if (isEnumType(type)) return Object.fromEntries(type.getValues().map(({ name }) => [name, 'value']))
   if (!isObjectType(type) && !isInputObjectType(type)) return { kind: type?.constructor.name ?? 'missing' }

@@ -1,4 +1,4 @@
-// Prints what happens from now on, for as long as it runs: nothing is missed, and nothing comes twice.
+// Prints each event from now on exactly once, for as long as it runs.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, NetworkError } from 'graphql-sse'
 
@@ -7,15 +7,15 @@ type Edge = { cursor: string; node: { type: string; accountId: string | null; tw
 const url = `${process.env.GATEWAY_URL ?? 'http://127.0.0.1:3000'}/graphql`
 const headers = { authorization: `Bearer ${process.env.TOKEN}`, 'content-type': 'application/json' }
 const query = 'subscription Follow($after: String) { events(after: $after) { cursor node { type accountId tweetId } } }'
-// All other errors pass: STREAM_ENDED is how every stream ends.
+// All other errors are temporary. Every stream ends with STREAM_ENDED.
 const FINAL_CODES = ['UNAUTHENTICATED', 'FORBIDDEN', 'BAD_USER_INPUT', 'CURSOR_EXPIRED']
 const FINAL_STATUSES = [400, 401, 403]
 
-// Its own retries would ask with the cursor that the stream was opened with.
+// The client's own retries would repeat the cursor that the stream was opened with.
 const client = createClient({ url, headers, retryAttempts: 0 })
 for await (const event of follow(await findEnd())) console.log(JSON.stringify(event))
 
-/** The cursor after which everything is new. */
+/** Returns the cursor of the newest event. */
 async function findEnd(): Promise<string> {
   const body = JSON.stringify({ query: '{ events(last: 1) { pageInfo { endCursor } } }' })
   const response = await fetch(url, { method: 'POST', headers, body })
@@ -24,7 +24,7 @@ async function findEnd(): Promise<string> {
   return data.events.pageInfo.endCursor
 }
 
-/** Follows what comes after a cursor, and opens the next stream where one has ended. Throws when that would not help. */
+/** Yields the events after a cursor, and opens the next stream when one has ended. Throws when that would not help. */
 async function* follow(after: string): AsyncGenerator<Edge['node']> {
   for (;;) {
     let refusal: string | undefined

@@ -1,10 +1,10 @@
-// Tweets a line for every push to a branch: GitHub's webhook comes in, the gateway's API is called.
+// Posts a tweet for every push to a branch: it receives GitHub's webhook and calls the gateway's API.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
 
 const secret = read('WEBHOOK_SECRET', 'the secret of the webhook at GitHub')
 const token = read('GATEWAY_TOKEN', 'an API token with the scope tweets:write')
-// ACCOUNT_ID is needed where the token's user has several active X accounts.
+// ACCOUNT_ID is needed if the token's user has several active X accounts.
 const { GATEWAY_URL = 'http://127.0.0.1:3000', BRANCH = 'main', PORT = '8080', ACCOUNT_ID: accountId } = process.env
 
 type Repository = { id: number; name: string }
@@ -13,7 +13,7 @@ type Refusal = { message: string; retryable?: boolean }
 type Posted = { tweet: { status: string; url: string } | null; userErrors: Refusal[] }
 
 createServer(async (request, response) => {
-  // Anything but a 2xx is shown as failed at GitHub, where it can be delivered again.
+  // GitHub shows a delivery with any other status than 2xx as failed, and can deliver it again.
   const [status, text] = await answer(request).catch((error): [number, string] => [503, `Try again: ${error.message}`])
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${text}\n`)
 }).listen(Number(PORT), () => console.log(`Listening on port ${PORT}`))
@@ -55,10 +55,10 @@ function isSigned(body: Buffer, signature: string): boolean {
   return given.length === expected.length && timingSafeEqual(given, expected)
 }
 
-/** The commits' first lines. The commit's name tells two pushes of one text apart; there is no link, which costs more at X. */
+/** Returns the first lines of the commits. The commit's id distinguishes two pushes with the same text. A link would cost more at X. */
 function writeLine({ repository, after, commits }: Push): string {
   const subjects = commits.map(({ message }) => message.split('\n', 1)[0]?.trim()).join(' · ')
-  // Who is named in a commit is not to be mentioned at X.
+  // A name in a commit must not become a mention at X.
   return shorten(
     `${repository.name} ${after.slice(0, 7)}: ${subjects}`.replaceAll('@', '').normalize('NFC').toWellFormed(),
   )
@@ -72,7 +72,7 @@ function shorten(text: string): string {
   return `${characters.join('').trimEnd()}…`
 }
 
-/** At least what X counts: 2 for what is beyond the Western alphabets, 23 for what may become a link, such as "readme.md". */
+/** Returns an upper bound of X's count: 2 for characters beyond the Western alphabets, 23 for a possible link, such as "readme.md". */
 function weigh(text: string): number {
   const count = (pattern: RegExp) => text.match(pattern)?.length ?? 0
   return Array.from(text).length + count(/[\u{1100}-\u{10ffff}]/gu) + 23 * count(/\S\.\p{L}/gu)
@@ -91,7 +91,7 @@ async function postTweet(text: string, idempotencyKey: string): Promise<[status:
   const tweet = data?.postTweet?.tweet
   if (tweet?.status === 'POSTED') return [200, tweet.url]
   const refusal = errors?.[0] ?? data?.postTweet?.userErrors[0]
-  // Of a tweet in doubt the gateway finds out what became of it, and says so when it is asked again.
+  // The gateway finds out later whether a tweet in doubt was posted, and returns that for the same key.
   const isFinal = refusal?.retryable === false && tweet?.status !== 'UNKNOWN'
   return [isFinal ? 422 : 503, refusal?.message ?? 'The gateway is not done yet.']
 }

@@ -13,7 +13,7 @@ import {
 } from './client.ts'
 
 describe('X’s authorization page', () => {
-  it('sends an approval back with state and code, in this order', async () => {
+  it('redirects back with state and code after an approval, in this order', async () => {
     const sandbox = await openSandbox()
     const response = await decide(authorizeUrl(sandbox, newPkce().challenge), {
       account: 'maraholt',
@@ -23,7 +23,7 @@ describe('X’s authorization page', () => {
     expect(response.get('state')).toBe('state-1')
   })
 
-  it('sends a refusal back with access_denied and the state', async () => {
+  it('redirects back with access_denied and the state after a refusal', async () => {
     const sandbox = await openSandbox()
     const response = await decide(authorizeUrl(sandbox, newPkce().challenge), { decision: 'deny' })
     expect(Object.fromEntries(response)).toEqual({ error: 'access_denied', state: 'state-1' })
@@ -36,7 +36,7 @@ describe('X’s authorization page', () => {
     ['localhost for 127.0.0.1', { redirect_uri: X_CALLBACK.replace('127.0.0.1', 'localhost') }],
     ['a missing challenge', { code_challenge: null }],
     ['an empty challenge', { code_challenge: '' }],
-    ['a challenge that is no digest', { code_challenge: 'short' }],
+    ['a challenge that is not a SHA-256 digest', { code_challenge: 'short' }],
     ['the plain method', { code_challenge_method: 'plain' }],
     ['an unknown scope', { scope: `${ALL_SCOPES} tweet.everything` }],
     ['no scope', { scope: null }],
@@ -64,7 +64,7 @@ describe('X’s authorization page', () => {
     expect((await fetch(url)).status).toBe(400)
   })
 
-  it('takes a state of 500 characters, and mangles JSON punctuation in it', async () => {
+  it('accepts a state of 500 characters, and changes JSON punctuation in it', async () => {
     const sandbox = await openSandbox()
     const { challenge } = newPkce()
     const form = { account: 'maraholt', decision: 'approve' }
@@ -74,7 +74,7 @@ describe('X’s authorization page', () => {
     expect(json.get('state')).not.toBe('{"a":1}')
   })
 
-  it('lets a person become somebody new by typing a username', async () => {
+  it('creates an account for a new username', async () => {
     const sandbox = await openSandbox()
     const { verifier, challenge } = newPkce()
     const form = { account: 'maraholt', new_account: '@fresh_start', decision: 'approve' }
@@ -88,7 +88,7 @@ describe('X’s authorization page', () => {
     ['an unknown account', { account: 'nobody', decision: 'approve' }],
     ['a taken username', { new_account: 'MaraHolt', decision: 'approve' }],
     ['an impossible username', { new_account: 'no spaces!', decision: 'approve' }],
-    ['a name that is a page of X', { new_account: 'settings', decision: 'approve' }],
+    ['a name that is the path of a page of X', { new_account: 'settings', decision: 'approve' }],
     ['no decision', { account: 'maraholt' }],
     ['no account', { decision: 'approve' }],
   ])('asks again for %s', async (_title, form) => {
@@ -99,7 +99,7 @@ describe('X’s authorization page', () => {
     expect(await response.text()).toContain('role="alert"')
   })
 
-  it('grants less than was asked when a test limits the account', async () => {
+  it('grants fewer scopes than requested when a test limits the account', async () => {
     const sandbox = await openSandbox()
     sandbox.control.grantScopes('maraholt', ['tweet.read', 'users.read'])
     const limited = await consent(sandbox)

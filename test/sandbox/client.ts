@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { onTestFinished } from 'vitest'
 import { type Sandbox, type SandboxOptions, startSandbox } from '../../src/sandbox/server.ts'
 
-/** A plain client of the sandbox, knowing nothing but HTTP and the two providers' documents. */
+/** A client of the sandbox that follows the two providers' documents alone. */
 export const X_CALLBACK = 'http://127.0.0.1:3000/auth/x/callback'
 export const GITHUB_CALLBACK = 'http://127.0.0.1:3000/auth/github/callback'
 export const X_SECRET = 's€c:ret%+ 1'
@@ -27,7 +27,7 @@ export function newPkce(): { verifier: string; challenge: string } {
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
 }
 
-/** The authorize URL; a null parameter is left out. */
+/** Returns the authorize URL, without the parameters that are null. */
 export function authorizeUrl(sandbox: Sandbox, challenge: string, changes: Record<string, string | null> = {}): URL {
   const parameters = {
     response_type: 'code',
@@ -44,7 +44,7 @@ export function authorizeUrl(sandbox: Sandbox, challenge: string, changes: Recor
   return url
 }
 
-/** Posts the consent form and returns the redirect's query. */
+/** Posts the consent form. Returns the query of the redirect. */
 export async function decide(url: URL, form: Record<string, string>): Promise<URLSearchParams> {
   const response = await fetch(url, { method: 'POST', redirect: 'manual', body: new URLSearchParams(form) })
   const location = response.headers.get('location')
@@ -59,7 +59,7 @@ export async function consent(sandbox: Sandbox, account = 'maraholt', scope = AL
 }
 
 export function basic(id = 'x-client', secret = X_SECRET): string {
-  // RFC 6749, section 2.3.1, by way of the form encoding of URLSearchParams.
+  // RFC 6749, section 2.3.1, with the form encoding of URLSearchParams.
   const encode = (text: string) => new URLSearchParams({ v: text }).toString().slice(2)
   return `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`
 }
@@ -96,7 +96,7 @@ export function tokensOf({ body }: ReceivedResponse): Tokens {
   return { access: String(body.access_token), refresh: String(body.refresh_token), scope: String(body.scope) }
 }
 
-/** A call of X's API. */
+/** Calls X's API. */
 export async function call(
   sandbox: Sandbox,
   token: string,
@@ -127,12 +127,12 @@ export async function read(response: Response): Promise<ReceivedResponse> {
   return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : {} }
 }
 
-/** Status and the two fields of an OAuth error, in the order of X's errors. */
+/** Returns the status and the two fields of an OAuth error. */
 export function oauthError({ status, body }: ReceivedResponse): unknown[] {
   return [status, body.error, body.error_description]
 }
 
-/** A value from inside an answer, by its keys. */
+/** Returns a value inside a response, by its keys. */
 export function at(value: unknown, ...keys: (string | number)[]): unknown {
   let inner = value
   for (const key of keys) inner = typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined

@@ -2,8 +2,8 @@ import { describe, expect, it, vi } from 'vitest'
 import { connectSandboxControl } from '../../src/sandbox/control/client.ts'
 import { basic, call, connectAccount, openSandbox, post, refresh } from './client.ts'
 
-describe('what was received', () => {
-  it('is kept with method, path, query, headers, parsed body, status and time', async () => {
+describe('the record of received requests', () => {
+  it('has method, path, query, headers, parsed body, status and time', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.clearReceived()
@@ -23,7 +23,7 @@ describe('what was received', () => {
     expect(sandbox.control.countReceived({ method: 'GET', path: '/2/users/.*' })).toBe(1)
   })
 
-  it('counts token calls, and how many were in flight with one refresh token', async () => {
+  it('counts token requests, and the concurrent ones with one refresh token', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     expect([sandbox.control.countTokenCalls('authorization_code'), sandbox.control.concurrentSends()]).toEqual([1, 0])
@@ -34,7 +34,7 @@ describe('what was received', () => {
     expect(sandbox.control.countTokenCalls('refresh_token')).toBe(3)
   })
 
-  it('no longer counts as in flight the call of a client that went away before its answer was made', async () => {
+  it('does not count a request as concurrent after its client has disconnected', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     sandbox.control.inject({ kind: 'delay', milliseconds: 100 })
@@ -49,7 +49,7 @@ describe('what was received', () => {
 })
 
 describe('the control over HTTP', () => {
-  it('is the same control, when opened', async () => {
+  it('is available when it was requested', async () => {
     const sandbox = await openSandbox({ control: true })
     const remote = connectSandboxControl(sandbox.url)
     await remote.inject({ kind: 'status', status: 500, times: null })
@@ -62,7 +62,7 @@ describe('the control over HTTP', () => {
     await expect(remote.revokeGrant('nobody')).rejects.toThrow('no X account @nobody')
   })
 
-  it('takes no form from a web page, and no method that is none', async () => {
+  it('refuses forms of web pages, and unknown methods', async () => {
     const sandbox = await openSandbox({ control: true })
     const url = `${sandbox.url}/_control`
     expect((await fetch(url, { method: 'POST', body: '{"method":"grants"}' })).status).toBe(415)
@@ -71,15 +71,15 @@ describe('the control over HTTP', () => {
     expect((await fetch(url, { method: 'POST', headers, body: '[' })).status).toBe(400)
   })
 
-  it('is closed otherwise', async () => {
+  it('is not available otherwise', async () => {
     const sandbox = await openSandbox()
     const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"method":"grants"}' }
     expect((await fetch(`${sandbox.url}/_control`, init)).status).toBe(404)
   })
 })
 
-describe('what a test under load needs', () => {
-  it('access tokens can be as short-lived as it likes', async () => {
+describe('controls for tests under load', () => {
+  it('set the lifetime of access tokens', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     sandbox.control.setAccessTokenSeconds(0.5)
@@ -91,7 +91,7 @@ describe('what a test under load needs', () => {
     expect((await post(sandbox, tokens.access, 'of the two hours')).status).toBe(201)
   })
 
-  it('a tweet that is sent twice can be there twice', async () => {
+  it('allow duplicates, so that a tweet that is sent twice is posted twice', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.setRefusesDuplicates(false)
@@ -99,7 +99,7 @@ describe('what a test under load needs', () => {
     expect(sandbox.control.tweets('maraholt')).toHaveLength(2)
   })
 
-  it('the posts of a day can be more, or fewer', async () => {
+  it('set the number of posts in a day', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.setRateLimit('posts-per-day', 1)
@@ -108,7 +108,7 @@ describe('what a test under load needs', () => {
     expect((await post(sandbox, access, 'two')).status).toBe(429)
   })
 
-  it('faults of chance can be the same each time', async () => {
+  it('make faults with a probability repeatable', async () => {
     const chances = [0.1, 0.9, 0.4]
     const sandbox = await openSandbox({ random: () => chances.shift() ?? 1 })
     sandbox.control.inject({ kind: 'status', status: 500, times: null, probability: 0.5 })

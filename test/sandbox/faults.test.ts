@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
 import { at, call, connectAccount, openSandbox, post, refresh, tokensOf } from './client.ts'
 
-/** A linked account and one fault on its way to post. */
+/** Connects an account, injects one fault at posting, and posts. */
 async function postThrough(fault: Fault) {
   const sandbox = await openSandbox()
   const { access } = await connectAccount(sandbox)
@@ -14,8 +14,7 @@ async function postThrough(fault: Fault) {
 
 describe('faults', () => {
   it('delay before acting, and after it', async () => {
-    // Only lower bounds, so that a slow machine passes too; a timer may fire a millisecond early by
-    // another clock.
+    // Lower bounds alone, for slow machines. A timer may fire a millisecond early by another clock.
     const before = await postThrough({ kind: 'delay', milliseconds: 100 })
     expect((await before.send()).status).toBe(201)
     const arrivedAt = before.sandbox.control.received()[0]?.at ?? Infinity
@@ -27,7 +26,7 @@ describe('faults', () => {
     expect(after.sandbox.control.now() - actedAt).toBeGreaterThanOrEqual(99)
   })
 
-  it('answer another status, without acting or after it', async () => {
+  it('respond with another status, without acting or after it', async () => {
     for (const [kind, tweets] of [
       ['status', 0],
       ['statusAfter', 1],
@@ -44,7 +43,7 @@ describe('faults', () => {
     }
   })
 
-  it('answer every problem by name', async () => {
+  it('respond with every problem by name', async () => {
     const sandbox = await openSandbox()
     const names = [
       ['credits-depleted', 402, /\/credits-depleted$/],
@@ -69,12 +68,12 @@ describe('faults', () => {
     )
   })
 
-  it('answer a problem after acting: refused, and yet posted', async () => {
+  it('respond with a problem after acting: the post exists', async () => {
     const { send, sent } = await postThrough({ kind: 'problemAfter', name: 'bad-gateway' })
     expect([(await send()).status, sent()]).toEqual([502, 1])
   })
 
-  it('drop the connection before acting, after it, and halfway through the answer', async () => {
+  it('close the connection before acting, after it, and in the middle of the response', async () => {
     for (const [kind, tweets] of [
       ['dropBefore', 0],
       ['dropAfter', 1],
@@ -87,7 +86,7 @@ describe('faults', () => {
     }
   })
 
-  it('redirect elsewhere', async () => {
+  it('respond with a redirect', async () => {
     let reached = 0
     const elsewhere = createServer((_request, response) => {
       reached += 1
@@ -104,7 +103,7 @@ describe('faults', () => {
     expect([sent(), reached]).toEqual([0, 0])
   })
 
-  it('answer far too much, plain or as a gzip bomb', async () => {
+  it('respond with a huge body, plain or as a gzip bomb', async () => {
     for (const gzip of [false, true]) {
       const { sandbox } = await postThrough({ kind: 'oversized', bytes: 3_000_000, gzip })
       const response = await fetch(`${sandbox.url}/2/users/me`)
@@ -113,7 +112,7 @@ describe('faults', () => {
     }
   })
 
-  it('answer what is no JSON, or no JSON type', async () => {
+  it('respond with a body or a content type that is not JSON', async () => {
     const cut = await postThrough({ kind: 'malformed', act: true })
     await expect(cut.send()).rejects.toThrow(SyntaxError)
     expect(cut.sent()).toBe(1)
@@ -122,14 +121,14 @@ describe('faults', () => {
     expect(page.sent()).toBe(0)
   })
 
-  it('never answer', async () => {
+  it('never respond', async () => {
     const { sandbox, sent } = await postThrough({ kind: 'hang' })
     const signal = AbortSignal.timeout(100)
     await expect(fetch(`${sandbox.url}/2/tweets`, { method: 'POST', body: '{}', signal })).rejects.toThrow()
     expect(sent()).toBe(0)
   })
 
-  it('drip the real answer', async () => {
+  it('send the real response byte by byte', async () => {
     const { send, sent } = await postThrough({ kind: 'drip', bytesPerSecond: 1000 })
     expect((await send()).status).toBe(201)
     const slow = await postThrough({ kind: 'drip' })
@@ -141,7 +140,7 @@ describe('faults', () => {
     expect(sent()).toBe(1)
   })
 
-  it('shape the real answer', async () => {
+  it('change the real response', async () => {
     const { sandbox, send, sent } = await postThrough({ kind: 'response', body: { data: { id: '', text: '' } } })
     expect(await send()).toMatchObject({ status: 201, body: { data: { id: '' } } })
     expect(sent()).toBe(1)
@@ -154,7 +153,7 @@ describe('faults', () => {
     expect(at(sandbox.control.grants('maraholt'), 1, 'rotations')).toBe(1)
   })
 
-  it('match by method, path and parameters, skip and repeat as told, and count their hits', async () => {
+  it('match by method, path and parameters, skip and repeat as set, and count the matches', async () => {
     const sandbox = await openSandbox()
     const { access, refresh: token } = await connectAccount(sandbox)
     const everywhere = { kind: 'status', status: 500 } as const
@@ -180,7 +179,7 @@ describe('faults', () => {
     expect((await call(sandbox, access, 'DELETE', '/2/tweets/1')).status).toBe(200)
   })
 
-  it('let delays add up with another fault', async () => {
+  it('apply delays together with another fault', async () => {
     const { sandbox, send } = await postThrough({ kind: 'delay', milliseconds: 50 })
     sandbox.control.inject({ kind: 'delayAfter', milliseconds: 50 })
     sandbox.control.inject({ kind: 'response', status: 200 })

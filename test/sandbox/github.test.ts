@@ -21,7 +21,7 @@ async function exchange(sandbox: Sandbox, fields: Record<string, string>, header
 }
 
 describe('GitHub’s sign-in', () => {
-  it('leads to the public profile, by a code with PKCE', async () => {
+  it('gives access to the public profile, by a code with PKCE', async () => {
     const sandbox = await openSandbox()
     const { verifier, challenge } = newPkce()
     const pkce = { code_challenge: challenge, code_challenge_method: 'S256' }
@@ -37,7 +37,7 @@ describe('GitHub’s sign-in', () => {
     expect(renamed.body).toMatchObject({ login: 'mara-new', id: 58320114 })
   })
 
-  it('keeps people apart by id, whatever their logins: one may take over another’s', async () => {
+  it('identifies people by id: a login may pass from one to another', async () => {
     const sandbox = await openSandbox()
     sandbox.control.renameGithubPerson('mara-holt', 'mara-new')
     const id = sandbox.control.addGithubPerson('mara-holt')
@@ -48,21 +48,21 @@ describe('GitHub’s sign-in', () => {
     expect(id).not.toBe(58320114)
   })
 
-  it('refuses the old secret after it was changed', async () => {
+  it('refuses the old client secret after a change', async () => {
     const sandbox = await openSandbox()
     sandbox.control.rotateGithubClientSecret('another')
     const { status, body } = await exchange(sandbox, { code: await approve(sandbox) })
     expect([status, body.error]).toEqual([200, 'incorrect_client_credentials'])
   })
 
-  it('has people with neither name nor e-mail', async () => {
+  it('has people without a name and an e-mail address', async () => {
     const sandbox = await openSandbox()
     const { body } = await exchange(sandbox, { code: await approve(sandbox, {}, 'yuki-ito') })
     const user = await fetch(`${sandbox.url}/user`, { headers: { authorization: `token ${body.access_token}` } })
     expect(await user.json()).toMatchObject({ name: null, email: null })
   })
 
-  it('answers errors with HTTP 200', async () => {
+  it('responds to errors with HTTP 200', async () => {
     const sandbox = await openSandbox()
     const code = await approve(sandbox)
     const wrongSecret = await exchange(sandbox, { code, client_secret: 'wrong' })
@@ -74,7 +74,7 @@ describe('GitHub’s sign-in', () => {
     expect([garbage.status, garbage.body.error]).toEqual([200, 'bad_verification_code'])
   })
 
-  it('takes a code once, within ten minutes, with its own verifier', async () => {
+  it('accepts a code once, within ten minutes, with its own verifier', async () => {
     const sandbox = await openSandbox()
     const once = await approve(sandbox)
     expect((await exchange(sandbox, { code: once })).body).toHaveProperty('access_token')
@@ -90,7 +90,7 @@ describe('GitHub’s sign-in', () => {
     expect(response.body.error).toBe('bad_verification_code')
   })
 
-  it('answers in form encoding unless asked for JSON, and takes Basic credentials', async () => {
+  it('responds in form encoding unless JSON is requested, and accepts Basic credentials', async () => {
     const sandbox = await openSandbox()
     const text = await exchange(sandbox, { code: await approve(sandbox) }, { accept: '*/*' })
     expect(new URLSearchParams(text.text).get('token_type')).toBe('bearer')
@@ -99,7 +99,7 @@ describe('GitHub’s sign-in', () => {
     expect((await exchange(sandbox, fields, { authorization: basic })).body).toHaveProperty('access_token')
   })
 
-  it('sends a refusal back with its reason and the state', async () => {
+  it('redirects back with the reason and the state after a refusal', async () => {
     const sandbox = await openSandbox()
     const response = await decide(authorizeUrl(sandbox), { decision: 'deny' })
     expect([...response.keys()]).toEqual(['error', 'error_description', 'error_uri', 'iss', 'state'])
@@ -107,7 +107,7 @@ describe('GitHub’s sign-in', () => {
     expect(response.get('iss')).toBe(`${sandbox.url}/login/oauth`)
   })
 
-  it('sends the browser of a suspended app back with that in place of a code', async () => {
+  it('redirects back with an error in place of a code when the app is suspended', async () => {
     const sandbox = await openSandbox()
     sandbox.control.setGithubAppSuspended(true)
     const response = await decide(authorizeUrl(sandbox), { account: 'mara-holt', decision: 'approve' })
@@ -125,7 +125,7 @@ describe('GitHub’s sign-in', () => {
     expect(await approve(sandbox)).not.toBe('')
   })
 
-  it('gives no token for a person whose primary email address is not verified', async () => {
+  it('issues no token for a person whose primary email address is not verified', async () => {
     const sandbox = await openSandbox()
     sandbox.control.setGithubPerson('mara-holt', { emailVerified: false })
     const { status, body } = await exchange(sandbox, { code: await approve(sandbox) })
@@ -136,10 +136,10 @@ describe('GitHub’s sign-in', () => {
 
   it.each([
     ['a wrong client id', { client_id: 'nobody' }],
-    ['a foreign redirect', { redirect_uri: 'http://127.0.0.1:3001/auth/github/callback' }],
-    ['a redirect that is no URL', { redirect_uri: '//' }],
+    ['an unregistered redirect', { redirect_uri: 'http://127.0.0.1:3001/auth/github/callback' }],
+    ['a redirect that is not a URL', { redirect_uri: '//' }],
     ['the plain method', { code_challenge: 'x', code_challenge_method: 'plain' }],
-  ])('shows its own page for %s', async (_title, changes) => {
+  ])('shows its error page for %s', async (_title, changes) => {
     const sandbox = await openSandbox()
     const response = await fetch(authorizeUrl(sandbox, changes), { redirect: 'manual' })
     expect(response.status).toBe(400)
@@ -147,13 +147,13 @@ describe('GitHub’s sign-in', () => {
 })
 
 describe('GitHub’s API', () => {
-  it('wants a User-Agent before anything else', async () => {
+  it('requires a User-Agent before all other checks', async () => {
     const sandbox = await openSandbox()
     const response = await fetch(`${sandbox.url}/user`, { headers: { 'user-agent': '' } })
     expect([response.status, await response.text()]).toEqual([403, expect.stringContaining('User-Agent')])
   })
 
-  it('answers 403 to the token of a person whose account is suspended', async () => {
+  it('responds 403 to the token of a person whose account is suspended', async () => {
     const sandbox = await openSandbox()
     const { body } = await exchange(sandbox, { code: await approve(sandbox) })
     sandbox.control.setGithubPerson('mara-holt', { suspended: true })
@@ -162,7 +162,7 @@ describe('GitHub’s API', () => {
     expect([user.status, at(user.body, 'message')]).toEqual([403, 'Sorry. Your account was suspended.'])
   })
 
-  it('answers 401 with a message without a good token', async () => {
+  it('responds 401 with a message without a valid token', async () => {
     const sandbox = await openSandbox()
     const bad = await read(await fetch(`${sandbox.url}/user`, { headers: { authorization: 'Bearer no' } }))
     expect([bad.status, at(bad.body, 'message')]).toEqual([401, 'Bad credentials'])

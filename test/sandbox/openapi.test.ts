@@ -7,10 +7,10 @@ import { at, call, connectAccount, openSandbox, post, type ReceivedResponse } fr
 const REFERENCE = fileURLToPath(new URL('../../../shared/reference/', import.meta.url))
 
 /**
- * X's documents may not be copied here: without them beside the repository there is nothing to
- * compare with.
+ * The licence of X's documents does not allow a copy in this repository. The tests need them beside
+ * it, and are skipped without them.
  */
-describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI document %s', (version) => {
+describe.each(['2.166', '2.167'])('responses validate against X’s OpenAPI document %s', (version) => {
   const file = `${REFERENCE}x-openapi-${version}-subset.json`
   const present = existsSync(file)
   const title = (text: string) => (present ? text : `${text} (skipped: ${file} is not on this machine)`)
@@ -50,11 +50,11 @@ describe.each(['2.166', '2.167'])('answers validate against X’s OpenAPI docume
     validate('post', '/2/tweets', await call(sandbox, access, 'POST', '/2/tweets', { texts: 'a' }))
     const reply = { reply: { in_reply_to_tweet_id: foreign } }
     validate('post', '/2/tweets', await post(sandbox, access, 'reply', reply))
-    // 2.167 lists X's own problem types only, yet X still answers about:blank.
+    // 2.167 lists X's own problem types only, but X still sends about:blank.
     if (version === '2.166') validate('post', '/2/tweets', await post(sandbox, 'garbage', 'hello'))
   })
 
-  it.skipIf(!present)(title('and a wrong answer does not'), async () => {
+  it.skipIf(!present)(title('and an invalid response does not'), async () => {
     const validate = createValidator(file)
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)

@@ -6,8 +6,8 @@ async function page(url: string | URL): Promise<string> {
   return (await fetch(url)).text()
 }
 
-describe('pages for people', () => {
-  it('C-06 say that they are a simulation, and load nothing from elsewhere', async () => {
+describe('the pages', () => {
+  it('C-06 say that they are a simulation, and load nothing from other origins', async () => {
     const sandbox = await openSandbox()
     const github = '/login/oauth/authorize?client_id=github-client'
     const urls = ['/', '/maraholt', '/settings/connected_apps', '/nobody_here', github].map(
@@ -22,7 +22,7 @@ describe('pages for people', () => {
     }
   })
 
-  it('offer each person with a picture, a label and both decisions', async () => {
+  it('list each person with a picture and a label, and both decisions', async () => {
     const sandbox = await openSandbox()
     const text = await page(authorizeUrl(sandbox, newPkce().challenge))
     for (const account of sandbox.control.accounts()) expect(text).toContain(`value="${account.username}"`)
@@ -34,7 +34,7 @@ describe('pages for people', () => {
     }
   })
 
-  it('show what was posted, at X’s own addresses, and escape it', async () => {
+  it('show the posted tweets at X’s paths, escaped', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     await post(sandbox, access, '<script>alert(1)</script> see https://example.com/a?b=1&c=2')
@@ -47,7 +47,7 @@ describe('pages for people', () => {
     }
   })
 
-  it('find a tweet under its author’s new name', async () => {
+  it('show a tweet under its author’s new username', async () => {
     const sandbox = await openSandbox()
     const id = sandbox.control.postAs('maraholt', 'hello')
     sandbox.control.renameAccount('maraholt', 'mara_h')

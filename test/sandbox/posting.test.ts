@@ -3,13 +3,13 @@ import { at, call, connectAccount, openSandbox, post } from './client.ts'
 
 const NOT_PERMITTED = 'You are not permitted to perform this action.'
 
-/** The four members of an about:blank problem. */
+/** Returns the four members of an about:blank problem. */
 function blank(status: number, title: string, detail: string) {
   return { title, detail, type: 'about:blank', status }
 }
 
 describe('posting at X', () => {
-  it('answers 201 with a 19-digit id, and the limits', async () => {
+  it('responds 201 with an id of 19 digits, and rate-limit headers', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const first = await post(sandbox, access, 'hello')
@@ -25,14 +25,14 @@ describe('posting at X', () => {
     expect(sandbox.control.tweets('maraholt').map((tweet) => tweet.id)).toContain(id)
   })
 
-  it('gives ids that grow even when the clock is turned back', async () => {
+  it('issues growing ids, also when the clock is set back', async () => {
     const sandbox = await openSandbox()
     const first = sandbox.control.postAs('maraholt', 'now')
     sandbox.control.setClockOffset(-3600)
     expect(BigInt(sandbox.control.postAs('maraholt', 'an hour ago')) > BigInt(first)).toBe(true)
   })
 
-  it('rewrites addresses to t.co and encodes & < >', async () => {
+  it('rewrites URLs to t.co and encodes & < >', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const { body } = await post(
@@ -57,9 +57,9 @@ describe('posting at X', () => {
     ['141 ideographs', '漢'.repeat(141), 403],
     ['140 families, each one emoji', '👨‍👩‍👧‍👦'.repeat(140), 201],
     ['an emoji newer than Unicode 12', `${'❤️‍🔥'.repeat(140)}`, 201],
-    ['a long address counted as 23', `${'a'.repeat(256)} https://example.com/${'b'.repeat(300)}`, 201],
+    ['a long URL as 23', `${'a'.repeat(256)} https://example.com/${'b'.repeat(300)}`, 201],
     ['the same with one letter more', `${'a'.repeat(257)} https://example.com/${'b'.repeat(300)}`, 403],
-    ['an address without a scheme', `${'a'.repeat(257)} example.com`, 403],
+    ['a URL without a scheme', `${'a'.repeat(257)} example.com`, 403],
     ['decomposed letters, composed first', 'e\u0301'.repeat(280), 201],
   ])('counts %s', async (_title, text, status) => {
     const sandbox = await openSandbox()
@@ -67,7 +67,7 @@ describe('posting at X', () => {
     expect((await post(sandbox, access, text)).status).toBe(status)
   })
 
-  it('lets Premium accounts post 25,000', async () => {
+  it('allows Premium accounts 25,000 characters', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox, 'tomasz_k')
     expect((await post(sandbox, access, 'a'.repeat(25_000))).status).toBe(201)
@@ -78,8 +78,8 @@ describe('posting at X', () => {
   })
 })
 
-describe('what X refuses', () => {
-  it('401 for a token that is expired, revoked or garbage, without rate-limit headers', async () => {
+describe('X responds', () => {
+  it('401 to a token that is expired, revoked or unknown, without rate-limit headers', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.expireAccessToken('maraholt')
@@ -92,7 +92,7 @@ describe('what X refuses', () => {
     expect((await fetch(`${sandbox.url}/2/users/me`)).status).toBe(401)
   })
 
-  it('403 for duplicate content within a day, while the first stands, of the same account', async () => {
+  it('403 to duplicate content of the same account within a day, while the first tweet exists', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const other = await connectAccount(sandbox, 'tomasz_k')
@@ -109,7 +109,7 @@ describe('what X refuses', () => {
     expect((await post(sandbox, tomorrow, 'good morning')).status).toBe(201)
   })
 
-  it('403 Forbidden without the scope', async () => {
+  it('403 Forbidden to a token without the scope', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox, 'maraholt', 'tweet.read users.read offline.access')
     expect((await post(sandbox, access, 'hello')).body).toEqual(blank(403, 'Forbidden', 'Forbidden'))
@@ -119,7 +119,7 @@ describe('what X refuses', () => {
     expect((await call(sandbox, blind.access, 'GET', '/2/users/me')).body).toEqual(blank(403, 'Forbidden', 'Forbidden'))
   })
 
-  it('403 for a reply where the author did not mention you, and for every quote', async () => {
+  it('403 to a reply whose target’s author did not mention the account, and to every quote', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const foreign = sandbox.control.postAs('tomasz_k', 'nobody in particular')
@@ -136,7 +136,7 @@ describe('what X refuses', () => {
     expect((await reply(own)).status).toBe(201)
   })
 
-  it('403 for a reply to what is gone or hidden', async () => {
+  it('403 to a reply to a tweet that is deleted or not visible', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const hidden = sandbox.control.postAs('quietgarden', 'for @maraholt only')
@@ -147,14 +147,14 @@ describe('what X refuses', () => {
     }
   })
 
-  it('403 for a second cashtag', async () => {
+  it('403 to a second cashtag', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     expect((await post(sandbox, access, '$ABC costs $5')).status).toBe(201)
     expect((await post(sandbox, access, '$ABC or $XYZ')).body.detail).toBe(NOT_PERMITTED)
   })
 
-  it('403 for accounts that are suspended or locked', async () => {
+  it('403 to accounts that are suspended or locked', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox, 'lostlantern')
     expect((await post(sandbox, access, 'hello')).body.detail).toContain('suspended')
@@ -171,8 +171,8 @@ describe('what X refuses', () => {
     ['null', null],
     ['a list', []],
     ['an id as a number', { text: 'a', reply: { in_reply_to_tweet_id: 5 } }],
-    ['a reply setting that is none', { text: 'a', reply_settings: 'everybody' }],
-    ['a poll of one', { text: 'a', poll: { options: ['one'], duration_minutes: 60 } }],
+    ['an unknown reply setting', { text: 'a', reply_settings: 'everybody' }],
+    ['a poll with one option', { text: 'a', poll: { options: ['one'], duration_minutes: 60 } }],
     ['a poll of four minutes', { text: 'a', poll: { options: ['1', '2'], duration_minutes: 4 } }],
     ['five media', { media: { media_ids: ['1', '2', '3', '4', '5'] } }],
     [
@@ -181,7 +181,7 @@ describe('what X refuses', () => {
     ],
     ['a forbidden character', { text: 'a\uFFFFb' }],
     ['half a surrogate pair', { text: '\uD83D' }],
-  ])('400 Invalid Request for %s', async (_title, body) => {
+  ])('400 Invalid Request to %s', async (_title, body) => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const response = await call(sandbox, access, 'POST', '/2/tweets', body)
@@ -196,7 +196,7 @@ describe('what X refuses', () => {
     expect(sandbox.control.tweets()).toEqual([])
   })
 
-  it('400 for media that was never uploaded, and for a body that is no JSON', async () => {
+  it('400 to media that was never uploaded, and to a body that is not JSON', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const media = await call(sandbox, access, 'POST', '/2/tweets', { media: { media_ids: ['1'] } })

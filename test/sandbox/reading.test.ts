@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { at, call, connectAccount, openSandbox } from './client.ts'
 
 describe('GET /2/users/me', () => {
-  it('answers id, name and username, and the fields that are asked for', async () => {
+  it('returns id, name and username, and the requested fields', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox, 'tomasz_k')
     const plain = await call(sandbox, access, 'GET', '/2/users/me')
@@ -14,14 +14,14 @@ describe('GET /2/users/me', () => {
     expect(picture.headers.get('content-type')).toBe('image/svg+xml')
   })
 
-  it('refuses fields that do not exist', async () => {
+  it('refuses unknown fields', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const response = await call(sandbox, access, 'GET', '/2/users/me?user.fields=name,shoe_size')
     expect([response.status, response.body.title]).toEqual([400, 'Invalid Request'])
   })
 
-  it('shows the new name after a rename, under the same id', async () => {
+  it('returns the new username after a rename, with the same id', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const before = await call(sandbox, access, 'GET', '/2/users/me')
@@ -44,7 +44,7 @@ describe('GET /2/users/me', () => {
 })
 
 describe('a user’s tweets', () => {
-  it('come newest first, a page at a time', async () => {
+  it('are listed newest first, in pages', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const ids = Array.from({ length: 12 }, (_, index) => sandbox.control.postAs('maraholt', `tweet ${index}`)).reverse()
@@ -75,7 +75,7 @@ describe('a user’s tweets', () => {
     expect(body).toMatchObject({ data: [{ id: after }], meta: { result_count: 1 } })
   })
 
-  it('are a bare count when there are none', async () => {
+  it('are a count without data when there are none', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const { body } = await call(sandbox, access, 'GET', '/2/users/1849302774156890113/tweets')
@@ -107,13 +107,13 @@ describe('a user’s tweets', () => {
   })
 })
 
-describe('what X makes of a text', () => {
+describe('the text of a tweet', () => {
   const FIELDS = 'tweet.fields=created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id'
   const timeline = `/2/users/1849302774156890113/tweets?${FIELDS}`
   const newest = async (sandbox: Awaited<ReturnType<typeof openSandbox>>, access: string) =>
     at((await call(sandbox, access, 'GET', timeline)).body, 'data', 0)
 
-  it('puts the people that a reply answers in front, once each, and says what it replies to', async () => {
+  it('begins with the handles that a reply addresses, each once, beside a reference to its target', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('tomasz_k', '@maraholt and @harbourbakery: hello')
@@ -128,7 +128,7 @@ describe('what X makes of a text', () => {
     expect(await newest(sandbox, access)).toMatchObject({ text: '@harbourbakery @TOMASZ_K hello' })
   })
 
-  it('cuts a long one, with its whole in the note', async () => {
+  it('is cut when it is long, with the whole text in the note', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const text = `${'long & '.repeat(60)}example.com`
@@ -147,14 +147,14 @@ describe('what X makes of a text', () => {
     expect(await newest(sandbox, access)).not.toHaveProperty('note_tweet')
   })
 
-  it('drops characters that nobody sees, but none of emoji', async () => {
+  it('loses invisible characters, but none of emoji', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.postAs('maraholt', 'a\u200bb\u00adc\u0007d ❤️‍🔥')
     expect(await newest(sandbox, access)).toMatchObject({ text: 'abcd ❤️‍🔥' })
   })
 
-  it('shows an edited tweet under a new id, with the one before', async () => {
+  it('has a new id after an edit, beside the id of the version before', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const before = sandbox.control.postAs('maraholt', 'a tpyo')
@@ -162,7 +162,7 @@ describe('what X makes of a text', () => {
     expect(await newest(sandbox, access)).toMatchObject({ id, text: 'a typo', edit_history_tweet_ids: [before, id] })
   })
 
-  it('speaks of posts in the newer vocabulary', async () => {
+  it('uses the word post in the newer vocabulary', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     sandbox.control.setVocabulary('post')
@@ -185,7 +185,7 @@ describe('what X makes of a text', () => {
 })
 
 describe('one tweet', () => {
-  it('is deleted by its author, once', async () => {
+  it('can be deleted by its author, once', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('maraholt', 'a slip')
@@ -198,7 +198,7 @@ describe('one tweet', () => {
     expect((await fetch(page)).status).toBe(404)
   })
 
-  it('is not deleted by somebody else', async () => {
+  it('cannot be deleted by another account', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const id = sandbox.control.postAs('tomasz_k', 'mine')
@@ -206,7 +206,7 @@ describe('one tweet', () => {
     expect(sandbox.control.tweets('tomasz_k')).toHaveLength(1)
   })
 
-  it('that is missing is 200 with errors and no data', async () => {
+  it('that is missing gives 200 with errors and no data', async () => {
     const sandbox = await openSandbox()
     const { access } = await connectAccount(sandbox)
     const { status, body } = await call(sandbox, access, 'GET', '/2/tweets/123')

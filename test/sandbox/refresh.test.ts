@@ -4,7 +4,7 @@ import { basic, call, callToken, connectAccount, oauthError, openSandbox, read, 
 const INVALID_TOKEN = [400, 'invalid_request', 'Value passed for the token was invalid.']
 
 describe('refreshing at X', () => {
-  it('spends the token and gives another pair', async () => {
+  it('spends the refresh token and issues a new pair', async () => {
     const sandbox = await openSandbox()
     const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
@@ -14,7 +14,7 @@ describe('refreshing at X', () => {
     expect(sandbox.control.grants('maraholt')).toMatchObject([{ live: true, rotations: 2, replays: 0 }])
   })
 
-  it('lets the earlier access token live out its two hours, unless switched', async () => {
+  it('leaves the earlier access token valid for its two hours, unless switched', async () => {
     const sandbox = await openSandbox()
     const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
@@ -25,7 +25,7 @@ describe('refreshing at X', () => {
     expect((await call(sandbox, second.access, 'GET', '/2/users/me')).status).toBe(401)
   })
 
-  it('kills the whole family when a spent token comes again', async () => {
+  it('ends the token family when a spent refresh token is used again', async () => {
     const sandbox = await openSandbox()
     const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
@@ -36,7 +36,7 @@ describe('refreshing at X', () => {
     expect(sandbox.control.grants()).toMatchObject([{ live: false, ended: 'replay' }])
   })
 
-  it('or only refuses the spent token, by switch', async () => {
+  it('only refuses the spent token, by switch', async () => {
     const sandbox = await openSandbox({ replay: 'invalid-request' })
     const first = await connectAccount(sandbox)
     const second = tokensOf(await refresh(sandbox, first.refresh))
@@ -48,7 +48,7 @@ describe('refreshing at X', () => {
     expect(oauthError(await refresh(sandbox, third.refresh))).toEqual(INVALID_TOKEN)
   })
 
-  it('ends access after two hours and refresh after six months', async () => {
+  it('gives an access token of two hours and a refresh token of six months', async () => {
     const sandbox = await openSandbox()
     sandbox.control.freezeClock(true)
     const tokens = await connectAccount(sandbox)
@@ -61,14 +61,14 @@ describe('refreshing at X', () => {
     expect(oauthError(await refresh(sandbox, second.refresh))).toEqual(INVALID_TOKEN)
   })
 
-  it('refuses garbage and names a missing token', async () => {
+  it('refuses an unknown token and names a missing one', async () => {
     const sandbox = await openSandbox()
     expect(oauthError(await refresh(sandbox, 'garbage'))).toEqual(INVALID_TOKEN)
     const missing = await callToken(sandbox, { grant_type: 'refresh_token' })
     expect(oauthError(missing)).toEqual([400, 'invalid_request', 'Missing required parameter [refresh_token].'])
   })
 
-  it('keeps one live pair per account and app: a new authorization kills the earlier', async () => {
+  it('keeps one live pair per account and app: a new authorization ends the earlier grant', async () => {
     const sandbox = await openSandbox()
     const earlier = await connectAccount(sandbox)
     const other = await connectAccount(sandbox, 'tomasz_k')
@@ -91,7 +91,7 @@ describe('revoking at X', () => {
       }),
     )
 
-  it.each(['refresh_token', 'access_token'] as const)('ends both tokens by either: %s', async (hint) => {
+  it.each(['refresh_token', 'access_token'] as const)('revokes both tokens by either of them: %s', async (hint) => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     const token = hint === 'refresh_token' ? tokens.refresh : tokens.access
@@ -102,7 +102,7 @@ describe('revoking at X', () => {
     expect(sandbox.control.grants()).toMatchObject([{ ended: 'revoked-by-app' }])
   })
 
-  it('demands the token type hint', async () => {
+  it('requires the token type hint', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     const response = await revoke(sandbox.url, { token: tokens.access })
@@ -110,12 +110,12 @@ describe('revoking at X', () => {
     expect((await call(sandbox, tokens.access, 'GET', '/2/users/me')).status).toBe(200)
   })
 
-  it('answers 200 for a token that is nobody’s (RFC 7009)', async () => {
+  it('responds 200 to an unknown token (RFC 7009)', async () => {
     const sandbox = await openSandbox()
     expect((await revoke(sandbox.url, { token: 'garbage', token_type_hint: 'access_token' })).status).toBe(200)
   })
 
-  it('lets the person revoke at the connected-apps page', async () => {
+  it('lets a person revoke the app on the connected-apps page', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     const page = `${sandbox.url}/settings/connected_apps`

@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import type { Sandbox } from '../../src/sandbox/server.ts'
 import { connectAccount, decide, newPkce, openSandbox, X_CALLBACK } from './client.ts'
 
-/** X's own SDK, so that the sandbox is measured by X's understanding and not by ours. */
+/** X's own SDK works with the sandbox: an independent reading of X's API. */
 describe('X’s own SDK', () => {
   it('gets users/me and posts a tweet', async () => {
     const sandbox = await openSandbox()
@@ -29,7 +29,7 @@ describe('X’s own SDK', () => {
     expect(sandbox.control.tweets()).toEqual([])
   })
 
-  it('takes a person through PKCE and refreshes', async () => {
+  it('completes a PKCE flow and refreshes the tokens', async () => {
     const sandbox = await openSandbox({ xClient: { id: 'x-client', secret: 'secret', redirectUris: [X_CALLBACK] } })
     leadToSandbox(sandbox)
     const oauth = new OAuth2({
@@ -54,7 +54,7 @@ describe('X’s own SDK', () => {
   })
 })
 
-// The SDK's token endpoint cannot be configured: the network between it and api.x.com is.
+// The SDK's token endpoint cannot be configured, so calls to api.x.com are sent to the sandbox.
 function leadToSandbox(sandbox: Sandbox): void {
   const realFetch = globalThis.fetch
   vi.stubGlobal('fetch', (input: string | URL, init?: RequestInit) =>

@@ -33,7 +33,7 @@ describe('the sandbox as a process', () => {
     await expect(startSandbox(OPTIONS)).rejects.toThrow('NODE_ENV=production')
   })
 
-  it('listens on loopback by the name it is given', async () => {
+  it('listens on loopback under the given host name', async () => {
     const sandbox = await openSandbox({ hostname: 'localhost' })
     expect(sandbox.url).toMatch(/^http:\/\/localhost:\d+$/)
     expect((await fetch(sandbox.url)).status).toBe(200)
@@ -48,7 +48,7 @@ describe('the sandbox as a process', () => {
     first.control.addAccount('newcomer')
     first.control.advance(3600)
     const { code, verifier } = await consent(first, 'newcomer')
-    // Not closed: what a request changed is on disk when it is answered, so a kill loses nothing.
+    // Not closed: the state is stored before a response is sent, so a kill loses nothing.
     const second = await openSandbox({ stateFile })
     onTestFinished(() => first.close())
     expect(second.control.tweets('maraholt').map((tweet) => tweet.text)).toEqual(['before the restart'])
@@ -64,7 +64,7 @@ describe('the sandbox as a process', () => {
     expect(await readdir(join(stateFile, '..'))).toEqual(['sandbox.json'])
   })
 
-  it('keeps one app’s refresh tokens from another app, after a restart as that app', async () => {
+  it('refuses the refresh tokens of one app to another, after a restart as that app', async () => {
     const stateFile = await temporaryFile()
     const first = await startSandbox({ ...OPTIONS, stateFile })
     const tokens = await connectAccount(first)
@@ -81,7 +81,7 @@ describe('the sandbox as a process', () => {
     expect(second.control.grants()).toMatchObject([{ live: true, rotations: 0 }])
   })
 
-  it('refuses a state file that it cannot read, and leaves it alone', async () => {
+  it('refuses to start with a state file that it cannot parse, and does not change the file', async () => {
     const stateFile = await temporaryFile()
     await (await startSandbox({ ...OPTIONS, stateFile })).close()
     writeFileSync(stateFile, '{"half":')
@@ -89,7 +89,7 @@ describe('the sandbox as a process', () => {
     expect(readFileSync(stateFile, 'utf8')).toBe('{"half":')
   })
 
-  it('writes nothing to the console, whatever it is sent', async () => {
+  it('writes nothing to the console for any request', async () => {
     const spies = (['log', 'info', 'warn', 'error', 'debug'] as const).map((name) => vi.spyOn(console, name))
     const written = [vi.spyOn(process.stdout, 'write'), vi.spyOn(process.stderr, 'write')]
     onTestFinished(() => void vi.restoreAllMocks())
@@ -100,7 +100,7 @@ describe('the sandbox as a process', () => {
     for (const spy of [...spies, ...written]) expect(spy).not.toHaveBeenCalled()
   })
 
-  it('dates its answers by its own clock', async () => {
+  it('dates its responses by its own clock', async () => {
     const sandbox = await openSandbox()
     sandbox.control.advance(86_400)
     const { headers } = await fetch(sandbox.url)
@@ -108,7 +108,7 @@ describe('the sandbox as a process', () => {
   })
 })
 
-describe('junk of any kind', () => {
+describe('an invalid request', () => {
   const paths = [
     '/2/oauth2/token',
     '/2/oauth2/revoke',
@@ -160,13 +160,13 @@ describe('junk of any kind', () => {
   })
 
   it.each([
-    ['a path of slashes', 'GET //// HTTP/1.1'],
+    ['a path of slashes alone', 'GET //// HTTP/1.1'],
     ['another origin as target', 'GET http://evil.example/2/users/me HTTP/1.1'],
     ['broken percent signs', 'GET /%E0%A4%A/status/%zz HTTP/1.1'],
     ['a star', 'OPTIONS * HTTP/1.1'],
     ['TRACE', 'TRACE / HTTP/1.1'],
     ['an unknown method', 'BREW / HTTP/1.1'],
-  ])('as raw bytes is refused: %s', async (_title, line) => {
+  ])('in raw bytes is refused: %s', async (_title, line) => {
     const sandbox = await openSandbox()
     const socket = connect(Number(new URL(sandbox.url).port), '127.0.0.1')
     socket.end(`${line}\r\nHost: x\r\nConnection: close\r\n\r\n`)
@@ -175,7 +175,7 @@ describe('junk of any kind', () => {
     expect(reply).toMatch(/^HTTP\/1\.1 4\d\d /)
   })
 
-  it('that is too large is 413', async () => {
+  it('that is too large gets a 413', async () => {
     const sandbox = await openSandbox()
     const response = await fetch(`${sandbox.url}/2/tweets`, { method: 'POST', body: 'a'.repeat(7_000_000) })
     expect(response.status).toBe(413)

@@ -18,7 +18,7 @@ const INVALID_CLIENT = [400, 'invalid_client', 'Value passed for the client id w
 const UNAUTHORIZED_CLIENT = [401, 'unauthorized_client', 'Missing valid authorization header']
 
 describe('exchanging a code at X', () => {
-  it('gives a pair for two hours, its scopes in another order than asked', async () => {
+  it('issues a pair for two hours, with its scopes in another order than requested', async () => {
     const sandbox = await openSandbox()
     for (const scope of [ALL_SCOPES, 'tweet.read users.read tweet.write offline.access', 'users.read tweet.read']) {
       const { code, verifier } = await consent(sandbox, 'maraholt', scope)
@@ -31,14 +31,14 @@ describe('exchanging a code at X', () => {
     }
   })
 
-  it('takes a code once', async () => {
+  it('accepts a code once', async () => {
     const sandbox = await openSandbox()
     const { code, verifier } = await consent(sandbox)
     expect((await exchange(sandbox, code, verifier)).status).toBe(200)
     expect(oauthError(await exchange(sandbox, code, verifier))).toEqual(INVALID_CODE)
   })
 
-  it('takes a code for 30 seconds', async () => {
+  it('accepts a code for 30 seconds', async () => {
     const sandbox = await openSandbox()
     sandbox.control.freezeClock(true)
     const late = await consent(sandbox)
@@ -49,7 +49,7 @@ describe('exchanging a code at X', () => {
     expect((await exchange(sandbox, early.code, early.verifier)).status).toBe(200)
   })
 
-  it('refuses a verifier that is not the challenge’s, and spends the code', async () => {
+  it('refuses a verifier that does not match the challenge, and spends the code', async () => {
     const sandbox = await openSandbox()
     const { code, verifier } = await consent(sandbox)
     expect(oauthError(await exchange(sandbox, code, `${verifier.slice(1)}A`))).toEqual([
@@ -81,7 +81,7 @@ describe('exchanging a code at X', () => {
       'invalid_request',
       `Missing required parameter [${missing}].`,
     ])
-    // The code was not looked at: it still works.
+    // The code was not spent: it still works.
     expect((await exchange(sandbox, code, verifier)).status).toBe(200)
   })
 
@@ -97,7 +97,7 @@ describe('exchanging a code at X', () => {
   })
 })
 
-describe('proving the app to X', () => {
+describe('client authentication at X', () => {
   it('T-06 decodes form-encoded credentials from Basic exactly', async () => {
     const sandbox = await openSandbox()
     expect((await connectAccount(sandbox)).access).not.toBe('undefined')
@@ -112,7 +112,7 @@ describe('proving the app to X', () => {
     ['no Basic from a confidential app', {}, { client_id: 'x-client' }, UNAUTHORIZED_CLIENT],
     ['nothing at all from a confidential app', {}, {}, UNAUTHORIZED_CLIENT],
     ['Basic that is no Base64 of a pair', { authorization: 'Basic !!' }, {}, UNAUTHORIZED_CLIENT],
-  ])('refuses %s, and the grant lives on', async (_title, headers, fields, expected) => {
+  ])('refuses %s, and does not end the grant', async (_title, headers, fields, expected) => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     const all = { grant_type: 'refresh_token', refresh_token: tokens.refresh, ...fields }
@@ -121,7 +121,7 @@ describe('proving the app to X', () => {
     expect((await refresh(sandbox, tokens.refresh)).status).toBe(200)
   })
 
-  it('lets a public client name itself in the body, and demands that it does', async () => {
+  it('requires client_id in the body of a public client', async () => {
     const sandbox = await openSandbox({ xClient: { id: 'x-client', secret: null, redirectUris: [X_CALLBACK] } })
     const { code, verifier } = await consent(sandbox)
     const fields = { grant_type: 'authorization_code', code, redirect_uri: X_CALLBACK, code_verifier: verifier }
@@ -130,7 +130,7 @@ describe('proving the app to X', () => {
     expect((await callToken(sandbox, { ...fields, client_id: 'x-client' }, {})).status).toBe(200)
   })
 
-  it('follows a rotated secret', async () => {
+  it('accepts a new client secret after a change', async () => {
     const sandbox = await openSandbox()
     const tokens = await connectAccount(sandbox)
     sandbox.control.rotateClientSecret('new')

@@ -1,5 +1,5 @@
-// `npm run sbom`: a bill of materials (CycloneDX 1.6) of what the gateway runs on, from the lock
-// file alone. The same lock gives the same bill. npm's own command leaves packages out under
+// `npm run sbom`: prints a bill of materials (CycloneDX 1.6) of the packages that the gateway runs
+// on, from the lock file alone. The same lock file gives the same output. npm's own command leaves packages out under
 // `--omit dev`, GraphQL's among them, and refuses without it for an optional peer.
 import { readFileSync } from 'node:fs'
 
@@ -10,7 +10,7 @@ const { '': own, ...others } = JSON.parse(readFileSync(new URL('../../package-lo
 
 function describeComponent(path: string, { version, integrity, license }: LockedPackage) {
   const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
-  // A package may be there twice, in one version at different places.
+  // The lock file may list one version of a package in several places.
   const purl = `pkg:npm/${name.replace('@', '%40')}@${version}`
   return {
     type: 'library',
@@ -19,7 +19,7 @@ function describeComponent(path: string, { version, integrity, license }: Locked
     version,
     purl,
     hashes: [{ alg: 'SHA-512', content: Buffer.from(integrity.replace(/^sha512-/, ''), 'base64').toString('hex') }],
-    // As the package says it: one identifier of SPDX, or several with AND and OR.
+    // The licence as the package declares it: one SPDX identifier, or an SPDX expression.
     ...(license !== undefined && { licenses: [{ expression: license }] }),
   }
 }

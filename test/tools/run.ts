@@ -1,5 +1,6 @@
-// What `npm test` runs after the checks. `npm test -- security` runs the tests of SECURITY.md's
-// checklist alone and prints it with what came of each row; anything else is handed to vitest.
+// The part of `npm test` after the checks. `npm test -- security` runs only the tests of the
+// checklist in SECURITY.md, and prints it with a result for each row. Other arguments are passed to
+// vitest.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,7 +9,7 @@ import { CHECKLIST_ID, readChecklist } from '../support/checklist.ts'
 
 type Report = { testResults: { assertionResults: { fullName: string; status: string }[] }[] }
 
-// The others were left out by what was asked for.
+// The other tests of these files were not selected.
 const RAN = ['passed', 'failed']
 
 const words = process.argv.slice(2)

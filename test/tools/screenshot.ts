@@ -1,6 +1,6 @@
 /**
- * Takes the README's picture of the console, of a gateway that it starts on the sandbox: `npm run
- * screenshot`.
+ * `npm run screenshot`: takes the README's picture of the console, from a gateway that it starts
+ * with the sandbox.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -36,9 +36,9 @@ const gateway = spawn(process.execPath, ['--disable-warning=ExperimentalWarning'
 try {
   while (!(await isReady())) await sleep(100)
   await using browser = await launchChromium()
-  // Finer than the page, for good screens; twice as fine would be over 200 KB.
+  // For screens of high resolution. A factor of 2 would give a file of over 200 KB.
   const page = await browser.newPage({ viewport: { width: 1080, height: 820 }, deviceScaleFactor: 1.5 })
-  await tell(page)
+  await fillConsole(page)
   await page.screenshot({ path: target })
   console.log(`Wrote ${path.relative(root, target)}`)
 } finally {
@@ -54,7 +54,7 @@ async function isReady(): Promise<boolean> {
   )
 }
 
-async function tell(page: Page): Promise<void> {
+async function fillConsole(page: Page): Promise<void> {
   await page.goto(url)
   await page.getByRole('link', { name: 'Sign in with GitHub' }).click()
   await page.getByRole('button', { name: 'Authorize' }).click()

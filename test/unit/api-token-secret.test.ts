@@ -8,7 +8,7 @@ const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 const read = (digits: string) => [...digits].reduce((value, digit) => value * 62n + BigInt(BASE62.indexOf(digit)), 0n)
 
 describe('K-01 the secret of an API token', () => {
-  test('is xcg_, 160 random bits and a CRC32 over both, in base62', () => {
+  test('is "xcg_", 160 random bits and a CRC-32 of both, in base62', () => {
     const secrets = Array.from({ length: 2_000 }, createSecret)
     for (const secret of secrets) {
       expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
@@ -17,14 +17,14 @@ describe('K-01 the secret of an API token', () => {
       expect(isSecret(secret)).toBe(true)
     }
     expect(new Set(secrets).size).toBe(secrets.length)
-    // Each of the bits is one half of the time: a thousand of them, give or take six deviations.
+    // Each bit is 1 in half of the samples, within six standard deviations.
     for (let bit = 0n; bit < 160n; bit++) {
       const ones = secrets.filter((secret) => (read(secret.slice(4, 31)) >> bit) & 1n).length
       expect(Math.abs(ones - 1_000), `bit ${bit}`).toBeLessThan(6 * Math.sqrt(500))
     }
   })
 
-  test('is none with any one of its characters changed', () => {
+  test('is refused when any one of its characters is changed', () => {
     const secret = createSecret()
     for (let index = 0; index < secret.length; index++) {
       for (const character of [...BASE62, '_', '-', ' ', 'é', '\0']) {
@@ -35,7 +35,7 @@ describe('K-01 the secret of an API token', () => {
     }
   })
 
-  test('is none with two neighbours swapped, a character more or less, or space around it', () => {
+  test('is refused with two neighbouring characters swapped, one character more or less, or white space around it', () => {
     const secret = createSecret()
     for (let index = 0; index + 1 < secret.length; index++) {
       const [one, other] = [secret.charAt(index), secret.charAt(index + 1)]
@@ -45,15 +45,14 @@ describe('K-01 the secret of an API token', () => {
       expect(isSecret(changed)).toBe(false)
   })
 
-  test('is nothing made up: a million of the right form, and any text', () => {
+  test('is not guessed: a million texts of the right form are refused, and any other text is', () => {
     const { pick } = createRandomness(62)
     const digits = [...BASE62]
     let passed = 0
     for (let number = 0; number < 1_000_000; number++) {
       let text = 'xcg_'
       for (let place = 0; place < 33; place++) text += pick(digits)
-      // Each passes with a chance of one in 57 thousand million; the seed keeps that from ever
-      // being seen.
+      // Each passes with a probability of 1 in 57 billion. The fixed seed makes the run repeatable.
       if (isSecret(text)) passed += 1
     }
     expect(passed).toBe(0)
@@ -63,7 +62,7 @@ describe('K-01 the secret of an API token', () => {
     )
   })
 
-  test('is shown by eight characters of its beginning and four of its end', () => {
+  test('is displayed as its first eight and its last four characters', () => {
     const secret = createSecret()
     expect(showSecret(secret)).toEqual({ prefix: secret.slice(0, 8), lastFour: secret.slice(33) })
   })

@@ -18,7 +18,7 @@ function open() {
   return { breakers, advance, logs: () => lines.join('') }
 }
 
-test('after twenty calls of which more than half were left in doubt, calls are held back as certainly not sent', async () => {
+test('opens after twenty calls of which more than half are in doubt: further calls fail as not sent', async () => {
   const { breakers, logs } = open()
   for (let i = 0; i < 9; i++) await breakers.X_POST(async () => response(201))
   for (let i = 0; i < 11; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 503 : null))
@@ -26,11 +26,11 @@ test('after twenty calls of which more than half were left in doubt, calls are h
   expect(await breakers.X_POST(call)).toMatchObject({ ok: false, report: { sent: false, status: null } })
   expect(call).not.toHaveBeenCalled()
   expect(logs()).toContain('"breaker":"X_POST","calls":20,"failures":11')
-  // Another class of calls goes on.
+  // The breaker of another class of calls stays closed.
   expect(await breakers.X_REFRESH(call)).toMatchObject({ ok: true })
 })
 
-test('half of the calls in doubt, or nineteen of nineteen, hold nothing back', async () => {
+test('stays closed with exactly half of the calls in doubt, or with nineteen of nineteen', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 40; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 201 : 503))
   advance(30)
@@ -38,7 +38,7 @@ test('half of the calls in doubt, or nineteen of nineteen, hold nothing back', a
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('what is half a minute old no longer counts', async () => {
+test('a call that ended half a minute ago no longer counts', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 19; i++) await breakers.X_POST(async () => response(503))
   advance(30)
@@ -46,7 +46,7 @@ test('what is half a minute old no longer counts', async () => {
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('one call is let through after five seconds; those beside it wait for its end and follow when it succeeds', async () => {
+test('lets one probe through after five seconds; concurrent calls wait for it and are sent when it succeeds', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(4.9)
@@ -68,7 +68,7 @@ test('one call is let through after five seconds; those beside it wait for its e
   expect(results.map(({ ok }) => ok)).toEqual([true, true, true])
 })
 
-test('a probe that is left in doubt holds the others back for five seconds more', async () => {
+test('stays open for five seconds more when the probe is in doubt', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(5)
@@ -81,7 +81,7 @@ test('a probe that is left in doubt holds the others back for five seconds more'
   expect(await breakers.X_POST(call)).toMatchObject({ ok: true })
 })
 
-test('a probe that breaks on our side leaves the way to the next one', async () => {
+test('lets the next probe through when one fails before it is sent', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(null))
   advance(5)
@@ -90,7 +90,7 @@ test('a probe that breaks on our side leaves the way to the next one', async () 
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('once it has closed, neither earlier failures nor late ones of calls from before open it again', async () => {
+test('once closed, is not opened again by failures of calls that began before', async () => {
   const { breakers, advance } = open()
   const late = Promise.withResolvers<CallResult<string>>()
   const lateCall = breakers.X_POST(() => late.promise)
@@ -103,14 +103,14 @@ test('once it has closed, neither earlier failures nor late ones of calls from b
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('a clock that is set back by an hour holds nobody back for an hour', async () => {
+test('does not stay open for an hour when the clock is set back by an hour', async () => {
   const { breakers, advance } = open()
   for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(503))
   advance(-3_600)
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('refusals, whatever their number and form, say that X is well; and what was not sent says nothing', async () => {
+test('counts no refusals, whatever their number and form, and no calls that were not sent', async () => {
   const { breakers } = open()
   for (const status of [400, 401, 402, 403, 404, 429]) {
     for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(status, { ok: i % 2 === 0 }))
@@ -119,7 +119,7 @@ test('refusals, whatever their number and form, say that X is well; and what was
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ ok: true })
 })
 
-test('a response that nobody can read leaves its call in doubt, whatever its status', async () => {
+test('counts a call whose response cannot be parsed, whatever its status', async () => {
   const { breakers } = open()
   for (let i = 0; i < 20; i++) await breakers.X_POST(async () => response(i % 2 === 0 ? 200 : 302, { ok: false }))
   expect(await breakers.X_POST(async () => response(201))).toMatchObject({ report: { sent: false } })

@@ -27,11 +27,11 @@ test.each<[string | undefined, string]>([
   ['203.0.113.7, ::ffff:10.0.0.9, ', '203.0.113.7'],
   ['10.0.0.8, 10.0.0.9', '10.0.0.8'],
   ['2001:db8::7', '2001:db8::7'],
-  // With the port, as Azure's and some others write it.
+  // With the port, as Azure and some other proxies append it.
   ['198.51.100.1, 203.0.113.7:4711', '203.0.113.7'],
   ['198.51.100.1, [2001:db8::7]:4711', '2001:db8::7'],
   ['198.51.100.1, [2001:db8::7]', '2001:db8::7'],
-  // No address: whose the one before it is, only the client says.
+  // Entries before one that is not an address come from the client, and are not trusted.
   ['198.51.100.1, unknown', '10.0.0.1'],
   ['198.51.100.1, unknown, 10.0.0.9', '10.0.0.9'],
   ['198.51.100.1, 203.0.113.7:', '10.0.0.1'],

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createClockSkewWarning } from '../../src/outbound/clock-skew.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
-test('a clock that differs from the providers’ by more than a minute is named in the log, once an hour', () => {
+test('warns of a clock that differs from the providers’ by more than a minute, at most once an hour', () => {
   const lines: string[] = []
   let now = Date.parse('2026-11-23T12:00:00Z')
   const watch = createClockSkewWarning(createLog('warn', { write: (line) => lines.push(line) }), () => now)

@@ -9,7 +9,7 @@ describe('HTTPS_PROXY', () => {
   const read = (environment: Record<string, string>) =>
     parseConfig({ DATA_DIR: newDirectory(), ...environment }).outboundProxy
 
-  test('is read in capitals or not, with NO_PROXY, and from a file', () => {
+  test('is read in upper or lower case, with NO_PROXY, and from a file', () => {
     expect(read({})).toBeNull()
     expect(read({ HTTP_PROXY: 'http://proxy:3128', NO_PROXY: 'x' })).toBeNull()
     expect(read({ HTTPS_PROXY: 'http://proxy:3128' })).toEqual({ url: 'http://proxy:3128/', except: '' })
@@ -23,7 +23,7 @@ describe('HTTPS_PROXY', () => {
   })
 
   test.each(['proxy:3128', 'socks5://proxy', 'name:hidden@proxy:3128', 'http://name:hidden@proxy/path', '-'])(
-    'is refused where it says %s, and its password is not repeated',
+    'refuses %s, without a password in the message',
     (text) => {
       const problems = problemsOf({ HTTPS_PROXY: text })
       expect(problems).toEqual([
@@ -33,7 +33,7 @@ describe('HTTPS_PROXY', () => {
   )
 })
 
-test('S-02 no public address without https is taken, at which cookies would go in the clear', () => {
+test('S-02 refuses a PUBLIC_URL without https, to which cookies would be sent in plain text', () => {
   for (const production of [{ NODE_ENV: 'production' }, {}])
     expect(problemsOf({ ...production, PUBLIC_URL: 'http://gateway.example.com' })).toContainEqual(
       expect.stringMatching(/^PUBLIC_URL: .*https/),
@@ -60,12 +60,12 @@ describe('T-07 addresses', () => {
     ['X_URL', `https://user:${SECRET}@x.com`],
     ['GITHUB_API_URL', 'file:///etc/passwd'],
     ['GITHUB_URL', 'https://github.com/#fragment'],
-  ])('that are neither https nor loopback, or no address, are refused: %s=%s', (name, url) => {
+  ])('that are neither https nor loopback, or not URLs, are refused: %s=%s', (name, url) => {
     expect(problemsOf({ ...production(), [name]: url })).toEqual([expect.stringMatching(new RegExp(`^${name}: `))])
   })
 
   test.each(['http://127.0.0.1:3000', 'http://localhost:3000', 'http://[::1]:3000', 'https://example.com'])(
-    'that are https or loopback are taken: %s',
+    'that are https or loopback are accepted: %s',
     (url) => {
       const config = parseConfig({
         ...production(),

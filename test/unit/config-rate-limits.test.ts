@@ -8,7 +8,7 @@ const { newDirectory, problemsOf } = prepareDataDirectories()
 describe('RATE_LIMITS', () => {
   const read = (text: string) => parseConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: text }).rateLimits
 
-  test('changes what it names, and nothing else', () => {
+  test('overrides the named limits only', () => {
     expect(read('user=1200/60, post=5/3600')).toEqual({
       ...defaultRateLimits,
       user: { limit: 1200, windowSeconds: 60 },
@@ -27,7 +27,7 @@ describe('RATE_LIMITS', () => {
     'users=600/60',
     'toString=1/1',
     'off,user=1/1',
-  ])('is refused where it says %s', (text) => {
+  ])('refuses %s', (text) => {
     expect(problemsOf({ RATE_LIMITS: text })[0]).toMatch(
       /^RATE_LIMITS: ".+" is neither off nor one of user, token, address, sign-in, connect, post with a limit and a window in seconds/,
     )
@@ -41,7 +41,7 @@ test.each([
     `connect=${'9'.repeat(400)}/1`,
     `RATE_LIMITS: the limit in "connect=${'9'.repeat(400)}/1" is too large. The maximum is 999,999,999.`,
   ],
-])('RATE_LIMITS says which number of %s is too large', (text, problem) => {
+])('RATE_LIMITS names the number that is too large in %s', (text, problem) => {
   expect(problemsOf({ RATE_LIMITS: text })).toEqual([problem])
   const largest = parseConfig({ DATA_DIR: newDirectory(), RATE_LIMITS: 'user=999999999/999999' }).rateLimits
   expect(largest?.user).toEqual({ limit: 999_999_999, windowSeconds: 999_999 })

@@ -13,15 +13,15 @@ describe('E-05 encryption keys', () => {
     ['all zeros', `k1:${Buffer.alloc(32).toString('base64')}`],
     ['typed by hand', `k1:${Buffer.from('abababababababababababababababab').toString('base64')}`],
     ['without an id', randomBytes(32).toString('base64')],
-    ['with an odd id', newKey('the first')],
+    ['with a space in the id', newKey('the first')],
     ['with an empty id', newKey('')],
     ['with an id that is too long', newKey('k'.repeat(33))],
     ['without a value', 'k1:'],
-    ['with something behind it', `${newKey()}:more`],
+    ['with text after it', `${newKey()}:more`],
     ['with characters that are not base64', `k1:!!${randomBytes(32).toString('base64')}`],
-    ['twice the same id', `${newKey('k1')},${newKey('k1')}`],
+    ['with the same id twice', `${newKey('k1')},${newKey('k1')}`],
     ['none', ' , '],
-  ])('are refused when they are %s', (_, keys) => {
+  ])('are refused: %s', (_, keys) => {
     const problems = problemsOf({ ENCRYPTION_KEYS: keys })
     expect(problems).not.toEqual([])
     for (const problem of problems) {
@@ -30,14 +30,14 @@ describe('E-05 encryption keys', () => {
     }
   })
 
-  test('are kept in order: the first writes', () => {
+  test('keep their order: the first one encrypts', () => {
     const keys = [newKey('k3'), newKey('k2'), newKey('k1')]
     const config = parseConfig({ DATA_DIR: newDirectory(), ENCRYPTION_KEYS: keys.join(',') })
     expect(config.encryptionKeys.map(({ id }) => id)).toEqual(['k3', 'k2', 'k1'])
     expect(config.encryptionKeysSource).toBe('ENCRYPTION_KEYS')
   })
 
-  test('come from a file, which nobody else may read', () => {
+  test('are read from a file, which must not be readable by other users', () => {
     const file = `${newDirectory()}.keys`
     writeFileSync(file, `${newKey('k2')}\n${newKey('k1')}\n`, { mode: 0o600 })
     const environment = { DATA_DIR: newDirectory(), ENCRYPTION_KEYS_FILE: file }
@@ -53,7 +53,7 @@ describe('E-05 encryption keys', () => {
   })
 })
 
-test('E-09 a secret comes from a file too; both ways at once, or an unreadable file, are refused', () => {
+test('E-09 a secret can be read from a file; both variables at once, or an unreadable file, are refused', () => {
   const file = `${newDirectory()}.secret`
   writeFileSync(file, `${SECRET}\n`)
   const environment = { ...production(), GITHUB_CLIENT_SECRET: '', GITHUB_CLIENT_SECRET_FILE: file }
@@ -65,7 +65,7 @@ test('E-09 a secret comes from a file too; both ways at once, or an unreadable f
   expect(readFileSync(file, 'utf8')).toBe(`${SECRET}\n`)
 })
 
-test('E-01 no value of a secret is ever in a message, however wrong everything is', () => {
+test('E-01 no message contains the value of a secret', () => {
   const secret = { ...production(), PORT: 'x', LOG_LEVEL: 'x', ENCRYPTION_KEYS: `k1:${SECRET},${SECRET}` }
   expect(problemsOf({ ...secret, DATABASE_URL: `mysql://u:${SECRET}@h/d` }).length).toBeGreaterThan(3)
   expect(problemsOf({ ENCRYPTION_KEYS: SECRET, GITHUB_CLIENT_SECRET: SECRET })).not.toEqual([])

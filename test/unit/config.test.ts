@@ -8,7 +8,7 @@ import { prepareDataDirectories, production, SECRET } from '../support/config-en
 const { newDirectory, problemsOf } = prepareDataDirectories()
 
 describe('with nothing configured', () => {
-  test('it runs on the embedded database and the sandbox, with a key of its own making that only we can read', () => {
+  test('runs on the embedded database and the sandbox, with a generated key in a file that only this user can read', () => {
     const dataDir = newDirectory()
     const config = parseConfig({ DATA_DIR: dataDir })
     expect(config).toMatchObject({
@@ -32,7 +32,7 @@ describe('with nothing configured', () => {
     expect(parseConfig({ DATA_DIR: newDirectory() }).encryptionKeys).not.toEqual(config.encryptionKeys)
   })
 
-  test('no key is made for a start that is refused', () => {
+  test('creates no key when the start is refused', () => {
     const dataDir = newDirectory()
     expect(() => parseConfig({ DATA_DIR: dataDir, PORT: 'x' })).toThrow(ConfigError)
     expect(existsSync(dataDir)).toBe(false)
@@ -65,7 +65,7 @@ describe('production', () => {
     })
   })
 
-  test('names all that is missing at once, and makes none of it', () => {
+  test('names every missing variable at once, and creates no default for it', () => {
     let message = ''
     try {
       parseConfig({ NODE_ENV: 'production' })
@@ -91,7 +91,7 @@ describe('production', () => {
     'GITHUB_CLIENT_ID',
     'GITHUB_CLIENT_SECRET',
     'X_CLIENT_ID',
-  ])('refuses to start without %s, and says only that', (name) => {
+  ])('refuses to start without %s, and names only that', (name) => {
     const problems = problemsOf({ ...production(), [name]: undefined, DATA_DIR: undefined })
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(new RegExp(`^${name}\\b.* missing`))
@@ -109,7 +109,7 @@ describe('production', () => {
     expect(problemsOf(without)).toHaveLength(3)
   })
 
-  test('sends webhooks to public addresses only; elsewhere this machine may be asked for', () => {
+  test('sends webhooks to public addresses only; outside production WEBHOOK_EGRESS may allow this machine', () => {
     expect(parseConfig(production()).webhookEgressPolicy).toBe('PUBLIC')
     expect(problemsOf({ ...production(), WEBHOOK_EGRESS: 'loopback' })).toEqual([
       expect.stringContaining('WEBHOOK_EGRESS=loopback'),
@@ -117,7 +117,7 @@ describe('production', () => {
     expect(parseConfig({ DATA_DIR: newDirectory(), WEBHOOK_EGRESS: 'loopback' }).webhookEgressPolicy).toBe('LOOPBACK')
   })
 
-  test('takes a public X client, and the embedded database when DATA_DIR says where', () => {
+  test('accepts a public X client, and the embedded database when DATA_DIR is set', () => {
     expect(parseConfig({ ...production(), X_CLIENT_SECRET: '' }).x.clientSecret).toBeNull()
     const dataDir = newDirectory()
     const config = parseConfig({ ...production(), DATABASE_URL: '', DATA_DIR: dataDir })
@@ -125,7 +125,7 @@ describe('production', () => {
   })
 })
 
-test('every problem is named in one message', () => {
+test('one message names every problem', () => {
   const problems = problemsOf({
     PORT: '70000',
     PUBLIC_URL: 'gateway.example.com',
@@ -168,6 +168,6 @@ test.each([
   [{ X_CLIENT_ID: 'id' }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET']],
   [{ X_CLIENT_SECRET: SECRET }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
   [{ SANDBOX: 'off' }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
-])('some credentials without the others are no sandbox but a mistake: %o', (environment, missing) => {
+])('some credentials without the others are refused, and do not start the sandbox: %o', (environment, missing) => {
   expect(problemsOf(environment).map((problem) => problem.split(' ')[0])).toEqual(missing)
 })

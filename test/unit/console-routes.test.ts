@@ -17,7 +17,7 @@ const listAssets = (page: string) =>
   [...page.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path = '']) => path)
 
 describe.each(['/', '/graphql'])('the page %s', (path) => {
-  test('names only what the gateway serves, with its content type, to be kept for ever', async () => {
+  test('links only to assets that the gateway serves, each with its content type and cacheable for ever', async () => {
     const page = await readPage(path)
     const assets = listAssets(page)
     expect(assets.length).toBeGreaterThan(4)
@@ -30,7 +30,7 @@ describe.each(['/', '/graphql'])('the page %s', (path) => {
     }
   })
 
-  test('holds no script or style of its own, and no address elsewhere', async () => {
+  test('has no inline script or style, and no URL of another origin', async () => {
     const page = await readPage(path)
     expect(page).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:|%\w+%/)
     expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|["'(]\/\//)
@@ -39,7 +39,7 @@ describe.each(['/', '/graphql'])('the page %s', (path) => {
   })
 })
 
-test('every module that the page imports is served, and nothing in it is TypeScript', async () => {
+test('every module that the page imports is served as JavaScript', async () => {
   const [entry = ''] = listAssets(await readPage('/')).filter((path) => path.endsWith('/console.js'))
   const seen = new Set<string>()
   const visit = async (path: string): Promise<void> => {
@@ -72,7 +72,7 @@ test('the page’s operations are the published ones', async () => {
   expect(operations.PostTweet).toContain('mutation PostTweet')
 })
 
-test('a file is answered once, then only confirmed, and an older page still gets a file', async () => {
+test('an asset is sent once and then revalidated by its ETag, and a page of another version still gets it', async () => {
   const path = listAssets(await readPage('/')).find((path) => path.endsWith('.css')) ?? ''
   const etag = (await app.request(path)).headers.get('etag') ?? ''
   const again = await app.request(path, { headers: { 'if-none-match': etag } })
@@ -93,22 +93,22 @@ test.each([
   '/assets/x/',
   '/assets/x',
   '/assets/',
-])('%s is no file of ours', async (path) => {
+])('%s is not an asset', async (path) => {
   expect((await app.request(path)).status).toBe(404)
 })
 
-test('programs that read /graphql are left to the route of the API, which refuses them', async () => {
+test('a program that sends GET /graphql gets the refusal of the API’s route', async () => {
   expect((await app.request('/graphql')).status).toBe(404)
 })
 
-test('without GRAPHIQL there is no GraphiQL and no link to it', async () => {
+test('with GraphiQL switched off there is no page and no link to it', async () => {
   const off = consoleRoutes({ config: { graphiql: false, sandbox: null, x } })
   expect((await off.request('/graphql', html)).status).toBe(404)
   const page = await (await off.request('/')).text()
   expect(page).toMatch(/<a href="\/graphql" hidden>/)
 })
 
-test('people are shown a page where there is nothing, and programs are not', async () => {
+test('a browser gets a page for an unknown path, and a program does not', async () => {
   for (const path of ['/nothing/here', '/assets/old/nothing.js']) {
     const response = await app.request(path, html)
     expect([response.status, response.headers.get('content-type')]).toEqual([404, 'text/html; charset=UTF-8'])
@@ -121,7 +121,7 @@ test('people are shown a page where there is nothing, and programs are not', asy
   }
 })
 
-test('every page says that it is the sandbox where it is, and leads there', async () => {
+test('every page shows that the sandbox is on, with a link to it', async () => {
   const config = { graphiql: true, sandbox: { port: 3001, followsPort: true }, x: { url: 'http://localhost:3001' } }
   const sandboxed = consoleRoutes({ config })
   for (const path of ['/', '/graphql', '/nothing/here']) {

@@ -17,7 +17,7 @@ const keys: KeyRing = [key('k2'), key('k1')]
 const place: SealContext = { table: 'oauth_tokens', column: 'access_token_sealed', accountId: 'a-1', userId: 'u-1' }
 const secret = 'an access token of X: ÿ 💥'
 
-/** Why a value does not open. Any other end than an UnsealError is a failure. */
+/** Returns the reason of the UnsealError; fails for any other result. */
 function reasonOf(work: () => unknown): UnsealError['reason'] {
   try {
     work()
@@ -32,7 +32,7 @@ function reasonOf(work: () => unknown): UnsealError['reason'] {
 }
 
 describe('PKCE', () => {
-  test('a verifier has 128 of the unreserved characters, 96 random bytes, and is never the same', () => {
+  test('a verifier is 96 random bytes in 128 unreserved characters, and differs each time', () => {
     const verifiers = Array.from({ length: 1_000 }, () => createCodeVerifier())
     for (const verifier of verifiers) {
       expect(verifier).toMatch(/^[A-Za-z0-9_-]{128}$/)
@@ -41,25 +41,25 @@ describe('PKCE', () => {
   })
 })
 
-test('a token is 256 random bits in base64url, and SHA-256 is the one of FIPS 180-4', () => {
+test('a token is 256 random bits in base64url, and its hash is SHA-256 (FIPS 180-4)', () => {
   expect(randomToken()).toMatch(/^[A-Za-z0-9_-]{43}$/)
   expect(sha256('abc')).toBe('ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad')
 })
 
 describe('E-02 a sealed value', () => {
-  test.each(['', 'x', secret, '\0', 'x'.repeat(100_000)])('opens at its place: %.20s', (text) => {
+  test.each(['', 'x', secret, '\0', 'x'.repeat(100_000)])('opens with its seal context: %.20s', (text) => {
     const sealed = seal(keys, place, text)
     expect(unseal(keys, place, sealed)).toBe(text)
     if (text.length > 3) expect(Buffer.from(sealed, 'base64url').includes(text)).toBe(false)
   })
 
-  test('does not open with any single bit of it changed', () => {
+  test('does not open with any single bit changed', () => {
     const sealed = Buffer.from(seal(keys, place, secret), 'base64url')
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       const changed = Buffer.from(sealed)
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       const reason = reasonOf(() => unseal(keys, place, changed.toString('base64url')))
-      // A changed key id may be that of a key that is not there; everything else is an alteration.
+      // With a changed key id the key may be unknown; any other change is an alteration.
       const isKeyId = bit >= 16 && bit < 32
       expect(
         isKeyId ? ['ALTERED', 'KEY_MISSING'] : ['ALTERED', ...(bit < 16 ? ['KEY_MISSING'] : [])],
@@ -68,7 +68,7 @@ describe('E-02 a sealed value', () => {
     }
   })
 
-  test('does not open cut off at any length, nor with anything added', () => {
+  test('does not open truncated at any length, nor with anything appended', () => {
     const sealed = Buffer.from(seal(keys, place, secret), 'base64url')
     for (let length = 0; length < sealed.length; length++) {
       for (const part of [sealed.subarray(0, length), sealed.subarray(sealed.length - length)]) {
@@ -80,7 +80,7 @@ describe('E-02 a sealed value', () => {
     }
   })
 
-  test('does not open in another spelling of the same bytes', () => {
+  test('does not open in another base64 encoding of the same bytes', () => {
     const sealed = seal(keys, place, secret)
     const base64 = Buffer.from(sealed, 'base64url').toString('base64')
     for (const other of [
@@ -106,24 +106,24 @@ describe('E-02 a sealed value', () => {
     ['column', { column: 'refresh_token_sealed' }],
     ['account', { accountId: 'a-2' }],
     ['user', { userId: 'u-2' }],
-    ['account and user, run together', { accountId: 'a-1|u', userId: '-1' }],
-  ])('does not open in another %s', (_what, elsewhere) => {
+    ['account and user id, split differently', { accountId: 'a-1|u', userId: '-1' }],
+  ])('does not open with another %s', (_what, elsewhere) => {
     const sealed = seal(keys, place, secret)
     expect(reasonOf(() => unseal(keys, { ...place, ...elsewhere }, sealed))).toBe('ALTERED')
   })
 
-  test('opens under any key of the ring, is written under the first, and says which one it needs', () => {
+  test('opens with any key of the ring, is sealed with the first, and names the key that it needs', () => {
     const [newer, older] = keys
     const sealed = seal([older ?? newer], place, secret)
     expect(sealedKeyId(sealed)).toBe('k1')
     expect(sealedKeyId(seal(keys, place, secret))).toBe('k2')
     expect(unseal(keys, place, sealed)).toBe(secret)
     expect(reasonOf(() => unseal([newer], place, sealed))).toBe('KEY_MISSING')
-    // A key of the same name and other bytes is not that key.
+    // A key with the same id and other bytes is not that key.
     expect(reasonOf(() => unseal([key('k1')], place, sealed))).toBe('ALTERED')
   })
 
-  test('E-03 is never the same twice: salts and nonces of fifty thousand differ', () => {
+  test('E-03 differs each time: the salts and nonces of fifty thousand values are distinct', () => {
     const salts = new Set<string>()
     const nonces = new Set<string>()
     for (let count = 0; count < 50_000; count++) {

@@ -1,5 +1,4 @@
-// The address of a PostgreSQL server, with libpq's meaning, and nothing of its password in any
-// sentence.
+// The address of a PostgreSQL server has libpq's meaning, and no message contains its password.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,14 +12,14 @@ beforeAll(async () => {
 afterAll(() => directory.remove())
 
 const parse = (url: string) => parsePostgresUrl(url, 'DATABASE_URL')
-/** What is understood, where nothing is wrong. */
+/** Returns the parsed address; fails if there is a problem. */
 function addressOf(url: string) {
   const { address, problems } = parse(url)
   expect(problems).toEqual([])
   return address
 }
 
-describe('where it leads', () => {
+describe('the hosts', () => {
   test.each<[string, [host: string, port: number][]]>([
     ['postgres://db.example.com/x', [['db.example.com', 5432]]],
     ['postgresql://db.example.com:6543/x', [['db.example.com', 6543]]],
@@ -57,18 +56,18 @@ describe('where it leads', () => {
     expect(addressOf(url).hosts.map(({ host, port }) => [host, port])).toEqual(hosts)
   })
 
-  test('hostaddr is connected to, and host compared with the certificate', () => {
+  test('hostaddr is the address of the connection, and host the name in the certificate', () => {
     expect(addressOf('postgres://db.example.com/x?hostaddr=10.0.0.7').hosts).toEqual([
       { host: 'db.example.com', address: '10.0.0.7', port: 5432 },
     ])
   })
 })
 
-describe('as whom', () => {
+describe('the user and password', () => {
   test.each([
     ['postgres://u:p%40ss%2Fw%3Ford%23%25@h/x', 'u', 'p@ss/w?ord#%'],
     ['postgres://u:p:w@h/x', 'u', 'p:w'],
-    // As other libraries take it.
+    // As other libraries accept them.
     ['postgres://u:p@ss@h/x', 'u', 'p@ss'],
     ['postgres://us%3Aer@h/x', 'us:er', null],
     ['postgres://h/x?user=u&password=p%26w', 'u', 'p&w'],
@@ -77,7 +76,7 @@ describe('as whom', () => {
     expect(addressOf(url)).toMatchObject({ user, password, database: 'x' })
   })
 
-  test('the database is decoded, and may be left out', () => {
+  test('the database name is percent-decoded and optional', () => {
     expect(addressOf('postgres://h/my%20data').database).toBe('my data')
     expect(addressOf('postgres://h').database).toBeNull()
     expect(addressOf('postgres://h/?dbname=y').database).toBe('y')
@@ -86,7 +85,7 @@ describe('as whom', () => {
 
 const SECRET_PIECES = ['sEcrEt', 'tErcEs']
 
-describe('what cannot be taken apart says what to percent-encode, and repeats nothing', () => {
+describe('an address that cannot be parsed: the message says what to percent-encode, and quotes nothing', () => {
   test.each(
     ['/', '?', '#', '%', '%zz', '[', '/:', '@/', '?x=', '&'].flatMap((between) => [
       `postgres://user:sEcrEt${between}tErcEs@db.example.com:5432/x`,
@@ -96,7 +95,7 @@ describe('what cannot be taken apart says what to percent-encode, and repeats no
     const { problems, warnings, address } = parse(url)
     for (const sentence of [...problems, ...warnings])
       for (const piece of SECRET_PIECES) expect(sentence).not.toContain(piece)
-    // Either it is the password that was meant, or it is refused.
+    // Either the whole password is parsed, or the address is refused.
     if (problems.length === 0) expect(address.password).toMatch(/^sEcrEt.+tErcEs$/)
     else expect(problems.join()).toMatch(/percent-enc|%25/)
   })
@@ -157,8 +156,8 @@ describe('sslmode', () => {
   })
 })
 
-describe('parameters that are not known', () => {
-  test('are ignored with a warning that names them, and the cure where there is one', () => {
+describe('unknown parameters', () => {
+  test('are ignored with a warning that names them, and the setting to use instead if there is one', () => {
     expect(
       parse('postgres://u:p@h/x?pgbouncer=true&connection_limit=1&schema=app&keepalives=1&sslmode=require'),
     ).toMatchObject({
@@ -171,14 +170,14 @@ describe('parameters that are not known', () => {
     })
   })
 
-  test('are counted where one could be a piece of a password', () => {
+  test('are counted but not named when one may be a piece of a password', () => {
     const { warnings } = parse('postgres://h/x?user=u&password=sEcrEt&tErcEs')
     expect(warnings).toEqual([expect.stringMatching(/^DATABASE_URL: 1 of its parameters are unknown.*& is %26\.$/)])
     expect(parse('postgres://h/x?tErcEs%20!=1').warnings.join()).not.toContain('tErcEs')
   })
 })
 
-test('connect_timeout is at least two seconds, and never for ever', () => {
+test('connect_timeout is at least two seconds, and never infinite', () => {
   const secondsOf = (query: string) => addressOf(`postgres://h/x${query}`).connectTimeoutSeconds
   expect(['', '?connect_timeout=0', '?connect_timeout=1', '?connect_timeout=20'].map(secondsOf)).toEqual([5, 5, 2, 20])
 })

@@ -1,4 +1,4 @@
-// What the documents say exists: links, files, commands, variables, and the GraphQL in them.
+// The links, files, commands, variables and GraphQL in the documents exist.
 import { spawnSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { findPathProblems, findUnnamedRooms } from '../support/documents/paths.t
 const root = join(import.meta.dirname, '../..')
 const NOT_OURS = ['node_modules', '.git', '.data']
 const MOST_BYTES_OF_README = 12 * 1024
-/** Those for users of the API, whose every word of GraphQL is of the schema. */
+/** The documents for users of the API, in which every name of GraphQL is one of the schema. */
 const API_DOCUMENTS = ['README.md', 'schema/README.md', 'docs/']
 
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
@@ -26,7 +26,7 @@ const readAll = (...patterns: string[]) =>
 
 const files = new Set(list('**/*', '.*', '.ci/*'))
 const documents = new Map([...files].filter((file) => file.endsWith('.md')).map((file) => [file, read(file)]))
-// What was true of an earlier release stays in its entry.
+// Entries of earlier releases stay as they were.
 documents.set('CHANGELOG.md', documents.get('CHANGELOG.md')?.split(/^## /m).slice(0, 2).join('## ') ?? '')
 const apiDocuments = new Map([...documents].filter(([file]) => API_DOCUMENTS.some((each) => file.startsWith(each))))
 const { scripts }: { scripts: Record<string, string> } = JSON.parse(read('package.json'))
@@ -51,12 +51,12 @@ describe('links', () => {
     expect(findLinkProblems(one(text), known)).toEqual(problems)
   })
 
-  test('have the anchors that GitHub makes of headings', () => {
+  test('have the anchors that GitHub derives from headings', () => {
     expect(parseAnchors('# One\n### `two`, “three” & four_5!\n## One\n')).toEqual(['one', 'two-three--four_5', 'one-1'])
   })
 })
 
-describe('files in code', () => {
+describe('file names in code', () => {
   test('exist', () => {
     expect(findPathProblems(documents, files)).toEqual([])
   })
@@ -74,7 +74,7 @@ describe('files in code', () => {
     expect(findPathProblems(one(text), known)).toEqual(problems)
   })
 
-  test('named in the sources and in settings are documents that exist', () => {
+  test('of documents in the sources and in settings exist', () => {
     const sources = list('src/**/*.ts', 'test/**/*.ts', '.env.example', 'schema/schema.graphql')
     const texts = sources.filter((file) => file !== 'test/unit/documents.test.ts').map(read)
     const named = texts.join('\n').match(/\b(?:(?:docs|src|schema|test)\/[\w-]+|SECURITY|CHANGELOG)\.md\b/g)
@@ -82,11 +82,11 @@ describe('files in code', () => {
     expect([...new Set(named)].filter((file) => !documents.has(file))).toEqual([])
   })
 
-  test.each(['src', 'test'])('and folders directly in %s/ are in the layout of its README', (folder) => {
+  test.each(['src', 'test'])('and folders directly in %s/ are listed in the layout of its README', (folder) => {
     expect(findUnnamedRooms(documents, folder, files)).toEqual([])
   })
 
-  test('are noticed where the layout leaves them out', () => {
+  test('are reported when the layout leaves them out', () => {
     const layout = new Map([['src/README.md', '`main.ts`, [stories](stories/)']])
     const rooms = new Set([
       'src',
@@ -102,7 +102,7 @@ describe('files in code', () => {
 })
 
 describe('commands', () => {
-  test('are scripts of npm and commands of xconnect, with options that these have', () => {
+  test('are npm scripts and xconnect commands, with options that exist', () => {
     const { stdout: usage, status } = spawnSync(process.execPath, ['src/cli.ts', 'help'], {
       cwd: root,
       encoding: 'utf8',
@@ -160,7 +160,7 @@ describe('variables and codes', () => {
       sources: readAll('src/**/*.{ts,js}', 'test/support/**/*.ts', 'schema/schema.graphql'),
       examples: readAll('test/examples/*.ts'),
     }
-    // A changelog also names what something was called before.
+    // A changelog also has former names.
     const present = new Map([...documents].filter(([file]) => file !== 'CHANGELOG.md'))
     expect(findNameProblems(present, names)).toEqual([])
   })

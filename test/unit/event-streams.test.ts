@@ -2,20 +2,20 @@ import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
 import { createEventStreams, MAX_STREAMS, MAX_STREAMS_PER_OWNER } from '../../src/process/event-streams.ts'
 
-test('G-12 a process serves so many streams and no more, until one of them ends', () => {
+test('G-12 an instance opens streams up to its limit, and another one once a stream has ended', () => {
   const streams = createEventStreams(900)
   const open = (owner: number) => streams.open(`owner ${owner}`, `user ${owner}`)
   const owners = MAX_STREAMS / MAX_STREAMS_PER_OWNER
   const opened = Array.from({ length: MAX_STREAMS }, (_, number) => open(number % owners))
   for (const owner of [0, owners]) expect(() => open(owner)).toThrow(AppError)
   opened[0]?.end()
-  // Twice is no more than once.
+  // A second call has no effect.
   opened[0]?.end()
   open(owners)
   expect(() => open(owners + 1)).toThrow('This instance has as many event streams open as it serves.')
 })
 
-test('a hint that comes while nobody waits is not lost, and concerns whom it is about', async () => {
+test('a notification that arrives while no stream waits is kept, for the streams of its user', async () => {
   const streams = createEventStreams(900)
   const [mara, tomasz, operator] = [
     streams.open('mara', 'mara'),
@@ -32,12 +32,12 @@ test('a hint that comes while nobody waits is not lost, and concerns whom it is 
   streams.notify('mara')
   await new Promise((resolve) => setImmediate(resolve))
   expect(woken).toBe(false)
-  // Null: some may have been missed.
+  // Null: notifications may have been missed.
   streams.notify(null)
   expect(await waits[1]).toBe(1)
 })
 
-test('when all are to end, those that wait are woken, and a later one is over at once', async () => {
+test('when all streams have to end, waiting ones are woken, and a later one is over at once', async () => {
   const streams = createEventStreams(900)
   const stream = streams.open('mara', 'mara')
   const waiting = stream.wait(3600)

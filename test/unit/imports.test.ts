@@ -75,7 +75,7 @@ const rule: ImportRule = {
   ],
 }
 
-test('E-06 imports run one way, each dependency has one importer, only config/config.ts reads the environment, and no secret is compared but by its hash', () => {
+test('E-06 imports run one way, each dependency has one importer, only config/config.ts reads the environment, and secrets are compared by their hashes only', () => {
   expect(findImportProblems(readSources(), rule)).toEqual([])
 })
 
@@ -101,11 +101,11 @@ test.each<[string, boolean]>([
   ['if (token === null) return', false],
   ['attempt.browserHash !== sha256(browserToken)', false],
   ["typeof token === 'string'", false],
-])('E-06 is a secret compared in %j: %s', (text, compared) => {
+])('E-06 %j compares a secret: %s', (text, compared) => {
   expect(rule.texts.filter(({ pattern }) => pattern.test(text))).toHaveLength(compared ? 1 : 0)
 })
 
-test('every package that the rule allows is a dependency, and not just somebody else’s', () => {
+test('every package that the rule allows is a direct dependency', () => {
   const { dependencies }: { dependencies: Record<string, string> } = JSON.parse(
     readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'),
   )
@@ -155,7 +155,7 @@ describe('the check of the rule', () => {
   const problemsWith = (changes: Record<string, string>) =>
     findImportProblems(new Map(Object.entries({ ...sound, ...changes })), example)
 
-  test('finds nothing wrong with a sound set of files', () => {
+  test('finds no problem in a valid set of files', () => {
     expect(problemsWith({})).toEqual([])
   })
 
@@ -250,18 +250,18 @@ describe('the check of the rule', () => {
       { 'app.ts': 'if (process.env.CI) {}\n' },
       'app.ts has process.env, which belongs in config.ts.',
     ],
-  ])('notices %s', (_what, changes, problem) => {
+  ])('reports %s', (_what, changes, problem) => {
     expect(problemsWith(changes)).toContain(problem)
   })
 
-  test('notices a rule about a file that is gone', () => {
+  test('reports a rule about a file that does not exist', () => {
     const { 'x/link.ts': _gone, ...left } = { ...sound, 'auth/sign-in.ts': '' }
     expect(findImportProblems(new Map(Object.entries(left)), example)).toEqual([
       'The rule names x/, which does not exist.',
     ])
   })
 
-  test('reads every form of import, and no comment', () => {
+  test('finds every form of import, and none in comments', () => {
     const text = [
       "import a from './a.ts'",
       "import './b.ts'",

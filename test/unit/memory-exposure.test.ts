@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { findExposingOptions } from '../../src/process/node-flags.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
-describe('E-09 what would show the memory of the process', () => {
+describe('E-09 an option that exposes the memory of the process', () => {
   test.each<[options: string[], nodeOptions: string | undefined, found: string[]]>([
     [['--inspect'], undefined, ['--inspect']],
     [['--inspect-brk=0.0.0.0:9229', '--no-warnings'], '', ['--inspect-brk']],
@@ -20,7 +20,7 @@ describe('E-09 what would show the memory of the process', () => {
     expect(findExposingOptions(options, { NODE_OPTIONS: nodeOptions })).toEqual(found)
   })
 
-  test('and in NODE_DEBUG, whatever it is to print', () => {
+  test('is found in NODE_DEBUG with any value', () => {
     expect(findExposingOptions(['--inspect'], { NODE_DEBUG: 'http' })).toEqual(['--inspect', 'NODE_DEBUG'])
     expect(findExposingOptions([], { NODE_DEBUG: '' })).toEqual([])
   })
@@ -28,7 +28,7 @@ describe('E-09 what would show the memory of the process', () => {
   test.each([
     ['ours', true],
     ['any other', false],
-  ])('a report of a process that ran out of memory holds no environment when it is %s', async (_, ours) => {
+  ])('a report of a process that ran out of memory contains no environment when it is %s', async (_, ours) => {
     await using temporary = await makeTemporaryDirectory('report')
     const { path: directory } = temporary
     const [flags, config] = ['process/node-flags.ts', 'config/config.ts'].map((file) =>
@@ -43,7 +43,7 @@ describe('E-09 what would show the memory of the process', () => {
       }
       const all = []
       for (;;) all.push(new Array(10_000).fill().map(() => ({})))`
-    // Enough to load the module, which Node strips of its types first.
+    // Enough memory to strip the types of the module and load it.
     const options = ['--report-on-fatalerror', `--report-directory=${directory}`, '--max-old-space-size=64']
     const { status } = spawnSync(process.execPath, [...options, '--input-type=module', '--eval', code], {
       cwd: directory,

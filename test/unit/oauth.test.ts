@@ -24,7 +24,7 @@ test('the code challenge is that of RFC 7636 appendix B', () => {
   expect(url.searchParams.get('code_challenge_method')).toBe('S256')
 })
 
-test('scopes are separated by %20, and everything else arrives as it was given', () => {
+test('scopes are separated by %20, and all other parameters arrive unchanged', () => {
   const url = createAuthorizationUrl(app, 'https://x.com/i/oauth2/authorize', {
     state: 'a+b',
     codeVerifier: createCodeVerifier(),
@@ -41,13 +41,13 @@ test('scopes are separated by %20, and everything else arrives as it was given',
   })
 })
 
-test('a code verifier is the longest that RFC 7636 section 4.1 allows, and never the same', () => {
+test('a code verifier has the maximum length of RFC 7636 section 4.1, and differs each time', () => {
   const verifiers = Array.from({ length: 1_000 }, createCodeVerifier)
   for (const verifier of verifiers) expect(verifier).toMatch(/^[A-Za-z0-9_-]{128}$/)
   expect(new Set(verifiers).size).toBe(1_000)
 })
 
-test('T-06 T-09 an id and a secret of any characters arrive as they are, in a header, and nothing is in the address', async () => {
+test('T-06 T-09 an id and a secret of any characters arrive unchanged in a header, and not in the URL', async () => {
   const secret = 's€c:ret%+ &=1'
   const received: { url: string; authorization: string }[] = []
   const provider = createServer((request, response) => {
@@ -72,7 +72,7 @@ test('T-06 T-09 an id and a secret of any characters arrive as they are, in a he
     const pair = Buffer.from(authorization.replace(/^Basic /, ''), 'base64')
       .toString('latin1')
       .split(':')
-    // RFC 6749 section 2.3.1: what stands between is application/x-www-form-urlencoded.
+    // RFC 6749 section 2.3.1: both are encoded as application/x-www-form-urlencoded.
     expect(pair.map((part) => new URLSearchParams(`v=${part}`).get('v'))).toEqual([app.clientId, secret])
   }
 })

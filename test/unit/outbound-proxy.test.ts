@@ -1,4 +1,4 @@
-// The rules for calls that leave the process hold through a proxy too.
+// The rules of outgoing calls apply through a proxy too.
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
@@ -51,7 +51,7 @@ function reasonOf(result: CallResult<unknown>): string | null {
   return null
 }
 
-test('a call goes through the proxy, by a tunnel of its own and with its user name and password', async () => {
+test('a call uses a new tunnel through the proxy, with the proxy’s user name and password', async () => {
   for (const _ of [1, 2]) expect(await call('/')).toMatchObject({ ok: true, value: 'there', report: { status: 200 } })
   const authorization = `Basic ${Buffer.from('name:pass word').toString('base64')}`
   const tunnel = { target: `${HOST}:${server.port}`, authorization }
@@ -62,13 +62,13 @@ test.each([
   ['/hangs', 'DEADLINE'],
   ['/large', 'TOO_LARGE'],
   ['/elsewhere', 'REDIRECT'],
-])('%s is cut off through it as without it: %s', async (path, reason) => {
+])('%s is aborted as without a proxy: %s', async (path, reason) => {
   const result = await call(path)
   expect([reasonOf(result), result.report.sent]).toEqual([reason, true])
 })
 
 test.each(['refuse', 'silent'] as const)(
-  'a proxy that is %s ends the call, and nothing was sent',
+  'a proxy that is %s fails the call, and nothing was sent',
   async (behaviour) => {
     proxy.behave(behaviour)
     expect(await call('/')).toMatchObject({ ok: false, report: { sent: false, status: null } })
@@ -76,12 +76,12 @@ test.each(['refuse', 'silent'] as const)(
   },
 )
 
-test('a proxy that is gone ends the call, and nothing was sent', async () => {
+test('an unreachable proxy fails the call, and nothing was sent', async () => {
   await proxy[Symbol.asyncDispose]()
   expect(await call('/')).toMatchObject({ ok: false, report: { sent: false, status: null } })
 })
 
-test('the certificate is the provider’s: another host behind the tunnel gets nothing', async () => {
+test('the certificate must be the provider’s: another host at the end of the tunnel gets no request', async () => {
   expect(await call('/', 'another.test')).toMatchObject({
     ok: false,
     error: { cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } },
@@ -90,9 +90,9 @@ test('the certificate is the provider’s: another host behind the tunnel gets n
   expect(proxy.tunnels).toHaveLength(1)
 })
 
-test('this machine, and what NO_PROXY names, is called directly', async () => {
+test('this machine and the hosts in NO_PROXY are called directly', async () => {
   expect(await call('/', '127.0.0.1')).toMatchObject({ ok: true, value: 'there' })
-  // Only the proxy knows these names.
+  // Only the proxy can resolve these names.
   for (const host of ['direct.test', 'below.direct.test'])
     expect(await call('/', host)).toMatchObject({ ok: false, report: { sent: false } })
   expect(proxy.tunnels).toEqual([])

@@ -60,7 +60,7 @@ function reasonOf(result: CallResult<unknown>): string | null {
   return null
 }
 
-test('an answer comes with its status and headers, over a connection of its own', async () => {
+test('a response is returned with its status and headers, over a new connection', async () => {
   await using provider = await startProvider((_, response) => response.writeHead(403, { 'x-limit': '7' }).end('no'))
   for (let number = 1; number <= 3; number++) {
     const result = await call(provider.url, { method: 'POST', body: 'x' })
@@ -75,7 +75,7 @@ test('an answer comes with its status and headers, over a connection of its own'
 })
 
 describe('T-02 the deadline', () => {
-  test('ends a call that is never answered', async () => {
+  test('ends a call without a response', async () => {
     await using provider = await startProvider(() => {})
     const result = await call(provider.url)
     expect([result.ok, reasonOf(result), result.report]).toEqual([
@@ -85,7 +85,7 @@ describe('T-02 the deadline', () => {
     ])
   })
 
-  test('ends an answer that never ends', async () => {
+  test('ends a response that never ends', async () => {
     await using provider = await startProvider((_, response) => {
       const timer = setInterval(() => response.write('.'), 50)
       response.on('close', () => clearInterval(timer))
@@ -94,7 +94,7 @@ describe('T-02 the deadline', () => {
     expect([result.ok, reasonOf(result), result.report.status]).toEqual([false, 'DEADLINE', 200])
   })
 
-  // The provider runs in a thread of its own, and answers while this one stands still.
+  // The provider runs in another thread, and responds while this one is blocked.
   async function stallDuringCall(responds: boolean): Promise<CallResult<string>> {
     const worker = new Worker(
       `const { createServer } = require('node:http')
@@ -116,11 +116,11 @@ describe('T-02 the deadline', () => {
     }
   }
 
-  test('that passed while this process stood still does not discard an answer that is there', async () => {
+  test('that passed while this process was stalled does not discard a response that has arrived', async () => {
     expect(await stallDuringCall(true)).toMatchObject({ ok: true, value: 'in time' })
   })
 
-  test('still ends the call when there is none', async () => {
+  test('that passed during a stall still ends a call without a response', async () => {
     expect(reasonOf(await stallDuringCall(false))).toBe('DEADLINE')
   })
 })
@@ -135,8 +135,8 @@ test.each([300, 301, 302, 303, 304, 307, 308])('T-01 a redirect is never followe
   expect(elsewhere.requests).toEqual([])
 })
 
-describe('T-03 an answer', () => {
-  test('of 64 KiB is taken, with one byte more it is not', async () => {
+describe('T-03 a response', () => {
+  test('of 64 KiB is accepted, and of one byte more it is not', async () => {
     await using provider = await startProvider(({ url }, response) => {
       const [, size = '', chunked] = url?.split('/') ?? []
       const body = Buffer.alloc(Number(size), 'x')
@@ -159,7 +159,7 @@ describe('T-03 an answer', () => {
     ['/2/users/me?user.fields=name', false],
     ['/2/oauth2/token', false],
     ['/2/tweetsX', false],
-  ])('with posts in it may be larger, up to 4 MiB: %s %s', async (path, isLarge) => {
+  ])('with posts may have up to 4 MiB: %s %s', async (path, isLarge) => {
     const most = 4 * 1024 * 1024
     let bytes = most
     await using provider = await startProvider((_, response) => response.end(Buffer.alloc(bytes, 'x')))
@@ -169,7 +169,7 @@ describe('T-03 an answer', () => {
     expect(reasonOf(await call(`${provider.url}${path}`))).toBe('TOO_LARGE')
   })
 
-  test('that would go on for ever is cut off at the limit', async () => {
+  test('without an end is aborted at the limit', async () => {
     let sent = 0
     await using provider = await startProvider((_, response) => {
       const more = () => {
@@ -181,7 +181,7 @@ describe('T-03 an answer', () => {
       more()
     })
     expect(reasonOf(await call(provider.url))).toBe('TOO_LARGE')
-    // What the system's buffers took beyond the limit.
+    // The system's buffers may hold more than the limit.
     expect(sent).toBeLessThan(50 * 1024 * 1024)
   })
 
@@ -192,7 +192,7 @@ describe('T-03 an answer', () => {
     expect(reasonOf(await call(provider.url))).toBe('ENCODED')
   })
 
-  test('that says it is not compressed is taken', async () => {
+  test('with the content encoding identity is accepted', async () => {
     await using provider = await startProvider((_, response) =>
       response.writeHead(200, { 'content-encoding': 'identity' }).end('{}'),
     )
@@ -200,13 +200,13 @@ describe('T-03 an answer', () => {
   })
 })
 
-describe('whether a request may have arrived', () => {
-  test('it may, when the connection is cut before the answer', async () => {
+describe('a report says whether the request may have arrived', () => {
+  test('it may when the connection is closed before the response', async () => {
     await using provider = await startProvider((request) => request.socket.destroy())
     expect(await call(provider.url)).toMatchObject({ ok: false, report: { sent: true, status: null } })
   })
 
-  test('it may, when the connection is cut in the middle of the answer', async () => {
+  test('it may when the connection is closed in the middle of the response', async () => {
     await using provider = await startProvider((request, response) => {
       response.writeHead(200, { 'content-length': 100 })
       response.write('half', () => request.socket.destroy())
@@ -214,16 +214,16 @@ describe('whether a request may have arrived', () => {
     expect(await call(provider.url)).toMatchObject({ ok: false, report: { sent: true, status: 200 } })
   })
 
-  test('it has not, when nobody listens', async () => {
+  test('it has not when no server listens', async () => {
     const port = await findFreePort()
     expect(await call(`http://127.0.0.1:${port}`)).toMatchObject({ ok: false, report: { sent: false, status: null } })
   })
 
-  test('it has not, when the name is nobody’s', async () => {
+  test('it has not when the host name is unknown', async () => {
     expect(await call('http://nobody.invalid')).toMatchObject({ ok: false, report: { sent: false, status: null } })
   })
 
-  test('it has not, when TLS cannot be agreed on', async () => {
+  test('it has not when the TLS handshake fails', async () => {
     await using provider = await startProvider((_, response) => response.end())
     const result = await call(provider.url.replace('http:', 'https:'))
     expect(result).toMatchObject({ ok: false, report: { sent: false, status: null } })
@@ -231,7 +231,7 @@ describe('whether a request may have arrived', () => {
   })
 })
 
-test('calls at the same moment have reports of their own', async () => {
+test('concurrent calls have separate reports', async () => {
   await using provider = await startProvider(({ url }, response) => {
     setTimeout(() => response.writeHead(200 + Number(url?.slice(1))).end(), Math.random() * 50)
   })
@@ -239,7 +239,7 @@ test('calls at the same moment have reports of their own', async () => {
   expect(results.map(({ report }) => report.status)).toEqual(Array.from({ length: 40 }, (_, number) => 210 + number))
 })
 
-test('T-03 E-08 what is no JSON is said so without a word of it', async () => {
+test('T-03 E-08 the error for a response that is not JSON quotes nothing of it', async () => {
   const result = await callProvider(noCircuitBreaker, () =>
     readJson(new Response('secret-token-0123', { status: 201 })),
   )

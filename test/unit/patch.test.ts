@@ -24,7 +24,7 @@ const patch = parsePatch(
 )
 
 describe('a patch', () => {
-  test('is applied hunk by hunk, to the file that it names', () => {
+  test('is applied hunk by hunk to the named file', () => {
     const patched = ['one', 'one and a half', 'two', '', 'four', 'five or six', 'seven', ''].join('\n')
     expect(applyPatch(source, 'src/numbers.js', patch)).toBe(patched)
     expect(applyPatch(source, 'src/other.js', patch)).toBe(source)
@@ -34,7 +34,7 @@ describe('a patch', () => {
     ['a line differs', source.replace('six', 'sixteen')],
     ['a line was added above', `zero\n${source}`],
     ['the file is shorter', 'one\ntwo\n'],
-  ])('does not fit where %s', (_what, other) => {
+  ])('is refused when %s', (_what, other) => {
     expect(() => applyPatch(other, 'src/numbers.js', patch)).toThrow(/does not fit/)
   })
 })

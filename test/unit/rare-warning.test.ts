@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createRareWarning } from '../../src/telemetry/rare-warning.ts'
 
-test('warns once an hour for each key, of so many keys, and says how many lines were left out', () => {
+test('warns once an hour for each key, up to a number of keys, and counts the omitted lines', () => {
   const lines: string[] = []
   let now = 1
   const warn = createRareWarning(createLog('warn', { write: (line) => lines.push(line) }), 'Look', {

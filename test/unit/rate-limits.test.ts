@@ -14,7 +14,7 @@ test.each<[string, Record<string, string | string[] | undefined>, number | null]
   ['a reset just now', { 'x-rate-limit-reset': inSeconds(0) }, null],
   ['a reset next week', { 'x-rate-limit-reset': inSeconds(7 * 86_400) }, null],
   ['a reset in milliseconds', { 'x-rate-limit-reset': String(now.getTime() + 600_000) }, null],
-  ['a reset that is no number', { 'x-rate-limit-reset': 'soon' }, null],
+  ['a reset that is not a number', { 'x-rate-limit-reset': 'soon' }, null],
   ['a negative reset', { 'x-rate-limit-reset': '-1' }, null],
   ['an empty reset', { 'x-rate-limit-reset': '' }, null],
   ['two resets', { 'x-rate-limit-reset': [inSeconds(10), inSeconds(20)] }, null],
@@ -28,7 +28,7 @@ test.each<[string, Record<string, string | string[] | undefined>, number | null]
   ['Retry-After that is negative', { 'retry-after': '-30' }, null],
   ['the later of both', { 'retry-after': '30', 'x-rate-limit-reset': inSeconds(600) }, 600],
   ['the later of both, the other way round', { 'retry-after': '700', 'x-rate-limit-reset': inSeconds(600) }, 700],
-  ['one credible of two', { 'retry-after': '-1', 'x-rate-limit-reset': inSeconds(60) }, 60],
+  ['two values of which one is credible', { 'retry-after': '-1', 'x-rate-limit-reset': inSeconds(60) }, 60],
   [
     "the user's day used up",
     {
@@ -59,7 +59,7 @@ test.each<[string, Record<string, string | string[] | undefined>, number | null]
   expect(retryAt === null ? null : (retryAt.getTime() - now.getTime()) / 1000).toBe(seconds)
 })
 
-test('T-08 the next call is never in the past, and never more than a day away, whatever X says', () => {
+test('T-08 the time of the next call is never in the past, and at most a day ahead, whatever X sends', () => {
   const value = fc.oneof(
     fc.string(),
     fc.integer().map(String),

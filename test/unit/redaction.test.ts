@@ -8,21 +8,21 @@ import { createLog } from '../../src/telemetry/log.ts'
 import { redactText } from '../../src/telemetry/redaction.ts'
 import { createWebhookSecret } from '../../src/webhooks/signature.ts'
 
-// As many as are worth their seconds at each run of all tests; FUZZ_RUNS=100000 tries more.
+// The number that is worth its time in every run of the tests; FUZZ_RUNS=100000 tries more.
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000)
 
 const now = Date.UTC(2026, 10, 24)
 const key = randomBytes(32)
 const place = { table: 'oauth_tokens', column: 'access_token_sealed', accountId: 'a', userId: 'u' }
 
-/** Everything that is known by its shape, wherever it stands. */
+/** Secrets that are recognized by their shape, in any place. */
 const SHAPED: Record<string, string> = {
   'an access token of X': newXSecret('at', now),
   'a refresh token of X': newXSecret('rt', now),
   'a code of X': newXSecret('ac', now),
   'a token of GitHub': newGithubToken(),
   'a fine-grained token of GitHub': `github_pat_${'1A2b3C4d5E6f7G8h9I0j_1A'}2b3C4d5E6f7G8h9I0jKlMnOp`,
-  'an API token of ours': createSecret(),
+  'an API token of the gateway': createSecret(),
   "a webhook's secret": createWebhookSecret(),
   'a session or a state': randomToken(),
   'a code verifier': createCodeVerifier(),
@@ -31,7 +31,7 @@ const SHAPED: Record<string, string> = {
   'a JSON Web Token': `eyJhbGciOiJub25lIn0.${randomToken(24)}.${randomToken(12)}`,
   'a private key': `-----BEGIN PRIVATE KEY-----\n${randomBytes(48).toString('base64')}\n-----END PRIVATE KEY-----`,
 }
-// Of no shape at all: only the name that it goes by tells.
+// A secret without a recognizable shape: only its name marks it as one.
 const PLAIN = 'hunter two, in words'
 const SECRET_NAMES = [
   ...['authorization', 'Cookie', 'set-cookie', 'code', 'state', 'code_verifier', 'codeVerifier', 'access_token'],
@@ -45,14 +45,14 @@ function logged(write: (log: ReturnType<typeof createLog>) => void): string {
   return lines.join('')
 }
 
-// By any part of it that is long enough to be of use.
+// Any part of it that is long enough to be useful counts.
 function isLeaked(text: string, secret: string): boolean {
   const middle = secret.slice(Math.floor(secret.length / 2) - 6, Math.floor(secret.length / 2) + 6)
   return text.includes(middle) || text.includes(secret.slice(-12))
 }
 
-describe('E-07 blanked in the log is', () => {
-  test.each(Object.entries(SHAPED))('%s, wherever it stands', (_, secret) => {
+describe('E-07 the log replaces', () => {
+  test.each(Object.entries(SHAPED))('%s in any place', (_, secret) => {
     const texts = [secret, `It was ${secret}.`, `"${secret}"`, `/path/${secret}/more`, `a=${secret}&b=c`, `${secret}\n`]
     for (const text of texts) {
       const line = logged((log) => {
@@ -65,7 +65,7 @@ describe('E-07 blanked in the log is', () => {
     }
   })
 
-  test.each(SECRET_NAMES)('what goes by the name %s, whatever it looks like', (name) => {
+  test.each(SECRET_NAMES)('any value with the name %s', (name) => {
     const line = logged((log) => {
       log.info({ [name]: PLAIN, deep: { a: { b: { c: { [name]: [PLAIN] } } } } })
       log.info({ map: new Map([[name, PLAIN]]), list: [{ [name]: { inner: PLAIN } }] })
@@ -92,7 +92,7 @@ describe('E-07 blanked in the log is', () => {
     expect(line).not.toContain('CANARY')
   })
 
-  test('what a driver or a client has hung on an error, and the parameters of a failed query', () => {
+  test('properties that a driver or a client has added to an error, and the parameters of a failed query', () => {
     const line = logged((log) => {
       const error = Object.assign(new Error(`Failed query: select $1\nparams: ${PLAIN}`), {
         params: [PLAIN],
@@ -108,13 +108,13 @@ describe('E-07 blanked in the log is', () => {
     expect(line.match(/"errorCode":"ECONNREFUSED"/g)).toHaveLength(3)
   })
 
-  test('and not by which code something failed, also where an error was copied into plain data', () => {
+  test('no error code, also where an error was copied into plain data', () => {
     const codes = ['57P01', '42P01', 'ECONNREFUSED', 'ERR_STREAM_DESTROYED', 'CONNECTION_CLOSED']
     const line = logged((log) => log.warn({ errors: codes.map((code) => ({ code })) }, 'It failed'))
     expect(JSON.parse(line)).toMatchObject({ errors: codes.map((code) => ({ code })) })
   })
 
-  test('and nothing else: ids, names, codes, numbers, dates and paths are told as they are', () => {
+  test('nothing else: ids, names, codes, numbers, dates and paths are logged unchanged', () => {
     const fields = {
       requestId: '0b8f7bd6-3a86-4a4e-9a2c-0f3f6f0b8f7b',
       trace: '4bf92f3577b34da6a3ce929d0e0e4736',
@@ -139,7 +139,7 @@ describe('E-07 blanked in the log is', () => {
   })
 })
 
-test('E-07 what turns back into itself, throws when it is read, or has no end, is told in part', () => {
+test('E-07 a value that is circular, throws when it is read, or is very large is logged in part', () => {
   const circle: Record<string, unknown> = { name: 'circle' }
   circle.self = circle
   const error = new Error('its own cause')
@@ -152,12 +152,12 @@ test('E-07 what turns back into itself, throws when it is read, or has no end, i
   })
   let deep: unknown = PLAIN
   for (let level = 0; level < 10_000; level++) deep = { deep }
-  const line = logged((log) => log.info({ circle, error, trap, deep, many: new Array(1e6).fill('x') }, 'told'))
+  const line = logged((log) => log.info({ circle, error, trap, deep, many: new Array(1e6).fill('x') }, 'logged'))
   expect(line.length).toBeLessThan(10_000)
   expect(line).not.toContain('hunter')
 })
 
-test('E-07 no text takes long that somebody made of the beginnings of secrets', () => {
+test('E-07 a text made of the beginnings of secrets is redacted in linear time', () => {
   const millisecondsOf = (piece: string) => {
     const text = piece.repeat(100_000 / piece.length)
     const startedAt = performance.now()
@@ -167,11 +167,11 @@ test('E-07 no text takes long that somebody made of the beginnings of secrets', 
   const ordinary = millisecondsOf('A word. ')
   const beginnings = ['eyJ', 'eyJa-', 'gho_', 'github_pat_', '-----BEGIN ', '-----BEGIN PRIVATE KEY-----', 'bearer ']
   const others = ['cookie: ', 'cookie\\', 'code=', 'a', 'aA', '1', '_', '-', '/', '+', 'x://', 'x://a@', ' ', '\\', '"']
-  // What grows with the square of the length takes some thousands of times as long.
+  // A quadratic pattern would take some thousands of times as long.
   for (const piece of [...beginnings, ...others]) expect(millisecondsOf(piece) / ordinary, piece).toBeLessThan(300)
 })
 
-test(`E-07 ${RUNS.toLocaleString('en')} random lines with secrets in them, at any depth and in any kind of thing, tell none`, () => {
+test(`E-07 ${RUNS.toLocaleString('en')} random lines with secrets, at any depth and in any kind of value, contain none`, () => {
   const shaped = fc.constantFrom(...Object.values(SHAPED))
   const harmless = fc.constantFrom('a', 'name', 'body', 'error', 'data', 'items', 'cause', '0', '__proto__', '')
   const wrapped = shaped.chain((secret) =>
@@ -233,6 +233,6 @@ test(`E-07 ${RUNS.toLocaleString('en')} random lines with secrets in them, at an
     }),
     { numRuns: RUNS },
   )
-  // It would pass as well if nothing were ever in there.
+  // The property would also hold if the lines contained no secret.
   expect(blanked).toBeGreaterThan(RUNS / 4)
 })

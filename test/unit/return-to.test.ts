@@ -9,7 +9,7 @@ const OWN = 'http://127.0.0.1:3000'
 const FRONT_END = 'https://app.example'
 const config = parseConfig({ ALLOWED_ORIGINS: FRONT_END })
 
-/** Where the text leads; null where it is refused. */
+/** Returns the URL that the text leads to; null when it is refused. */
 function read(text: string): string | null {
   try {
     return parseReturnTo(config, text, ['returnTo'])
@@ -19,7 +19,7 @@ function read(text: string): string | null {
   }
 }
 
-test('O-08 hundreds of hostile returns lead nowhere or to a page of ours', () => {
+test('O-08 hundreds of hostile values are refused or lead to a page of this origin', () => {
   const corpus = hostileReturns(OWN, FRONT_END)
   expect(new Set(corpus).size).toBeGreaterThan(400)
   let refused = 0
@@ -28,11 +28,11 @@ test('O-08 hundreds of hostile returns lead nowhere or to a page of ours', () =>
     if (location === null) refused += 1
     else expectSafeReturn(location, text, OWN, FRONT_END)
   }
-  // The others are odd paths of ours.
+  // The others are unusual paths of this origin.
   expect(refused).toBeGreaterThan(250)
 })
 
-test('O-08 nor does any text made of their pieces', () => {
+test('O-08 so is any text made of their pieces', () => {
   const pieces = [
     ...[
       '/',
@@ -83,7 +83,7 @@ test('O-08 nor does any text made of their pieces', () => {
       taken += 1
       expectSafeReturn(location, text, OWN, FRONT_END)
       expect(location.length).toBeLessThanOrEqual(2_000)
-      // Read again, as a browser or a further hop would, it is the same place.
+      // Parsed again, as by a browser, it is the same URL.
       expect(read(location)).toBe(location)
     }),
     { numRuns: 20_000 },
@@ -92,7 +92,7 @@ test('O-08 nor does any text made of their pieces', () => {
 })
 
 test.each(['/', '/settings?tab=x#links', '/graphql', '/authors', '/x/auth/x', `${FRONT_END}/auth/x`, FRONT_END])(
-  '%s is returned to',
+  '%s is accepted',
   (text) => {
     expect(read(text)).toBe(new URL(text, OWN).href)
   },

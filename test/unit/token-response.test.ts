@@ -7,7 +7,7 @@ import { classifyTokenError, parseIssuedTokens, type TokenErrorMeaning } from '.
 const read = (body: Record<string, unknown>) => parseIssuedTokens(body, productionTiming)
 const pair = { access_token: 'a', refresh_token: 'r' }
 
-describe('T-04 a 200 answer', () => {
+describe('T-04 a 200 response', () => {
   test.each<[string, Record<string, unknown>, ReturnType<typeof read>]>([
     [
       "X's own",
@@ -89,7 +89,7 @@ describe('T-04 a 200 answer', () => {
     [[], 7200],
     [[3600], 7200],
     [{}, 7200],
-  ])('with expires_in %j lives %d seconds', (expiresIn, expected) => {
+  ])('with expires_in %j is valid for %d seconds', (expiresIn, expected) => {
     expect(read({ ...pair, expires_in: expiresIn })?.expiresInSeconds).toBe(expected)
   })
 
@@ -106,7 +106,7 @@ describe('T-04 a 200 answer', () => {
     expect(read({ ...pair, scope })?.scopes).toEqual(expected)
   })
 
-  test('never loses a refresh token, whatever stands beside it', () => {
+  test('never loses a refresh token, whatever the other fields are', () => {
     const odd = fc.oneof(fc.jsonValue(), fc.double(), fc.constant(undefined))
     fc.assert(
       fc.property(
@@ -127,7 +127,7 @@ describe('T-04 a 200 answer', () => {
   })
 })
 
-describe('T-05 an answer without tokens', () => {
+describe('T-05 a response without tokens', () => {
   const refused = (status: number, error: string, description: string | null = null): TokenResponse => ({
     kind: 'refused',
     status,
@@ -186,7 +186,7 @@ describe('T-05 an answer without tokens', () => {
     ['201', unanswered(201), 'AMBIGUOUS'],
     ['204', unanswered(204), 'AMBIGUOUS'],
     ['302', unanswered(302), 'AMBIGUOUS'],
-    ['silence after the request left', unanswered(null), 'AMBIGUOUS'],
+    ['no response after the request was sent', unanswered(null), 'AMBIGUOUS'],
     ['no connection', unanswered(null, false), 'RETRY_LATER'],
   ])('%s', (_, response, meaning) => {
     if (response.kind === 'issued') throw new Error('Not here')

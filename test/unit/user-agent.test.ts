@@ -56,7 +56,7 @@ test.each([
   expect(describeDevice(userAgent)).toBe(device)
 })
 
-test('whatever is said, it is described in a few of our own words, and what comes late in it is not read', () => {
+test('any header is described in words of a closed list, and only its beginning is read', () => {
   const words = fc.constantFrom('Chrome/1', 'Windows', 'Version/1 ', 'Safari/', '<script>', '\u202e', ' ', '\u0000')
   fc.assert(
     fc.property(fc.array(fc.oneof(words, fc.string({ unit: 'binary' })), { maxLength: 50 }), (parts) => {

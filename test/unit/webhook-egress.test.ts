@@ -1,5 +1,5 @@
-// W-03: a URL that a user gives us reaches nothing that only we can reach, however it is spelled
-// and whatever its name resolves to.
+// W-03: a URL of a user reaches public addresses only, in every notation and whatever its host name
+// resolves to.
 import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server } from 'node:net'
@@ -13,7 +13,7 @@ import {
   type ResolveHost,
 } from '../../src/outbound/webhook-egress.ts'
 
-// IANA's special-purpose registries, and what clouds keep for themselves.
+// IANA's special-purpose registries, and internal addresses of cloud platforms.
 const INSIDE = [
   ...[
     '0.0.0.0',
@@ -47,12 +47,12 @@ const OUTSIDE = [
 describe('W-03 an address', () => {
   test.each(INSIDE)('%s is not public', (address) => expect(isPublicAddress(address)).toBe(false))
   test.each(OUTSIDE)('%s is public', (address) => expect(isPublicAddress(address)).toBe(true))
-  test.each(['', 'localhost', '256.1.1.1', '1.1.1.1/8', '[::1]'])('"%s" is none', (text) =>
+  test.each(['', 'localhost', '256.1.1.1', '1.1.1.1/8', '[::1]'])('"%s" is not an address', (text) =>
     expect(isPublicAddress(text)).toBe(false),
   )
 })
 
-/** Answers in turn, the last one for ever, and counts how often it was asked. */
+/** Returns a resolver that gives these results in turn, then the last one, and counts its calls. */
 function resolver(...responses: string[][]): ResolveHost & { asked: string[] } {
   const asked: string[] = []
   const resolve = async (hostname: string) => {
@@ -100,13 +100,13 @@ describe('W-03 a URL', () => {
   })
 
   test.each([
-    // Not https, not a URL, or with something that has no business in one.
+    // Not https, not a URL, or with a part that is not allowed.
     ...['', 'hooks.example.com', '//hooks.example.com', 'http://hooks.example.com/', 'ftp://hooks.example.com/'],
     ...['file:///etc/passwd', 'gopher://hooks.example.com:70/_', 'data:text/plain,x', 'javascript:alert(1)'],
     ...['https://user@hooks.example.com/', 'https://user:password@hooks.example.com/', 'https://:p@hooks.example.com/'],
     ...['https://hooks.example.com:22/', 'https://hooks.example.com:6379/', 'https://hooks.example.com:80/'],
     `https://hooks.example.com/${'a'.repeat(2_000)}`,
-    // This machine, its neighbours, and clouds' metadata, in every spelling.
+    // This machine, its network, and metadata services of clouds, in every notation.
     ...['https://localhost/', 'https://LOCALHOST/', 'https://127.0.0.1/', 'https://127.1/', 'https://127.0.0.1./'],
     ...[
       'https://2130706433/',
@@ -137,7 +137,7 @@ describe('W-03 a URL', () => {
       'https://255.255.255.255/',
     ],
     ...['https://１２７.0.0.1/', 'https://127。0。0。1/', 'https://①②⑦.0.0.1/', 'https://%31%32%37.0.0.1/'],
-  ])('%s is refused, in the check and in the call', async (url) => {
+  ])('%s is refused by the check and by the call', async (url) => {
     const resolveHost = resolver([PUBLIC_ADDRESS])
     await using webhookEgress = open('PUBLIC', resolveHost)
     await expect(webhookEgress.check(url)).rejects.toThrow(EgressRefusedError)
@@ -151,11 +151,11 @@ describe('W-03 a URL', () => {
 
   test.each([
     ['inside', ['10.0.0.1']],
-    ['inside by IPv6', ['::1']],
-    ['inside as well as outside', [PUBLIC_ADDRESS, '127.0.0.1']],
+    ['an internal IPv6 address', ['::1']],
+    ['an internal and a public address', [PUBLIC_ADDRESS, '127.0.0.1']],
     ['nowhere', []],
     ['nonsense', ['hooks.example.com']],
-  ])('whose name resolves to %s is refused, always in the same words', async (_, addresses) => {
+  ])('whose name resolves to %s is refused, always with the same message', async (_, addresses) => {
     await using webhookEgress = open('PUBLIC', resolver(addresses))
     await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
       new EgressRefusedError('The host must resolve to public addresses only.'),
@@ -167,14 +167,14 @@ describe('W-03 a URL', () => {
     })
   })
 
-  test('whose name nobody can look up is refused in those words too', async () => {
+  test('whose name cannot be resolved is refused with the same message', async () => {
     await using webhookEgress = open('PUBLIC', () => Promise.reject(new Error('ESERVFAIL inside.example')))
     await expect(webhookEgress.check('https://hooks.example.com/')).rejects.toThrow(
       new EgressRefusedError('The host must resolve to public addresses only.'),
     )
   })
 
-  test('of this machine is called only where that was asked for, and the neighbours not even then', async () => {
+  test('of this machine is called only with the policy LOOPBACK, and of its network never', async () => {
     await using receiver = await receive((_, response) => response.writeHead(204).end())
     await using webhookEgress = open('LOOPBACK')
     for (const host of ['127.0.0.1', '2130706433'])
@@ -192,8 +192,8 @@ describe('W-03 a URL', () => {
   })
 })
 
-describe('W-03 a name that changes its mind', () => {
-  test('between the check and the call is refused, and nobody inside is connected to', async () => {
+describe('W-03 a name that resolves differently', () => {
+  test('after the check is refused by the call, without a connection', async () => {
     await using receiver = await receive((_, response) => response.end())
     const resolveHost = resolver([PUBLIC_ADDRESS], ['127.0.0.1'])
     await using webhookEgress = open('PUBLIC', resolveHost)
@@ -206,7 +206,7 @@ describe('W-03 a name that changes its mind', () => {
     expect([resolveHost.asked.length, receiver.connections()]).toEqual([2, 0])
   })
 
-  test('during a call is not asked a second time: the socket goes to the address that was judged', async () => {
+  test('during a call is not resolved again: the socket connects to the checked address', async () => {
     await using receiver = await listen(createTcpServer((socket) => socket.destroy()))
     const resolveHost = resolver(['127.0.0.1'], ['169.254.169.254'])
     await using webhookEgress = open('LOOPBACK', resolveHost)
@@ -216,11 +216,11 @@ describe('W-03 a name that changes its mind', () => {
   })
 })
 
-describe('an answer', () => {
+describe('a response', () => {
   const reasonOf = (result: { ok: boolean; error?: unknown }) =>
     result.error instanceof OutboundError ? result.error.reason : null
 
-  test('is known by its status, and comes over a connection of its own', async () => {
+  test('is reported by its status, and arrives over a new connection', async () => {
     const seen: string[] = []
     await using receiver = await receive((request, response) => {
       let body = ''
@@ -245,7 +245,7 @@ describe('an answer', () => {
     expect(receiver.connections()).toBe(2)
   })
 
-  test.each([301, 302, 303, 307, 308])('%i to somewhere inside is not followed', async (status) => {
+  test.each([301, 302, 303, 307, 308])('%i to an internal address is not followed', async (status) => {
     await using inside = await receive((_, response) => response.end())
     await using receiver = await receive((_, response) =>
       response.writeHead(status, { location: `http://127.0.0.1:${inside.port}/admin` }).end(),
@@ -255,7 +255,7 @@ describe('an answer', () => {
     expect([reasonOf(result), result.report.status, inside.connections()]).toEqual(['REDIRECT', status, 0])
   })
 
-  test('without end counts by its status, and is cut off after a few kilobytes', async () => {
+  test('without an end is reported by its status, and aborted after a few kilobytes', async () => {
     const { promise: closed, resolve } = Promise.withResolvers<void>()
     let written = 0
     await using receiver = await receive((_, response) => {
@@ -270,11 +270,11 @@ describe('an answer', () => {
     const result = await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, {}, '')
     expect(result.report.status).toBe(200)
     await closed
-    // What lies in the sockets' buffers, and no more.
+    // No more than the sockets' buffers hold.
     expect(written).toBeLessThan(32 * 1024 * 1024)
   })
 
-  test('that does not come is waited for no longer than the deadline', async () => {
+  test('that does not arrive ends at the deadline', async () => {
     await using receiver = await receive(() => {})
     await using webhookEgress = open('LOOPBACK', resolver([]), 0.3)
     expect(reasonOf(await webhookEgress.post(`http://127.0.0.1:${receiver.port}/`, {}, ''))).toBe('DEADLINE')

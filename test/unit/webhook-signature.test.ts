@@ -1,4 +1,4 @@
-// W-01: what we sign is what anybody's library for Standard Webhooks accepts, and nothing else is.
+// W-01: signatures are accepted by another library for Standard Webhooks, and nothing else is.
 import { Webhook } from 'standardwebhooks'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createLog } from '../../src/telemetry/log.ts'
@@ -12,11 +12,11 @@ const sign = (secrets: string[] = [secret], timestamp = new Date()) =>
   signWebhook(secrets, { id: '0b4f6a52-5d1c-4c1e-9b1a-2f0d3c4b5a69', timestamp, body })
 
 describe('W-01 a message', () => {
-  test('is accepted with its secret, by a library that is not ours', () => {
+  test('is accepted with its secret by an independent library', () => {
     expect(new Webhook(secret).verify(body, sign())).toEqual(JSON.parse(body))
   })
 
-  test('has the signature that the specification gives as its example', () => {
+  test('has the signature of the example in the specification', () => {
     const message = {
       id: 'msg_p5jXN8AQM9LWM0D4loKWxJek',
       timestamp: new Date(1614265330 * 1000),
@@ -30,7 +30,7 @@ describe('W-01 a message', () => {
   })
 
   test.each(['webhook-id', 'webhook-timestamp', 'webhook-signature', 'body'] as const)(
-    'with any one character of its %s changed is refused',
+    'is refused with any one character of its %s changed',
     (part) => {
       const parts: Record<string, string> = { ...sign(), body }
       const text = parts[part] ?? ''
@@ -46,11 +46,11 @@ describe('W-01 a message', () => {
     },
   )
 
-  test('with another secret is refused', () => {
+  test('is refused with another secret', () => {
     expect(() => new Webhook(createWebhookSecret()).verify(body, sign())).toThrow()
   })
 
-  test('is accepted for five minutes, and its replay after six is refused, before its time as well', () => {
+  test('is accepted for five minutes, and refused six minutes after and before its timestamp', () => {
     vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] })
     const headers = sign()
     for (const [minutes, accepted] of [
@@ -67,7 +67,7 @@ describe('W-01 a message', () => {
     }
   })
 
-  test('with two secrets is accepted with either', () => {
+  test('is accepted with either of two secrets', () => {
     const older = createWebhookSecret()
     const headers = sign([secret, older])
     expect(headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/)
@@ -75,7 +75,7 @@ describe('W-01 a message', () => {
   })
 })
 
-test('a secret that somebody puts into a log by mistake is blanked there', () => {
+test('a secret in a log line is redacted', () => {
   const lines: string[] = []
   const log = createLog('info', { write: (line) => lines.push(line) })
   for (const each of [secret, createWebhookSecret()]) log.info({ path: `/hook/${each}?a=b`, note: each }, each)
@@ -83,7 +83,7 @@ test('a secret that somebody puts into a log by mistake is blanked there', () =>
   for (const line of lines) expect(line.match(/whsec_|\[secret\]/g)).toEqual(Array(3).fill('[secret]'))
 })
 
-test('a secret is whsec_ and 32 random bytes in base64, another each time', () => {
+test('a secret is "whsec_" and 32 random bytes in base64, and differs each time', () => {
   const secrets = Array.from({ length: 1_000 }, createWebhookSecret)
   for (const each of secrets) {
     expect(each).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)

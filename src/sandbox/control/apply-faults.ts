@@ -15,22 +15,23 @@ import type { FaultKind, PlantedFault } from './faults.ts'
 const JSON_TYPE: [string, string] = ['content-type', 'application/json; charset=utf-8']
 
 /**
- * Applies the faults in order. Returns the status that was sent, or null without a complete
- * response.
+ * Responds to a request under these faults, which apply in order.
+ * @param act executes the request at the provider.
+ * @returns the status that was sent; null when no complete response was sent.
  */
-export async function deliverWithFault(
+export async function respondWithFaults(
   world: World,
   outgoing: ServerResponse,
   faults: PlantedFault[],
   act: () => Promise<ProviderResponse>,
 ): Promise<number | null> {
-  let lateBy = 0
+  let delayMilliseconds = 0
   for (const fault of faults) {
     if (fault.kind === 'delay') await sleep(fault.milliseconds)
-    else if (fault.kind === 'delayAfter') lateBy += fault.milliseconds
-    else return applyFault(world, outgoing, fault, async () => late(await act(), lateBy))
+    else if (fault.kind === 'delayAfter') delayMilliseconds += fault.milliseconds
+    else return applyFault(world, outgoing, fault, async () => delayed(await act(), delayMilliseconds))
   }
-  const response = await late(await act(), lateBy)
+  const response = await delayed(await act(), delayMilliseconds)
   await sendResponse(world, outgoing, response)
   return response.status
 }
@@ -47,10 +48,10 @@ async function applyFault(
   }
   switch (fault.kind) {
     case 'status':
-      return send(await madeUp(fault))
+      return send(await statusResponse(fault))
     case 'statusAfter':
       await act()
-      return send(await madeUp(fault))
+      return send(await statusResponse(fault))
     case 'problem':
       return send(await injectedProblem(world, fault))
     case 'problemAfter':
@@ -71,7 +72,7 @@ async function applyFault(
         body: Buffer.from(fault.body ?? '{"data":{"id":"184930277'),
       })
     case 'response':
-      return send(changed(await act(), fault))
+      return send(changedResponse(await act(), fault))
     case 'dropBefore':
       outgoing.socket?.destroy()
       return null
@@ -87,24 +88,24 @@ async function applyFault(
     }
     case 'hang':
       if (fault.act === true) await act()
-      await closed(outgoing)
+      await untilClosed(outgoing)
       return null
     case 'oversized':
       if (fault.act === true) await act()
-      return oversized(world, outgoing, fault)
+      return sendOversized(world, outgoing, fault)
     case 'drip':
-      return drip(world, outgoing, await act(), fault.bytesPerSecond ?? 1)
+      return sendSlowly(world, outgoing, await act(), fault.bytesPerSecond ?? 1)
     default:
       throw new Error(`Bug: the fault ${fault.kind} is applied elsewhere`)
   }
 }
 
-async function late(response: ProviderResponse, milliseconds: number): Promise<ProviderResponse> {
+async function delayed(response: ProviderResponse, milliseconds: number): Promise<ProviderResponse> {
   if (milliseconds > 0) await sleep(milliseconds)
   return response
 }
 
-async function madeUp(fault: {
+async function statusResponse(fault: {
   status: number
   body?: unknown
   headers?: Record<string, string>
@@ -114,7 +115,7 @@ async function madeUp(fault: {
   return { status: fault.status, headers: mergeHeaders(type, fault.headers ?? {}), body: Buffer.from(text) }
 }
 
-// The problem of an exhausted rate limit has the headers that say when it ends.
+// A response about an exhausted rate limit has X's headers with the time at which it ends.
 async function injectedProblem(
   world: World,
   fault: FaultKind & { kind: 'problem' | 'problemAfter' },
@@ -128,7 +129,7 @@ async function injectedProblem(
   return { ...response, headers: mergeHeaders(response.headers, headers) }
 }
 
-function changed(response: ProviderResponse, fault: FaultKind & { kind: 'response' }): ProviderResponse {
+function changedResponse(response: ProviderResponse, fault: FaultKind & { kind: 'response' }): ProviderResponse {
   const headers = mergeHeaders(response.headers, fault.headers ?? {})
   const status = fault.status ?? response.status
   if (typeof fault.body === 'string') return { status, headers, body: Buffer.from(fault.body) }
@@ -138,7 +139,7 @@ function changed(response: ProviderResponse, fault: FaultKind & { kind: 'respons
   return { status, headers, body: Buffer.from(JSON.stringify(Object.fromEntries(kept))) }
 }
 
-async function oversized(
+async function sendOversized(
   world: World,
   outgoing: ServerResponse,
   fault: { bytes: number; gzip?: boolean },
@@ -161,7 +162,7 @@ async function oversized(
   }
 }
 
-async function drip(
+async function sendSlowly(
   world: World,
   outgoing: ServerResponse,
   response: ProviderResponse,
@@ -178,7 +179,7 @@ async function drip(
   return response.status
 }
 
-async function closed(outgoing: ServerResponse): Promise<void> {
+async function untilClosed(outgoing: ServerResponse): Promise<void> {
   if (outgoing.destroyed) return
   await new Promise<void>((resolve) => outgoing.once('close', resolve))
 }

@@ -8,6 +8,7 @@ import { liveAccessTokens } from '../x/grants.ts'
 export type GrantView = {
   username: string
   accountId: string
+  /** The id of the token family: all tokens that were issued for this authorization. */
   family: string
   scopes: string[]
   live: boolean
@@ -17,7 +18,9 @@ export type GrantView = {
   /** All access tokens that still work. */
   accessTokens: string[]
   refreshToken: string | null
+  /** The number of refreshes. Each replaced the refresh token (RFC 9700 section 4.14.2). */
   rotations: number
+  /** The number of uses of a refresh token after the first. */
   replays: number
 }
 

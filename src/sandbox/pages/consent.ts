@@ -13,8 +13,8 @@ type ConsentPage = {
   choices: ConsentChoice[]
 }
 
-// With the texts of X's consent page; other scopes are shown by name.
-const POWERS: Record<string, string> = {
+// The texts of X's consent page. Scopes without one are shown by name.
+const SCOPE_TEXTS: Record<string, string> = {
   'tweet.read': 'See every post that you can see',
   'tweet.write': 'Post and repost for you',
   'users.read': 'See every account that you can see',
@@ -30,7 +30,7 @@ const POWERS: Record<string, string> = {
  */
 export function respondWithConsentPage(c: Context, page: ConsentPage) {
   const name = page.provider === 'x' ? 'X' : 'GitHub'
-  const powers = page.scopes.map((scope) => POWERS[scope] ?? scope)
+  const powers = page.scopes.map((scope) => SCOPE_TEXTS[scope] ?? scope)
   const title =
     page.provider === 'x' ? `${page.appHost} wants to access your X account` : `Sign in to ${page.appHost} with GitHub`
   return respondWithPage(c, {
