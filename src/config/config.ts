@@ -61,8 +61,8 @@ export class ConfigError extends StartupError {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-// Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not hold for each: Node ignores it where
-// memory ends outside of JavaScript.
+// Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not cover all of them:
+// Node ignores it in a report on memory that was exhausted outside of JavaScript.
 const SECRET_VARIABLES = [
   'ENCRYPTION_KEYS',
   'GITHUB_CLIENT_SECRET',

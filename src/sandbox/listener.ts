@@ -12,8 +12,8 @@ const MAX_BODY_BYTES = 6 * 1024 * 1024
 
 /**
  * Handles a request: reads and records it, applies faults, and sends the provider's response. It
- * uses node:http, because faults cut sockets and send partial responses, which a framework's adapter
- * does not allow.
+ * uses node:http, because faults cut sockets and send partial responses, which an adapter of a
+ * framework does not allow.
  */
 export async function handleRequest(
   deps: { world: World; application: Application; recorder: Recorder; faults: Faults; afterActing: () => void },
