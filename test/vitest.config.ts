@@ -30,7 +30,7 @@ const config = defineConfig({
     // Loading the modules for each file anew would take as long as the tests. Each test makes its
     // own world; what else a file may change in the process is restored after it.
     isolate: false,
-    setupFiles: 'test/support/tidy-worker.ts',
+    setupFiles: ['test/support/tidy-worker.ts', 'test/support/statements/judge-each-file.ts'],
     // Enough for a machine that runs other programs as well; a test that hangs is still found.
     testTimeout: 240_000,
     hookTimeout: 240_000,
@@ -40,14 +40,17 @@ const config = defineConfig({
     reporters: reportFile ? ['default', 'json'] : ['default'],
     outputFile: reportFile ? { json: reportFile } : {},
     projects: [
-      { extends: true, test: { name: 'unit', include: testFiles.unit } },
+      {
+        extends: true,
+        test: { name: 'unit', include: testFiles.unit, globalSetup: 'test/support/statements/statement-setup.ts' },
+      },
       {
         extends: true,
         test: {
           name: 'pglite',
           include: testFiles.stories,
           provide: { databaseKind: 'pglite' },
-          globalSetup: 'test/support/pglite-setup.ts',
+          globalSetup: ['test/support/pglite-setup.ts', 'test/support/statements/statement-setup.ts'],
         },
       },
       {
@@ -56,7 +59,7 @@ const config = defineConfig({
           name: 'postgres',
           include: testFiles.stories,
           provide: { databaseKind: 'postgres' },
-          globalSetup: 'test/support/postgres-setup.ts',
+          globalSetup: ['test/support/postgres-setup.ts', 'test/support/statements/statement-setup.ts'],
         },
       },
       {
@@ -65,7 +68,11 @@ const config = defineConfig({
           name: 'process',
           include: testFiles.process,
           provide: { databaseKind: 'postgres' },
-          globalSetup: ['test/support/postgres-setup.ts', 'test/support/pglite-setup.ts'],
+          globalSetup: [
+            'test/support/postgres-setup.ts',
+            'test/support/pglite-setup.ts',
+            'test/support/statements/statement-setup.ts',
+          ],
         },
       },
     ],

@@ -13,6 +13,7 @@ import { type Browser, openBrowser } from './browser.ts'
 import { createTestDatabase } from './database.ts'
 import { findFreePort } from './free-port.ts'
 import { generousLimits } from './generous-limits.ts'
+import { withStatementLog } from './statements/logged-database.ts'
 
 export type World = {
   url: string
@@ -110,7 +111,7 @@ export async function startWorld(
     opened = await open(config)
     gateway = await startGateway(config, log, {
       clock,
-      database: opened,
+      database: withStatementLog(opened),
       timing: { ...patient, ...timing },
       ...parts,
     })

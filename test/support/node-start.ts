@@ -3,7 +3,10 @@
 import { join } from 'node:path'
 
 /** Options of Node, for the command line before the file. */
-export const nodeOptions = ['--import', join(import.meta.dirname, 'quick-resolution.ts')] as const
+export const nodeOptions = ['quick-resolution.ts', 'statements/statement-tap.ts'].flatMap((file) => [
+  '--import',
+  join(import.meta.dirname, file),
+])
 
 /**
  * Makes Node load code that an earlier process compiled. Node writes this cache when a process

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { vi } from 'vitest'
 import { compileCache, nodeOptions } from './node-start.ts'
+import { statementLogEnvironment } from './statements/statement-log.ts'
 
 /** The target of the program's output: the test, or this file descriptor. */
 export type Streams = { stdout?: number; stderr?: number }
@@ -42,7 +43,7 @@ export function startProgram(
 ): Program {
   const child = spawn(process.execPath, [...nodeOptions, path.join(root, file), ...options], {
     cwd: directory,
-    env: { ...environment, ...compileCache },
+    env: { ...environment, ...compileCache, ...statementLogEnvironment() },
     stdio: ['ignore', stdout, stderr],
   })
   const chunks: string[] = []

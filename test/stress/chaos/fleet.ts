@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Timing } from '../../../src/config/timing.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { compileCache, nodeOptions } from '../../support/node-start.ts'
+import { statementLogEnvironment } from '../../support/statements/statement-log.ts'
 
 /** A port on which one process after another runs. */
 export type Slot = {
@@ -67,7 +68,7 @@ export async function createFleet(options: {
     const log = openSync(slot.logFile, 'a')
     const child = spawn(process.execPath, [...nodeOptions, script, JSON.stringify(options.timing)], {
       cwd: options.directory,
-      env: { ...environment, PORT: String(slot.port), ...compileCache },
+      env: { ...environment, PORT: String(slot.port), ...compileCache, ...statementLogEnvironment() },
       stdio: ['ignore', log, log, 'ipc'],
     })
     closeSync(log)

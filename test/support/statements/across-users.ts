@@ -1,0 +1,2 @@
+/** Statements over the rows of all users, by their shape, with the reason for each. */
+export const acrossUsers: Readonly<Record<string, string>> = {}
