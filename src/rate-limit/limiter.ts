@@ -1,11 +1,10 @@
-// GCRA rate limiter, shared by all instances. A bucket is one timestamp, the moment at which it is
-// full again. Consuming moves the timestamp forward; a timestamp in the past, like a missing row,
-// is a full bucket.
-import { lte, sql } from 'drizzle-orm'
+// GCRA rate limiter, shared by all instances. A bucket is one moment, at which it is full again.
+// Consuming moves it forward; a moment in the past, like a missing row, is a full bucket.
+import { lte, type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { RateLimitName } from '../config/rate-limits.ts'
 import { queryRows } from '../db/client.ts'
-import { sqlIn } from '../db/clock.ts'
+import type { Clock } from '../db/clock.ts'
 import { rateLimits } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -60,7 +59,7 @@ export async function consumeRateLimit(deps: Deps, name: RateLimitName, subject:
 
 /** Deletes the rows of buckets that are full again. */
 export async function sweepRateLimits(deps: Deps): Promise<void> {
-  await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, deps.clock.sqlNow()))
+  await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, sqlEpoch(deps.clock)))
 }
 
 // One statement: concurrent callers see what the others have consumed, and a refusal writes
@@ -78,21 +77,26 @@ async function tryConsume(
   const cost = Math.min(requestedCost, limit)
   const secondsPerUnit = windowSeconds / limit
   const costSeconds = cost * secondsPerUnit
-  const now = deps.clock.sqlNow()
+  const costParameter = sql`${costSeconds}::float8`
+  const now = sqlEpoch(deps.clock)
+  // The row that was to be inserted gives the time: where rows are on several machines, only
+  // immutable functions are allowed after ON CONFLICT.
+  const givenNow = sql`(excluded.full_at - ${costParameter})`
+  const nextFullAt = sql`greatest(own.full_at, ${givenNow}) + ${costParameter}`
   const [row] = rowsShape.parse(
     await queryRows(
       deps.db,
       sql`with consumed as (
         insert into ${rateLimits} as own (name, subject, full_at)
-        values (${name}, ${subject}, ${sqlIn(deps.clock, costSeconds)})
-        on conflict (name, subject) do update
-          set full_at = greatest(own.full_at, ${now}) + make_interval(secs => ${costSeconds})
-          where greatest(own.full_at, ${now}) <= ${sqlIn(deps.clock, windowSeconds - costSeconds)}
+        values (${name}, ${subject}, ${now} + ${costParameter})
+        on conflict (subject, name) do update
+          set full_at = ${nextFullAt}
+          where ${nextFullAt} <= ${givenNow} + ${windowSeconds}::float8
         returning full_at
       )
-      select true as granted, extract(epoch from full_at - ${now})::float8 as seconds from consumed
+      select true as granted, full_at - ${now} as seconds from consumed
       union all
-      select false, extract(epoch from full_at - ${now})::float8 from ${rateLimits}
+      select false, full_at - ${now} from ${rateLimits}
         where name = ${name} and subject = ${subject} and not exists (select from consumed)`,
     ),
   )
@@ -106,11 +110,17 @@ async function tryConsume(
     limit,
     windowSeconds,
     cost,
-    // PostgreSQL rounds to microseconds, which can leave slightly less than a whole unit.
+    // A moment in seconds has a resolution of about a microsecond, which can leave slightly less
+    // than a whole unit.
     remaining: Math.max(Math.floor((windowSeconds - resetInSeconds) / secondsPerUnit + 0.01), 0),
     resetInSeconds,
     retryInSeconds: granted ? null : Math.max(resetInSeconds + costSeconds - windowSeconds, 0),
   }
+}
+
+/** The database's time in seconds since 1970. */
+function sqlEpoch(clock: Clock): SQL<number> {
+  return sql<number>`extract(epoch from ${clock.sqlNow()})::float8`
 }
 
 const rowsShape = z.array(z.object({ granted: z.boolean(), seconds: z.number() }))

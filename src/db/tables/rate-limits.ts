@@ -1,4 +1,4 @@
-import { pgTable, primaryKey, text, timestamp } from 'drizzle-orm/pg-core'
+import { doublePrecision, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 
 /**
  * A bucket of the rate limiter (GCRA), as the moment at which it is full again. Written by each
@@ -13,8 +13,10 @@ export const rateLimits = pgTable(
     name: text().notNull(),
     /** The id of a user or API token, or an IP address. */
     subject: text().notNull(),
-    /** In microseconds: a large bucket refills by one in less than a millisecond. */
-    fullAt: timestamp({ withTimezone: true }).notNull(),
+    /**
+     * In seconds since 1970, as a number: its arithmetic is immutable, which that of times is not.
+     */
+    fullAt: doublePrecision().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.name, table.subject] })],
+  (table) => [primaryKey({ columns: [table.subject, table.name] })],
 )
