@@ -3,7 +3,7 @@
 // earlier pair, so losing this one would lose a working connection.
 import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
-import type { ConnectAttempt } from '../auth/oauth-attempt.ts'
+import type { ConnectAttempt } from '../auth/connect-attempt.ts'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
@@ -13,7 +13,7 @@ import type { IssuedTokens } from '../x/token-response.ts'
 import { isUnreadable } from './sealed-tokens.ts'
 
 /** A connect attempt that was taken by the user who started it. */
-export type TakenAttempt = ConnectAttempt & { userId: string; takenAt: Date }
+export type TakenAttempt = ConnectAttempt & { takenAt: Date }
 
 /**
  * A taken attempt with its token pair. One process at a time works on it: it moves `nextTryAt`
@@ -106,7 +106,7 @@ export async function claimAttempt(deps: Deps, userId: string, attemptId: string
   if (row === undefined) return null
   const { takenAt, tokensSealed: sealed } = row.attempt
   if (takenAt === null || sealed === null) throw new Error('Bug: an attempt that was not taken has tokens')
-  const attempt = { ...row.attempt, userId, takenAt }
+  const attempt = { ...row.attempt, takenAt }
   // An altered pair is treated like a dead one, so that its attempt ends instead of being claimed
   // again and again.
   const noTokens = { accessToken: null, refreshToken: null, scopes: attempt.scopes }

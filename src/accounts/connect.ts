@@ -2,7 +2,7 @@
 // victim finish it, or finishes it with the victim's code (RFC 9700 section 4.7, CSRF). Therefore
 // an attempt belongs to one user in one session, and only that session can finish it.
 import { and, eq, inArray } from 'drizzle-orm'
-import { type ConnectAttempt, startAttempt } from '../auth/oauth-attempt.ts'
+import { type ConnectAttempt, startConnectAttempt } from '../auth/connect-attempt.ts'
 import { createAuthorizationUrl } from '../auth/oauth-client.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
@@ -49,8 +49,7 @@ export async function startXConnect(
   const block = await findAppBlock(deps, 'READ_PROFILE')
   if (block !== null) throw new AppError(block.code, { retryAt: block.retryAt })
   await consumeRateLimit(deps, 'connect', viewer.user.id, 1)
-  const { attempt, state, codeVerifier } = await startAttempt(deps, {
-    kind: 'X_CONNECT',
+  const { attempt, state, codeVerifier } = await startConnectAttempt(deps, {
     userId: viewer.user.id,
     sessionId: viewer.session.id,
     scopes,
@@ -76,9 +75,7 @@ export async function findConnectAttempt(
   const [attempt] = await deps.db
     .select()
     .from(connectAttempts)
-    .where(
-      and(eq(connectAttempts.id, attemptId), eq(connectAttempts.userId, userId), eq(connectAttempts.kind, 'X_CONNECT')),
-    )
+    .where(and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, attemptId)))
   return attempt ?? null
 }
 
@@ -91,13 +88,7 @@ export function listConnectAttemptsByIds(
   return deps.db
     .select()
     .from(connectAttempts)
-    .where(
-      and(
-        inArray(connectAttempts.id, [...ids]),
-        eq(connectAttempts.userId, userId),
-        eq(connectAttempts.kind, 'X_CONNECT'),
-      ),
-    )
+    .where(and(eq(connectAttempts.userId, userId), inArray(connectAttempts.id, [...ids])))
 }
 
 function parseUsername(text: string | null): string | null {

@@ -1,15 +1,15 @@
 // Finishes a connect attempt with the authorization response that X's redirect brings.
-import { and, eq, isNull, lt, sql } from 'drizzle-orm'
+import { and, isNull, lt, sql } from 'drizzle-orm'
 import { type CallbackParameters, parseCode } from '../auth/authorization-response.ts'
 import {
-  ABANDONED_SECONDS,
-  abandonAttempt,
+  abandonConnectAttempt,
   type ConnectAttempt,
-  finishAttempt,
-  getAttemptByState,
-  takeAttempt,
-  waitForAttempt,
-} from '../auth/oauth-attempt.ts'
+  findConnectAttemptByState,
+  finishConnectAttempt,
+  takeConnectAttempt,
+  waitForConnectAttempt,
+} from '../auth/connect-attempt.ts'
+import { ABANDONED_SECONDS } from '../auth/oauth-attempt.ts'
 import { describeRefusal, exchangeCode } from '../auth/oauth-client.ts'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
@@ -57,7 +57,8 @@ export async function finishXConnect(
   let isRepeated = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
-    const found = await getAttemptByState(deps, 'X_CONNECT', parameters.state)
+    const found = await findConnectAttemptByState(deps, parameters.state)
+    if (found === null) throw new AppError('ATTEMPT_UNKNOWN')
     const isOwn = viewer !== null && found.userId === viewer.user.id
     // No other browser can finish an attempt that was taken. Its outcome is shown to its user in
     // any session, as the API does.
@@ -65,15 +66,15 @@ export async function finishXConnect(
       const error = new AppError(viewer === null ? 'SESSION_MISSING' : 'SESSION_MISMATCH')
       // The state has reached another browser than the one that started: the attempt is
       // compromised.
-      await abandonAttempt(deps, found.id, error.code)
+      await abandonConnectAttempt(deps, found, error.code)
       throw error
     }
     attempt = found
-    const taken = await takeAttempt(deps, found)
+    const taken = await takeConnectAttempt(deps, found)
     isRepeated = taken === null
     if (taken === null) return await repeatOutcome(deps, found)
     const { codeVerifier, takenAt } = taken
-    const outcome = await complete(deps, { ...found, userId: viewer.user.id, takenAt }, codeVerifier, parameters)
+    const outcome = await complete(deps, { ...found, takenAt }, codeVerifier, parameters)
     return { isRepeated: false, ...outcome, attempt: found }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
@@ -86,7 +87,6 @@ export async function finishXConnect(
  */
 export async function endAbandonedAttempts(deps: Deps): Promise<void> {
   const isAbandoned = and(
-    eq(connectAttempts.kind, 'X_CONNECT'),
     sql`${connectAttempts.status} = 'PENDING'`,
     isNull(connectAttempts.tokensSealed),
     lt(connectAttempts.takenAt, sqlIn(deps.clock, -ABANDONED_SECONDS)),
@@ -97,8 +97,7 @@ export async function endAbandonedAttempts(deps: Deps): Promise<void> {
       .set({ status: 'FAILED', errorCode: 'X_UNAVAILABLE', finishedAt: deps.clock.sqlNow() })
       .where(isAbandoned)
       .returning()
-    for (const { userId, reconnectAccountId } of ended)
-      if (userId !== null) await queueConnectionChecks(deps, { userId, reconnectAccountId })
+    for (const attempt of ended) await queueConnectionChecks(deps, attempt)
     return ended
   })
   for (const attempt of ended) await logFailedFlow(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
@@ -110,7 +109,7 @@ const ENDED_BY_OTHERS: readonly string[] = ['SESSION_MISSING', 'SESSION_MISMATCH
 
 // For a repeated callback: the outcome of the first one, waiting while that is under way.
 async function repeatOutcome(deps: Deps, found: ConnectAttempt): Promise<FinishedXConnect> {
-  const attempt = await waitForAttempt(deps, found.id)
+  const attempt = await waitForConnectAttempt(deps, found)
   if (attempt.status === 'SUCCEEDED') return { status: 'connected', attempt, isRepeated: true }
   if (attempt.status === 'PENDING' || ENDED_BY_OTHERS.includes(attempt.errorCode ?? ''))
     throw new AppError('ATTEMPT_ALREADY_USED')
@@ -133,7 +132,7 @@ async function complete(
       // one.
       if (isMaybeGranted) await queueConnectionChecks(deps, attempt)
       const { code: errorCode, retryAt } = error
-      await finishAttempt(deps, attempt.id, { status: 'FAILED', errorCode, retryAt })
+      await finishConnectAttempt(deps, attempt, { status: 'FAILED', errorCode, retryAt })
     })
     return { status: 'failed', error }
   }

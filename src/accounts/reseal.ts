@@ -10,6 +10,7 @@ import {
   grantRevocations,
   oauthTokens,
   orphanedTokens,
+  signInAttempts,
   webhookEndpoints,
 } from '../db/tables.ts'
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
@@ -27,7 +28,7 @@ export type Resealed = {
    * attempt is in progress. Run the pass again in ten minutes.
    */
   waiting: number
-  /** The part of `waiting` that belongs to connect attempts in progress. */
+  /** The part of `waiting` that belongs to sign-ins and connect attempts in progress. */
   waitingAttempts: number
   /** The number of values that no key opens, because they were altered. They need no key. */
   unreadable: number
@@ -132,7 +133,7 @@ async function resealAttemptTokens(db: Db, keys: KeyRing, counts: ResealCounts):
         .orderBy(asc(connectAttempts.id))
         .limit(RESEAL_BATCH),
     async ({ id, userId, sealed }) => {
-      if (sealed === null || userId === null) return
+      if (sealed === null) return
       const tokensSealed = resealValue(keys, counts, attemptTokensSealContext(id, userId), sealed)
       if (tokensSealed === null) return
       // A process that works on the attempt identifies its pair by the sealed bytes, and may be
@@ -190,10 +191,12 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: ResealCounts)
 // A code verifier is used within ten minutes, so waiting is simpler than sealing it again. Expired
 // attempts are not waited for.
 async function countAttempts(db: Db, keys: KeyRing): Promise<number> {
-  const open = await db
-    .select({ sealed: connectAttempts.verifierSealed })
-    .from(connectAttempts)
-    .where(and(eq(connectAttempts.status, 'PENDING'), gt(connectAttempts.expiresAt, systemClock.sqlNow())))
+  const select = (table: typeof connectAttempts | typeof signInAttempts) =>
+    db
+      .select({ sealed: table.verifierSealed })
+      .from(table)
+      .where(and(eq(table.status, 'PENDING'), gt(table.expiresAt, systemClock.sqlNow())))
+  const open = [...(await select(connectAttempts)), ...(await select(signInAttempts))]
   return open.filter(({ sealed }) => sealed !== null && sealedKeyId(sealed) !== keys[0].id).length
 }
 

@@ -72,7 +72,7 @@ async function findConnecting(
   deps: Deps,
   { userId, accountId }: typeof grantRevocations.$inferSelect,
 ): Promise<{ isUnderWay: boolean; isWaiting: boolean }> {
-  const { kind, status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
+  const { status, takenAt, tokensSealed, reconnectAccountId } = connectAttempts
   const isAccount = (await deps.db.$count(connectedAccounts, eq(connectedAccounts.id, accountId))) > 0
   const underWay = and(eq(status, 'PENDING'), gt(takenAt, sqlIn(deps.clock, -UNDER_WAY_SECONDS)))
   // A waiting attempt delays only what may concern the same account. Without `reconnectAccountId`
@@ -80,7 +80,7 @@ async function findConnecting(
   const isMaybeSame = or(isNull(reconnectAccountId), eq(reconnectAccountId, accountId))
   const waiting = and(isNotNull(tokensSealed), isAccount ? isMaybeSame : undefined)
   const count = (condition: SQL | undefined) =>
-    deps.db.$count(connectAttempts, and(eq(connectAttempts.userId, userId), eq(kind, 'X_CONNECT'), condition))
+    deps.db.$count(connectAttempts, and(eq(connectAttempts.userId, userId), condition))
   return { isUnderWay: (await count(underWay)) > 0, isWaiting: (await count(waiting)) > 0 }
 }
 

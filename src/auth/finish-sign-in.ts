@@ -1,21 +1,22 @@
 // Finishes a sign-in: checks that the callback reached the browser that started it, and repeats the
 // outcome for a repeated callback (Back, a reload, two at once). The calls to GitHub are in
 // github-sign-in.ts.
-import { hmacSha256, sha256 } from '../crypto.ts'
+import { hmacSha256 } from '../crypto.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { type CallbackParameters, parseCode } from './authorization-response.ts'
 import { githubIssuer, identifyGithubUser } from './github-sign-in.ts'
-import {
-  type ConnectAttempt,
-  findAttemptByState,
-  finishAttempt,
-  recordSignIn,
-  takeAttempt,
-  waitForAttempt,
-} from './oauth-attempt.ts'
 import { endSession, isSessionGood, repeatSessionCookie, startSession } from './session.ts'
+import {
+  findSignInAttempt,
+  finishSignInAttempt,
+  isBrowserOf,
+  type SignInAttempt,
+  takeSignInAttempt,
+  waitForSignInAttempt,
+} from './sign-in-attempt.ts'
+import { parseSecretOwner } from './user-secret.ts'
 import type { SessionViewer } from './viewer.ts'
 
 /**
@@ -33,7 +34,7 @@ export type FinishedSignIn =
       status: 'failed'
       error: AppError
       /** Null for an attempt of another browser. */
-      attempt: ConnectAttempt | null
+      attempt: SignInAttempt | null
       returnTo: string | null
       isRepeated: boolean
     }
@@ -58,25 +59,27 @@ export async function finishGithubSignIn(
   parameters: CallbackParameters,
 ): Promise<FinishedSignIn> {
   const { viewer, token } = browser
-  let attempt: ConnectAttempt | null = null
+  let attempt: SignInAttempt | null = null
   let isRepeated = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
-    const found = await findAttemptByState(deps, parameters.state)
-    if (found !== null && isSignIn(found) && found.userId !== null && found.userId === viewer?.user.id)
+    const { state } = parameters
+    // Only the state of a connection names a user: it is invalid here (RFC 9700 section 4.4, mix-up).
+    if (state !== null && parseSecretOwner(state) !== null) throw new AppError('ATTEMPT_UNKNOWN')
+    const found = await findSignInAttempt(deps, state)
+    if (found !== null && found.userId !== null && found.userId === viewer?.user.id)
       return { status: 'succeeded', setCookie: null, returnTo: found.returnTo, isRepeated: true }
-    if (token === null || found === null || !isSignIn(found) || found.browserHash !== sha256(token)) {
-      // A state of the other provider never belongs to a sign-in.
-      if (viewer !== null && (found === null || isSignIn(found))) return { status: 'ignored' }
+    if (token === null || found === null || !isBrowserOf(found, token)) {
+      if (viewer !== null) return { status: 'ignored' }
       throw new AppError('ATTEMPT_UNKNOWN')
     }
     attempt = found
-    const taken = await takeAttempt(deps, found)
-    isRepeated = taken === null
+    const codeVerifier = await takeSignInAttempt(deps, found)
+    isRepeated = codeVerifier === null
     const { setCookie } =
-      taken === null
+      codeVerifier === null
         ? await repeatOutcome(deps, found, { ...browser, token }, parameters)
-        : await signIn(deps, found, { ...browser, token }, parameters, taken.codeVerifier)
+        : await signIn(deps, found, { ...browser, token }, parameters, codeVerifier)
     return { status: 'succeeded', setCookie, returnTo: found.returnTo, isRepeated }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
@@ -87,16 +90,12 @@ export async function finishGithubSignIn(
   }
 }
 
-function isSignIn({ kind }: ConnectAttempt): boolean {
-  return kind === 'GITHUB_SIGN_IN'
-}
-
 type OwnBrowser = SignInBrowser & { token: string }
 type OneCallback = Exclude<CallbackParameters, 'repeated'>
 
 async function signIn(
   deps: Deps,
-  attempt: ConnectAttempt,
+  attempt: SignInAttempt,
   browser: OwnBrowser,
   parameters: OneCallback,
   codeVerifier: string,
@@ -109,12 +108,11 @@ async function signIn(
       if (browser.viewer !== null) await endSession(deps, browser.viewer.session.id, 'REPLACED')
       const token = sessionTokenOf(attempt, browser, parameters)
       const { session, setCookie } = await startSession(deps, user.id, browser.userAgent, token)
-      await finishAttempt(deps, attempt.id, { status: 'SUCCEEDED', accountId: null })
-      await recordSignIn(deps, attempt.id, session)
+      await finishSignInAttempt(deps, attempt, { status: 'SUCCEEDED', userId: user.id, sessionId: session.id })
       return { setCookie }
     })
   } catch (error) {
-    await finishAttempt(deps, attempt.id, {
+    await finishSignInAttempt(deps, attempt, {
       status: 'FAILED',
       errorCode: error instanceof AppError ? error.code : 'INTERNAL',
     })
@@ -131,11 +129,11 @@ async function signIn(
  */
 async function repeatOutcome(
   deps: Deps,
-  found: ConnectAttempt,
+  found: SignInAttempt,
   browser: OwnBrowser,
   parameters: OneCallback,
 ): Promise<{ setCookie: string | null }> {
-  const attempt = await waitForAttempt(deps, found.id)
+  const attempt = await waitForSignInAttempt(deps, found)
   if (attempt.status === 'PENDING') throw new AppError('GITHUB_UNAVAILABLE')
   if (attempt.status !== 'SUCCEEDED') {
     const code = attempt.errorCode ?? ''
@@ -158,7 +156,7 @@ async function repeatOutcome(
 async function isSignedInSince(
   deps: Deps,
   viewer: SessionViewer | null,
-  attempt: ConnectAttempt | null,
+  attempt: SignInAttempt | null,
 ): Promise<boolean> {
   if (viewer === null || attempt === null || viewer.session.createdAt < attempt.createdAt) return false
   return isSessionGood(deps, viewer.session.id)
@@ -167,6 +165,6 @@ async function isSignedInSince(
 // Derives the session token from 256 random bits that only this browser has, from GitHub's code,
 // and from the row, so that two equal callbacks reach one session. Because of the code, an attacker
 // who has set the browser's cookie cannot derive the token.
-function sessionTokenOf(attempt: ConnectAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
+function sessionTokenOf(attempt: SignInAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
   return hmacSha256(token, `session:${attempt.id}:${attempt.stateHash}:${code}`)
 }

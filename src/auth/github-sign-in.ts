@@ -1,14 +1,14 @@
 import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import { z } from 'zod'
-import { randomToken, sha256 } from '../crypto.ts'
+import { randomToken } from '../crypto.ts'
 import { loginKey, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { type CallResult, callProvider, noCircuitBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
-import { startAttempt } from './oauth-attempt.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth-client.ts'
+import { startSignInAttempt } from './sign-in-attempt.ts'
 import type { User } from './viewer.ts'
 
 const profileShape = z.object({
@@ -37,15 +37,10 @@ export async function startGithubSignIn(
   returnTo: string | null,
 ): Promise<{ authorizationUrl: string; state: string; browserToken: string }> {
   const browserToken = randomToken()
-  const { state, codeVerifier } = await startAttempt(deps, {
-    kind: 'GITHUB_SIGN_IN',
-    browserHash: sha256(browserToken),
-    // The public profile requires no scope.
-    scopes: [],
-    returnTo,
-  })
+  const { state, codeVerifier } = await startSignInAttempt(deps, { browserToken, returnTo })
   const endpoint = `${deps.config.github.url}/login/oauth/authorize`
   return {
+    // The public profile requires no scope.
     authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes: [] }),
     state,
     browserToken,

@@ -4,20 +4,16 @@ import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import type { AppError } from '../errors.ts'
 import { findProviderFailure, findSocketReason, type SocketReason } from '../outbound/provider-failure.ts'
-import { type ConnectAttempt, getAttemptByState } from './oauth-attempt.ts'
+import type { AttemptKind } from './oauth-attempt.ts'
 import { isProviderProblem, recordProviderProblem } from './provider-problems.ts'
 
-/**
- * Returns the attempt of a callback, for its log line; null when no attempt has this state, or the
- * database is away.
- */
-export async function findAttemptForLog(
-  deps: Deps,
-  kind: ConnectAttempt['kind'],
-  state: string | null,
-): Promise<ConnectAttempt | null> {
+/** An attempt as its log line names it. */
+export type LoggedAttempt = { id: string; userId: string | null }
+
+/** Returns the attempt that `find` reads, for its log line; null while the database is away. */
+export async function findAttemptForLog<A>(find: () => Promise<A | null>): Promise<A | null> {
   try {
-    return await getAttemptByState(deps, kind, state)
+    return await find()
   } catch {
     return null
   }
@@ -44,8 +40,8 @@ const LEVELS = { PERSON: 'info', PROVIDER: 'warn', OPERATOR: 'error' } as const
  */
 export async function logFailedFlow(
   deps: Deps,
-  kind: ConnectAttempt['kind'],
-  attempt: Pick<ConnectAttempt, 'id' | 'userId'> | null,
+  kind: AttemptKind,
+  attempt: LoggedAttempt | null,
   error: AppError,
   outcome: 'failed' | 'waiting' = 'failed',
 ): Promise<void> {

@@ -3,7 +3,7 @@
 // derived from the state, so that each callback finds its own.
 import type { Context } from 'hono'
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
-import { SIGN_IN_KNOWN_SECONDS } from '../auth/oauth-attempt.ts'
+import { SIGN_IN_KNOWN_SECONDS } from '../auth/sign-in-attempt.ts'
 import type { Config } from '../config/config.ts'
 import { sha256 } from '../crypto.ts'
 

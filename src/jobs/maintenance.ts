@@ -4,8 +4,10 @@
 import { endAbandonedAttempts } from '../accounts/finish-connect.ts'
 import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-sweep.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
-import { sweepAttempts } from '../auth/oauth-attempt.ts'
+import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
 import { sweepSessions } from '../auth/session.ts'
+import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
+import { sweepSecretOwners } from '../auth/user-secret.ts'
 import type { Deps } from '../deps.ts'
 import { sweepEvents } from '../events/events.ts'
 import { sweepRateLimits } from '../rate-limit/limiter.ts'
@@ -20,7 +22,9 @@ export const MAINTENANCE_SCHEDULE = '* * * * *'
 const tasks: readonly ((deps: Deps) => Promise<unknown>)[] = [
   sweepTweets,
   endAbandonedAttempts,
-  sweepAttempts,
+  sweepConnectAttempts,
+  sweepSignInAttempts,
+  sweepSecretOwners,
   sweepSessions,
   sweepRateLimits,
   sweepEvents,

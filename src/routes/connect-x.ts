@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { startXConnect } from '../accounts/connect.ts'
 import { finishXConnect } from '../accounts/finish-connect.ts'
+import { findConnectAttemptByState } from '../auth/connect-attempt.ts'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sessionOf } from '../auth/viewer.ts'
@@ -34,7 +35,11 @@ export function connectXRoutes(deps: Deps): Hono<HttpEnv> {
   app.get('/auth/x/callback', (c) => {
     const callback = parseCallback(c)
     const state = callback === 'repeated' ? null : callback.state
-    return redirectCallbackErrors(deps, c, KIND, { state, token: null }, async () => {
+    const findAttempt = async () => {
+      const attempt = await findConnectAttemptByState(deps, state)
+      return attempt && { attempt, isOwn: attempt.sessionId === sessionOf(c.var.viewer)?.session.id }
+    }
+    return redirectCallbackErrors(deps, c, KIND, findAttempt, async () => {
       await consumeForAddress(deps, c, 'sign-in')
       const finished = await finishXConnect(deps, sessionOf(c.var.viewer), callback)
       const { status, attempt } = finished

@@ -1,20 +1,17 @@
 // The end of an OAuth flow in the browser: a redirect to returnTo, with the outcome in the query.
 import type { Context } from 'hono'
 import type { CallbackParameters } from '../auth/authorization-response.ts'
-import { type ConnectAttempt, isStartedBy } from '../auth/oauth-attempt.ts'
-import { findAttemptForLog, logFailedFlow } from '../auth/oauth-flow-log.ts'
+import type { AttemptKind } from '../auth/oauth-attempt.ts'
+import { findAttemptForLog, type LoggedAttempt, logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { findReturnTo } from '../auth/return-to.ts'
-import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { HttpEnv } from '../http/request-context.ts'
 
-type Kind = ConnectAttempt['kind']
-
 /** The outcome that a front end finds in the query of `returnTo`. Null parts are left out. */
 export type OAuthOutcome = { status: string; code: string | null; attemptId: string | null }
 
-const STATUS_PARAMETERS: Record<Kind, string> = { GITHUB_SIGN_IN: 'signIn', X_CONNECT: 'xConnect' }
+const STATUS_PARAMETERS: Record<AttemptKind, string> = { GITHUB_SIGN_IN: 'signIn', X_CONNECT: 'xConnect' }
 
 /**
  * Redirects to `returnTo`, or to the console where that is null. A null outcome adds nothing to the
@@ -23,7 +20,7 @@ const STATUS_PARAMETERS: Record<Kind, string> = { GITHUB_SIGN_IN: 'signIn', X_CO
 export function redirectWithOutcome(
   deps: Deps,
   c: Context<HttpEnv>,
-  kind: Kind,
+  kind: AttemptKind,
   returnTo: string | null,
   outcome: OAuthOutcome | null,
 ): Response {
@@ -44,7 +41,7 @@ export function redirectWithOutcome(
 export function redirectStartErrors(
   deps: Deps,
   c: Context<HttpEnv>,
-  kind: Kind,
+  kind: AttemptKind,
   route: () => Promise<Response>,
 ): Promise<Response> {
   return redirectErrors(deps, c, kind, route, async () => ({
@@ -54,23 +51,25 @@ export function redirectStartErrors(
   }))
 }
 
+/** The attempt of a callback. `isOwn` is true for the browser that started it. */
+export type CallbackAttempt = { attempt: LoggedAttempt & { returnTo: string | null }; isOwn: boolean }
+
 /**
  * Runs the route of a callback. An AppError is logged with the attempt, and redirects to the
  * attempt's `returnTo` if this browser started it.
- * @param token the browser's token of the attempt; null if it has none.
+ * @param findAttempt reads the attempt of the callback's state.
  */
 export function redirectCallbackErrors(
   deps: Deps,
   c: Context<HttpEnv>,
-  kind: Kind,
-  { state, token }: { state: string | null; token: string | null },
+  kind: AttemptKind,
+  findAttempt: () => Promise<CallbackAttempt | null>,
   route: () => Promise<Response>,
 ): Promise<Response> {
   return redirectErrors(deps, c, kind, route, async () => {
-    const attempt = await findAttemptForLog(deps, kind, state)
-    const sessionId = sessionOf(c.var.viewer)?.session.id ?? null
-    const ownAttempt = attempt !== null && isStartedBy(attempt, { sessionId, token }) ? attempt : null
-    return { attempt, ownAttempt, returnTo: ownAttempt?.returnTo ?? null }
+    const found = await findAttemptForLog(findAttempt)
+    const ownAttempt = found?.isOwn ? found.attempt : null
+    return { attempt: found?.attempt ?? null, ownAttempt, returnTo: ownAttempt?.returnTo ?? null }
   })
 }
 
@@ -87,12 +86,12 @@ export function parseCallback(c: Context): CallbackParameters {
   return { state: get('state'), code: get('code'), error: get('error'), iss: searchParams.get('iss') }
 }
 
-type FailedFlow = { attempt: ConnectAttempt | null; ownAttempt: ConnectAttempt | null; returnTo: string | null }
+type FailedFlow = { attempt: LoggedAttempt | null; ownAttempt: LoggedAttempt | null; returnTo: string | null }
 
 async function redirectErrors(
   deps: Deps,
   c: Context<HttpEnv>,
-  kind: Kind,
+  kind: AttemptKind,
   route: () => Promise<Response>,
   findFlow: () => Promise<FailedFlow>,
 ): Promise<Response> {

@@ -5,6 +5,7 @@ import { findAttemptForLog, logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
 import { endSession } from '../auth/session.ts'
+import { findSignInAttempt, isBrowserOf } from '../auth/sign-in-attempt.ts'
 import { sessionOf } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
 import { consumeForAddress } from '../http/middleware/rate-limit.ts'
@@ -33,7 +34,13 @@ export function signInRoutes(deps: Deps): Hono<HttpEnv> {
     const callback = parseCallback(c)
     const state = callback === 'repeated' ? null : callback.state
     const token = state === null ? null : cookies.get(c, state)
-    return redirectCallbackErrors(deps, c, KIND, { state, token }, async () => {
+    const findAttempt = async () => {
+      const attempt = await findSignInAttempt(deps, state)
+      if (attempt === null) return null
+      const isOwnSession = attempt.sessionId !== null && attempt.sessionId === sessionOf(c.var.viewer)?.session.id
+      return { attempt, isOwn: isOwnSession || isBrowserOf(attempt, token) }
+    }
+    return redirectCallbackErrors(deps, c, KIND, findAttempt, async () => {
       await consumeForAddress(deps, c, 'sign-in')
       const browser = { viewer: sessionOf(c.var.viewer), token, userAgent: c.req.header('user-agent') ?? null }
       const finished = await finishGithubSignIn(deps, browser, callback)
@@ -41,7 +48,7 @@ export function signInRoutes(deps: Deps): Hono<HttpEnv> {
       const { status, returnTo, isRepeated } = finished
       if (finished.status === 'failed') {
         const { error } = finished
-        const attempt = finished.attempt ?? (await findAttemptForLog(deps, KIND, state))
+        const attempt = finished.attempt ?? (await findAttemptForLog(() => findSignInAttempt(deps, state)))
         if (!isRepeated) await logFailedFlow(deps, KIND, attempt, error)
         return redirectWithOutcome(deps, c, KIND, returnTo, { status, code: error.code, attemptId: null })
       }

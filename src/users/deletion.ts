@@ -3,6 +3,8 @@ import { eq } from 'drizzle-orm'
 import { listConnectedAccounts } from '../accounts/accounts.ts'
 import { disconnectAccount } from '../accounts/disconnect.ts'
 import { revokeAttemptTokensOfUser } from '../accounts/refuse-connection.ts'
+import { deleteSignInAttempts } from '../auth/sign-in-attempt.ts'
+import { forgetSecretOwner } from '../auth/user-secret.ts'
 import { users } from '../db/tables.ts'
 import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -40,6 +42,8 @@ function deleteDisconnected(deps: Deps, userId: string): Promise<boolean> {
     await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
     if ((await listConnected(deps, userId)).length > 0) return false
     await revokeAttemptTokensOfUser(deps, userId)
+    await deleteSignInAttempts(deps, userId)
+    await forgetSecretOwner(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })

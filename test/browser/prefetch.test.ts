@@ -1,6 +1,6 @@
 // Speculative loading in a real browser, and what the browser does with the response at the click.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { connectAttempts } from '../../src/db/tables.ts'
+import { signInAttempts } from '../../src/db/tables.ts'
 import { describeInChromium } from '../support/chromium.ts'
 import { type FrontEnd, startFrontEnd } from './front-end.ts'
 import { useBrowser } from './visit.ts'
@@ -26,19 +26,19 @@ describeInChromium('Fetching ahead', () => {
     const returnTo = frontEnd.addPage('/done', '<h1>Done</h1>')
     const url = `${suite.world.url}/auth/github?${new URLSearchParams({ returnTo })}`
     const start = frontEnd.addPage('/', `${write(url)}<a href="${url}">Sign in</a>`)
-    const before = await suite.world.db().$count(connectAttempts)
+    const before = await suite.world.db().$count(signInAttempts)
     const lines = () => suite.world.logs().split('"path":"/auth/github",').length
     const asked = lines()
     await page.goto(start)
     // The gateway has received the prefetch.
     await expect.poll(lines, { timeout: 20_000 }).toBeGreaterThan(asked)
-    expect(await suite.world.db().$count(connectAttempts)).toBe(before)
+    expect(await suite.world.db().$count(signInAttempts)).toBe(before)
     await page.getByRole('link', { name: 'Sign in' }).click()
     await page.getByRole('radio', { name: 'Mara Holt' }).check()
     await page.getByRole('button', { name: 'Authorize' }).click()
     await page.getByRole('heading', { name: 'Done' }).waitFor()
     expect(new URL(page.url()).searchParams.get('signIn')).toBe('succeeded')
-    expect(await suite.world.db().$count(connectAttempts)).toBe(before + 1)
+    expect(await suite.world.db().$count(signInAttempts)).toBe(before + 1)
     await context.close()
   })
 })

@@ -12,11 +12,13 @@ import type { World } from './harness.ts'
  * statements wait for it.
  */
 export async function whileAttemptIsHeld<T>(world: World, callback: string, work: () => Promise<T>): Promise<T> {
-  const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
+  const url = new URL(callback)
+  const table = sql.identifier(url.pathname.startsWith('/auth/x') ? 'connect_attempts' : 'sign_in_attempts')
+  const stateHash = sha256(url.searchParams.get('state') ?? '')
   return world
     .db()
     .transaction(async (held) => {
-      const locked = await held.execute(sql`select id from connect_attempts where state_hash = ${stateHash} for update`)
+      const locked = await held.execute(sql`select id from ${table} where state_hash = ${stateHash} for update`)
       expect(readRows(locked)).toHaveLength(1)
       const working = work()
       // PGlite has one connection, which is taken until this transaction ends.

@@ -4,33 +4,24 @@ import { id, moment, oneOf } from './columns.ts'
 import { connectedAccounts } from './connected-accounts.ts'
 import { users } from './users.ts'
 
-export const attemptKinds = ['GITHUB_SIGN_IN', 'X_CONNECT'] as const
-
 export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as const
 
 /**
- * An OAuth flow: a sign-in at GitHub or the connection of an X account. The first leg inserts
- * it; the callback takes it exactly once, by an UPDATE that also deletes the verifier. A connection
- * is bound to the user and session that started it, a sign-in to a cookie. The row stays so that
- * its outcome can be queried: the sweep deletes a sign-in after an hour and a connection after a
- * day.
+ * An attempt to connect an X account. The first leg inserts it; the callback takes it exactly once,
+ * by an UPDATE that also deletes the verifier. It is bound to the user and session that started it.
+ * The row stays so that its outcome can be queried; the sweep deletes it after a day.
  */
 export const connectAttempts = pgTable(
   'connect_attempts',
   {
     id: id(),
-    kind: text({ enum: attemptKinds }).notNull(),
     /** SHA-256 of the state parameter. */
     stateHash: text().notNull().unique('connect_attempts_state_hash'),
-    /**
-     * X_CONNECT: the user and session that started it. GITHUB_SIGN_IN: the user who signed in and
-     * the session that was started; null before. No foreign key to sessions: the attempt outlives a
-     * sign-out.
-     */
-    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
-    sessionId: text(),
-    /** GITHUB_SIGN_IN: SHA-256 of the cookie that binds the attempt to one browser. */
-    browserHash: text(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /** The session that started it. No foreign key: the attempt outlives a sign-out. */
+    sessionId: text().notNull(),
     /** The PKCE code verifier, sealed; null once the attempt is taken. */
     verifierSealed: text(),
     scopes: text().array().notNull(),
@@ -45,9 +36,7 @@ export const connectAttempts = pgTable(
     errorDetail: text(),
     /** When X accepts another try, if it said so. */
     retryAt: moment(),
-    /**
-     * X_CONNECT: X's id of the approved account, set for failed attempts when X has returned it.
-     */
+    /** X's id of the approved account, set for failed attempts when X has returned it. */
     providerAccountId: text(),
     /**
      * The token pair, sealed, from the code exchange until the account is known; null otherwise.
@@ -73,15 +62,10 @@ export const connectAttempts = pgTable(
       .on(table.takenAt)
       .where(sql`${table.status} = 'PENDING' and ${table.tokensSealed} is null`),
     index().on(table.providerAccountId),
-    check('connect_attempts_kind', oneOf(table.kind, attemptKinds)),
     check('connect_attempts_status', oneOf(table.status, attemptStatuses)),
     check(
       'connect_attempts_kept_tokens',
       sql`(${table.tokensSealed} is null) = (${table.nextTryAt} is null) and (${table.tokensSealed} is not null or ${table.status} <> 'WAITING')`,
-    ),
-    check(
-      'connect_attempts_bound',
-      sql`(${table.kind} = 'X_CONNECT' and ${table.userId} is not null and ${table.sessionId} is not null) or (${table.kind} = 'GITHUB_SIGN_IN' and ${table.browserHash} is not null)`,
     ),
   ],
 )

@@ -1,6 +1,6 @@
 import { recordedError } from '../../accounts/complete-connection.ts'
 import { findConnectAttempt, startXConnect } from '../../accounts/connect.ts'
-import { type ConnectAttempt, isExpired } from '../../auth/oauth-attempt.ts'
+import { type ConnectAttempt, isExpired } from '../../auth/connect-attempt.ts'
 import { builder } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'

@@ -65,10 +65,7 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
     return rows.at(-1)?.id ?? ''
   }
   const [session] = await db.select().from(sessions).where(eq(sessions.userId, userId))
-  const [attempt] = await db
-    .select()
-    .from(connectAttempts)
-    .where(and(eq(connectAttempts.userId, userId), eq(connectAttempts.kind, 'X_CONNECT')))
+  const [attempt] = await db.select().from(connectAttempts).where(eq(connectAttempts.userId, userId))
   return {
     User: userId,
     ConnectedAccount: account.id,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { connectAttempts, sessions } from '../../../src/db/tables.ts'
+import { connectAttempts, sessions, signInAttempts } from '../../../src/db/tables.ts'
 import type { ErrorCode } from '../../../src/error-codes.ts'
 import { errorExtensions } from '../../../src/http/error-response.ts'
 import type { Browser } from '../../support/browser.ts'
@@ -126,7 +126,11 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
 
 test('C-03 a GET changes nothing with any document', async () => {
   const query = encodeURIComponent(readOperation('start-x-connect'))
-  const rows = async () => [await world.db().select().from(sessions), await world.db().select().from(connectAttempts)]
+  const rows = async () => [
+    await world.db().select().from(sessions),
+    await world.db().select().from(connectAttempts),
+    await world.db().select().from(signInAttempts),
+  ]
   const before = await rows()
   for (const path of [
     '/',

@@ -38,7 +38,9 @@ async function readTables(): Promise<{ budgets: string[]; others: unknown }> {
     sql`select table_name as name from information_schema.tables where table_schema = 'public'
         and table_name not in ('event_horizons', 'webhook_fan_out') order by 1`,
   )
-  expect(names.map(({ name }) => name)).toEqual(expect.arrayContaining(['connect_attempts', 'rate_limits', 'sessions']))
+  expect(names.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(['connect_attempts', 'rate_limits', 'sessions', 'sign_in_attempts']),
+  )
   const tables: [name: string, rows: string[]][] = []
   for (const name of names.map((row) => String(row.name))) {
     const rows = await queryRows(world, sql`select t::text as text from ${sql.identifier(name)} t`)

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
-import { connectAttempts, rateLimits, users } from '../../../src/db/tables.ts'
+import { rateLimits, signInAttempts, users } from '../../../src/db/tables.ts'
 import { isPerson } from '../../support/connected-account.ts'
 import type { World } from '../../support/harness.ts'
 import { HOUR_SECONDS, send, startLimited, statuses } from '../../support/rate-limited.ts'
@@ -98,7 +98,7 @@ describe('an address', () => {
     const refused = responses.filter(({ headers }) => headers.get('location') === sentBack('signIn'))
     const granted = responses.filter(({ headers }) => headers.get('location')?.startsWith(world.sandbox.url))
     expect([granted.length, refused.length]).toEqual([5, 195])
-    expect(await world.db().$count(connectAttempts)).toBe(5)
+    expect(await world.db().$count(signInAttempts)).toBe(5)
     expect(refused[0]?.headers.get('ratelimit-policy')).toBe('"sign-in";q=5;w=3600')
     expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThan(600)
     expect(refused.flatMap(({ headers }) => headers.getSetCookie())).toEqual([])
@@ -120,7 +120,7 @@ describe('an address', () => {
     }
     world.advance(2 * HOUR_SECONDS)
     await sweepNow(world)
-    expect([await world.db().$count(connectAttempts), await world.db().$count(rateLimits)]).toEqual([0, 0])
+    expect([await world.db().$count(signInAttempts), await world.db().$count(rateLimits)]).toEqual([0, 0])
     expect((await person.request('/auth/github')).headers.get('location')).toContain(world.sandbox.url)
   })
 })

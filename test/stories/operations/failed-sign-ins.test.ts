@@ -135,7 +135,7 @@ describe('a failed sign-in is one log line', () => {
     expectLine(lines, expected)
     const newest = await world
       .db()
-      .query.connectAttempts.findFirst({ orderBy: (table, { desc }) => desc(table.createdAt) })
+      .query.signInAttempts.findFirst({ orderBy: (table, { desc }) => desc(table.createdAt) })
     expect(lines[0]?.attemptId).toBe(newest?.id)
     expect(codesOf(await problemsOf(world))).toEqual(expected.fault === 'OPERATOR' ? [expected.errorCode] : [])
     expect(JSON.stringify(lines)).not.toMatch(/gho_0123|IP allow list enabled/)

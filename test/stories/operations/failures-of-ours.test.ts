@@ -29,7 +29,7 @@ async function withoutTable(table: string, work: () => Promise<void>): Promise<v
 
 // Of the database, of the code, of a driver.
 const INNARDS =
-  /mislaid|relation|connect_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
+  /mislaid|relation|connect_attempts|sign_in_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
 
 test('G-09 an unexpected error in a resolver is INTERNAL with the request’s id, under which the log has the details', async () => {
   await withoutTable('connected_accounts', async () => {
@@ -86,29 +86,34 @@ test('an unexpected error in the second of two posts leaves the first one in the
   expect(world.sandbox.control.tweets('maraholt').map(({ text }) => text)).toEqual(['The first'])
 })
 
-test.each(['/auth/github', '/auth/x', '/auth/x/callback?state=x&code=y', '/auth/github/callback?state=x&code=y'])(
-  'what breaks in %s is a 500 that tells nothing but the request’s id',
-  async (path) => {
-    await withoutTable('connect_attempts', async () => {
-      const response = await person.request(path)
-      const text = await response.text()
-      expect(response.status).toBe(500)
-      expect(JSON.parse(text)).toEqual({
-        errors: [
-          {
-            message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
-            extensions: errorExtensions('INTERNAL', { requestId: response.headers.get('x-request-id') }),
-          },
-        ],
-      })
-      expect(text).not.toMatch(INNARDS)
-      expect([response.headers.get('cache-control'), response.headers.get('x-content-type-options')]).toEqual([
-        'no-store',
-        'nosniff',
-      ])
+const CONNECT_STATE = `00000000-0000-4000-8000-000000000000.${'x'.repeat(43)}`
+
+test.each([
+  ['/auth/github', 'sign_in_attempts'],
+  ['/auth/x', 'connect_attempts'],
+  [`/auth/x/callback?state=${CONNECT_STATE}&code=y`, 'connect_attempts'],
+  ['/auth/x/callback?state=x&code=y', 'secret_owners'],
+  ['/auth/github/callback?state=x&code=y', 'sign_in_attempts'],
+])('what breaks in %s is a 500 that tells nothing but the request’s id', async (path, table) => {
+  await withoutTable(table, async () => {
+    const response = await person.request(path)
+    const text = await response.text()
+    expect(response.status).toBe(500)
+    expect(JSON.parse(text)).toEqual({
+      errors: [
+        {
+          message: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',
+          extensions: errorExtensions('INTERNAL', { requestId: response.headers.get('x-request-id') }),
+        },
+      ],
     })
-  },
-)
+    expect(text).not.toMatch(INNARDS)
+    expect([response.headers.get('cache-control'), response.headers.get('x-content-type-options')]).toEqual([
+      'no-store',
+      'nosniff',
+    ])
+  })
+})
 
 test('a session that cannot be looked up is neither reported as signed out nor ended', async () => {
   await withoutTable('sessions', async () => {

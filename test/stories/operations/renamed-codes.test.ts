@@ -45,7 +45,7 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
       .values({ userId, accountId, reason: before, ...event })
   }
   await world.db().insert(events).values({ type: 'token.revoked', userId, reason: 'BURNED', occurredAt: aDay })
-  const attempt = { kind: 'X_CONNECT', userId, sessionId: 'none', createdAt: now, expiresAt: aDay } as const
+  const attempt = { userId, sessionId: 'none', createdAt: now, expiresAt: aDay } as const
   for (const errorCode of ['RATE_LIMITED', 'ACCOUNT_LINKED_TO_ANOTHER_USER', 'ACCESS_DENIED']) {
     const row = { ...attempt, stateHash: errorCode, status: 'FAILED', errorCode } as const
     await world

@@ -1,6 +1,6 @@
 // Unusual parameters of a provider's redirect, and the responses to them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectAttempts, sessions } from '../../../src/db/tables.ts'
+import { connectAttempts, sessions, signInAttempts } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
@@ -148,7 +148,8 @@ describe.each(['GITHUB', 'X'] as const)('the callback of %s', (provider) => {
       expect(await person.finish(await approve(url))).toMatchObject({ outcome: 'failed', code })
       expect([countTokenCalls(), await world.db().$count(sessions)]).toEqual([before, signedIn])
     }
-    const kept = JSON.stringify(await world.db().select().from(connectAttempts))
+    const tables = [await world.db().select().from(connectAttempts), await world.db().select().from(signInAttempts)]
+    const kept = JSON.stringify(tables)
     for (const text of [kept, world.logs()]) expect(text).not.toMatch(/evil\.example|script|onerror/)
   })
 })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connectAttempts } from '../../../src/db/tables.ts'
+import { connectAttempts, signInAttempts } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { expectSafeReturn, hostileReturns } from '../../support/return-to-corpus.ts'
@@ -100,7 +100,11 @@ test('O-08 a repeated returnTo leads nowhere else either', async () => {
   ]) {
     for (const path of ['/auth/github', '/auth/x'])
       expect((await person.request(`${path}?${query}`)).status, query).toBe(303)
-    const rows = await world.db().select({ returnTo: connectAttempts.returnTo }).from(connectAttempts)
+    const rows = await world
+      .db()
+      .select({ returnTo: connectAttempts.returnTo })
+      .from(connectAttempts)
+      .unionAll(world.db().select({ returnTo: signInAttempts.returnTo }).from(signInAttempts))
     for (const { returnTo } of rows) if (returnTo !== null) expectSafeReturn(returnTo, query, world.url, FRONT_END)
   }
 })

@@ -3,7 +3,7 @@
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
-import { connectAttempts, sessions } from '../../../src/db/tables.ts'
+import { sessions, signInAttempts } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf, isSignedIn, sessionTokenOf } from '../../support/browser.ts'
 import { endFaults } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -226,9 +226,9 @@ test('does not wait for a process that has died', async () => {
   const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
   await world
     .db()
-    .update(connectAttempts)
+    .update(signInAttempts)
     .set({ takenAt: new Date(world.sandbox.control.now() - 1_000_000), verifierSealed: null })
-    .where(eq(connectAttempts.stateHash, stateHash))
+    .where(eq(signInAttempts.stateHash, stateHash))
   expect(await browser.finish(callback)).toMatchObject({ outcome: 'failed', code: 'GITHUB_UNAVAILABLE' })
 })
 

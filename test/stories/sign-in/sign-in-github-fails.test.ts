@@ -28,7 +28,7 @@ async function expectFailure(path: string, fault: FaultKind, code: string): Prom
   const stateHash = sha256(new URL(callback).searchParams.get('state') ?? '')
   const attempt = await world
     .db()
-    .query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, stateHash) })
+    .query.signInAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, stateHash) })
   expect(attempt).toMatchObject({ status: 'FAILED', errorCode: code, verifierSealed: null })
 }
 

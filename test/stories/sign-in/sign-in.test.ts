@@ -65,7 +65,7 @@ describe('the authorization request to GitHub', () => {
     const { url, asked } = await start(person)
     const state = asked.get('state') ?? ''
     const findAttempt = () =>
-      world.db().query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, sha256(state)) })
+      world.db().query.signInAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, sha256(state)) })
     const before = await findAttempt()
     expect(await person.finish(await person.consent(url, 'mara-holt'))).toMatchObject({ outcome: 'succeeded' })
     const sent = world.sandbox.control.received({ path: TOKEN_PATH }).at(-1)
@@ -263,7 +263,7 @@ test('O-03 of 50 identical callbacks at once, one signs in and GitHub receives o
   const state = new URL(callback).searchParams.get('state') ?? ''
   const attempt = await world
     .db()
-    .query.connectAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, sha256(state)) })
+    .query.signInAttempts.findFirst({ where: (table, { eq }) => eq(table.stateHash, sha256(state)) })
   expect(attempt).toMatchObject({ status: 'SUCCEEDED', errorCode: null })
 })
 

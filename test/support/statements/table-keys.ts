@@ -26,6 +26,7 @@ const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   user_identities: { kind: 'look-up', column: 'github_id' },
   user_logins: { kind: 'look-up', column: 'login' },
   sign_in_attempts: { kind: 'look-up', column: 'state_hash' },
+  secret_owners: { kind: 'look-up', column: 'secret_hash' },
   rate_limits: { kind: 'look-up', column: 'subject' },
   provider_problems: { kind: 'local', column: null },
   encryption_canaries: { kind: 'local', column: null },

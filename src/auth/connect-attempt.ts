@@ -1,0 +1,154 @@
+// The attempts to connect an X account. Each belongs to the user and session that started it.
+import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
+import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
+import { connectAttempts } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import type { ErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
+import { ATTEMPT_LIFETIME_SECONDS, verifierSealContext, waitForAttempt } from './oauth-attempt.ts'
+import { createUserSecret, findEarlierSecretOwner, parseSecretOwner } from './user-secret.ts'
+
+/** An unfinished or finished attempt. */
+export type ConnectAttempt = typeof connectAttempts.$inferSelect
+
+// How long the outcome can be queried.
+const KEPT_SECONDS = 86_400
+
+type NewAttempt = Pick<
+  ConnectAttempt,
+  'userId' | 'sessionId' | 'returnTo' | 'expectedUsername' | 'reconnectAccountId'
+> & {
+  scopes: readonly string[]
+}
+
+/**
+ * Stores a new attempt, and returns it with its state and code verifier. The state names the user.
+ * The database has only a hash of the state, and the verifier sealed.
+ */
+export async function startConnectAttempt(
+  deps: Deps,
+  input: NewAttempt,
+): Promise<{ attempt: ConnectAttempt; state: string; codeVerifier: string }> {
+  const state = createUserSecret(input.userId)
+  const codeVerifier = createCodeVerifier()
+  const id = crypto.randomUUID()
+  const [attempt] = await deps.db
+    .insert(connectAttempts)
+    .values({
+      ...input,
+      id,
+      scopes: [...input.scopes],
+      stateHash: sha256(state),
+      verifierSealed: seal(deps.config.encryptionKeys, verifierSealContext(id, input.userId), codeVerifier),
+      createdAt: deps.clock.sqlNow(),
+      expiresAt: sqlIn(deps.clock, ATTEMPT_LIFETIME_SECONDS),
+    })
+    .returning()
+  if (attempt === undefined) throw new Error('Bug: an insert returned no row')
+  return { attempt, state, codeVerifier }
+}
+
+/** Returns the attempt with this state parameter, or null. */
+export async function findConnectAttemptByState(deps: Deps, state: string | null): Promise<ConnectAttempt | null> {
+  if (state === null) return null
+  const userId = parseSecretOwner(state) ?? (await findEarlierSecretOwner(deps, state))
+  if (userId === null) return null
+  const [attempt] = await deps.db
+    .select()
+    .from(connectAttempts)
+    .where(and(eq(connectAttempts.userId, userId), eq(connectAttempts.stateHash, sha256(state))))
+  return attempt ?? null
+}
+
+/**
+ * Takes an attempt, and returns its code verifier and the time. Of any number of callers one
+ * succeeds; all others get null.
+ * @throws AppError ATTEMPT_EXPIRED
+ */
+export async function takeConnectAttempt(
+  deps: Deps,
+  attempt: ConnectAttempt,
+): Promise<{ codeVerifier: string; takenAt: Date } | null> {
+  const { id, userId, verifierSealed } = attempt
+  if (attempt.takenAt !== null || verifierSealed === null) return null
+  const now = deps.clock.sqlNow()
+  const [taken] = await deps.db
+    .update(connectAttempts)
+    .set({ takenAt: now, verifierSealed: null })
+    .where(and(isIt(attempt), isNull(connectAttempts.takenAt), gt(connectAttempts.expiresAt, now)))
+    .returning({ takenAt: connectAttempts.takenAt })
+  if (taken?.takenAt) {
+    const codeVerifier = unseal(deps.config.encryptionKeys, verifierSealContext(id, userId), verifierSealed)
+    return { codeVerifier, takenAt: taken.takenAt }
+  }
+  const left = await readAttempt(deps, attempt)
+  if (left?.takenAt) return null
+  throw new AppError('ATTEMPT_EXPIRED')
+}
+
+/** Returns the attempt once it is no longer PENDING, as `waitForAttempt` does. */
+export function waitForConnectAttempt(deps: Deps, attempt: ConnectAttempt): Promise<ConnectAttempt> {
+  return waitForAttempt(deps, () => readAttempt(deps, attempt))
+}
+
+/**
+ * Returns true for an attempt that was not taken in time. One that was taken is finished, however
+ * late.
+ */
+export function isExpired({ clock }: Pick<Deps, 'clock'>, { status, takenAt, expiresAt }: ConnectAttempt): boolean {
+  return status === 'PENDING' && takenAt === null && expiresAt <= clock.now()
+}
+
+/** Fails an attempt that was not taken. An attempt that was taken is left to its callback. */
+export async function abandonConnectAttempt(deps: Deps, attempt: ConnectAttempt, errorCode: ErrorCode): Promise<void> {
+  const now = deps.clock.sqlNow()
+  await deps.db
+    .update(connectAttempts)
+    .set({ status: 'FAILED', errorCode, verifierSealed: null, takenAt: now, finishedAt: now })
+    .where(and(isIt(attempt), isNull(connectAttempts.takenAt)))
+}
+
+/** The outcome of an attempt. `errorDetail` replaces the sentence of the code. */
+export type ConnectAttemptOutcome =
+  | { status: 'SUCCEEDED'; accountId: string | null }
+  | { status: 'FAILED'; errorCode: ErrorCode; errorDetail?: string | null; retryAt?: Date | null }
+
+/** Stores the outcome of an attempt that was taken. */
+export async function finishConnectAttempt(
+  deps: Deps,
+  attempt: Pick<ConnectAttempt, 'id' | 'userId'>,
+  outcome: ConnectAttemptOutcome,
+): Promise<void> {
+  await deps.db
+    .update(connectAttempts)
+    // A WAITING attempt has an error, which is cleared.
+    .set({ errorCode: null, errorDetail: null, retryAt: null, ...outcome, finishedAt: deps.clock.sqlNow() })
+    .where(isIt(attempt))
+}
+
+/** Deletes the attempts whose outcome is no longer kept. */
+export async function sweepConnectAttempts(deps: Deps): Promise<void> {
+  const moment = sqlIn(deps.clock, -KEPT_SECONDS)
+  await deps.db.delete(connectAttempts).where(
+    and(
+      lt(connectAttempts.expiresAt, moment),
+      // An attempt that waited for X has ended long after it expired.
+      or(isNull(connectAttempts.finishedAt), lt(connectAttempts.finishedAt, moment)),
+      // It is not waiting for X.
+      isNull(connectAttempts.tokensSealed),
+    ),
+  )
+}
+
+function isIt({ id, userId }: Pick<ConnectAttempt, 'id' | 'userId'>) {
+  return and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, id))
+}
+
+async function readAttempt(
+  deps: Deps,
+  attempt: Pick<ConnectAttempt, 'id' | 'userId'>,
+): Promise<ConnectAttempt | undefined> {
+  const [row] = await deps.db.select().from(connectAttempts).where(isIt(attempt))
+  return row
+}

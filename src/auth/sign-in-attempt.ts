@@ -1,0 +1,121 @@
+// The attempts to sign in at GitHub. They have no user yet, and are found by their state.
+import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
+import { createCodeVerifier, randomToken, seal, sha256, unseal } from '../crypto.ts'
+import { sqlIn } from '../db/clock.ts'
+import { signInAttempts } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import type { ErrorCode } from '../error-codes.ts'
+import { AppError } from '../errors.ts'
+import { ATTEMPT_LIFETIME_SECONDS, verifierSealContext, waitForAttempt } from './oauth-attempt.ts'
+
+/** An unfinished or finished sign-in. */
+export type SignInAttempt = typeof signInAttempts.$inferSelect
+
+// For a browser that returns late. Not longer, because sign-ins can be started without
+// authentication.
+const KEPT_SECONDS = 3_600
+/**
+ * How long after its start a sign-in is known, so that a browser can finish it or see its outcome.
+ */
+export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + KEPT_SECONDS
+
+/**
+ * Stores a new sign-in, and returns its state and code verifier. The database has only a hash of the
+ * state, and the verifier sealed.
+ * @param browserToken the secret of the browser that may finish it.
+ */
+export async function startSignInAttempt(
+  deps: Deps,
+  { browserToken, returnTo }: { browserToken: string; returnTo: string | null },
+): Promise<{ state: string; codeVerifier: string }> {
+  const state = randomToken()
+  const codeVerifier = createCodeVerifier()
+  const id = crypto.randomUUID()
+  await deps.db.insert(signInAttempts).values({
+    stateHash: sha256(state),
+    id,
+    browserHash: sha256(browserToken),
+    verifierSealed: seal(deps.config.encryptionKeys, verifierSealContext(id, ''), codeVerifier),
+    returnTo,
+    createdAt: deps.clock.sqlNow(),
+    expiresAt: sqlIn(deps.clock, ATTEMPT_LIFETIME_SECONDS),
+  })
+  return { state, codeVerifier }
+}
+
+/** Returns the sign-in with this state parameter, or null. */
+export async function findSignInAttempt(deps: Deps, state: string | null): Promise<SignInAttempt | null> {
+  return state === null ? null : ((await readAttempt(deps, sha256(state))) ?? null)
+}
+
+/** Returns true when this browser has started the sign-in. */
+export function isBrowserOf({ browserHash }: SignInAttempt, browserToken: string | null): boolean {
+  return browserToken !== null && browserHash === sha256(browserToken)
+}
+
+/**
+ * Takes a sign-in, and returns its code verifier. Of any number of callers one succeeds; all others
+ * get null.
+ * @throws AppError ATTEMPT_EXPIRED
+ */
+export async function takeSignInAttempt(deps: Deps, attempt: SignInAttempt): Promise<string | null> {
+  const { id, stateHash, verifierSealed } = attempt
+  if (attempt.takenAt !== null || verifierSealed === null) return null
+  const now = deps.clock.sqlNow()
+  const [taken] = await deps.db
+    .update(signInAttempts)
+    .set({ takenAt: now, verifierSealed: null })
+    .where(
+      and(eq(signInAttempts.stateHash, stateHash), isNull(signInAttempts.takenAt), gt(signInAttempts.expiresAt, now)),
+    )
+    .returning({ id: signInAttempts.id })
+  if (taken !== undefined) return unseal(deps.config.encryptionKeys, verifierSealContext(id, ''), verifierSealed)
+  const left = await readAttempt(deps, stateHash)
+  if (left?.takenAt) return null
+  throw new AppError('ATTEMPT_EXPIRED')
+}
+
+/** Returns the sign-in once it is no longer PENDING, as `waitForAttempt` does. */
+export function waitForSignInAttempt(deps: Deps, { stateHash }: SignInAttempt): Promise<SignInAttempt> {
+  return waitForAttempt(deps, () => readAttempt(deps, stateHash))
+}
+
+/** The outcome of a sign-in: the session that it has started, or an error. */
+export type SignInOutcome =
+  | { status: 'SUCCEEDED'; userId: string; sessionId: string }
+  | { status: 'FAILED'; errorCode: ErrorCode }
+
+/** Stores the outcome of a sign-in that was taken. */
+export async function finishSignInAttempt(
+  deps: Deps,
+  { stateHash }: SignInAttempt,
+  outcome: SignInOutcome,
+): Promise<void> {
+  await deps.db
+    .update(signInAttempts)
+    .set({ ...outcome, finishedAt: deps.clock.sqlNow() })
+    .where(eq(signInAttempts.stateHash, stateHash))
+}
+
+/** Deletes the sign-ins of a user, in the transaction of `deps` that deletes the user. */
+export async function deleteSignInAttempts(deps: Deps, userId: string): Promise<void> {
+  await deps.db.delete(signInAttempts).where(eq(signInAttempts.userId, userId))
+}
+
+/** Deletes the sign-ins whose outcome is no longer kept. */
+export async function sweepSignInAttempts(deps: Deps): Promise<void> {
+  const moment = sqlIn(deps.clock, -KEPT_SECONDS)
+  await deps.db
+    .delete(signInAttempts)
+    .where(
+      and(
+        lt(signInAttempts.expiresAt, moment),
+        or(isNull(signInAttempts.finishedAt), lt(signInAttempts.finishedAt, moment)),
+      ),
+    )
+}
+
+async function readAttempt(deps: Deps, stateHash: string): Promise<SignInAttempt | undefined> {
+  const [attempt] = await deps.db.select().from(signInAttempts).where(eq(signInAttempts.stateHash, stateHash))
+  return attempt
+}

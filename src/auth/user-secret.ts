@@ -1,0 +1,44 @@
+// Session tokens and the state of a connection: the id of the user, a dot, and 256 random bits. The
+// id is no secret. It is part of what is hashed, so that with another id the secret is an unknown
+// one, and it lets one statement on the user's own rows find the secret.
+import { eq, lt } from 'drizzle-orm'
+import { randomToken, sha256 } from '../crypto.ts'
+import { secretOwners } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+
+const FORM = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[A-Za-z0-9_-]{43}$/
+
+/**
+ * Returns a secret that names its user.
+ * @param random 256 bits as base64url.
+ */
+export function createUserSecret(userId: string, random = randomToken()): string {
+  return `${userId}.${random}`
+}
+
+/** Returns the user that a secret names; null for a text without the form of such a secret. */
+export function parseSecretOwner(text: string): string | null {
+  return FORM.exec(text)?.[1] ?? null
+}
+
+/**
+ * Returns the user of a secret from before secrets named their user; null when it is unknown or has
+ * ended.
+ */
+export async function findEarlierSecretOwner(deps: Pick<Deps, 'db'>, secret: string): Promise<string | null> {
+  const [owner] = await deps.db
+    .select({ userId: secretOwners.userId })
+    .from(secretOwners)
+    .where(eq(secretOwners.secretHash, sha256(secret)))
+  return owner?.userId ?? null
+}
+
+/** Deletes what names this user, in the transaction of `deps` that deletes the user. */
+export async function forgetSecretOwner(deps: Pick<Deps, 'db'>, userId: string): Promise<void> {
+  await deps.db.delete(secretOwners).where(eq(secretOwners.userId, userId))
+}
+
+/** Deletes the owners of secrets that have ended. */
+export async function sweepSecretOwners(deps: Deps): Promise<void> {
+  await deps.db.delete(secretOwners).where(lt(secretOwners.endsAt, deps.clock.sqlNow()))
+}
