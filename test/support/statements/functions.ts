@@ -16,6 +16,7 @@ export const functionVolatility: Readonly<Record<string, 'IMMUTABLE' | 'STABLE' 
   max: 'IMMUTABLE',
   min: 'IMMUTABLE',
   now: 'STABLE',
+  power: 'IMMUTABLE',
   random: 'VOLATILE',
   unnest: 'IMMUTABLE',
   xconnect_now: 'STABLE',

@@ -29,6 +29,7 @@ const written = new Set<string>()
 /** Logs what follows for this test file; null logs nothing. */
 export function logStatementsFor(log: StatementLog | null): void {
   current = log
+  if (log !== null) mkdirSync(directoryOf(log.directory, log.file), { recursive: true })
 }
 
 /** Appends a statement, unless this process has logged it for this test file before. */
@@ -52,6 +53,11 @@ export function readStatements(directory: string, file?: string): LoggedStatemen
   return [...new Set(lines)].map((line) => lineShape.parse(JSON.parse(line)))
 }
 
+/** Returns the test files for which a worker has logged, also without a statement. */
+export function listLoggedFiles(directory: string): string[] {
+  return readdirSync(directory).map((name) => name.replaceAll('+', '/'))
+}
+
 const LOG_VARIABLE = 'STATEMENT_LOG'
 
 /** Environment variables that make a process of `node-start.ts` log for the current test file. */
@@ -67,7 +73,5 @@ export function logStatementsForParent(): void {
 }
 
 function directoryOf(directory: string, file: string): string {
-  const own = join(directory, file.replaceAll('/', '+'))
-  mkdirSync(own, { recursive: true })
-  return own
+  return join(directory, file.replaceAll('/', '+'))
 }
