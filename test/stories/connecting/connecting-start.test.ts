@@ -50,7 +50,7 @@ describe('the authorization request', () => {
         code_challenge_method: 'S256',
       })
       expect(asked.get('code_challenge')).toMatch(/^[\w-]{43}$/)
-      expect(asked.get('state')).toMatch(/^[\w-]{43}$/)
+      expect(asked.get('state')).toMatch(/^[0-9a-f-]{36}\.[\w-]{43}$/)
     }
     expect(first.asked.get('code_challenge')).not.toBe(second.asked.get('code_challenge'))
     expect(first.asked.get('state')).not.toBe(second.asked.get('state'))
