@@ -1,7 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { compileCache, quickResolution } from './support/node-start.ts'
 
 const reportFile = process.env.VITEST_REPORT
+
+// The workers inherit it.
+Object.assign(process.env, compileCache)
 
 /** Which test files run where. */
 export const testFiles = {
@@ -20,8 +24,8 @@ export const testFiles = {
 
 const config = defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
-  // graphql refuses two copies of itself. Vite picks its ESM build, Node (for our dependencies) its
-  // CommonJS build: both get the latter.
+  // graphql refuses two copies of itself. Vite picks its ESM build, Node (for src and the
+  // dependencies) its CommonJS build: both get the latter.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
     pool: 'forks',
@@ -31,6 +35,10 @@ const config = defineConfig({
     // own world; what else a file may change in the process is restored after it.
     isolate: false,
     setupFiles: ['test/support/tidy-worker.ts', 'test/support/statements/judge-each-file.ts'],
+    // Node loads src itself, as in production. Vite would compile it again for each project and
+    // worker.
+    server: { deps: { external: [/\/src\/.*\.ts$/, /\/node_modules\//] } },
+    execArgv: ['--disable-warning=ExperimentalWarning', ...quickResolution],
     // Enough for a machine that runs other programs as well; a test that hangs is still found.
     testTimeout: 240_000,
     hookTimeout: 240_000,

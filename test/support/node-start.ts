@@ -2,11 +2,15 @@
 // the sandbox takes 0.75 s of CPU time instead of 1.75 s.
 import { join } from 'node:path'
 
+/** Options of Node for quicker imports. */
+export const quickResolution = ['--import', join(import.meta.dirname, 'quick-resolution.ts')] as const
+
 /** Options of Node, for the command line before the file. */
-export const nodeOptions = ['quick-resolution.ts', 'statements/statement-tap.ts'].flatMap((file) => [
+export const nodeOptions = [
+  ...quickResolution,
   '--import',
-  join(import.meta.dirname, file),
-])
+  join(import.meta.dirname, 'statements/statement-tap.ts'),
+] as const
 
 /**
  * Makes Node load code that an earlier process compiled. Node writes this cache when a process

@@ -14,10 +14,14 @@ export type Verdict = {
   shapes: string[]
 }
 
+// The files of a worker send mostly the same statements.
+const knownProblems = new Map<string, readonly string[]>()
+
 /** Returns a paragraph for each statement that breaks a rule, with its text and its test file. */
 export function judgeStatements(statements: readonly LoggedStatement[], keys: TableKeys): string[] {
   return statements.flatMap(({ text, file }) => {
-    const { problems } = judgeStatement(text, keys)
+    const problems = knownProblems.get(text) ?? judgeStatement(text, keys).problems
+    knownProblems.set(text, problems)
     return problems.length === 0
       ? []
       : [[...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n')]
