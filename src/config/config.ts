@@ -61,7 +61,7 @@ export class ConfigError extends StartupError {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-// Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not cover all of them:
+// Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not cover all:
 // Node ignores it in a report on memory that was exhausted outside of JavaScript.
 const SECRET_VARIABLES = [
   'ENCRYPTION_KEYS',

@@ -1,23 +1,16 @@
-import { type ExecutionResult, GraphQLError } from 'graphql'
+import { GraphQLError } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { isDatabaseOutage } from '../db/outage.ts'
-import { isUserGone } from '../db/violations.ts'
 import type { Deps } from '../deps.ts'
-import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import {
-  errorExtensions,
-  errorResponse,
-  OUTAGE_HEADERS,
-  outageResponse,
-  PERSISTED_QUERY_MESSAGE,
-} from '../http/error-response.ts'
+import { errorExtensions, errorResponse, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
 import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
 import { calculateCost } from './cost.ts'
 import { limitDocuments } from './document-limits.ts'
+import { addCodes, describeError, describeErrors, unavailable } from './error-description.ts'
 import { recordOperation } from './operation-log.ts'
 import { schema } from './schema.ts'
 import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
@@ -28,17 +21,6 @@ const MAX_BODY_BYTES = 100_000
 // units, each unit written as \uXXXX, are 1,125,000 bytes. The document and the other variables
 // need the rest.
 const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
-
-// Replaces the sentences of Yoga that do not say what to send instead.
-const plainSentences = new Map([
-  ['POST body sent invalid JSON.', 'The body is not JSON. Send {"query": "…", "variables": {…}}.'],
-  ['Must provide query string.', 'The request has no query. Send {"query": "…", "variables": {…}}.'],
-  ['Batching is not supported.', 'Send one document in a request, not a list of them.'],
-  [
-    'Could not determine what operation to execute.',
-    'The operation is ambiguous: operationName matches none in the document, or is missing where there are several. Send the name of one.',
-  ],
-])
 
 /** Returns the handler of POST requests with a JSON body (GraphQL over HTTP). */
 export function createGraphqlServer(deps: Deps): GraphqlHandler {
@@ -59,7 +41,7 @@ export function createGraphqlServer(deps: Deps): GraphqlHandler {
       return response
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      return Response.json({ errors: [describe(deps, error, about.requestId)] })
+      return Response.json({ errors: [describeError(deps, error, about.requestId)] })
     }
   }
 }
@@ -72,7 +54,7 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       refuseMisplacedToken,
       refusePersistedQuery,
       limitDocuments,
-      withCodes,
+      addCodes,
       recordOperation,
       refuseForbidden,
       checkSubscription,
@@ -82,7 +64,7 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
     // Handles the errors outside of resolvers.
     maskedErrors: {
       maskError: (error) => {
-        const described = describe(deps, error, null)
+        const described = describeError(deps, error, null)
         return isDatabaseOutage(error) ? unavailable(described) : described
       },
     },
@@ -139,20 +121,6 @@ function withReason(response: Response, { requestId, viewer }: GraphqlRequest): 
   return errorResponse(406, { code: 'NOT_ACCEPTABLE', message })
 }
 
-// Adds codes to syntax and validation errors.
-const withCodes: Plugin = {
-  onParse:
-    () =>
-    ({ result, replaceParseResult }) => {
-      if (result instanceof GraphQLError) replaceParseResult(coded(result))
-    },
-  onValidate:
-    () =>
-    ({ valid, result, setResult }) => {
-      if (!valid) setResult(result.map((error: Error) => (error instanceof GraphQLError ? coded(error) : error)))
-    },
-}
-
 // Consumes the cost before the document is executed.
 const consumeCost: Plugin<GraphqlContext> = {
   onExecute: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
@@ -168,11 +136,6 @@ const refuseForbidden: Plugin<GraphqlRequest> = {
       const refusal = valid ? findRefusal(params.schema, params.documentAST, context.viewer) : null
       if (refusal !== null) setResult([refusal])
     },
-}
-
-// Responds with 503, as the other routes do during an outage of the database.
-function unavailable({ message, nodes, path, extensions }: GraphQLError, headers = {}): GraphQLError {
-  return new GraphQLError(message, { nodes, path, extensions: { ...extensions, http: { status: 503, headers } } })
 }
 
 // Refuses a token beside the query, because a proxy that logs bodies may have stored it.
@@ -196,83 +159,4 @@ const refusePersistedQuery: Plugin = {
     const extensions = errorExtensions('PERSISTED_QUERY_NOT_SUPPORTED', { http: { status: 200 } })
     throw new GraphQLError(PERSISTED_QUERY_MESSAGE, { extensions })
   },
-}
-
-// Errors are described here, and not where Yoga masks them, because only here the request is known.
-function describeErrors(deps: Deps): Plugin<GraphqlContext> {
-  const describeAll = ({ data, errors }: ExecutionResult, { requestId }: GraphqlContext) => {
-    // With data the response stays a 200: a mutation in it may have taken effect.
-    const isEmpty = data == null || Object.values(data).every((value) => value === null)
-    return errors?.map((error) => {
-      const described = describe(deps, error, requestId)
-      return isEmpty && described.extensions.code === ('DATABASE_UNAVAILABLE' satisfies ErrorCode)
-        ? unavailable(described, OUTAGE_HEADERS)
-        : described
-    })
-  }
-  return {
-    onExecute: ({ args }) => ({
-      onExecuteDone: ({ result, setResult }) => {
-        if (Symbol.asyncIterator in result || result.errors === undefined) return
-        setResult({ ...result, errors: describeAll(result, args.contextValue) })
-      },
-    }),
-    onSubscribe: ({ args }) => ({
-      onSubscribeResult: ({ result, setResult }) => {
-        if (Symbol.asyncIterator in result || result.errors === undefined) return
-        setResult({ ...result, errors: describeAll(result, args.contextValue) })
-      },
-    }),
-  }
-}
-
-function coded(error: GraphQLError): GraphQLError {
-  return isListed(error.extensions.code) ? error : withCode(error)
-}
-
-function withCode({ message, nodes, source, positions, path, extensions }: GraphQLError): GraphQLError {
-  return new GraphQLError(plainSentences.get(message) ?? message, {
-    nodes,
-    source,
-    positions,
-    path,
-    extensions: {
-      ...errorExtensions('BAD_USER_INPUT'),
-      // GraphQL over HTTP allows status 200 for a malformed request. 400 is clearer.
-      http: extensions.code === 'BAD_REQUEST' ? { status: 400 } : extensions.http,
-    },
-  })
-}
-
-// Yoga has error codes of its own; the published list is closed.
-function isListed(code: unknown): boolean {
-  return typeof code === 'string' && isErrorCode(code)
-}
-
-function describe(deps: Deps, error: unknown, requestId: string | null): GraphQLError {
-  const thrown = findOrigin(error)
-  const original = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
-  const place = error instanceof GraphQLError ? { nodes: error.nodes, path: error.path } : {}
-  if (original instanceof AppError) {
-    const { code, field, retryAt } = original
-    return new GraphQLError(original.message, {
-      ...place,
-      extensions: errorExtensions(code, { ...(field && { field }), ...(retryAt && { retryAt }) }),
-    })
-  }
-  if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
-  deps.log.error({ error: original, requestId }, 'A request failed with an internal error')
-  const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
-  return new GraphQLError(errorCodes[code].sentence, {
-    ...place,
-    extensions: errorExtensions(code, { ...(requestId && { requestId }) }),
-  })
-}
-
-// Returns the error that was thrown first. GraphQL.js wraps it to add the location, and others may
-// too.
-function findOrigin(error: unknown): unknown {
-  let origin = error
-  while (origin instanceof GraphQLError && origin.originalError !== undefined) origin = origin.originalError
-  return origin
 }
