@@ -14,7 +14,7 @@ type Posted = { tweet: { status: string; url: string } | null; userErrors: Refus
 
 createServer(async (request, response) => {
   // GitHub shows a delivery with any other status than 2xx as failed, and can deliver it again.
-  const [status, text] = await answer(request).catch((error): [number, string] => [503, `Try again: ${error.message}`])
+  const [status, text] = await respond(request).catch((error): [number, string] => [503, `Try again: ${error.message}`])
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${text}\n`)
 }).listen(Number(PORT), () => console.log(`Listening on port ${PORT}`))
 
@@ -25,7 +25,7 @@ function read(name: string, meaning: string): string {
   process.exit(1)
 }
 
-async function answer(request: IncomingMessage): Promise<[status: number, text: string]> {
+async function respond(request: IncomingMessage): Promise<[status: number, text: string]> {
   const body = await readBody(request)
   if (body === null) return [413, 'That is more than GitHub sends.']
   if (!isSigned(body, String(request.headers['x-hub-signature-256']))) return [401, 'The signature is wrong.']

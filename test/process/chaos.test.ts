@@ -1,6 +1,7 @@
 /**
  * Bounded runs of `npm run chaos`, about a minute each: every kind of fault at least once, without
- * a broken invariant (reliability.md, section 4). The command measures what takes longer.
+ * a broken invariant (stress/chaos/history.ts). The command runs
+ * longer scenarios.
  */
 import { expect, test } from 'vitest'
 import { fastPace } from '../stress/chaos/fast-timing.ts'

@@ -5,7 +5,7 @@ import { createLog } from '../../src/telemetry/log.ts'
 
 const response = (status: number | null, { sent = true, ok = status !== null } = {}): CallResult<string> => {
   const report: CallReport = { sent, status, headers: {} }
-  return ok ? { ok: true, value: 'answer', report } : { ok: false, error: new Error('no answer'), report }
+  return ok ? { ok: true, value: 'response', report } : { ok: false, error: new Error('no response'), report }
 }
 
 function open() {
@@ -56,7 +56,7 @@ test('lets one probe through after five seconds; concurrent calls wait for it an
   const probe = async () => {
     order.push('probe')
     await new Promise((resolve) => setTimeout(resolve, 20))
-    order.push('answered')
+    order.push('responded')
     return response(201)
   }
   const beside = async () => {
@@ -64,7 +64,7 @@ test('lets one probe through after five seconds; concurrent calls wait for it an
     return response(201)
   }
   const results = await Promise.all([breakers.X_POST(probe), breakers.X_POST(beside), breakers.X_POST(beside)])
-  expect(order).toEqual(['probe', 'answered', 'beside', 'beside'])
+  expect(order).toEqual(['probe', 'responded', 'beside', 'beside'])
   expect(results.map(({ ok }) => ok)).toEqual([true, true, true])
 })
 

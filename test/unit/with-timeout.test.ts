@@ -11,9 +11,9 @@ test('returns the result of work that finishes in time, and throws its error', a
 test('returns or throws what the caller decides when work takes too long', async () => {
   expect(await withTimeout(0.01, never, () => 'late')).toBe('late')
   const fail = () => {
-    throw new Error('no answer')
+    throw new Error('too late')
   }
-  await expect(withTimeout(0.01, never, fail)).rejects.toThrow('no answer')
+  await expect(withTimeout(0.01, never, fail)).rejects.toThrow('too late')
 })
 
 test('leaves no timer behind', async () => {

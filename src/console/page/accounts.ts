@@ -2,7 +2,7 @@ import { type Account, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { leaveForX } from './connect.ts'
 import { copyTemplate, find, onClick, setAvatar, setText } from './elements.ts'
-import { accountBadges, actionWords, explainAccount, sayMoment, sayWhen } from './wording.ts'
+import { accountBadges, actionWords, explainAccount, formatAge, formatMoment } from './wording.ts'
 
 /** The list of connected accounts. */
 export type AccountList = { setAccounts(accounts: readonly Account[]): void }
@@ -58,9 +58,10 @@ export function createAccountList(on: { changed(): Promise<void>; error(error: u
     badge.dataset.tone = accountBadges[status].tone
     setText(find(item, '.reason', HTMLElement), explainAccount(account))
     const facts = find(item, '.facts', HTMLElement)
-    facts.textContent = lastUsedAt === null ? `Connected ${sayWhen(connectedAt)}` : `Last post ${sayWhen(lastUsedAt)}`
+    facts.textContent =
+      lastUsedAt === null ? `Connected ${formatAge(connectedAt)}` : `Last post ${formatAge(lastUsedAt)}`
     facts.hidden = nextAction !== null
-    facts.title = `Connected ${sayMoment(connectedAt)}`
+    facts.title = `Connected ${formatMoment(connectedAt)}`
     const next = find(item, '.next', HTMLButtonElement)
     setText(next, nextAction === null ? null : actionWords[nextAction])
     next.setAttribute('aria-description', `@${username}`)

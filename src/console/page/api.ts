@@ -29,7 +29,7 @@ export class SignedOutError extends Error {}
 export class RefusedError extends Error {}
 
 // Longer than the gateway's deadlines for a post.
-const PATIENCE_MILLISECONDS = 60_000
+const DEADLINE_MILLISECONDS = 60_000
 
 /**
  * Sends a published operation, and returns its data.
@@ -59,7 +59,7 @@ async function send<Data>(body: string): Promise<GraphqlResult<Data>> {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body,
-      signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+      signal: AbortSignal.timeout(DEADLINE_MILLISECONDS),
     })
     return await response.json()
   } catch (cause) {

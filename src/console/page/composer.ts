@@ -65,10 +65,10 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     author.prepend(choice)
     author.value = ''
     clearProblems()
-    complainOfAuthor()
+    showAuthorProblem()
   }
 
-  function complainOfAuthor(): void {
+  function showAuthorProblem(): void {
     const name = draft.username === null ? 'The account of this draft' : `@${draft.username}`
     setText(problems.accountId, `${name} is no longer connected. Choose the account to post from.`)
   }
@@ -79,7 +79,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     for (const input of [field, author]) input.removeAttribute('aria-invalid')
   }
 
-  function complain(name: keyof typeof problems, sentence: string): void {
+  function showProblem(name: keyof typeof problems, sentence: string): void {
     setText(problems[name], sentence)
     if (name === 'other') return
     const input = name === 'text' ? field : author
@@ -93,12 +93,12 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     clearProblems()
     clearNotices()
     if (account === undefined) {
-      complainOfAuthor()
+      showAuthorProblem()
       return author.focus()
     }
-    if (!canPost(account)) return complain('accountId', explainInability(account))
-    const complaint = describeProblem(text, account)
-    if (complaint !== null) return complain('text', complaint)
+    if (!canPost(account)) return showProblem('accountId', explainInability(account))
+    const problem = describeProblem(text, account)
+    if (problem !== null) return showProblem('text', problem)
     const idempotencyKey = keyOf(draft, account.id, text)
     const { postTweet } = await request('PostTweet', { input: { text, accountId: account.id, idempotencyKey } })
     const { tweet, userErrors } = postTweet
@@ -113,7 +113,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       field.focus()
       posted.textContent = `Posted as @${account.username}`
     }
-    for (const error of userErrors) complain(findField(error), explainError(error))
+    for (const error of userErrors) showProblem(findField(error), explainError(error))
     if (tweet !== null) await on.settled().catch(on.error)
   }
 
@@ -125,7 +125,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     try {
       await post()
     } catch (error) {
-      if (error instanceof UnreachableError) complain('other', UNREACHABLE)
+      if (error instanceof UnreachableError) showProblem('other', UNREACHABLE)
       else on.error(error)
     } finally {
       button.ariaDisabled = null
@@ -136,7 +136,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
     clearProblems()
     try {
       const sentence = await leaveForX(author.value)
-      if (sentence !== null) complain('other', sentence)
+      if (sentence !== null) showProblem('other', sentence)
     } catch (error) {
       on.error(error)
     }
@@ -170,7 +170,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
       // Keeps an account that cannot post now as well: the selection must never change by itself.
       const kept = all.find(({ id }) => id === draft.accountId)
       const isFree = draft.accountId === null || field.value.trim() === ''
-      const account = kept ?? (isFree ? findUsual(all) : undefined)
+      const account = kept ?? (isFree ? findDefaultAuthor(all) : undefined)
       if (hadNoAuthor) setText(problems.accountId, null)
       if (account !== undefined) setAuthor(account)
       else if (all.length > 0) clearAuthor()
@@ -180,7 +180,7 @@ export function createComposer(on: { settled(): Promise<void>; error(error: unkn
 }
 
 // The default account: the one that posted last.
-function findUsual(accounts: readonly Account[]): Account | undefined {
+function findDefaultAuthor(accounts: readonly Account[]): Account | undefined {
   const able = accounts.filter(canPost)
   const [last] = able.toSorted((a, b) => (b.lastUsedAt ?? '').localeCompare(a.lastUsedAt ?? ''))
   return last ?? accounts[0]

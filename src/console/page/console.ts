@@ -2,13 +2,13 @@
 import type { OverviewQuery } from '../operation-types.ts'
 import { createAccountList } from './accounts.ts'
 import { type Account, request, SignedOutError, UnreachableError, type Viewer } from './api.ts'
+import { createApiTokens } from './api-tokens.ts'
 import { createComposer } from './composer.ts'
 import { createDeletion } from './deletion.ts'
 import { forgetDraft, loadDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
 import { forgetFormDraft } from './form-draft.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
-import { createPrograms } from './programs.ts'
 import { createSessionList } from './sessions.ts'
 import { createTweetList, FIRST_TWEETS } from './tweets.ts'
 
@@ -19,7 +19,7 @@ const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 const accountList = createAccountList({ changed: showOutcome, error: explain })
 const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
-const programs = createPrograms({ error: explain })
+const apiTokens = createApiTokens({ error: explain })
 const sessionList = createSessionList({ error: explain })
 const deletion = createDeletion({ deleted: leave, error: explain })
 const outcome = takeOutcome()
@@ -54,16 +54,16 @@ function showSignedIn(viewer: NonNullable<OverviewQuery['viewer']>): void {
   const person = find(document, '#person', HTMLElement)
   setAvatar(find(person, '.avatar', HTMLElement), viewer.login, viewer.avatarUrl)
   find(person, '.login', HTMLElement).textContent = viewer.login
-  programs.setVisibility(viewer.linkVisibility)
+  apiTokens.setVisibility(viewer.linkVisibility)
   deletion.setLogin(viewer.login)
   keepDraftsOf(viewer)
   composer.resume()
   showAccounts(viewer.connectedAccounts)
   tweetList.setTweets(viewer.tweets)
-  programs.setApiTokens(viewer.apiTokens)
+  apiTokens.setApiTokens(viewer.apiTokens)
   sessionList.setSessions(viewer.sessions)
   show('signed-in')
-  programs.resume()
+  apiTokens.resume()
   deletion.resume()
 }
 

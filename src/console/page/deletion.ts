@@ -31,7 +31,7 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     field.removeAttribute('aria-invalid')
   }
 
-  function complain(sentence: string): void {
+  function showProblem(sentence: string): void {
     setText(problem, sentence)
     field.setAttribute('aria-invalid', 'true')
     field.focus()
@@ -50,7 +50,7 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     const { deleteViewer } = await request('DeleteViewer', { input: { login: field.value.trim() } })
     const [error] = deleteViewer.userErrors
     if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return askForSignIn(true)
-    if (error !== undefined) return complain(explainError(error))
+    if (error !== undefined) return showProblem(explainError(error))
     dialog.close()
     on.deleted()
   }

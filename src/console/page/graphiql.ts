@@ -12,7 +12,7 @@ import { takeOutcome } from './notices.ts'
 
 type Parameters = { query: string; operationName?: string | null }
 
-const WHO_AM_I = `# The console and all programs use this API.
+const FIRST_QUERY = `# The console and all programs use this API.
 # Press the button on the right, or Ctrl+Enter.
 #
 # The book on the left opens the manual: all types,
@@ -76,8 +76,8 @@ const root = ReactDOM.createRoot(find(document, '#graphiql', HTMLElement))
 root.render(
   React.createElement(GraphiQL, {
     fetcher: ask,
-    defaultQuery: WHO_AM_I,
-    defaultTabs: [{ query: WHO_AM_I }, { query: CONNECT }, { query: POST }],
+    defaultQuery: FIRST_QUERY,
+    defaultTabs: [{ query: FIRST_QUERY }, { query: CONNECT }, { query: POST }],
     defaultEditorToolsVisibility: false,
     // A pasted Authorization header must not be stored in the browser.
     shouldPersistHeaders: false,

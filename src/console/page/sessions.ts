@@ -1,7 +1,7 @@
 import { request, type Session } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
-import { sayMoment, sayUse, sayWhen } from './wording.ts'
+import { describeUse, formatAge, formatMoment } from './wording.ts'
 
 /** The list of the user's sessions. */
 export type SessionList = { setSessions(sessions: readonly Session[]): void }
@@ -57,8 +57,8 @@ export function createSessionList(on: { error(error: unknown): void }): SessionL
     find(item, '.name', HTMLElement).textContent = device ?? 'Unknown browser'
     find(item, '.badge', HTMLElement).hidden = !current
     const facts = find(item, '.facts', HTMLElement)
-    facts.textContent = `Signed in ${sayWhen(createdAt)}${current ? '' : sayUse(session)}`
-    facts.title = `Signed in ${sayMoment(createdAt)}`
+    facts.textContent = `Signed in ${formatAge(createdAt)}${current ? '' : describeUse(session)}`
+    facts.title = `Signed in ${formatMoment(createdAt)}`
     const button = find(item, '.end', HTMLButtonElement)
     button.hidden = current
     button.setAttribute('aria-description', facts.textContent)

@@ -1,7 +1,7 @@
 import { type PageOfTweets, request, type Tweet } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
-import { explainError, sayMoment, sayWhen, tweetBadges } from './wording.ts'
+import { explainError, formatAge, formatMoment, tweetBadges } from './wording.ts'
 
 /** The number of tweets that the list shows at first. */
 export const FIRST_TWEETS = 10
@@ -64,7 +64,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     const content = JSON.stringify(tweet)
     const shown = items.get(tweet.id)
     const item = shown?.content === content ? shown.item : createItem(tweet)
-    find(item, 'time', HTMLTimeElement).textContent = sayWhen(tweet.createdAt)
+    find(item, 'time', HTMLTimeElement).textContent = formatAge(tweet.createdAt)
     items.set(tweet.id, { content, item })
     return item
   }
@@ -98,13 +98,13 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     await refresh()
     const [error] = deleteTweet.userErrors
     const item = items.get(id)?.item
-    if (error) complain(item, explainError(error))
+    if (error) showProblem(item, explainError(error))
     // The focused button has been removed, the tweet has not.
     item?.focus({ preventScroll: true })
   }
 
   // At the tweet, because the list can be long.
-  function complain(item: HTMLElement | undefined, sentence: string): void {
+  function showProblem(item: HTMLElement | undefined, sentence: string): void {
     const place = item === undefined ? problem : find(item, '.reason', HTMLElement)
     place.classList.add('problem')
     place.role = 'alert'
@@ -125,7 +125,7 @@ export function createTweetList(on: { error(error: unknown): void }): TweetList 
     // The list is ordered by the creation; a tweet that was in doubt or failed first was posted
     // later.
     time.dateTime = createdAt
-    time.title = postedAt === null ? sayMoment(createdAt) : `Posted ${sayMoment(postedAt)}`
+    time.title = postedAt === null ? formatMoment(createdAt) : `Posted ${formatMoment(postedAt)}`
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tweetBadges[tweet.status].word
     badge.dataset.tone = tweetBadges[tweet.status].tone

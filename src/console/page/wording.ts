@@ -65,7 +65,7 @@ const sentences: Partial<Record<ErrorCode, string>> = {
 /** The sentence for an error of the API, with the time after which a retry makes sense. */
 export function explainError(error: Pick<UserError, 'code' | 'message' | 'retryAt'>): string {
   const sentence = sentences[error.code] ?? error.message
-  return error.retryAt === null ? sentence : `${sentence} Try again after ${sayMoment(error.retryAt)}.`
+  return error.retryAt === null ? sentence : `${sentence} Try again after ${formatMoment(error.retryAt)}.`
 }
 
 /**
@@ -93,16 +93,16 @@ const WAITS: Partial<Record<ErrorCode, string>> = {
 }
 
 /**
- * What a connection waits for that X has approved. The code's own sentence asks the person to try
- * again, which is not theirs to do here.
- * @param error what the API says about the attempt; null where it is not known.
+ * Explains what a connection waits for after the user has approved it at X. The sentence of the code
+ * itself asks the user to try again, which is not necessary here.
+ * @param error the error of the attempt; null when it is unknown.
  */
 export function explainWait(
   code: string | null,
   error: Pick<UserError, 'code' | 'message' | 'retryAt'> | null,
 ): string {
   const why = (code !== null && isErrorCode(code) ? WAITS[code] : undefined) ?? 'X does not respond correctly'
-  const next = error?.retryAt == null ? '' : `, next after ${sayMoment(error.retryAt)}`
+  const next = error?.retryAt == null ? '' : `, next after ${formatMoment(error.retryAt)}`
   return `You authorized the gateway at X, but it could not read the account yet: ${why}. The gateway retries automatically${next}. You do not have to connect the account again.`
 }
 
@@ -111,7 +111,7 @@ const absoluteTime = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', tim
 const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' })
 
 /** `just now`, `5 min ago`, `3 hr ago`; the date after a week. */
-export function sayWhen(moment: string): string {
+export function formatAge(moment: string): string {
   const minutes = Math.round((Date.now() - Date.parse(moment)) / 60_000)
   if (minutes < 1) return 'just now'
   if (minutes < 60) return relativeTime.format(-minutes, 'minute')
@@ -124,19 +124,19 @@ export function sayWhen(moment: string): string {
  * The last use of a session, which is stored with a precision of an hour: `, used within the last
  * hour`, `, used 3 hr ago`, or an empty text.
  */
-export function sayUse({ createdAt, lastUsedAt }: Pick<Session, 'createdAt' | 'lastUsedAt'>): string {
+export function describeUse({ createdAt, lastUsedAt }: Pick<Session, 'createdAt' | 'lastUsedAt'>): string {
   const isRecent = (moment: string) => Date.now() - Date.parse(moment) < 3_600_000
   // The sign-in counts as use.
   if (isRecent(createdAt)) return ''
-  return isRecent(lastUsedAt) ? ', used within the last hour' : `, used ${sayWhen(lastUsedAt)}`
+  return isRecent(lastUsedAt) ? ', used within the last hour' : `, used ${formatAge(lastUsedAt)}`
 }
 
 /** `23 Nov 2026, 18:04` */
-export function sayMoment(moment: string): string {
+export function formatMoment(moment: string): string {
   return absoluteTime.format(new Date(moment))
 }
 
 /** `23 Nov 2026` */
-export function sayDate(moment: string): string {
+export function formatDate(moment: string): string {
   return date.format(new Date(moment))
 }

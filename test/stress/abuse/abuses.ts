@@ -114,7 +114,7 @@ const largestDocuments: Abuse = async (victim, { documents }) => {
     const statuses = await send(documents)
     return [
       exactly(
-        `of ${documents} distinct documents those not answered`,
+        `of ${documents} distinct documents those without a response`,
         0,
         statuses.filter((code) => code >= 500).length,
       ),

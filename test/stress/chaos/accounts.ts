@@ -32,7 +32,7 @@ async function connectAs(stage: Stage, login: string, usernames: string[]): Prom
     for (const username of usernames) {
       stage.sandbox.control.addAccount(username)
       const { outcome, code } = await person.connect(username)
-      if (outcome !== 'connected') throw new Error(`@${username} could not be linked: ${code}`)
+      if (outcome !== 'connected') throw new Error(`@${username} could not be connected: ${code}`)
     }
     const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; username: string }[] }>(
       'connected-accounts',

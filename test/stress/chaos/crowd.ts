@@ -15,17 +15,17 @@ export async function runCrowd(
   await using arena = await openArena({ processes, pace: productionPace, random })
   await arena.fleet.startAll()
   const [account] = await connectAccounts(arena, 1)
-  if (account === undefined) throw new Error('Bug: there is no link')
+  if (account === undefined) throw new Error('Bug: no account was connected')
   const { control } = arena.sandbox
   control.expireAccessToken(account.username)
   await arena.sql`update oauth_tokens set access_expires_at = clock_timestamp() - interval '1 second'`
   plantDistance(arena)
   const posts = await postWithEach(arena, Array<typeof account>(callers).fill(account), 'crowd')
   const posted = posts.filter(({ result }) => result.kind === 'tweet' && result.status === 'POSTED')
-  const what = `${callers} callers over ${processes} processes on one ended token`
+  const what = `${callers} callers over ${processes} processes with one expired token`
   return [
     exactly(`${what}: token calls`, 1, control.countTokenCalls('refresh_token')),
-    exactly(`${what}: answers`, callers, posted.length),
+    exactly(`${what}: responses`, callers, posted.length),
     exactly(`${what}: tweets`, callers, control.tweets(account.username).length),
   ]
 }

@@ -50,7 +50,7 @@ export async function runHangingX(
         longest,
         ' ms',
       ),
-      exactly(`${where}: callers left without an answer`, 0, unanswered),
+      exactly(`${where}: callers without a response`, 0, unanswered),
     )
   }
   await hangAt('/2/tweets', 'posts')

@@ -1,4 +1,11 @@
-// Checks the history of a scenario against the invariants of reliability.md, section 4.
+// Checks the history of a scenario against these invariants:
+// (a) no refresh token is sent by two requests at once;
+// (b) no connection stops working without its user being told;
+// (c) no account has more versions of its tokens than X has issued pairs;
+// (d) a connection needs its user if and only if a token pair was lost, with the right reason;
+// (e) no log contains a secret;
+// (f) no idempotency key is posted twice.
+// Recovery adds (g): every account refreshes within two lease times after the last fault.
 import type { Arena } from './arena.ts'
 import type { Post } from './callers.ts'
 import type { AccountView } from './snapshot.ts'
@@ -30,9 +37,7 @@ export async function judge(
   const broken: string[] = []
   const { control } = arena.sandbox
   if (control.concurrentSends() > 1)
-    broken.push(
-      `(a) One refresh token was in flight ${control.concurrentSends()} times at once. ${describeResends(arena)}`,
-    )
+    broken.push(`(a) ${control.concurrentSends()} requests sent one refresh token at once. ${describeResends(arena)}`)
   const accounts = judgeAccounts(before, after, broken)
   const tweets = await judgePosts(arena, posts, broken)
   judgeLogs(arena, broken)
@@ -46,7 +51,7 @@ function judgeAccounts(before: readonly AccountView[], after: readonly AccountVi
   const sums = { refreshes: 0, replays: 0, silentlyDead: 0, lost: 0, lostAndDetected: 0 }
   for (const now of after) {
     const then = before.find(({ account }) => account.accountId === now.account.accountId)
-    if (then === undefined) throw new Error('Bug: a link without a past')
+    if (then === undefined) throw new Error('Bug: the earlier snapshot has no such account')
     const name = `@${now.account.username}`
     const refreshes = now.x.refreshes - then.x.refreshes
     // Orphaned tokens help only while they can still be adopted.
@@ -58,13 +63,14 @@ function judgeAccounts(before: readonly AccountView[], after: readonly AccountVi
     sums.replays += now.x.replays - then.x.replays
     sums.lost += lost
     const isTold = now.status === 'NEEDS_REAUTH' && now.statusReason === 'REFRESH_LOST'
-    if (lost < 0) broken.push(`(c) ${name} has more versions than X has rotations.`)
+    if (lost < 0) broken.push(`(c) ${name} has more versions than X has issued pairs.`)
     if (lost > 0 && (isTold || now.state === 'UNCERTAIN')) sums.lostAndDetected += lost
     if (lost > 0 && !isTold && now.state !== 'UNCERTAIN')
-      broken.push(`(d) ${name} lost a rotation, and nobody knows: ${describe(now)}`)
+      broken.push(`(d) ${name} lost a token pair, and its user is not told: ${describe(now)}`)
     if (lost === 0 && now.status === 'NEEDS_REAUTH')
-      broken.push(`(d) ${name} lost nothing, and needs its user: ${describe(now)}`)
-    if (now.status === 'NEEDS_REAUTH' && !isTold) broken.push(`(d) ${name} is mislabelled: ${describe(now)}`)
+      broken.push(`(d) ${name} lost no token pair, and its user has to connect it again: ${describe(now)}`)
+    if (now.status === 'NEEDS_REAUTH' && !isTold)
+      broken.push(`(d) ${name} has another reason than REFRESH_LOST: ${describe(now)}`)
     if (
       now.status !== 'NEEDS_REAUTH' &&
       now.state === 'ACTIVE' &&
@@ -72,7 +78,7 @@ function judgeAccounts(before: readonly AccountView[], after: readonly AccountVi
       now.refreshToken !== now.x.refreshToken
     ) {
       sums.silentlyDead += 1
-      broken.push(`(b) ${name} is silently dead: ${describe(now)}`)
+      broken.push(`(b) ${name} does not work, and its user is not told: ${describe(now)}`)
     }
   }
   return sums
@@ -119,7 +125,7 @@ async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]
     if (row?.status === 'FAILED' && sent.length > 0) broken.push(`${key} is FAILED (${row.errorCode}), and X has it.`)
     if (row === undefined && sent.length > 0) broken.push(`${key} has no row, and X has it.`)
     if (result.kind === 'tweet' && result.status === 'POSTED' && row?.status !== 'POSTED')
-      broken.push(`${key} was answered as POSTED, and is ${row?.status ?? 'gone'}.`)
+      broken.push(`${key} was reported as POSTED, and its status is ${row?.status ?? 'missing'}.`)
   }
   return { tweets, tweetsPerKey, statuses }
 }
@@ -132,10 +138,10 @@ function judgeLogs(arena: Arena, broken: string[]): void {
   const logs = arena.fleet.readLogs()
   const known = arena.sandbox.control.grants().find((grant) => grant.refreshToken !== null)?.refreshToken ?? null
   if (known !== null && !TOKEN_TAILS.some((tail) => known.endsWith(tail)))
-    throw new Error('Bug: tokens look otherwise now')
+    throw new Error('Bug: the tokens of the sandbox have another format')
   if (logs === '') throw new Error('Bug: the gateways logged nothing')
   for (const secret of [...TOKEN_TAILS, ...arena.secrets]) {
     const at = logs.indexOf(secret)
-    if (at !== -1) broken.push(`(e) A log holds a secret, in: ${logs.slice(Math.max(0, at - 200), at)}…`)
+    if (at !== -1) broken.push(`(e) A log contains a secret after: ${logs.slice(Math.max(0, at - 200), at)}…`)
   }
 }

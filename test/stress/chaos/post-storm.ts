@@ -61,7 +61,9 @@ export async function runPostStorm(
   const posts = [...callers.posts, ...recovery.posts]
   const verdict = await judge(arena, before, recovery.after, posts)
   for (const { account } of recovery.late)
-    verdict.broken.push(`(g) @${account.username} had a lease or a doubt two lease times after the last kill.`)
+    verdict.broken.push(
+      `(g) @${account.username} had a lease or unconfirmed tokens two lease times after the last kill.`,
+    )
   const settled = Object.entries(verdict.statuses).filter(([status]) => /^(POSTED|FAILED .*)$/.test(status))
   const share = (settled.reduce((sum, [, times]) => sum + times, 0) / posts.length) * 100
   const what = `${storm.posts} posts over ${storm.processes} processes, ${kills} kill -9`

@@ -47,7 +47,7 @@ export async function takeSnapshot(arena: Arena, accounts: readonly ChaosAccount
   return accounts.map((account) => {
     const row = byId.get(account.accountId)
     const grant = grants.get(account.username)
-    if (row === undefined || grant === undefined) throw new Error(`The link of @${account.username} is gone.`)
+    if (row === undefined || grant === undefined) throw new Error(`@${account.username} has no row, or no grant at X.`)
     const { id: accountId, userId, refreshTokenSealed: sealed, ...view } = row
     const place = tokenSealContext({ accountId, userId }, 'refreshTokenSealed')
     return {

@@ -1,9 +1,9 @@
-// What no response may contain, whatever the request.
+// Checks what no response may contain, for any request.
 import { errorCodes } from '../../../src/error-codes.ts'
 import type { FuzzGateway } from './gateway.ts'
 
 // Fragments of code, the database and its drivers. None of the sent texts contains any of them.
-const INNARDS =
+const INTERNALS =
   /node_modules|\.[cm]?[jt]s:\d|\n\s+at \w|failed query|drizzle|pglite|postgres|42P01|select .{1,80} from /i
 
 type GraphqlResponse = { data?: unknown; errors?: { message?: unknown; extensions?: { code?: unknown } }[] }
@@ -13,13 +13,13 @@ export function judgeResponse(gateway: FuzzGateway, response: Response, text: st
   const refuse = (reason: string) => {
     throw new Error(`${reason}: ${response.status} ${text.slice(0, 600)}`)
   }
-  if (response.status >= 500) refuse('The gateway broke')
-  if (INNARDS.test(text)) refuse('The answer shows innards')
+  if (response.status >= 500) refuse('The gateway failed')
+  if (INTERNALS.test(text)) refuse('The response contains internals')
   // The one field that returns a secret.
   const headers = [...response.headers].filter(([name]) => name !== 'set-cookie')
   const everything = `\n${headers.join('\n')}\n${text}`
-  for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The answer holds a secret')
-  if (everything.toLowerCase().includes('\nx-evil')) refuse('The answer has a header that was sent as a value')
+  for (const secret of gateway.secrets) if (everything.includes(secret)) refuse('The response contains a secret')
+  if (everything.toLowerCase().includes('\nx-evil')) refuse('The response has a header that was sent as a value')
   const errors = gateway.takeErrors()
   if (errors.length > 0) refuse(`The gateway failed, as the log says: ${errors.join('').slice(0, 2_000)}`)
 }
@@ -37,7 +37,7 @@ export function parseGraphqlResponse(response: Response, text: string): GraphqlR
     for (const { message, extensions } of part.errors ?? []) {
       const isCoded = typeof extensions?.code === 'string' && extensions.code in errorCodes
       if (typeof message !== 'string' || message.length < 10 || !isCoded || extensions?.code === 'INTERNAL')
-        throw new Error(`An error that helps nobody: ${response.status} ${text.slice(0, 600)}`)
+        throw new Error(`An error without a published code or a sentence: ${response.status} ${text.slice(0, 600)}`)
     }
   }
   return parts

@@ -90,7 +90,7 @@ function judgeRedirect(gateway: FuzzGateway, response: Response): void {
   if (location === null) return
   const { publicUrl, github, x } = gateway.deps.config
   const { origin } = new URL(location, publicUrl)
-  if (![publicUrl, github.url, x.url].includes(origin)) throw new Error(`Sent elsewhere: ${location}`)
+  if (![publicUrl, github.url, x.url].includes(origin)) throw new Error(`Redirected to another origin: ${location}`)
 }
 
 // Signing in and connecting, with arbitrary responses of the providers.

@@ -11,7 +11,7 @@ const USAGE = `npm run fuzz -- [options]: inputs of all kinds, to a gateway with
   --parts A,B       what is sent: ${Object.keys(fuzzParts).join(', ')} (all)
   --seed N          sends the same again
 
-It exits with 1 at the first answer that is a 5xx, is not well formed, or shows what nobody may see.`
+It exits with 1 at the first response that is a 5xx, is malformed, or contains a secret or internals.`
 
 const { values } = parseArgs({
   options: {

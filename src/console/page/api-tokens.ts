@@ -2,10 +2,10 @@ import { type ApiToken, type LinkVisibility, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
 import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
-import { explainError, sayDate, sayMoment, sayWhen, tokenBadges } from './wording.ts'
+import { explainError, formatAge, formatDate, formatMoment, tokenBadges } from './wording.ts'
 
 /** The section with the API tokens and the visibility to integrators. */
-export type Programs = {
+export type ApiTokens = {
   setApiTokens(apiTokens: readonly ApiToken[]): void
   /** Restores the form for a new token after the user had to sign in again. */
   resume(): void
@@ -16,7 +16,7 @@ export type Programs = {
  * Sets up the section: the list of API tokens, the form for a new one, and the visibility to
  * integrators.
  */
-export function createPrograms(on: { error(error: unknown): void }): Programs {
+export function createApiTokens(on: { error(error: unknown): void }): ApiTokens {
   const form = find(document, '#token-form', HTMLFormElement)
   const opener = find(document, '#new-token', HTMLButtonElement)
   const name = find(form, '#token-name', HTMLInputElement)
@@ -99,7 +99,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     setText(problem, revokeApiToken.userErrors[0]?.message ?? null)
     forgetSecret()
     await refresh()
-    find(document, '#programs-title', HTMLElement).focus()
+    find(document, '#api-tokens-title', HTMLElement).focus()
   }
 
   function createItem(token: ApiToken): HTMLElement {
@@ -109,11 +109,11 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
     const badge = find(item, '.badge', HTMLElement)
     badge.textContent = tokenBadges[token.status].word
     badge.dataset.tone = tokenBadges[token.status].tone
-    find(item, '.scopes', HTMLElement).textContent = token.scopes.map(sayScope).join(' · ')
+    find(item, '.scopes', HTMLElement).textContent = token.scopes.map(labelOf).join(' · ')
     const facts = find(item, '.facts', HTMLElement)
-    const used = token.lastUsedAt === null ? 'Never used' : `Used ${sayWhen(token.lastUsedAt)}`
-    facts.textContent = token.status === 'EXPIRED' ? used : `${used}, expires ${sayDate(token.expiresAt)}`
-    facts.title = `Created ${sayMoment(token.createdAt)}`
+    const used = token.lastUsedAt === null ? 'Never used' : `Used ${formatAge(token.lastUsedAt)}`
+    facts.textContent = token.status === 'EXPIRED' ? used : `${used}, expires ${formatDate(token.expiresAt)}`
+    facts.title = `Created ${formatMoment(token.createdAt)}`
     const end = find(item, '.revoke', HTMLButtonElement)
     end.setAttribute('aria-description', token.name)
     onClick(end, () => guarded(() => revoke(token)))
@@ -121,7 +121,7 @@ export function createPrograms(on: { error(error: unknown): void }): Programs {
   }
 
   // The label of the form.
-  function sayScope(scope: string): string {
+  function labelOf(scope: string): string {
     return form.querySelector(`[value="${scope}"]`)?.parentElement?.textContent ?? scope
   }
 
