@@ -120,7 +120,7 @@ test('signs nobody in whose session was not stored', async () => {
   const person = world.browser()
   await person.signIn('mara-holt').catch(() => {})
   expect(way.undone()).toBe(1)
-  const viewer = await person.api<{ viewer: unknown }>('viewer').then(
+  const viewer = await person.api('viewer').then(
     (response) => response.viewer,
     () => null,
   )

@@ -60,7 +60,7 @@ async function startGateways(resources: AsyncDisposableStack, count: number) {
 }
 
 async function post(person: Browser, input: Record<string, unknown>): Promise<PostedTweet> {
-  return (await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })).postTweet
+  return (await person.api('post-tweet', { input })).postTweet
 }
 
 test('50 posts over two gateways with one expired token: one refresh, 50 responses, 50 tweets', async () => {
@@ -136,7 +136,7 @@ test('S-07 a session revoked at one gateway is rejected at the other from the ne
   expect(await elsewhere.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
   const streams = [await openStream(urls[0] ?? '', cookieOf(lost)), await openStream(urls[1] ?? '', cookieOf(lost))]
   const kept = await openStream(urls[1] ?? '', cookieOf(person))
-  const { sessions } = await lost.api<{ sessions: { id: string; current: boolean }[] }>('sessions')
+  const { sessions } = await lost.api('sessions')
   const id = sessions.find(({ current }) => current)?.id
   const revokedAt = performance.now()
   expect(await person.api('revoke-session', { input: { sessionId: id } })).toMatchObject({

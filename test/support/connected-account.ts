@@ -63,26 +63,26 @@ export async function connectAccount(world: World, options: { person?: Browser; 
     async post(text?: string, more: Record<string, unknown> = {}): Promise<PostedTweet> {
       posted += 1
       const input = { text: text ?? `Tweet ${posted} of ${username}`, accountId: id, ...more }
-      const { postTweet } = await person.api<{ postTweet: PostedTweet }>('post-tweet', { input })
+      const { postTweet } = await person.api('post-tweet', { input })
       return postTweet
     },
     /** Creates an API token with these scopes, and returns its secret. */
     async makeToken(scopes: string[]): Promise<string> {
-      const { createApiToken } = await person.api<{ createApiToken: { secret: string | null } }>('create-api-token', {
+      const { createApiToken } = await person.api('create-api-token', {
         input: { name: 'a program', scopes },
       })
       if (createApiToken.secret === null) throw new Error('No API token was created')
       return createApiToken.secret
     },
     async disconnect(): Promise<Disconnected> {
-      const { disconnectAccount } = await person.api<{ disconnectAccount: Disconnected }>('disconnect-account', {
+      const { disconnectAccount } = await person.api('disconnect-account', {
         input: { accountId: id },
       })
       return disconnectAccount
     },
     /** Returns the account as the API shows it. */
     async show(): Promise<AccountView> {
-      const { connectedAccounts } = await person.api<{ connectedAccounts: AccountView[] }>('connected-accounts', {
+      const { connectedAccounts } = await person.api('connected-accounts', {
         includeDisconnected: true,
       })
       const found = connectedAccounts.find((account) => account.id === id)

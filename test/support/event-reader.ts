@@ -30,7 +30,7 @@ export async function newPerson(world: World): Promise<Browser> {
 }
 
 export async function readPage(person: Browser, variables: Record<string, unknown> = {}): Promise<EventPage> {
-  const { events } = await person.api<{ events: EventPage }>('events', variables)
+  const { events } = await person.api('events', variables)
   return events
 }
 

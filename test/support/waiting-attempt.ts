@@ -21,7 +21,7 @@ export function atMe(fault: FaultKind & Pick<Fault, 'after' | 'times'>): Fault {
 export function waitingAttempts(world: () => World) {
   /** Returns the attempt as its user sees it. */
   async function attemptOf(person: Browser, id: string | null): Promise<Attempt> {
-    const { connectAttempt } = await person.api<ConnectAttemptQuery>('connect-attempt', { connectAttemptId: id })
+    const { connectAttempt } = await person.api('connect-attempt', { connectAttemptId: id })
     if (connectAttempt === null) throw new Error(`There is no attempt ${id}`)
     return connectAttempt
   }

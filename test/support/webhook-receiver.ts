@@ -129,8 +129,7 @@ export function webhooksOf(person: Browser) {
     if (payload === undefined) throw new Error(`No ${field} in the response`)
     return payload
   }
-  const list = async () =>
-    (await person.api<{ webhookEndpoints: EndpointView[] }>('webhook-endpoints')).webhookEndpoints
+  const list = async () => (await person.api('webhook-endpoints')).webhookEndpoints
   return {
     tryToCreate: (input: Record<string, unknown>) =>
       endpointOf('create-webhook-endpoint', 'createWebhookEndpoint', input),
@@ -149,16 +148,11 @@ export function webhooksOf(person: Browser) {
     test: (webhookEndpointId: string) =>
       endpointOf('test-webhook-endpoint', 'testWebhookEndpoint', { webhookEndpointId }),
     async deliveries(webhookEndpointId: string, page: Record<string, unknown> = {}): Promise<DeliveryView[]> {
-      const { webhookDeliveries } = await person.api<{ webhookDeliveries: { edges: { node: DeliveryView }[] } }>(
-        'webhook-deliveries',
-        { webhookEndpointId, ...page },
-      )
+      const { webhookDeliveries } = await person.api('webhook-deliveries', { webhookEndpointId, ...page })
       return webhookDeliveries.edges.map(({ node }) => node)
     },
     async replay(webhookDeliveryId: string) {
-      const { replayWebhookDelivery } = await person.api<{
-        replayWebhookDelivery: { webhookDelivery: DeliveryView | null; userErrors: UserError[] }
-      }>('replay-webhook-delivery', { input: { webhookDeliveryId } })
+      const { replayWebhookDelivery } = await person.api('replay-webhook-delivery', { input: { webhookDeliveryId } })
       return replayWebhookDelivery
     },
   }

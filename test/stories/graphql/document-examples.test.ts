@@ -68,10 +68,13 @@ test.each(['README.md', 'docs/integrators.md'])(
 )
 
 test('that of the manual streams an event as shown there', async () => {
-  const { createApiToken } = await mara.api<{ createApiToken: { secret: string } }>('create-api-token', {
+  const { createApiToken } = await mara.api('create-api-token', {
     input: { name: 'follower', scopes: ['events:read'] },
   })
-  const stream = await sendCurl(readDocumentBlock('schema/README.md', 'sh', 'subscription'), createApiToken.secret)
+  const stream = await sendCurl(
+    readDocumentBlock('schema/README.md', 'sh', 'subscription'),
+    createApiToken.secret ?? '',
+  )
   expect(stream.headers.get('content-type')).toContain('text/event-stream')
   await mara.api('post-tweet', { input: { text: 'To be followed' } })
   const [, shown = ''] = readDocument('schema/README.md').match(/^event: next\ndata: (.*)$/m) ?? []

@@ -2,7 +2,6 @@
 import { sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { rateLimits } from '../../../src/db/tables.ts'
-import type { UserError } from '../../support/browser.ts'
 import { connectAccount, type PostedTweet, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { HOUR_SECONDS, send, startLimited } from '../../support/rate-limited.ts'
@@ -38,7 +37,7 @@ describe('an expensive operation', () => {
   test('is a connect attempt too, by either way to start it', async () => {
     world = await startLimited(`connect=2/${HOUR_SECONDS}`)
     const person = await world.signedIn()
-    const start_ = () => person.api<{ startXConnect: { userErrors: UserError[] } }>('start-x-connect')
+    const start_ = () => person.api('start-x-connect')
     expect((await start_()).startXConnect.userErrors).toEqual([])
     expect((await person.request('/auth/x')).headers.get('location')).toContain(world.sandbox.url)
     expect((await start_()).startXConnect.userErrors).toMatchObject([{ code: 'RATE_LIMITED', retryable: true }])

@@ -21,9 +21,7 @@ beforeAll(async () => {
   world.sandbox.control.setRateLimit('posts-per-day', 1_000)
   // An account with X Premium.
   person = await world.connected('tomasz_k', 'tomasz-k')
-  const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; maxTweetLength: number }[] }>(
-    'connected-accounts',
-  )
+  const { connectedAccounts } = await person.api('connected-accounts')
   accountId = connectedAccounts[0]?.id ?? ''
   maxTweetLength = connectedAccounts[0]?.maxTweetLength ?? 0
 })

@@ -162,7 +162,7 @@ describe('K-07 a user', () => {
       remaining: 46,
       resetAt: expect.stringMatching(/Z$/),
     })
-    const { rateLimit } = await world.browser().api<{ rateLimit: { limit: number; remaining: number } }>('rate-limit')
+    const { rateLimit } = await world.browser().api('rate-limit')
     expect(rateLimit).toMatchObject({ limit: 20, remaining: 19 })
   })
 })

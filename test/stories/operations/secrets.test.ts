@@ -118,7 +118,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   const echo = (secret: string) => ({ error: secret, error_description: `No ${secret} here`, error_uri: secret })
   const accounts: ConnectedAccount[] = [await connectAccount(world, { person })]
   await person.connect('maraholt')
-  await makeWhatIsShownOnce(person, secrets)
+  await createSecretsShownOnce(person, secrets)
 
   // Linking, with every kind of end.
   for (const [path, fault, outcome] of [
@@ -224,24 +224,24 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   endFaults(world)
 }
 
-// An API token and a webhook's secret belong in the one answer that makes them. Somebody then puts
-// the token wherever it fits.
-async function makeWhatIsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
-  const { createApiToken } = await person.api<{ createApiToken: { secret: string } }>('create-api-token', {
+// Creates an API token and a webhook endpoint, whose secrets are shown once, in these responses. Then
+// sends the token in places where it does not belong.
+async function createSecretsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
+  const { createApiToken } = await person.api('create-api-token', {
     input: { name: 'a program', scopes: ['accounts:read'] },
   })
-  secrets.shownOnce(createApiToken.secret)
-  for (const authorization of [`Bearer ${createApiToken.secret}`, `Basic ${createApiToken.secret}`])
-    await person.request(`/graphql?access_token=${createApiToken.secret}`, {
+  const token = createApiToken.secret ?? ''
+  secrets.shownOnce(token)
+  for (const authorization of [`Bearer ${token}`, `Basic ${token}`])
+    await person.request(`/graphql?access_token=${token}`, {
       method: 'POST',
-      headers: { authorization, 'content-type': 'application/json', 'x-request-id': createApiToken.secret },
+      headers: { authorization, 'content-type': 'application/json', 'x-request-id': token },
       body: '{"query":"{ viewer { login } }"}',
     })
-  const { createWebhookEndpoint } = await person.api<{ createWebhookEndpoint: { secret: string } }>(
-    'create-webhook-endpoint',
-    { input: { url: 'http://127.0.0.1:9/hook?key=only-the-receiver-knows-this' } },
-  )
-  secrets.shownOnce(createWebhookEndpoint.secret)
+  const { createWebhookEndpoint } = await person.api('create-webhook-endpoint', {
+    input: { url: 'http://127.0.0.1:9/hook?key=only-the-receiver-knows-this' },
+  })
+  secrets.shownOnce(createWebhookEndpoint.secret ?? '')
 }
 
 // The session token belongs in Set-Cookie, and a state in the URL that starts an authorization.

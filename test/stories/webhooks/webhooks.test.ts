@@ -1,6 +1,7 @@
 // Webhooks: signatures, retries, endpoints and their owners.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { WebhookDeliveriesQuery } from '../../../src/console/operation-types.ts'
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { connectAccount, momentIn, queryRows } from '../../support/connected-account.ts'
@@ -162,11 +163,9 @@ describe('an event', () => {
     const pages = []
     let after: string | null = null
     do {
-      const {
-        webhookDeliveries: page,
-      }: {
-        webhookDeliveries: { edges: { node: { id: string } }[]; pageInfo: { hasNextPage: boolean; endCursor: string } }
-      } = await person.api('webhook-deliveries', { webhookEndpointId: id, first: 100, after })
+      const page: WebhookDeliveriesQuery['webhookDeliveries'] = (
+        await person.api('webhook-deliveries', { webhookEndpointId: id, first: 100, after })
+      ).webhookDeliveries
       pages.push(page.edges.map(({ node }) => node.id))
       after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null
     } while (after !== null)

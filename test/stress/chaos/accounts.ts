@@ -34,9 +34,7 @@ async function connectAs(stage: Stage, login: string, usernames: string[]): Prom
       const { outcome, code } = await person.connect(username)
       if (outcome !== 'connected') throw new Error(`@${username} could not be connected: ${code}`)
     }
-    const { connectedAccounts } = await person.api<{ connectedAccounts: { id: string; username: string }[] }>(
-      'connected-accounts',
-    )
+    const { connectedAccounts } = await person.api('connected-accounts')
     const { cookie } = cookieOf(person)
     return connectedAccounts.map(({ id, username }) => ({ username, accountId: id, cookie }))
   } finally {
