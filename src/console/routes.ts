@@ -23,8 +23,8 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
   app.get('/', (c) => c.html(consolePage))
 
   app.get('/graphql', (c, next) => {
-    // The API's route responds with an error, and with the CORS headers with which a page of a listed
-    // origin can read it.
+    // The API's route responds with an error, and with the CORS headers with which a page of a
+    // listed origin can read it.
     if (!wantsPage(c)) return next()
     if (!config.graphiql)
       return errorResponse(404, {

@@ -132,11 +132,12 @@ describe.each(limits)('G-03 a document may have this many %s: %i', (what, limit,
   })
 })
 
-test('G-03 no document can be deeper than 8 fields, since the schema is not', () => {
+test('G-03 no document can be deeper than 8 fields, because the schema is not deeper', () => {
   const depthOf = (type: GraphQLOutputType, above: readonly string[]): number => {
     const named = getNamedType(type)
     if (!isObjectType(named)) return 0
-    // A way back would make documents of any depth, and then the limit itself has to be tried.
+    // A cycle in the schema would allow documents of any depth, which would require a test of the
+    // limit.
     expect(above).not.toContain(named.name)
     const fields = Object.values(named.getFields())
     return 1 + Math.max(...fields.map((field) => depthOf(field.type, [...above, named.name])))
@@ -169,14 +170,14 @@ test('G-01 passes the 61 audits of GraphQL over HTTP, except these', async () =>
 // The draft moves some of these to 422 and 294; graphql-http's audit, and the clients there are,
 // expect what stands here.
 test.each<[what: string, body: string, json: number, response: number]>([
-  ['an answer', '{"query":"{viewer{id}}"}', 200, 200],
-  ['no JSON', '{', 400, 400],
+  ['a result', '{"query":"{viewer{id}}"}', 200, 200],
+  ['a body that is not JSON', '{', 400, 400],
   ['no query', '{}', 400, 400],
   ['a syntax error', '{"query":"{"}', 200, 400],
   ['an unknown field', '{"query":"{nothing}"}', 200, 400],
   ['a wrong variable', '{"query":"query($id:ID!){tweet(tweetId:$id){id}}","variables":{"id":{}}}', 400, 400],
   ['an unknown operation', '{"query":"query a{viewer{id}}","operationName":"b"}', 400, 400],
-  ['a mistake that a resolver finds', '{"query":"{tweets(first:101){edges{cursor}}}"}', 200, 200],
+  ['an error of a resolver', '{"query":"{tweets(first:101){edges{cursor}}}"}', 200, 200],
 ])('G-02 %s has the statuses that current clients expect', async (_what, body, json, response) => {
   const statusFor = async (accept: string) => {
     const headers = { 'content-type': JSON_TYPE, accept }

@@ -1,5 +1,5 @@
-// Every way in which a request can say where it comes from and what it holds, once with a cookie
-// and once with an API token.
+// Every combination of origin headers, methods and content types, once with a cookie and once with
+// an API token.
 import { Agent, request } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
@@ -37,7 +37,7 @@ const cells: Cell[] = sites.flatMap((site) =>
   ),
 )
 
-/** The rule. Nothing of it is taken from the gateway. */
+/** The rule, independent of the gateway's code. */
 function expected({ site, origin, method, contentType }: Cell, by: (typeof askers)[number]): number {
   if (method === 'GET') return 405
   const isOurPage = site === 'same-origin' || (site === null && origin === OWN)
@@ -70,7 +70,7 @@ afterAll(async () => {
   await world.close()
 })
 
-// As each kind of body would bring it to a server that reads them all.
+// The mutation in each kind of body, as a server that parses all of them would read it.
 function write(contentType: string | null, query: string, variables: unknown): string {
   const json = JSON.stringify({ query, variables })
   if (contentType === 'application/graphql') return query
@@ -118,8 +118,8 @@ describe.each(askers)('C-01 C-02 C-03 with a %s', (by) => {
       expect(headers['access-control-allow-origin'], seen).toBeUndefined()
       acted += effect
     }
-    // A cookie from our pages alone: four origins beside same-origin, and our own where the site is
-    // not said. A token from anywhere.
+    // A cookie from the gateway's own pages alone: four origins beside same-origin, and its own
+    // origin without Sec-Fetch-Site. A token from anywhere.
     expect(acted).toBe(by === 'cookie' ? 5 : 20)
   })
 })
@@ -132,7 +132,7 @@ test('C-01 a request with neither cookie nor token needs no Origin', async () =>
   expect((await send(cell, headersOf.cookie, 'without a page')).body).toContain('must say which page it comes from')
 })
 
-/** Tweets that we keep, posts that X has seen. */
+/** Returns the number of stored tweets, and of posts that X has received. */
 async function countEffects(): Promise<number[]> {
   return [await world.db().$count(tweets), world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })]
 }

@@ -102,7 +102,7 @@ describe('a write with the session cookie', () => {
 test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, number, ErrorCode]>([
   ['another site', '/graphql', { method: 'POST', headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
   ['a link elsewhere', '/auth/x', { headers: { 'sec-fetch-site': 'cross-site' } }, 403, 'FORBIDDEN'],
-  ['a word that is no method', '/graphql', { method: 'PUT' }, 405, 'METHOD_NOT_ALLOWED'],
+  ['another method', '/graphql', { method: 'PUT' }, 405, 'METHOD_NOT_ALLOWED'],
   ['a program that reads', '/graphql', { headers: { accept: 'application/json' } }, 405, 'METHOD_NOT_ALLOWED'],
   ['another content type', '/graphql', { method: 'POST', body: 'a=b' }, 415, 'UNSUPPORTED_MEDIA_TYPE'],
   [
@@ -114,8 +114,8 @@ test.each<[string, string, NonNullable<Parameters<Browser['request']>[1]>, numbe
   ],
   ['a POST to a route of GET', '/auth/github', { method: 'POST' }, 405, 'METHOD_NOT_ALLOWED'],
   ['a GET of a route of POST', '/auth/sign-out', {}, 405, 'METHOD_NOT_ALLOWED'],
-  ['an asset that is not there', '/assets/any/none.js', {}, 404, 'NOT_FOUND'],
-  ['an address of nothing', '/nothing', {}, 404, 'NOT_FOUND'],
+  ['an unknown asset', '/assets/any/none.js', {}, 404, 'NOT_FOUND'],
+  ['an unknown path', '/nothing', {}, 404, 'NOT_FOUND'],
 ])('%s is refused before GraphQL, in the format of the API', async (_what, path, init, status, code) => {
   const response = await person.request(path, init)
   expect([response.status, await response.json()]).toEqual([
@@ -162,10 +162,10 @@ describe('O-11 connecting with GET /auth/x', () => {
   test.each<[string, string | null, string | null]>([
     ['another site', 'cross-site', null],
     ['a page of another site', 'cross-site', 'https://evil.example/page'],
-    ['a page whose address begins like ours', 'cross-site', 'http://127.0.0.1.evil.example/'],
+    ['a page whose host name begins with the gateway’s', 'cross-site', 'http://127.0.0.1.evil.example/'],
     ['a page that names a listed origin as its user', 'cross-site', 'https://app.example@evil.example/'],
     ['a sibling domain', 'same-site', null],
-    ['who knows where', 'x', null],
+    ['an unknown value', 'x', null],
   ])('does not start from %s', async (_who, site, referer) => {
     const response = await person.request('/auth/x', { headers: headersOf({ 'sec-fetch-site': site, referer }) })
     expect([response.status, await world.db().$count(connectAttempts)]).toEqual([403, before])
@@ -174,7 +174,7 @@ describe('O-11 connecting with GET /auth/x', () => {
   test.each<[string, string | null, () => string | null]>([
     ['our own page', 'same-origin', () => `${own()}/`],
     ['the address bar', 'none', () => null],
-    ['a client that is no browser', null, () => null],
+    ['a client other than a browser', null, () => null],
     ['a page of a listed origin', 'cross-site', () => `${LISTED}/settings`],
   ])('starts from %s', async (_who, site, referer) => {
     const response = await person.request('/auth/x', {
@@ -218,7 +218,7 @@ describe('C-04 CORS', () => {
   })
 
   test.each(['/graphql', '/auth/sign-out', '/auth/github', '/nowhere'])(
-    'lets a listed origin read what %s answers, by name',
+    'lets a listed origin read the response of %s',
     async (path) => {
       for (const method of path === '/auth/github' || path === '/nowhere' ? ['GET'] : ['POST']) {
         const response = await send(method, path, LISTED)

@@ -1,5 +1,4 @@
-// What holds for every route there is: the list is the router's own, so that a new one is looked at
-// too.
+// The rules for all routes. The list comes from the router, so that a new route is checked too.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter } from '../../../src/app.ts'
@@ -28,7 +27,7 @@ afterAll(async () => {
   await world.close()
 })
 
-/** A path that the route answers; parameters are those of a file that is there. */
+/** Returns a path of the route; the parameters are those of an existing asset. */
 const pathOf = (path: string) => path.replace(':version', 'any').replace(':name{.+}', 'console/page/icon.svg')
 
 test('the complete list of routes, with the assets of the pages', () => {
@@ -101,7 +100,7 @@ const openerPolicyOf = (path: string, status: number) =>
 describe('C-06 S-09 every response', () => {
   const requests = () => [...routes, { method: 'GET', path: '/nowhere' }, { method: 'GET', path: '/auth/nowhere' }]
 
-  test('forbids caching, framing, sniffing, referrers and devices', async () => {
+  test('forbids caching, framing, content sniffing, referrers and device access', async () => {
     for (const { method, path } of requests()) {
       for (const site of ['same-origin', 'cross-site']) {
         const headers = { 'sec-fetch-site': site, accept: 'text/html' }
@@ -120,7 +119,7 @@ describe('C-06 S-09 every response', () => {
           'permissions-policy': 'camera=(), microphone=(), geolocation=()',
         })
         expect(findPolicyFaults(response.headers.get('content-security-policy') ?? ''), seen).toEqual([])
-        // Files are the same for everybody; this address of one is not its own, and asked for again
+        // Assets are the same for every client; this URL has another version, and is revalidated
         // each time.
         const cacheControl = path.startsWith('/assets/') ? 'no-cache' : 'no-store'
         expect(response.headers.get('cache-control'), seen).toBe(cacheControl)
@@ -150,7 +149,7 @@ describe('C-06 S-09 every response', () => {
     expect(policy.match(/http:[^\s;]+/g)).toEqual([world.sandbox.url])
   })
 
-  test('of csp_evaluator is able to find weaknesses', () => {
+  test('the csp_evaluator finds weaknesses in a weak policy', () => {
     expect(findPolicyFaults("default-src 'none'; script-src 'self' 'unsafe-inline'")).toHaveLength(1)
     expect(findPolicyFaults("default-src 'none'; script-src *")).toHaveLength(1)
     expect(findPolicyFaults("img-src 'self'").length).toBeGreaterThan(0)
@@ -165,8 +164,8 @@ test('a browser finds an icon for responses that are not pages', async () => {
 })
 
 /**
- * Of every table but four: an attempt is what a GET may start, each request is paid for, and
- * background work notes how far it is.
+ * The rows of every table, except attempts, which a GET may start, rate limits, and the progress of
+ * background work.
  */
 async function digest(): Promise<unknown> {
   const names = await queryRows(

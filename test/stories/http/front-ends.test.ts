@@ -1,5 +1,5 @@
-// Front ends on other origins: what their browsers may send, and what the operator and they are
-// told where it cannot work.
+// Front ends on other origins: the requests that their browsers may send, and the messages to them
+// and to the operator about configurations that cannot work.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -39,7 +39,7 @@ describe('an origin on another site than PUBLIC_URL', () => {
     ])
   })
 
-  // A browser leaves the cookie out between two sites, also after the person has signed in.
+  // A browser sends no cookie from another site, even after the user has signed in.
   const send = (origin: string, headers: Record<string, string> = {}) =>
     sendGraphql(world.browser(), ask('{ viewer { login } }'), { origin, 'sec-fetch-site': 'cross-site', ...headers })
 
@@ -91,7 +91,7 @@ describe('a preflight', () => {
     ['Datadog', 'content-type,traceparent,tracestate,x-datadog-origin,x-datadog-parent-id,x-datadog-trace-id'],
     ['Apollo Client', 'apollographql-client-name,apollographql-client-version,content-type'],
     ['a client with CSRF prevention', 'apollo-require-preflight,content-type'],
-    ['a client that names its requests', 'authorization,content-type,x-request-id'],
+    ['a client that sends request ids', 'authorization,content-type,x-request-id'],
   ])('of a listed origin allows what %s adds', async (_who, headers) => {
     const response = await preflight(SAME_SITE, headers)
     const allowed = response.headers.get('access-control-allow-headers')?.split(', ')

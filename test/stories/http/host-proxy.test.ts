@@ -1,5 +1,4 @@
-// Behind a proxy that says another Host the gateway cannot know under which name a browser has
-// opened it.
+// Behind a proxy that rewrites Host, the gateway cannot know the host name that the browser used.
 import { describe, expect, test } from 'vitest'
 import { type Browser, isSignedIn, openBrowser } from '../../support/browser.ts'
 import { startWorld } from '../../support/harness.ts'
@@ -9,7 +8,7 @@ type Ports = { proxy: number; gateway: number }
 
 /**
  * Follows redirects as a browser does that opens this page.
- * @returns each address that was asked, and the last status.
+ * @returns the requested URLs, and the last status.
  */
 async function openAddress(browser: Browser, address: string): Promise<{ visited: string[]; status: number }> {
   const visited: string[] = []
@@ -19,7 +18,7 @@ async function openAddress(browser: Browser, address: string): Promise<{ visited
     const location = response.headers.get('location')
     if (location === null) return { visited, status: response.status }
     next = new URL(location, next).href
-    // A provider's page is where the person goes on.
+    // The user continues on the provider's page.
     if (new URL(next).origin !== new URL(address).origin) return { visited, status: response.status }
   }
   return { visited, status: 0 }
@@ -36,13 +35,13 @@ async function startBehind(proxy: HostProxy, publicHost: string, host: (ports: P
 describe('no page redirects to itself', () => {
   test.each<[name: string, publicHost: string, host: (ports: Ports) => string | null, extra: number]>([
     ['that keeps Host', '127.0.0.1', () => null, 0],
-    ['that says localhost, as nginx', '127.0.0.1', ({ gateway }) => `localhost:${gateway}`, 0],
-    ['that says 127.0.0.1, as Vite', 'localhost', ({ gateway }) => `127.0.0.1:${gateway}`, 0],
-    ['that says another loopback address', '127.0.0.1', ({ gateway }) => `127.0.0.2:${gateway}`, 0],
-    ['that says [::1]', '127.0.0.1', ({ gateway }) => `[::1]:${gateway}`, 0],
-    ['that says localhost without a port', '127.0.0.1', () => 'localhost', 0],
-    // Of another machine, whose ports are its own: nothing but a second visit tells.
-    ['that says localhost and the port of PUBLIC_URL', '127.0.0.1', ({ proxy }) => `localhost:${proxy}`, 1],
+    ['that sends localhost, as nginx does', '127.0.0.1', ({ gateway }) => `localhost:${gateway}`, 0],
+    ['that sends 127.0.0.1, as Vite does', 'localhost', ({ gateway }) => `127.0.0.1:${gateway}`, 0],
+    ['that sends another loopback address', '127.0.0.1', ({ gateway }) => `127.0.0.2:${gateway}`, 0],
+    ['that sends [::1]', '127.0.0.1', ({ gateway }) => `[::1]:${gateway}`, 0],
+    ['that sends localhost without a port', '127.0.0.1', () => 'localhost', 0],
+    // A proxy on another machine may use the same port. Only the second request shows it.
+    ['that sends localhost and the port of PUBLIC_URL', '127.0.0.1', ({ proxy }) => `localhost:${proxy}`, 1],
   ])('behind a proxy %s', async (_name, publicHost, host, extra) => {
     await using proxy = await startHostProxy()
     const { world, publicUrl } = await startBehind(proxy, publicHost, host)
@@ -54,13 +53,13 @@ describe('no page redirects to itself', () => {
       ['/nowhere', 404],
       ['/auth/github?returnTo=/', 303],
     ] as const) {
-      // More than once, as people do.
+      // More than one visit.
       for (let visit = 0; visit < 3; visit++) {
         const seen = await openAddress(browser, `${publicUrl}${path}`)
         expect(seen, path).toEqual({ visited: Array(1 + extra).fill(`${publicUrl}${path}`), status })
       }
     }
-    // Its people sign in and connect through it.
+    // Users sign in and connect through the proxy.
     expect(await browser.signIn('mara-holt')).toMatchObject({ outcome: 'succeeded' })
     expect(await isSignedIn(browser)).toBe(true)
     expect(await browser.connect('maraholt')).toMatchObject({ outcome: 'connected' })
@@ -78,7 +77,7 @@ test('a page at another name of this machine redirects to the configured one, an
   for (const path of ['/', '/graphql', '/nowhere?x=1', '/auth/github?returnTo=/settings', '/auth/x']) {
     const response = await visit(path)
     expect([response.status, response.headers.get('location')]).toEqual([302, `${world.url}${path}`])
-    // What tells the next request that it is one too many is gone before a person comes again.
+    // The cookie that prevents a second redirect expires before the next visit.
     const [cookie = ''] = response.headers.getSetCookie()
     expect(Number(/Max-Age=(\d+)/.exec(cookie)?.[1])).toBeLessThanOrEqual(3)
     browser.cookies.clear()

@@ -34,7 +34,7 @@ describe('C-06 S-09 every response', () => {
   ]
 
   test.each(requests)(
-    'S-09 of %s %s %j keeps itself from caches, frames, sniffing and referrers',
+    'S-09 of %s %s %j forbids caching, framing, content sniffing and referrers',
     async (method, path, headers) => {
       const { headers: got, status } = await person.request(path, {
         method,
@@ -78,7 +78,7 @@ test('O-10 redirects to a provider and back are 303, so that no body is forwarde
   await person.signIn('mara-holt')
 })
 
-describe('O-09 C-07 a poisoned Host', () => {
+describe('O-09 C-07 a forged Host header', () => {
   const hosts = [
     'evil.example',
     'evil.example:80',
@@ -114,7 +114,7 @@ describe('O-09 C-07 a poisoned Host', () => {
     }
   })
 
-  test('and neither do the forwarded host and scheme of a trusted proxy, of which only the address is used', async () => {
+  test('nor do the forwarded host and scheme of a trusted proxy, of which only the client address is used', async () => {
     const behindProxy = await startWorld({ TRUSTED_PROXIES: '127.0.0.1' })
     const lines = ['X-Forwarded-For: 203.0.113.7', 'X-Forwarded-Host: evil.example', 'X-Forwarded-Proto: https']
     const head = [...lines, 'Forwarded: host=evil.example;proto=https', 'Connection: close'].join('\r\n')

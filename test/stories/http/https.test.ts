@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startWorld, type World } from '../../support/harness.ts'
 
-// As behind a proxy that speaks https for us.
+// As behind a proxy that terminates TLS.
 const ORIGIN = 'https://gateway.example'
 
 let world: World
@@ -29,13 +29,13 @@ test('S-02 the cookies are Secure, and bound to the host by their names', async 
     expect(cookie).toMatch(/; Secure(;|$)/)
     expect(cookie).toMatch(/; Path=\/(;|$)/)
     expect(cookie).not.toMatch(/domain/i)
-    // What only removes one has nothing to keep.
+    // A header that deletes a cookie needs no such attributes.
     if (cookie.includes('=;')) continue
     expect(cookie).toMatch(/; HttpOnly(;|$)/)
     expect(cookie).toMatch(/; SameSite=Lax(;|$)/)
   }
   expect(await person.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
-  // A sibling subdomain can plant the plain name: it is not read.
+  // A sibling subdomain can set a cookie with the plain name, so that name is not read.
   const victim = world.browser()
   victim.cookies.set('xconnect_session', person.cookies.get('__Host-xconnect_session') ?? '')
   expect(await victim.api('viewer')).toEqual({ viewer: null })

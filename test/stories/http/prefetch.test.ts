@@ -1,6 +1,5 @@
-// Requests that nobody has made on purpose: HEAD, by which links are checked, and what a browser
-// fetches ahead of a click that may never come. At /auth/* they find nothing out and change
-// nothing.
+// Requests without an action of the user: HEAD, with which links are checked, and prefetches before
+// a possible click. At /auth/* they reveal nothing and change nothing.
 
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -28,10 +27,10 @@ const speculations: [what: string, method: string, headers: Record<string, strin
   ['Purpose of a preview', 'GET', { purpose: 'preview' }],
   ['X-Purpose', 'GET', { 'x-purpose': 'preview' }],
   ['X-Moz', 'GET', { 'x-moz': 'prefetch' }],
-  ['two of them', 'GET', { purpose: 'prefetch', 'sec-purpose': 'prefetch' }],
+  ['two of these headers', 'GET', { purpose: 'prefetch', 'sec-purpose': 'prefetch' }],
 ]
 
-/** Every table of ours, but for what background work notes. */
+/** Returns the rows of every table, except the progress of background work. */
 async function readTables(): Promise<{ budgets: string[]; others: unknown }> {
   const names = await queryRows(
     world,
@@ -51,8 +50,8 @@ async function readTables(): Promise<{ budgets: string[]; others: unknown }> {
 }
 
 /**
- * A signed-in browser with a sign-in and a link under way, both approved, whose session is due for
- * renewal.
+ * Opens a signed-in browser whose session is due for renewal, with an approved sign-in and an
+ * approved connect attempt.
  */
 async function prepare() {
   const person = await world.signedIn()
@@ -79,14 +78,14 @@ async function expectNothing(person: Browser, target: string, method: string, he
   expect([response.headers.getSetCookie(), person.cookies], seen).toEqual([[], cookies])
   const after = await readTables()
   expect(after.others, seen).toEqual(before.others)
-  // The sweep of each minute deletes budgets that are full again. Nothing was spent.
+  // The sweep deletes the rows of rate limits that are full again. Nothing was consumed.
   expect(before.budgets, seen).toEqual(expect.arrayContaining(after.budgets))
   expect(providersAsked(), seen).toBe(asked)
   return response
 }
 
 test.each(speculations)(
-  'C-03 %s changes nothing at /auth/*, and what it was about still works',
+  'C-03 %s changes nothing at /auth/*, and the flow can still be finished',
   async (_what, method, headers) => {
     const { person, signIn, connect } = await prepare()
     for (const target of [
@@ -133,11 +132,11 @@ test('HEAD gets the list of allowed methods, and a prefetch the reason of the re
   ])
 })
 
-test('a Purpose other than prefetch is an ordinary visit', async () => {
+test('a Purpose other than prefetch is an ordinary request', async () => {
   for (const headers of [{ purpose: 'navigation' }, { 'sec-purpose': '' }, { 'x-moz': 'microsummary' }]) {
     const response = await world.browser().request('/auth/github', { headers })
     expect([response.status, response.headers.get('location')?.startsWith(world.sandbox.url)]).toEqual([303, true])
   }
-  // Elsewhere a page may be fetched ahead.
+  // Other pages may be prefetched.
   expect((await world.browser().request('/', { headers: { 'sec-purpose': 'prefetch' } })).status).toBe(200)
 })

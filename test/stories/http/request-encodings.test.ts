@@ -1,4 +1,4 @@
-// One request in all the forms that honest clients give it.
+// One request in all the forms in which ordinary clients send it.
 
 import { ApolloClient, ApolloLink, gql, HttpLink, InMemoryCache } from '@apollo/client'
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries'
@@ -31,7 +31,7 @@ const writeEscaped = (text: string, write: (hex: string) => string) =>
   text.replace(/./gs, (unit) => `\\u${write(unit.charCodeAt(0).toString(16).padStart(4, '0'))}`)
 
 describe('the longest text that maxTweetLength allows is posted', () => {
-  // With a weight of its own for each: what X counts, and how often that fits.
+  // Each with its weight in X's count, and the number that fits.
   const characters: [string, string, number][] = [
     ['Latin letters', 'é', 1],
     ['the last letter that counts 1', 'ჿ', 1],
@@ -41,7 +41,7 @@ describe('the longest text that maxTweetLength allows is posted', () => {
     ['the longest emoji', '👩🏻‍❤️‍💋‍👨🏼', 2],
   ]
   const encodings: [string, (text: string) => string][] = [
-    ['as it is', (text) => JSON.stringify(text).slice(1, -1)],
+    ['unescaped', (text) => JSON.stringify(text).slice(1, -1)],
     ['with every character escaped', (text) => writeEscaped(text, (hex) => hex)],
     ['with every character escaped in capitals', (text) => writeEscaped(text, (hex) => hex.toUpperCase())],
   ]
@@ -185,12 +185,12 @@ describe('a hash without a document makes the client send the document', () => {
     const { response } = await sendGraphql(person, JSON.stringify({ query, extensions }))
     expect(response).toEqual({ data: { viewer: { login: 'tomasz-k' } } })
     expect((await sendGraphql(person, JSON.stringify({ extensions }))).response).toEqual(refusal)
-    // A GET with a document runs nothing, whatever is beside it.
+    // A GET with a document executes nothing, with any other parameters.
     const search = new URLSearchParams({ query, extensions: JSON.stringify(extensions) })
     expect((await person.request(`/graphql?${search}`)).status).toBe(405)
   })
 
-  /** The requests of a client in this person's browser. */
+  /** Sends the requests of a client from this browser. */
   function watch() {
     const seen: string[] = []
     const fetch = async (target: URL | RequestInfo, init: RequestInit = {}) => {
@@ -207,7 +207,7 @@ describe('a hash without a document makes the client send the document', () => {
   }
 
   test.each([false, true])(
-    'Apollo Client goes on with the document, with GET for hashes %s',
+    'Apollo Client continues with the document, with GET for hashes %s',
     async (useGETForHashedQueries) => {
       const { seen, fetch } = watch()
       const client = new ApolloClient({

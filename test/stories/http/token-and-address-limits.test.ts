@@ -46,7 +46,7 @@ describe('K-07 an API token', () => {
       policy: '"address";q=3;w=3600',
       retryAfter: expect.stringMatching(/^\d+$/),
     })
-    // So is revoking one, whatever it is.
+    // So does the revocation of any token.
     const revoke = async (token: string) => {
       const form = { 'content-type': 'application/x-www-form-urlencoded' }
       const response = await world
@@ -55,7 +55,7 @@ describe('K-07 an API token', () => {
       return response.status
     }
     expect([await revoke('xcg_junk'), await revoke(createSecret())]).toEqual([429, 429])
-    // Whoever has a good one at the same address goes on.
+    // A valid token from the same address is not affected.
     expect(await statuses(1, ask(await makeToken(null)))).toEqual([200])
   })
 })
@@ -78,7 +78,7 @@ describe('an address', () => {
     world = await startLimited(`address=2/${HOUR_SECONDS}`, { TRUSTED_PROXIES: '127.0.0.1' })
     const call = (address: string) => () => send(world.browser(), '{viewer{login}}', { 'x-forwarded-for': address })
     expect(await statuses(3, call('203.0.113.7'))).toEqual([200, 200, 429])
-    // What the client had written before the proxy added its own.
+    // The client's own entry before that of the proxy is ignored.
     expect(await statuses(1, call('198.51.100.1, 203.0.113.7'))).toEqual([429])
     expect(await statuses(1, call('203.0.113.8'))).toEqual([200])
     expect(await statuses(1, call('2001:db8:1:2::1'))).toEqual([200])
@@ -92,7 +92,7 @@ describe('an address', () => {
     const responses = await Promise.all(
       Array.from({ length: 200 }, () => person.request('/auth/github', { headers: SPOOFED })),
     )
-    // A person sees no bare error: the console says what happened.
+    // A browser is redirected to the console, which explains the error.
     const sentBack = (trip: string) => `${world.url}/?${trip}=failed&code=RATE_LIMITED`
     expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([303]))
     const refused = responses.filter(({ headers }) => headers.get('location') === sentBack('signIn'))
@@ -102,7 +102,7 @@ describe('an address', () => {
     expect(refused[0]?.headers.get('ratelimit-policy')).toBe('"sign-in";q=5;w=3600')
     expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThan(600)
     expect(refused.flatMap(({ headers }) => headers.getSetCookie())).toEqual([])
-    // Both callbacks are of the same budget, and a health check of none.
+    // Both callbacks consume from the same limit, and health checks from none.
     for (const [path, trip] of [
       ['/auth/github/callback?state=x&code=y', 'signIn'],
       ['/auth/x/callback?state=x&code=y', 'xConnect'],

@@ -52,7 +52,7 @@ describe('K-07 a user', () => {
     expect(await statuses(2, () => send(elsewhere, '{viewer{login}}'))).toEqual([200, 429])
     expect((await send(here, '{viewer{login}}')).status).toBe(429)
     expect(await statuses(5, () => send(other, '{viewer{login}}'))).toEqual([200, 200, 200, 200, 429])
-    // From the same address, and signed in nowhere.
+    // From the same address, without a session.
     expect(await statuses(5, () => send(world.browser(), '{viewer{login}}'))).toEqual([200, 200, 200, 200, 429])
   })
 
@@ -89,7 +89,7 @@ describe('K-07 a user', () => {
     expect(cost).toBe(1 + Math.floor((1 + 100 * 8) / 100))
     expect(readLeft(await send(person, '{tweets(first:1){edges{node{id}}}}'))).toBe(29 - cost - 1)
 
-    // Paid before it runs: nothing of the mutation happens.
+    // The cost is consumed before the execution: no part of the mutation runs.
     const before = world.sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })
     const post = (number: number) =>
       `p${number}: postTweet(input:{text:"${number}",accountId:"${account.id}"}){tweet{id}}`
@@ -131,7 +131,7 @@ describe('K-07 a user', () => {
     expect(await costs({ query: '{nothing}' })).toBe(1)
     expect(await costs({ query: '{' })).toBe(1)
     expect(await costs('no JSON')).toBe(1)
-    // Refused for its size, it runs nothing.
+    // A document that is refused for its size is not executed.
     const far = Array.from({ length: 20 }, (_, index) => `a${index}:tweets(first:100){edges{node{id}}}`)
     expect(await costs({ query: `{${far.join(' ')}}` })).toBe(1)
   })

@@ -1,5 +1,5 @@
-// A transaction counts as committed only where the database says COMMIT. It answers COMMIT with
-// ROLLBACK after a failure.
+// A transaction is committed only if the database confirms COMMIT. After a failed statement it
+// responds to COMMIT with ROLLBACK.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
@@ -47,6 +47,6 @@ test('a transaction that is rolled back on purpose fails with its own reason', a
   expect(await written()).toEqual(['first'])
 })
 
-test('repeating the migrations changes nothing and is not taken for a rejected commit', async () => {
+test('repeating the migrations changes nothing, and is not mistaken for a rejected commit', async () => {
   await migrateDatabase(world.database())
 })

@@ -1,5 +1,5 @@
-// What the operator can see of a connection that failed or waits: one line in the log that names the
-// reason and who can solve it, and in /readyz what only the operator can solve.
+// What the operator can see of a connection that failed or waits: one line in the log that names
+// the reason and who can solve it, and in /readyz what only the operator can solve.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { connectAttempts, providerProblems } from '../../../src/db/tables.ts'
@@ -64,14 +64,14 @@ describe('a failed connection is one log line, with its attempt', () => {
     expectLine(lines, expected)
     expect(lines[0]).toMatchObject({ attemptId: attempt?.id, userId: expect.any(String) })
     expect(codesOf(await problemsOf(world))).toEqual(expected.fault === 'OPERATOR' ? [expected.errorCode] : [])
-    // The next connection that succeeds proves that it is solved.
+    // The next successful connection shows that the problem is solved.
     expect(await person.connect('maraholt')).toMatchObject({ outcome: 'connected' })
     expect(await problemsOf(world)).toEqual([])
   })
 })
 
 describe('a connection that has waited for X', () => {
-  /** Approved as this account, at an X that limits its app; the time has come to ask again. */
+  /** Approves as this account while X limits the app, and moves the clock to the next try. */
   async function wait(username: string, input: Record<string, unknown> = {}) {
     world.sandbox.control.addAccount(username)
     const person = await world.signedIn()
@@ -102,7 +102,7 @@ describe('a connection that has waited for X', () => {
     expect(await statusOf(attemptId)).toBe('FAILED')
   })
 
-  test('and still fails logs what it waits for and who can fix it', async () => {
+  test('and fails again logs the reason and who can solve it', async () => {
     const attemptId = await wait('waits_on')
     const start = world.logs().length
     const path = '/2/users/me'
@@ -115,7 +115,7 @@ describe('a connection that has waited for X', () => {
     await expect.poll(async () => codesOf(await problemsOf(world))).toEqual(['X_CREDITS_EXHAUSTED'])
     endFaults(world)
     world.advance(3_601)
-    // Made in the end: nothing failed.
+    // The connection succeeds: nothing has failed.
     const made = world.logs().length
     await sweepNow(world)
     await expect.poll(() => statusOf(attemptId), { timeout: 20_000 }).toBe('SUCCEEDED')
@@ -139,7 +139,7 @@ describe('a connection that has waited for X', () => {
   })
 })
 
-describe('a problem stands in /readyz until X has accepted a call', () => {
+describe('a problem is listed in /readyz until X has accepted a call', () => {
   test.each<[string, ProblemName, string]>([
     ['used-up credits', 'credits-depleted', 'X_CREDITS_EXHAUSTED'],
     ['an app that is not enrolled', 'client-not-enrolled', 'X_APP_NOT_ENROLLED'],

@@ -39,7 +39,7 @@ describe('a failed sign-in is one log line', () => {
     'Although you appear to have the correct authorization credentials, the organization has an IP allow list enabled, and your IP address is not permitted to access this resource.'
   test.each<[string, string, FaultKind, ExpectedLine]>([
     [
-      'a code that is not taken',
+      'a code that is not accepted',
       TOKEN_PATH,
       said({ error: 'bad_verification_code' }),
       { errorCode: 'CODE_REJECTED', providerCode: 'bad_verification_code', httpStatus: 200, fault: 'PERSON' },
@@ -172,7 +172,7 @@ describe('a failed sign-in is one log line', () => {
       { code: 'GITHUB_API_NOT_FOUND', detail: expect.stringContaining('GITHUB_API_URL') },
     ])
     await world.restart({ github })
-    // The next sign-in proves that it is there.
+    // The next successful sign-in shows that the problem is solved.
     await signIn()
     expect(await problemsOf(world)).toEqual([])
   })
@@ -193,7 +193,7 @@ describe('a failed sign-in is one log line', () => {
         const person = world.browser()
         const start = await person.request('/auth/github')
         const callback = new URL(await person.consent(start.headers.get('location') ?? '', 'mara-holt'))
-        // It names the address before the change.
+        // The issuer is the URL before the change.
         callback.searchParams.delete('iss')
         await world.restart({ github: { ...github, url } })
         const lines = await linesOf(world, () => person.finish(callback.href))
@@ -223,7 +223,7 @@ describe('a failed sign-in is one log line', () => {
   })
 })
 
-test('an error code that only the browser reported is shown to the user and blames nobody', async () => {
+test('an error code that only the browser delivered is shown to the user, and is not logged as the operator’s problem', async () => {
   world.sandbox.control.setGithubAppSuspended(true)
   const lines = await linesOf(world, async () => expect(await signIn()).toMatchObject({ code: 'GITHUB_APP_SUSPENDED' }))
   world.sandbox.control.setGithubAppSuspended(false)

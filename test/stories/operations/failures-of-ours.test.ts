@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** A database in which a table is not where it should be. */
+/** Runs `work` while a table has another name. */
 async function withoutTable(table: string, work: () => Promise<void>): Promise<void> {
   const rename = (from: string, to: string) =>
     world.db().execute(sql`alter table ${sql.identifier(from)} rename to ${sql.identifier(to)}`)
@@ -27,7 +27,7 @@ async function withoutTable(table: string, work: () => Promise<void>): Promise<v
   }
 }
 
-// Of the database, of the code, of a driver.
+// Fragments of the database, the code and the drivers.
 const INNARDS =
   /mislaid|relation|connect_attempts|sign_in_attempts|connected_accounts|select|insert|query|node_modules|\.ts\b|at \w+ \(|drizzle|postgres|42P01/i
 
@@ -147,7 +147,7 @@ test.each<[what: string, thrown: unknown]>([
   field.resolve = () => {
     throw thrown
   }
-  // A development machine shows no more than any other.
+  // Development shows no more than production.
   const { NODE_ENV } = process.env
   process.env.NODE_ENV = 'development'
   try {

@@ -1,4 +1,4 @@
-// The database refuses one statement, as one that is just being restarted does, and takes the next.
+// The database refuses one statement, as during a restart, and accepts the next.
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, connectedAccounts, tweets } from '../../../src/db/tables.ts'
@@ -11,11 +11,11 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-/** Refuses the first UPDATE of `table` that fits `condition`. @returns how many came in all. */
+/** Refuses the first UPDATE of `table` that meets `condition`. @returns the number of attempts. */
 async function refuseOnce(table: string, condition: SQL, work: () => Promise<void>): Promise<number> {
   const statements = [
     sql`create sequence faltered`,
-    // What a sequence has counted stays counted when the transaction rolls back.
+    // A sequence keeps its value when the transaction rolls back.
     sql`create function falter() returns trigger language plpgsql as $$ begin
       if nextval('faltered') = 1 then raise exception 'going down' using errcode = '57P01'; end if;
       return new;
@@ -60,7 +60,7 @@ test('a tweet that X accepted is POSTED, although its account could not be marke
   expect(row?.lastUsedAt).not.toBeNull()
 })
 
-test('nobody waits for a tweet whose row is gone', async () => {
+test('a call does not wait for a tweet whose row was deleted', async () => {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'delay', milliseconds: 1_000 }))
   const response = account.post()

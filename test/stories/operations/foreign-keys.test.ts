@@ -1,4 +1,5 @@
-// Deleting a row looks for all that refer to it: without an index the whole table is read for each.
+// Deleting a row looks for the rows that reference it: without an index each deletion reads the
+// whole table.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { queryRows } from '../../support/connected-account.ts'
@@ -10,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-// It holds the attempts of a day.
+// It has the attempts of one day.
 const SMALL = 'connect_attempts'
 
 test('every foreign key of a growing table has a complete index', async () => {

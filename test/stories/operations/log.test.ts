@@ -1,4 +1,4 @@
-// What the log tells an operator in the morning, by ids and codes, and what it does not.
+// The log lines for operators: ids and codes, and no texts of users.
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { webhookDeliveries } from '../../../src/db/tables.ts'
@@ -48,7 +48,7 @@ test('a tweet that failed or is in doubt is logged with its code and the id of i
     { ...about, errorCode: 'OUTCOME_UNKNOWN' },
   ])
   expect(world.logs()).not.toContain('secret text')
-  // The request's own line tells it too, by the same id; and nothing of the kind for the third.
+  // The line of the request has the same id and code. The third tweet has no such line.
   const requests = requestsOf('postTweet')
   expect(requests.map(({ operation, errorCodes }) => [operation, errorCodes])).toEqual([
     ['PostTweet', ['ACCOUNT_SUSPENDED']],
@@ -80,7 +80,7 @@ test('the error codes of a document are logged even if it does not select them, 
   expect(world.logs()).not.toMatch(/nobody-knows|nobodysField/)
 })
 
-test('an account that needs its user is logged once', async () => {
+test('an account that becomes NEEDS_REAUTH is logged once', async () => {
   const account = await connectAccount(world)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problem', name: 'invalid-token' }))
@@ -94,12 +94,12 @@ test('an account that needs its user is logged once', async () => {
 test('a failed webhook delivery is logged at each attempt, and as a warning when it is dead', async () => {
   const receiver = await startReceiver()
   try {
-    // Not tried again before, whatever chance says.
+    // With any jitter, the next attempt is later.
     receiver.respondWith({ status: 500, headers: { 'retry-after': '3600' } })
     const webhooks = webhooksOf(await world.signedIn())
     const { id: endpointId } = await webhooks.create({
       url: `${receiver.url}?key=only-its-owner`,
-      // A test is sent whatever types are asked for; nothing else is to be told here.
+      // A test event is sent regardless of the types; other events would disturb.
       types: ['LINK_VISIBILITY_CHANGED'],
     })
     await webhooks.test(endpointId)

@@ -1,5 +1,5 @@
-// The queue of jobs may lose what it has, or not have come along with the rest of the database: the
-// rows say what is to be done.
+// The job queue may lose jobs, or not have been copied with the database: the rows show the work
+// that is left.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
@@ -10,7 +10,7 @@ import { failsForTenMinutes, startReceiver, tryDue, webhooksOf } from '../../sup
 
 let world: World
 beforeAll(async () => {
-  // A tweet in doubt is looked for by the jobs of the sweep alone.
+  // Only the jobs of the sweep look for a tweet in doubt.
   world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { reconcileAfterSeconds: 3_600 })
 })
 afterEach(() => world.sandbox.control.clearFaults())
@@ -18,7 +18,7 @@ afterAll(() => world.close())
 
 const loseJobs = () => world.db().execute(sql`delete from pgboss.job where name <> 'sweep'`)
 
-/** The jobs that there are for a row. */
+/** Returns the jobs of a row. */
 async function jobsOf(id: string): Promise<number> {
   const [row] = await queryRows(
     world,
@@ -27,7 +27,7 @@ async function jobsOf(id: string): Promise<number> {
   return Number(row?.jobs)
 }
 
-/** A tweet that X has, and of which we do not know. */
+/** Posts a tweet that X has stored and whose response was lost. */
 async function postIntoDoubt() {
   const account = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))

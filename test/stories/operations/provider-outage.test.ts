@@ -1,6 +1,6 @@
-// A provider that is down for many calls, with the circuit breakers of production: what is held
-// back is certainly not sent, nobody is answered with an error of ours, and nothing stays locked
-// once the provider is back.
+// A provider is down for many calls, with the circuit breakers of production: calls that are held
+// back are certainly not sent, no caller gets an internal error, and nothing stays locked once the
+// provider is back.
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { oauthTokens } from '../../../src/db/tables.ts'
@@ -46,7 +46,7 @@ describe('X’s token endpoint is down for more than twenty calls', () => {
     world.advance(UNTIL_ENDED_SECONDS)
     world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
     const x = watchX(world)
-    // So far apart that no account is left alone for its own failures.
+    // The interval is longer than the pause after failures of one account.
     for (let round = 0; round < 3; round++) {
       const responses = await Promise.all(accounts.map((account) => account.post()))
       for (const response of responses)
@@ -57,11 +57,11 @@ describe('X’s token endpoint is down for more than twenty calls', () => {
       expect(await heldLeases()).toBe(0)
       world.advance(4)
     }
-    // Two rounds were sent, until the breaker opened, and of the third no more than a probe now and
+    // Two rounds were sent until the breaker opened, and of the third round only a probe now and
     // then.
     expect(x.refreshes()).toBeGreaterThanOrEqual(20)
     expect(x.refreshes()).toBeLessThan(36)
-    // Being held back is no failure of the account's.
+    // A call that was held back does not count as a failure of the account.
     const failures = await Promise.all(accounts.map(async (account) => (await account.tokens())?.failCount))
     expect(failures.filter((count) => count === 2).length).toBeGreaterThan(6)
     endFaults(world)
@@ -71,7 +71,7 @@ describe('X’s token endpoint is down for more than twenty calls', () => {
   })
 })
 
-describe('the outage is nobody’s fault', () => {
+describe('during an outage', () => {
   test('every sign-in reports it, and the first one afterwards works', async () => {
     const person = world.browser()
     world.sandbox.control.inject({ match: { path: GITHUB_TOKEN_PATH }, kind: 'status', status: 503, times: 25 })
@@ -92,7 +92,7 @@ describe('the outage is nobody’s fault', () => {
   })
 })
 
-test('while X refreshes and its responses are lost, most connections are kept from being lost with them', async () => {
+test('while X acts on refreshes and its responses are lost, the circuit breaker protects most connections', async () => {
   const accounts = await connectAccounts(40)
   world.advance(UNTIL_ENDED_SECONDS)
   world.sandbox.control.inject(refreshFault({ kind: 'problemAfter', name: 'gateway-timeout', times: null }))
@@ -105,7 +105,7 @@ test('while X refreshes and its responses are lost, most connections are kept fr
     codes.push(userErrors[0]?.code ?? tweet?.status)
   }
   const lost = codes.filter((code) => code === 'ACCOUNT_NEEDS_REAUTH').length
-  // Twenty, and a probe now and then. Each of them is told; the others need nobody.
+  // Twenty, and a probe now and then. Their users have to reconnect; the other accounts work.
   expect(lost).toBeGreaterThanOrEqual(20)
   expect(lost).toBeLessThan(30)
   expect(codes.filter((code) => code === 'POSTED')).toHaveLength(40 - lost)
@@ -117,7 +117,7 @@ test('the sweep continues with its other parts while the circuit breaker for ref
   world.sandbox.control.inject(refreshFault({ ...DOWN, times: null }))
   await Promise.all(accounts.map((account) => account.post()))
   const [idle] = accounts
-  // Unused for so long that the sweep refreshes it.
+  // Idle for so long that the sweep refreshes its tokens.
   await idle?.setTokens({ refreshIssuedAt: new Date(0), nextTryAt: null })
   await sweepNow(world)
   expect(world.logs()).not.toContain('A background job failed')
@@ -132,7 +132,7 @@ describe('X does not respond to posts', () => {
     const statuses: (string | undefined)[] = []
     for (let call = 0; call < 45; call++) statuses.push((await accounts[call % accounts.length]?.post())?.tweet?.status)
     expect(statuses.slice(0, 20)).toEqual(Array(20).fill('UNKNOWN'))
-    // Of the others one every five seconds is let through.
+    // After that, one probe is sent every five seconds.
     const inDoubt = statuses.filter((status) => status === 'UNKNOWN').length
     expect(statuses.filter((status) => status === 'FAILED')).toHaveLength(45 - inDoubt)
     expect(inDoubt).toBeLessThan(35)

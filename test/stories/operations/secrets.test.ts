@@ -1,5 +1,5 @@
-// Some hundreds of secrets go through every flow and every failure, and must be found nowhere
-// afterwards: not in a row, not in a file, not in the log, not in an answer.
+// Some hundreds of secrets pass through every flow and every failure. Afterwards no row, file, log
+// line or response may contain one.
 import { isNotNull, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { connectAttempts } from '../../../src/db/tables.ts'
@@ -20,7 +20,7 @@ import { readEveryFile, readEveryRow } from '../../support/dump.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
-// X names no longer wait than its window of a quarter of an hour.
+// X's longest wait is its window of a quarter of an hour.
 const UNTIL_WAITED_SECONDS = 960
 
 test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in its files nor in the log', {
@@ -36,13 +36,13 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
     secrets.collect(person)
     expect(secrets.values.size).toBeGreaterThan(200)
     const searched = [...secrets.values]
-    // The test would pass as well if it looked in the wrong place: these are there.
+    // These texts are present: otherwise the test might search the wrong places.
     const stored = await readEveryRow(world)
     expect(stored.includes('maraholt')).toBe(true)
     expect(world.logs().includes('X did not report whether it posted a tweet')).toBe(true)
 
     expect(searched.filter((secret) => stored.includes(secret))).toEqual([])
-    // A message may quote the beginning of what it could not read.
+    // A message may quote the beginning of a text that could not be parsed.
     const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
     expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
     expect(findInResponses(responses, searched, secrets.shown)).toEqual([])
@@ -60,7 +60,7 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
 class Secrets {
   readonly values = new Set<string>()
   readonly states = new Set<string>()
-  /** Which have an answer to be in: the states, and what is shown once. */
+  /** The secrets that belong in one response: the states, and those that are shown once. */
   readonly shown = new Set<string>()
   readonly world: World
 
@@ -74,8 +74,8 @@ class Secrets {
   }
 
   /**
-   * All that has come by so far. Tokens are seen while they live: call it before each that replaces
-   * them.
+   * Collects the secrets so far. Only live tokens are visible: call it before each step that
+   * replaces them.
    */
   collect(person: Browser): void {
     const { control } = this.world.sandbox
@@ -106,7 +106,7 @@ class Secrets {
   }
 }
 
-/** How many accounts are still to be checked by a job. */
+/** Returns the number of accounts that a job has still to check. */
 async function countChecks(world: World): Promise<number> {
   const open = sql`select from pgboss.job where name = 'check-connection' and state in ('created', 'retry', 'active')`
   return (await queryRows(world, open)).length
@@ -120,7 +120,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   await person.connect('maraholt')
   await createSecretsShownOnce(person, secrets)
 
-  // Linking, with every kind of end.
+  // Connecting, with every outcome.
   for (const [path, fault, outcome] of [
     ['/2/oauth2/token', { kind: 'problem', name: 'invalid-code' }, 'failed'],
     ['/2/oauth2/token', { kind: 'status', status: 400, body: echo('client-secret-echo-0123456789abcdef') }, 'failed'],
@@ -135,8 +135,8 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
     ['/2/users/me', { kind: 'dropAfter' }, 'connected'],
     ['/2/users/me', { kind: 'malformed' }, 'connected'],
   ] satisfies [string, Fault, string][]) {
-    // A lost response to the exchange has the user's accounts checked, which would meet the fault
-    // instead.
+    // After a lost response to the exchange a job checks the user's accounts, and would meet the
+    // fault instead.
     await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
     meet({ ...fault, match: { path } })
     expect(await person.connect('tomasz_k')).toMatchObject({ outcome })
@@ -148,15 +148,14 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   await world.browser().finish(callback)
   await person.finish(callback)
 
-  // The connection that waits learns that a later approval has replaced it. While it waits, no
-  // revocation is sent.
+  // A later approval has replaced the waiting connection. While it waits, no revocation is sent.
   world.advance(UNTIL_WAITED_SECONDS)
   await sweepNow(world)
   const waiting = () => world.db().$count(connectAttempts, isNotNull(connectAttempts.tokensSealed))
   await expect.poll(waiting, { timeout: 20_000 }).toBe(0)
   await expect.poll(() => countChecks(world), { timeout: 20_000 }).toBe(0)
 
-  // Refreshing and posting, with an X that repeats in its answers what it was sent.
+  // Refreshing and posting, while X repeats the request in its responses.
   for (let number = 0; number < 30; number++) accounts.push(await connectAccount(world, { person }))
   secrets.collect(person)
   world.advance(UNTIL_ENDED_SECONDS)
@@ -196,7 +195,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
     await account?.post()
   }
 
-  // Tokens altered in the database, a refused revocation, and unlinking.
+  // Tokens altered in the database, a refused revocation, and disconnecting.
   const [altered, moved, disconnected, due] = accounts
   const foreign = await moved?.tokens()
   await altered?.setTokens({ accessTokenSealed: foreign?.accessTokenSealed ?? '' })
@@ -212,7 +211,7 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   await due?.post()
   await expect.poll(() => control.faults().every(({ hits }) => hits > 0), { timeout: 15_000 }).toBe(true)
 
-  // Signing in again, with a GitHub that repeats what it was sent.
+  // Signing in again, while GitHub repeats the request in its responses.
   for (const path of ['/login/oauth/access_token', '/user']) {
     meet({ kind: 'malformed', body: 'client_secret=sandbox-github-secret is no JSON', match: { path } })
     await person.signIn('mara-holt')
@@ -224,8 +223,8 @@ async function goThroughEverything(world: World, person: Browser, secrets: Secre
   endFaults(world)
 }
 
-// Creates an API token and a webhook endpoint, whose secrets are shown once, in these responses. Then
-// sends the token in places where it does not belong.
+// Creates an API token and a webhook endpoint, whose secrets are shown once, in these responses.
+// Then sends the token in places where it does not belong.
 async function createSecretsShownOnce(person: Browser, secrets: Secrets): Promise<void> {
   const { createApiToken } = await person.api('create-api-token', {
     input: { name: 'a program', scopes: ['accounts:read'] },
@@ -256,8 +255,8 @@ function findInResponses(responses: ReceivedResponse[], searched: string[], show
   return searched.filter((secret) => !shown.has(secret) && text.includes(secret))
 }
 
-// What the providers' access logs hold. The browser brings the state of an authorization there, and
-// nobody anything else.
+// The URLs in the providers' access logs. They contain the state of an authorization, and no other
+// secret.
 function findInAddresses(world: World, searched: string[], states: Set<string>): string[] {
   const received = world.sandbox.control.received()
   expect(received.length).toBeGreaterThan(100)

@@ -61,8 +61,8 @@ describe('a refused start redirects with its code to the page that it came from'
   })
 
   test.each<[string, Record<string, string>, string]>([
-    ['scopes that are none', { scopes: 'tweet.read everything' }, 'BAD_USER_INPUT'],
-    ['a username that is none', { expectedUsername: 'not a name' }, 'BAD_USER_INPUT'],
+    ['unknown scopes', { scopes: 'tweet.read everything' }, 'BAD_USER_INPUT'],
+    ['an invalid username', { expectedUsername: 'not a name' }, 'BAD_USER_INPUT'],
     ['an account that is not the viewer’s', { reconnectAccountId: crypto.randomUUID() }, 'ACCOUNT_NOT_FOUND'],
   ])('for %s', async (_what, parameters, code) => {
     await expectRefused(await world.signedIn(), parameters, code)

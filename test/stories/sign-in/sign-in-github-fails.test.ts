@@ -36,8 +36,8 @@ const inMemory = (body: unknown): FaultKind => ({ kind: 'malformed', body: JSON.
 
 // GitHub reports its errors with status 200.
 test.each([
-  ['a code that GitHub does not take', { error: 'bad_verification_code' }, 'CODE_REJECTED'],
-  ['an error that nobody has heard of', { error: 'some_new_error' }, 'CODE_REJECTED'],
+  ['a code that GitHub does not accept', { error: 'bad_verification_code' }, 'CODE_REJECTED'],
+  ['an unknown error', { error: 'some_new_error' }, 'CODE_REJECTED'],
   ['an app that was suspended', { error: 'application_suspended' }, 'GITHUB_APP_SUSPENDED'],
   ['a callback URL that is not registered', { error: 'redirect_uri_mismatch' }, 'GITHUB_REDIRECT_MISMATCH'],
   ['200 and no token', { token_type: 'bearer' }, 'GITHUB_UNAVAILABLE'],
@@ -70,14 +70,14 @@ test('a wrong client secret is reported and logged as the operator’s problem',
 const breakdowns: [string, FaultKind][] = [
   ['is down', { kind: 'status', status: 503 }],
   ['is rate limiting', { kind: 'status', status: 429, body: { message: 'API rate limit exceeded' } }],
-  ['hangs up', { kind: 'dropBefore' }],
-  ['hangs up after it has acted', { kind: 'dropAfter' }],
+  ['closes the connection', { kind: 'dropBefore' }],
+  ['closes the connection after it has acted', { kind: 'dropAfter' }],
   ['is cut off halfway', { kind: 'cutHalfway' }],
-  ['never answers', { kind: 'hang' }],
-  ['answers with JSON cut short', { kind: 'malformed' }],
-  ['answers with a page', { kind: 'malformed', body: '<!doctype html><p>Unicorn!', contentType: 'text/html' }],
-  ['answers with a megabyte', { kind: 'oversized', bytes: 1_000_000 }],
-  ['answers with a bomb', { kind: 'oversized', bytes: 50_000_000, gzip: true }],
+  ['never responds', { kind: 'hang' }],
+  ['responds with truncated JSON', { kind: 'malformed' }],
+  ['responds with a page', { kind: 'malformed', body: '<!doctype html><p>Unicorn!', contentType: 'text/html' }],
+  ['responds with a megabyte', { kind: 'oversized', bytes: 1_000_000 }],
+  ['responds with a gzip bomb', { kind: 'oversized', bytes: 50_000_000, gzip: true }],
 ]
 
 test.each(breakdowns)('GitHub’s token endpoint %s', (_what, fault) =>
@@ -92,8 +92,8 @@ test.each<[string, FaultKind]>([
   ['sends an id beyond all integers', { kind: 'response', body: { id: 1e300 } }],
   ['sends an id that is negative', { kind: 'response', body: { id: -1 } }],
   ['sends a login that is not text', { kind: 'response', body: { login: { toString: 'mara-holt' } } }],
-  ['sends a login that no database takes', { kind: 'response', body: { login: 'mara\0holt' } }],
-  ['sends a name that no database takes', { kind: 'response', body: { name: 'Mara\0Holt' } }],
+  ['sends a login that PostgreSQL cannot store', { kind: 'response', body: { login: 'mara\0holt' } }],
+  ['sends a name that PostgreSQL cannot store', { kind: 'response', body: { name: 'Mara\0Holt' } }],
 ])('GitHub’s API %s', (_what, fault) => expectFailure(PROFILE_PATH, fault, 'GITHUB_UNAVAILABLE'))
 
 test.each([301, 302, 303, 307, 308])(
