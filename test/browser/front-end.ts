@@ -1,6 +1,6 @@
 // A user's front end: pages on an origin in ALLOWED_ORIGINS.
 import { createServer, type OutgoingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 export type FrontEnd = AsyncDisposable & {
   origin: string
@@ -19,18 +19,13 @@ export async function startFrontEnd(hostname: '127.0.0.1' | 'localhost' = '127.0
     if (page === undefined) return response.writeHead(404).end()
     return response.writeHead(200, { 'content-type': 'text/html', ...page.headers }).end(page.html)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  const origin = `http://${hostname}:${port}`
+  const origin = `http://${hostname}:${await listenLocally(server)}`
   return {
     origin,
     addPage: (path, html, headers = {}) => {
       pages.set(path, { html: `<!doctype html><title>Front end</title>${html}`, headers })
       return `${origin}${path}`
     },
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    [Symbol.asyncDispose]: () => closeServer(server),
   }
 }

@@ -7,6 +7,7 @@ import { apiTokens, sessions, tweets } from '../../src/db/tables.ts'
 import { connectAccount } from '../support/connected-account.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startWorld } from '../support/harness.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 /** A connection to the database that turns the next commits into rollbacks, in either protocol. */
 async function openUndoing(url: string) {
@@ -51,14 +52,11 @@ async function openUndoing(url: string) {
       'latin1',
     )
   }
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const listening = server.address()
-  if (listening === null || typeof listening === 'string') throw new Error('Bug: a server on a port has a port')
   const through = new URL(url)
-  through.port = String(listening.port)
+  through.port = String(await listenLocally(server))
   onTestFinished(async () => {
     for (const socket of sockets) socket.destroy()
-    await new Promise((resolve) => server.close(resolve))
+    await closeServer(server)
   })
   return {
     url: through.href,

@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import { expect, onTestFinished, test } from 'vitest'
 import { openPostgres, openSingleConnection } from '../../src/db/client.ts'
 import { isDatabaseOutage } from '../../src/db/outage.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 type Ending = 'closes' | 'resets'
 
@@ -70,11 +71,9 @@ async function startServer(isRefused: (statement: string) => boolean, response: 
     })
   }
   const server = createServer(serve)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => new Promise((resolve) => void server.close(() => resolve())))
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('Bug: a server on a port has a port')
-  return { url: `postgres://someone@127.0.0.1:${address.port}/anything`, connections: () => connections }
+  const port = await listenLocally(server)
+  onTestFinished(() => closeServer(server))
+  return { url: `postgres://someone@127.0.0.1:${port}/anything`, connections: () => connections }
 }
 
 /** Connects with the driver alone, without the gateway's pool and deadlines. */

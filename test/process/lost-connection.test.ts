@@ -6,6 +6,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 import { createDatabase } from '../support/postgres-databases.ts'
 
 const ROUNDS = 20
@@ -44,11 +45,8 @@ async function openCable(url: string) {
       })
     }
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const listening = server.address()
-  if (listening === null || typeof listening === 'string') throw new Error('Bug: a server on a port has a port')
   const through = new URL(url)
-  through.port = String(listening.port)
+  through.port = String(await listenLocally(server))
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy()
   }
@@ -57,7 +55,7 @@ async function openCable(url: string) {
     cut,
     close: async () => {
       cut()
-      await new Promise((resolve) => server.close(resolve))
+      await closeServer(server)
     },
   }
 }

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 import { at, call, connectAccount, openSandbox, post, refresh, tokensOf } from './client.ts'
 
 /** Connects an account, injects one fault at posting, and posts. */
@@ -92,10 +93,8 @@ describe('faults', () => {
       reached += 1
       response.end()
     })
-    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => void elsewhere.close())
-    const address = elsewhere.address()
-    const location = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/`
+    const location = `http://127.0.0.1:${await listenLocally(elsewhere)}/`
+    onTestFinished(() => closeServer(elsewhere))
     const { sandbox, sent } = await postThrough({ kind: 'redirect', location, status: 307 })
     const init = { method: 'POST', redirect: 'manual', body: '{}' } as const
     const response = await fetch(`${sandbox.url}/2/tweets`, init)

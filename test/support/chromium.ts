@@ -1,9 +1,9 @@
 /** Finds and starts Chromium. Nothing is downloaded: playwright-core contains no browser. */
-import { accessSync, constants } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { type Browser, chromium } from 'playwright-core'
 import { describe, test } from 'vitest'
+import { isExecutable } from './executable.ts'
 
 const COMMANDS = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome', 'microsoft-edge']
 
@@ -90,13 +90,4 @@ function usualPlaces(environment: Environment): string[] {
   if (process.platform !== 'darwin') return commands
   const applications = ['/Applications', join(homedir(), 'Applications')]
   return [...applications.flatMap((directory) => MACOS_APPLICATIONS.map((name) => join(directory, name))), ...commands]
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -2,7 +2,7 @@
 // `proxy_pass http://localhost:3000` and Vite's `server.proxy` with an address alone. Like both, it
 // rewrites redirects that begin with its target.
 import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { closeServer, listenLocally } from './local-server.ts'
 
 export type HostProxy = AsyncDisposable & {
   port: number
@@ -34,15 +34,11 @@ export async function startHostProxy(): Promise<HostProxy> {
     passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
-    port: (server.address() as AddressInfo).port,
+    port: await listenLocally(server),
     passTo: (port, host) => {
       target = { port, host }
     },
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    [Symbol.asyncDispose]: () => closeServer(server),
   }
 }

@@ -1,13 +1,13 @@
 /** Starts an installed PgBouncer in front of a PostgreSQL server, and removes it afterwards. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
 import { chmod, chown, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { describe, test } from 'vitest'
+import { isExecutable } from './executable.ts'
 import { findFreePort } from './free-port.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
@@ -142,13 +142,4 @@ function listens(port: number): Promise<boolean> {
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
     socket.once('connect', () => socket.destroy())
   })
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -1,9 +1,8 @@
-// HTTPS and a CONNECT proxy in front of a provider that speaks HTTP, as in a company's network.
-import { once } from 'node:events'
 import { createServer as createHttpServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { generate } from 'selfsigned'
+import { closeServer, listenLocally } from './local-server.ts'
 
 export type Certificate = { cert: string; key: string }
 
@@ -33,15 +32,7 @@ export async function startHttps(
   handle: (request: IncomingMessage, response: ServerResponse) => void,
 ) {
   const server = createHttpsServer(certificate, handle).on('tlsClientError', () => {})
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
+  return { port: await listenLocally(server), [Symbol.asyncDispose]: () => closeServer(server) }
 }
 
 /** Returns a handler that forwards requests to an HTTP server. */
@@ -85,9 +76,7 @@ export async function startConnectProxy() {
     onward.on('error', () => client.destroy())
     client.on('close', () => onward.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const port = await listenLocally(server)
   return {
     port,
     url: `http://127.0.0.1:${port}`,
@@ -97,8 +86,7 @@ export async function startConnectProxy() {
     },
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      await closeServer(server)
     },
   }
 }

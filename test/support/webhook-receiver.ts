@@ -1,5 +1,3 @@
-// A server that receives webhooks, and the API calls of the user who owns it.
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type SQL, sql } from 'drizzle-orm'
 import { Webhook } from 'standardwebhooks'
@@ -7,6 +5,7 @@ import { vi } from 'vitest'
 import { webhookDeliveries } from '../../src/db/tables.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
+import { closeServer, listenLocally } from './local-server.ts'
 
 /** One received request. */
 export type Received = { path: string; headers: Record<string, string>; body: string }
@@ -66,21 +65,14 @@ export async function startReceiver() {
       if (given !== null) response.writeHead(given.status, given.headers).end()
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('No port')
   return {
-    url: `http://127.0.0.1:${address.port}/hook`,
+    url: `http://127.0.0.1:${await listenLocally(server)}/hook`,
     received,
     types: () => received.map(({ body }) => (JSON.parse(body) as Message).type),
     respondWith: (next: ReceivedResponse | ((request: Received) => ReceivedResponse)) => {
       respond = typeof next === 'function' ? next : () => next
     },
-    close: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => closeServer(server),
   }
 }
 

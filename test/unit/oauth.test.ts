@@ -1,10 +1,9 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { createAuthorizationUrl, exchangeCode, exchangeRefreshToken, revokeToken } from '../../src/auth/oauth-client.ts'
 import { createCodeVerifier } from '../../src/crypto.ts'
 import { noCircuitBreaker } from '../../src/outbound/provider-calls.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 const app = {
   clientId: 'an id & more',
@@ -54,18 +53,15 @@ test('T-06 T-09 an id and a secret of any characters arrive unchanged in a heade
     received.push({ url: request.url ?? '', authorization: request.headers.authorization ?? '' })
     response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}')
   })
-  provider.listen(0, '127.0.0.1')
-  await once(provider, 'listening')
+  const port = await listenLocally(provider)
   try {
-    const { port } = provider.address() as AddressInfo
     const endpoint = `http://127.0.0.1:${port}/token`
     const confidential = { ...app, clientSecret: secret }
     await exchangeCode(confidential, endpoint, 'a-code', createCodeVerifier())
     await exchangeRefreshToken(confidential, endpoint, 'a-refresh-token', noCircuitBreaker)
     await revokeToken(confidential, endpoint, 'a-token', 'refresh_token')
   } finally {
-    provider.closeAllConnections()
-    provider.close()
+    await closeServer(provider)
   }
   expect(received.map(({ url }) => url)).toEqual(['/token', '/token', '/token'])
   for (const { authorization } of received) {

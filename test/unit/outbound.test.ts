@@ -12,6 +12,7 @@ import {
   readJson,
 } from '../../src/outbound/provider-calls.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 const DEADLINE_SECONDS = 0.6
 const LIMIT_BYTES = 64 * 1024
@@ -35,18 +36,11 @@ async function startProvider(handle: RequestHandler) {
   server.on('connection', () => {
     connections += 1
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('No port')
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://127.0.0.1:${await listenLocally(server)}`,
     requests,
     connections: () => connections,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    [Symbol.asyncDispose]: () => closeServer(server),
   }
 }
 

@@ -1,6 +1,3 @@
-// W-03: a URL of a user reaches public addresses only, in every notation and whatever its host name
-// resolves to.
-import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
@@ -12,6 +9,7 @@ import {
   isPublicAddress,
   type ResolveHost,
 } from '../../src/outbound/webhook-egress.ts'
+import { closeServer, listenLocally } from '../support/local-server.ts'
 
 // IANA's special-purpose registries, and internal addresses of cloud platforms.
 const INSIDE = [
@@ -74,17 +72,10 @@ async function listen(server: Server | ReturnType<typeof createHttpServer>) {
   server.on('connection', () => {
     connections += 1
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('No port')
   return {
-    port: address.port,
+    port: await listenLocally(server),
     connections: () => connections,
-    [Symbol.asyncDispose]: async () => {
-      if ('closeAllConnections' in server) server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    [Symbol.asyncDispose]: () => closeServer(server),
   }
 }
 

@@ -1,7 +1,8 @@
 import { type ApiToken, type LinkVisibility, request } from './api.ts'
 import { confirm } from './confirmation.ts'
 import { copyTemplate, find, onClick, setText } from './elements.ts'
-import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
+import { restoreFormDraft } from './form-draft.ts'
+import { createRecentSignInPrompt } from './recent-sign-in.ts'
 import { explainError, formatAge, formatDate, formatMoment, tokenBadges } from './wording.ts'
 
 /** The section with the API tokens and the visibility to integrators. */
@@ -21,12 +22,16 @@ export function createApiTokens(on: { error(error: unknown): void }): ApiTokens 
   const opener = find(document, '#new-token', HTMLButtonElement)
   const name = find(form, '#token-name', HTMLInputElement)
   const makeButton = find(form, '#token-make', HTMLButtonElement)
-  const signIn = find(form, '#token-sign-in', HTMLAnchorElement)
   const fresh = find(document, '#fresh-token', HTMLElement)
   const secretField = find(document, '#token-secret', HTMLTextAreaElement)
   const formProblem = find(form, '#token-problem', HTMLElement)
   const problem = find(document, '#tokens-problem', HTMLElement)
   const visible = find(document, '#visible', HTMLInputElement)
+  const promptForSignIn = createRecentSignInPrompt(form, {
+    reason: find(form, '#token-sign-in-reason', HTMLElement),
+    link: find(form, '#token-sign-in', HTMLAnchorElement),
+    submit: makeButton,
+  })
 
   async function guarded(work: () => Promise<void>): Promise<void> {
     setText(problem, null)
@@ -47,17 +52,9 @@ export function createApiTokens(on: { error(error: unknown): void }): ApiTokens 
   function showForm(isOpen: boolean): void {
     form.hidden = !isOpen
     opener.hidden = isOpen
-    askForSignIn(false)
+    promptForSignIn(false)
     if (isOpen) name.focus()
     else opener.focus()
-  }
-
-  // Only after the server has asked for it: most users have just signed in.
-  function askForSignIn(isNeeded: boolean): void {
-    find(form, '#token-sign-in-reason', HTMLElement).hidden = !isNeeded
-    signIn.hidden = !isNeeded
-    makeButton.hidden = isNeeded
-    if (isNeeded) signIn.focus()
   }
 
   function resume(): void {
@@ -76,7 +73,7 @@ export function createApiTokens(on: { error(error: unknown): void }): ApiTokens 
       },
     })
     const [error] = createApiToken.userErrors
-    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return askForSignIn(true)
+    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return promptForSignIn(true)
     setText(formProblem, error === undefined ? null : explainError(error))
     if (createApiToken.secret === null) return
     form.reset()
@@ -150,7 +147,6 @@ export function createApiTokens(on: { error(error: unknown): void }): ApiTokens 
     showForm(false)
   })
   onClick(makeButton, () => guarded(make))
-  signIn.addEventListener('click', () => saveFormDraft(form))
   onClick(find(fresh, '#token-copy', HTMLButtonElement), async () => {
     secretField.select()
     await navigator.clipboard.writeText(secretField.value).then(

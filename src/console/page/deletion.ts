@@ -1,6 +1,7 @@
 import { request } from './api.ts'
 import { find, onClick, setText } from './elements.ts'
-import { restoreFormDraft, saveFormDraft } from './form-draft.ts'
+import { restoreFormDraft } from './form-draft.ts'
+import { createRecentSignInPrompt } from './recent-sign-in.ts'
 import { explainError } from './wording.ts'
 
 /** The dialog in which a user deletes their account. */
@@ -16,12 +17,16 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
   const form = find(dialog, '#deletion-form', HTMLFormElement)
   const field = find(form, '#deletion-login', HTMLInputElement)
   const deleteButton = find(form, '#deletion-delete', HTMLButtonElement)
-  const signIn = find(form, '#deletion-sign-in', HTMLAnchorElement)
   const problem = find(form, '#deletion-problem', HTMLElement)
+  const promptForSignIn = createRecentSignInPrompt(form, {
+    reason: find(form, '#deletion-sign-in-reason', HTMLElement),
+    link: find(form, '#deletion-sign-in', HTMLAnchorElement),
+    submit: deleteButton,
+  })
 
   function open(): void {
     clearProblem()
-    askForSignIn(false)
+    promptForSignIn(false)
     dialog.showModal()
     field.focus()
   }
@@ -37,19 +42,11 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     field.focus()
   }
 
-  // Only after the server has asked for it: most users have just signed in.
-  function askForSignIn(isNeeded: boolean): void {
-    find(form, '#deletion-sign-in-reason', HTMLElement).hidden = !isNeeded
-    signIn.hidden = !isNeeded
-    deleteButton.hidden = isNeeded
-    if (isNeeded) signIn.focus()
-  }
-
   async function deleteAll(): Promise<void> {
     clearProblem()
     const { deleteViewer } = await request('DeleteViewer', { input: { login: field.value.trim() } })
     const [error] = deleteViewer.userErrors
-    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return askForSignIn(true)
+    if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return promptForSignIn(true)
     if (error !== undefined) return showProblem(explainError(error))
     dialog.close()
     on.deleted()
@@ -64,7 +61,6 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
       on.error(error)
     }),
   )
-  signIn.addEventListener('click', () => saveFormDraft(form))
   // The entry is the confirmation, so it is required each time.
   dialog.addEventListener('close', () => form.reset())
   return {

@@ -1,7 +1,4 @@
-// What the operator can see of a sign-in that failed: one line in the log that names the reason and
-// who can solve it, and in /readyz what only the operator can solve.
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { createServer } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { providerProblems } from '../../../src/db/tables.ts'
@@ -10,6 +7,7 @@ import { endFaults } from '../../support/connected-account.ts'
 import { codesOf, type ExpectedLine, expectLine, linesOf, problemsOf } from '../../support/flow-log.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { impatient, startWorld, type World } from '../../support/harness.ts'
+import { listenLocally } from '../../support/local-server.ts'
 import { selfSigned } from '../../support/self-signed.ts'
 
 let world: World
@@ -21,13 +19,6 @@ afterEach(async () => {
   await world.db().delete(providerProblems)
 })
 afterAll(() => world.close())
-
-async function listen(server: Server): Promise<number | undefined> {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  return typeof address === 'object' ? address?.port : undefined
-}
 
 const signIn = (login = 'mara-holt') => world.browser().signIn(login)
 const said = (body: unknown): FaultKind => ({ kind: 'malformed', body: JSON.stringify(body) })
@@ -181,7 +172,7 @@ describe('a failed sign-in is one log line', () => {
     const { github } = world.config
     const plain = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
     const untrusted = createTlsServer(selfSigned)
-    const ports = await Promise.all([listen(plain), listen(untrusted)])
+    const ports = await Promise.all([listenLocally(plain), listenLocally(untrusted)])
     const places: [url: string, reason: string][] = [
       ['https://github.invalid', 'DNS'],
       [`http://127.0.0.1:${await findFreePort()}`, 'REFUSED'],

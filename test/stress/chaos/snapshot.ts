@@ -21,17 +21,10 @@ export type AccountView = {
   x: { refreshes: number; replays: number; ended: string | null; refreshToken: string | null }
 }
 
-type Row = {
+type Row = Omit<AccountView, 'account' | 'refreshToken' | 'x'> & {
   id: string
   userId: string
-  status: string
-  statusReason: string | null
-  version: number
-  state: string
-  cause: string | null
-  leased: boolean
   refreshTokenSealed: string | null
-  orphans: number
 }
 
 /** Reads all connections. The result is consistent only while nothing refreshes. */

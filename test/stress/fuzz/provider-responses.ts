@@ -1,10 +1,7 @@
-// Responses of GitHub and X: nearly valid, with arbitrary values in any part, any status and any
-// header.
-import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { installOutbound } from '../../../src/outbound/provider-calls.ts'
+import { closeServer, listenLocally } from '../../support/local-server.ts'
 import { type Choices, readChoices } from './choices.ts'
 import { hostileTexts } from './hostile-texts.ts'
 
@@ -83,9 +80,7 @@ export async function startFakeProviders() {
     asked += 1
     response.writeHead(generated?.status ?? 500, generated?.headers).end(generated?.body)
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const port = await listenLocally(server)
   const outbound = installOutbound(10)
   return {
     url: `http://127.0.0.1:${port}`,
@@ -98,8 +93,7 @@ export async function startFakeProviders() {
     asked: () => asked,
     async close(): Promise<void> {
       await outbound.close()
-      server.closeAllConnections()
-      server.close()
+      await closeServer(server)
     },
   }
 }
