@@ -1,8 +1,8 @@
 // A gateway whose log nobody reads: it responds to requests and ends on signals as usual.
-import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { production } from '../support/config-environment.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
@@ -22,15 +22,11 @@ async function startInProduction(streamsIn: (directory: string) => Streams) {
   const port = await findFreePort()
   const gateway = startGatewayProcess(
     {
+      ...production(),
+      DATABASE_URL: '',
       ...database.environment,
-      NODE_ENV: 'production',
       HOST: '127.0.0.1',
       PORT: String(port),
-      PUBLIC_URL: 'https://gateway.example.com',
-      ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-      GITHUB_CLIENT_ID: 'id',
-      GITHUB_CLIENT_SECRET: 'secret',
-      X_CLIENT_ID: 'id',
     },
     streamsIn(database.dataDir),
   )

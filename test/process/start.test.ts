@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { production } from '../support/config-environment.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
@@ -67,15 +68,11 @@ test('E-09 in production prints one JSON object per line, and warns of options t
   await using database = await createTestDatabase('pglite')
   const port = await findFreePort()
   const gateway = startGatewayProcess({
+    ...production(),
+    DATABASE_URL: '',
     ...database.environment,
-    NODE_ENV: 'production',
     HOST: '127.0.0.1',
     PORT: String(port),
-    PUBLIC_URL: 'https://gateway.example.com',
-    ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-    GITHUB_CLIENT_ID: 'id',
-    GITHUB_CLIENT_SECRET: 'secret',
-    X_CLIENT_ID: 'id',
     NODE_OPTIONS: '--report-on-signal',
   })
   await gateway.ready(`http://127.0.0.1:${port}`)

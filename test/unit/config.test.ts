@@ -51,6 +51,15 @@ test('DATABASE_POOL_SIZE is a number of connections from 1 to 1000', () => {
     expect(() => sizeOf(size)).toThrow('DATABASE_POOL_SIZE must be a number of connections from 1 to 1000.')
 })
 
+const REQUIRED = [
+  'PUBLIC_URL',
+  'DATABASE_URL',
+  'ENCRYPTION_KEYS',
+  'GITHUB_CLIENT_ID',
+  'GITHUB_CLIENT_SECRET',
+  'X_CLIENT_ID',
+]
+
 describe('production', () => {
   test('starts with everything set', () => {
     expect(parseConfig(production())).toMatchObject({
@@ -72,26 +81,11 @@ describe('production', () => {
     } catch (error) {
       message = String(error)
     }
-    for (const name of [
-      'PUBLIC_URL',
-      'DATABASE_URL',
-      'ENCRYPTION_KEYS',
-      'GITHUB_CLIENT_ID',
-      'GITHUB_CLIENT_SECRET',
-      'X_CLIENT_ID',
-    ])
-      expect(message).toContain(`- ${name} `)
+    for (const name of REQUIRED) expect(message).toContain(`- ${name} `)
     expect(message).not.toContain('- X_CLIENT_SECRET')
   })
 
-  test.each([
-    'PUBLIC_URL',
-    'DATABASE_URL',
-    'ENCRYPTION_KEYS',
-    'GITHUB_CLIENT_ID',
-    'GITHUB_CLIENT_SECRET',
-    'X_CLIENT_ID',
-  ])('refuses to start without %s, and names only that', (name) => {
+  test.each(REQUIRED)('refuses to start without %s, and names only that', (name) => {
     const problems = problemsOf({ ...production(), [name]: undefined, DATA_DIR: undefined })
     expect(problems).toHaveLength(1)
     expect(problems[0]).toMatch(new RegExp(`^${name}\\b.* missing`))
