@@ -111,7 +111,7 @@ test('stores an API token whose secret it shows, and shows none that it could no
   expect(await world.db().$count(apiTokens)).toBe(1)
 })
 
-test('signs nobody in whose session was not stored', async () => {
+test('does not sign in a user whose session was not stored', async () => {
   const { way, world } = await openWorldThroughIt()
   const before = await world.db().$count(sessions)
   way.undoNext(1, 'insert into "sessions"')

@@ -59,7 +59,7 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
     (role) => [`alter role ${role} connection limit 0`, `alter role ${role} connection limit -1`],
   ],
   // 28000
-  ['lets the role in no more', (role) => [`alter role ${role} nologin`, `alter role ${role} login`]],
+  ['no longer lets the role log in', (role) => [`alter role ${role} nologin`, `alter role ${role} login`]],
   // 55000
   [
     'takes no connections to this database',
@@ -103,7 +103,7 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
 describe('a server that goes away during a connect, after X has issued the tokens', () => {
   const path = '/2/oauth2/token'
 
-  test.each(['while the person waits', 'after the response with 503'])(
+  test.each(['while the user waits', 'after the response with 503'])(
     'and is back %s: the tokens are kept',
     { timeout: 80_000 },
     async (when) => {
@@ -126,7 +126,7 @@ describe('a server that goes away during a connect, after X has issued the token
       await expect.poll(() => world.logs(), { timeout: 60_000 }).toContain(`Retrying to ${purpose}`)
       if (when === 'after the person was told 503') expect((await finishing).status).toBe(503)
       await admin.unsafe(`alter role ${role.name} login`)
-      if (when === 'while the person waits')
+      if (when === 'while the user waits')
         expect((await finishing).headers.get('location')).toContain('xConnect=connected')
       await vi.waitFor(async () => expect((await account.person.request('/readyz')).status).toBe(200), {
         timeout: 60_000,
@@ -155,10 +155,10 @@ describe('a server that goes away during a connect, after X has issued the token
 
 test.each<[string, () => Promise<string>]>([
   // ENOTFOUND, or EAI_AGAIN without a resolver.
-  ['whose name leads nowhere', async () => 'postgres://u:p@nowhere.invalid/x'],
-  ['at whose port nobody listens', async () => `postgres://u:p@127.0.0.1:${await findFreePort()}/x`],
+  ['whose host name is unknown', async () => 'postgres://u:p@nowhere.invalid/x'],
+  ['at whose port no server listens', async () => `postgres://u:p@127.0.0.1:${await findFreePort()}/x`],
   // EHOSTUNREACH, ENETUNREACH or a timeout.
-  ['that no packet reaches', async () => 'postgres://u:p@240.0.0.1/x?connect_timeout=2'],
+  ['that is not routable', async () => 'postgres://u:p@240.0.0.1/x?connect_timeout=2'],
   [
     'whose socket is gone',
     async () => {
@@ -167,7 +167,10 @@ test.each<[string, () => Promise<string>]>([
       return `postgres://u:p@/x?host=${join(directory.path, 'gone')}`
     },
   ],
-  ['none of whose hosts is there', async () => `postgres://u:p@127.0.0.1:${await findFreePort()},nowhere.invalid/x`],
+  [
+    'none of whose hosts is reachable',
+    async () => `postgres://u:p@127.0.0.1:${await findFreePort()},nowhere.invalid/x`,
+  ],
 ])('a server %s is away', async (_, findUrl) => {
   const url = await findUrl()
   const world = await startWorld()
@@ -213,6 +216,6 @@ test.each([
   { code: 'ENOENT', message: 'no such file' },
   { code: 'COMMIT_ROLLED_BACK' },
   { code: randomBytes(4).toString('hex') },
-])('$code is none', (fields) => {
+])('$code is not an outage', (fields) => {
   expect(isDatabaseOutage(Object.assign(new Error('x'), fields))).toBe(false)
 })

@@ -16,7 +16,7 @@ import {
   type TestDatabase,
 } from '../support/postgres-databases.ts'
 
-/** Each setting at its worst, on the database or on the role, whose defaults take precedence. */
+/** The least favourable value of each setting. Those of the role take precedence. */
 const OF_THE_DATABASE = {
   IntervalStyle: 'sql_standard',
   TimeZone: 'Asia/Kolkata',

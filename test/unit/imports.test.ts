@@ -206,7 +206,7 @@ describe('the check of the rule', () => {
       'auth/sign-in.ts → x/link.ts → auth/sign-in.ts: these import each other in a circle.',
     ],
     [
-      'a circle of types in what is apart',
+      'a circle of types in a place of its own',
       {
         'sandbox/server.ts': "import type { State } from './state.ts'\n",
         'sandbox/state.ts': "import type { Server } from './server.ts'\n",

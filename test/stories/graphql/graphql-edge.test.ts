@@ -68,7 +68,7 @@ describe('an invalid request', () => {
     ['{"query"', 'Send {"query": "…"'],
     ['{}', 'Send {"query": "…"'],
     ['[{"query":"{viewer{id}}"}]', 'Send one document in a request'],
-  ])('is told what to send instead: %s', async (body, advice) => {
+  ])('gets a message with the correct input: %s', async (body, advice) => {
     const { errors } = JSON.parse((await send(body)).text)
     expect(errors).toMatchObject([{ message: expect.stringContaining(advice) }])
   })
@@ -104,7 +104,7 @@ describe('an oversized document', () => {
     ['20,000 braces', '{a'.repeat(20_000)],
     ['20,000 braces of an object', `{connectAttempt(connectAttemptId:${'{a:'.repeat(20_000)}`],
     ['30,000 directives', `{viewer ${'@include(if:true)'.repeat(4_000)}{id}}`],
-    ['a hundred times the same', aliases(120, 'viewer{id}')],
+    ['the same field 120 times', aliases(120, 'viewer{id}')],
     ['twenty full pages', aliases(20, 'tweets(first:100){edges{node{id}}}')],
     [
       'twenty full pages beside one that costs nothing',
@@ -114,8 +114,8 @@ describe('an oversized document', () => {
       ),
     ],
     ['fragments that double eighty times', `{...f0} ${chain} fragment f80 on Query{viewer{id} ...f79}`],
-    ['a fragment in itself', '{...f} fragment f on Query{...f}'],
-    ['an introspection that goes round', `{__schema{${'types{fields{type{'.repeat(5)}name${'}}}'.repeat(5)}}}`],
+    ['a fragment that spreads itself', '{...f} fragment f on Query{...f}'],
+    ['a circular introspection', `{__schema{${'types{fields{type{'.repeat(5)}name${'}}}'.repeat(5)}}}`],
     ['a thousand variables', `query(${Array.from({ length: 400 }, (_, index) => `$v${index}:ID`).join()}){viewer{id}}`],
     ['a list of lists', `{connectAttempt(connectAttemptId:[[[[[[[[[[[["x"]]]]]]]]]]]]){id}}`],
   ])('G-05 is refused: %s', async (_what, query) => {
@@ -131,8 +131,8 @@ describe('an oversized document', () => {
   })
 
   test.each<[string, Record<string, string>, number]>([
-    ['with its length told before', { 'content-length': '100001' }, 100_001],
-    ['of two megabytes with its length told before', { 'content-length': '2000000' }, 2_000_000],
+    ['with a Content-Length', { 'content-length': '100001' }, 100_001],
+    ['of two megabytes with a Content-Length', { 'content-length': '2000000' }, 2_000_000],
     ['in chunks', { 'transfer-encoding': 'chunked' }, 100_001],
     ['of two megabytes in chunks', { 'transfer-encoding': 'chunked' }, 2_000_000],
     ['of ten megabytes in chunks', { 'transfer-encoding': 'chunked' }, 10_000_000],

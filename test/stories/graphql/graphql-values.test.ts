@@ -48,7 +48,7 @@ describe('an operation with wrong values', () => {
     ['type Query{a:Int}', undefined],
     ['query($x:Nope){viewer{id}}', undefined],
     ['{viewer @nope {id}}', undefined],
-  ])('says what is wrong: %s %j', async (query, variables) => {
+  ])('gets a message about its values: %s %j', async (query, variables) => {
     await expectRefusal(ask(query, variables))
   })
 

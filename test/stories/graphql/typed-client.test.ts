@@ -3,7 +3,7 @@ import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld } from '../../support/harness.ts'
 import { makeTypedClient, readProgram } from '../../support/typed-client.ts'
 
-test('the program in the manual posts with an API token, once however often it runs, and prints what is wrong', async () => {
+test('the program in the manual posts with an API token, once in any number of runs, and prints errors', async () => {
   await using resources = new AsyncDisposableStack()
   const world = await startWorld()
   resources.defer(() => world.close())

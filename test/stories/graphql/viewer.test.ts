@@ -52,7 +52,7 @@ const asked = (person: Browser, document: string) => instance.ask(document, cook
 
 describe('the fields below viewer', () => {
   test.each([EVERYTHING, OF_A_PROGRAM, BY_FRAGMENTS])(
-    'are null with it when nobody is signed in: %s',
+    'are null together with it for an anonymous caller: %s',
     async (document) => {
       const { status, data, errors } = await instance.ask(document)
       expect([status, data, errors]).toEqual([200, { viewer: null }, []])

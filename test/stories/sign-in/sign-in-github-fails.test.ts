@@ -97,7 +97,7 @@ test.each<[string, FaultKind]>([
 ])('GitHub’s API %s', (_what, fault) => expectFailure(PROFILE_PATH, fault, 'GITHUB_UNAVAILABLE'))
 
 test.each([301, 302, 303, 307, 308])(
-  'GitHub sends us elsewhere (%i): nobody follows, and the secrets go nowhere',
+  'a redirect of GitHub (%i) is not followed, and the secrets reach no other host',
   async (status) => {
     const elsewhere = `${world.sandbox.url}/elsewhere`
     await expectFailure(TOKEN_PATH, { kind: 'redirect', status, location: elsewhere }, 'GITHUB_UNAVAILABLE')

@@ -66,7 +66,7 @@ const CONTENT_TYPES = [
     '',
   ],
 ]
-// A well-formed token of nobody.
+// A well-formed token that does not exist.
 const UNKNOWN = [createSecret(), randomToken(), randomToken(96), `gho_${'0'.repeat(36)}`]
 
 /** Credentials: cookies and Authorization headers, to the API and to routes for browsers. */
