@@ -41,17 +41,19 @@ test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in i
     expect(stored.includes('maraholt')).toBe(true)
     expect(world.logs().includes('X did not report whether it posted a tweet')).toBe(true)
 
-    expect(searched.filter((secret) => stored.includes(secret))).toEqual([])
+    // The state of a connect attempt begins with the user's id, which is not secret.
+    const parts = searched.map((secret) => secret.replace(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}\./, ''))
+    expect(parts.filter((part) => stored.includes(part))).toEqual([])
     // A message may quote the beginning of a text that could not be parsed.
-    const quoted = searched.filter((secret) => secret.length > 40).map((secret) => secret.slice(0, 8))
-    expect([...searched, ...quoted].filter((secret) => world.logs().includes(secret))).toEqual([])
+    const quoted = parts.filter((part) => part.length > 40).map((part) => part.slice(0, 8))
+    expect([...parts, ...quoted].filter((part) => world.logs().includes(part))).toEqual([])
     expect(findInResponses(responses, searched, secrets.shown)).toEqual([])
     expect(findInAddresses(world, searched, secrets.states)).toEqual([])
 
     await world.restart()
     const files = readEveryFile(world.config.dataDir)
     if (databaseKind() === 'pglite') expect(files.includes('maraholt')).toBe(true)
-    expect(searched.filter((secret) => files.includes(secret))).toEqual([])
+    expect(parts.filter((part) => files.includes(part))).toEqual([])
   } finally {
     await world.close()
   }
