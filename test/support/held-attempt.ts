@@ -49,7 +49,7 @@ async function untilTwoWait(held: Pick<Db, 'execute'>): Promise<void> {
     await held.execute(sql`select pg_stat_clear_snapshot()`)
     return Number(new Map(Object.entries(readRows(await held.execute(WAITING))[0] ?? {})).get('waiting'))
   }
-  await expect.poll(countWaiting, { interval: 2, timeout: 15_000 }).toBeGreaterThanOrEqual(2)
+  await expect.poll(countWaiting, { interval: 2, timeout: 60_000 }).toBeGreaterThanOrEqual(2)
 }
 
 // postgres.js returns a list of rows, PGlite an object with one.

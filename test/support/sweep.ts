@@ -11,6 +11,6 @@ export async function sweepNow(world: World): Promise<void> {
       const [row] = await queryRows(world, sql`select state from pgboss.job where id = ${job?.id}`)
       if (row?.state !== 'completed') throw new Error(`The sweep is ${row?.state}`)
     },
-    { timeout: 30_000, interval: 50 },
+    { timeout: 120_000, interval: 50 },
   )
 }

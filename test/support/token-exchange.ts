@@ -24,7 +24,7 @@ export function tokenExchanges(world: () => World) {
 
     /** Resolves once the provider has received another exchange. */
     async untilExchanging(provider: Provider, before: number): Promise<void> {
-      await expect.poll(() => countExchanges(provider), { interval: 5, timeout: 15_000 }).toBe(before + 1)
+      await expect.poll(() => countExchanges(provider), { interval: 5, timeout: 60_000 }).toBe(before + 1)
     },
   }
 }

@@ -36,7 +36,7 @@ export function waitingAttempts(world: () => World) {
         if (found.status === 'WAITING' || found.status === 'PENDING') throw new Error(`It is ${found.status}`)
         return found
       },
-      { timeout: 20_000, interval: 50 },
+      { timeout: 60_000, interval: 50 },
     )
   }
 

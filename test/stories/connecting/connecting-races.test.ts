@@ -43,9 +43,7 @@ test('L-04 refuses an X account that another user has connected, and gives the g
   expect(await second.connect('taken')).toMatchObject({ outcome: 'connected' })
 })
 
-test('L-04 of two users who finish at the same moment, one gets the X account, each time', {
-  timeout: 60_000,
-}, async () => {
+test('L-04 of two users who finish at the same moment, one gets the X account, each time', async () => {
   const people = [await world.signedIn(), await world.signedIn('tomasz-k')]
   const countMe = () => world.sandbox.control.countReceived({ path: '/2/users/me' })
   const winners: number[] = []

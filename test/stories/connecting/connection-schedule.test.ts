@@ -141,4 +141,4 @@ test('in any order, the stored tokens are those of X, and nothing else is valid 
     }),
     { numRuns: 5, endOnFailure: true },
   )
-}, 60_000)
+})

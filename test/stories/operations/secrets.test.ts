@@ -23,9 +23,7 @@ import { sweepNow } from '../../support/sweep.ts'
 // X's longest wait is its window of a quarter of an hour.
 const UNTIL_WAITED_SECONDS = 960
 
-test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in its files nor in the log', {
-  timeout: 120_000,
-}, async () => {
+test('E-01 E-08 T-09 two hundred secrets appear neither in the database nor in its files nor in the log', async () => {
   const world = await startWorld({ WEBHOOK_EGRESS: 'loopback' }, { ...impatient, interactiveRetrySeconds: 6 })
   try {
     const secrets = new Secrets(world)

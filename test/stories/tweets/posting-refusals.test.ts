@@ -251,9 +251,7 @@ describe.each(doubts)('X responds to a post with %s', (_, fault, acted) => {
   })
 })
 
-test('I-05 finds a tweet in doubt that X has, and allows another try for one that X does not have', {
-  timeout: 60_000,
-}, async () => {
+test('I-05 finds a tweet in doubt that X has, and allows another try for one that X does not have', async () => {
   const arrived = await connectAccount(world)
   world.sandbox.control.inject(postFault({ kind: 'dropAfter' }))
   await arrived.post('It arrived', { idempotencyKey: keyOf(arrived) })

@@ -270,4 +270,4 @@ test('the sweep reconciles what a killed process left, and leaves running posts 
   expect(await account.person.api('tweet', { tweetId: neverSent })).toMatchObject({
     tweet: { status: 'FAILED', error: { code: 'POST_INTERRUPTED', retryable: true } },
   })
-}, 40_000)
+})
