@@ -4,6 +4,7 @@ import type { Deps } from '../deps.ts'
 import type { XResult } from '../x/api.ts'
 import { findBlock, isFromX, recordBlocks, type XEndpoint } from '../x/blocks.ts'
 import { refusal } from '../x/refusals.ts'
+import type { AccountKey } from './account-rows.ts'
 import { recordAcceptedAccessToken, recordRefusedAccessToken } from './refused-access-tokens.ts'
 import { getUsableToken, type UsableToken } from './usable-token.ts'
 
@@ -23,15 +24,15 @@ import { getUsableToken, type UsableToken } from './usable-token.ts'
  */
 export async function withAccessToken<T>(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   endpoint: XEndpoint,
   use: (accessToken: string) => Promise<XResult<T>>,
 ): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
-  const block = await findBlock(deps, account.id, endpoint)
+  const block = await findBlock(deps, account, endpoint)
   if (block !== null) return block
   const result = await callWithToken(deps, account, use)
   try {
-    await recordBlocks(deps, account.id, endpoint, result)
+    await recordBlocks(deps, account, endpoint, result)
   } catch (error) {
     // The result of the call must reach the caller even while the database is away.
     deps.log.warn({ error, accountId: account.id }, 'Could not record a rate limit of X')
@@ -41,34 +42,34 @@ export async function withAccessToken<T>(
 
 async function callWithToken<T>(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   use: (accessToken: string) => Promise<XResult<T>>,
 ): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
   const first = await getUsableToken(deps, account, null)
   const result = await use(first.accessToken)
   if (result.kind !== 'unauthorized') {
-    await recordAccepted(deps, account.id, first, result)
+    await recordAccepted(deps, account, first, result)
     return result
   }
   if (first.keepUntil > performance.now()) {
-    await recordRefusedAccessToken(deps, account.id, first.version)
+    await recordRefusedAccessToken(deps, account, first.version)
   } else {
     const second = await getUsableToken(deps, account, first.version)
     const retried = await use(second.accessToken)
     if (retried.kind !== 'unauthorized') {
-      await recordAccepted(deps, account.id, second, retried)
+      await recordAccepted(deps, account, second, retried)
       return retried
     }
-    await recordRefusedAccessToken(deps, account.id, second.version)
+    await recordRefusedAccessToken(deps, account, second.version)
   }
   return refusal('X_UNAVAILABLE')
 }
 
 async function recordAccepted(
   deps: Deps,
-  accountId: string,
+  account: AccountKey,
   token: UsableToken,
   result: XResult<unknown>,
 ): Promise<void> {
-  if (token.isUnproven && isFromX(result)) await recordAcceptedAccessToken(deps, accountId, token.version)
+  if (token.isUnproven && isFromX(result)) await recordAcceptedAccessToken(deps, account, token.version)
 }

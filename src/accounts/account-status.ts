@@ -1,31 +1,22 @@
 // The changes of an account's status that follow from the state of its tokens.
 import { and, eq, exists, isNotNull, ne, sql } from 'drizzle-orm'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
 import { workingStatus } from '../x/scopes.ts'
+import { type AccountKey, isAccount, isTokensOf } from './account-rows.ts'
 
 type LockedAccount = Pick<typeof connectedAccounts.$inferSelect, 'id' | 'userId' | 'status' | 'scopes'>
 
 /**
- * Locks an account's row for the transaction of `deps`; null when there is none. Accounts are
- * locked before their tokens everywhere, to avoid a deadlock.
+ * Locks an account's row for the transaction of `deps`; null when there is none. Locks its user
+ * first: see the lock order in db/user-lock.ts.
  */
-export async function lockAccount(deps: Deps, accountId: string): Promise<LockedAccount | null> {
-  const [account] = await deps.db
-    .select()
-    .from(connectedAccounts)
-    .where(eq(connectedAccounts.id, accountId))
-    .for('no key update')
-  return account ?? null
-}
-
-/**
- * Locks an account at X for the transaction of `deps`, whether or not it is connected. Two
- * connections of one account at X are stored one after the other, each seeing the other's result.
- */
-export async function lockXAccount(deps: Deps, providerAccountId: string): Promise<void> {
-  await deps.db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`x-account:${providerAccountId}`}, 0))`)
+export async function lockAccount(deps: Deps, account: AccountKey): Promise<LockedAccount | null> {
+  await lockUsers(deps.db, [account.userId])
+  const [locked] = await deps.db.select().from(connectedAccounts).where(isAccount(account)).for('no key update')
+  return locked ?? null
 }
 
 /**
@@ -34,29 +25,25 @@ export async function lockXAccount(deps: Deps, providerAccountId: string): Promi
  */
 export async function markNeedsReauth(
   deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
-  accountId: string,
+  account: AccountKey,
   seen: { version: number; grantId: string },
   reason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
 ): Promise<void> {
   const unchanged = deps.db
     .select({ accountId: oauthTokens.accountId })
     .from(oauthTokens)
-    .where(
-      and(
-        eq(oauthTokens.accountId, accountId),
-        eq(oauthTokens.version, seen.version),
-        eq(oauthTokens.grantId, seen.grantId),
-      ),
-    )
+    .where(and(isTokensOf(account), eq(oauthTokens.version, seen.version), eq(oauthTokens.grantId, seen.grantId)))
+  const { id: accountId, userId } = account
   await transaction(deps, async (deps) => {
+    await lockUsers(deps.db, [userId])
     const [marked] = await deps.db
       .update(connectedAccounts)
       .set({ status: 'NEEDS_REAUTH', statusReason: reason, statusSince: deps.clock.sqlNow() })
       // Keep the first reason and its timestamp; later callers know nothing more.
-      .where(and(eq(connectedAccounts.id, accountId), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
-      .returning({ userId: connectedAccounts.userId })
+      .where(and(isAccount(account), ne(connectedAccounts.status, 'NEEDS_REAUTH'), exists(unchanged)))
+      .returning({ id: connectedAccounts.id })
     if (marked === undefined) return
-    await recordEvent(deps, { type: 'account.needs_reauth', userId: marked.userId, accountId, reason })
+    await recordEvent(deps, { type: 'account.needs_reauth', userId, accountId, reason })
     deps.log?.warn({ accountId, reason }, 'An account needs reauthorization: its user has to connect it again')
   })
 }
@@ -69,16 +56,16 @@ export async function markNeedsReauth(
  */
 export async function markSuperseded(
   deps: Deps,
-  { id, version, grantId }: { id: string; version: number; grantId: string },
+  account: AccountKey & { version: number; grantId: string },
 ): Promise<void> {
-  await markNeedsReauth(deps, id, { version, grantId }, 'GRANT_REVOKED')
+  await markNeedsReauth(deps, account, account, 'GRANT_REVOKED')
   await deps.db
     .update(oauthTokens)
     .set({ state: 'UNCERTAIN', cause: sql`coalesce(${oauthTokens.cause}, 'SUPERSEDED')`, nextTryAt: null })
     .where(
       and(
-        eq(oauthTokens.accountId, id),
-        eq(oauthTokens.grantId, grantId),
+        isTokensOf(account),
+        eq(oauthTokens.grantId, account.grantId),
         eq(oauthTokens.state, 'ACTIVE'),
         isNotNull(oauthTokens.refreshTokenSealed),
       ),
@@ -96,6 +83,6 @@ export async function markRecovered(deps: Deps, account: LockedAccount): Promise
   await deps.db
     .update(connectedAccounts)
     .set({ ...now, statusSince: deps.clock.sqlNow() })
-    .where(eq(connectedAccounts.id, accountId))
+    .where(isAccount(account))
   await recordEvent(deps, { type: 'account.recovered', userId, accountId, reason: now.statusReason })
 }

@@ -2,6 +2,7 @@ import { and, desc, eq, inArray, ne } from 'drizzle-orm'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
+import { type AccountKey, hasTokens, isAccount } from './account-rows.ts'
 
 /** A connected or disconnected X account, with the state of its tokens; null where it has none. */
 export type ConnectedAccount = typeof connectedAccounts.$inferSelect & {
@@ -35,23 +36,33 @@ export async function findConnectedAccount(
   accountId: string,
 ): Promise<ConnectedAccount | null> {
   if (!isRowId(accountId)) return null
-  const [account] = await selectAccounts(deps).where(
-    and(eq(connectedAccounts.userId, userId), eq(connectedAccounts.id, accountId)),
-  )
+  const [account] = await selectAccounts(deps).where(isAccount({ id: accountId, userId }))
   return account ?? null
 }
 
-/** Returns the accounts with these ids, of any user. */
-export function listAccountsByIds(deps: Deps, accountIds: readonly string[]): Promise<ConnectedAccount[]> {
-  return selectAccounts(deps).where(inArray(connectedAccounts.id, [...accountIds]))
+/** Returns the user's accounts with these ids, which must be row ids. */
+export function listAccountsByIds(
+  deps: Deps,
+  userId: string,
+  accountIds: readonly string[],
+): Promise<ConnectedAccount[]> {
+  return selectAccounts(deps).where(
+    and(eq(connectedAccounts.userId, userId), inArray(connectedAccounts.id, [...accountIds])),
+  )
+}
+
+/** Returns the provider's id of an account; null when it was deleted with its user. */
+export async function findProviderAccountId(deps: Deps, account: AccountKey): Promise<string | null> {
+  const [row] = await deps.db
+    .select({ providerAccountId: connectedAccounts.providerAccountId })
+    .from(connectedAccounts)
+    .where(isAccount(account))
+  return row?.providerAccountId ?? null
 }
 
 /** Sets when an account was last used successfully. */
-export async function markUsed(deps: Deps, accountId: string): Promise<void> {
-  await deps.db
-    .update(connectedAccounts)
-    .set({ lastUsedAt: deps.clock.sqlNow() })
-    .where(eq(connectedAccounts.id, accountId))
+export async function markUsed(deps: Deps, account: AccountKey): Promise<void> {
+  await deps.db.update(connectedAccounts).set({ lastUsedAt: deps.clock.sqlNow() }).where(isAccount(account))
 }
 
 function selectAccounts(deps: Deps) {
@@ -80,6 +91,6 @@ function selectAccounts(deps: Deps) {
       },
     })
     .from(connectedAccounts)
-    .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))
+    .leftJoin(oauthTokens, hasTokens)
     .$dynamic()
 }

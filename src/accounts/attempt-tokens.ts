@@ -1,7 +1,7 @@
 // The token pair that X issued for a connect attempt, stored sealed with the attempt from the code
 // exchange until X has said which account it belongs to. The code exchange has ended the account's
 // earlier pair, so losing this one would lose a working connection.
-import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, isNotNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { ConnectAttempt } from '../auth/connect-attempt.ts'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
@@ -10,6 +10,7 @@ import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { IssuedTokens } from '../x/token-response.ts'
+import { type AccountKey, isAccount } from './account-rows.ts'
 import { isUnreadable } from './sealed-tokens.ts'
 
 /** A connect attempt that was taken by the user who started it. */
@@ -64,7 +65,7 @@ export async function storeAttemptTokens(
     const [written] = await deps.db
       .update(connectAttempts)
       .set({ tokensSealed: sealed, ...claimColumns(deps, expiresInSeconds, receivedAt) })
-      .where(eq(connectAttempts.id, attempt.id))
+      .where(isAttempt(attempt))
       .returning({ id: connectAttempts.id })
     return written !== undefined
   }
@@ -93,8 +94,7 @@ export async function claimAttempt(deps: Deps, userId: string, attemptId: string
     .set({ nextTryAt: sqlIn(deps.clock, ATTEMPT_CLAIM_SECONDS) })
     .where(
       and(
-        eq(connectAttempts.userId, userId),
-        eq(connectAttempts.id, attemptId),
+        isAttempt({ id: attemptId, userId }),
         isNotNull(connectAttempts.tokensSealed),
         lte(connectAttempts.nextTryAt, deps.clock.sqlNow()),
       ),
@@ -126,32 +126,54 @@ export async function updateAttempt(
   const [updated] = await deps.db
     .update(connectAttempts)
     .set(values as Partial<typeof connectAttempts.$inferInsert>)
-    .where(and(eq(connectAttempts.id, attempt.id), eq(connectAttempts.tokensSealed, sealed)))
+    .where(and(isAttempt(attempt), eq(connectAttempts.tokensSealed, sealed)))
     .returning({ id: connectAttempts.id })
   return updated !== undefined
+}
+
+/**
+ * Locks the row of a claimed attempt for the transaction of `deps`: no other process finishes it
+ * meanwhile. Returns false when the attempt is finished, or another process has replaced its token
+ * pair.
+ */
+export async function lockAttempt(
+  deps: Deps,
+  { attempt, sealed }: Pick<AttemptWithTokens, 'attempt' | 'sealed'>,
+): Promise<boolean> {
+  const [locked] = await deps.db
+    .select({ id: connectAttempts.id })
+    .from(connectAttempts)
+    .where(and(isAttempt(attempt), eq(connectAttempts.tokensSealed, sealed)))
+    .for('update')
+  return locked !== undefined
 }
 
 /**
  * Returns true while an attempt holds a token pair that may belong to this account: its user has
  * approved it again, and X has not confirmed that yet.
  */
-export async function isConnectWaiting(deps: Deps, accountId: string): Promise<boolean> {
+export async function isConnectWaiting(deps: Deps, account: AccountKey): Promise<boolean> {
   const [waiting] = await deps.db
     .select({ id: connectAttempts.id })
     .from(connectAttempts)
     .innerJoin(connectedAccounts, eq(connectedAccounts.userId, connectAttempts.userId))
     .where(
       and(
-        eq(connectedAccounts.id, accountId),
+        isAccount(account),
         isNotNull(connectAttempts.tokensSealed),
         or(
-          eq(connectAttempts.reconnectAccountId, accountId),
+          eq(connectAttempts.reconnectAccountId, account.id),
           eq(sql`lower(${connectAttempts.expectedUsername})`, sql`lower(${connectedAccounts.username})`),
         ),
       ),
     )
     .limit(1)
   return waiting !== undefined
+}
+
+/** The condition for the row of an attempt. */
+export function isAttempt({ id, userId }: { id: string; userId: string }): SQL | undefined {
+  return and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, id))
 }
 
 /** Returns the seal context of an attempt's token pair. */

@@ -1,6 +1,6 @@
 // Checks at X whether a connection still works: for accounts whose grant may have been ended by an
 // approval that was never completed.
-import { and, eq, inArray } from 'drizzle-orm'
+import { and, inArray } from 'drizzle-orm'
 import type { JobData } from '../db/jobs.ts'
 import { connectedAccounts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -8,6 +8,7 @@ import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe } from '../x/api.ts'
 import { withAccessToken } from './access-token.ts'
+import { isAccount } from './account-rows.ts'
 
 // Refusals that prove that X accepts the access token.
 const ACCEPTED_WITH: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDED']
@@ -17,18 +18,12 @@ const ACCEPTED_WITH: readonly ErrorCode[] = ['SCOPES_MISSING', 'ACCOUNT_SUSPENDE
  * now and not at its next post.
  * @throws Error when X could not say; the job is then retried.
  */
-export async function checkConnection(deps: Deps, { userId, id: accountId }: JobData): Promise<void> {
-  const [account] = await deps.db
-    .select({ id: connectedAccounts.id, userId: connectedAccounts.userId })
+export async function checkConnection(deps: Deps, account: JobData): Promise<void> {
+  const [working] = await deps.db
+    .select({ id: connectedAccounts.id })
     .from(connectedAccounts)
-    .where(
-      and(
-        eq(connectedAccounts.userId, userId),
-        eq(connectedAccounts.id, accountId),
-        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
-      ),
-    )
-  if (account === undefined) return
+    .where(and(isAccount(account), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
+  if (working === undefined) return
   try {
     const result = await withAccessToken(deps, account, 'READ_PROFILE', (accessToken) => fetchMe(deps, accessToken))
     const isAccepted = result.kind === 'done' || (result.kind === 'refused' && ACCEPTED_WITH.includes(result.code))

@@ -1,7 +1,7 @@
 // Completes a connect attempt after X has issued its token pair: finds out which account the pair
 // belongs to, and then stores the connection, refuses it, or tries again later. The callback runs
 // this while the person waits, and a job runs it afterwards.
-import { eq, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -13,7 +13,7 @@ import { isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import type { XProfile } from '../x/api.ts'
 import { canReadProfile } from '../x/scopes.ts'
-import { type AttemptWithTokens, claimAttempt, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
+import { type AttemptWithTokens, claimAttempt, isAttempt, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
 import { findAccountMismatch, isOwnAccount } from './expected-account.ts'
 import { identifyAccount } from './identify-account.ts'
 import { type Refused, refuseConnection } from './refuse-connection.ts'
@@ -61,7 +61,7 @@ export async function completeConnection(
   const identified = await identifyAccount(deps, claimed, personWaits)
   switch (identified.kind) {
     case 'taken-over':
-      return readOutcome(deps, claimed.attempt.id)
+      return readOutcome(deps, claimed.attempt)
     case 'dead':
       return refuse(deps, claimed, { error: new AppError('X_UNAVAILABLE'), isDead: true })
     case 'refused':
@@ -86,7 +86,7 @@ async function storeOrRefuse(deps: Deps, claimed: AttemptWithTokens, profile: XP
       case 'stored':
         return mismatch === null ? { status: 'connected' } : { status: 'failed', error: mismatch }
       case 'taken-over':
-        return readOutcome(deps, attempt.id)
+        return readOutcome(deps, attempt)
       case 'dead':
         return refuse(deps, claimed, { error: replacedError(profile), profile, isDead: true })
       case 'undecided':
@@ -107,7 +107,7 @@ function replacedError({ username }: XProfile): AppError {
 async function refuse(deps: Deps, claimed: AttemptWithTokens, refused: Refused): Promise<ConnectOutcome> {
   const result = await refuseConnection(deps, claimed, refused)
   if (result.kind === 'refused') return { status: 'failed', error: result.error }
-  if (result.kind === 'taken-over') return readOutcome(deps, claimed.attempt.id)
+  if (result.kind === 'taken-over') return readOutcome(deps, claimed.attempt)
   return wait(deps, claimed, new AppError('X_UNAVAILABLE'))
 }
 
@@ -128,7 +128,7 @@ async function wait(deps: Deps, claimed: AttemptWithTokens, error: AppError): Pr
   const isWritten = await retryUntilWritten(deps, 'store that a connect attempt waits for X', () =>
     updateAttempt(deps, claimed, values),
   )
-  if (!isWritten) return readOutcome(deps, attempt.id)
+  if (!isWritten) return readOutcome(deps, attempt)
   return { status: 'waiting', error: new AppError(error.code, { retryAt, cause: error }) }
 }
 
@@ -142,8 +142,8 @@ function secondsToWait(deps: Deps, attempt: TakenAttempt, { code, retryAt }: App
 }
 
 // Another process has finished the attempt, or it was deleted with its user.
-async function readOutcome(deps: Deps, attemptId: string): Promise<ConnectOutcome> {
-  const [row] = await deps.db.select().from(connectAttempts).where(eq(connectAttempts.id, attemptId))
+async function readOutcome(deps: Deps, attempt: TakenAttempt): Promise<ConnectOutcome> {
+  const [row] = await deps.db.select().from(connectAttempts).where(isAttempt(attempt))
   if (row === undefined) return { status: 'failed', error: new AppError('SESSION_MISSING'), isRepeated: true }
   if (row.status === 'SUCCEEDED') return { status: 'connected', isRepeated: true }
   const error = recordedError(row) ?? new AppError('X_UNAVAILABLE')

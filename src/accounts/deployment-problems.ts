@@ -1,6 +1,6 @@
 // The problems that /readyz shows to an operator, read from the last events of all instances.
 import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
-import { oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
+import { OPERATOR_ID, oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
@@ -39,6 +39,7 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
     .from(xBlocks)
     .where(
       and(
+        eq(xBlocks.userId, OPERATOR_ID),
         eq(xBlocks.subject, APP),
         // A rate limit ends by itself. What an operator has to resolve is shown until X accepts a
         // call.

@@ -1,9 +1,10 @@
-import { eq } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
+import { lockAccountHolder, releaseAccount } from './account-holder.ts'
+import { isAccount, isOrphanOf, isTokensOf } from './account-rows.ts'
 import { lockAccount } from './account-status.ts'
 import { type ConnectedAccount, findConnectedAccount } from './accounts.ts'
 import { requestRevocation } from './revocation.ts'
@@ -20,8 +21,10 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
   await transaction(deps, async (deps) => {
     // Also locked when it is disconnected already: another request may be connecting it again, with
     // tokens that must not be deleted.
-    const locked = await lockAccount(deps, account.id)
-    if (locked?.status === 'DISCONNECTED') return
+    await lockAccountHolder(deps, userId, account.providerAccountId)
+    const locked = await lockAccount(deps, account)
+    await releaseAccount(deps, userId, account.providerAccountId)
+    if (locked === null || locked.status === 'DISCONNECTED') return
     await deps.db
       .update(connectedAccounts)
       .set({
@@ -30,7 +33,7 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
         statusSince: deps.clock.sqlNow(),
         disconnectedAt: deps.clock.sqlNow(),
       })
-      .where(eq(connectedAccounts.id, account.id))
+      .where(isAccount(account))
     await recordEvent(deps, {
       type: 'account.disconnected',
       userId,
@@ -38,11 +41,11 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
       reason: 'DISCONNECTED_BY_USER',
     })
     // A refresh under way finds no row to update, and revokes the token pair that it has received.
-    const [tokens] = await deps.db.delete(oauthTokens).where(eq(oauthTokens.accountId, account.id)).returning()
+    const [tokens] = await deps.db.delete(oauthTokens).where(isTokensOf(account)).returning()
     if (tokens !== undefined)
       await requestRevocationOf(deps, account, tokens, tokens.sentAt !== null || tokens.state !== 'ACTIVE')
     // Orphaned pairs are newer than the row's, and no refresh will adopt them any more.
-    const orphans = await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.accountId, account.id)).returning()
+    const orphans = await deps.db.delete(orphanedTokens).where(isOrphanOf(account)).returning()
     for (const orphan of orphans) await requestRevocationOf(deps, account, orphan, false)
   })
   const disconnected = await findConnectedAccount(deps, userId, accountId)
@@ -56,7 +59,8 @@ async function requestRevocationOf(
   tokens: Pick<typeof oauthTokens.$inferSelect, 'accessTokenSealed' | 'refreshTokenSealed'>,
   isMaybeSpent: boolean,
 ): Promise<void> {
-  const owner = { accountId: account.id, userId: account.userId }
+  const { id: accountId, userId, providerAccountId } = account
+  const owner = { accountId, userId, providerAccountId }
   const open = (column: 'refreshTokenSealed' | 'accessTokenSealed') => {
     try {
       return openToken(deps, owner, column, tokens)

@@ -5,6 +5,7 @@
 import { and, desc, eq, exists, gt } from 'drizzle-orm'
 import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { type AccountKey, isOrphanOf, isTokensOf } from './account-rows.ts'
 import { FRESH } from './refresh-lease.ts'
 
 const BATCH = 20
@@ -15,11 +16,12 @@ const BATCH = 20
  */
 export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
   const isOrphanOfRow = and(
+    eq(orphanedTokens.userId, oauthTokens.userId),
     eq(orphanedTokens.accountId, oauthTokens.accountId),
     eq(orphanedTokens.fromVersion, oauthTokens.version),
   )
   const dead = await deps.db
-    .select({ accountId: oauthTokens.accountId, version: oauthTokens.version })
+    .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)
     .where(and(eq(oauthTokens.state, 'DEAD'), exists(deps.db.select().from(orphanedTokens).where(isOrphanOfRow))))
     .limit(BATCH)
@@ -34,10 +36,10 @@ export async function adoptOrphanedTokens(deps: Deps): Promise<void> {
  */
 export async function takeNewestOrphanedTokens(
   deps: Deps,
-  accountId: string,
+  account: AccountKey,
   version: number,
 ): Promise<typeof orphanedTokens.$inferSelect | null> {
-  const isOfVersion = and(eq(orphanedTokens.accountId, accountId), eq(orphanedTokens.fromVersion, version))
+  const isOfVersion = and(isOrphanOf(account), eq(orphanedTokens.fromVersion, version))
   const [newest] = await deps.db
     .select()
     .from(orphanedTokens)
@@ -46,7 +48,9 @@ export async function takeNewestOrphanedTokens(
     .limit(1)
     .for('update')
   if (newest === undefined) return null
-  await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.id, newest.id))
+  await deps.db
+    .delete(orphanedTokens)
+    .where(and(eq(orphanedTokens.userId, account.userId), eq(orphanedTokens.id, newest.id)))
   await deps.db
     .update(orphanedTokens)
     .set({ fromVersion: version + 1 })
@@ -62,18 +66,23 @@ export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
         .select({ accountId: oauthTokens.accountId })
         .from(oauthTokens)
         .where(
-          and(eq(oauthTokens.accountId, orphanedTokens.accountId), gt(oauthTokens.version, orphanedTokens.fromVersion)),
+          and(
+            eq(oauthTokens.userId, orphanedTokens.userId),
+            eq(oauthTokens.accountId, orphanedTokens.accountId),
+            gt(oauthTokens.version, orphanedTokens.fromVersion),
+          ),
         ),
     ),
   )
 }
 
-async function adoptOrphan(deps: Deps, { accountId, version }: { accountId: string; version: number }): Promise<void> {
-  const isUnchanged = and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version))
+async function adoptOrphan(deps: Deps, account: AccountKey & { version: number }): Promise<void> {
+  const { version } = account
+  const isUnchanged = and(isTokensOf(account), eq(oauthTokens.version, version))
   // Tokens are locked before their orphans everywhere, to avoid a deadlock.
   const [locked] = await deps.db.select().from(oauthTokens).where(isUnchanged).for('update')
   if (locked === undefined) return
-  const orphan = await takeNewestOrphanedTokens(deps, accountId, version)
+  const orphan = await takeNewestOrphanedTokens(deps, account, version)
   if (orphan === null) return
   await deps.db
     .update(oauthTokens)
@@ -88,5 +97,5 @@ async function adoptOrphan(deps: Deps, { accountId, version }: { accountId: stri
       refreshIssuedAt: orphan.createdAt,
     })
     .where(isUnchanged)
-  deps.log.warn({ accountId }, 'An orphaned token pair replaces a rejected one, and will be tried')
+  deps.log.warn({ accountId: account.id }, 'An orphaned token pair replaces a rejected one, and will be tried')
 }

@@ -7,6 +7,7 @@ import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { type AccountKey, isTokensOf } from './account-rows.ts'
 import { lockAccount, markNeedsReauth } from './account-status.ts'
 
 /** The row of `oauth_tokens` as it was when the lease was acquired. */
@@ -54,7 +55,7 @@ export const FRESH = {
  */
 export async function acquireRefreshLease(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RefreshLease | null> {
@@ -83,7 +84,7 @@ export async function acquireRefreshLease(
       })
       .where(
         and(
-          eq(oauthTokens.accountId, account.id),
+          isTokensOf(account),
           eq(oauthTokens.version, version),
           sql`${oauthTokens.refreshTokenSealed} is not null`,
           condition,
@@ -98,7 +99,7 @@ export async function acquireRefreshLease(
     unspent = await acquireWhere(isUnspent, undefined)
     acquired = unspent ?? (await acquireWhere(isMaybeSpent, sql`coalesce(${oauthTokens.cause}, 'LEASE_EXPIRED')`))
   } catch (error) {
-    await releaseUnconfirmed(deps, account.id, leaseId)
+    await releaseUnconfirmed(deps, account, leaseId)
     throw error
   }
   if (acquired === undefined) return null
@@ -120,7 +121,7 @@ export async function acquireRefreshLease(
 
 // The database may have granted a lease whose confirmation was lost. A row with a cause was
 // uncertain before, and stays so. One try: while the database is away, the lease expires by itself.
-async function releaseUnconfirmed(deps: Deps, accountId: string, leaseId: string): Promise<void> {
+async function releaseUnconfirmed(deps: Deps, account: AccountKey, leaseId: string): Promise<void> {
   try {
     await deps.db
       .update(oauthTokens)
@@ -129,9 +130,12 @@ async function releaseUnconfirmed(deps: Deps, accountId: string, leaseId: string
         state: sql`case when ${oauthTokens.cause} is null then 'ACTIVE' else 'UNCERTAIN' end`,
         sentAt: sql`case when ${oauthTokens.cause} is null then null else ${oauthTokens.sentAt} end`,
       })
-      .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.leaseId, leaseId)))
+      .where(and(isTokensOf(account), eq(oauthTokens.leaseId, leaseId)))
   } catch (error) {
-    deps.log.warn({ error, accountId }, 'Could not release a refresh lease that may have been granted; it will expire')
+    deps.log.warn(
+      { error, accountId: account.id },
+      'Could not release a refresh lease that may have been granted; it will expire',
+    )
   }
 }
 
@@ -178,7 +182,8 @@ export async function releaseLease(
     tried?: boolean
   },
 ): Promise<void> {
-  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => random() * least(${deps.timing.maxBackoffSeconds}, power(2, least(${oauthTokens.failCount}, 10)))))`
+  // The random number comes from here: Citus refuses volatile functions in an UPDATE.
+  const backoff = sql<Date>`(${deps.clock.sqlNow()} + make_interval(secs => ${Math.random()} * least(${deps.timing.maxBackoffSeconds}, power(2, least(${oauthTokens.failCount}, 10)))))`
   await retryUntilWritten(deps, 'release a refresh lease', () =>
     deps.db
       .update(oauthTokens)
@@ -223,7 +228,7 @@ export async function markUncertain(deps: Deps, lease: RefreshLease): Promise<vo
 export async function markDead(deps: Deps, lease: RefreshLease): Promise<void> {
   await retryUntilWritten(deps, 'mark a grant as dead', () =>
     transaction(deps, async (deps) => {
-      await lockAccount(deps, lease.accountId)
+      await lockAccount(deps, leasedAccount(lease))
       const [row] = await deps.db
         .update(oauthTokens)
         .set({
@@ -238,15 +243,20 @@ export async function markDead(deps: Deps, lease: RefreshLease): Promise<void> {
         .returning({ accountId: oauthTokens.accountId })
       // Another process holds the lease now, and finds out itself whether the grant is dead.
       if (row === undefined) return
-      await markNeedsReauth(deps, lease.accountId, lease, lease.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
+      await markNeedsReauth(deps, leasedAccount(lease), lease, lease.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
     }),
   )
+}
+
+/** Returns the key of the account whose tokens are leased. */
+export function leasedAccount({ accountId, userId }: RefreshLease): AccountKey {
+  return { id: accountId, userId }
 }
 
 /** The condition that the row is still under this lease. */
 export function underLease(lease: RefreshLease): SQL | undefined {
   return and(
-    eq(oauthTokens.accountId, lease.accountId),
+    isTokensOf(leasedAccount(lease)),
     eq(oauthTokens.leaseId, lease.leaseId),
     eq(oauthTokens.fencingToken, lease.fencingToken),
     eq(oauthTokens.version, lease.version),

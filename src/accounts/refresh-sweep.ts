@@ -4,6 +4,7 @@ import { and, asc, eq, inArray, isNotNull, isNull, lt, lte, or, sql } from 'driz
 import { sqlIn } from '../db/clock.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
+import { hasTokens } from './account-rows.ts'
 import { adoptOrphanedTokens, sweepOrphanedTokens } from './orphaned-tokens.ts'
 import { shareRefresh } from './refresh.ts'
 
@@ -16,9 +17,9 @@ const BATCH = 20
  */
 export async function refreshIdleAccounts(deps: Deps): Promise<void> {
   const idle = await deps.db
-    .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
+    .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)
-    .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
+    .innerJoin(connectedAccounts, hasTokens)
     .where(
       and(
         lt(oauthTokens.refreshIssuedAt, sqlIn(deps.clock, -deps.timing.idleRefreshSeconds)),
@@ -43,9 +44,9 @@ export async function recoverOrphanedTokens(deps: Deps): Promise<void> {
   await adoptOrphanedTokens(deps)
   await sweepOrphanedTokens(deps)
   const adopted = await deps.db
-    .select({ id: oauthTokens.accountId, userId: connectedAccounts.userId, version: oauthTokens.version })
+    .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)
-    .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
+    .innerJoin(connectedAccounts, hasTokens)
     .where(
       and(
         sql`${oauthTokens.state} = 'UNCERTAIN'`,

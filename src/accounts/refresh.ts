@@ -48,11 +48,13 @@ import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import { xApp } from '../x/api.ts'
 import { parseRetryAt } from '../x/rate-limit-headers.ts'
 import { classifyTokenError, parseIssuedTokens } from '../x/token-response.ts'
+import type { AccountKey } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
 import { isConnectWaiting } from './attempt-tokens.ts'
 import {
   acquireRefreshLease,
   confirmLease,
+  leasedAccount,
   markDead,
   markUncertain,
   type RefreshLease,
@@ -69,7 +71,7 @@ import { isUnreadable, openToken } from './sealed-tokens.ts'
  */
 export function shareRefresh(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RefreshOutcome> {
@@ -78,7 +80,7 @@ export function shareRefresh(
 
 async function refreshTokens(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RefreshOutcome> {
@@ -142,7 +144,7 @@ async function openRefreshToken(deps: Deps, lease: RefreshLease): Promise<string
       { error, accountId: lease.accountId },
       'The stored tokens of an account were altered outside this program',
     )
-    await markNeedsReauth(deps, lease.accountId, lease, 'TOKENS_UNREADABLE')
+    await markNeedsReauth(deps, leasedAccount(lease), lease, 'TOKENS_UNREADABLE')
     throw new AppError('ACCOUNT_NEEDS_REAUTH', { cause: error })
   }
 }
@@ -159,7 +161,7 @@ async function endWithoutTokens(deps: Deps, lease: RefreshLease, response: Token
     status: response.report.status,
     error: response.kind === 'refused' ? response.error : undefined,
   }
-  if (meaning === 'GRANT_DEAD' && (await isConnectWaiting(deps, lease.accountId))) {
+  if (meaning === 'GRANT_DEAD' && (await isConnectWaiting(deps, leasedAccount(lease)))) {
     // The user has approved the account again, which ended this grant. The new token pair is stored
     // with the attempt, and X has yet to say which account it belongs to.
     await releaseLease(deps, lease, { event: 'X_UNAVAILABLE', retryInSeconds: null })

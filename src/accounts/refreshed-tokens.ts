@@ -1,16 +1,17 @@
 // Stores the token pair that a refresh has brought. X has ended the old pair by then, so the write
 // is repeated until the database has taken it, and a pair that arrives after its lease has expired
 // is kept as an orphan instead of being dropped.
-import { eq } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { IssuedTokens } from '../x/token-response.ts'
+import { isTokensOf } from './account-rows.ts'
 import { lockAccount, markRecovered } from './account-status.ts'
+import { findProviderAccountId } from './accounts.ts'
 import { takeNewestOrphanedTokens } from './orphaned-tokens.ts'
-import { FRESH, type RefreshLease, underLease } from './refresh-lease.ts'
+import { FRESH, leasedAccount, type RefreshLease, underLease } from './refresh-lease.ts'
 import { requestRevocation } from './revocation.ts'
 import { sealToken } from './sealed-tokens.ts'
 
@@ -57,7 +58,7 @@ export async function storeRefreshedTokens(
  */
 export async function adoptUnderLease(deps: Deps, lease: RefreshLease): Promise<boolean> {
   return transaction(deps, async (deps) => {
-    const orphan = await takeNewestOrphanedTokens(deps, lease.accountId, lease.version)
+    const orphan = await takeNewestOrphanedTokens(deps, leasedAccount(lease), lease.version)
     if (orphan === null) return false
     const [adopted] = await deps.db
       .update(oauthTokens)
@@ -82,7 +83,7 @@ export async function adoptUnderLease(deps: Deps, lease: RefreshLease): Promise<
 async function writePair(deps: Deps, lease: RefreshLease, pair: SealedPair): Promise<boolean> {
   const isWritten = lease.isUncertain
     ? await transaction(deps, async (deps) => {
-        const account = await lockAccount(deps, lease.accountId)
+        const account = await lockAccount(deps, leasedAccount(lease))
         const isReplaced = await replacePair(deps, lease, pair)
         if (isReplaced && account !== null) await markRecovered(deps, account)
         return isReplaced
@@ -93,7 +94,7 @@ async function writePair(deps: Deps, lease: RefreshLease, pair: SealedPair): Pro
   const [row] = await deps.db
     .select({ accessTokenSealed: oauthTokens.accessTokenSealed })
     .from(oauthTokens)
-    .where(eq(oauthTokens.accountId, lease.accountId))
+    .where(isTokensOf(leasedAccount(lease)))
   return row?.accessTokenSealed === pair.accessTokenSealed
 }
 
@@ -124,13 +125,15 @@ async function storeOrphanedTokens(
     const [row] = await deps.db
       .select()
       .from(oauthTokens)
-      .where(eq(oauthTokens.accountId, lease.accountId))
+      .where(isTokensOf(leasedAccount(lease)))
       .for('update')
     if (row === undefined || row.grantId !== lease.grantId) {
-      await requestRevocation(deps, lease, refreshToken, 'refresh_token')
+      const owner = { ...lease, providerAccountId: await findProviderAccountId(deps, leasedAccount(lease)) }
+      await requestRevocation(deps, owner, refreshToken, 'refresh_token')
       return
     }
     await deps.db.insert(orphanedTokens).values({
+      userId: lease.userId,
       accountId: lease.accountId,
       fromVersion: lease.version,
       fencingToken: lease.fencingToken,

@@ -1,15 +1,25 @@
 // Refuses a connection that was approved at X. X keeps one grant for each account and app, so the
 // approval has ended the account's earlier grant, even where the account is connected to another
 // user.
-import { and, eq, inArray, isNotNull, ne } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull } from 'drizzle-orm'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts, oauthTokens } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
-import { lockXAccount, markSuperseded } from './account-status.ts'
-import { type AttemptWithTokens, openAttemptTokens, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
+import { lockAccountHolder, releaseAccount } from './account-holder.ts'
+import { isTokensOf } from './account-rows.ts'
+import { markSuperseded } from './account-status.ts'
+import {
+  type AttemptWithTokens,
+  isAttempt,
+  lockAttempt,
+  openAttemptTokens,
+  type TakenAttempt,
+} from './attempt-tokens.ts'
+import { recordRefusedConnection } from './refused-connections.ts'
 import { requestRevocation } from './revocation.ts'
 
 /** Why a connection is refused. */
@@ -95,12 +105,9 @@ async function write(
 ): Promise<Written> {
   const { attempt } = claimed
   let shownError = error
-  if (profile !== null) await lockXAccount(deps, profile.providerAccountId)
-  // Also locks the attempt: no other process finishes it during this transaction.
-  if (!(await updateAttempt(deps, claimed, { providerAccountId: profile?.providerAccountId ?? null })))
-    return { kind: 'taken-over' }
-  const other =
-    profile === null || isReplaced ? null : await lockOtherConnection(deps, attempt.userId, profile.providerAccountId)
+  const locked = profile === null ? null : await lockConnection(deps, attempt.userId, profile.providerAccountId)
+  if (!(await lockAttempt(deps, claimed))) return { kind: 'taken-over' }
+  const other = isReplaced ? null : locked
   if (other !== null) {
     if (other.grantId !== olderGrantId && other.connectedAt >= attempt.takenAt)
       return { kind: 'conflict', otherGrantId: other.grantId }
@@ -121,7 +128,8 @@ async function write(
       nextTryAt: null,
       finishedAt: deps.clock.sqlNow(),
     })
-    .where(eq(connectAttempts.id, attempt.id))
+    .where(isAttempt(attempt))
+  if (profile !== null) await recordRefusedConnection(deps, attempt, profile.providerAccountId)
   return { kind: 'refused', error: shownError }
 }
 
@@ -159,21 +167,21 @@ export async function revokeAttemptTokensOfUser(deps: Deps, userId: string): Pro
 
 type OtherConnection = typeof connectedAccounts.$inferSelect & { grantId: string; version: number }
 
-// The connection of the account to another user, whose grant the approval has ended.
-async function lockOtherConnection(
-  deps: Deps,
-  userId: string,
-  providerAccountId: string,
-): Promise<OtherConnection | null> {
+// Locks an account at X, and returns its connection to another user, whose grant the approval has
+// ended; null when no other user has it.
+async function lockConnection(deps: Deps, userId: string, providerAccountId: string): Promise<OtherConnection | null> {
+  const holder = await lockAccountHolder(deps, userId, providerAccountId)
+  await lockUsers(deps.db, [userId, holder.userId])
+  if (holder.isNew) await releaseAccount(deps, userId, providerAccountId)
+  if (holder.userId === userId) return null
   const [account] = await deps.db
     .select()
     .from(connectedAccounts)
     .where(
       and(
+        eq(connectedAccounts.userId, holder.userId),
         eq(connectedAccounts.provider, 'X'),
         eq(connectedAccounts.providerAccountId, providerAccountId),
-        ne(connectedAccounts.status, 'DISCONNECTED'),
-        ne(connectedAccounts.userId, userId),
       ),
     )
     .for('no key update')
@@ -181,7 +189,7 @@ async function lockOtherConnection(
   const [tokens] = await deps.db
     .select({ grantId: oauthTokens.grantId, version: oauthTokens.version })
     .from(oauthTokens)
-    .where(eq(oauthTokens.accountId, account.id))
+    .where(isTokensOf(account))
   return tokens === undefined ? null : { ...account, ...tokens }
 }
 

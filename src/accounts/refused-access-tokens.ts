@@ -5,28 +5,24 @@ import { and, eq, gt, isNull, ne, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
+import { type AccountKey, isTokensOf } from './account-rows.ts'
 
 // Older rejections are not counted: an account that is not used cannot show that X accepts its
 // token again.
 const COUNTED_SECONDS = 3_600
 
 /** Stores that X rejected the access token of `version`, which it had just issued. Never throws. */
-export async function recordRefusedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
+export async function recordRefusedAccessToken(deps: Deps, account: AccountKey, version: number): Promise<void> {
   try {
     const [recorded] = await deps.db
       .update(oauthTokens)
       .set({ accessRefusedAt: deps.clock.sqlNow() })
-      .where(
-        and(
-          eq(oauthTokens.accountId, accountId),
-          eq(oauthTokens.version, version),
-          isNull(oauthTokens.accessRefusedAt),
-        ),
-      )
+      .where(and(isTokensOf(account), eq(oauthTokens.version, version), isNull(oauthTokens.accessRefusedAt)))
       .returning({ accountId: oauthTokens.accountId })
-    if (recorded !== undefined) deps.log.warn({ accountId }, 'X refused an access token that it had just issued')
+    if (recorded !== undefined)
+      deps.log.warn({ accountId: account.id }, 'X refused an access token that it had just issued')
   } catch (error) {
-    deps.log.warn({ error, accountId }, 'Could not record that X refused an access token')
+    deps.log.warn({ error, accountId: account.id }, 'Could not record that X refused an access token')
   }
 }
 
@@ -34,14 +30,14 @@ export async function recordRefusedAccessToken(deps: Deps, accountId: string, ve
  * Stores that X has accepted the access token of `version`. Never throws: the result of the call
  * must reach its caller.
  */
-export async function recordAcceptedAccessToken(deps: Deps, accountId: string, version: number): Promise<void> {
+export async function recordAcceptedAccessToken(deps: Deps, account: AccountKey, version: number): Promise<void> {
   try {
     await deps.db
       .update(oauthTokens)
       .set({ accessUnproven: false, accessRefusedAt: null })
-      .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.version, version)))
+      .where(and(isTokensOf(account), eq(oauthTokens.version, version)))
   } catch (error) {
-    deps.log.warn({ error, accountId }, 'Could not record that X accepted an access token')
+    deps.log.warn({ error, accountId: account.id }, 'Could not record that X accepted an access token')
   }
 }
 

@@ -1,5 +1,5 @@
 // Seals single values again, for the passes in reseal.ts.
-import { gt } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { type KeyRing, type SealContext, seal, sealedKeyId, UnsealError, unseal } from '../crypto.ts'
 import { runBatches } from '../db/batches.ts'
@@ -53,21 +53,23 @@ export function resealValue(keys: KeyRing, counts: ResealCounts, context: SealCo
   }
 }
 
-/** Visits all rows in the order of their ids, a batch at a time. */
-export async function eachRow<Row extends { id: string }>(
-  read: (after: string | null) => PromiseLike<Row[]>,
+type RowKey = { userId: string | null; id: string }
+
+/** Visits all rows in the order of their keys, a batch at a time. */
+export async function eachRow<Row extends RowKey>(
+  read: (after: RowKey | null) => PromiseLike<Row[]>,
   visit: (row: Row) => Promise<void>,
 ): Promise<void> {
-  let after: string | null = null
+  let after: RowKey | null = null
   await runBatches(RESEAL_BATCH, async () => {
     const rows = await read(after)
     for (const row of rows) await visit(row)
-    after = rows.at(-1)?.id ?? null
+    after = rows.at(-1) ?? null
     return rows.length
   })
 }
 
-/** The condition for rows after this id; null for the first batch. */
-export function afterId(column: PgColumn, after: string | null) {
-  return after === null ? undefined : gt(column, after)
+/** The condition for rows after this one, in the order of user and id; null for the first batch. */
+export function afterKey(userId: PgColumn, id: PgColumn, after: RowKey | null) {
+  return after === null ? undefined : sql`(${userId}, ${id}) > (${after.userId}, ${after.id})`
 }

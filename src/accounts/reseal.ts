@@ -5,7 +5,6 @@ import type { Db } from '../db/client.ts'
 import { sqlIn, systemClock } from '../db/clock.ts'
 import {
   connectAttempts,
-  connectedAccounts,
   encryptionCanaries,
   grantRevocations,
   oauthTokens,
@@ -14,9 +13,10 @@ import {
   webhookEndpoints,
 } from '../db/tables.ts'
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
+import { isTokensOf } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
-import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext } from './attempt-tokens.ts'
-import { afterId, eachRow, RESEAL_BATCH, type ResealCounts, resealPair, resealValue } from './reseal-value.ts'
+import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext, isAttempt } from './attempt-tokens.ts'
+import { afterKey, eachRow, RESEAL_BATCH, type ResealCounts, resealPair, resealValue } from './reseal-value.ts'
 import { revocationSealContext } from './revocation.ts'
 
 /** The result of a pass over all sealed values. */
@@ -60,21 +60,20 @@ async function resealTokens(db: Db, keys: KeyRing, counts: ResealCounts): Promis
   await eachRow(
     (after) =>
       db
-        .select({ id: oauthTokens.accountId, tokens: oauthTokens, userId: connectedAccounts.userId })
+        .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, tokens: oauthTokens })
         .from(oauthTokens)
-        .innerJoin(connectedAccounts, eq(connectedAccounts.id, oauthTokens.accountId))
-        .where(afterId(oauthTokens.accountId, after))
-        .orderBy(asc(oauthTokens.accountId))
+        .where(afterKey(oauthTokens.userId, oauthTokens.accountId, after))
+        .orderBy(asc(oauthTokens.userId), asc(oauthTokens.accountId))
         .limit(RESEAL_BATCH),
-    async ({ tokens, userId }) => {
+    async ({ tokens, ...account }) => {
       const before = counts.unreadable
-      const pair = resealPair(keys, counts, { accountId: tokens.accountId, userId }, tokens)
+      const pair = resealPair(keys, counts, { accountId: tokens.accountId, userId: tokens.userId }, tokens)
       // Marked now: after its key is removed, an altered value looks like one whose key is missing.
       if (counts.unreadable > before)
-        await markNeedsReauth({ db, clock: systemClock, log: null }, tokens.accountId, tokens, 'TOKENS_UNREADABLE')
+        await markNeedsReauth({ db, clock: systemClock, log: null }, account, tokens, 'TOKENS_UNREADABLE')
       if (pair === null) return
       const unchanged = and(
-        eq(oauthTokens.accountId, tokens.accountId),
+        isTokensOf(account),
         eq(oauthTokens.version, tokens.version),
         eq(oauthTokens.accessTokenSealed, tokens.accessTokenSealed),
         isNull(oauthTokens.leaseId),
@@ -89,16 +88,18 @@ async function resealOrphans(db: Db, keys: KeyRing, counts: ResealCounts): Promi
   await eachRow(
     (after) =>
       db
-        .select({ id: orphanedTokens.id, orphan: orphanedTokens, userId: connectedAccounts.userId })
+        .select()
         .from(orphanedTokens)
-        .innerJoin(connectedAccounts, eq(connectedAccounts.id, orphanedTokens.accountId))
-        .where(afterId(orphanedTokens.id, after))
-        .orderBy(asc(orphanedTokens.id))
+        .where(afterKey(orphanedTokens.userId, orphanedTokens.id, after))
+        .orderBy(asc(orphanedTokens.userId), asc(orphanedTokens.id))
         .limit(RESEAL_BATCH),
-    async ({ orphan, userId }) => {
-      const pair = resealPair(keys, counts, { accountId: orphan.accountId, userId }, orphan)
+    async (orphan) => {
+      const pair = resealPair(keys, counts, { accountId: orphan.accountId, userId: orphan.userId }, orphan)
       if (pair === null) return
-      await db.update(orphanedTokens).set(pair).where(eq(orphanedTokens.id, orphan.id))
+      await db
+        .update(orphanedTokens)
+        .set(pair)
+        .where(and(eq(orphanedTokens.userId, orphan.userId), eq(orphanedTokens.id, orphan.id)))
       counts.resealed += 1
     },
   )
@@ -110,14 +111,17 @@ async function resealRevocations(db: Db, keys: KeyRing, counts: ResealCounts): P
       db
         .select()
         .from(grantRevocations)
-        .where(afterId(grantRevocations.id, after))
-        .orderBy(asc(grantRevocations.id))
+        .where(afterKey(grantRevocations.userId, grantRevocations.id, after))
+        .orderBy(asc(grantRevocations.userId), asc(grantRevocations.id))
         .limit(RESEAL_BATCH),
     async (request) => {
       const context = revocationSealContext(request.accountId, request.userId)
       const tokenSealed = resealValue(keys, counts, context, request.tokenSealed)
       if (tokenSealed === null) return
-      await db.update(grantRevocations).set({ tokenSealed }).where(eq(grantRevocations.id, request.id))
+      await db
+        .update(grantRevocations)
+        .set({ tokenSealed })
+        .where(and(eq(grantRevocations.userId, request.userId), eq(grantRevocations.id, request.id)))
       counts.resealed += 1
     },
   )
@@ -129,8 +133,10 @@ async function resealAttemptTokens(db: Db, keys: KeyRing, counts: ResealCounts):
       db
         .select({ id: connectAttempts.id, userId: connectAttempts.userId, sealed: connectAttempts.tokensSealed })
         .from(connectAttempts)
-        .where(and(isNotNull(connectAttempts.tokensSealed), afterId(connectAttempts.id, after)))
-        .orderBy(asc(connectAttempts.id))
+        .where(
+          and(isNotNull(connectAttempts.tokensSealed), afterKey(connectAttempts.userId, connectAttempts.id, after)),
+        )
+        .orderBy(asc(connectAttempts.userId), asc(connectAttempts.id))
         .limit(RESEAL_BATCH),
     async ({ id, userId, sealed }) => {
       if (sealed === null) return
@@ -138,7 +144,7 @@ async function resealAttemptTokens(db: Db, keys: KeyRing, counts: ResealCounts):
       if (tokensSealed === null) return
       // A process that works on the attempt identifies its pair by the sealed bytes, and may be
       // about to store the next pair.
-      const unchanged = and(eq(connectAttempts.id, id), eq(connectAttempts.tokensSealed, sealed))
+      const unchanged = and(isAttempt({ id, userId }), eq(connectAttempts.tokensSealed, sealed))
       const idle = or(
         lte(connectAttempts.nextTryAt, systemClock.sqlNow()),
         gt(connectAttempts.nextTryAt, sqlIn(systemClock, ATTEMPT_CLAIM_SECONDS)),
@@ -159,7 +165,7 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: ResealCounts)
       db
         .select()
         .from(webhookEndpoints)
-        .where(afterId(webhookEndpoints.id, after))
+        .where(after === null ? undefined : gt(webhookEndpoints.id, after.id))
         .orderBy(asc(webhookEndpoints.id))
         .limit(RESEAL_BATCH),
     async (endpoint) => {

@@ -4,17 +4,18 @@
 import { and, eq } from 'drizzle-orm'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens, orphanedTokens } from '../db/tables.ts'
-import { isUserGone, violates } from '../db/violations.ts'
+import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
+import { isTokensOf } from './account-rows.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 import {
   endAttempt,
   type Grant,
+  NotStored,
   type StoredConnection,
   sealGrant,
-  TakenOver,
   writeConnection,
 } from './write-connection.ts'
 
@@ -26,7 +27,7 @@ import {
  * is another one of the user's than the attempt named.
  * @returns 'taken-over' when another process has finished the attempt; 'dead' when X has ended the
  * grant; 'undecided' when X cannot say at the moment. Nothing is stored in these cases.
- * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, by a unique index when two users finish at
+ * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, for all but one of the users who finish at
  * the same instant; SESSION_MISSING when the user was deleted; ACCOUNT_DISCONNECTED when the user
  * has disconnected the account since.
  */
@@ -72,26 +73,24 @@ async function store(
     return await retryUntilWritten(
       deps,
       'store a connected account',
-      () => transactionUnlessTakenOver(deps, (deps) => writeConnection(deps, profile, grant, older, mismatch)),
+      () => transactionUnlessNotStored(deps, (deps) => writeConnection(deps, profile, grant, older, mismatch)),
       PERSON_WAITS_SECONDS,
     )
   } catch (error) {
-    if (violates(error, 'connected_accounts_one_live'))
-      throw new AppError('ACCOUNT_CONNECTED_TO_ANOTHER_USER', { cause: error })
     if (isUserGone(error)) throw new AppError('SESSION_MISSING', { cause: error })
     throw error
   }
 }
 
 // The error is caught within each try: it is no failure of the database, and a retry cannot help.
-async function transactionUnlessTakenOver(
+async function transactionUnlessNotStored(
   deps: Deps,
   write: (deps: Deps) => Promise<StoredConnection>,
 ): Promise<StoredConnection> {
   try {
     return await transaction(deps, write)
   } catch (error) {
-    if (error instanceof TakenOver) return { kind: 'taken-over' }
+    if (error instanceof NotStored) return error.result
     throw error
   }
 }
@@ -107,7 +106,7 @@ function endAttemptOnly(
     deps,
     'end a connect attempt',
     () =>
-      transactionUnlessTakenOver(deps, async (deps) => {
+      transactionUnlessNotStored(deps, async (deps) => {
         await endAttempt(deps, grant, accountId, mismatch)
         return { kind: 'stored' }
       }),
@@ -125,15 +124,15 @@ function storeAsOrphan(
 ): Promise<StoredConnection> {
   const { accountId, otherGrantId } = conflict
   const owner = { accountId, userId: grant.attempt.userId }
-  return transactionUnlessTakenOver(deps, async (deps) => {
+  return transactionUnlessNotStored(deps, async (deps) => {
     const [other] = await deps.db
       .select({ version: oauthTokens.version, fencingToken: oauthTokens.fencingToken })
       .from(oauthTokens)
-      .where(and(eq(oauthTokens.accountId, accountId), eq(oauthTokens.grantId, otherGrantId)))
+      .where(and(isTokensOf({ id: accountId, userId: owner.userId }), eq(oauthTokens.grantId, otherGrantId)))
       .for('update')
     if (other === undefined) return conflict
     await deps.db.insert(orphanedTokens).values({
-      accountId,
+      ...owner,
       fromVersion: other.version,
       fencingToken: other.fencingToken,
       ...sealGrant(deps, owner, grant),

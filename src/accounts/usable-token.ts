@@ -2,12 +2,13 @@
 // rejected it.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { eq, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
 import { withTimeout } from '../process/with-timeout.ts'
+import { type AccountKey, hasTokens, isAccount } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
 import { shareRefresh } from './refresh.ts'
 import { countRefusedAccessTokens } from './refused-access-tokens.ts'
@@ -37,7 +38,7 @@ export type UsableToken = {
  */
 export async function getUsableToken(
   deps: Deps,
-  account: { id: string; userId: string },
+  account: AccountKey,
   rejectedVersion: number | null,
 ): Promise<UsableToken> {
   const { timing } = deps
@@ -46,7 +47,7 @@ export async function getUsableToken(
   let pauseMilliseconds = POLL_MIN_MILLISECONDS
   let outcome: RefreshOutcome | null = null
   for (;;) {
-    const row = await getTokenRow(deps, account.id)
+    const row = await getTokenRow(deps, account)
     const isRejected = row.version === rejectedVersion
     if (!isRejected && row.secondsLeft > marginSeconds) return open(deps, account, row)
     // After a refresh was tried, any token that has not expired is used: the old one, or a new one
@@ -56,7 +57,7 @@ export async function getUsableToken(
     if (outcome?.kind === 'failed') throw outcome.error
     if (row.refreshTokenSealed === null) {
       if (isFallback) return open(deps, account, row)
-      throw await endWithoutRefreshToken(deps, account.id, row)
+      throw await endWithoutRefreshToken(deps, account, row)
     }
     if (row.waitSeconds > 0 && row.leaseId === null) {
       // The last refresh failed, and its backoff has not passed.
@@ -75,10 +76,11 @@ export async function getUsableToken(
 
 // X has granted no offline.access. An access token that X rejects before it expires was revoked,
 // unless X refuses the whole app, as it does when it refuses new tokens of other accounts.
-async function endWithoutRefreshToken(deps: Deps, accountId: string, row: TokenRow): Promise<AppError> {
+async function endWithoutRefreshToken(deps: Deps, account: AccountKey, row: TokenRow): Promise<AppError> {
   const isExpired = row.secondsLeft <= deps.timing.usableBeforeEndSeconds
-  if (!isExpired && (await countRefusedAccessTokens(deps, accountId)).accounts > 0) return new AppError('X_UNAVAILABLE')
-  await markNeedsReauth(deps, accountId, row, isExpired ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
+  if (!isExpired && (await countRefusedAccessTokens(deps, account.id)).accounts > 0)
+    return new AppError('X_UNAVAILABLE')
+  await markNeedsReauth(deps, account, row, isExpired ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
   return new AppError('ACCOUNT_NEEDS_REAUTH')
 }
 
@@ -94,7 +96,7 @@ type TokenRow = typeof oauthTokens.$inferSelect & {
   secondsSinceIssue: number
 }
 
-async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
+async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
   const now = deps.clock.sqlNow()
   const [found] = await deps.db
     .select({
@@ -105,8 +107,8 @@ async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
       secondsSinceIssue: sql<number>`extract(epoch from ${now} - ${oauthTokens.refreshIssuedAt})::float8`,
     })
     .from(connectedAccounts)
-    .leftJoin(oauthTokens, eq(oauthTokens.accountId, connectedAccounts.id))
-    .where(eq(connectedAccounts.id, accountId))
+    .leftJoin(oauthTokens, hasTokens)
+    .where(isAccount(account))
   if (found === undefined || found.status === 'DISCONNECTED' || found.tokens === null)
     throw new AppError('ACCOUNT_DISCONNECTED')
   if (found.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH')
@@ -118,7 +120,7 @@ async function getTokenRow(deps: Deps, accountId: string): Promise<TokenRow> {
   }
 }
 
-async function open(deps: Deps, account: { id: string; userId: string }, row: TokenRow): Promise<UsableToken> {
+async function open(deps: Deps, account: AccountKey, row: TokenRow): Promise<UsableToken> {
   try {
     const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
     const { version, accessUnproven: isUnproven } = row
@@ -131,7 +133,7 @@ async function open(deps: Deps, account: { id: string; userId: string }, row: To
       { error, accountId: account.id },
       'The stored tokens of an account were altered outside this program',
     )
-    await markNeedsReauth(deps, account.id, row, 'TOKENS_UNREADABLE')
+    await markNeedsReauth(deps, account, row, 'TOKENS_UNREADABLE')
     throw new AppError('ACCOUNT_NEEDS_REAUTH', { cause: error })
   }
 }

@@ -1,22 +1,25 @@
 // The transaction that stores a connection: the account, its tokens, its events, and the end of its
 // attempt.
-import { and, desc, eq, gte, inArray, isNull, ne, notInArray, or, sql } from 'drizzle-orm'
+import { and, eq, isNull, notInArray, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
-import { connectAttempts, connectedAccounts, grantRevocations, oauthTokens, orphanedTokens } from '../db/tables.ts'
+import { connectedAccounts, grantRevocations, oauthTokens, orphanedTokens } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import type { XProfile } from '../x/api.ts'
 import { workingStatus } from '../x/scopes.ts'
-import { lockXAccount } from './account-status.ts'
+import { lockAccountHolder } from './account-holder.ts'
+import { isAccount, isOrphanOf, isTokensOf } from './account-rows.ts'
 import { type AttemptWithTokens, updateAttempt } from './attempt-tokens.ts'
 import { FRESH } from './refresh-lease.ts'
+import { findRefusedConnection } from './refused-connections.ts'
 import { sealToken } from './sealed-tokens.ts'
 
 /** An approved grant that is to be stored. */
 export type Grant = AttemptWithTokens & { grantId: string; accessToken: string }
 
-/** The result of storing a connection. Only `stored` has changed anything. */
+/** The result of storing a connection. */
 export type StoredConnection =
   | { kind: 'stored' }
   /** Another grant of this account was stored meanwhile; X has to say which one is newer. */
@@ -26,13 +29,20 @@ export type StoredConnection =
   /** Another process has claimed or finished the attempt. */
   | { kind: 'taken-over' }
 
-/** Rolls the transaction back: another process, or an earlier try, has finished the attempt. */
-export class TakenOver extends Error {}
+/** Rolls the transaction back, which has this result: only `stored` changes anything. */
+export class NotStored extends Error {
+  readonly result: StoredConnection
+  constructor(result: StoredConnection) {
+    super(`The connection is not stored: ${result.kind}`)
+    this.result = result
+  }
+}
 
 /**
- * Stores the connection in the transaction of `deps`.
+ * Stores the connection in the transaction of `deps`, which an error rolls back.
  * @param older the grants and attempts that are known to be older than this grant.
- * @throws TakenOver, AppError ACCOUNT_DISCONNECTED, and violations of connected_accounts_one_live.
+ * @throws NotStored, AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, ACCOUNT_DISCONNECTED and
+ * SESSION_MISSING.
  */
 export async function writeConnection(
   deps: Deps,
@@ -43,9 +53,16 @@ export async function writeConnection(
 ): Promise<StoredConnection> {
   const { userId, takenAt } = grant.attempt
   const { scopes } = grant.tokens
-  await lockXAccount(deps, profile.providerAccountId)
-  const laterAttemptId = await findLaterApproval(deps, grant, profile.providerAccountId)
-  if (laterAttemptId !== null && !older.has(laterAttemptId)) return { kind: 'superseded', attemptId: laterAttemptId }
+  const holder = await lockAccountHolder(deps, userId, profile.providerAccountId)
+  // An attempt that was refused while this one was under way, for the same account: its approval may
+  // have ended this grant.
+  const refused = { attemptId: grant.attempt.id, since: takenAt }
+  const laterAttemptId = await findRefusedConnection(deps, profile.providerAccountId, refused)
+  if (laterAttemptId !== null && !older.has(laterAttemptId))
+    throw new NotStored({ kind: 'superseded', attemptId: laterAttemptId })
+  if (holder.userId !== userId) throw new AppError('ACCOUNT_CONNECTED_TO_ANOTHER_USER')
+  const [user] = await lockUsers(deps.db, [userId])
+  if (user === undefined) throw new AppError('SESSION_MISSING')
   const now = deps.clock.sqlNow()
   const values = {
     ...profile,
@@ -68,8 +85,8 @@ export async function writeConnection(
   if (grant.attempt.status === 'WAITING' && earlier?.disconnectedAt && earlier.disconnectedAt >= takenAt)
     throw new AppError('ACCOUNT_DISCONNECTED')
   if (earlier?.grantId && !older.has(earlier.grantId) && earlier.connectedAt >= takenAt)
-    return { kind: 'conflict', accountId: earlier.id, otherGrantId: earlier.grantId }
-  if (earlier !== null) await deps.db.update(connectedAccounts).set(values).where(eq(connectedAccounts.id, earlier.id))
+    throw new NotStored({ kind: 'conflict', accountId: earlier.id, otherGrantId: earlier.grantId })
+  if (earlier !== null) await deps.db.update(connectedAccounts).set(values).where(isAccount(earlier))
   const account = inserted ?? earlier
   if (account === null) throw new Error('Bug: an account is neither inserted nor found')
   await writeTokens(deps, { accountId: account.id, userId }, grant)
@@ -85,7 +102,7 @@ export async function writeConnection(
 /**
  * Ends the attempt of a grant as SUCCEEDED, or as FAILED with `mismatch`. Call it last in its
  * transaction: a user is locked before their attempts everywhere, to avoid a deadlock.
- * @throws TakenOver
+ * @throws NotStored
  */
 export async function endAttempt(
   deps: Deps,
@@ -103,7 +120,7 @@ export async function endAttempt(
     nextTryAt: null,
     finishedAt: deps.clock.sqlNow(),
   })
-  if (!isEnded) throw new TakenOver()
+  if (!isEnded) throw new NotStored({ kind: 'taken-over' })
 }
 
 /** Seals the tokens of a grant for their columns of `oauth_tokens` or `orphaned_tokens`. */
@@ -128,32 +145,20 @@ async function writeTokens(deps: Deps, owner: { accountId: string; userId: strin
   }
   await deps.db
     .insert(oauthTokens)
-    .values({ accountId: owner.accountId, ...tokens })
+    .values({ ...owner, ...tokens })
     // A new version and fencing token: a refresh of the old grant that is under way cannot
     // overwrite the new one.
     .onConflictDoUpdate({
-      target: oauthTokens.accountId,
-      set: { ...tokens, version: sql`${oauthTokens.version} + 1`, fencingToken: sql`${oauthTokens.fencingToken} + 1` },
+      target: [oauthTokens.userId, oauthTokens.accountId],
+      set: {
+        ...tokens,
+        accessExpiresAt: sql`excluded.access_expires_at`,
+        refreshIssuedAt: sql`excluded.refresh_issued_at`,
+        lastEventAt: sql`excluded.last_event_at`,
+        version: sql`${oauthTokens.version} + 1`,
+        fencingToken: sql`${oauthTokens.fencingToken} + 1`,
+      },
     })
-}
-
-// An attempt that was refused while this one was under way, for the same account: its approval may
-// have ended this grant.
-async function findLaterApproval(deps: Deps, { attempt }: Grant, providerAccountId: string): Promise<string | null> {
-  const [later] = await deps.db
-    .select({ id: connectAttempts.id })
-    .from(connectAttempts)
-    .where(
-      and(
-        eq(connectAttempts.providerAccountId, providerAccountId),
-        eq(connectAttempts.status, 'FAILED'),
-        ne(connectAttempts.id, attempt.id),
-        gte(connectAttempts.finishedAt, attempt.takenAt),
-      ),
-    )
-    .orderBy(desc(connectAttempts.finishedAt))
-    .limit(1)
-  return later?.id ?? null
 }
 
 type EarlierConnection = typeof connectedAccounts.$inferSelect & { grantId: string | null }
@@ -175,10 +180,7 @@ async function lockEarlierConnection(
     )
     .for('no key update')
   if (account === undefined) throw new Error('Bug: an account is neither inserted nor found')
-  const [tokens] = await deps.db
-    .select({ grantId: oauthTokens.grantId })
-    .from(oauthTokens)
-    .where(eq(oauthTokens.accountId, account.id))
+  const [tokens] = await deps.db.select({ grantId: oauthTokens.grantId }).from(oauthTokens).where(isTokensOf(account))
   return { ...account, grantId: tokens?.grantId ?? null }
 }
 
@@ -196,17 +198,13 @@ function profileChange(earlier: EarlierConnection, profile: XProfile): string | 
 
 // The new authorization has ended all earlier grants of the account, so that revoking one of them
 // now could only end the new grant. Where X never said which account a grant belongs to, it may be
-// this one.
+// this one. The requests of other users are found obsolete when they are due (revocation.ts).
 async function forgetEarlierGrants(
   deps: Deps,
   userId: string,
   providerAccountId: string,
   accountId: string,
 ): Promise<void> {
-  const sameAccount = deps.db
-    .select({ id: connectedAccounts.id })
-    .from(connectedAccounts)
-    .where(eq(connectedAccounts.providerAccountId, providerAccountId))
   const ofUser = deps.db
     .select({ id: connectedAccounts.id })
     .from(connectedAccounts)
@@ -214,15 +212,14 @@ async function forgetEarlierGrants(
   await deps.db
     .delete(grantRevocations)
     .where(
-      or(
-        inArray(grantRevocations.accountId, sameAccount),
-        eq(grantRevocations.providerAccountId, providerAccountId),
-        and(
-          isNull(grantRevocations.providerAccountId),
-          eq(grantRevocations.userId, userId),
-          notInArray(grantRevocations.accountId, ofUser),
+      and(
+        eq(grantRevocations.userId, userId),
+        or(
+          eq(grantRevocations.accountId, accountId),
+          eq(grantRevocations.providerAccountId, providerAccountId),
+          and(isNull(grantRevocations.providerAccountId), notInArray(grantRevocations.accountId, ofUser)),
         ),
       ),
     )
-  await deps.db.delete(orphanedTokens).where(eq(orphanedTokens.accountId, accountId))
+  await deps.db.delete(orphanedTokens).where(isOrphanOf({ id: accountId, userId }))
 }

@@ -1,21 +1,23 @@
-// Recognizes the constraint that a write violated. Both drivers name it on the error, which Drizzle
-// wraps.
+// Recognizes the kind of constraint that a write violated, by its SQLSTATE. The name of the
+// constraint is not read: on a distributed database the error comes from a shard, with another name
+// or none.
 
-/** True when `error` is the violation of the named constraint or unique index. */
-export function violates(error: unknown, constraint: string): boolean {
-  return findViolated(error) === constraint
+/** True for the violation of a primary key or unique index. */
+export function isDuplicate(error: unknown): boolean {
+  return findSqlState(error) === '23505'
 }
 
-/** True when a row could not be written because its user was deleted in the meantime. */
+/**
+ * True when a row could not be written because its user was deleted in the meantime: every foreign
+ * key refers to a user, or to a row that is deleted with its user.
+ */
 export function isUserGone(error: unknown): boolean {
-  return findViolated(error)?.endsWith('_user_id_users_id_fk') ?? false
+  return findSqlState(error) === '23503'
 }
 
-function findViolated(error: unknown): string | null {
+function findSqlState(error: unknown): string | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const named =
-      'constraint_name' in cause ? cause.constraint_name : 'constraint' in cause ? cause.constraint : undefined
-    if (typeof named === 'string') return named
+    if ('code' in cause && typeof cause.code === 'string' && /^[0-9A-Z]{5}$/.test(cause.code)) return cause.code
   }
   return null
 }

@@ -21,7 +21,7 @@ export type GraphqlContext = {
   operationLog: OperationLogFields
   /** Adds a Set-Cookie header to the response. */
   setCookie(header: string): void
-  /** Loads accounts by id, in one query for all rows of a response. */
+  /** Loads the viewer's accounts by id, in one query for all rows of a response. */
   accounts: DataLoader<string, ConnectedAccount>
   /** Loads the viewer's tweets with the ids of a response in one query; null for any other id. */
   tweets: DataLoader<string, Tweet | null>
@@ -35,11 +35,12 @@ export function createContext(
   request: Pick<GraphqlContext, 'viewer' | 'requestId' | 'rateLimiter' | 'operationLog' | 'setCookie'>,
 ): GraphqlContext {
   const { viewer, requestId, rateLimiter, operationLog, setCookie } = request
+  const user = viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user
   const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
-    const found = new Map((await listAccountsByIds(deps, ids)).map((account) => [account.id, account]))
+    const own = user === null ? [] : await listAccountsByIds(deps, user.id, ids)
+    const found = new Map(own.map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  const user = viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user
   const tweets = new DataLoader<string, Tweet | null>(async (ids) => {
     const own = user === null ? [] : await listTweetsByIds(deps, user.id, ids)
     const found = new Map(own.map((tweet) => [tweet.id, tweet]))

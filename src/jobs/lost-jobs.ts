@@ -82,7 +82,10 @@ async function replaceReconciliations(deps: Deps): Promise<number> {
   const lost = await deps.db
     .select({ userId: tweets.userId, id: tweets.id })
     .from(tweets)
-    .innerJoin(connectedAccounts, eq(connectedAccounts.id, tweets.accountId))
+    .innerJoin(
+      connectedAccounts,
+      and(eq(connectedAccounts.userId, tweets.userId), eq(connectedAccounts.id, tweets.accountId)),
+    )
     .where(
       and(
         sql`${tweets.status} = 'UNKNOWN'`,

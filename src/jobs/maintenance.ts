@@ -3,6 +3,7 @@
 
 import { endAbandonedAttempts } from '../accounts/finish-connect.ts'
 import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-sweep.ts'
+import { sweepRefusedConnections } from '../accounts/refused-connections.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
 import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
 import { sweepSessions } from '../auth/session.ts'
@@ -23,6 +24,7 @@ const tasks: readonly ((deps: Deps) => Promise<unknown>)[] = [
   sweepTweets,
   endAbandonedAttempts,
   sweepConnectAttempts,
+  sweepRefusedConnections,
   sweepSignInAttempts,
   sweepSecretOwners,
   sweepSessions,

@@ -1,12 +1,13 @@
 import { and, eq } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { tweets } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { deleteXTweet } from '../x/api.ts'
 import { refusalError } from '../x/refusals.ts'
-import type { Tweet } from './outcome.ts'
+import { isTweet, type Tweet } from './outcome.ts'
 import { findTweet } from './tweets.ts'
 
 /**
@@ -31,10 +32,11 @@ export async function deleteTweet(deps: Deps, userId: string, tweetId: string): 
   // A tweet can be deleted twice without harm, so the caller can retry an unknown outcome.
   if (result.kind === 'unknown') throw new AppError('X_UNAVAILABLE', { cause: result.cause })
   return transaction(deps, async (deps) => {
+    await lockUsers(deps.db, [userId])
     const [deleted] = await deps.db
       .update(tweets)
       .set({ status: 'DELETED' })
-      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, 'POSTED')))
+      .where(and(isTweet(tweet), eq(tweets.status, 'POSTED')))
       .returning()
     if (deleted !== undefined)
       await recordEvent(deps, { type: 'tweet.deleted', userId, accountId: tweet.accountId, tweetId: tweet.id })

@@ -39,11 +39,12 @@
 //   POSTED  → DELETED   deleteTweet         X has deleted it
 //   FAILED  → PENDING   postTweet           the failure is of a kind that may have been resolved
 //
-import { and, eq, inArray, isNotNull, isNull, lt, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNotNull, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
 import { sqlIn } from '../db/clock.ts'
 import { tweets } from '../db/tables.ts'
-import { violates } from '../db/violations.ts'
+import { lockUsers } from '../db/user-lock.ts'
+import { isDuplicate } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
@@ -56,8 +57,10 @@ export type Tweet = typeof tweets.$inferSelect
 /** The result of posting a tweet with an access token that X accepts. */
 export type PostResult = Exclude<XResult<string>, { kind: 'unauthorized' }>
 
-/** The unique index by which a post at X belongs to at most one tweet. */
-export const ONE_PER_POST = 'tweets_one_per_post'
+/** The condition for the row of a tweet. */
+export function isTweet({ id, userId }: { id: string; userId: string }): SQL | undefined {
+  return and(eq(tweets.userId, userId), eq(tweets.id, id))
+}
 
 /**
  * Stores the result of posting a tweet. If it is UNKNOWN, a job for `reconcileTweet` is queued in
@@ -70,7 +73,7 @@ export async function writeOutcome(deps: Deps, tweet: Tweet, result: PostResult)
     try {
       return await write(deps, tweet, result)
     } catch (error) {
-      if (result.kind !== 'done' || !violates(error, ONE_PER_POST)) throw error
+      if (result.kind !== 'done' || !isDuplicate(error)) throw error
       // X has returned this post for this tweet; the other tweet was matched with it by its text.
       if (!(await withdrawMatch(deps, tweet, result.value))) throw error
     }
@@ -80,20 +83,19 @@ export async function writeOutcome(deps: Deps, tweet: Tweet, result: PostResult)
 function write(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
   return transaction(deps, async (deps) => {
     const outcome = outcomeColumns(deps, tweet, result)
+    await lockUsers(deps.db, [tweet.userId])
     const [before] = await deps.db
       .select({ status: tweets.status })
       .from(tweets)
-      .where(eq(tweets.id, tweet.id))
+      .where(isTweet(tweet))
       .for('no key update')
     const [written] = await deps.db
       .update(tweets)
       .set(outcome)
       // UNKNOWN too: this result is certain, and the sweep's was not.
-      .where(
-        and(eq(tweets.id, tweet.id), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])),
-      )
+      .where(and(isTweet(tweet), eq(tweets.attempt, tweet.attempt), inArray(tweets.status, ['PENDING', 'UNKNOWN'])))
       .returning()
-    if (written?.status === 'POSTED') await markUsed(deps, tweet.accountId)
+    if (written?.status === 'POSTED') await markUsed(deps, { id: tweet.accountId, userId: tweet.userId })
     if (written?.status === 'UNKNOWN')
       await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, deps.timing.reconcileAfterSeconds)
     if (written !== undefined) {
@@ -101,7 +103,7 @@ function write(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
         await recordEvent(deps, outcomeEvent(written, before?.status === 'UNKNOWN'))
       return written
     }
-    const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
+    const [row] = await deps.db.select().from(tweets).where(isTweet(tweet))
     if (row === undefined) throw new AppError('TWEET_NOT_FOUND')
     return row
   })
@@ -191,11 +193,13 @@ function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {
 // again. Returns false when there is none.
 function withdrawMatch(deps: Deps, tweet: Tweet, xTweetId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
+    await lockUsers(deps.db, [tweet.userId])
     const withdrawn = await deps.db
       .update(tweets)
       .set({ status: 'UNKNOWN', errorCode: 'OUTCOME_UNKNOWN', xTweetId: null, postedAt: null })
       .where(
         and(
+          eq(tweets.userId, tweet.userId),
           eq(tweets.accountId, tweet.accountId),
           eq(tweets.xTweetId, xTweetId),
           ne(tweets.id, tweet.id),

@@ -15,7 +15,7 @@ import { AppError } from '../errors.ts'
 import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { createTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal } from '../x/refusals.ts'
-import { logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
+import { isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
 import { assertTweetText, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
@@ -142,7 +142,7 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
           .set({ sentAt: deps.clock.sqlNow(), mayExistSince: null })
           .where(
             and(
-              eq(tweets.id, tweet.id),
+              isTweet(tweet),
               eq(tweets.attempt, tweet.attempt),
               eq(tweets.status, 'PENDING'),
               // The statement itself may have been delayed by a slow database.
@@ -177,7 +177,7 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
         errorDetail: null,
         retryAt: null,
       })
-      .where(and(eq(tweets.id, earlier.id), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
+      .where(and(isTweet(earlier), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
       .returning()
     if (claimed.length > 0) await consumeRateLimit(deps, 'post', userId, 1)
     return claimed

@@ -6,7 +6,8 @@ import { withAccessToken } from '../accounts/access-token.ts'
 import { findConnectedAccount } from '../accounts/accounts.ts'
 import type { JobData } from '../db/jobs.ts'
 import { tweets } from '../db/tables.ts'
-import { violates } from '../db/violations.ts'
+import { lockUsers } from '../db/user-lock.ts'
+import { isDuplicate } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
@@ -14,7 +15,7 @@ import type { XResult } from '../x/api.ts'
 import { refusalError } from '../x/refusals.ts'
 import { fetchTimeline, type TimelinePage, type TimelinePost } from '../x/timeline.ts'
 import { comparePost } from './match-post.ts'
-import { logOutcome, ONE_PER_POST, outcomeEvent, type Tweet } from './outcome.ts'
+import { isTweet, logOutcome, outcomeEvent, type Tweet } from './outcome.ts'
 
 /** The maximum number of billed timeline reads for one sending. */
 export const MAX_READS = 3
@@ -39,19 +40,12 @@ type Account = { id: string; userId: string; providerAccountId: string }
  * when two reads prove that it does not exist, and otherwise stays UNKNOWN.
  * @throws Error when the timeline could not be read; the job is then retried.
  */
-export async function reconcileTweet(deps: Deps, { userId, id: tweetId }: JobData): Promise<void> {
+export async function reconcileTweet(deps: Deps, job: JobData): Promise<void> {
   // Counted before the read, so that a crash cannot lead to a fourth one.
   const [found] = await deps.db
     .update(tweets)
     .set({ timelineReads: sql`${tweets.timelineReads} + 1` })
-    .where(
-      and(
-        eq(tweets.userId, userId),
-        eq(tweets.id, tweetId),
-        eq(tweets.status, 'UNKNOWN'),
-        lt(tweets.timelineReads, MAX_READS),
-      ),
-    )
+    .where(and(isTweet(job), eq(tweets.status, 'UNKNOWN'), lt(tweets.timelineReads, MAX_READS)))
     .returning({ ...getTableColumns(tweets), nowSeconds: secondsOf(deps.clock.sqlNow()) })
   if (found === undefined) return
   const { nowSeconds, ...tweet } = found
@@ -128,7 +122,14 @@ async function findOthers(deps: Deps, tweet: Tweet, ids: string[]): Promise<Set<
   const rows = await deps.db
     .select({ xTweetId: tweets.xTweetId })
     .from(tweets)
-    .where(and(eq(tweets.accountId, tweet.accountId), ne(tweets.id, tweet.id), inArray(tweets.xTweetId, ids)))
+    .where(
+      and(
+        eq(tweets.userId, tweet.userId),
+        eq(tweets.accountId, tweet.accountId),
+        ne(tweets.id, tweet.id),
+        inArray(tweets.xTweetId, ids),
+      ),
+    )
   return new Set(rows.map(({ xTweetId }) => xTweetId))
 }
 
@@ -180,7 +181,7 @@ async function uncountRead(deps: Deps, tweet: Tweet): Promise<void> {
   await deps.db
     .update(tweets)
     .set({ timelineReads: sql`${tweets.timelineReads} - 1` })
-    .where(eq(tweets.id, tweet.id))
+    .where(isTweet(tweet))
 }
 
 // Takes the oldest post that belongs to no other tweet. Returns null when there is none.
@@ -196,7 +197,7 @@ async function takePost(
       return await writeReconciled(deps, tweet, from, { ...found, errorCode: null, errorDetail: null, retryAt: null })
     } catch (error) {
       // Another tweet with this text has taken it first.
-      if (!violates(error, ONE_PER_POST)) throw error
+      if (!isDuplicate(error)) throw error
     }
   }
   return null
@@ -210,10 +211,11 @@ async function writeReconciled(
   outcome: Partial<typeof tweets.$inferInsert>,
 ): Promise<Tweet> {
   const closed = await transaction(deps, async (deps) => {
+    await lockUsers(deps.db, [tweet.userId])
     const [reconciled] = await deps.db
       .update(tweets)
       .set(outcome)
-      .where(and(eq(tweets.id, tweet.id), eq(tweets.status, from), eq(tweets.attempt, tweet.attempt)))
+      .where(and(isTweet(tweet), eq(tweets.status, from), eq(tweets.attempt, tweet.attempt)))
       .returning()
     if (reconciled !== undefined) await recordEvent(deps, outcomeEvent(reconciled, from === 'UNKNOWN'))
     return reconciled
@@ -222,7 +224,7 @@ async function writeReconciled(
     logOutcome(deps, closed, null)
     return closed
   }
-  const [row] = await deps.db.select().from(tweets).where(eq(tweets.id, tweet.id))
+  const [row] = await deps.db.select().from(tweets).where(isTweet(tweet))
   if (row === undefined) throw new AppError('TWEET_NOT_FOUND')
   return row
 }

@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts'
 import { isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { withProblem } from '../x/refusals.ts'
-import type { Tweet } from './outcome.ts'
+import { isTweet, type Tweet } from './outcome.ts'
 import { MAX_READS } from './reconcile.ts'
 
 const GIVEN_UP =
@@ -19,7 +19,7 @@ export async function findTweet(deps: Deps, userId: string, tweetId: string): Pr
   const [tweet] = await deps.db
     .select()
     .from(tweets)
-    .where(and(eq(tweets.userId, userId), eq(tweets.id, tweetId)))
+    .where(isTweet({ id: tweetId, userId }))
   return tweet ?? null
 }
 

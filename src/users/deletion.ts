@@ -3,6 +3,7 @@ import { eq } from 'drizzle-orm'
 import { listConnectedAccounts } from '../accounts/accounts.ts'
 import { disconnectAccount } from '../accounts/disconnect.ts'
 import { revokeAttemptTokensOfUser } from '../accounts/refuse-connection.ts'
+import { deleteRefusedConnectionsOfUser } from '../accounts/refused-connections.ts'
 import { deleteSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { forgetSecretOwner } from '../auth/user-secret.ts'
 import { users } from '../db/tables.ts'
@@ -44,6 +45,7 @@ function deleteDisconnected(deps: Deps, userId: string): Promise<boolean> {
     await revokeAttemptTokensOfUser(deps, userId)
     await deleteSignInAttempts(deps, userId)
     await forgetSecretOwner(deps, userId)
+    await deleteRefusedConnectionsOfUser(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })

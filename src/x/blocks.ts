@@ -1,8 +1,8 @@
 // Blocks: calls that X is known to refuse for a while, because a rate limit is used up or the app
 // has no credits. They are stored for all instances, so that each costs one refused call.
-import { aliasedTable, and, desc, eq, gt, inArray, lte, notExists } from 'drizzle-orm'
+import { and, desc, eq, getTableColumns, gt, lte, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
-import { xBlocks, type xEndpoints } from '../db/tables.ts'
+import { OPERATOR_ID, xBlocks, type xEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
 import type { XResult } from './api.ts'
@@ -11,7 +11,10 @@ import { type Refusal, refusal } from './refusals.ts'
 /** A class of calls that share a rate limit at X. */
 export type XEndpoint = (typeof xEndpoints)[number]
 
-/** The subject of a block that applies to all accounts of the app. */
+/** The account or the connect attempt that a call is for. */
+type Subject = { id: string; userId: string }
+
+/** The subject of a block that applies to all accounts of the app. It belongs to the operator. */
 export const APP = 'APP'
 // The time that a probing call has, after a block has expired, to renew or delete the block.
 const PROBE_SECONDS = 15
@@ -30,31 +33,46 @@ export const ENDED_BY_OPERATOR: ErrorCode[] = [
 /**
  * Returns the refusal that a call would certainly get, or null. When a block has expired, one
  * caller gets null and probes; the others stay blocked meanwhile.
+ * @param subject the account, or the connect attempt, that the call is for.
  */
-export async function findBlock(deps: Deps, accountId: string, endpoint: XEndpoint): Promise<Refusal | null> {
+export async function findBlock(deps: Deps, subject: Subject, endpoint: XEndpoint): Promise<Refusal | null> {
   const now = deps.clock.sqlNow()
-  const concerns = concerning(xBlocks, accountId, endpoint)
-  const blocks = await deps.db.select().from(xBlocks).where(concerns)
-  if (blocks.length === 0) return null
-  // Only if no other block applies: a probe that is not made would keep the others waiting.
-  const other = aliasedTable(xBlocks, 'other')
-  const standing = deps.db
-    .select({ subject: other.subject })
-    .from(other)
-    .where(and(concerning(other, accountId, endpoint), gt(other.until, now)))
-  const probing = await deps.db
-    .update(xBlocks)
-    .set({ until: sqlIn(deps.clock, PROBE_SECONDS) })
-    .where(and(concerns, lte(xBlocks.until, now), notExists(standing)))
-    .returning()
-  if (probing.length > 0) return null
+  const found = await deps.db
+    .select({ ...getTableColumns(xBlocks), isOver: sql<boolean>`${xBlocks.until} <= ${now}` })
+    .from(xBlocks)
+    .where(concerning(subject, endpoint))
+  const isProbe = found.every(({ isOver }) => isOver) && (await claimProbes(deps, found))
+  if (isProbe) return null
   const [last] = await deps.db
     .select()
     .from(xBlocks)
-    .where(and(concerns, gt(xBlocks.until, now)))
+    .where(and(concerning(subject, endpoint), gt(xBlocks.until, now)))
     .orderBy(desc(xBlocks.until))
     .limit(1)
   return last === undefined ? null : describe(last)
+}
+
+// Claims the probe of each expired block; true without one. A caller that gets the account's probe
+// and not the app's makes no call, which delays this account alone.
+async function claimProbes(deps: Deps, expired: readonly (typeof xBlocks.$inferSelect)[]): Promise<boolean> {
+  for (const { userId, subject, endpoint } of expired.toSorted(
+    (one, other) => Number(one.subject === APP) - Number(other.subject === APP),
+  )) {
+    const [claimed] = await deps.db
+      .update(xBlocks)
+      .set({ until: sqlIn(deps.clock, PROBE_SECONDS) })
+      .where(
+        and(
+          eq(xBlocks.userId, userId),
+          eq(xBlocks.subject, subject),
+          eq(xBlocks.endpoint, endpoint),
+          lte(xBlocks.until, deps.clock.sqlNow()),
+        ),
+      )
+      .returning({ subject: xBlocks.subject })
+    if (claimed === undefined) return false
+  }
+  return true
 }
 
 /**
@@ -64,7 +82,14 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
   const [block] = await deps.db
     .select()
     .from(xBlocks)
-    .where(and(eq(xBlocks.subject, APP), eq(xBlocks.endpoint, endpoint), gt(xBlocks.until, deps.clock.sqlNow())))
+    .where(
+      and(
+        eq(xBlocks.userId, OPERATOR_ID),
+        eq(xBlocks.subject, APP),
+        eq(xBlocks.endpoint, endpoint),
+        gt(xBlocks.until, deps.clock.sqlNow()),
+      ),
+    )
   return block === undefined ? null : describe(block)
 }
 
@@ -74,21 +99,24 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
  */
 export async function recordBlocks(
   deps: Deps,
-  accountId: string,
+  subject: Subject,
   endpoint: XEndpoint,
   result: XResult<unknown>,
 ): Promise<void> {
   const seconds = result.kind === 'refused' ? blockSeconds(deps, result) : null
   if (result.kind === 'refused' && seconds !== null) {
-    const row = { errorCode: result.code, until: sqlIn(deps.clock, seconds) }
+    const blocked = result.to === 'APP' ? { userId: OPERATOR_ID, subject: APP } : keyOf(subject)
     await deps.db
       .insert(xBlocks)
-      .values({ subject: result.to === 'APP' ? APP : accountId, endpoint, ...row })
-      .onConflictDoUpdate({ target: [xBlocks.subject, xBlocks.endpoint], set: row })
+      .values({ ...blocked, endpoint, errorCode: result.code, until: sqlIn(deps.clock, seconds) })
+      .onConflictDoUpdate({
+        target: [xBlocks.userId, xBlocks.subject, xBlocks.endpoint],
+        set: { errorCode: sql`excluded.error_code`, until: sql`excluded.until` },
+      })
   } else if (isFromX(result)) {
     // A block that lasts longer than a probe was stored by another call during this one.
     const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
-    await deps.db.delete(xBlocks).where(and(concerning(xBlocks, accountId, endpoint), probed))
+    await deps.db.delete(xBlocks).where(and(concerning(subject, endpoint), probed))
   }
 }
 
@@ -99,8 +127,19 @@ function describe({ errorCode, until, subject }: typeof xBlocks.$inferSelect): R
   })
 }
 
-function concerning(table: Pick<typeof xBlocks, 'subject' | 'endpoint'>, accountId: string, endpoint: XEndpoint) {
-  return and(inArray(table.subject, [accountId, APP]), eq(table.endpoint, endpoint))
+function concerning(subject: Subject, endpoint: XEndpoint) {
+  const own = keyOf(subject)
+  return and(
+    or(
+      and(eq(xBlocks.userId, own.userId), eq(xBlocks.subject, own.subject)),
+      and(eq(xBlocks.userId, OPERATOR_ID), eq(xBlocks.subject, APP)),
+    ),
+    eq(xBlocks.endpoint, endpoint),
+  )
+}
+
+function keyOf({ id, userId }: Subject): Pick<typeof xBlocks.$inferSelect, 'userId' | 'subject'> {
+  return { userId, subject: id }
 }
 
 // Returns null for a refusal that does not apply to the next call.

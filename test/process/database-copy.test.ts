@@ -229,7 +229,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
   const now = new Date()
   await db
     .insert(xBlocks)
-    .values({ subject: userId, endpoint: 'DELETE_TWEET', errorCode: 'X_RATE_LIMITED', until: now })
+    .values({ userId, subject: accountId, endpoint: 'DELETE_TWEET', errorCode: 'X_RATE_LIMITED', until: now })
   await db.insert(eventHorizons).values({ userId: null, type: 'account.connected', position: 1 })
   const [somebody] = await db.insert(users).values({ githubId: 7, login: 'somebody' }).returning()
   await db.execute(sql`insert into connected_accounts (user_id, provider, provider_account_id, username, scopes, status, status_since, connected_at, display_name)
@@ -237,6 +237,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
     from connected_accounts where id = ${accountId}`)
   const [row] = await queryRows(db, sql`select id from connected_accounts where username = 'somebody'`)
   await db.insert(orphanedTokens).values({
+    userId: String(somebody?.id),
     accountId: String(row?.id),
     fromVersion: 1,
     fencingToken: 1,

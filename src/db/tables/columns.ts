@@ -10,6 +10,9 @@ export const moment = () => timestamp({ withTimezone: true, precision: 3, mode: 
 /** A random primary key. */
 export const id = () => uuid().primaryKey().defaultRandom()
 
+/** The random id of a row in a table whose primary key is `(user_id, id)`. */
+export const rowId = () => uuid().notNull().defaultRandom()
+
 /** The condition of a check: the column has one of these values. */
 export const oneOf = (column: AnyPgColumn, values: readonly string[]) => sql`${column} in (${literals(values)})`
 

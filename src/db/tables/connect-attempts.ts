@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { check, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import { id, moment, oneOf } from './columns.ts'
-import { connectedAccounts } from './connected-accounts.ts'
+import { ofAccount } from './connected-accounts.ts'
 import { users } from './users.ts'
 
 export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as const
@@ -27,7 +27,7 @@ export const connectAttempts = pgTable(
     scopes: text().array().notNull(),
     returnTo: text(),
     expectedUsername: text(),
-    reconnectAccountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
+    reconnectAccountId: uuid(),
     status: text({ enum: attemptStatuses }).notNull().default('PENDING'),
     errorCode: text(),
     /**
@@ -36,8 +36,6 @@ export const connectAttempts = pgTable(
     errorDetail: text(),
     /** When X accepts another try, if it said so. */
     retryAt: moment(),
-    /** X's id of the approved account, set for failed attempts when X has returned it. */
-    providerAccountId: text(),
     /**
      * The token pair, sealed, from the code exchange until the account is known; null otherwise.
      */
@@ -48,20 +46,21 @@ export const connectAttempts = pgTable(
     nextTryAt: moment(),
     /** The number of requests for the account that got no usable response. */
     tries: integer().notNull().default(0),
-    accountId: uuid().references(() => connectedAccounts.id, { onDelete: 'set null' }),
+    accountId: uuid(),
     createdAt: moment().notNull(),
     expiresAt: moment().notNull(),
     takenAt: moment(),
     finishedAt: moment(),
   },
   (table) => [
+    ofAccount('connect_attempts_account', table),
+    ofAccount('connect_attempts_reconnect_account', { userId: table.userId, accountId: table.reconnectAccountId }),
     index().on(table.expiresAt),
     index('connect_attempts_kept').on(table.nextTryAt).where(sql`${table.tokensSealed} is not null`),
     // Attempts whose process died in the exchange of the code.
     index('connect_attempts_taken')
       .on(table.takenAt)
       .where(sql`${table.status} = 'PENDING' and ${table.tokensSealed} is null`),
-    index().on(table.providerAccountId),
     check('connect_attempts_status', oneOf(table.status, attemptStatuses)),
     check(
       'connect_attempts_kept_tokens',

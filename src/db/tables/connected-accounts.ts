@@ -1,6 +1,16 @@
 import { sql } from 'drizzle-orm'
-import { check, index, pgTable, text, unique, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { id, moment, oneOf } from './columns.ts'
+import {
+  type AnyPgColumn,
+  check,
+  foreignKey,
+  index,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { moment, oneOf, rowId } from './columns.ts'
 import { users } from './users.ts'
 
 export const accountStatuses = ['ACTIVE', 'LIMITED', 'NEEDS_REAUTH', 'DISCONNECTED'] as const
@@ -16,15 +26,16 @@ export const accountStatusReasons = [
 
 /**
  * An X account that a user connected. Inserted by the callback. Disconnecting keeps the row with
- * the status DISCONNECTED, and connecting again reuses it. Deleted with its user.
+ * the status DISCONNECTED, and connecting again reuses it. Deleted with its user. While it is not
+ * DISCONNECTED, its user has the row of the X account in `account_holders`.
  */
 export const connectedAccounts = pgTable(
   'connected_accounts',
   {
-    id: id(),
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
+    id: rowId(),
     provider: text({ enum: ['X'] }).notNull(),
     /** X's 64-bit user id, as the decimal string that X sends. */
     providerAccountId: text().notNull(),
@@ -43,14 +54,11 @@ export const connectedAccounts = pgTable(
     disconnectedAt: moment(),
   },
   (table) => [
-    // One user for each X account that is not disconnected, also when two callbacks run at once.
-    uniqueIndex('connected_accounts_one_live')
-      .on(table.provider, table.providerAccountId)
-      .where(sql`${table.status} <> 'DISCONNECTED'`),
+    primaryKey({ columns: [table.userId, table.id] }),
     unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
     index().on(table.userId, table.connectedAt),
-    // Each connection looks up the X account among all users.
-    index().on(table.providerAccountId),
+    // Operators look accounts up by id alone.
+    index().on(table.id),
     check('connected_accounts_status', oneOf(table.status, accountStatuses)),
     check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),
     check(
@@ -59,3 +67,12 @@ export const connectedAccounts = pgTable(
     ),
   ],
 )
+
+/** The foreign key of a row that belongs to an account of its user, and is deleted with it. */
+export function ofAccount(name: string, { userId, accountId }: { userId: AnyPgColumn; accountId: AnyPgColumn }) {
+  return foreignKey({
+    name,
+    columns: [userId, accountId],
+    foreignColumns: [connectedAccounts.userId, connectedAccounts.id],
+  }).onDelete('cascade')
+}

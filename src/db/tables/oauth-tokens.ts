@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
-import { boolean, check, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
-import { id, moment, oneOf } from './columns.ts'
-import { connectedAccounts } from './connected-accounts.ts'
+import { boolean, check, index, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { moment, oneOf, rowId } from './columns.ts'
+import { ofAccount } from './connected-accounts.ts'
 
 export const tokenStates = ['ACTIVE', 'UNCERTAIN', 'DEAD'] as const
 
@@ -22,9 +22,8 @@ export const tokenEvents = [
 export const oauthTokens = pgTable(
   'oauth_tokens',
   {
-    accountId: uuid()
-      .primaryKey()
-      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    userId: uuid().notNull(),
+    accountId: uuid().notNull(),
     accessTokenSealed: text().notNull(),
     /** Null when X did not grant offline.access. */
     refreshTokenSealed: text(),
@@ -65,6 +64,8 @@ export const oauthTokens = pgTable(
     lastEventAt: moment().notNull(),
   },
   (table) => [
+    primaryKey({ columns: [table.userId, table.accountId] }),
+    ofAccount('oauth_tokens_account', table),
     // The refreshes of idle accounts read the oldest tokens that can be refreshed.
     index('oauth_tokens_idle')
       .on(table.refreshIssuedAt)
@@ -86,10 +87,9 @@ export const oauthTokens = pgTable(
 export const orphanedTokens = pgTable(
   'orphaned_tokens',
   {
-    id: id(),
-    accountId: uuid()
-      .notNull()
-      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    userId: uuid().notNull(),
+    id: rowId(),
+    accountId: uuid().notNull(),
     fromVersion: integer().notNull(),
     fencingToken: integer().notNull(),
     accessTokenSealed: text().notNull(),
@@ -97,24 +97,33 @@ export const orphanedTokens = pgTable(
     accessExpiresAt: moment().notNull(),
     createdAt: moment().notNull(),
   },
-  (table) => [index().on(table.accountId)],
+  (table) => [
+    primaryKey({ columns: [table.userId, table.id] }),
+    ofAccount('orphaned_tokens_account', table),
+    index().on(table.userId, table.accountId),
+  ],
 )
 
 /**
  * A token whose grant has to be revoked at X (RFC 7009). Inserted in the transaction that stops
  * using the grant; the job `revoke-grant` deletes it once X has confirmed.
  */
-export const grantRevocations = pgTable('grant_revocations', {
-  id: id(),
-  /**
-   * Associated data of the sealed token: the account may be gone, or the id that of an attempt that
-   * was refused.
-   */
-  accountId: uuid().notNull(),
-  userId: uuid().notNull(),
-  /** X's id of the account whose grant it is; null when X never returned it. */
-  providerAccountId: text(),
-  tokenSealed: text().notNull(),
-  tokenTypeHint: text({ enum: ['refresh_token', 'access_token'] }).notNull(),
-  createdAt: moment().notNull(),
-})
+export const grantRevocations = pgTable(
+  'grant_revocations',
+  {
+    /** No foreign key: the request outlives the deletion of its user. */
+    userId: uuid().notNull(),
+    id: rowId(),
+    /**
+     * Associated data of the sealed token: the account may be gone, or the id that of an attempt
+     * that was refused.
+     */
+    accountId: uuid().notNull(),
+    /** X's id of the account whose grant it is; null when X never returned it. */
+    providerAccountId: text(),
+    tokenSealed: text().notNull(),
+    tokenTypeHint: text({ enum: ['refresh_token', 'access_token'] }).notNull(),
+    createdAt: moment().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.id] })],
+)

@@ -1,8 +1,18 @@
 import { sql } from 'drizzle-orm'
-import { boolean, check, index, integer, pgTable, text, unique, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
-import { id, moment, oneOf } from './columns.ts'
-import { connectedAccounts } from './connected-accounts.ts'
-import { users } from './users.ts'
+import {
+  boolean,
+  check,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
+import { moment, oneOf, rowId } from './columns.ts'
+import { ofAccount } from './connected-accounts.ts'
 
 export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED'] as const
 
@@ -15,13 +25,9 @@ export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VE
 export const tweets = pgTable(
   'tweets',
   {
-    id: id(),
-    userId: uuid()
-      .notNull()
-      .references(() => users.id, { onDelete: 'cascade' }),
-    accountId: uuid()
-      .notNull()
-      .references(() => connectedAccounts.id, { onDelete: 'cascade' }),
+    userId: uuid().notNull(),
+    id: rowId(),
+    accountId: uuid().notNull(),
     /** SHA-256 of the idempotency key; null without one. */
     idempotencyKeyHash: text(),
     /** SHA-256 of the input. It distinguishes a retry from a reuse of the key for another tweet. */
@@ -58,11 +64,13 @@ export const tweets = pgTable(
     postedAt: moment(),
   },
   (table) => [
+    primaryKey({ columns: [table.userId, table.id] }),
+    ofAccount('tweets_account', table),
     unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
     // One post at X belongs to one tweet, also when two UNKNOWN tweets are found in one timeline.
     // Not a partial index: the deletion of an account finds all of its tweets by it.
-    uniqueIndex('tweets_one_per_post').on(table.accountId, table.xTweetId),
+    uniqueIndex('tweets_one_per_post').on(table.userId, table.accountId, table.xTweetId),
     index('tweets_open').on(table.claimedUntil).where(sql`${table.status} = 'PENDING'`),
     // Those that the reconciliation has given up keep the status, with the highest number of reads.
     index('tweets_unknown').on(table.timelineReads).where(sql`${table.status} = 'UNKNOWN'`),

@@ -1,5 +1,6 @@
-import { check, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { check, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { moment, oneOf } from './columns.ts'
+import { users } from './users.ts'
 
 export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE', 'READ_PROFILE'] as const
 
@@ -11,14 +12,18 @@ export const xEndpoints = ['POST_TWEET', 'DELETE_TWEET', 'READ_TIMELINE', 'READ_
 export const xBlocks = pgTable(
   'x_blocks',
   {
-    /** The id of an account, or APP for the whole app. */
+    /** The user of the account; the operator for the whole app. */
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /** The id of an account or a connect attempt, or APP for the whole app. */
     subject: text().notNull(),
     endpoint: text({ enum: xEndpoints }).notNull(),
     errorCode: text().notNull(),
     until: moment().notNull(),
   },
   (table) => [
-    primaryKey({ columns: [table.subject, table.endpoint] }),
+    primaryKey({ columns: [table.userId, table.subject, table.endpoint] }),
     check('x_blocks_endpoint', oneOf(table.endpoint, xEndpoints)),
   ],
 )

@@ -93,10 +93,7 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
       authScopes: { scope: 'accounts:read' },
       description:
         'The account that the event, or its tweet, is about, as it is now; null for other events. For an operator, see `linkedAccount`.',
-      resolve: async ({ accountId }, _args, context) => {
-        const account = accountId === null ? null : await context.accounts.load(accountId)
-        return account?.userId === getUser(context).id ? account : null
-      },
+      resolve: ({ accountId }, _args, { accounts }) => (accountId === null ? null : accounts.load(accountId)),
     }),
     linkedAccount: t.field({
       type: LinkedAccountRef,

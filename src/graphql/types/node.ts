@@ -35,7 +35,7 @@ const ownedTypes: Record<OwnedType, NodeType> = {
   },
   ConnectedAccount: {
     accessRule: { scope: 'accounts:read' },
-    load: ({ deps }, ids) => listAccountsByIds(deps, ids),
+    load: (context, ids) => listAccountsByIds(context.deps, getUser(context).id, ids),
   },
   ConnectAttempt: {
     accessRule: { scope: 'accounts:read' },

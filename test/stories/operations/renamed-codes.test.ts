@@ -28,7 +28,7 @@ async function migrate(name: string): Promise<void> {
 }
 
 test('a code that is stored under its earlier name is renamed in tweets, attempts, blocks and events', async () => {
-  const { id: accountId, userId, providerAccountId } = await connectAccount(world)
+  const { id: accountId, userId } = await connectAccount(world)
   const now = world.clock.now()
   const aDay = new Date(now.getTime() + 86_400_000)
   await world.db().delete(events)
@@ -53,7 +53,7 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
       .insert(connectAttempts)
       .values({ ...row, scopes: [] })
   }
-  const block = { subject: providerAccountId, until: now } as const
+  const block = { userId, subject: accountId, until: now } as const
   await world
     .db()
     .insert(xBlocks)

@@ -45,7 +45,7 @@ async function seedOrphan(account: ConnectedAccount, pair: Pair, fencingToken: n
     .db()
     .insert(orphanedTokens)
     .values({
-      accountId: account.id,
+      ...owner,
       fromVersion: 1,
       fencingToken,
       accessTokenSealed: seal('accessTokenSealed', pair.accessToken),

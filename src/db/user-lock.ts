@@ -1,0 +1,33 @@
+// Locks users. All transactions lock rows in one order, so that no two wait for each other:
+//
+//   1. the account at X (`account_holders`, by `lockAccountHolder`)
+//   2. users, by `lockUsers`; several in the order of their ids
+//   3. the account (`connected_accounts`)
+//   4. its tokens (`oauth_tokens`), then its orphaned tokens
+//   5. tweets
+//   6. connect attempts
+//   7. the positions of events
+//
+// The deletion of a user locks the user's row and then, by the cascade, everything of theirs. A
+// transaction that changes rows of a user and records an event needs the user for its foreign key,
+// so that it would wait for the deletion while the deletion waits for it, unless it locks the user
+// first.
+import { asc, inArray } from 'drizzle-orm'
+import type { Db } from './client.ts'
+import { users } from './tables.ts'
+
+/**
+ * Locks the rows of these users for the transaction of `db`, so that they are not deleted
+ * meanwhile. Any number of transactions can do so at once.
+ * @returns the ids of those that exist.
+ */
+export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return []
+  const locked = await db
+    .select({ id: users.id })
+    .from(users)
+    .where(inArray(users.id, [...new Set(ids)]))
+    .orderBy(asc(users.id))
+    .for('key share')
+  return locked.map(({ id }) => id)
+}
