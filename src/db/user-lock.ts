@@ -12,22 +12,21 @@
 // transaction that changes rows of a user and records an event needs the user for its foreign key,
 // so that it would wait for the deletion while the deletion waits for it, unless it locks the user
 // first.
-import { asc, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { users } from './tables.ts'
 
 /**
  * Locks the rows of these users for the transaction of `db`, so that they are not deleted
- * meanwhile. Any number of transactions can do so at once.
+ * meanwhile. Any number of transactions can do so at once. One statement for each user: their rows
+ * may be on different nodes.
  * @returns the ids of those that exist.
  */
 export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[]> {
-  if (ids.length === 0) return []
-  const locked = await db
-    .select({ id: users.id })
-    .from(users)
-    .where(inArray(users.id, [...new Set(ids)]))
-    .orderBy(asc(users.id))
-    .for('key share')
-  return locked.map(({ id }) => id)
+  const locked: string[] = []
+  for (const id of [...new Set(ids)].toSorted()) {
+    const [user] = await db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
+    if (user !== undefined) locked.push(id)
+  }
+  return locked
 }

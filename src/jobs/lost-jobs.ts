@@ -1,6 +1,6 @@
 // Queues a job for each row that needs one and has none: after a database was copied without its
 // queue, after the queue gave up on a job, or when a disconnected account was connected again.
-import { and, eq, gt, isNotNull, lt, lte, ne, not, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, lt, lte, ne, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
 import { runBatches } from '../db/batches.ts'
@@ -11,108 +11,125 @@ import {
   connectAttempts,
   connectedAccounts,
   grantRevocations,
+  OPERATOR_ID,
   tweets,
   webhookDeliveries,
   webhookEndpoints,
 } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
-import { enqueueDelivery } from '../webhooks/fan-out.ts'
 
 const BATCH = 500
+
+type Row = { userId: string; id: string }
 
 /**
  * Queues all missing jobs. Rows and their jobs are written in one transaction, so a row without a
  * job has lost it.
  */
 export async function replaceLostJobs(deps: Deps): Promise<void> {
-  await runBatches(BATCH, () => transaction(deps, replaceBatch))
+  await replaceLost(deps, 'revoke-grant', readRevocations, 0)
+  // Also attempts that wait for X: they have no job until they are due.
+  await replaceLost(deps, 'finish-connect', readDueAttempts, 0)
+  // The lost job may have read the timeline just now.
+  await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, deps.timing.reconcileAgainAfterSeconds)
+  // The job waits until the delivery is due.
+  await replaceLost(deps, 'deliver-webhook', readPendingDeliveries, 0)
 }
 
-async function replaceBatch(deps: Deps): Promise<number> {
-  // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
-  // minute apart.
-  const [lock] = await queryRows(
-    deps.db,
-    sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
+// Reads the rows that need a job page by page, in the order of their keys, and queues a job for each
+// that has none. Rows and jobs are read by two statements: on a distributed database they are on
+// different nodes.
+async function replaceLost(
+  deps: Deps,
+  name: JobName,
+  readPage: (deps: Deps, after: Row | null) => Promise<Row[]>,
+  afterSeconds: number,
+): Promise<void> {
+  let after: Row | null = null
+  await runBatches(BATCH, () =>
+    transaction(deps, async (deps) => {
+      // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
+      // minute apart.
+      const [lock] = await queryRows(
+        deps.db,
+        sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
+      )
+      if (lock?.mine !== true) return 0
+      const page = await readPage(deps, after)
+      const queued = await findQueued(deps, name, page)
+      for (const row of page) if (!queued.has(row.id)) await deps.jobs.enqueue(deps, name, row, afterSeconds)
+      after = page.at(-1) ?? null
+      return page.length
+    }),
   )
-  if (lock?.mine !== true) return 0
-  const found = [
-    await replaceRevocations(deps),
-    await replaceConnects(deps),
-    await replaceReconciliations(deps),
-    await replaceDeliveries(deps),
-  ]
-  return Math.max(...found)
 }
 
-async function replaceRevocations(deps: Deps): Promise<number> {
-  const lost = await deps.db
-    .select({ userId: grantRevocations.userId, id: grantRevocations.id })
+// Returns the ids of the rows that have a job.
+async function findQueued(deps: Deps, name: JobName, page: readonly Row[]): Promise<Set<string>> {
+  if (page.length === 0) return new Set()
+  const ids = sql.join(
+    page.map(({ id }) => sql`${id}`),
+    sql`, `,
+  )
+  const jobs = await queryRows(
+    deps.db,
+    sql`select data->>'id' as id from pgboss.job
+      where name = ${name} and state in ('created', 'retry', 'active') and data->>'id' in (${ids})`,
+  )
+  return new Set(jobs.map(({ id }) => String(id)))
+}
+
+async function readRevocations(deps: Deps, after: Row | null): Promise<Row[]> {
+  const { userId, id, createdAt } = grantRevocations
+  return deps.db
+    .select({ userId, id })
     .from(grantRevocations)
-    .where(
-      and(
-        gt(grantRevocations.createdAt, sqlIn(deps.clock, -REFRESH_TOKEN_LIFETIME_SECONDS)),
-        not(hasJob('revoke-grant', grantRevocations.id)),
-      ),
-    )
+    .where(and(gt(createdAt, sqlIn(deps.clock, -REFRESH_TOKEN_LIFETIME_SECONDS)), afterRow(userId, id, after)))
+    .orderBy(asc(userId), asc(id))
     .limit(BATCH)
-  for (const row of lost) await deps.jobs.enqueue(deps, 'revoke-grant', row)
-  return lost.length
 }
 
-// Also attempts that wait for X: they have no job until they are due.
-async function replaceConnects(deps: Deps): Promise<number> {
-  const due = await deps.db
-    .select({ userId: sql<string>`${connectAttempts.userId}`, id: connectAttempts.id })
+async function readDueAttempts(deps: Deps, after: Row | null): Promise<Row[]> {
+  const { userId, id, tokensSealed, nextTryAt } = connectAttempts
+  return deps.db
+    .select({ userId: sql<string>`${userId}`, id })
     .from(connectAttempts)
-    .where(
-      and(
-        isNotNull(connectAttempts.tokensSealed),
-        lte(connectAttempts.nextTryAt, deps.clock.sqlNow()),
-        not(hasJob('finish-connect', connectAttempts.id)),
-      ),
-    )
+    .where(and(isNotNull(tokensSealed), lte(nextTryAt, deps.clock.sqlNow()), afterRow(userId, id, after)))
+    .orderBy(asc(userId), asc(id))
     .limit(BATCH)
-  for (const row of due) await deps.jobs.enqueue(deps, 'finish-connect', row)
-  return due.length
 }
 
-async function replaceReconciliations(deps: Deps): Promise<number> {
-  const lost = await deps.db
-    .select({ userId: tweets.userId, id: tweets.id })
+async function readUnknownTweets(deps: Deps, after: Row | null): Promise<Row[]> {
+  const { userId, id } = tweets
+  return deps.db
+    .select({ userId, id })
     .from(tweets)
-    .innerJoin(
-      connectedAccounts,
-      and(eq(connectedAccounts.userId, tweets.userId), eq(connectedAccounts.id, tweets.accountId)),
-    )
+    .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, userId), eq(connectedAccounts.id, tweets.accountId)))
     .where(
       and(
         sql`${tweets.status} = 'UNKNOWN'`,
         lt(tweets.timelineReads, MAX_READS),
         ne(connectedAccounts.status, 'DISCONNECTED'),
-        not(hasJob('reconcile-tweet', tweets.id)),
+        afterRow(userId, id, after),
       ),
     )
+    .orderBy(asc(userId), asc(id))
     .limit(BATCH)
-  // The lost job may have read the timeline just now.
-  for (const row of lost) await deps.jobs.enqueue(deps, 'reconcile-tweet', row, deps.timing.reconcileAgainAfterSeconds)
-  return lost.length
 }
 
-async function replaceDeliveries(deps: Deps): Promise<number> {
-  const lost = await deps.db
-    .select({ id: webhookDeliveries.id, userId: webhookEndpoints.userId })
+async function readPendingDeliveries(deps: Deps, after: Row | null): Promise<Row[]> {
+  const userId = sql<string>`coalesce(${webhookEndpoints.userId}, ${OPERATOR_ID})`
+  const { id, status } = webhookDeliveries
+  return deps.db
+    .select({ userId, id })
     .from(webhookDeliveries)
     .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-    .where(and(sql`${webhookDeliveries.status} = 'PENDING'`, not(hasJob('deliver-webhook', webhookDeliveries.id))))
+    .where(and(sql`${status} = 'PENDING'`, after === null ? undefined : gt(id, after.id)))
+    .orderBy(asc(id))
     .limit(BATCH)
-  // The job waits until the delivery is due.
-  for (const delivery of lost) await enqueueDelivery(deps, delivery)
-  return lost.length
 }
 
-function hasJob(name: JobName, id: PgColumn): SQL {
-  return sql`exists (select from pgboss.job
-    where name = ${name} and state in ('created', 'retry', 'active') and data->>'id' = ${id}::text)`
+function afterRow(userId: PgColumn, id: PgColumn, after: Row | null): SQL | undefined {
+  return after === null ? undefined : sql`(${userId}, ${id}) > (${after.userId}, ${after.id})`
 }

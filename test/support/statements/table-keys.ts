@@ -23,6 +23,7 @@ export type TableKeys = ReadonlyMap<string, TableKey>
 const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   users: { kind: 'user', column: 'id' },
   account_holders: { kind: 'look-up', column: 'provider_account_id' },
+  refused_connections: { kind: 'look-up', column: 'provider_account_id' },
   user_identities: { kind: 'look-up', column: 'github_id' },
   user_logins: { kind: 'look-up', column: 'login' },
   sign_in_attempts: { kind: 'look-up', column: 'state_hash' },
