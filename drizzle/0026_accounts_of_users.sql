@@ -1,4 +1,4 @@
--- Accounts, their tokens and tweets are keyed by user. All rows are kept.
+-- Accounts, their tokens, connect attempts and tweets are keyed by user. All rows are kept.
 CREATE TABLE "account_holders" (
 	"provider_account_id" text NOT NULL,
 	"provider" text NOT NULL,
@@ -21,7 +21,7 @@ CREATE TABLE "refused_connections" (
 INSERT INTO "refused_connections" ("provider_account_id", "provider", "user_id", "attempt_id", "refused_at")
 SELECT DISTINCT ON ("provider_account_id") "provider_account_id", 'X', "user_id", "id", "finished_at"
 FROM "connect_attempts"
-WHERE "provider_account_id" IS NOT NULL AND "status" = 'FAILED' AND "finished_at" IS NOT NULL AND "user_id" IS NOT NULL
+WHERE "provider_account_id" IS NOT NULL AND "status" = 'FAILED' AND "finished_at" IS NOT NULL
 ORDER BY "provider_account_id", "finished_at" DESC;
 --> statement-breakpoint
 CREATE INDEX "refused_connections_user_id_index" ON "refused_connections" USING btree ("user_id");--> statement-breakpoint
@@ -30,7 +30,11 @@ DROP INDEX "connect_attempts_provider_account_id_index";--> statement-breakpoint
 ALTER TABLE "connect_attempts"
 	DROP CONSTRAINT "connect_attempts_reconnect_account_id_connected_accounts_id_fk",
 	DROP CONSTRAINT "connect_attempts_account_id_connected_accounts_id_fk",
-	DROP COLUMN "provider_account_id";--> statement-breakpoint
+	DROP CONSTRAINT "connect_attempts_pkey",
+	DROP CONSTRAINT "connect_attempts_state_hash",
+	DROP COLUMN "provider_account_id",
+	ADD CONSTRAINT "connect_attempts_user_id_id_pk" PRIMARY KEY("user_id","id"),
+	ADD CONSTRAINT "connect_attempts_state_hash" UNIQUE("user_id","state_hash");--> statement-breakpoint
 ALTER TABLE "oauth_tokens"
 	DROP CONSTRAINT "oauth_tokens_account_id_connected_accounts_id_fk",
 	DROP CONSTRAINT "oauth_tokens_pkey",

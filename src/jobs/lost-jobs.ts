@@ -93,7 +93,7 @@ async function readRevocations(deps: Deps, after: Row | null): Promise<Row[]> {
 async function readDueAttempts(deps: Deps, after: Row | null): Promise<Row[]> {
   const { userId, id, tokensSealed, nextTryAt } = connectAttempts
   return deps.db
-    .select({ userId: sql<string>`${userId}`, id })
+    .select({ userId, id })
     .from(connectAttempts)
     .where(and(isNotNull(tokensSealed), lte(nextTryAt, deps.clock.sqlNow()), afterRow(userId, id, after)))
     .orderBy(asc(userId), asc(id))

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { check, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
-import { id, moment, oneOf } from './columns.ts'
+import { check, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import { moment, oneOf, rowId } from './columns.ts'
 import { ofAccount } from './connected-accounts.ts'
 import { users } from './users.ts'
 
@@ -14,12 +14,12 @@ export const attemptStatuses = ['PENDING', 'WAITING', 'SUCCEEDED', 'FAILED'] as 
 export const connectAttempts = pgTable(
   'connect_attempts',
   {
-    id: id(),
-    /** SHA-256 of the state parameter. */
-    stateHash: text().notNull().unique('connect_attempts_state_hash'),
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
+    id: rowId(),
+    /** SHA-256 of the state parameter. */
+    stateHash: text().notNull(),
     /** The session that started it. No foreign key: the attempt outlives a sign-out. */
     sessionId: text().notNull(),
     /** The PKCE code verifier, sealed; null once the attempt is taken. */
@@ -53,6 +53,8 @@ export const connectAttempts = pgTable(
     finishedAt: moment(),
   },
   (table) => [
+    primaryKey({ columns: [table.userId, table.id] }),
+    unique('connect_attempts_state_hash').on(table.userId, table.stateHash),
     ofAccount('connect_attempts_account', table),
     ofAccount('connect_attempts_reconnect_account', { userId: table.userId, accountId: table.reconnectAccountId }),
     index().on(table.expiresAt),
