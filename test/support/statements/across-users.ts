@@ -3,12 +3,29 @@
  * the conditions), with the reason of each. An entry that no test needs fails a whole run.
  */
 export const acrossUsers: Readonly<Record<string, string>> = {
+  'delete connect_attempts by expires_at, finished_at, tokens_sealed': 'The sweep deletes attempts after a day.',
+  'delete orphaned_tokens': 'The sweep deletes the orphaned tokens that a newer pair has replaced. There are few.',
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
+  'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
+  'delete refused_connections by user_id': 'The deletion of a user. Each shard has an index for it.',
   'delete secret_owners by ends_at': 'The sweep deletes the owners of secrets that have ended.',
   'delete secret_owners by user_id': 'The deletion of a user. Each shard has an index for it.',
   'delete sign_in_attempts by expires_at, finished_at': 'The sweep deletes sign-ins after an hour.',
   'delete sign_in_attempts by user_id': 'The deletion of a user. Each shard has an index for it.',
+  'select connect_attempts by tokens_sealed, next_try_at':
+    'The sweep finds attempts that are due and have lost their job.',
+  'select grant_revocations by created_at':
+    'The sweep finds revocations that have lost their job. They are deleted once X has confirmed.',
+  'select oauth_tokens by state': 'The sweep finds dead tokens with an orphaned pair.',
+  'select oauth_tokens, connected_accounts by refresh_issued_at, state, next_try_at, refresh_token_sealed, status, user_id, account_id, id':
+    'The sweep finds idle accounts whose tokens are due.',
+  'select oauth_tokens, connected_accounts by state, status, next_try_at, user_id, account_id, id':
+    'The sweep finds uncertain tokens that are due.',
   'select sign_in_attempts by status, expires_at':
     'xconnect keys counts the sign-ins under way that need another key. An operator runs it.',
+  'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
+    'The sweep finds tweets in doubt that have lost their job.',
+  'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
+  'update tweets by status, claimed_until, sent_at': 'The sweep ends tweets whose process died.',
 }
