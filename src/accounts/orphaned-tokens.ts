@@ -79,7 +79,7 @@ export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
 async function adoptOrphan(deps: Deps, account: AccountKey & { version: number }): Promise<void> {
   const { version } = account
   const isUnchanged = and(isTokensOf(account), eq(oauthTokens.version, version))
-  // Tokens are locked before their orphans everywhere, to avoid a deadlock.
+  // Tokens are locked before their orphans: see the lock order in db/user-lock.ts.
   const [locked] = await deps.db.select().from(oauthTokens).where(isUnchanged).for('update')
   if (locked === undefined) return
   const orphan = await takeNewestOrphanedTokens(deps, account, version)

@@ -58,6 +58,12 @@ export async function storeRefreshedTokens(
  */
 export async function adoptUnderLease(deps: Deps, lease: RefreshLease): Promise<boolean> {
   return transaction(deps, async (deps) => {
+    // Tokens are locked before their orphans: see the lock order in db/user-lock.ts.
+    await deps.db
+      .select()
+      .from(oauthTokens)
+      .where(isTokensOf(leasedAccount(lease)))
+      .for('update')
     const orphan = await takeNewestOrphanedTokens(deps, leasedAccount(lease), lease.version)
     if (orphan === null) return false
     const [adopted] = await deps.db

@@ -101,7 +101,7 @@ export async function writeConnection(
 
 /**
  * Ends the attempt of a grant as SUCCEEDED, or as FAILED with `mismatch`. Call it last in its
- * transaction: a user is locked before their attempts everywhere, to avoid a deadlock.
+ * transaction: see the lock order in db/user-lock.ts.
  * @throws NotStored
  */
 export async function endAttempt(

@@ -2,9 +2,9 @@
 //
 //   1. the account at X (`account_holders`, by `lockAccountHolder`)
 //   2. users, by `lockUsers`; several in the order of their ids
-//   3. the account (`connected_accounts`)
-//   4. its tokens (`oauth_tokens`), then its orphaned tokens
-//   5. tweets
+//   3. tweets
+//   4. the account (`connected_accounts`)
+//   5. its tokens (`oauth_tokens`), then its orphaned tokens
 //   6. connect attempts
 //   7. the positions of events
 //

@@ -137,6 +137,13 @@ export async function sweepTweets(deps: Deps): Promise<void> {
     lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
   )
   const swept = await transaction(deps, async (deps) => {
+    const owners = await deps.db.selectDistinct({ userId: tweets.userId }).from(tweets).where(isAbandoned)
+    const userIds = await lockUsers(
+      deps.db,
+      owners.map(({ userId }) => userId),
+    )
+    if (userIds.length === 0) return []
+    const isLocked = and(inArray(tweets.userId, userIds), isAbandoned)
     const uncertain = await deps.db
       .update(tweets)
       .set({
@@ -144,7 +151,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
         errorCode: 'OUTCOME_UNKNOWN',
         unknownSince: sql`coalesce(${tweets.unknownSince}, ${tweets.sentAt})`,
       })
-      .where(and(isAbandoned, isNotNull(tweets.sentAt)))
+      .where(and(isLocked, isNotNull(tweets.sentAt)))
       .returning()
     for (const tweet of uncertain) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
     const notSent = await deps.db
@@ -152,7 +159,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
       // Checked again: since the previous statement another claim may have expired, or a tweet may
       // have been sent.
-      .where(and(isAbandoned, isNull(tweets.sentAt)))
+      .where(and(isLocked, isNull(tweets.sentAt)))
       .returning()
     const swept = [...uncertain, ...notSent]
     await recordEvent(deps, ...swept.map((tweet) => outcomeEvent(tweet, false)))

@@ -35,11 +35,11 @@ async function disconnect(deps: Deps, userId: string, accountId: string): Promis
   }
 }
 
-// Not in one transaction with the accounts: connecting locks the account before the user, so that
-// the two could deadlock.
+// Not in one transaction with the accounts: an account at X is locked before the user, so that the
+// two could deadlock (db/user-lock.ts).
 function deleteDisconnected(deps: Deps, userId: string): Promise<boolean> {
   return transaction(deps, async (deps) => {
-    // Waits for a connection that is being stored. A later one fails on the foreign key.
+    // Waits for a connection that is being stored. A later one finds no user.
     await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('update')
     if ((await listConnected(deps, userId)).length > 0) return false
     await revokeAttemptTokensOfUser(deps, userId)

@@ -27,5 +27,5 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
   'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
-  'update tweets by status, claimed_until, sent_at': 'The sweep ends tweets whose process died.',
+  'select tweets by status, claimed_until': 'The sweep ends tweets whose process died.',
 }
