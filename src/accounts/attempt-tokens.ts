@@ -1,9 +1,9 @@
 // The token pair that X issued for a connect attempt, stored sealed with the attempt from the code
 // exchange until X has said which account it belongs to. The code exchange has ended the account's
 // earlier pair, so losing this one would lose a working connection.
-import { and, eq, getTableColumns, isNotNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
-import type { ConnectAttempt } from '../auth/connect-attempt.ts'
+import { type ConnectAttempt, isAttempt } from '../auth/connect-attempt.ts'
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
@@ -169,11 +169,6 @@ export async function isConnectWaiting(deps: Deps, account: AccountKey): Promise
     )
     .limit(1)
   return waiting !== undefined
-}
-
-/** The condition for the row of an attempt. */
-export function isAttempt({ id, userId }: { id: string; userId: string }): SQL | undefined {
-  return and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, id))
 }
 
 /** Returns the seal context of an attempt's token pair. */

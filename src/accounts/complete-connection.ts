@@ -2,6 +2,7 @@
 // belongs to, and then stores the connection, refuses it, or tries again later. The callback runs
 // this while the person waits, and a job runs it afterwards.
 import { sql } from 'drizzle-orm'
+import { isAttempt } from '../auth/connect-attempt.ts'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -13,7 +14,7 @@ import { isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import type { XProfile } from '../x/api.ts'
 import { canReadProfile } from '../x/scopes.ts'
-import { type AttemptWithTokens, claimAttempt, isAttempt, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
+import { type AttemptWithTokens, claimAttempt, type TakenAttempt, updateAttempt } from './attempt-tokens.ts'
 import { findAccountMismatch, isOwnAccount } from './expected-account.ts'
 import { identifyAccount } from './identify-account.ts'
 import { type Refused, refuseConnection } from './refuse-connection.ts'

@@ -2,7 +2,7 @@
 // victim finish it, or finishes it with the victim's code (RFC 9700 section 4.7, CSRF). Therefore
 // an attempt belongs to one user in one session, and only that session can finish it.
 import { and, eq, inArray } from 'drizzle-orm'
-import { type ConnectAttempt, startConnectAttempt } from '../auth/connect-attempt.ts'
+import { type ConnectAttempt, isAttempt, startConnectAttempt } from '../auth/connect-attempt.ts'
 import { createAuthorizationUrl } from '../auth/oauth-client.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
@@ -75,7 +75,7 @@ export async function findConnectAttempt(
   const [attempt] = await deps.db
     .select()
     .from(connectAttempts)
-    .where(and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, attemptId)))
+    .where(isAttempt({ id: attemptId, userId }))
   return attempt ?? null
 }
 

@@ -2,6 +2,7 @@
 // approval has ended the account's earlier grant, even where the account is connected to another
 // user.
 import { and, eq, inArray, isNotNull } from 'drizzle-orm'
+import { isAttempt } from '../auth/connect-attempt.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
 import { connectAttempts, connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { lockUsers } from '../db/user-lock.ts'
@@ -12,13 +13,7 @@ import { fetchMe, type XProfile } from '../x/api.ts'
 import { lockAccountHolder, releaseAccount } from './account-holder.ts'
 import { isTokensOf } from './account-rows.ts'
 import { markSuperseded } from './account-status.ts'
-import {
-  type AttemptWithTokens,
-  isAttempt,
-  lockAttempt,
-  openAttemptTokens,
-  type TakenAttempt,
-} from './attempt-tokens.ts'
+import { type AttemptWithTokens, lockAttempt, openAttemptTokens, type TakenAttempt } from './attempt-tokens.ts'
 import { recordRefusedConnection } from './refused-connections.ts'
 import { requestRevocation } from './revocation.ts'
 

@@ -1,5 +1,6 @@
 // Seals all stored secrets again after the first encryption key was replaced.
 import { and, asc, eq, gt, isNotNull, isNull, lte, ne, or } from 'drizzle-orm'
+import { isAttempt } from '../auth/connect-attempt.ts'
 import { type KeyRing, sealedKeyId } from '../crypto.ts'
 import type { Db } from '../db/client.ts'
 import { sqlIn, systemClock } from '../db/clock.ts'
@@ -15,7 +16,7 @@ import {
 import { type SecretColumn, webhookSecretSealContext } from '../webhooks/secrets.ts'
 import { isTokensOf } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
-import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext, isAttempt } from './attempt-tokens.ts'
+import { ATTEMPT_CLAIM_SECONDS, attemptTokensSealContext } from './attempt-tokens.ts'
 import { afterKey, eachRow, RESEAL_BATCH, type ResealCounts, resealPair, resealValue } from './reseal-value.ts'
 import { revocationSealContext } from './revocation.ts'
 

@@ -1,5 +1,5 @@
 // The attempts to connect an X account. Each belongs to the user and session that started it.
-import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
+import { and, eq, gt, isNull, lt, or, type SQL } from 'drizzle-orm'
 import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
@@ -76,7 +76,7 @@ export async function takeConnectAttempt(
   const [taken] = await deps.db
     .update(connectAttempts)
     .set({ takenAt: now, verifierSealed: null })
-    .where(and(isIt(attempt), isNull(connectAttempts.takenAt), gt(connectAttempts.expiresAt, now)))
+    .where(and(isAttempt(attempt), isNull(connectAttempts.takenAt), gt(connectAttempts.expiresAt, now)))
     .returning({ takenAt: connectAttempts.takenAt })
   if (taken?.takenAt) {
     const codeVerifier = unseal(deps.config.encryptionKeys, verifierSealContext(id, userId), verifierSealed)
@@ -106,7 +106,7 @@ export async function abandonConnectAttempt(deps: Deps, attempt: ConnectAttempt,
   await deps.db
     .update(connectAttempts)
     .set({ status: 'FAILED', errorCode, verifierSealed: null, takenAt: now, finishedAt: now })
-    .where(and(isIt(attempt), isNull(connectAttempts.takenAt)))
+    .where(and(isAttempt(attempt), isNull(connectAttempts.takenAt)))
 }
 
 /** The outcome of an attempt. `errorDetail` replaces the sentence of the code. */
@@ -124,7 +124,7 @@ export async function finishConnectAttempt(
     .update(connectAttempts)
     // A WAITING attempt has an error, which is cleared.
     .set({ errorCode: null, errorDetail: null, retryAt: null, ...outcome, finishedAt: deps.clock.sqlNow() })
-    .where(isIt(attempt))
+    .where(isAttempt(attempt))
 }
 
 /** Deletes the attempts whose outcome is no longer kept. */
@@ -141,7 +141,8 @@ export async function sweepConnectAttempts(deps: Deps): Promise<void> {
   )
 }
 
-function isIt({ id, userId }: Pick<ConnectAttempt, 'id' | 'userId'>) {
+/** The condition for the row of an attempt. */
+export function isAttempt({ id, userId }: Pick<ConnectAttempt, 'id' | 'userId'>): SQL | undefined {
   return and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, id))
 }
 
@@ -149,6 +150,6 @@ async function readAttempt(
   deps: Deps,
   attempt: Pick<ConnectAttempt, 'id' | 'userId'>,
 ): Promise<ConnectAttempt | undefined> {
-  const [row] = await deps.db.select().from(connectAttempts).where(isIt(attempt))
+  const [row] = await deps.db.select().from(connectAttempts).where(isAttempt(attempt))
   return row
 }
