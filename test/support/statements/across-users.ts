@@ -17,6 +17,9 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds attempts that are due and have lost their job.',
   'select grant_revocations by created_at':
     'The sweep finds revocations that have lost their job. They are deleted once X has confirmed.',
+  'select oauth_tokens by access_refused_at':
+    '/readyz counts the access tokens that X refuses. A partial index has them.',
+  'select oauth_tokens by last_event': '/readyz reads the last event of all tokens, by an index of the times.',
   'select oauth_tokens by state': 'The sweep finds dead tokens with an orphaned pair.',
   'select oauth_tokens, connected_accounts by refresh_issued_at, state, next_try_at, refresh_token_sealed, status, user_id, account_id, id':
     'The sweep finds idle accounts whose tokens are due.',
@@ -24,8 +27,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds uncertain tokens that are due.',
   'select sign_in_attempts by status, expires_at':
     'xconnect keys counts the sign-ins under way that need another key. An operator runs it.',
+  'select tweets by status, claimed_until': 'The sweep ends tweets whose process died.',
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
   'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
-  'select tweets by status, claimed_until': 'The sweep ends tweets whose process died.',
 }
