@@ -1,14 +1,13 @@
-import { and, eq, isNull, ne, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { randomToken } from '../crypto.ts'
-import { loginKey, users } from '../db/tables.ts'
-import { type Deps, transaction } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { type CallResult, callProvider, noCircuitBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth-client.ts'
 import { startSignInAttempt } from './sign-in-attempt.ts'
+import { storeGithubUser } from './user-identity.ts'
 import type { User } from './viewer.ts'
 
 const profileShape = z.object({
@@ -59,31 +58,8 @@ export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
  * @throws AppError for every failure that the person, the operator or GitHub can resolve.
  */
 export async function identifyGithubUser(deps: Deps, code: string, codeVerifier: string): Promise<User> {
-  const profile = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
-  return upsertUser(deps, profile)
-}
-
-// Inserts or updates the user. GitHub gives an abandoned login to other people, so that a login
-// belongs to the user who signed in with it last; any earlier user of this login loses it.
-function upsertUser(deps: Deps, profile: z.infer<typeof profileShape>): Promise<User> {
-  const { id: githubId, login } = profile
-  return transaction(deps, async (deps) => {
-    const key = loginKey(sql`${login}::text`)
-    // Sign-ins with one login run one after the other, so that each sees the result of the other.
-    await deps.db.execute(sql`select pg_advisory_xact_lock(hashtext('login:' || ${key}))`)
-    await deps.db
-      .update(users)
-      .set({ loginLostAt: deps.clock.sqlNow() })
-      .where(and(eq(loginKey(users.login), key), ne(users.githubId, githubId), isNull(users.loginLostAt)))
-    const values = { login, loginLostAt: null, name: profile.name ?? null, avatarUrl: profile.avatar_url ?? null }
-    const [user] = await deps.db
-      .insert(users)
-      .values({ githubId, ...values, createdAt: deps.clock.sqlNow() })
-      .onConflictDoUpdate({ target: users.githubId, set: values })
-      .returning()
-    if (user === undefined) throw new Error('Bug: an upsert returned no row')
-    return user
-  })
+  const { id, login, name, avatar_url } = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
+  return storeGithubUser(deps, { githubId: id, login, name: name ?? null, avatarUrl: avatar_url ?? null })
 }
 
 async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {

@@ -1,8 +1,9 @@
 // The users and accounts that integrators may see: none, unless the user allows it. A hidden user,
 // a user without accounts and an unknown user give the same result, by the same query. `LinkedUser`
 // and `linkVisibility` keep the names of the API.
-import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
-import { connectedAccounts, type linkVisibilities, loginKey, users } from '../db/tables.ts'
+import { randomUUID } from 'node:crypto'
+import { and, asc, desc, eq, exists, gt, inArray, lt, ne, sql } from 'drizzle-orm'
+import { connectedAccounts, type linkVisibilities, loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
 
@@ -37,7 +38,12 @@ const account = {
   status: connectedAccounts.status,
   connectedAt: connectedAccounts.connectedAt,
 }
-const user = { id: users.id, githubId: users.githubId, login: users.login, loginLostAt: users.loginLostAt }
+const user = {
+  id: users.id,
+  githubId: users.githubId,
+  login: users.login,
+  loginKey: loginKey(users.login).as('login_key'),
+}
 const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
 // Without a parameter, so that every plan can use the index `users_visible`.
 const isVisible = sql`${users.linkVisibility} = 'INTEGRATORS'`
@@ -63,13 +69,9 @@ export function setLinkVisibility(
 
 /** Returns the user with this key if they show a connected account; otherwise null. */
 export async function findLinkedUser(deps: Deps, key: UserKey): Promise<LinkedUser | null> {
-  const rows = await deps.db
-    .select({ user, account })
-    .from(users)
-    .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, users.id), isLinked))
-    .where(and(isVisible, isIt(key)))
-    .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
-  return groupByUser(rows)[0] ?? null
+  // An unknown key is read on as an id that no user has, so that it takes as long as a hidden user.
+  const [found] = await listLinkedUsersByIds(deps, [(await findUserId(deps, key)) ?? randomUUID()])
+  return found ?? null
 }
 
 /**
@@ -102,13 +104,13 @@ export async function listLinkedUsers(
     .as('found')
   const rows = await deps.db
     .select({
-      user: { id: found.id, githubId: found.githubId, login: found.login, loginLostAt: found.loginLostAt },
+      user: { id: found.id, githubId: found.githubId, login: found.login, loginKey: found.loginKey },
       account,
     })
     .from(found)
     .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, found.id), isLinked))
     .orderBy(order(found.id), desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
-  return groupByUser(rows)
+  return describeUsers(deps, rows)
 }
 
 /** Returns the users with these ids, which must be row ids, who show a connected account. */
@@ -119,7 +121,7 @@ export async function listLinkedUsersByIds(deps: Deps, ids: readonly string[]): 
     .innerJoin(connectedAccounts, and(eq(connectedAccounts.userId, users.id), isLinked))
     .where(and(isVisible, inArray(users.id, [...ids])))
     .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
-  return groupByUser(rows)
+  return describeUsers(deps, rows)
 }
 
 /** Returns the connected accounts with these ids, which must be row ids, whose users show them. */
@@ -131,21 +133,36 @@ export async function listLinkedAccountsByIds(deps: Deps, ids: readonly string[]
     .where(and(isLinked, inArray(connectedAccounts.id, [...ids])))
 }
 
-function isIt(key: UserKey): SQL | undefined {
-  if ('githubId' in key) return eq(users.githubId, key.githubId)
-  // GitHub compares logins without case. A login that its user has lost matches no one: its new
-  // owner has a row of their own, or has not signed in.
-  return and(eq(loginKey(users.login), loginKey(sql`${key.githubLogin}::text`)), isNull(users.loginLostAt))
+async function findUserId(deps: Deps, key: UserKey): Promise<string | null> {
+  const found =
+    'githubId' in key
+      ? deps.db
+          .select({ userId: userIdentities.userId })
+          .from(userIdentities)
+          .where(eq(userIdentities.githubId, key.githubId))
+      : deps.db
+          .select({ userId: userLogins.userId })
+          .from(userLogins)
+          .where(eq(userLogins.login, loginKey(sql`${key.githubLogin}::text`)))
+  return (await found)[0]?.userId ?? null
 }
 
-type Row = { user: Pick<typeof users.$inferSelect, keyof typeof user>; account: LinkedAccount }
+type Row = { user: { id: string; githubId: number; login: string; loginKey: string }; account: LinkedAccount }
 
-function groupByUser(rows: readonly Row[]): LinkedUser[] {
+// A login that another user has now is not shown: it would name that user.
+async function describeUsers(deps: Deps, rows: readonly Row[]): Promise<LinkedUser[]> {
   const byUser = Map.groupBy(rows, (row) => row.user.id)
+  const keys = [...new Set(rows.map((row) => row.user.loginKey))]
+  // Also without a row, so that a user who is not shown costs as many queries as one who is.
+  const asked = keys.length === 0 ? [''] : keys
+  const logins = await deps.db.select().from(userLogins).where(inArray(userLogins.login, asked))
+  const holders = new Map(logins.map(({ login, userId }) => [login, userId]))
   return [...byUser.values()].flatMap((own) => {
     const [first] = own
     if (first === undefined) return []
-    const { id, githubId, login, loginLostAt } = first.user
-    return [{ id, githubId, login: loginLostAt === null ? login : null, accounts: own.map((row) => row.account) }]
+    const { id, githubId, login, loginKey } = first.user
+    return [
+      { id, githubId, login: holders.get(loginKey) === id ? login : null, accounts: own.map((row) => row.account) },
+    ]
   })
 }

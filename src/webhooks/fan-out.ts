@@ -2,7 +2,7 @@
 // commit order and stores its position in the transaction that inserts the deliveries: no event is
 // skipped or delivered twice, and recording an event costs nothing more.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { and, asc, eq, exists, gt, inArray, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, exists, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { events, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -123,11 +123,13 @@ async function fanOutBatch(deps: Deps): Promise<boolean> {
 // The deletion of a user cascades to events and endpoints: locking the users first prevents a
 // deadlock with it.
 async function lockUsers(deps: Deps, after: number, upTo: number): Promise<void> {
-  const concerned = deps.db
-    .select({ id: events.userId })
+  const concerned = await deps.db
+    .selectDistinct({ id: events.userId })
     .from(events)
     .where(and(gt(events.position, after), lte(events.position, upTo)))
-  await deps.db.select({ id: users.id }).from(users).where(inArray(users.id, concerned)).for('key share')
+    .orderBy(asc(events.userId))
+  for (const { id } of concerned)
+    if (id !== null) await deps.db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
 }
 
 // The lock excludes endpoints that are being deleted; the foreign key would otherwise reject the

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
 import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
-import { oauthTokens } from '../../src/db/tables.ts'
+import { oauthTokens, sessions, userIdentities, userLogins, users } from '../../src/db/tables.ts'
 import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Browser, cookieOf, openBrowser } from '../support/browser.ts'
 import type { PostedTweet } from '../support/connected-account.ts'
@@ -124,6 +124,29 @@ test('I-01 100 equal posts with one key over three gateways are one tweet, with 
   expect(responses).toEqual(Array(100).fill(responses[0]))
   expect(sandbox.control.countReceived({ method: 'POST', path: '/2/tweets' })).toBe(1)
   expect(sandbox.control.tweets('maraholt')).toHaveLength(1)
+})
+
+test('many first sign-ins of one person at once, over two gateways, make one user', async () => {
+  await using resources = new AsyncDisposableStack()
+  const { database, openAt } = await startGateways(resources, 2)
+  const people = await Promise.all(
+    Array.from({ length: 20 }, async (_, number) => {
+      const person = openAt(number % 2)
+      const start = await person.request('/auth/github')
+      const callback = new URL(await person.consent(start.headers.get('location') ?? '', 'mara-holt'))
+      // GitHub sends everybody to PUBLIC_URL, behind which a load balancer chooses.
+      return { person, callback: `${callback.pathname}${callback.search}` }
+    }),
+  )
+  const arrivals = await Promise.all(people.map(({ person, callback }) => person.finish(callback)))
+  expect(arrivals.map(({ outcome }) => outcome)).toEqual(Array(20).fill('succeeded'))
+  const opened = openPostgres(database.environment.DATABASE_URL ?? '')
+  resources.defer(() => opened.close())
+  const [user, ...others] = await opened.db.select().from(users).where(eq(users.login, 'mara-holt'))
+  expect(others).toEqual([])
+  expect(await opened.db.select().from(userIdentities)).toEqual([{ githubId: user?.githubId, userId: user?.id }])
+  expect(await opened.db.select().from(userLogins)).toEqual([{ login: 'mara-holt', userId: user?.id }])
+  expect(await opened.db.$count(sessions, eq(sessions.userId, user?.id ?? ''))).toBe(20)
 })
 
 test('S-07 a session revoked at one gateway is rejected at the other from the next request, and its stream ends within 30 s', async () => {

@@ -1,5 +1,5 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import { bigint, check, index, pgTable, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { bigint, check, index, pgTable, text } from 'drizzle-orm/pg-core'
 import { id, moment, oneOf } from './columns.ts'
 
 /**
@@ -19,11 +19,10 @@ export const users = pgTable(
   'users',
   {
     id: id(),
-    /** 0 for the operator; no GitHub user has it. */
-    githubId: bigint({ mode: 'number' }).notNull().unique('users_github_id'),
+    /** A copy of the key of `user_identities`; 0 for the operator, which no GitHub user has. */
+    githubId: bigint({ mode: 'number' }).notNull(),
+    /** As of the last sign-in. Another user may have it since. */
     login: text().notNull(),
-    /** When another person signed in with this login; null while it is this person's. */
-    loginLostAt: moment(),
     name: text(),
     avatarUrl: text(),
     /** The audience of this person's connected accounts. */
@@ -31,8 +30,6 @@ export const users = pgTable(
     createdAt: moment().notNull().defaultNow(),
   },
   (table) => [
-    // GitHub compares logins without case.
-    uniqueIndex('users_login').on(loginKey(table.login)).where(sql`${table.loginLostAt} is null`),
     // Operators page through the users who show their accounts by id.
     index('users_visible').on(table.id).where(sql`${table.linkVisibility} = 'INTEGRATORS'`),
     check('users_link_visibility', oneOf(table.linkVisibility, linkVisibilities)),
@@ -40,9 +37,9 @@ export const users = pgTable(
 )
 
 /**
- * Returns the form in which logins are compared: A to Z in lower case, whatever the collation of
- * the database. Under a Turkish collation lower('I') is not the "i" of JavaScript. Let PostgreSQL
- * convert both sides, so that no second rule has to agree with this one.
+ * Returns the form in which logins are compared, without case as at GitHub: A to Z in lower case,
+ * whatever the collation of the database. Under a Turkish collation lower('I') is not the "i" of
+ * JavaScript. Let PostgreSQL convert both sides, so that no second rule has to agree with this one.
  */
 export function loginKey(login: SQLWrapper): SQL<string> {
   return sql<string>`lower(${login} collate "C")`

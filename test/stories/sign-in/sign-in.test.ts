@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
-import { sessions, users } from '../../../src/db/tables.ts'
+import { sessions, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { readEveryRow } from '../../support/dump.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -94,6 +94,26 @@ describe('the identity of a user', () => {
     const rows = await world.db().select({ id: users.id, githubId: users.githubId }).from(users)
     expect(rows).toContainEqual({ id: after?.id, githubId })
     expect(rows.find(({ id }) => id === before?.id)?.githubId).toBe(190_288_735)
+  })
+
+  test('is one for many first sign-ins at once, and a deletion meanwhile leaves none or a new one', async () => {
+    const githubId = world.sandbox.control.addGithubPerson('nadia-first')
+    const signInAll = (count: number) =>
+      Promise.all(Array.from({ length: count }, async () => viewerOf(await world.signedIn('nadia-first'))))
+    const ids = new Set((await signInAll(12)).map((viewer) => viewer?.id))
+    expect(ids.size).toBe(1)
+    const identities = () => world.db().select().from(userIdentities).where(eq(userIdentities.githubId, githubId))
+    const logins = () => world.db().select().from(userLogins).where(eq(userLogins.login, 'nadia-first'))
+    expect(await identities()).toEqual([{ githubId, userId: [...ids][0] }])
+
+    const leaving = await world.signedIn('nadia-first')
+    const deleted = leaving.api('delete-viewer', { input: { login: 'nadia-first' } })
+    await Promise.allSettled([deleted, ...Array.from({ length: 6 }, () => world.signedIn('nadia-first'))])
+    expect(await deleted).toMatchObject({ deleteViewer: { deletedUserId: [...ids][0] } })
+    const left = await world.db().select().from(users).where(eq(users.githubId, githubId))
+    expect(await identities()).toEqual(left.map(({ id }) => ({ githubId, userId: id })))
+    expect(await logins()).toEqual(left.map(({ id }) => ({ login: 'nadia-first', userId: id })))
+    expect(left.map(({ id }) => id)).not.toContain([...ids][0])
   })
 
   test('L-03 is another with the same verified e-mail address, which is stored nowhere', async () => {

@@ -2,7 +2,7 @@
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
-import { connectedAccounts, events, users } from '../../../src/db/tables.ts'
+import { connectedAccounts, events, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
@@ -228,6 +228,10 @@ describe('users', () => {
           return [account(id, `${number}`, false), ...(number % 2 === 0 ? [account(id, `${number}b`, false)] : [])]
         }),
       )
+    await world
+      .db()
+      .insert(userLogins)
+      .values(made.map(({ id, login }) => ({ login, userId: id })))
     await setVisibility(mara, 'INTEGRATORS')
     const expected = [...made.filter((_, number) => number % 3 === 1).map(({ login }) => login), 'mara-holt'].toSorted()
     for (const first of [1, 7, 20, 21, 100]) {
@@ -258,12 +262,23 @@ describe('users', () => {
   )
 })
 
+/** As if the user with one id at GitHub were the person with another one. */
+async function changeGithubId(from: number, githubId: number): Promise<void> {
+  await world.db().update(users).set({ githubId }).where(eq(users.githubId, from))
+  await world.db().update(userIdentities).set({ githubId }).where(eq(userIdentities.githubId, from))
+}
+
+/** The users to whom a login belongs. */
+async function holdersOf(login: string): Promise<string[]> {
+  return (await world.db().select().from(userLogins).where(eq(userLogins.login, login))).map(({ userId }) => userId)
+}
+
 describe('a login that has passed to another user', () => {
   test('leads to that user and never to the earlier one, until the earlier one signs in with it again', async () => {
     await setVisibility(mara, 'INTEGRATORS')
     const before = await rowOf(MARA)
     // As at GitHub: she gave the login up, and another user took it in another case.
-    await world.db().update(users).set({ githubId: 999_001 }).where(eq(users.githubId, MARA))
+    await changeGithubId(MARA, 999_001)
     await world.db().update(users).set({ login: 'Mara-Holt' }).where(eq(users.githubId, 999_001))
     const taker = await world.signedIn('mara-holt')
     expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
@@ -280,20 +295,21 @@ describe('a login that has passed to another user', () => {
     })
 
     // And back: the first user has the login again.
-    await world.db().update(users).set({ githubId: 999_002 }).where(eq(users.githubId, MARA))
-    await world.db().update(users).set({ githubId: MARA }).where(eq(users.githubId, 999_001))
+    await changeGithubId(MARA, 999_002)
+    await changeGithubId(999_001, MARA)
     await world.signedIn('mara-holt')
     expect((await findUser({ githubLogin: 'mara-holt' })).data).toMatchObject({
       linkedUser: { id: before.id, login: 'mara-holt' },
     })
-    expect((await rowOf(999_002)).loginLostAt).not.toBeNull()
+    expect(await holdersOf('mara-holt')).toEqual([before.id])
+    expect((await findUser({ githubId: 999_002 })).data).toMatchObject({ linkedUser: { login: null } })
   })
 
   test('belongs to one user, though many sign in with it at once', async () => {
-    await world.db().update(users).set({ githubId: 999_003 }).where(eq(users.githubId, MARA))
+    await changeGithubId(MARA, 999_003)
     await Promise.all(Array.from({ length: 8 }, () => world.signedIn('mara-holt')))
-    const rows = await world.db().select().from(users)
-    const holders = rows.filter(({ login, loginLostAt }) => login.toLowerCase() === 'mara-holt' && loginLostAt === null)
-    expect(holders.map(({ githubId }) => githubId)).toEqual([MARA])
+    const rows = await world.db().select().from(users).where(eq(users.githubId, MARA))
+    expect(rows).toHaveLength(1)
+    expect(await holdersOf('mara-holt')).toEqual(rows.map(({ id }) => id))
   })
 })

@@ -67,6 +67,9 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
     expect.arrayContaining([
       'users',
       'sessions',
+      'sign_in_attempts',
+      'user_identities',
+      'user_logins',
       'connect_attempts',
       'connected_accounts',
       'tweets',

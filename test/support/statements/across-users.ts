@@ -5,6 +5,7 @@
 export const acrossUsers: Readonly<Record<string, string>> = {
   'delete connect_attempts by expires_at, finished_at, tokens_sealed': 'The sweep deletes attempts after a day.',
   'delete orphaned_tokens': 'The sweep deletes the orphaned tokens that a newer pair has replaced. There are few.',
+  'delete api_tokens by revoked_at, expires_at': 'The sweep deletes tokens that ended 30 days ago, by an index.',
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
   'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
@@ -15,6 +16,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'delete sign_in_attempts by user_id': 'The deletion of a user. Each shard has an index for it.',
   'select connect_attempts by tokens_sealed, next_try_at':
     'The sweep finds attempts that are due and have lost their job.',
+  'select connected_accounts, users by status, id, user_id, link_visibility':
+    'Operators load accounts that users show by the ids of the accounts, by an index.',
   'select grant_revocations by created_at':
     'The sweep finds revocations that have lost their job. They are deleted once X has confirmed.',
   'select oauth_tokens by access_refused_at':
@@ -31,4 +34,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
   'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
+  'select sessions by expires_at, created_at': 'The sweep finds expired sessions, by an index for each time.',
+  'select users by id, user_id, link_visibility': 'Operators read the events of all users who show their accounts.',
+  'select users by link_visibility': 'Operators page through the users who show their accounts, by an index.',
+  'select users by link_visibility, id': 'A later page of the users who show their accounts.',
 }

@@ -1,0 +1,95 @@
+// Which user a GitHub user is, and which user has a login. Both are look-ups by a value that is
+// unique over all users. Every transaction takes its locks in one order: the identity, the user, and
+// then the logins in their alphabetical order.
+import { and, eq, type SQLWrapper, sql } from 'drizzle-orm'
+import { loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
+import { type Deps, transaction } from '../deps.ts'
+
+/** What GitHub says about a person. */
+export type GithubProfile = { githubId: number; login: string; name: string | null; avatarUrl: string | null }
+
+/**
+ * Inserts or updates the user of a GitHub user. The login belongs to this user from now on: any
+ * earlier user with this login loses it.
+ */
+export function storeGithubUser(deps: Deps, profile: GithubProfile): Promise<typeof users.$inferSelect> {
+  const { githubId, ...values } = profile
+  return transaction(deps, async (deps) => {
+    const { userId, login } = await lockIdentity(deps, profile)
+    const [before] = await deps.db
+      .select({ login: key(users.login) })
+      .from(users)
+      .where(eq(users.id, userId))
+      .for('no key update')
+    const [user] = await deps.db
+      .insert(users)
+      .values({ id: userId, githubId, ...values, createdAt: deps.clock.sqlNow() })
+      .onConflictDoUpdate({ target: users.id, set: values })
+      .returning()
+    if (user === undefined) throw new Error('Bug: an upsert returned no row')
+    await takeLogin(deps, userId, before?.login ?? null, login)
+    return user
+  })
+}
+
+/**
+ * Locks a user for their deletion. Returns the key of their login; null when the user is gone
+ * already.
+ */
+export async function lockForDeletion(
+  deps: Pick<Deps, 'db'>,
+  { id, githubId }: { id: string; githubId: number },
+): Promise<string | null> {
+  await deps.db.select().from(userIdentities).where(eq(userIdentities.githubId, githubId)).for('update')
+  const [user] = await deps.db
+    .select({ login: key(users.login) })
+    .from(users)
+    .where(eq(users.id, id))
+    .for('update')
+  return user?.login ?? null
+}
+
+/** Frees the identity and the login of a user, in the transaction of `deps` that deletes the user. */
+export async function deleteIdentity(
+  deps: Pick<Deps, 'db'>,
+  { id, githubId }: { id: string; githubId: number },
+  login: string,
+): Promise<void> {
+  await deps.db.delete(userIdentities).where(and(eq(userIdentities.githubId, githubId), eq(userIdentities.userId, id)))
+  await freeLogin(deps, id, login)
+}
+
+// Of concurrent first sign-ins one inserts the row; the others wait for it and get its user.
+async function lockIdentity(
+  deps: Pick<Deps, 'db'>,
+  { githubId, login }: GithubProfile,
+): Promise<{ userId: string; login: string }> {
+  const [identity] = await deps.db
+    .insert(userIdentities)
+    .values({ githubId, userId: crypto.randomUUID() })
+    .onConflictDoUpdate({ target: userIdentities.githubId, set: { userId: sql`${userIdentities.userId}` } })
+    .returning({ userId: userIdentities.userId, login: key(sql`${login}::text`) })
+  if (identity === undefined) throw new Error('Bug: an upsert returned no row')
+  return identity
+}
+
+async function takeLogin(deps: Pick<Deps, 'db'>, userId: string, before: string | null, now: string): Promise<void> {
+  const logins = [...new Set([before ?? now, now])].toSorted()
+  for (const login of logins) {
+    if (login !== now) await freeLogin(deps, userId, login)
+    else
+      await deps.db
+        .insert(userLogins)
+        .values({ login, userId })
+        .onConflictDoUpdate({ target: userLogins.login, set: { userId: sql`excluded.user_id` } })
+  }
+}
+
+// Not a login that another user has now.
+async function freeLogin(deps: Pick<Deps, 'db'>, userId: string, login: string): Promise<void> {
+  await deps.db.delete(userLogins).where(and(eq(userLogins.login, login), eq(userLogins.userId, userId)))
+}
+
+function key(login: SQLWrapper) {
+  return loginKey(login).as('login')
+}
