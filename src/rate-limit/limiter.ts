@@ -62,8 +62,8 @@ export async function sweepRateLimits(deps: Deps): Promise<void> {
   await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, sqlEpoch(deps.clock)))
 }
 
-// One statement: concurrent callers see what the others have consumed, and a refusal writes
-// nothing.
+// One statement consumes: concurrent callers see what the others have consumed, and a refusal
+// writes nothing.
 async function tryConsume(
   deps: Deps,
   name: RateLimitName,
@@ -83,27 +83,24 @@ async function tryConsume(
   // immutable functions are allowed after ON CONFLICT.
   const givenNow = sql`(excluded.full_at - ${costParameter})`
   const nextFullAt = sql`greatest(own.full_at, ${givenNow}) + ${costParameter}`
-  const [row] = rowsShape.parse(
-    await queryRows(
-      deps.db,
-      sql`with consumed as (
-        insert into ${rateLimits} as own (name, subject, full_at)
-        values (${name}, ${subject}, ${now} + ${costParameter})
-        on conflict (subject, name) do update
-          set full_at = ${nextFullAt}
-          where ${nextFullAt} <= ${givenNow} + ${windowSeconds}::float8
-        returning full_at
-      )
-      select true as granted, full_at - ${now} as seconds from consumed
-      union all
-      select false, full_at - ${now} from ${rateLimits}
-        where name = ${name} and subject = ${subject} and not exists (select from consumed)`,
-    ),
+  const [consumed] = await readSeconds(
+    deps,
+    sql`insert into ${rateLimits} as own (name, subject, full_at)
+      values (${name}, ${subject}, ${now} + ${costParameter})
+      on conflict (subject, name) do update
+        set full_at = ${nextFullAt}
+        where ${nextFullAt} <= ${givenNow} + ${windowSeconds}::float8
+      returning full_at - ${now} as seconds`,
   )
-  // A refusal can be caused by a row that another transaction wrote while this statement ran. Its
-  // snapshot then holds an older row or none: the bucket counts as empty.
-  const isSeen = row !== undefined && (row.granted || row.seconds > windowSeconds - costSeconds)
-  const { granted, seconds } = isSeen ? row : { granted: false, seconds: windowSeconds }
+  const granted = consumed !== undefined
+  // The row that the refusal was for. A bucket that has become full since may have been deleted.
+  const [refused = 0] = granted
+    ? []
+    : await readSeconds(
+        deps,
+        sql`select full_at - ${now} as seconds from ${rateLimits} where subject = ${subject} and name = ${name}`,
+      )
+  const seconds = consumed ?? refused
   const resetInSeconds = Math.max(seconds, 0)
   return {
     name,
@@ -118,16 +115,20 @@ async function tryConsume(
   }
 }
 
+async function readSeconds(deps: Deps, query: SQL): Promise<number[]> {
+  return rowsShape.parse(await queryRows(deps.db, query)).map(({ seconds }) => seconds)
+}
+
 /** The database's time in seconds since 1970. */
 function sqlEpoch(clock: Clock): SQL<number> {
   return sql<number>`extract(epoch from ${clock.sqlNow()})::float8`
 }
 
-const rowsShape = z.array(z.object({ granted: z.boolean(), seconds: z.number() }))
+const rowsShape = z.array(z.object({ seconds: z.number() }))
 
 function assertGranted(deps: Deps, { retryInSeconds, cost, remaining, limit, windowSeconds }: RateLimit): void {
   if (retryInSeconds === null) return
-  const wait = Math.ceil(retryInSeconds)
+  const wait = Math.max(Math.ceil(retryInSeconds), 1)
   throw new AppError('RATE_LIMITED', {
     detail: `This request costs ${cost}, and ${remaining} remain of this gateway's limit of ${limit} per ${windowSeconds} s. Try again in ${wait} s.`,
     retryAt: new Date(deps.clock.now().getTime() + retryInSeconds * 1000),
