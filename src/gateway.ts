@@ -5,6 +5,7 @@ import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import type { Clock } from './db/clock.ts'
+import { JOBS_CHANNEL } from './db/jobs.ts'
 import { listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { checkProviders } from './db/providers.ts'
@@ -73,13 +74,23 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     stopListening = await logWhileWaiting(
       log,
       'a connection that listens',
-      listenForNotifications(database, EVENTS_CHANNEL, onNotify),
+      listenForNotifications(
+        database,
+        new Map([
+          [EVENTS_CHANNEL, onNotify],
+          [JOBS_CHANNEL, queue.wake],
+        ]),
+      ),
     )
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     warnOfCrossSiteOrigins(config, log)
     const { eventStreams, refreshes } = deps
-    const closeAll = () => Promise.all([closeListener(), close()])
+    // The embedded database is told to stop listening before it is closed.
+    const closeAll = async () => {
+      await closeListener()
+      await close()
+    }
     const running: Running = { app, server, queue, fanOut, eventStreams, refreshes, close: closeAll }
     let stopped: Promise<void> | null = null
     const stop = () => {

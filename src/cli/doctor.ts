@@ -101,7 +101,17 @@ async function receiveOwnNotification(source: PostgresConfig): Promise<void> {
   const channel = `xconnect_doctor_${process.pid}`
   const { promise, resolve } = Promise.withResolvers<void>()
   const client = openSingleConnection(source)
-  const end = await listenForNotifications({ source }, channel, (payload) => payload === 'heard' && resolve())
+  const end = await listenForNotifications(
+    { source },
+    new Map([
+      [
+        channel,
+        (payload: string | null) => {
+          if (payload === 'heard') resolve()
+        },
+      ],
+    ]),
+  )
   try {
     await client`select pg_notify(${channel}, 'heard')`
     await promise

@@ -1,6 +1,7 @@
 // The interface through which features queue background work. It is declared in this layer, below
 // the features, because a job is a row written in the caller's transaction; jobs/queue.ts, above
 // the features, implements it and runs the jobs.
+import type { AfterCommit } from './after-commit.ts'
 import type { Db } from './client.ts'
 
 /** The names of the job queues. */
@@ -12,11 +13,19 @@ export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'deliver-webhook' | '
  */
 export type JobData = { userId: string; id: string }
 
+/** The NOTIFY channel on which an instance that cannot take a due job tells the others. */
+export const JOBS_CHANNEL = 'xconnect_jobs'
+
 /** Queues background jobs. */
 export type Jobs = {
   /**
    * Queues a job in the transaction of `deps`, so that the job exists exactly if the change that
    * needs it does.
    */
-  enqueue(deps: { db: Db }, name: JobName, data: JobData, afterSeconds?: number): Promise<void>
+  enqueue(
+    deps: { db: Db; afterCommit?: AfterCommit },
+    name: JobName,
+    data: JobData,
+    afterSeconds?: number,
+  ): Promise<void>
 }

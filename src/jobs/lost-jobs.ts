@@ -20,6 +20,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
 
 const BATCH = 500
+const SOON_SECONDS = 3_600
 
 type Row = { userId: string; id: string }
 
@@ -27,14 +28,14 @@ type Row = { userId: string; id: string }
  * Queues all missing jobs. Rows and their jobs are written in one transaction, so a row without a
  * job has lost it.
  */
-export async function replaceLostJobs(deps: Deps): Promise<void> {
-  await replaceLost(deps, 'revoke-grant', readRevocations, 0)
+export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<void> {
+  await replaceLost(deps, 'revoke-grant', readRevocations, 0, signal)
   // Also attempts that wait for X: they have no job until they are due.
-  await replaceLost(deps, 'finish-connect', readDueAttempts, 0)
+  await replaceLost(deps, 'finish-connect', readDueAttempts, 0, signal)
   // The lost job may have read the timeline just now.
-  await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, deps.timing.reconcileAgainAfterSeconds)
+  await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, deps.timing.reconcileAgainAfterSeconds, signal)
   // The job waits until the delivery is due.
-  await replaceLost(deps, 'deliver-webhook', readPendingDeliveries, 0)
+  await replaceLost(deps, 'deliver-webhook', readPendingDeliveries, 0, signal)
 }
 
 // Reads the rows that need a job page by page, in the order of their keys, and queues a job for each
@@ -45,9 +46,10 @@ async function replaceLost(
   name: JobName,
   readPage: (deps: Deps, after: Row | null) => Promise<Row[]>,
   afterSeconds: number,
+  signal: AbortSignal,
 ): Promise<void> {
   let after: Row | null = null
-  await runBatches(BATCH, () =>
+  const replacePage = () =>
     transaction(deps, async (deps) => {
       // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
       // minute apart.
@@ -61,11 +63,12 @@ async function replaceLost(
       for (const row of page) if (!queued.has(row.id)) await deps.jobs.enqueue(deps, name, row, afterSeconds)
       after = page.at(-1) ?? null
       return page.length
-    }),
-  )
+    })
+  await runBatches(BATCH, replacePage, signal)
 }
 
-// Returns the ids of the rows that have a job.
+// Returns the ids of the rows that have a job. Read by pg-boss's indexes: on (name, singleton_key) of
+// the jobs that wait, and on (name, state) of those that run, which are few.
 async function findQueued(deps: Deps, name: JobName, page: readonly Row[]): Promise<Set<string>> {
   if (page.length === 0) return new Set()
   const ids = sql.join(
@@ -74,8 +77,8 @@ async function findQueued(deps: Deps, name: JobName, page: readonly Row[]): Prom
   )
   const jobs = await queryRows(
     deps.db,
-    sql`select data->>'id' as id from pgboss.job
-      where name = ${name} and state in ('created', 'retry', 'active') and data->>'id' in (${ids})`,
+    sql`select singleton_key as id from pgboss.job where name = ${name} and state < 'active' and singleton_key in (${ids})
+      union all select singleton_key from pgboss.job where name = ${name} and state = 'active' and singleton_key in (${ids})`,
   )
   return new Set(jobs.map(({ id }) => String(id)))
 }
@@ -120,14 +123,23 @@ async function readUnknownTweets(deps: Deps, after: Row | null): Promise<Row[]> 
 
 async function readPendingDeliveries(deps: Deps, after: Row | null): Promise<Row[]> {
   const userId = sql<string>`coalesce(${webhookEndpoints.userId}, ${OPERATOR_ID})`
-  const { id, status } = webhookDeliveries
-  return deps.db
-    .select({ userId, id })
-    .from(webhookDeliveries)
-    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-    .where(and(sql`${status} = 'PENDING'`, after === null ? undefined : gt(id, after.id)))
-    .orderBy(asc(id))
-    .limit(BATCH)
+  const { id, status, nextAttemptAt } = webhookDeliveries
+  return (
+    deps.db
+      .select({ userId, id })
+      .from(webhookDeliveries)
+      .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
+      // Only those that are due soon: while a receiver is down, many wait for their next attempt.
+      .where(
+        and(
+          sql`${status} = 'PENDING'`,
+          lte(nextAttemptAt, sqlIn(deps.clock, SOON_SECONDS)),
+          after === null ? undefined : gt(id, after.id),
+        ),
+      )
+      .orderBy(asc(id))
+      .limit(BATCH)
+  )
 }
 
 function afterRow(userId: PgColumn, id: PgColumn, after: Row | null): SQL | undefined {

@@ -1,6 +1,8 @@
-// The periodic maintenance. Every task is idempotent, and a later run does what an earlier one
-// missed.
-
+// The periodic maintenance. Each task is a job of its own every minute: it has its own deadline, it
+// fails alone, and whatever instance is free runs it. Every task is idempotent, and a later run
+// does what an earlier one missed.
+import type { JobInsert, Queue } from 'pg-boss'
+import { z } from 'zod'
 import { endAbandonedAttempts } from '../accounts/finish-connect.ts'
 import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-sweep.ts'
 import { sweepRefusedConnections } from '../accounts/refused-connections.ts'
@@ -11,45 +13,102 @@ import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
 import type { Deps } from '../deps.ts'
 import { sweepEvents } from '../events/events.ts'
+import { withTimeout } from '../process/with-timeout.ts'
 import { sweepRateLimits } from '../rate-limit/limiter.ts'
 import { sweepTweets } from '../tweets/outcome.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
 import { fanOutEvents } from '../webhooks/fan-out.ts'
 import { replaceLostJobs } from './lost-jobs.ts'
 
-/** Every minute. Each due minute is run by one instance. */
-export const MAINTENANCE_SCHEDULE = '* * * * *'
-
-const tasks: readonly ((deps: Deps) => Promise<unknown>)[] = [
-  sweepTweets,
-  endAbandonedAttempts,
-  sweepConnectAttempts,
-  sweepRefusedConnections,
-  sweepSignInAttempts,
-  sweepSecretOwners,
-  sweepSessions,
-  sweepRateLimits,
-  sweepEvents,
-  sweepApiTokens,
-  sweepWebhookDeliveries,
-  fanOutEvents,
-  replaceLostJobs,
-  recoverOrphanedTokens,
-  refreshIdleAccounts,
-]
+type Task = (deps: Deps, signal: AbortSignal) => Promise<unknown>
 
 /**
- * Runs all tasks in order. A task that fails does not keep the later ones from running.
- * @throws AggregateError afterwards
+ * The tasks by name, in the order in which they are taken: first those without which an account
+ * loses its tokens.
  */
-export async function runMaintenance(deps: Deps): Promise<void> {
-  const errors: unknown[] = []
-  for (const task of tasks) {
-    try {
-      await task(deps)
-    } catch (error) {
-      errors.push(error)
-    }
-  }
-  if (errors.length > 0) throw new AggregateError(errors, 'Maintenance tasks failed')
+export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>([
+  ['refreshIdleAccounts', refreshIdleAccounts],
+  ['recoverOrphanedTokens', recoverOrphanedTokens],
+  ['sweepTweets', sweepTweets],
+  ['endAbandonedAttempts', endAbandonedAttempts],
+  ['replaceLostJobs', replaceLostJobs],
+  ['fanOutEvents', fanOutEvents],
+  ['sweepConnectAttempts', sweepConnectAttempts],
+  ['sweepRefusedConnections', sweepRefusedConnections],
+  ['sweepSignInAttempts', sweepSignInAttempts],
+  ['sweepSecretOwners', sweepSecretOwners],
+  ['sweepSessions', sweepSessions],
+  ['sweepRateLimits', sweepRateLimits],
+  ['sweepEvents', sweepEvents],
+  ['sweepApiTokens', sweepApiTokens],
+  ['sweepWebhookDeliveries', sweepWebhookDeliveries],
+])
+
+/** The name of the queue of the tasks. */
+export const MAINTENANCE_QUEUE = 'maintenance'
+
+/** How often each task is queued. */
+export const MAINTENANCE_SECONDS = 60
+
+/**
+ * The number of tasks that an instance runs at once: few, because they use the connections of
+ * requests.
+ */
+export const MAINTENANCE_CAPACITY = 3
+
+// Below the time after which the job of a killed process is run again, so that no task of a live
+// process is.
+const DEADLINE_SECONDS = 45
+
+/**
+ * The settings of the queue. At most one job of a task waits, and at most one runs. A failed one is
+ * not repeated: the next is due within a minute.
+ */
+export const MAINTENANCE_OPTIONS = {
+  policy: 'stately',
+  retryLimit: 0,
+  expireInSeconds: 60,
+  deleteAfterSeconds: 3_600,
+  retentionSeconds: 3_600,
+} as const satisfies Omit<Queue, 'name'>
+
+/**
+ * Returns the jobs of one round. Each minute has one slot for each task, by the clock of the
+ * database, whatever the number of instances that insert them.
+ */
+export function maintenanceJobs(): JobInsert[] {
+  return [...maintenanceTasks.keys()].map((task, index) => ({
+    data: { task },
+    singletonKey: task,
+    singletonSeconds: MAINTENANCE_SECONDS,
+    priority: maintenanceTasks.size - index,
+  }))
 }
+
+/**
+ * Runs one task, for at most 45 s. Its signal tells it when to stop; it may go on for the duration
+ * of a statement or a call.
+ * @param data the data of the job: the name of the task.
+ * @throws Error when the task fails or has not ended in time
+ */
+export async function runMaintenance(deps: Deps, data: unknown): Promise<void> {
+  const task = dataShape.safeParse(data).data?.task ?? ''
+  const run = maintenanceTasks.get(task)
+  // A job of another release.
+  if (run === undefined) return deps.log.warn({ task }, 'An unknown maintenance task was dropped')
+  const startedAt = performance.now()
+  const stop = new AbortController()
+  try {
+    await withTimeout(DEADLINE_SECONDS, run(deps, stop.signal), () => {
+      throw new Error(`The task has not ended within ${DEADLINE_SECONDS} s`)
+    })
+    deps.log.debug({ task, milliseconds: Math.round(performance.now() - startedAt) }, 'A maintenance task is done')
+  } catch (error) {
+    deps.log.warn({ error, task }, 'A maintenance task failed; it runs again within a minute')
+    throw error
+  } finally {
+    stop.abort()
+  }
+}
+
+const dataShape = z.object({ task: z.string() })

@@ -5,12 +5,20 @@ import { type ConstructorOptions, fromDrizzle, fromPglite, PgBoss } from 'pg-bos
 import { z } from 'zod'
 import type { Database } from '../db/client.ts'
 import { JOBS_SCHEMA } from '../db/grants.ts'
-import { openJobDatabase } from '../db/job-database.ts'
-import type { JobData, Jobs } from '../db/jobs.ts'
+import { type JobDatabase, openJobDatabase } from '../db/job-database.ts'
+import { JOBS_CHANNEL, type JobData, type Jobs } from '../db/jobs.ts'
 import { isRowId } from '../db/row-id.ts'
 import type { Deps } from '../deps.ts'
 import type { Log } from '../telemetry/log.ts'
-import { MAINTENANCE_SCHEDULE, runMaintenance } from './maintenance.ts'
+import { createJobLoop, type LoopQueue } from './job-loop.ts'
+import {
+  MAINTENANCE_CAPACITY,
+  MAINTENANCE_OPTIONS,
+  MAINTENANCE_QUEUE,
+  MAINTENANCE_SECONDS,
+  maintenanceJobs,
+  runMaintenance,
+} from './maintenance.ts'
 import { RETRIED_QUEUE, workers } from './workers.ts'
 
 /** The queue of one process. */
@@ -19,17 +27,29 @@ export type JobQueue = {
   jobs: Jobs
   /** Creates the queue's tables if they are missing, and starts the workers. */
   start(deps: Deps): Promise<void>
+  /** Looks for due jobs, which another instance may have queued. */
+  wake(): void
   /** Starts no more jobs. Running jobs go on, and jobs can still be queued. */
   pause(): Promise<void>
   /** Waits for the running jobs, for at most `seconds`, and closes the queue's connections. */
   stop(seconds: number): Promise<void>
 }
 
-const POLL_SECONDS = 1
+// pg-boss's own rounds, each of one instance: expired jobs once a minute, deletion of old jobs once
+// an hour. Flows are not used, and indexes are built in the background after an upgrade only.
+const BOSS_OPTIONS = {
+  schedule: false,
+  registerInstance: false,
+  superviseIntervalSeconds: 60,
+  monitorIntervalSeconds: 60,
+  maintenanceIntervalSeconds: 3_600,
+  queueCacheIntervalSeconds: 3_600,
+  flowIntervalSeconds: 86_400,
+  bamIntervalSeconds: 600,
+} as const satisfies ConstructorOptions
 const jobDataShape = z.object({ userId: z.string().refine(isRowId), id: z.string().refine(isRowId) })
-// Stored in the database: the name of the queue of the periodic maintenance.
-const MAINTENANCE_QUEUE = 'sweep'
-const MAINTENANCE_OPTIONS = { policy: 'singleton', deleteAfterSeconds: 86_400, expireInSeconds: 60 } as const
+// Other instances are told of jobs that this one cannot take at most this often.
+const TELL_SECONDS = 1
 
 /**
  * Creates or upgrades the queue's tables, so that a role without the right to do so can use them
@@ -47,49 +67,100 @@ export async function installJobTables(database: Pick<Database, 'source'>): Prom
 
 /** Creates the queue. Jobs can be queued at once; they run after `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
-  const { boss, close } = openBoss(database, {})
+  const { boss, jobDatabase, close } = openBoss(database, BOSS_OPTIONS)
   // Without a listener, an outage of the database would end the process.
   boss.on('error', (error) => log.error({ error }, 'The job queue could not fetch or store a job'))
+  const queues = new Map<string, LoopQueue>()
+  const telling = createOthersNotifier(jobDatabase, log)
+  const loop = createJobLoop({ boss, database: jobDatabase, log }, queues, telling.tell)
+  let rounds: NodeJS.Timeout | undefined
   return {
-    jobs: { enqueue: (deps, name, data, afterSeconds = 0) => enqueue(boss, deps, name, data, afterSeconds) },
+    jobs: {
+      enqueue: async (deps, name, data, afterSeconds = 0) => {
+        await enqueue(boss, deps, name, data, afterSeconds)
+        const expect = () => loop.expect(name, afterSeconds)
+        if (deps.afterCommit === undefined) expect()
+        else deps.afterCommit(expect)
+      },
+    },
     start: async (deps) => {
       await boss.start()
-      for (const [name, { queue, concurrency, run }] of Object.entries(workers)) {
+      for (const [name, { queue, capacity, userCapacity, run }] of Object.entries(workers)) {
         await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
-        await boss.work(name, { pollingIntervalSeconds: POLL_SECONDS, ...concurrency }, async ([job]) => {
-          const data = job === undefined ? null : parseJobData(deps, name, job.data)
-          if (data !== null) await runJob(deps, name, () => run(deps, data))
-        })
+        const runJob = async (data: unknown) => {
+          const parsed = parseJobData(deps, name, data)
+          if (parsed !== null) await runLogged(deps, name, () => run(deps, parsed))
+        }
+        queues.set(name, { capacity, groupCapacity: userCapacity, run: runJob })
       }
       await boss.createQueue(MAINTENANCE_QUEUE, MAINTENANCE_OPTIONS)
-      await boss.work(MAINTENANCE_QUEUE, { pollingIntervalSeconds: POLL_SECONDS }, () =>
-        runJob(deps, MAINTENANCE_QUEUE, () => runMaintenance(deps)),
-      )
-      await boss.schedule(MAINTENANCE_QUEUE, MAINTENANCE_SCHEDULE)
+      queues.set(MAINTENANCE_QUEUE, {
+        capacity: MAINTENANCE_CAPACITY,
+        groupCapacity: null,
+        run: (data) => runMaintenance(deps, data),
+      })
+      rounds = setInterval(() => void queueRound(), MAINTENANCE_SECONDS * 1000)
+      loop.start()
     },
+    wake: loop.wake,
     pause: async () => {
-      for (const name of [...Object.keys(workers), MAINTENANCE_QUEUE]) await boss.offWork(name, { wait: false })
+      clearInterval(rounds)
+      loop.pause()
     },
     stop: async (seconds) => {
+      clearInterval(rounds)
+      loop.pause()
+      telling.end()
       try {
-        await boss.stop({ graceful: true, timeout: seconds * 1000 })
+        await loop.drain(seconds)
+        await boss.stop({ graceful: false })
       } finally {
         await close()
       }
     },
   }
+
+  async function queueRound(): Promise<void> {
+    try {
+      await boss.insert(MAINTENANCE_QUEUE, maintenanceJobs())
+      loop.expect(MAINTENANCE_QUEUE, 0)
+    } catch (error) {
+      log.error({ error }, 'The job queue could not fetch or store a job')
+    }
+  }
 }
 
-type OpenBoss = { boss: PgBoss; close(): Promise<void> }
+// Tells other instances of due jobs, several at a time.
+function createOthersNotifier(database: Pick<JobDatabase, 'executeSql'>, log: Log) {
+  let timer: NodeJS.Timeout | undefined
+  const notify = async () => {
+    timer = undefined
+    try {
+      await database.executeSql(`select pg_notify('${JOBS_CHANNEL}', '')`)
+    } catch (error) {
+      log.debug({ error }, 'Other instances could not be told of a job')
+    }
+  }
+  return {
+    tell: () => {
+      timer ??= setTimeout(() => void notify(), TELL_SECONDS * 1000)
+    },
+    end: () => clearTimeout(timer),
+  }
+}
+
+type OpenBoss = { boss: PgBoss; jobDatabase: Pick<JobDatabase, 'executeSql'>; close(): Promise<void> }
 
 function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOptions): OpenBoss {
   // The migrations create the schema: pg-boss would require the right to create schemas even where
   // it exists.
   const common = { schema: JOBS_SCHEMA, createSchema: false, ...options }
-  if (source.kind === 'pglite')
-    return { boss: new PgBoss({ backend: 'pglite', db: fromPglite(source.client), ...common }), close: async () => {} }
-  const opened = openJobDatabase(source)
-  return { boss: new PgBoss({ db: opened, ...common }), close: () => opened.close() }
+  if (source.kind === 'pglite') {
+    const db = fromPglite(source.client)
+    return { boss: new PgBoss({ backend: 'pglite', db, ...common }), jobDatabase: db, close: async () => {} }
+  }
+  const db = openJobDatabase(source)
+  return { boss: new PgBoss({ db, ...common }), jobDatabase: db, close: () => db.close() }
 }
 
 async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data: JobData, afterSeconds: number) {
@@ -98,7 +169,8 @@ async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data:
   // common type cannot express.
   const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
   const db = fromDrizzle({ execute }, sql)
-  await boss.send(name, { userId, id }, { db, startAfter: afterSeconds, group: { id: userId } })
+  // The key is indexed, and makes nothing unique: the maintenance finds by it whether a row has a job.
+  await boss.send(name, { userId, id }, { db, startAfter: afterSeconds, group: { id: userId }, singletonKey: id })
 }
 
 // A job of another release may lack its user. It is dropped: the maintenance queues one for each row
@@ -110,13 +182,11 @@ function parseJobData({ log }: Pick<Deps, 'log'>, job: string, data: unknown): J
   return null
 }
 
-// pg-boss retries a job that throws, and stores the error. Its tables may be readable to others, so
-// it is given the name alone.
-async function runJob(deps: Deps, job: string, run: () => Promise<void>): Promise<void> {
+async function runLogged(deps: Deps, job: string, run: () => Promise<void>): Promise<void> {
   try {
     await run()
   } catch (error) {
     deps.log.warn({ error, job }, 'A background job failed and will be retried')
-    throw new Error(error instanceof Error ? error.name : 'failed')
+    throw error
   }
 }

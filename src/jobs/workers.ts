@@ -1,5 +1,5 @@
 // The function and the settings of each job queue.
-import type { QueueOptions, WorkOptions } from 'pg-boss'
+import type { QueueOptions } from 'pg-boss'
 import { checkConnection } from '../accounts/check-connection.ts'
 import { resumeConnection } from '../accounts/complete-connection.ts'
 import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocation.ts'
@@ -12,7 +12,10 @@ import { deliverWebhook } from '../webhooks/delivery.ts'
 export type Worker = {
   /** Overrides of `RETRIED_QUEUE`. */
   queue: QueueOptions
-  concurrency: Pick<WorkOptions, 'localConcurrency' | 'localGroupConcurrency' | 'burstWhenReadyExceeds'>
+  /** The number of jobs that an instance runs at once. */
+  capacity: number
+  /** The number of those that may be of one user; null for no limit. */
+  userCapacity: number | null
   run(deps: Deps, data: JobData): Promise<void>
 }
 
@@ -33,27 +36,24 @@ export const RETRIED_QUEUE = {
 export const workers: Readonly<Record<JobName, Worker>> = {
   'revoke-grant': {
     queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REFRESH_TOKEN_LIFETIME_SECONDS },
-    concurrency: { localConcurrency: 4 },
+    capacity: 4,
+    userCapacity: null,
     run: revokeGrant,
   },
   // An attempt that still waits for X stores when it is due, and the maintenance queues its job
   // again.
-  'finish-connect': { queue: { retryLimit: 2 }, concurrency: { localConcurrency: 4 }, run: resumeConnection },
+  'finish-connect': { queue: { retryLimit: 2 }, capacity: 4, userCapacity: null, run: resumeConnection },
   // About a day with its backoff. After that, the next use of the account finds out.
-  'check-connection': { queue: { retryLimit: 30 }, concurrency: { localConcurrency: 2 }, run: checkConnection },
-  'reconcile-tweet': { queue: {}, concurrency: { localConcurrency: 4 }, run: reconcileTweet },
+  'check-connection': { queue: { retryLimit: 30 }, capacity: 2, userCapacity: null, run: checkConnection },
+  'reconcile-tweet': { queue: {}, capacity: 4, userCapacity: null, run: reconcileTweet },
   'deliver-webhook': {
     // The retries are for failures of this gateway. A receiver's failure is a result of the job,
     // which schedules the next attempt.
     queue: { deleteAfterSeconds: 3_600 },
-    concurrency: {
-      // A receiver may use its whole deadline, so the deliveries of one user never occupy all
-      // workers.
-      localConcurrency: 4,
-      localGroupConcurrency: 2,
-      // Without the polling interval while there is a backlog.
-      burstWhenReadyExceeds: 1,
-    },
+    capacity: 4,
+    // A receiver may use its whole deadline, so the deliveries of one user never occupy all of an
+    // instance's capacity.
+    userCapacity: 2,
     run: (deps, { id }) => deliverWebhook(deps, id),
   },
 }

@@ -4,6 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { postgres } from '../../src/db/postgres.ts'
+import { maintenanceTasks } from '../../src/jobs/maintenance.ts'
 import { cookieOf, openBrowser } from '../support/browser.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
@@ -51,10 +52,14 @@ async function goOnceThrough(binaries?: string): Promise<number> {
   expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
   await vi.waitFor(() => expect(stream.types()).toContain('TWEET_POSTED'), { timeout: 60_000 })
   await stream.hangUp()
-  // The schedule queues it each minute; here the test does. A worker runs the queued job.
-  await admin`insert into pgboss.job (name, data) values ('sweep', '{}')`
-  const readSweeps = () => admin`select state::text from pgboss.job where name = 'sweep' and state = 'completed'`
-  await vi.waitFor(async () => expect(await readSweeps()).not.toEqual([]), { timeout: 60_000, interval: 200 })
+  // The gateway queues them each minute; here the test does.
+  for (const task of maintenanceTasks.keys())
+    await admin`insert into pgboss.job (name, data) values ('maintenance', ${admin.json({ task })})`
+  const countDone = () => admin`select from pgboss.job where name = 'maintenance' and state = 'completed'`
+  await vi.waitFor(async () => expect(await countDone()).toHaveLength(maintenanceTasks.size), {
+    timeout: 60_000,
+    interval: 200,
+  })
   expect(await gateway.stop()).toBe(0)
   expect(gateway.output()).not.toMatch(/"level":"(error|fatal)"/)
   const [row] = await admin`show server_version_num`

@@ -6,6 +6,7 @@ import { webhookDeliveries } from '../../src/db/tables.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
 import { closeServer, listenLocally } from './local-server.ts'
+import { wakeJobs } from './sweep.ts'
 
 /** One received request. */
 export type Received = { path: string; headers: Record<string, string>; body: string }
@@ -105,6 +106,7 @@ export async function tryEarly(world: World): Promise<void> {
 async function hurry(world: World, which: SQL): Promise<void> {
   const waiting = sql`name = 'deliver-webhook' and state in ('created', 'retry')`
   await world.db().execute(sql`update pgboss.job set start_after = now() where ${waiting} and ${which}`)
+  await wakeJobs(world)
 }
 
 type EndpointPayload = {

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterEach(() => world.sandbox.control.clearFaults())
 afterAll(() => world.close())
 
-const loseJobs = () => world.db().execute(sql`delete from pgboss.job where name <> 'sweep'`)
+const loseJobs = () => world.db().execute(sql`delete from pgboss.job where name <> 'maintenance'`)
 
 /** Returns the jobs of a row. */
 async function jobsOf(id: string): Promise<number> {

@@ -2,16 +2,9 @@
 // that the next caller need not wait until it expires.
 import { type SQL, sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import {
-  connectAccount,
-  endFaults,
-  postFault,
-  queryRows,
-  UNTIL_ENDED_SECONDS,
-  watchX,
-} from '../../support/connected-account.ts'
+import { connectAccount, endFaults, postFault, UNTIL_ENDED_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { sweepNow } from '../../support/sweep.ts'
+import { runTask, sweepNow } from '../../support/sweep.ts'
 
 let world: World
 beforeEach(async () => {
@@ -106,14 +99,19 @@ test('one account that cannot be refreshed does not stop the rest of the sweep',
   expect(world.logs()).toContain('Could not refresh the tokens of an account in the sweep')
 })
 
-test('a failing part of the sweep does not stop the others', async () => {
+test('a task of the sweep that fails does not stop the others, and has a log line of its own', async () => {
   const account = await connectAccount(world)
   await account.setTokens({ refreshIssuedAt: new Date(0) })
   await world.db().execute(sql`alter table rate_limits rename to mislaid`)
   try {
-    await queryRows(world, sql`insert into pgboss.job (name) values ('sweep')`)
-    await expect.poll(async () => (await account.tokens())?.version, { timeout: 30_000 }).toBe(2)
-    await expect.poll(() => world.logs(), { timeout: 30_000 }).toContain('Maintenance tasks failed')
+    expect(await runTask(world, 'sweepRateLimits')).toBe('failed')
+    expect(await runTask(world, 'refreshIdleAccounts')).toBe('completed')
+    expect((await account.tokens())?.version).toBe(2)
+    const failed = world
+      .logs()
+      .split('\n')
+      .filter((line) => line.includes('A maintenance task failed'))
+    expect(failed.map((line) => JSON.parse(line).task)).toEqual(['sweepRateLimits'])
   } finally {
     await world.db().execute(sql`alter table mislaid rename to rate_limits`)
   }

@@ -13,6 +13,7 @@ import {
 } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { sendGraphql } from '../../support/raw-graphql.ts'
+import { sweepNow } from '../../support/sweep.ts'
 
 let world: World
 let account: ConnectedAccount
@@ -254,7 +255,7 @@ test('the sweep reconciles what a killed process left, and leaves running posts 
   const maybeSent = await seed({ sentAt: momentIn(world, -70) })
   const underWay = await seed({ claimedUntil: momentIn(world, 3600), sentAt: momentIn(world, 0) })
   const x = watchX(world)
-  await world.db().execute(sql`insert into pgboss.job (name) values ('sweep')`)
+  await sweepNow(world)
   const rowOf = async (id: string | undefined) => (await account.tweets()).find((tweet) => tweet.id === id)
   await vi.waitFor(
     async () => expect(await rowOf(neverSent)).toMatchObject({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' }),

@@ -23,10 +23,12 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select oauth_tokens by access_refused_at':
     '/readyz counts the access tokens that X refuses. A partial index has them.',
   'select oauth_tokens by last_event': '/readyz reads the last event of all tokens, by an index of the times.',
+  'select oauth_tokens by refresh_issued_at, state, refresh_token_sealed':
+    'The sweep counts the idle accounts whose tokens are due, up to a bound.',
   'select oauth_tokens by state': 'The sweep finds dead tokens with an orphaned pair.',
-  'select oauth_tokens, connected_accounts by refresh_issued_at, state, next_try_at, refresh_token_sealed, status, user_id, account_id, id':
+  'select oauth_tokens, connected_accounts by refresh_issued_at, state, refresh_token_sealed, next_try_at, status, user_id, account_id, id':
     'The sweep finds idle accounts whose tokens are due.',
-  'select oauth_tokens, connected_accounts by state, status, next_try_at, user_id, account_id, id':
+  'select oauth_tokens, connected_accounts by state, next_try_at, status, user_id, account_id, id':
     'The sweep finds uncertain tokens that are due.',
   'select sign_in_attempts by status, expires_at':
     'xconnect keys counts the sign-ins under way that need another key. An operator runs it.',
