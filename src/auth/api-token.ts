@@ -4,11 +4,12 @@ import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, typ
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { apiScopes, apiTokens, operatorScopes, users } from '../db/tables.ts'
+import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
-import { createSecret, isSecret, showSecret } from './api-token-format.ts'
+import { createSecret, isSecret, parseTokenOwner, showSecret } from './api-token-format.ts'
+import { findEarlierSecretOwner } from './user-secret.ts'
 
 /** A permission of a token. */
 export type ApiScope = (typeof apiScopes)[number]
@@ -16,8 +17,8 @@ export type ApiScope = (typeof apiScopes)[number]
 /** A token without the hash of its secret. */
 export type ApiToken = Omit<typeof apiTokens.$inferSelect, 'secretHash'>
 
-/** The owner of a token: a user, or the operator when `userId` is null. */
-export type ApiTokenOwner = { userId: string | null }
+/** The owner of a token: a user, or the operator (OPERATOR_ID). */
+export type ApiTokenOwner = { userId: string }
 
 /** The input of `createApiToken`. With `expiresInDays` null, the default lifetime applies. */
 export type CreateApiTokenInput = { name: string; scopes: readonly string[]; expiresInDays: number | null }
@@ -53,11 +54,11 @@ export async function createApiToken(
   input: CreateApiTokenInput,
 ): Promise<{ secret: string; apiToken: ApiToken }> {
   const name = parseName(input.name)
-  const scopes = parseScopes(input.scopes, userId === null ? operatorScopes : apiScopes)
+  const scopes = parseScopes(input.scopes, userId === OPERATOR_ID ? operatorScopes : apiScopes)
   const expiresInDays = parseExpiry(input.expiresInDays)
-  const secret = createSecret()
+  const secret = createSecret(userId)
   return transaction(deps, async (deps) => {
-    if (userId !== null) await assertBelowLimit(deps, userId)
+    if (userId !== OPERATOR_ID) await assertBelowLimit(deps, userId)
     const [apiToken] = await deps.db
       .insert(apiTokens)
       .values({
@@ -71,7 +72,7 @@ export async function createApiToken(
       })
       .returning(shown)
     if (apiToken === undefined) throw new Error('Bug: an insert returned no row')
-    await recordEvent(deps, { type: 'token.created', userId, apiTokenId: apiToken.id })
+    await recordEvent(deps, { type: 'token.created', userId: eventUser(userId), apiTokenId: apiToken.id })
     return { secret, apiToken }
   })
 }
@@ -83,8 +84,9 @@ export async function createApiToken(
 export async function findApiTokenBySecret(
   deps: TokenDeps,
   secret: string,
-): Promise<{ apiToken: ApiToken; user: typeof users.$inferSelect | null } | null> {
-  if (!isSecret(secret)) return null
+): Promise<{ apiToken: ApiToken; user: typeof users.$inferSelect } | null> {
+  const userId = await findOwner(deps, secret)
+  if (userId === null) return null
   const isUseDue = or(
     isNull(apiTokens.lastUsedAt),
     lt(apiTokens.lastUsedAt, sqlIn(deps.clock, -USE_WRITTEN_EVERY_SECONDS)),
@@ -92,8 +94,8 @@ export async function findApiTokenBySecret(
   const [found] = await deps.db
     .select({ apiToken: shown, user: users, isUseDue: sql<boolean>`${isUseDue}` })
     .from(apiTokens)
-    .leftJoin(users, eq(users.id, apiTokens.userId))
-    .where(and(eq(apiTokens.secretHash, sha256(secret)), isLive(deps)))
+    .innerJoin(users, eq(users.id, apiTokens.userId))
+    .where(and(eq(apiTokens.userId, userId), eq(apiTokens.secretHash, sha256(secret)), isLive(deps)))
   if (found === undefined) return null
   const { apiToken, user } = found
   if (found.isUseDue) {
@@ -101,17 +103,17 @@ export async function findApiTokenBySecret(
     await deps.db
       .update(apiTokens)
       .set({ lastUsedAt: deps.clock.sqlNow() })
-      .where(and(eq(apiTokens.id, apiToken.id), isUseDue))
+      .where(and(isOwnedBy(apiToken), eq(apiTokens.id, apiToken.id), isUseDue))
   }
   return { apiToken, user }
 }
 
 /** Returns true while a token is neither expired nor revoked. Does not set `lastUsedAt`. */
-export async function isApiTokenGood(deps: TokenDeps, tokenId: string): Promise<boolean> {
+export async function isApiTokenGood(deps: TokenDeps, token: Pick<ApiToken, 'id' | 'userId'>): Promise<boolean> {
   const [good] = await deps.db
     .select({ id: apiTokens.id })
     .from(apiTokens)
-    .where(and(eq(apiTokens.id, tokenId), isLive(deps)))
+    .where(and(isOwnedBy(token), eq(apiTokens.id, token.id), isLive(deps)))
   return good !== undefined
 }
 
@@ -144,7 +146,7 @@ export function apiTokenStatus({ clock }: Pick<Deps, 'clock'>, token: ApiToken):
  * @throws AppError API_TOKEN_NOT_FOUND
  */
 export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, tokenId: string): Promise<ApiToken> {
-  const isIt = and(eq(apiTokens.id, tokenId), isOwnedBy(owner))
+  const isIt = and(isOwnedBy(owner), eq(apiTokens.id, tokenId))
   const [apiToken] = isRowId(tokenId)
     ? [(await revokeWhere(deps, isIt, null)) ?? (await deps.db.select(shown).from(apiTokens).where(isIt))[0]]
     : []
@@ -157,7 +159,9 @@ export async function revokeApiToken(deps: TokenDeps, owner: ApiTokenOwner, toke
  * compromised (RFC 7009). Does nothing for any other text.
  */
 export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Promise<void> {
-  if (isSecret(secret)) await revokeWhere(deps, eq(apiTokens.secretHash, sha256(secret)), 'LEAKED')
+  const userId = await findOwner(deps, secret)
+  if (userId !== null)
+    await revokeWhere(deps, and(isOwnedBy({ userId }), eq(apiTokens.secretHash, sha256(secret))), 'LEAKED')
 }
 
 /** Deletes the tokens that ended more than 30 days ago. */
@@ -174,9 +178,15 @@ function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | 
       .where(and(isIt, isNull(apiTokens.revokedAt)))
       .returning(shown)
     if (apiToken === undefined) return null
-    await recordEvent(deps, { type: 'token.revoked', userId: apiToken.userId, apiTokenId: apiToken.id, reason })
+    const userId = eventUser(apiToken.userId)
+    await recordEvent(deps, { type: 'token.revoked', userId, apiTokenId: apiToken.id, reason })
     return apiToken
   })
+}
+
+// Null without a query for a text that has not the format of a secret.
+async function findOwner(deps: TokenDeps, secret: string): Promise<string | null> {
+  return isSecret(secret) ? (parseTokenOwner(secret) ?? findEarlierSecretOwner(deps, secret)) : null
 }
 
 async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> {
@@ -193,8 +203,13 @@ function isLive({ clock }: TokenDeps): SQL | undefined {
   return and(isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, clock.sqlNow()))
 }
 
+// An event of the operator has no user.
+function eventUser(userId: string): string | null {
+  return userId === OPERATOR_ID ? null : userId
+}
+
 function isOwnedBy({ userId }: ApiTokenOwner): SQL {
-  return userId === null ? isNull(apiTokens.userId) : eq(apiTokens.userId, userId)
+  return eq(apiTokens.userId, userId)
 }
 
 function parseName(text: string): string {

@@ -105,9 +105,9 @@ async function signIn(
     return await transaction(deps, async (deps) => {
       // Every sign-in starts a new session, because an attacker may have set the old one (session
       // fixation).
-      if (browser.viewer !== null) await endSession(deps, browser.viewer.session.id, 'REPLACED')
-      const token = sessionTokenOf(attempt, browser, parameters)
-      const { session, setCookie } = await startSession(deps, user.id, browser.userAgent, token)
+      if (browser.viewer !== null) await endSession(deps, browser.viewer.session, 'REPLACED')
+      const random = sessionBitsOf(attempt, browser, parameters)
+      const { session, setCookie } = await startSession(deps, user.id, browser.userAgent, random)
       await finishSignInAttempt(deps, attempt, { status: 'SUCCEEDED', userId: user.id, sessionId: session.id })
       return { setCookie }
     })
@@ -140,14 +140,15 @@ async function repeatOutcome(
     throw new AppError(isErrorCode(code) ? code : 'INTERNAL')
   }
   const endedForSeconds = (deps.clock.now().getTime() - (attempt.finishedAt?.getTime() ?? 0)) / 1000
-  if (endedForSeconds <= REPEATED_WITHIN_SECONDS) {
-    const token = sessionTokenOf(attempt, browser, parameters)
-    const setCookie = await repeatSessionCookie(deps, attempt.sessionId ?? '', token)
+  const { userId, sessionId } = attempt
+  if (endedForSeconds <= REPEATED_WITHIN_SECONDS && userId !== null && sessionId !== null) {
+    const random = sessionBitsOf(attempt, browser, parameters)
+    const setCookie = await repeatSessionCookie(deps, { id: sessionId, userId }, random)
     if (setCookie !== null) return { setCookie }
   }
   const { viewer } = browser
   // The first callback may have replaced the session meanwhile.
-  if (viewer?.user.id === attempt.userId && (await isSessionGood(deps, viewer.session.id))) return { setCookie: null }
+  if (viewer?.user.id === userId && (await isSessionGood(deps, viewer.session))) return { setCookie: null }
   throw new AppError('ATTEMPT_ALREADY_USED')
 }
 
@@ -159,12 +160,12 @@ async function isSignedInSince(
   attempt: SignInAttempt | null,
 ): Promise<boolean> {
   if (viewer === null || attempt === null || viewer.session.createdAt < attempt.createdAt) return false
-  return isSessionGood(deps, viewer.session.id)
+  return isSessionGood(deps, viewer.session)
 }
 
-// Derives the session token from 256 random bits that only this browser has, from GitHub's code,
+// Derives the secret bits of the session token from 256 random bits that only this browser has, from GitHub's code,
 // and from the row, so that two equal callbacks reach one session. Because of the code, an attacker
 // who has set the browser's cookie cannot derive the token.
-function sessionTokenOf(attempt: SignInAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
+function sessionBitsOf(attempt: SignInAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
   return hmacSha256(token, `session:${attempt.id}:${attempt.stateHash}:${code}`)
 }

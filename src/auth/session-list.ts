@@ -63,7 +63,7 @@ export async function revokeSession(
   current: Session,
   publicId: string,
 ): Promise<{ session: ListedSession; setCookie: string | null }> {
-  const isIt = and(eq(sessions.publicId, publicId), eq(sessions.userId, current.userId), isLiveSession(deps))
+  const isIt = and(eq(sessions.userId, current.userId), eq(sessions.publicId, publicId), isLiveSession(deps))
   const [ended] = isRowId(publicId) ? await removeSessions(deps, isIt, 'REVOKED') : []
   if (ended === undefined) throw new AppError('SESSION_NOT_FOUND', { field: ['input', 'sessionId'] })
   const session = show(ended, current)

@@ -2,7 +2,7 @@
 // functions.
 
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { and, eq, gt, inArray, lt, lte, or, type SQL } from 'drizzle-orm'
+import { and, eq, gt, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
@@ -12,12 +12,16 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { describeDevice } from './user-agent.ts'
+import { createUserSecret, findEarlierSecretOwner, parseSecretOwner } from './user-secret.ts'
 
 /** Why a session has ended. */
 export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
 
 /** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
+
+/** What identifies a session. */
+export type SessionKey = Pick<Session, 'id' | 'userId'>
 
 /** How long after its sign-in a session may do what requires a recent sign-in. */
 export const RECENT_SIGN_IN_SECONDS = 600
@@ -39,21 +43,22 @@ declare module 'lucia' {
 /**
  * Starts a session, and returns it with the Set-Cookie header that carries its token.
  * @param userAgent the browser's User-Agent header.
- * @param token the session token, 256 secret bits; random by default.
+ * @param random the 256 secret bits of the session token, as base64url.
  */
 export async function startSession(
   deps: Deps,
   userId: string,
   userAgent: string | null,
-  token = randomToken(),
+  random = randomToken(),
 ): Promise<{ session: Session; setCookie: string }> {
   const now = deps.clock.now()
+  const token = createUserSecret(userId, random)
   const session = await transaction(deps, async (deps) => {
     await recordEvent(deps, { type: 'session.started', userId })
     const about = { createdAt: now, lastUsedAt: now, device: describeDevice(userAgent) }
-    return lucia(deps).createSession(userId, about, { sessionId: sha256(token) })
+    return lucia(deps, userId).createSession(userId, about, { sessionId: sha256(token) })
   })
-  return { session, setCookie: lucia(deps).createSessionCookie(token).serialize() }
+  return { session, setCookie: lucia(deps, userId).createSessionCookie(token).serialize() }
 }
 
 /**
@@ -66,31 +71,35 @@ export async function findSession(
 ): Promise<{ session: Session; setCookie: string | null } | null> {
   const token = parseSessionToken(deps, cookieHeader)
   if (token === null) return null
-  const { session } = await lucia(deps).validateSession(sha256(token))
+  const userId = parseSecretOwner(token) ?? (await findEarlierSecretOwner(deps, token))
+  if (userId === null) return null
+  const { session } = await lucia(deps, userId).validateSession(sha256(token))
   if (session === null) return null
   if (session.createdAt <= oldestStart(deps)) {
-    await removeSessions(deps, eq(sessions.id, session.id), 'EXPIRED')
+    await removeSessions(deps, isIt(session), 'EXPIRED')
     return null
   }
   if (!session.fresh) await recordUse(deps, session)
-  return { session, setCookie: session.fresh ? lucia(deps).createSessionCookie(token).serialize() : null }
+  return { session, setCookie: session.fresh ? lucia(deps, userId).createSessionCookie(token).serialize() : null }
 }
 
 /**
  * Returns the Set-Cookie header of an existing session once more; null when there is none with this
- * id and token.
+ * key.
+ * @param random the secret bits that `startSession` was called with.
  */
-export async function repeatSessionCookie(deps: Deps, sessionId: string, token: string): Promise<string | null> {
-  const isIts = sessionId === sha256(token) && (await isSessionGood(deps, sessionId))
-  return isIts ? lucia(deps).createSessionCookie(token).serialize() : null
+export async function repeatSessionCookie(deps: Deps, key: SessionKey, random: string): Promise<string | null> {
+  const token = createUserSecret(key.userId, random)
+  const isIts = key.id === sha256(token) && (await isSessionGood(deps, key))
+  return isIts ? lucia(deps, key.userId).createSessionCookie(token).serialize() : null
 }
 
 /** Returns true while a session has not ended. Does not extend it. */
-export async function isSessionGood(deps: Deps, sessionId: string): Promise<boolean> {
+export async function isSessionGood(deps: Deps, session: SessionKey): Promise<boolean> {
   const [good] = await deps.db
     .select({ id: sessions.id })
     .from(sessions)
-    .where(and(eq(sessions.id, sessionId), isLiveSession(deps)))
+    .where(and(isIt(session), isLiveSession(deps)))
   return good !== undefined
 }
 
@@ -106,23 +115,23 @@ export function requireRecentSignIn({ clock }: Pick<Deps, 'clock'>, { createdAt 
 /** Ends a session in the database, and returns the Set-Cookie header that removes the cookie. */
 export async function endSession(
   deps: Deps,
-  sessionId: string | null,
+  session: SessionKey | null,
   reason: SessionEnd,
 ): Promise<{ setCookie: string }> {
-  if (sessionId !== null) await removeSessions(deps, eq(sessions.id, sessionId), reason)
+  if (session !== null) await removeSessions(deps, isIt(session), reason)
   return { setCookie: createRemovalCookie(deps) }
 }
 
 /** Deletes the expired sessions. */
 export async function sweepSessions(deps: Deps): Promise<void> {
   const expired = deps.db
-    .select({ id: sessions.id })
+    .select({ userId: sessions.userId, id: sessions.id })
     .from(sessions)
     .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
     .limit(SWEEP_BATCH)
   await runBatches(
     SWEEP_BATCH,
-    async () => (await removeSessions(deps, inArray(sessions.id, expired), 'EXPIRED')).length,
+    async () => (await removeSessions(deps, sql`(${sessions.userId}, ${sessions.id}) in ${expired}`, 'EXPIRED')).length,
   )
 }
 
@@ -153,7 +162,7 @@ export function sessionEnd({ expiresAt, createdAt }: Pick<SessionRow, 'expiresAt
 
 /** Returns the Set-Cookie header that removes the session cookie. */
 export function createRemovalCookie(deps: Deps): string {
-  return lucia(deps).createBlankSessionCookie().serialize()
+  return lucia(deps, '').createBlankSessionCookie().serialize()
 }
 
 // Sessions that started before this have reached the absolute timeout.
@@ -161,30 +170,45 @@ function oldestStart({ clock }: Deps): Date {
   return new Date(clock.now().getTime() - ABSOLUTE_LIFETIME.milliseconds())
 }
 
-async function recordUse(deps: Deps, session: { id: string; lastUsedAt: Date }): Promise<void> {
+async function recordUse(deps: Deps, session: SessionKey & { lastUsedAt: Date }): Promise<void> {
   const now = deps.clock.now()
   const due = new Date(now.getTime() - USE_WRITTEN_EVERY.milliseconds())
   if (session.lastUsedAt > due) return
   // The condition is checked again: of many concurrent requests, one writes.
-  const isIt = and(eq(sessions.id, session.id), lte(sessions.lastUsedAt, due))
-  await deps.db.update(sessions).set({ lastUsedAt: now }).where(isIt)
+  await deps.db
+    .update(sessions)
+    .set({ lastUsedAt: now })
+    .where(and(isIt(session), lte(sessions.lastUsedAt, due)))
 }
 
-function lucia(deps: Deps) {
+function isIt({ userId, id }: SessionKey): SQL | undefined {
+  return and(eq(sessions.userId, userId), eq(sessions.id, id))
+}
+
+// Lucia knows sessions by their id alone: the adapter adds the user to each of its statements.
+function lucia(deps: Deps, userId: string) {
   const secure = deps.config.publicUrl.startsWith('https:')
   // The adapter's types name one driver's database; it calls only what all of them share.
   const adapter: Adapter = new DrizzlePostgreSQLAdapter(deps.db, sessions, users)
+  adapter.getSessionAndUser = async (id) => {
+    const [row] = await deps.db.select().from(sessions).where(isIt({ userId, id }))
+    if (row === undefined) return [null, null]
+    const { expiresAt, createdAt, lastUsedAt, device } = row
+    const session = { id, userId, expiresAt, attributes: { createdAt, lastUsedAt, device } }
+    // The foreign key guarantees the user, whose row the caller reads.
+    return [session, { id: userId, attributes: {} }]
+  }
   // Lucia calls this for an expired session.
-  adapter.deleteSession = async (sessionId) => {
-    await removeSessions(deps, eq(sessions.id, sessionId), 'EXPIRED')
+  adapter.deleteSession = async (id) => {
+    await removeSessions(deps, isIt({ userId, id }), 'EXPIRED')
   }
   // Lucia calls this at half of the lifetime, for each of many concurrent requests; one writes.
-  adapter.updateSessionExpiration = async (sessionId, expiresAt) => {
+  adapter.updateSessionExpiration = async (id, expiresAt) => {
     const written = new Date(expiresAt.getTime() - USE_WRITTEN_EVERY.milliseconds())
     await deps.db
       .update(sessions)
       .set({ expiresAt, lastUsedAt: deps.clock.now() })
-      .where(and(eq(sessions.id, sessionId), lt(sessions.expiresAt, written)))
+      .where(and(isIt({ userId, id }), lt(sessions.expiresAt, written)))
   }
   return new Lucia(adapter, {
     sessionExpiresIn: IDLE_LIFETIME,
@@ -207,5 +231,7 @@ function parseSessionToken(deps: Deps, cookieHeader: string | null): string | nu
   if (cookieHeader === null) return null
   const name = sessionCookieName(deps.config.publicUrl.startsWith('https:'))
   const token = parse(cookieHeader, name)[name]
-  return token !== undefined && /^[A-Za-z0-9_-]{43}$/.test(token) ? token : null
+  if (token === undefined) return null
+  // Before session tokens named their user, they were the secret bits alone.
+  return parseSecretOwner(token) !== null || /^[A-Za-z0-9_-]{43}$/.test(token) ? token : null
 }

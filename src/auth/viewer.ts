@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm'
-import { users } from '../db/tables.ts'
+import { OPERATOR_ID, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ApiScope, type ApiToken, findApiTokenBySecret, isApiTokenGood } from './api-token.ts'
 import { findSession, isSessionGood, type Session } from './session.ts'
@@ -42,10 +42,7 @@ export async function findTokenViewer(
   const found = await findApiTokenBySecret(deps, secret)
   if (found === null) return null
   const { apiToken, user } = found
-  // Depends on the token's own user id: a user's token whose user row is missing must not become an
-  // operator's token.
-  if (apiToken.userId === null) return { kind: 'OPERATOR_TOKEN', apiToken }
-  return user === null ? null : { kind: 'USER_TOKEN', user, apiToken }
+  return apiToken.userId === OPERATOR_ID ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }
 }
 
 /**
@@ -53,7 +50,7 @@ export async function findTokenViewer(
  * request.
  */
 export function isViewerGood(deps: Deps, viewer: Viewer): Promise<boolean> {
-  return viewer.kind === 'SESSION' ? isSessionGood(deps, viewer.session.id) : isApiTokenGood(deps, viewer.apiToken.id)
+  return viewer.kind === 'SESSION' ? isSessionGood(deps, viewer.session) : isApiTokenGood(deps, viewer.apiToken)
 }
 
 /** Returns the viewer when it is a signed-in browser; null for any other. */

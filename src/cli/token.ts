@@ -1,6 +1,6 @@
 // xconnect token: the operator's API tokens. They can be created only from a shell.
 import { type ApiToken, apiTokenStatus, createApiToken, listApiTokens, revokeApiToken } from '../auth/api-token.ts'
-import { operatorScopes } from '../db/tables.ts'
+import { OPERATOR_ID, operatorScopes } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { Output } from './output.ts'
 import { parseOptions, reportErrors } from './subcommand.ts'
@@ -12,7 +12,7 @@ export const TOKEN_USAGE = `  xconnect token create --name NAME --scopes ${opera
   xconnect token revoke ID
                            revoke a token at once`
 
-const OPERATOR = { userId: null }
+const OPERATOR = { userId: OPERATOR_ID }
 
 const ERRORS = { API_TOKEN_NOT_FOUND: 'There is no token with this id. xconnect token list shows the ids.' }
 

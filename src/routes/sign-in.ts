@@ -62,7 +62,7 @@ export function signInRoutes(deps: Deps): Hono<HttpEnv> {
   })
 
   app.post('/auth/sign-out', async (c) => {
-    const { setCookie: blank } = await endSession(deps, sessionOf(c.var.viewer)?.session.id ?? null, 'SIGNED_OUT')
+    const { setCookie: blank } = await endSession(deps, sessionOf(c.var.viewer)?.session ?? null, 'SIGNED_OUT')
     c.header('set-cookie', blank, { append: true })
     return c.redirect('/', 303)
   })

@@ -19,7 +19,7 @@ const SHORT_NAMED_VALUE = /\b((?:code|state|token|secret)=)[^\s"'\\,;&]+/gi
 
 const SHAPES = [
   // The gateway's API tokens and webhook secrets.
-  /xcg_[0-9A-Za-z]{33}/g,
+  /xcg_[0-9A-Za-z]{33}(?:[0-9A-Za-z]{22})?/g,
   /whsec_[0-9A-Za-z+/]{43}=/g,
   // GitHub's tokens.
   /gh[opsru]_[0-9A-Za-z]{36,}|github_pat_\w{22,}/g,

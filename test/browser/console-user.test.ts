@@ -24,7 +24,7 @@ describeInChromium('The console for its user', () => {
     await programs.getByRole('checkbox', { name: 'Read X accounts' }).check()
     await programs.getByRole('textbox', { name: 'Name' }).press('Enter')
     const secret = await programs.getByRole('textbox', { name: 'Your new API token' }).inputValue()
-    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{55}$/)
     const token = programs.getByRole('listitem')
     expect(await token.textContent()).toMatch(/Release bot.*Active.*Read X accounts.*Never used, expires/s)
     const use = () =>
@@ -68,7 +68,7 @@ describeInChromium('The console for its user', () => {
     expect(await programs.getByRole('textbox', { name: 'Name' }).inputValue()).toBe('Late bot')
     await programs.getByRole('button', { name: 'Create token' }).click()
     const secret = await programs.getByRole('textbox', { name: 'Your new API token' }).inputValue()
-    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{55}$/)
     const made = programs.getByRole('listitem').filter({ hasText: 'Late bot' })
     expect(await made.textContent()).toContain('Post and delete tweets')
     expect(await made.textContent()).not.toMatch(/Read tweets|Read X accounts|Disconnect/)

@@ -59,7 +59,7 @@ test('K-05 accepts a token at two gateways, and at neither once it is revoked at
 
   // An operator's token, created on the command line while the gateways serve.
   const made = await xconnect(environment, 'token', 'create', '--name', 'verifier', '--scopes', 'accounts:read')
-  expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_[0-9A-Za-z]{33}\n$/) })
+  expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_[0-9A-Za-z]{55}\n$/) })
   const operators = made.stdout.trim()
   expect(await ask(urls[1], operators, '{ linkedUsers { edges { cursor } } }')).toEqual({
     status: 200,
@@ -100,5 +100,5 @@ test('xconnect token says what to do while a gateway uses the embedded database,
     stderr: expect.stringMatching(/^A gateway is running \(process \d+\).*Stop it, run this again, then start it/),
   })
   await gateway.stop()
-  expect(await create()).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_\w{33}\n$/) })
+  expect(await create()).toMatchObject({ code: 0, stdout: expect.stringMatching(/^xcg_\w{55}\n$/) })
 })

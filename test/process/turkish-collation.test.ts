@@ -4,7 +4,7 @@ import { and, asc, eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createApiToken } from '../../src/auth/api-token.ts'
 import { queryRows } from '../../src/db/client.ts'
-import { userLogins, users } from '../../src/db/tables.ts'
+import { OPERATOR_ID, userLogins, users } from '../../src/db/tables.ts'
 import { isPerson } from '../support/connected-account.ts'
 import { startWorld, type World } from '../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../support/instance.ts'
@@ -24,7 +24,7 @@ describe.each(['tr-TR', 'az-AZ'])('with the collation %s', (locale) => {
     instance = openInstance(world)
     const deps = { db: world.db(), clock: world.clock }
     const token = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
-    operator = bearer((await createApiToken(deps, { userId: null }, token)).secret)
+    operator = bearer((await createApiToken(deps, { userId: OPERATOR_ID }, token)).secret)
   })
   afterAll(async () => {
     await instance?.close()

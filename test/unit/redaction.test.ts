@@ -1,12 +1,14 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createSecret } from '../../src/auth/api-token-format.ts'
+import { createUserSecret } from '../../src/auth/user-secret.ts'
 import { createCodeVerifier, randomToken, seal } from '../../src/crypto.ts'
 import { newGithubToken, newXSecret } from '../../src/sandbox/secrets.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { redactText } from '../../src/telemetry/redaction.ts'
 import { createWebhookSecret } from '../../src/webhooks/signature.ts'
+import { createEarlierSecret } from '../support/earlier-secret.ts'
 
 // The number that is worth its time in every run of the tests; FUZZ_RUNS=100000 tries more.
 const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000)
@@ -22,7 +24,9 @@ const SHAPED: Record<string, string> = {
   'a code of X': newXSecret('ac', now),
   'a token of GitHub': newGithubToken(),
   'a fine-grained token of GitHub': `github_pat_${'1A2b3C4d5E6f7G8h9I0j_1A'}2b3C4d5E6f7G8h9I0jKlMnOp`,
-  'an API token of the gateway': createSecret(),
+  'an API token of the gateway': createSecret(randomUUID()),
+  'an earlier API token': createEarlierSecret(),
+  'a session or a state that names its user': createUserSecret(randomUUID()),
   "a webhook's secret": createWebhookSecret(),
   'a session or a state': randomToken(),
   'a code verifier': createCodeVerifier(),

@@ -1,19 +1,20 @@
 import { sql } from 'drizzle-orm'
-import { check, index, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { check, index, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
 import { moment } from './columns.ts'
 import { users } from './users.ts'
 
 /**
- * A signed-in browser. The id is SHA-256 of the session token, which only the cookie holds.
+ * A signed-in browser. The id is SHA-256 of the session token, which only the cookie holds, and
+ * which names the user.
  * Inserted at sign-in, extended by use, deleted at sign-out or revocation and by the sweep after it
  * has expired.
  */
 export const sessions = pgTable(
   'sessions',
   {
-    id: text().primaryKey(),
+    id: text().notNull(),
     /** The id that the API shows. It is not derived from the token. */
-    publicId: uuid().notNull().defaultRandom().unique('sessions_public_id'),
+    publicId: uuid().notNull().defaultRandom(),
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
@@ -27,7 +28,8 @@ export const sessions = pgTable(
     lastUsedAt: moment().notNull().defaultNow(),
   },
   (table) => [
-    index().on(table.userId),
+    primaryKey({ columns: [table.userId, table.id] }),
+    unique('sessions_public_id').on(table.userId, table.publicId),
     index().on(table.expiresAt),
     index().on(table.createdAt),
     check('sessions_device', sql`length(${table.device}) between 1 and 100`),

@@ -67,7 +67,7 @@ builder.mutationField('signOut', (t) =>
     description: 'Ends the session of this request. Connected accounts stay connected.',
     resolve: (_, _args, context) =>
       toPayload(async () => {
-        const { setCookie } = await endSession(context.deps, getSession(context).session.id, 'SIGNED_OUT')
+        const { setCookie } = await endSession(context.deps, getSession(context).session, 'SIGNED_OUT')
         context.setCookie(setCookie)
         return true
       }),
@@ -107,7 +107,7 @@ builder.mutationField('deleteViewer', (t) =>
       toPayload(async () => {
         const { user, session } = getRecentSession(context)
         await deleteUser(context.deps, user, input.login)
-        const { setCookie } = await endSession(context.deps, session.id, 'SIGNED_OUT')
+        const { setCookie } = await endSession(context.deps, session, 'SIGNED_OUT')
         context.setCookie(setCookie)
         return user.id
       }),

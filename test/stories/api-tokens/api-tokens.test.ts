@@ -3,7 +3,7 @@ import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiTokenStatus, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
 import { sha256 } from '../../../src/crypto.ts'
-import { apiTokens, events, users } from '../../../src/db/tables.ts'
+import { apiTokens, events, OPERATOR_ID, users } from '../../../src/db/tables.ts'
 import type { Browser, UserError } from '../../support/browser.ts'
 import { isPerson } from '../../support/connected-account.ts'
 import { readEveryRow } from '../../support/dump.ts'
@@ -66,7 +66,7 @@ describe('creating a token', () => {
       name: '  Release bot ',
       scopes: ['tweets:write', 'tweets:read'],
     })
-    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{33}$/)
+    expect(secret).toMatch(/^xcg_[0-9A-Za-z]{55}$/)
     expect(apiToken).toMatchObject({
       name: 'Release bot',
       prefix: secret.slice(0, 8),
@@ -237,7 +237,7 @@ test('the table accepts no token that breaks a rule', async () => {
     prefix: 'xcg_0000',
     lastFour: '0000',
     name: 'x',
-    userId: null,
+    userId: OPERATOR_ID,
     scopes: ['accounts:read' as const],
     createdAt: new Date(0),
     expiresAt: new Date(1),

@@ -1,11 +1,14 @@
 // What a program gets for a valid token, and for an invalid one.
+import { randomUUID } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
-import { apiScopes, apiTokens, sessions, users } from '../../../src/db/tables.ts'
+import { randomToken } from '../../../src/crypto.ts'
+import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, sessions, users } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { isPerson, momentIn, queryRows } from '../../support/connected-account.ts'
+import { forgeOwner } from '../../support/earlier-secret.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -35,7 +38,7 @@ async function makeToken(
   expiresInDays: number | null = null,
 ) {
   const deps = { db: world.db(), clock: world.clock }
-  return createApiToken(deps, { userId }, { name: 'a bot', scopes, expiresInDays })
+  return createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'a bot', scopes, expiresInDays })
 }
 const rowOf = (id: string) => world.db().query.apiTokens.findFirst({ where: (table, { eq }) => eq(table.id, id) })
 const setRow = async (id: string, values: Partial<typeof apiTokens.$inferInsert>) =>
@@ -166,6 +169,34 @@ describe('an invalid token', () => {
     expect(made).toEqual([])
   })
 
+  test('is a token or a session with the id of another user: refused like an unknown one, by the same queries', async () => {
+    const ownerId = (await makeToken([...operatorScopes], null)).apiToken.userId
+    const { secret } = await makeToken()
+    const forged = [forgeOwner(secret, ownerId), forgeOwner(secret, randomUUID()), createSecret(maraId)]
+    const refusals = new Set<string>()
+    for (const each of forged) {
+      let response = ''
+      const queries = await instance.queriesOf(async () => {
+        response = (await instance.ask(WHO, bearer(each))).text
+      })
+      refusals.add(JSON.stringify({ response, queries }))
+    }
+    expect([...refusals]).toHaveLength(1)
+    expect([...refusals][0]).toContain('This API token is not valid')
+
+    const [name, token = ''] = cookieOf(mara).cookie.split('=')
+    const [, random = ''] = token.split('.')
+    const anonymous = new Set<string>()
+    for (const text of [`${ownerId}.${random}`, `${randomUUID()}.${random}`, `${maraId}.${randomToken()}`]) {
+      const queries = await instance.queriesOf(async () => {
+        expect((await instance.ask(WHO, { cookie: `${name}=${text}` })).data).toEqual({ viewer: null })
+      })
+      anonymous.add(JSON.stringify(queries.filter((query) => query.includes('sessions'))))
+    }
+    expect([...anonymous]).toEqual([expect.stringContaining('user_id')])
+    expect((await instance.ask(WHO, { cookie: `${name}=${token}` })).data).toEqual({ viewer: { login: 'mara-holt' } })
+  })
+
   test.each<[string, (id: string) => Promise<unknown>]>([
     ['expired', (id) => setRow(id, { createdAt: momentIn(world, -86_400), expiresAt: momentIn(world, -1) })],
     ['revoked', (id) => setRow(id, { revokedAt: momentIn(world, -1) })],
@@ -176,7 +207,7 @@ describe('an invalid token', () => {
     await end(apiToken.id)
     const response = await instance.ask(WHO, bearer(secret))
     expect(response).toMatchObject({ status: 401, challenge: INVALID, data: null })
-    expect(response.text).toBe((await instance.ask(WHO, bearer(createSecret()))).text)
+    expect(response.text).toBe((await instance.ask(WHO, bearer(createSecret(randomUUID())))).text)
     expect(response.text).toBe((await instance.ask(WHO, bearer('junk'))).text)
   })
 
@@ -223,7 +254,7 @@ describe('C-05 with an Authorization header the cookie is ignored', () => {
   test('junk, an ended token or another scheme beside a valid cookie is anonymous', async () => {
     const { cookie } = cookieOf(mara)
     expect((await instance.ask(WHO, { cookie })).data).toEqual({ viewer: { login: 'mara-holt' } })
-    for (const authorization of ['', 'Basic x', 'Bearer junk', `Bearer ${createSecret()}`])
+    for (const authorization of ['', 'Basic x', 'Bearer junk', `Bearer ${createSecret(randomUUID())}`])
       expect((await instance.ask(WHO, { cookie, authorization })).status, authorization).toBe(401)
   })
 })

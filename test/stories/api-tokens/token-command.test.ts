@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseTokenCommand } from '../../../src/cli/token.ts'
 import { UsageError } from '../../../src/cli/usage-error.ts'
-import { apiTokens } from '../../../src/db/tables.ts'
+import { apiTokens, OPERATOR_ID } from '../../../src/db/tables.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 let world: World
@@ -28,9 +28,9 @@ test('creates an operator’s token, prints the token alone, and lists and revok
     '--expires-in-days',
     '7',
   )
-  expect(made).toMatchObject({ code: 0, results: [expect.stringMatching(/^xcg_[0-9A-Za-z]{33}$/)] })
+  expect(made).toMatchObject({ code: 0, results: [expect.stringMatching(/^xcg_[0-9A-Za-z]{55}$/)] })
   const [row] = await world.db().select().from(apiTokens)
-  expect(row).toMatchObject({ userId: null, name: 'status page', scopes: ['accounts:read', 'events:read'] })
+  expect(row).toMatchObject({ userId: OPERATOR_ID, name: 'status page', scopes: ['accounts:read', 'events:read'] })
   expect((row?.expiresAt.getTime() ?? 0) - (row?.createdAt.getTime() ?? 0)).toBe(7 * 86_400_000)
   expect((await run('list')).results).toEqual([
     expect.stringMatching(/^[-0-9a-f]{36} {2}ACTIVE {3}xcg_\w{4}…\w{4} {2}until 20.* never used .*status page$/),

@@ -1,7 +1,7 @@
 import { eq, type SQL, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
-import { grantRevocations } from '../../../src/db/tables.ts'
+import { grantRevocations, OPERATOR_ID } from '../../../src/db/tables.ts'
 import {
   type ConnectedAccount,
   connectAccount,
@@ -42,7 +42,7 @@ function revocationsOf(account: ConnectedAccount) {
 async function watchAsIntegrator({ person, userId }: ConnectedAccount) {
   await person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const input = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
-  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, input)
+  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: OPERATOR_ID }, input)
   const user = await world.db().query.users.findFirst({ where: (table, { eq }) => eq(table.id, userId) })
   const elsewhere = openInstance(world)
   return {

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
-import { apiTokens, tweets, users } from '../../../src/db/tables.ts'
+import { apiTokens, OPERATOR_ID, tweets, users } from '../../../src/db/tables.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { errorExtensions } from '../../../src/http/error-response.ts'
 import { type Asker, askers, everybody, fields, PART, whoMay } from '../../support/access-table.ts'
@@ -41,7 +41,8 @@ async function headersOf(asker: Asker): Promise<Record<string, string>> {
 
 async function makeSecret(scopes: readonly ApiScope[], userId: string | null = maraId): Promise<string> {
   const deps = { db: world.db(), clock: world.clock }
-  return (await createApiToken(deps, { userId }, { name: 'a bot', scopes, expiresInDays: null })).secret
+  return (await createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'a bot', scopes, expiresInDays: null }))
+    .secret
 }
 
 const codesOf = ({ errors }: ApiResponse) => errors.map(({ extensions }) => extensions.code)

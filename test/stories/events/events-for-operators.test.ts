@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
+import { OPERATOR_ID } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { type EventPage, newPerson } from '../../support/event-reader.ts'
@@ -21,7 +22,7 @@ beforeAll(async () => {
   const deps = { db: world.db(), clock: world.clock }
   const made = await createApiToken(
     deps,
-    { userId: null },
+    { userId: OPERATOR_ID },
     { name: 'monitor', scopes: ['events:read'], expiresInDays: 1 },
   )
   operator = bearer(made.secret)
@@ -72,7 +73,7 @@ test('an operator sees the account of an event as integrators do, and while it i
   await account.person.connect(account.username)
   const deps = { db: world.db(), clock: world.clock }
   const input = { name: 'both', scopes: ['events:read', 'accounts:read'], expiresInDays: 1 }
-  const { secret } = await createApiToken(deps, { userId: null }, input)
+  const { secret } = await createApiToken(deps, { userId: OPERATOR_ID }, input)
   const read = async (fields: string) => {
     const document = `query ($accountId: ID) { events(accountId: $accountId) { edges { node { type ${fields} } } } }`
     return instance.ask(document, bearer(secret), { accountId: account.id })
@@ -122,7 +123,7 @@ test('a stream sends the same events, and ends with its token', async () => {
   await shown.disconnect()
   await expect.poll(() => stream.types(), { timeout: 20_000, interval: 10 }).toEqual(['ACCOUNT_DISCONNECTED'])
   expect(stream.edges[0]?.node.accountId).toBe(shown.id)
-  await revokeApiToken({ db: world.db(), clock: world.clock }, { userId: null }, tokenId)
+  await revokeApiToken({ db: world.db(), clock: world.clock }, { userId: OPERATOR_ID }, tokenId)
   expect(await stream.ended).toEqual({ completed: true, codes: ['UNAUTHENTICATED'] })
   expect(stream.types()).toEqual(['ACCOUNT_DISCONNECTED'])
 })

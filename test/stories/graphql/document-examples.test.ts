@@ -1,6 +1,7 @@
 // The examples in the documents, sent to a gateway with the sandbox in the order of the text.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
+import { OPERATOR_ID } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { parseBlocks, readDocument, readDocumentBlock } from '../../support/documents/markdown.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -59,7 +60,7 @@ test.each(['README.md', 'docs/integrators.md'])(
   async (document) => {
     await mara.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
     const options = { name: 'status page', scopes: ['accounts:read' as const], expiresInDays: null }
-    const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, options)
+    const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: OPERATOR_ID }, options)
     const found = await sendCurl(readDocumentBlock(document, 'sh', 'linkedUser'), secret)
     expect(await found.json()).toMatchObject({
       data: { linkedUser: { login: 'mara-holt', accounts: [{ username: 'maraholt', status: 'ACTIVE' }] } },

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
+import { OPERATOR_ID } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { newPerson, readPage } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -14,7 +15,7 @@ beforeAll(async () => {
   world = await startWorld()
   person = await newPerson(world)
   const made = { name: 'verifier', scopes: ['accounts:read'], expiresInDays: null }
-  operator = (await createApiToken({ db: world.db(), clock: world.clock }, { userId: null }, made)).secret
+  operator = (await createApiToken({ db: world.db(), clock: world.clock }, { userId: OPERATOR_ID }, made)).secret
 })
 afterAll(() => world.close())
 

@@ -7,6 +7,7 @@ import {
   apiTokens,
   connectAttempts,
   events,
+  OPERATOR_ID,
   sessions,
   tweets,
   webhookDeliveries,
@@ -37,7 +38,10 @@ afterAll(async () => {
 
 const makeToken = async (scopes: ApiScope[], userId: string | null) => {
   const deps = { db: world.db(), clock: world.clock }
-  return bearer((await createApiToken(deps, { userId }, { name: 'a program', scopes, expiresInDays: null })).secret)
+  return bearer(
+    (await createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'a program', scopes, expiresInDays: null }))
+      .secret,
+  )
 }
 async function findTypes(ids: readonly string[], headers: Record<string, string>): Promise<(string | null)[]> {
   const { data, errors } = await instance.ask(readOperation('nodes'), headers, { ids })

@@ -1,6 +1,7 @@
 // One query below `viewer` loads everything that a front end shows first.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
+import { OPERATOR_ID } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { cookieOf } from '../../support/browser.ts'
 import { type ConnectedAccount, connectAccount } from '../../support/connected-account.ts'
@@ -46,7 +47,10 @@ afterAll(async () => {
 
 const makeToken = async (scopes: ApiScope[], userId: string | null) => {
   const deps = { db: world.db(), clock: world.clock }
-  return bearer((await createApiToken(deps, { userId }, { name: 'a program', scopes, expiresInDays: null })).secret)
+  return bearer(
+    (await createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'a program', scopes, expiresInDays: null }))
+      .secret,
+  )
 }
 const asked = (person: Browser, document: string) => instance.ask(document, cookieOf(person))
 

@@ -29,7 +29,10 @@ async function ask(cookie: string): Promise<{ status: number; body: string }> {
 /** As sent by a client that encodes in UTF-8. A line break would begin another header. */
 const inBytes = (text: string) => Buffer.from(text.replaceAll(/[\r\n]/g, ' '), 'utf8').toString('latin1')
 
-const token = fc.stringMatching(/^[\w-]{43}$/)
+const token = fc.oneof(
+  fc.stringMatching(/^[\w-]{43}$/),
+  fc.tuple(fc.uuid(), fc.stringMatching(/^[\w-]{43}$/)).map((parts) => parts.join('.')),
+)
 const value = fc.oneof(
   token,
   fc.string({ unit: 'binary', maxLength: 80 }),

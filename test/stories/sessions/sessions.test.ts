@@ -15,7 +15,8 @@ afterAll(() => world.close())
 
 const SESSION = 'xconnect_session'
 const DAY = 86_400_000
-const viewerOf = async (person: Browser) => (await person.api<{ viewer: { login: string } | null }>('viewer')).viewer
+const viewerOf = async (person: Browser) =>
+  (await person.api<{ viewer: { id: string; login: string } | null }>('viewer')).viewer
 const rowOf = (token: string) =>
   world.db().query.sessions.findFirst({ where: (table, { eq }) => eq(table.id, sha256(token)) })
 
@@ -44,20 +45,25 @@ describe('the cookie and the row', () => {
   test('S-01 the table has SHA-256 of the token, which has 256 random bits and is in no row, no file and no log', async () => {
     const people = await Promise.all(Array.from({ length: 20 }, () => world.signedIn()))
     const tokens = people.map(sessionTokenOf)
-    expect(new Set(tokens.map((token) => token.slice(0, 8))).size).toBe(20)
+    const user = (await viewerOf(people[0] ?? world.browser()))?.id
+    const secrets = tokens.map((token) => token.slice(`${user}.`.length))
+    expect(new Set(secrets.map((secret) => secret.slice(0, 8))).size).toBe(20)
     await Promise.all(people.map(viewerOf))
     const stored = await readEveryRow(world)
     for (const token of tokens) {
-      expect(token).toMatch(/^[\w-]{43}$/)
-      expect(Buffer.from(token, 'base64url')).toHaveLength(32)
+      expect(token.startsWith(`${user}.`)).toBe(true)
       expect(stored).toContain(sha256(token))
+    }
+    for (const secret of secrets) {
+      expect(secret).toMatch(/^[\w-]{43}$/)
+      expect(Buffer.from(secret, 'base64url')).toHaveLength(32)
     }
     await world.restart()
     const files = readEveryFile(world.config.dataDir)
     // The embedded database has its files there; a search in another place would find nothing.
     if (databaseKind() === 'pglite') expect(files.includes(sha256(tokens[0] ?? ''))).toBe(true)
-    expect(tokens.filter((token) => stored.includes(token) || files.includes(token))).toEqual([])
-    expect(tokens.filter((token) => world.logs().includes(token))).toEqual([])
+    expect(secrets.filter((secret) => stored.includes(secret) || files.includes(secret))).toEqual([])
+    expect(secrets.filter((secret) => world.logs().includes(secret))).toEqual([])
     expect(await viewerOf(people[0] ?? world.browser())).toMatchObject({ login: 'mara-holt' })
   })
 
@@ -79,7 +85,9 @@ describe('the cookie and the row', () => {
     const finish = await person.request(await person.consent(start.headers.get('location') ?? '', 'mara-holt'))
     expect(finish.headers.getSetCookie()).toEqual([
       expect.stringMatching(/^xconnect_sign_in_[0-9a-f]{16}=; Max-Age=0; Path=\/$/),
-      expect.stringMatching(/^xconnect_session=[\w-]{43}; HttpOnly; Max-Age=2592000; Path=\/; SameSite=Lax$/),
+      expect.stringMatching(
+        /^xconnect_session=[0-9a-f-]{36}\.[\w-]{43}; HttpOnly; Max-Age=2592000; Path=\/; SameSite=Lax$/,
+      ),
     ])
   })
 })

@@ -105,7 +105,7 @@ describe('the callback of a sign-in that succeeded', () => {
       await untilExchanging('GITHUB', exchanges)
       const others = await Promise.all([visit(), visit(), visit()])
       const token = sessionCookieIn(await first)
-      expect(token).toMatch(/^[\w-]{43}$/)
+      expect(token).toMatch(/^[0-9a-f-]{36}\.[\w-]{43}$/)
       for (const other of others) expect(other).toEqual({ location: `${RETURN_TO}?signIn=succeeded`, token })
       expect([await world.db().$count(sessions), countExchanges('GITHUB')]).toEqual([rows + 1, exchanges + 1])
       // Whichever response the browser keeps.

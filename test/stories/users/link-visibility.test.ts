@@ -2,7 +2,7 @@
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
-import { connectedAccounts, events, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
+import { connectedAccounts, events, OPERATOR_ID, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
@@ -28,7 +28,9 @@ afterAll(async () => {
 
 async function makeSecret(userId: string | null, scopes: ApiScope[]): Promise<string> {
   const deps = { db: world.db(), clock: world.clock }
-  return (await createApiToken(deps, { userId }, { name: 'verifier', scopes, expiresInDays: null })).secret
+  return (
+    await createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'verifier', scopes, expiresInDays: null })
+  ).secret
 }
 const setVisibility = (person: Browser, visibility: 'NOBODY' | 'INTEGRATORS') =>
   person.api('set-link-visibility', { input: { visibility } })

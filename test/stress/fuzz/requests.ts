@@ -1,5 +1,6 @@
 // Requests other than documents: credentials, a provider's redirects, and forms. Most are nearly
 // valid.
+import { randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { createSecret } from '../../../src/auth/api-token-format.ts'
 import { randomToken } from '../../../src/crypto.ts'
@@ -67,7 +68,7 @@ const CONTENT_TYPES = [
   ],
 ]
 // A well-formed token that does not exist.
-const UNKNOWN = [createSecret(), randomToken(), randomToken(96), `gho_${'0'.repeat(36)}`]
+const UNKNOWN = [createSecret(randomUUID()), randomToken(), randomToken(96), `gho_${'0'.repeat(36)}`]
 
 /** Credentials: cookies and Authorization headers, to the API and to routes for browsers. */
 export const identityInputs: fc.Arbitrary<RequestInput> = arbitrary((choices) => {
