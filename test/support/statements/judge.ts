@@ -1,5 +1,6 @@
 // Judges statements by what a schema that is distributed by user demands. Citus refuses most of
 // these at run time.
+import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { acrossUsers } from './across-users.ts'
 import { functionVolatility } from './functions.ts'
 import type { LoggedStatement } from './statement-log.ts'
@@ -17,15 +18,20 @@ export type Verdict = {
 // The files of a worker send mostly the same statements.
 const knownProblems = new Map<string, readonly string[]>()
 
+// A process that starts on an empty database migrates it, before any table is distributed.
+const migrations = new Set(readMigrationFiles({ migrationsFolder: 'drizzle' }).flatMap(({ sql }) => sql))
+
 /** Returns a paragraph for each statement that breaks a rule, with its text and its test file. */
 export function judgeStatements(statements: readonly LoggedStatement[], keys: TableKeys): string[] {
-  return statements.flatMap(({ text, file }) => {
-    const problems = knownProblems.get(text) ?? judgeStatement(text, keys).problems
-    knownProblems.set(text, problems)
-    return problems.length === 0
-      ? []
-      : [[...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n')]
-  })
+  return statements
+    .filter(({ text }) => !migrations.has(text))
+    .flatMap(({ text, file }) => {
+      const problems = knownProblems.get(text) ?? judgeStatement(text, keys).problems
+      knownProblems.set(text, problems)
+      return problems.length === 0
+        ? []
+        : [[...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n')]
+    })
 }
 
 /**
