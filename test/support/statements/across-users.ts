@@ -20,6 +20,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'Operators load accounts that users show by the ids of the accounts, by an index.',
   'select grant_revocations by created_at':
     'The sweep finds revocations that have lost their job. They are deleted once X has confirmed.',
+  'select oauth_tokens by access_refused_at, account_id':
+    'A refused token is compared with those of other accounts. A partial index has them.',
   'select oauth_tokens by access_refused_at':
     '/readyz counts the access tokens that X refuses. A partial index has them.',
   'select oauth_tokens by last_event': '/readyz reads the last event of all tokens, by an index of the times.',
