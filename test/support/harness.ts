@@ -61,7 +61,8 @@ const patient: Timing = {
 }
 
 /**
- * Starts a world.
+ * Starts a world. Several that are open at once call their providers through the dispatcher of the
+ * one that started last, since a process has one. After that one is closed, none can.
  * @param environment overrides of the gateway's environment variables.
  * @param timing overrides of its waits and deadlines.
  * @param parts overrides of other dependencies.

@@ -87,22 +87,6 @@ describe('T-01 T-03 T-05 a working connection survives a reconnect during which 
     await expectConnected(account, arrival, 901)
     expect(await eventTypesOf(account)).toEqual(['account.connected', 'account.reconnected', 'tweet.posted'])
   })
-
-  test('fails once: the request is repeated while the user waits', async () => {
-    // On a busy machine, the half second of the other tests may end before the second request.
-    const world = await startWorld({}, { ...impatient, interactiveRetrySeconds: 60 })
-    try {
-      const { countMe, reconnect } = waitingAttempts(() => world)
-      const account = await connectAccount(world)
-      const calls = countMe()
-      const arrival = await reconnect(account, atMe({ kind: 'problem', name: 'service-unavailable', times: 1 }))
-      expect(arrival).toMatchObject({ outcome: 'connected', code: null })
-      expect(countMe() - calls).toBe(2)
-      expect(await account.post()).toMatchObject({ tweet: { status: 'POSTED' } })
-    } finally {
-      await world.close()
-    }
-  })
 })
 
 test('a first connection waits in the same way, and is finished without its user', async () => {
