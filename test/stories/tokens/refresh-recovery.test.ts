@@ -14,12 +14,14 @@ import {
   UNTIL_ENDED_SECONDS,
   watchX,
 } from '../../support/connected-account.ts'
-import { impatient, startWorld, type World } from '../../support/harness.ts'
+import { startWorld, type World } from '../../support/harness.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({}, impatient)
+  // The calls have their long deadlines: a response that a busy machine discards would leave the
+  // refresh token in doubt, and cost one more refresh.
+  world = await startWorld({}, { waitForRefreshSeconds: 8 })
 })
 afterEach(() => {
   world.sandbox.control.setReplay('end-grant')
