@@ -23,13 +23,10 @@ async function openDeployment(kind: DatabaseKind, first: Record<string, string>)
     const given = { ...environment, ...(!sandbox && credentials), ...addresses, PORT: String(port) }
     const gateway = startGatewayProcess(given)
     onTestFinished(async () => void (await gateway.kill()))
-    const isReady = await Promise.race([
-      gateway.ready(`http://127.0.0.1:${port}`).then(
-        () => true,
-        () => false,
-      ),
-      gateway.ended.then(() => false),
-    ])
+    const isReady = await gateway.ready(`http://127.0.0.1:${port}`).then(
+      () => true,
+      () => false,
+    )
     if (!isReady) return `${await gateway.ended} ${gateway.output()}`
     expect(await gateway.stop()).toBe(0)
     return null

@@ -1,6 +1,5 @@
 // Starts a gateway as an operator does: in its own process, configured by environment variables.
-import { vi } from 'vitest'
-import { type Program, type Streams, startProgram } from './program.ts'
+import { type Program, type Streams, startProgram, waitWhileRunning } from './program.ts'
 
 export type GatewayProcess = Omit<Program, 'printed'> & {
   /** Waits until it is ready. @throws Error with its output, if it ends instead. */
@@ -13,12 +12,9 @@ export function startGatewayProcess(environment: Record<string, string>, streams
   return {
     ...program,
     ready: (url) =>
-      vi.waitFor(
-        async () => {
-          const { status } = await fetch(`${url}/readyz`)
-          if (status !== 200) throw new Error(`Not ready: ${status}. It printed:\n${program.output()}`)
-        },
-        { timeout: 180_000, interval: 100 },
-      ),
+      waitWhileRunning(program, { timeout: 180_000, interval: 100 }, async () => {
+        const { status } = await fetch(`${url}/readyz`)
+        if (status !== 200) throw new Error(`Not ready: ${status}. It printed:\n${program.output()}`)
+      }),
   }
 }

@@ -55,12 +55,9 @@ export function startProgram(
     output,
     ended,
     printed: (text) =>
-      vi.waitFor(
-        () => {
-          if (!output().includes(text)) throw new Error(`It has not printed "${text}", but:\n${output()}`)
-        },
-        { timeout: 60_000, interval: 50 },
-      ),
+      waitWhileRunning({ output, ended }, { timeout: 60_000, interval: 50 }, () => {
+        if (!output().includes(text)) throw new Error(`It has not printed "${text}", but:\n${output()}`)
+      }),
     stop: () => {
       child.kill('SIGTERM')
       return ended
@@ -71,4 +68,30 @@ export function startProgram(
     },
     signal: (name) => void child.kill(name),
   }
+}
+
+/**
+ * Waits until `check` does not throw.
+ * @throws Error with the program's output, as soon as it has ended.
+ */
+export async function waitWhileRunning(
+  { output, ended }: Pick<Program, 'output' | 'ended'>,
+  limits: { timeout: number; interval: number },
+  check: () => void | Promise<void>,
+): Promise<void> {
+  let isOver = false
+  void ended.then(() => {
+    isOver = true
+  })
+  const passed = await vi.waitFor(async () => {
+    const wasOver = isOver
+    try {
+      await check()
+      return true
+    } catch (error) {
+      if (!wasOver) throw error
+      return false
+    }
+  }, limits)
+  if (!passed) throw new Error(`It ended with ${await ended}. It printed:\n${output()}`)
 }
