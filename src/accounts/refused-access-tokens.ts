@@ -44,23 +44,29 @@ export async function recordAcceptedAccessToken(deps: Deps, account: AccountKey,
 /**
  * Counts the accounts whose new access token X has rejected within the last hour and not accepted
  * since, and returns when the first of these rejections was.
- * @param except an account that is not counted.
  */
-export async function countRefusedAccessTokens(
-  deps: Deps,
-  except: string | null = null,
-): Promise<{ accounts: number; since: Date | null }> {
+export async function countRefusedAccessTokens(deps: Deps): Promise<{ accounts: number; since: Date | null }> {
   const [found] = await deps.db
     .select({
       accounts: sql<number>`count(*)::int`,
       since: sql<Date | null>`min(${oauthTokens.accessRefusedAt})`.mapWith(oauthTokens.accessRefusedAt),
     })
     .from(oauthTokens)
-    .where(
-      and(
-        gt(oauthTokens.accessRefusedAt, sqlIn(deps.clock, -COUNTED_SECONDS)),
-        except === null ? undefined : ne(oauthTokens.accountId, except),
-      ),
-    )
+    .where(isRefused(deps))
   return { accounts: found?.accounts ?? 0, since: found?.since ?? null }
+}
+
+/** Returns true if `countRefusedAccessTokens` would count an account other than this one. */
+export async function isTokenOfAnotherRefused(deps: Deps, account: AccountKey): Promise<boolean> {
+  // X may refuse the tokens of all accounts: one is enough.
+  const found = await deps.db
+    .select({ accountId: oauthTokens.accountId })
+    .from(oauthTokens)
+    .where(and(isRefused(deps), ne(oauthTokens.accountId, account.id)))
+    .limit(1)
+  return found.length > 0
+}
+
+function isRefused(deps: Deps) {
+  return gt(oauthTokens.accessRefusedAt, sqlIn(deps.clock, -COUNTED_SECONDS))
 }

@@ -11,7 +11,7 @@ import { withTimeout } from '../process/with-timeout.ts'
 import { type AccountKey, hasTokens, isAccount } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
 import { shareRefresh } from './refresh.ts'
-import { countRefusedAccessTokens } from './refused-access-tokens.ts'
+import { isTokenOfAnotherRefused } from './refused-access-tokens.ts'
 import { isUnreadable, openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50
@@ -78,8 +78,7 @@ export async function getUsableToken(
 // unless X refuses the whole app, as it does when it refuses new tokens of other accounts.
 async function endWithoutRefreshToken(deps: Deps, account: AccountKey, row: TokenRow): Promise<AppError> {
   const isExpired = row.secondsLeft <= deps.timing.usableBeforeEndSeconds
-  if (!isExpired && (await countRefusedAccessTokens(deps, account.id)).accounts > 0)
-    return new AppError('X_UNAVAILABLE')
+  if (!isExpired && (await isTokenOfAnotherRefused(deps, account))) return new AppError('X_UNAVAILABLE')
   await markNeedsReauth(deps, account, row, isExpired ? 'REFRESH_TOKEN_MISSING' : 'GRANT_REVOKED')
   return new AppError('ACCOUNT_NEEDS_REAUTH')
 }

@@ -21,7 +21,7 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select grant_revocations by created_at':
     'The sweep finds revocations that have lost their job. They are deleted once X has confirmed.',
   'select oauth_tokens by access_refused_at, account_id':
-    'A refused token is compared with those of other accounts. A partial index has them.',
+    'An account without a refresh token is kept while X refuses tokens of others. A partial index has them.',
   'select oauth_tokens by access_refused_at':
     '/readyz counts the access tokens that X refuses. A partial index has them.',
   'select oauth_tokens by last_event': '/readyz reads the last event of all tokens, by an index of the times.',
