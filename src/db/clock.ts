@@ -15,10 +15,10 @@ export type Clock = {
 }
 
 /**
- * The real clocks. `xconnect_now()` is `clock_timestamp()` in a STABLE function: it advances within
- * a transaction, which `now()` does not, and a time bound made of it can use an index, which the
- * planner refuses for a VOLATILE function. Within one statement it may be the time before a lock
- * was waited for.
+ * The real clocks. `xconnect_now()` is `statement_timestamp()`: unlike `now()` it advances within a
+ * transaction, and unlike `clock_timestamp()` it is the same in the whole statement, so that a
+ * duration between two columns is exact, and it is STABLE, so that a time bound can use an index.
+ * It is the time before the statement waited for a lock.
  */
 export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`xconnect_now()` }
 
