@@ -76,8 +76,9 @@ describe('a valid token', () => {
     expect((await instance.request('/graphql', { method: 'POST', headers })).status).toBe(403)
   })
 
-  // The rate limit consumes with a statement of another kind.
-  const verbs = (queries: string[]) => queries.map((text) => text.split(' ')[0]).filter((verb) => verb !== 'with')
+  // Without the statement of the rate limit.
+  const verbs = (queries: string[]) =>
+    queries.filter((text) => !text.includes('"rate_limits"')).map((text) => text.split(' ')[0])
 
   test('costs one query, and one more a minute to record its last use (K-11)', async () => {
     const { secret, apiToken } = await makeToken()
@@ -110,9 +111,14 @@ describe('a valid token', () => {
       .execute(
         sql`create trigger count_uses after update of last_used_at on api_tokens for each row execute function count_use()`,
       )
+    const startedAt = performance.now()
     for (let round = 0; round < 10; round++)
       await Promise.all(Array.from({ length: 50 }, () => instance.ask(WHO, bearer(secret))))
-    expect(await queryRows(world, sql`select id from uses`)).toEqual([{ id: apiToken.id }])
+    const minutes = Math.floor((performance.now() - startedAt) / 60_000)
+    const uses = await queryRows(world, sql`select id from uses`)
+    expect(uses).toContainEqual({ id: apiToken.id })
+    // One more in each further minute that a busy machine takes.
+    expect(uses.length).toBeLessThanOrEqual(1 + minutes)
     await world.db().execute(sql`drop table uses cascade`)
     await world.db().execute(sql`drop function count_use cascade`)
   })
