@@ -3,8 +3,9 @@
 import { accessSync, constants } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { JOBS_CHANNEL } from '../../src/db/jobs.ts'
 import { postgres } from '../../src/db/postgres.ts'
-import { maintenanceTasks } from '../../src/jobs/maintenance.ts'
+import { MAINTENANCE_QUEUE, maintenanceTasks } from '../../src/jobs/maintenance.ts'
 import { cookieOf, openBrowser } from '../support/browser.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
@@ -52,10 +53,15 @@ async function goOnceThrough(binaries?: string): Promise<number> {
   expect(postTweet).toMatchObject({ tweet: { status: 'POSTED' }, userErrors: [] })
   await vi.waitFor(() => expect(stream.types()).toContain('TWEET_POSTED'), { timeout: 60_000 })
   await stream.hangUp()
-  // The gateway queues them each minute; here the test does.
-  for (const task of maintenanceTasks.keys())
-    await admin`insert into pgboss.job (name, data) values ('maintenance', ${admin.json({ task })})`
-  const countDone = () => admin`select from pgboss.job where name = 'maintenance' and state = 'completed'`
+  // The gateway queues them each minute; here the test does, and wakes it.
+  const queued: string[] = []
+  for (const task of maintenanceTasks.keys()) {
+    const [job] = await admin`insert into pgboss.job (name, data, singleton_key)
+      values (${MAINTENANCE_QUEUE}, ${admin.json({ task })}, ${task}) returning id`
+    queued.push(String(job?.id))
+  }
+  await admin.notify(JOBS_CHANNEL, '')
+  const countDone = () => admin`select from pgboss.job where id in ${admin(queued)} and state = 'completed'`
   await vi.waitFor(async () => expect(await countDone()).toHaveLength(maintenanceTasks.size), {
     timeout: 60_000,
     interval: 200,

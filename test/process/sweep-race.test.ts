@@ -1,16 +1,11 @@
 /** PostgreSQL only: the embedded database has one connection, and so no lock waits. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { eq, sql } from 'drizzle-orm'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { productionTiming } from '../../src/config/timing.ts'
 import { tweets } from '../../src/db/tables.ts'
-import { connectAccount, refreshFault, watchX } from '../support/connected-account.ts'
+import { connectAccount, queryRows, refreshFault, watchX } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 import { sweepNow } from '../support/sweep.ts'
-
-// The job queue polls once a second, and waits two seconds for a lock.
-const LAPSES_IN_SECONDS = 1.6
-const LOCKED_FOR_MILLISECONDS = 1_900
 
 test('never takes a sent tweet whose claim expires during a sweep for an unsent one', async () => {
   const world = await startWorld()
@@ -37,13 +32,22 @@ test('never takes a sent tweet whose claim expires during a sweep for an unsent 
   }
   // Without its index the sweep reads the rows in the order of their insertion.
   await world.db().execute(sql`drop index tweets_open`)
+  const countWaiting = async () =>
+    (
+      await queryRows(
+        world,
+        sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+    ).length
   // The sweep skips the first, not yet expired, and then waits at the second.
-  const first = await seed('Lapses while the sweep waits', LAPSES_IN_SECONDS)
+  const first = await seed('Lapses while the sweep waits', 3_600)
   const second = await seed('Has lapsed already', -1)
   const sweep = await world.db().transaction(async (db) => {
     await db.select().from(tweets).where(eq(tweets.id, second.id)).for('update')
     const sweeping = sweepNow(world)
-    await sleep(LOCKED_FOR_MILLISECONDS)
+    await vi.waitFor(async () => expect(await countWaiting()).toBe(1), { timeout: 60_000, interval: 10 })
+    // The sweep waits at most two seconds for a lock, so the test does not wait for the time.
+    await world.db().update(tweets).set({ claimedUntil: second.claimedUntil }).where(eq(tweets.id, first.id))
     return { sweeping }
   })
   await sweep.sweeping
