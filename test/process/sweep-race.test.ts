@@ -45,7 +45,8 @@ test('never takes a sent tweet whose claim expires during a sweep for an unsent 
   const sweep = await world.db().transaction(async (db) => {
     await db.select().from(tweets).where(eq(tweets.id, second.id)).for('update')
     const sweeping = sweepNow(world)
-    await vi.waitFor(async () => expect(await countWaiting()).toBe(1), { timeout: 60_000, interval: 10 })
+    // The sweep of the minute may wait too.
+    await vi.waitFor(async () => expect(await countWaiting()).toBeGreaterThan(0), { timeout: 60_000, interval: 10 })
     // The sweep waits at most two seconds for a lock, so the test does not wait for the time.
     await world.db().update(tweets).set({ claimedUntil: second.claimedUntil }).where(eq(tweets.id, first.id))
     return { sweeping }
