@@ -8,7 +8,8 @@ import { startWorld } from '../support/harness.ts'
 import { sweepNow } from '../support/sweep.ts'
 
 test('never takes a sent tweet whose claim expires during a sweep for an unsent one', async () => {
-  const world = await startWorld()
+  // Two reads of the timeline, the second an hour later, would end the UNKNOWN tweet.
+  const world = await startWorld({}, { reconcileAgainAfterSeconds: 3_600 })
   onTestFinished(() => world.close())
   const { id: accountId, userId } = await connectAccount(world)
   const seed = async (text: string, secondsToLapse: number) => {
