@@ -7,7 +7,7 @@ import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { ATTEMPT_LIFETIME_SECONDS, verifierSealContext, waitForAttempt } from './oauth-attempt.ts'
-import { createUserSecret, findEarlierSecretOwner, parseSecretOwner } from './user-secret.ts'
+import { createUserSecret, findSecretOwner } from './user-secret.ts'
 
 /** An unfinished or finished attempt. */
 export type ConnectAttempt = typeof connectAttempts.$inferSelect
@@ -52,7 +52,7 @@ export async function startConnectAttempt(
 /** Returns the attempt with this state parameter, or null. */
 export async function findConnectAttemptByState(deps: Deps, state: string | null): Promise<ConnectAttempt | null> {
   if (state === null) return null
-  const userId = parseSecretOwner(state) ?? (await findEarlierSecretOwner(deps, state))
+  const userId = await findSecretOwner(deps, state)
   if (userId === null) return null
   const [attempt] = await deps.db
     .select()

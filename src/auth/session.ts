@@ -12,7 +12,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import { describeDevice } from './user-agent.ts'
-import { createUserSecret, findEarlierSecretOwner, parseSecretOwner } from './user-secret.ts'
+import { createUserSecret, findSecretOwner, parseSecretOwner } from './user-secret.ts'
 
 /** Why a session has ended. */
 export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
@@ -71,7 +71,7 @@ export async function findSession(
 ): Promise<{ session: Session; setCookie: string | null } | null> {
   const token = parseSessionToken(deps, cookieHeader)
   if (token === null) return null
-  const userId = parseSecretOwner(token) ?? (await findEarlierSecretOwner(deps, token))
+  const userId = await findSecretOwner(deps, token)
   if (userId === null) return null
   const { session } = await lucia(deps, userId).validateSession(sha256(token))
   if (session === null) return null

@@ -1,6 +1,5 @@
 // Which user a GitHub user is, and which user has a login. Both are look-ups by a value that is
-// unique over all users. Every transaction takes its locks in one order: the identity, the user, and
-// then the logins in their alphabetical order.
+// unique over all users. The order of their locks is in db/user-lock.ts.
 import { and, eq, type SQLWrapper, sql } from 'drizzle-orm'
 import { loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'

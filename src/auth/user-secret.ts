@@ -22,6 +22,14 @@ export function parseSecretOwner(text: string): string | null {
 }
 
 /**
+ * Returns the user of a secret; null when it names none and is no known secret of before secrets
+ * named their user.
+ */
+export async function findSecretOwner(deps: Pick<Deps, 'db'>, secret: string): Promise<string | null> {
+  return parseSecretOwner(secret) ?? findEarlierSecretOwner(deps, secret)
+}
+
+/**
  * Returns the user of a secret from before secrets named their user; null when it is unknown or has
  * ended.
  */

@@ -1,12 +1,14 @@
 // Locks users. All transactions lock rows in one order, so that no two wait for each other:
 //
-//   1. the account at X (`account_holders`, by `lockAccountHolder`)
+//   1. the account at X (`account_holders`, by `lockAccountHolder`), or the identity at GitHub
+//      (`user_identities`)
 //   2. users, by `lockUsers`; several in the order of their ids
-//   3. tweets
-//   4. the account (`connected_accounts`)
-//   5. its tokens (`oauth_tokens`), then its orphaned tokens
-//   6. connect attempts
-//   7. the positions of events
+//   3. logins (`user_logins`), in their alphabetical order
+//   4. tweets
+//   5. the account (`connected_accounts`)
+//   6. its tokens (`oauth_tokens`), then its orphaned tokens
+//   7. connect attempts
+//   8. the positions of events
 //
 // The deletion of a user locks the user's row and then, by the cascade, everything of theirs. A
 // transaction that changes rows of a user and records an event needs the user for its foreign key,

@@ -3,6 +3,7 @@
 import { type SQL, sql } from 'drizzle-orm'
 import { type ConstructorOptions, fromDrizzle, fromPglite, PgBoss } from 'pg-boss'
 import { z } from 'zod'
+import { atOnce } from '../db/after-commit.ts'
 import type { Database } from '../db/client.ts'
 import { JOBS_SCHEMA } from '../db/grants.ts'
 import { type JobDatabase, openJobDatabase } from '../db/job-database.ts'
@@ -78,9 +79,8 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     jobs: {
       enqueue: async (deps, name, data, afterSeconds = 0) => {
         await enqueue(boss, deps, name, data, afterSeconds)
-        const expect = () => loop.expect(name, afterSeconds)
-        if (deps.afterCommit === undefined) expect()
-        else deps.afterCommit(expect)
+        const afterCommit = deps.afterCommit ?? atOnce
+        afterCommit(() => loop.expect(name, afterSeconds))
       },
     },
     start: async (deps) => {
@@ -103,13 +103,9 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
       loop.start()
     },
     wake: loop.wake,
-    pause: async () => {
-      clearInterval(rounds)
-      loop.pause()
-    },
+    pause: async () => pause(),
     stop: async (seconds) => {
-      clearInterval(rounds)
-      loop.pause()
+      pause()
       telling.end()
       try {
         await loop.drain(seconds)
@@ -118,6 +114,11 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         await close()
       }
     },
+  }
+
+  function pause(): void {
+    clearInterval(rounds)
+    loop.pause()
   }
 
   async function queueRound(): Promise<void> {

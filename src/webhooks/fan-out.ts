@@ -4,7 +4,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, asc, eq, exists, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
-import { events, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
+import { events, OPERATOR_ID, webhookDeliveries, webhookEndpoints, webhookFanOut } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { isReadableBy } from '../events/events.ts'
 
@@ -114,22 +115,20 @@ async function fanOutBatch(deps: Deps): Promise<boolean> {
     .limit(BATCH)
   const position = batch.at(-1)?.position
   if (position === undefined || position === null) return true
-  await lockUsers(deps, last.position, position)
+  // The deletion of a user cascades to events and endpoints: locking the users first prevents a
+  // deadlock with it.
+  await lockUsers(deps.db, await listUsersOf(deps, last.position, position))
   for (const delivery of await insertDeliveries(deps, last.position, position)) await enqueueDelivery(deps, delivery)
   await deps.db.update(webhookFanOut).set({ position })
   return true
 }
 
-// The deletion of a user cascades to events and endpoints: locking the users first prevents a
-// deadlock with it.
-async function lockUsers(deps: Deps, after: number, upTo: number): Promise<void> {
+async function listUsersOf(deps: Deps, after: number, upTo: number): Promise<string[]> {
   const concerned = await deps.db
     .selectDistinct({ id: events.userId })
     .from(events)
     .where(and(gt(events.position, after), lte(events.position, upTo)))
-    .orderBy(asc(events.userId))
-  for (const { id } of concerned)
-    if (id !== null) await deps.db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
+  return concerned.flatMap(({ id }) => id ?? [])
 }
 
 // The lock excludes endpoints that are being deleted; the foreign key would otherwise reject the

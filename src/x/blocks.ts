@@ -14,8 +14,11 @@ export type XEndpoint = (typeof xEndpoints)[number]
 /** The account or the connect attempt that a call is for. */
 type Subject = { id: string; userId: string }
 
+type BlockKey = Pick<typeof xBlocks.$inferSelect, 'userId' | 'subject'>
+
 /** The subject of a block that applies to all accounts of the app. It belongs to the operator. */
 export const APP = 'APP'
+const OF_APP: BlockKey = { userId: OPERATOR_ID, subject: APP }
 // The time that a probing call has, after a block has expired, to renew or delete the block.
 const PROBE_SECONDS = 15
 // For a 429 without a reset time; X's windows are 15 minutes.
@@ -55,20 +58,11 @@ export async function findBlock(deps: Deps, subject: Subject, endpoint: XEndpoin
 // Claims the probe of each expired block; true without one. A caller that gets the account's probe
 // and not the app's makes no call, which delays this account alone.
 async function claimProbes(deps: Deps, expired: readonly (typeof xBlocks.$inferSelect)[]): Promise<boolean> {
-  for (const { userId, subject, endpoint } of expired.toSorted(
-    (one, other) => Number(one.subject === APP) - Number(other.subject === APP),
-  )) {
+  for (const block of expired.toSorted((one, other) => Number(one.subject === APP) - Number(other.subject === APP))) {
     const [claimed] = await deps.db
       .update(xBlocks)
       .set({ until: sqlIn(deps.clock, PROBE_SECONDS) })
-      .where(
-        and(
-          eq(xBlocks.userId, userId),
-          eq(xBlocks.subject, subject),
-          eq(xBlocks.endpoint, endpoint),
-          lte(xBlocks.until, deps.clock.sqlNow()),
-        ),
-      )
+      .where(and(isOf(block), eq(xBlocks.endpoint, block.endpoint), lte(xBlocks.until, deps.clock.sqlNow())))
       .returning({ subject: xBlocks.subject })
     if (claimed === undefined) return false
   }
@@ -82,14 +76,7 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
   const [block] = await deps.db
     .select()
     .from(xBlocks)
-    .where(
-      and(
-        eq(xBlocks.userId, OPERATOR_ID),
-        eq(xBlocks.subject, APP),
-        eq(xBlocks.endpoint, endpoint),
-        gt(xBlocks.until, deps.clock.sqlNow()),
-      ),
-    )
+    .where(and(isOf(OF_APP), eq(xBlocks.endpoint, endpoint), gt(xBlocks.until, deps.clock.sqlNow())))
   return block === undefined ? null : describe(block)
 }
 
@@ -105,7 +92,7 @@ export async function recordBlocks(
 ): Promise<void> {
   const seconds = result.kind === 'refused' ? blockSeconds(deps, result) : null
   if (result.kind === 'refused' && seconds !== null) {
-    const blocked = result.to === 'APP' ? { userId: OPERATOR_ID, subject: APP } : keyOf(subject)
+    const blocked = result.to === 'APP' ? OF_APP : keyOf(subject)
     await deps.db
       .insert(xBlocks)
       .values({ ...blocked, endpoint, errorCode: result.code, until: sqlIn(deps.clock, seconds) })
@@ -128,17 +115,14 @@ function describe({ errorCode, until, subject }: typeof xBlocks.$inferSelect): R
 }
 
 function concerning(subject: Subject, endpoint: XEndpoint) {
-  const own = keyOf(subject)
-  return and(
-    or(
-      and(eq(xBlocks.userId, own.userId), eq(xBlocks.subject, own.subject)),
-      and(eq(xBlocks.userId, OPERATOR_ID), eq(xBlocks.subject, APP)),
-    ),
-    eq(xBlocks.endpoint, endpoint),
-  )
+  return and(or(isOf(keyOf(subject)), isOf(OF_APP)), eq(xBlocks.endpoint, endpoint))
 }
 
-function keyOf({ id, userId }: Subject): Pick<typeof xBlocks.$inferSelect, 'userId' | 'subject'> {
+function isOf({ userId, subject }: BlockKey) {
+  return and(eq(xBlocks.userId, userId), eq(xBlocks.subject, subject))
+}
+
+function keyOf({ id, userId }: Subject): BlockKey {
   return { userId, subject: id }
 }
 
