@@ -1,46 +1,20 @@
 // What a killed or frozen gateway was running is taken over by another one, and rows whose job was
 // lost in a crash are given another.
-import { randomBytes } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
-import { PgBoss } from 'pg-boss'
 import { expect, test, vi } from 'vitest'
 import { type Database, openPostgres, queryRows } from '../../src/db/client.ts'
 import { connectedAccounts, grantRevocations, oauthTokens, tweets } from '../../src/db/tables.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
 import { openBrowser } from '../support/browser.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { expireJobs } from '../support/expired-jobs.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-
-const xClient = { id: 'x-app', secret: 'x-secret' }
-const githubClient = { id: 'github-app', secret: 'github-secret' }
+import { createSandboxSite } from '../support/sandbox-site.ts'
 
 /** A database and a sandbox, on which the test starts gateways one after the other. */
 async function startSite(resources: AsyncDisposableStack) {
-  const database = resources.use(await createTestDatabase('postgres'))
   const port = await findFreePort()
   const publicUrl = `http://127.0.0.1:${port}`
-  const sandbox = await startSandbox({
-    hostname: 'localhost',
-    xClient: { ...xClient, redirectUris: [`${publicUrl}/auth/x/callback`] },
-    githubClient: { ...githubClient, redirectUris: [`${publicUrl}/auth/github/callback`] },
-  })
-  resources.defer(() => sandbox.close())
-  const environment = {
-    ...database.environment,
-    SANDBOX: 'off',
-    PUBLIC_URL: publicUrl,
-    ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-    GITHUB_CLIENT_ID: githubClient.id,
-    GITHUB_CLIENT_SECRET: githubClient.secret,
-    X_CLIENT_ID: xClient.id,
-    X_CLIENT_SECRET: xClient.secret,
-    GITHUB_URL: sandbox.url,
-    GITHUB_API_URL: sandbox.url,
-    X_URL: sandbox.url,
-    X_API_URL: sandbox.url,
-  }
-  const connectionString = database.environment.DATABASE_URL ?? ''
+  const { sandbox, connectionString, environment } = await createSandboxSite(resources, publicUrl)
   const opened = openPostgres(connectionString)
   resources.defer(() => opened.close())
   const start = async (at = port) => {
@@ -49,13 +23,19 @@ async function startSite(resources: AsyncDisposableStack) {
     await gateway.ready(`http://127.0.0.1:${at}`)
     return gateway
   }
-  const signIn = async () => {
+  /** Signs in, and connects two accounts. Returns their ids in the order of their names. */
+  const connectTwo = async () => {
     const person = openBrowser(publicUrl)
     resources.defer(() => person.close())
     await person.signIn('mara-holt')
-    return person
+    for (const username of ['first_account', 'second_account']) {
+      sandbox.control.addAccount(username)
+      expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
+    }
+    const accounts = await opened.db.select().from(connectedAccounts).orderBy(connectedAccounts.username)
+    return { person, accountIds: accounts.map(({ id }) => id) }
   }
-  return { sandbox, opened, connectionString, start, signIn }
+  return { sandbox, opened, connectionString, start, connectTwo }
 }
 
 /** Queues a task, as each instance does every minute, and returns its job's id. */
@@ -75,22 +55,6 @@ async function stateOf({ db }: Database, jobId: string) {
   return job?.state
 }
 
-/** Lets a minute pass for the jobs that are running, and pg-boss look for expired ones. */
-async function expireJobs({ db }: Database, connectionString: string): Promise<void> {
-  await db.execute(sql`update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'`)
-  await db.execute(sql`update pgboss.queue set monitor_on = null, monitor_claim_on = null`)
-  const supervisor = new PgBoss({
-    connectionString,
-    schema: 'pgboss',
-    supervise: false,
-    schedule: false,
-    migrate: false,
-  })
-  await supervisor.start()
-  await supervisor.supervise()
-  await supervisor.stop()
-}
-
 test.each(['SIGKILL', 'SIGSTOP'] as const)(
   'a task whose gateway gets %s is taken over by another one, which goes on with the accounts that are left',
   {
@@ -98,15 +62,10 @@ test.each(['SIGKILL', 'SIGSTOP'] as const)(
   },
   async (signal) => {
     await using resources = new AsyncDisposableStack()
-    const { sandbox, opened, connectionString, start, signIn } = await startSite(resources)
+    const { sandbox, opened, connectionString, start, connectTwo } = await startSite(resources)
     const first = await start()
-    const person = await signIn()
-    for (const username of ['first_account', 'second_account']) {
-      sandbox.control.addAccount(username)
-      expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
-    }
-    const accounts = await opened.db.select().from(connectedAccounts).orderBy(connectedAccounts.username)
-    const [earlier, later] = accounts.map(({ id }) => id)
+    const { accountIds } = await connectTwo()
+    const [earlier, later] = accountIds
     // Both are due, the first account first.
     for (const [id, days] of [
       [earlier, 160],
@@ -163,15 +122,10 @@ test('rows whose jobs were lost when their gateway was killed are given jobs by 
   timeout: 240_000,
 }, async () => {
   await using resources = new AsyncDisposableStack()
-  const { sandbox, opened, start, signIn } = await startSite(resources)
+  const { sandbox, opened, start, connectTwo } = await startSite(resources)
   const first = await start()
-  const person = await signIn()
-  for (const username of ['first_account', 'second_account']) {
-    sandbox.control.addAccount(username)
-    expect(await person.connect(username)).toMatchObject({ outcome: 'connected' })
-  }
-  const accounts = await opened.db.select().from(connectedAccounts).orderBy(connectedAccounts.username)
-  const [posting, disconnecting] = accounts.map(({ id }) => id)
+  const { person, accountIds } = await connectTwo()
+  const [posting, disconnecting] = accountIds
   // A crash on a cluster of databases can lose a job whose row is written.
   await opened.db.execute(
     sql`create function lose_jobs() returns trigger language plpgsql as $$ begin return null; end $$`,

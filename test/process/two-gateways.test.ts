@@ -1,52 +1,28 @@
-import { randomBytes } from 'node:crypto'
 import { eq, sql } from 'drizzle-orm'
 import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { oauthTokens, sessions, userIdentities, userLogins, users } from '../../src/db/tables.ts'
-import { startSandbox } from '../../src/sandbox/server.ts'
 import { type Browser, cookieOf, openBrowser } from '../support/browser.ts'
 import type { PostedTweet } from '../support/connected-account.ts'
-import { createTestDatabase } from '../support/database.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { generousLimits } from '../support/generous-limits.ts'
-
-const xClient = { id: 'x-app', secret: 'x-secret' }
-const githubClient = { id: 'github-app', secret: 'github-secret' }
+import { createSandboxSite } from '../support/sandbox-site.ts'
 
 /**
  * Starts this number of gateways on one database and one sandbox, all at once, as a deployment
  * does.
  */
 async function startGateways(resources: AsyncDisposableStack, count: number) {
-  const database = resources.use(await createTestDatabase('postgres'))
   const ports = []
   for (let number = 0; number < count; number++) ports.push(await findFreePort())
   const urls = ports.map((port) => `http://127.0.0.1:${port}`)
   const [publicUrl = ''] = urls
-  const sandbox = await startSandbox({
-    hostname: 'localhost',
-    xClient: { ...xClient, redirectUris: [`${publicUrl}/auth/x/callback`] },
-    githubClient: { ...githubClient, redirectUris: [`${publicUrl}/auth/github/callback`] },
-  })
-  resources.defer(() => sandbox.close())
-  const environment = {
-    ...database.environment,
-    SANDBOX: 'off',
-    RATE_LIMITS: generousLimits,
-    PUBLIC_URL: publicUrl,
-    ENCRYPTION_KEYS: `k1:${randomBytes(32).toString('base64')}`,
-    GITHUB_CLIENT_ID: githubClient.id,
-    GITHUB_CLIENT_SECRET: githubClient.secret,
-    X_CLIENT_ID: xClient.id,
-    X_CLIENT_SECRET: xClient.secret,
-    GITHUB_URL: sandbox.url,
-    GITHUB_API_URL: sandbox.url,
-    X_URL: sandbox.url,
-    X_API_URL: sandbox.url,
-  }
-  const gateways = ports.map((port) => startGatewayProcess({ ...environment, PORT: String(port) }))
+  const { sandbox, connectionString, environment } = await createSandboxSite(resources, publicUrl)
+  const gateways = ports.map((port) =>
+    startGatewayProcess({ ...environment, RATE_LIMITS: generousLimits, PORT: String(port) }),
+  )
   for (const gateway of gateways) resources.defer(async () => void (await gateway.stop()))
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
   /** Opens a browser at one of them, with the cookies of another browser. */
@@ -56,7 +32,7 @@ async function startGateways(resources: AsyncDisposableStack, count: number) {
     for (const [name, value] of cookies) opened.cookies.set(name, value)
     return opened
   }
-  return { database, sandbox, gateways, urls, openAt }
+  return { connectionString, sandbox, gateways, urls, openAt }
 }
 
 async function post(person: Browser, input: Record<string, unknown>): Promise<PostedTweet> {
@@ -65,7 +41,7 @@ async function post(person: Browser, input: Record<string, unknown>): Promise<Po
 
 test('50 posts over two gateways with one expired token: one refresh, 50 responses, 50 tweets', async () => {
   await using resources = new AsyncDisposableStack()
-  const { database, sandbox, gateways, openAt } = await startGateways(resources, 2)
+  const { connectionString, sandbox, gateways, openAt } = await startGateways(resources, 2)
 
   const first = openAt(0)
   await first.signIn('mara-holt')
@@ -74,7 +50,7 @@ test('50 posts over two gateways with one expired token: one refresh, 50 respons
   const second = openAt(1, first.cookies)
   expect(await second.api('viewer')).toMatchObject({ viewer: { login: 'mara-holt' } })
 
-  const opened = openPostgres(database.environment.DATABASE_URL ?? '')
+  const opened = openPostgres(connectionString)
   resources.defer(() => opened.close())
   const [row] = await opened.db
     .update(oauthTokens)
@@ -128,7 +104,7 @@ test('I-01 100 equal posts with one key over three gateways are one tweet, with 
 
 test('many first sign-ins of one person at once, over two gateways, make one user', async () => {
   await using resources = new AsyncDisposableStack()
-  const { database, openAt } = await startGateways(resources, 2)
+  const { connectionString, openAt } = await startGateways(resources, 2)
   const people = await Promise.all(
     Array.from({ length: 20 }, async (_, number) => {
       const person = openAt(number % 2)
@@ -140,7 +116,7 @@ test('many first sign-ins of one person at once, over two gateways, make one use
   )
   const arrivals = await Promise.all(people.map(({ person, callback }) => person.finish(callback)))
   expect(arrivals.map(({ outcome }) => outcome)).toEqual(Array(20).fill('succeeded'))
-  const opened = openPostgres(database.environment.DATABASE_URL ?? '')
+  const opened = openPostgres(connectionString)
   resources.defer(() => opened.close())
   const [user, ...others] = await opened.db.select().from(users).where(eq(users.login, 'mara-holt'))
   expect(others).toEqual([])

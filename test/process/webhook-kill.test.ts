@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { sql } from 'drizzle-orm'
-import { PgBoss } from 'pg-boss'
 import { expect, test, vi } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
 import { webhookDeliveries } from '../../src/db/tables.ts'
 import { openBrowser } from '../support/browser.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { expireJobs } from '../support/expired-jobs.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
@@ -49,21 +49,8 @@ test('W-02 resends a message with the same id if its sender is killed before the
   receiver.respondWith({ status: 204 })
   // For a minute the job and the row belong to the dead process, and pg-boss looks for such jobs
   // once a minute. The test does not wait for that.
-  await opened.db.execute(sql`
-    update pgboss.job set started_on = started_on - interval '2 minutes' where state = 'active'
-  `)
-  await opened.db.execute(sql`update pgboss.queue set monitor_on = null, monitor_claim_on = null`)
   await opened.db.execute(sql`update webhook_deliveries set next_attempt_at = next_attempt_at - interval '2 minutes'`)
-  const supervisor = new PgBoss({
-    connectionString,
-    schema: 'pgboss',
-    supervise: false,
-    schedule: false,
-    migrate: false,
-  })
-  await supervisor.start()
-  resources.defer(() => supervisor.stop())
-  await supervisor.supervise()
+  await expireJobs(opened, connectionString)
   const second = startGatewayProcess(environment)
   resources.defer(async () => void (await second.stop()))
   await second.ready(url)

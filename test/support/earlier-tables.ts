@@ -23,23 +23,28 @@ export async function restartAfterMigration(
     resources.defer(() => database.close())
     for (const schema of ['drizzle', 'pgboss', 'public'])
       await database.db.execute(sql.raw(`drop schema if exists ${schema} cascade`))
-    for (const statement of [
-      'create schema public',
-      'create schema drizzle',
-      'create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
-    ])
-      await database.db.execute(sql.raw(statement))
-    for (const { sql: statements, hash, folderMillis } of readMigrationFiles({ migrationsFolder }).slice(
-      0,
-      lastMigration + 1,
-    )) {
-      for (const statement of statements) await database.db.execute(sql.raw(statement))
-      await database.db.execute(
-        sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
-      )
-    }
+    await database.db.execute(sql`create schema public`)
+    await createEarlierTables(database.db, lastMigration)
     await fill(database.db)
   })
+}
+
+/**
+ * Creates the tables as they were after a migration, and Drizzle's table of migrations.
+ * @param lastMigration the number of the last migration, as in its file's name.
+ */
+export async function createEarlierTables(db: Pick<Db, 'execute'>, lastMigration: number): Promise<void> {
+  await db.execute(sql`create schema drizzle`)
+  await db.execute(
+    sql`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
+  )
+  for (const { sql: statements, hash, folderMillis } of readMigrationFiles({ migrationsFolder }).slice(
+    0,
+    lastMigration + 1,
+  )) {
+    for (const statement of statements) await db.execute(sql.raw(statement))
+    await db.execute(sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`)
+  }
 }
 
 /** A row as PostgreSQL writes it as JSON: column → value. */

@@ -51,7 +51,6 @@ export const tableKeys: TableKeys = new Map(
 
 function isKeyed({ name, primaryKeys, columns }: (typeof configs)[number]): boolean {
   const known = others[name]
-  if (name === 'users') return configs.some((config) => config.name === 'user_identities')
   if (known !== undefined) return true
   const keys = [...primaryKeys.flatMap((key) => key.columns), ...columns.filter(({ primary }) => primary)]
   return keys.some((column) => toSnakeCase(column.name) === 'user_id')
