@@ -7,10 +7,15 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import * as textData from '../tweets/text/data.ts'
 import * as operations from './operations.ts'
 
-export type Asset = { contentType: string; body: Uint8Array<ArrayBuffer>; etag: string }
+/** The bytes of an asset in one content encoding, with the ETag of these bytes. */
+export type Representation = { body: Uint8Array<ArrayBuffer>; etag: string }
+
+/** `gzip` is null where compression does not make the asset smaller. */
+export type Asset = { contentType: string; identity: Representation; gzip: Representation | null }
 
 export type Assets = {
   /** The hash of all assets. It is part of their URLs, so that they can be cached for ever. */
@@ -25,7 +30,7 @@ const page = path.join(import.meta.dirname, 'page')
 // Modules outside the folder that the page's modules import.
 const SHARED_MODULES = ['error-codes.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
 
-// The development builds of React would warn about GraphiQL's code.
+// Served where GraphiQL is on. The development builds of React would warn about GraphiQL's code.
 const LIBRARIES = [
   ['react', 'umd/react.production.min.js'],
   ['react-dom', 'umd/react-dom.production.min.js'],
@@ -39,14 +44,17 @@ const CONTENT_TYPES: Record<string, string> = {
   '.svg': 'image/svg+xml',
 }
 
-/** Reads and prepares all assets. */
-export function loadAssets(): Assets {
+/**
+ * Reads, prepares and compresses all assets, so that a request for one only sends bytes.
+ * @param graphiql whether GraphiQL's libraries are served too.
+ */
+export function loadAssets({ graphiql }: { graphiql: boolean }): Assets {
   const files = new Map<string, Asset>()
   const add = (name: string, content: string) => {
     const body = new TextEncoder().encode(content)
     const contentType = CONTENT_TYPES[path.extname(name)]
     if (contentType === undefined) throw new Error(`Bug: ${name} has no content type`)
-    files.set(name, { contentType, body, etag: `"${hash(body)}"` })
+    files.set(name, { contentType, ...represent(body) })
   }
   for (const file of readdirSync(page)) {
     const name = `console/page/${file}`
@@ -56,9 +64,20 @@ export function loadAssets(): Assets {
   for (const name of SHARED_MODULES) add(toScriptName(name), readModule(name))
   add('console/operations.js', writeModule(operations))
   add('tweets/text/data.js', writeModule(textData))
-  for (const [library, file] of LIBRARIES) add(`${library}/${path.basename(file)}`, readLibrary(library, file))
-  const version = hash(new TextEncoder().encode([...files].map(([name, { etag }]) => name + etag).join()))
+  if (graphiql)
+    for (const [library, file] of LIBRARIES) add(`${library}/${path.basename(file)}`, readLibrary(library, file))
+  const version = hash(new TextEncoder().encode([...files].map(([name, { identity }]) => name + identity.etag).join()))
   return { version, files }
+}
+
+// A strong ETag identifies bytes, so each content encoding has its own (RFC 9110 section 8.8.3.3).
+function represent(body: Uint8Array<ArrayBuffer>): Pick<Asset, 'identity' | 'gzip'> {
+  const digest = hash(body)
+  const compressed = gzipSync(body)
+  return {
+    identity: { body, etag: `"${digest}"` },
+    gzip: compressed.length < body.length ? { body: compressed, etag: `"${digest}-gzip"` } : null,
+  }
 }
 
 // Types are replaced by blanks, which keeps lines and columns, so that no source map is needed.

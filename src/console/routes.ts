@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { type Context, Hono } from 'hono'
-import { compress } from 'hono/compress'
+import { accepts } from 'hono/accepts'
 import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
 import { errorResponse } from '../http/error-response.ts'
@@ -39,19 +39,23 @@ export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
   // The pages name their icon; browsers request this path for responses that are not pages.
   app.get('/favicon.ico', (c) => c.redirect(icon, 302))
 
-  app.use('/assets/*', compress())
   app.get('/assets/:version/:name{.+}', (c) => {
     const { version, name } = c.req.param()
     const asset = assets.files.get(name)
     if (asset === undefined) return c.notFound()
-    c.header('etag', asset.etag)
+    const encoding = accepts(c, { header: 'Accept-Encoding', supports: ['gzip', 'identity'], default: 'identity' })
+    const compressed = encoding === 'gzip' ? asset.gzip : null
+    const { body, etag } = compressed ?? asset.identity
+    c.header('etag', etag)
+    c.header('vary', 'Accept-Encoding')
     // During a rolling deployment an instance can be asked for the assets of the other version.
     c.header(
       'cache-control',
       version === assets.version ? `public, max-age=${ONE_YEAR_SECONDS}, immutable` : 'no-cache',
     )
-    if (c.req.header('if-none-match')?.includes(asset.etag)) return c.body(null, 304)
-    return c.body(asset.body, 200, { 'content-type': asset.contentType })
+    if (c.req.header('if-none-match')?.includes(etag)) return c.body(null, 304)
+    if (compressed !== null) c.header('content-encoding', 'gzip')
+    return c.body(body, 200, { 'content-type': asset.contentType, 'content-length': String(body.length) })
   })
   return app
 }
@@ -87,7 +91,7 @@ type SiteConfig = Pick<Config, 'graphiql' | 'sandbox'> & { x: Pick<Config['x'], 
 type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: string; missingPage: string }
 
 function loadSite(config: SiteConfig): Site {
-  const assets = loadAssets()
+  const assets = loadAssets(config)
   const root = `/assets/${assets.version}`
   // The console's modules import each other four levels deep. Without preloads each level is loaded
   // after the one before it.

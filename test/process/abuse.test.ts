@@ -5,7 +5,7 @@ import { abuses } from '../stress/abuse/abuses.ts'
 import { startVictim, type Victim } from '../stress/abuse/victim.ts'
 import { startProgram } from '../support/program.ts'
 
-const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20 }
+const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20, requests: 200 }
 
 let victim: Victim
 beforeAll(async () => {
@@ -18,6 +18,7 @@ test.each([
   ['G-14 slow bodies are cut off while others are served', 'slow bodies'],
   ['G-04 bodies of 2 MB are refused while others are served, with their length named or not', 'large bodies'],
   ['G-12 streams are idle while others are served', 'idle streams'],
+  ['G-16 the largest asset is sent again and again while others are served', 'assets'],
 ] as const)('%s', async (_title, name) => {
   const { service, figures } = await abuses[name](victim, scale)
   expect(service.asked).toBeGreaterThan(0)

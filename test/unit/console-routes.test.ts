@@ -1,3 +1,4 @@
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { consoleRoutes } from '../../src/console/routes.ts'
 import { listOperations } from '../support/operations.ts'
@@ -81,6 +82,66 @@ test('an asset is sent once and then revalidated by its ETag, and a page of anot
   expect([older.status, older.headers.get('cache-control')]).toEqual([200, 'no-cache'])
 })
 
+describe('G-16 an asset is compressed once, when the routes are created', () => {
+  const gzip = { 'accept-encoding': 'gzip, deflate, br' }
+  const listAll = async () => [...listAssets(await readPage('/')), ...listAssets(await readPage('/graphql'))]
+
+  test('so that its compressed bytes are complete, smaller, and have an ETag and a length of their own', async () => {
+    for (const path of await listAll()) {
+      const [plain, packed] = await Promise.all([app.request(path), app.request(path, { headers: gzip })])
+      const [body, bytes] = await Promise.all([plain.bytes(), packed.bytes()])
+      expect([path, packed.headers.get('content-encoding')]).toEqual([path, 'gzip'])
+      expect(gunzipSync(bytes).equals(body)).toBe(true)
+      expect(bytes.length).toBeLessThan(body.length)
+      for (const [{ headers }, length] of [
+        [plain, body.length],
+        [packed, bytes.length],
+      ] as const) {
+        expect(headers.get('vary')).toBe('Accept-Encoding')
+        expect(headers.get('cache-control')).toBe('public, max-age=31536000, immutable')
+        expect(headers.get('content-length')).toBe(String(length))
+      }
+      expect(packed.headers.get('etag')).toMatch(/^"[\w-]+"$/)
+      expect(packed.headers.get('etag')).not.toBe(plain.headers.get('etag'))
+    }
+  })
+
+  test('so that each ETag revalidates the bytes that it belongs to', async () => {
+    const [path = ''] = await listAll()
+    const etagOf = async (headers: Record<string, string>) => (await app.request(path, { headers })).headers.get('etag')
+    const [plain, packed] = [(await etagOf({})) ?? '', (await etagOf(gzip)) ?? '']
+    const statusOf = async (headers: Record<string, string>) => (await app.request(path, { headers })).status
+    expect(await statusOf({ ...gzip, 'if-none-match': packed })).toBe(304)
+    expect(await statusOf({ ...gzip, 'if-none-match': `"other", W/${packed}` })).toBe(304)
+    expect(await statusOf({ ...gzip, 'if-none-match': plain })).toBe(200)
+    expect(await statusOf({ 'if-none-match': packed })).toBe(200)
+  })
+
+  test.each([
+    ['gzip;q=0', null],
+    ['identity', null],
+    ['br', null],
+    ['identity;q=0.5, gzip;q=0.9', 'gzip'],
+    ['GZIP', 'gzip'],
+  ])('so that a client which sends Accept-Encoding: %s gets the encoding %s', async (accepted, encoding) => {
+    const [path = ''] = await listAll()
+    const { headers } = await app.request(path, { headers: { 'accept-encoding': accepted } })
+    expect(headers.get('content-encoding')).toBe(encoding)
+  })
+
+  test('so that fifty requests of the largest one take less CPU than compressing it five times', async () => {
+    const path = (await listAll()).find((path) => path.endsWith('/graphiql.min.js')) ?? ''
+    const body = await (await app.request(path)).bytes()
+    const measure = async (count: number, work: () => unknown) => {
+      const before = process.cpuUsage()
+      for (let index = 0; index < count; index++) await work()
+      return process.cpuUsage(before).user
+    }
+    const compressing = await measure(5, () => gzipSync(body))
+    expect(await measure(50, () => app.request(path, { headers: gzip }))).toBeLessThan(compressing)
+  })
+})
+
 test.each([
   '/assets/x/../package.json',
   '/assets/x/..%2f..%2fpackage.json',
@@ -106,6 +167,9 @@ test('with GraphiQL switched off there is no page and no link to it', async () =
   expect((await off.request('/graphql', html)).status).toBe(404)
   const page = await (await off.request('/')).text()
   expect(page).toMatch(/<a href="\/graphql" hidden>/)
+  const libraries = ['graphiql/graphiql.min.js', 'react/react.production.min.js']
+  for (const name of libraries) expect((await off.request(`/assets/x/${name}`)).status).toBe(404)
+  for (const name of libraries) expect((await app.request(`/assets/x/${name}`)).status).toBe(200)
 })
 
 test('a browser gets a page for an unknown path, and a program does not', async () => {

@@ -6,7 +6,7 @@ import { atMost, exactly, type Figure } from '../chaos/figures.ts'
 import { ask, type Service, type Victim } from './victim.ts'
 
 /** The size of each abuse. */
-export type Scale = { connections: number; streams: number; documents: number; bodies: number }
+export type Scale = { connections: number; streams: number; documents: number; bodies: number; requests: number }
 
 /** One abuse: its actions, the service expected meanwhile, and its result. */
 export type Abused = { name: string; service: Service; memoryMb: number; figures: Figure[] }
@@ -138,6 +138,24 @@ const largeBodies: Abuse = (victim, { bodies }) => {
   })
 }
 
+// Every request asks for the largest asset, compressed.
+const assets: Abuse = async (victim, { requests }) => {
+  const page = await (await fetch(`${victim.url}/graphql`, { headers: { accept: 'text/html' } })).text()
+  const path = /src="(\/assets\/[^"]+\/graphiql\.min\.js)"/.exec(page)?.[1]
+  if (path === undefined) throw new Error('The page of GraphiQL does not name its script')
+  const before = victim.memoryMb()
+  return measure(victim, async () => {
+    const sizes = await inTurns(requests, async () => {
+      const response = await fetch(`${victim.url}${path}`, { headers: { 'accept-encoding': 'gzip' } })
+      return (await response.arrayBuffer()).byteLength
+    })
+    return [
+      exactly(`of ${requests} assets the different sizes`, 1, new Set(sizes).size),
+      atMost('growth of memory', MAX_GROWTH_MB, victim.memoryMb() - before, ' MB'),
+    ]
+  })
+}
+
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
@@ -146,6 +164,7 @@ export const abuses = {
   'idle streams': idleStreams,
   'large bodies': largeBodies,
   'largest documents': largestDocuments,
+  assets,
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {

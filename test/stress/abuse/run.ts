@@ -13,6 +13,7 @@ const USAGE = `npm run abuse -- [options]: a real gateway, and clients that are 
   --streams N       how many streams are asked for (1000)
   --documents N     how many distinct documents of the largest size (5000)
   --bodies N        how many bodies of 2 MB (400)
+  --requests N      how many requests of a flood (2000)
 
 It exits with 1 when a figure was not reached.`
 
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     streams: { type: 'string', default: '1000' },
     documents: { type: 'string', default: '5000' },
     bodies: { type: 'string', default: '400' },
+    requests: { type: 'string', default: '2000' },
   },
 })
 if (values.help) {
@@ -35,6 +37,7 @@ const scale: Scale = {
   streams: Number(values.streams),
   documents: Number(values.documents),
   bodies: Number(values.bodies),
+  requests: Number(values.requests),
 }
 const wanted = values.only.split(',').map((name) => name.trim())
 for (const name of wanted)
