@@ -1,6 +1,8 @@
 import { Hono } from 'hono'
 import { consoleRoutes } from './console/routes.ts'
 import type { Deps } from './deps.ts'
+import { describePermissions } from './graphql/permissions.ts'
+import { schema } from './graphql/schema.ts'
 import { createGraphqlServer } from './graphql/server.ts'
 import { errorHandler } from './http/error-handler.ts'
 import { errorResponse, methodNotAllowedResponse } from './http/error-response.ts'
@@ -72,7 +74,7 @@ export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   router.use(canonicalOrigin(deps))
   // Before authentication: pages and assets are cached, so their responses must not renew a session
   // cookie.
-  router.route('/', consoleRoutes(deps))
+  router.route('/', consoleRoutes(deps, describePermissions(schema)))
   router.route('/', tokenRevocationRoutes(deps))
   router.use(cors(deps), csrfProtection(deps), authenticate(deps))
   router.route('/', signInRoutes(deps))

@@ -9,9 +9,12 @@ import { type Assets, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
 
-/** The routes of the console at / and of GraphiQL at /graphql, with their assets. */
-export function consoleRoutes({ config }: { config: SiteConfig }): Hono {
-  const { assets, icon, consolePage, graphiqlPage, missingPage } = loadSite(config)
+/**
+ * The routes of the console at / and of GraphiQL at /graphql, with their assets.
+ * @param permissions the scopes of an API token, each with its words for the user.
+ */
+export function consoleRoutes({ config }: { config: SiteConfig }, permissions: readonly Permission[]): Hono {
+  const { assets, icon, consolePage, graphiqlPage, missingPage } = loadSite(config, permissions)
   const app = new Hono()
 
   // For every unknown path, also of routes that are mounted later: a browser gets an HTML page.
@@ -86,11 +89,13 @@ function graphiqlPolicy(nonce: string): string {
   ].join('; ')
 }
 
+type Permission = { scope: string; words: string }
+
 type SiteConfig = Pick<Config, 'graphiql' | 'sandbox'> & { x: Pick<Config['x'], 'url'> }
 
 type Site = { assets: Assets; icon: string; consolePage: string; graphiqlPage: string; missingPage: string }
 
-function loadSite(config: SiteConfig): Site {
+function loadSite(config: SiteConfig, permissions: readonly Permission[]): Site {
   const assets = loadAssets(config)
   const root = `/assets/${assets.version}`
   // The console's modules import each other four levels deep. Without preloads each level is loaded
@@ -98,10 +103,14 @@ function loadSite(config: SiteConfig): Site {
   const preloads = [...assets.files.keys()]
     .filter((name) => /^(console|tweets|error-codes).*\.js$/.test(name) && !name.endsWith('/graphiql.js'))
     .map((name) => `<link rel="modulepreload" href="${root}/${name}">`)
+  const boxes = permissions.map(
+    ({ scope, words }) => `<label class="check"><input type="checkbox" name="scope" value="${scope}">${words}</label>`,
+  )
   const read = (file: string) =>
     readFileSync(path.join(import.meta.dirname, 'page', file), 'utf8')
       .replaceAll('%assets%', root)
       .replace('%preloads%', preloads.join('\n'))
+      .replace('%permissions%', boxes.join('\n'))
       .replaceAll('%graphiql%', config.graphiql ? '' : 'hidden')
       .replace('%sandbox%', config.sandbox === null ? '' : sandboxRibbon(config.x.url))
   return {

@@ -21,13 +21,13 @@ const SWEEP_BATCH = 1_000
 
 /**
  * A keyset page of the deliveries to one of the owner's endpoints, newest first; `status` null
- * means any status.
+ * means any status, `types` null events of any type.
  */
 export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db'>,
   owner: WebhookOwner,
   endpointId: string,
-  page: KeysetPage & { status: WebhookDelivery['status'] | null },
+  page: KeysetPage & { status: WebhookDelivery['status'] | null; types: readonly EventType[] | null },
 ): Promise<WebhookDelivery[]> {
   if (!isRowId(endpointId)) return []
   const rows = await deps.db
@@ -40,6 +40,7 @@ export async function listWebhookDeliveries(
         ownedBy(owner),
         eq(webhookDeliveries.endpointId, endpointId),
         page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
+        page.types === null ? undefined : inArray(events.type, [...page.types]),
         keysetCondition(webhookDeliveries, page),
       ),
     )

@@ -79,8 +79,8 @@ export const table: Record<string, Record<string, string>> = {
   },
   Mutation: {
     'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
-      revokeOtherSessions revokeSession rotateWebhookSecret signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
-    'accounts:write': 'disconnectAccount setLinkVisibility',
+      revokeOtherSessions revokeSession rotateWebhookSecret setLinkVisibility signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
+    'accounts:write': 'disconnectAccount',
     'tweets:write': 'deleteTweet postTweet',
   },
   Subscription: { "events:read or operator's events:read": 'events' },
@@ -123,7 +123,8 @@ export const table: Record<string, Record<string, string>> = {
   Session: { part: 'createdAt current device expiresAt id lastUsedAt' },
   ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
   WebhookEndpoint: {
-    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types url',
+    'a session': 'url',
+    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types',
   },
   WebhookDelivery: {
     part: `attempts createdAt deliveredAt eventId eventType id lastAttemptAt lastError lastHttpStatus nextAttemptAt

@@ -4,7 +4,11 @@ import { consoleRoutes } from '../../src/console/routes.ts'
 import { listOperations } from '../support/operations.ts'
 
 const x = { url: 'https://x.com' }
-const app = consoleRoutes({ config: { graphiql: true, sandbox: null, x } })
+const permissions = [
+  { scope: 'tweets:read', words: 'Read tweets' },
+  { scope: 'tweets:write', words: 'Post and delete tweets' },
+]
+const app = consoleRoutes({ config: { graphiql: true, sandbox: null, x } }, permissions)
 const html = { headers: { accept: 'text/html,application/xhtml+xml' } }
 
 async function readPage(path: string): Promise<string> {
@@ -162,8 +166,13 @@ test('a program that sends GET /graphql gets the refusal of the API’s route', 
   expect((await app.request('/graphql')).status).toBe(404)
 })
 
+test('the form for an API token offers each scope, in the words that it is given', async () => {
+  const boxes = [...(await readPage('/')).matchAll(/<input type="checkbox" name="scope" value="(.+?)">(.+?)<\/label>/g)]
+  expect(boxes.map(([, scope, words]) => ({ scope, words }))).toEqual(permissions)
+})
+
 test('with GraphiQL switched off there is no page and no link to it', async () => {
-  const off = consoleRoutes({ config: { graphiql: false, sandbox: null, x } })
+  const off = consoleRoutes({ config: { graphiql: false, sandbox: null, x } }, permissions)
   expect((await off.request('/graphql', html)).status).toBe(404)
   const page = await (await off.request('/')).text()
   expect(page).toMatch(/<a href="\/graphql" hidden>/)
@@ -187,7 +196,7 @@ test('a browser gets a page for an unknown path, and a program does not', async 
 
 test('every page shows that the sandbox is on, with a link to it', async () => {
   const config = { graphiql: true, sandbox: { port: 3001, followsPort: true }, x: { url: 'http://localhost:3001' } }
-  const sandboxed = consoleRoutes({ config })
+  const sandboxed = consoleRoutes({ config }, permissions)
   for (const path of ['/', '/graphql', '/nothing/here']) {
     const ribbon = /<aside class="ribbon".*Sandbox.*<a href="http:\/\/localhost:3001\/">/
     expect(await (await sandboxed.request(path, html)).text()).toMatch(ribbon)

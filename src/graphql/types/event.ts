@@ -16,6 +16,7 @@ import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
+import { readableTypes } from '../event-access.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { LinkedAccountRef } from './linked-user.ts'
@@ -153,7 +154,7 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `The events of the viewer; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
@@ -185,7 +186,7 @@ builder.subscriptionField('events', (t) =>
       return followEvents(deps, {
         reader,
         owner: viewer?.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : getUser(context).id,
-        filter: readFilter(args),
+        filter: readFilter(context, args),
         after: typeof args.after === 'string' ? eventCursor.parse(args.after, 'after').position : null,
         isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
       })
@@ -202,13 +203,15 @@ type EventArguments = { types?: readonly EventType[] | null; accountId?: string 
 
 /** A page of the events that a reader may see. */
 export async function resolveEvents(
-  { deps }: GraphqlContext,
+  context: GraphqlContext,
   reader: EventReader,
   args: DefaultConnectionArguments & EventArguments,
 ) {
+  const { deps } = context
+  const filter = readFilter(context, args)
   const list = () =>
     resolvePage(args, eventCursor, ({ after, before, ...page }) =>
-      listEvents(deps, reader, readFilter(args), {
+      listEvents(deps, reader, filter, {
         ...page,
         after: after?.position ?? null,
         before: before?.position ?? null,
@@ -229,10 +232,10 @@ function readerOf(context: GraphqlContext): EventReader {
     : { kind: 'USER', userId: getUser(context).id }
 }
 
-function readFilter(args: EventArguments): EventFilter {
+function readFilter({ viewer }: GraphqlContext, args: EventArguments): EventFilter {
   if (args.types?.length === 0)
     throw new AppError('BAD_USER_INPUT', { field: ['types'], detail: 'Name a type in "types", or leave it out.' })
-  return { types: args.types ?? null, accountId: args.accountId ?? null }
+  return { types: readableTypes(viewer, args.types ?? null), accountId: args.accountId ?? null }
 }
 
 // A name of GraphQL has no dots.

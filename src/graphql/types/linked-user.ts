@@ -8,7 +8,7 @@ import {
   type UserKey,
 } from '../../users/link-visibility.ts'
 import { builder } from '../builder.ts'
-import { getUser } from '../context.ts'
+import { getSession } from '../context.ts'
 import { userCursor } from '../cursor.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
@@ -128,11 +128,11 @@ builder.mutationField('setLinkVisibility', (t) =>
   t.field({
     type: SetLinkVisibilityPayloadRef,
     nullable: true,
-    authScopes: { scope: 'accounts:write' },
+    authScopes: { session: true },
     description: "Sets who may see that the viewer's GitHub user and X accounts belong together. Takes effect at once.",
     args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'The audience to set.' }) },
     resolve: (_, { input }, context) =>
-      toPayload(() => setLinkVisibility(context.deps, getUser(context).id, input.visibility)),
+      toPayload(() => setLinkVisibility(context.deps, getSession(context).user.id, input.visibility)),
   }),
 )
 

@@ -15,6 +15,7 @@ import { listWebhookEndpointsByIds } from '../../webhooks/endpoints.ts'
 import { type AccessRule, meets } from '../access.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getSession, getUser } from '../context.ts'
+import { mayReadEvents } from '../event-access.ts'
 import { NodeRef } from './node-interface.ts'
 
 type Row = { id: string }
@@ -47,7 +48,10 @@ const ownedTypes: Record<OwnedType, NodeType> = {
   },
   Event: {
     accessRule: { scope: 'events:read' },
-    load: (context, ids) => listEventsByIds(context.deps, { kind: 'USER', userId: getUser(context).id }, ids),
+    load: async (context, ids) => {
+      const found = await listEventsByIds(context.deps, { kind: 'USER', userId: getUser(context).id }, ids)
+      return found.filter(({ type }) => mayReadEvents(context.viewer, type))
+    },
   },
   ApiToken: {
     accessRule: { session: true },
@@ -63,7 +67,10 @@ const ownedTypes: Record<OwnedType, NodeType> = {
   },
   WebhookDelivery: {
     accessRule: { scope: 'events:read' },
-    load: (context, ids) => listWebhookDeliveriesByIds(context.deps, getUser(context).id, ids),
+    load: async (context, ids) => {
+      const found = await listWebhookDeliveriesByIds(context.deps, getUser(context).id, ids)
+      return found.filter(({ eventType }) => mayReadEvents(context.viewer, eventType))
+    },
   },
 }
 

@@ -9,6 +9,7 @@ import { MAX_ATTEMPTS } from '../../webhooks/retry.ts'
 import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
+import { readableTypes } from '../event-access.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
@@ -90,7 +91,7 @@ builder.queryField('webhookDeliveries', (t) =>
     {
       type: WebhookDeliveryRef,
       authScopes: { scope: 'events:read' },
-      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`.`,
+      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`. An API token does not get those of events of sessions.`,
       args: {
         webhookEndpointId: t.arg.id({
           required: true,
@@ -106,6 +107,7 @@ builder.queryField('webhookDeliveries', (t) =>
         resolvePage(args, rowCursor, ({ after, before, ...page }) =>
           listWebhookDeliveries(context.deps, getUser(context).id, args.webhookEndpointId, {
             status: args.status ?? null,
+            types: readableTypes(context.viewer, null),
             ...page,
             // Newest first: what comes after a cursor is older.
             olderThan: after,

@@ -47,7 +47,10 @@ const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint')
     'A URL that events are sent to as they happen, signed by the Standard Webhooks specification. Each event arrives at least once, in no guaranteed order: deduplicate by the header `webhook-id`, order by `timestamp`.',
   fields: (t) => ({
     id: t.exposeID('id', { description: "The gateway's id of the webhook endpoint." }),
-    url: t.exposeString('url', { description: 'The URL that messages are sent to, by POST.' }),
+    url: t.exposeString('url', {
+      authScopes: { session: true },
+      description: 'The URL that messages are sent to, by POST. It can contain a secret of the receiver.',
+    }),
     description: t.exposeString('description', { nullable: true, description: 'A note of the owner; null for none.' }),
     types: t.field({
       type: [EventTypeRef],

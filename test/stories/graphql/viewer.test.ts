@@ -22,7 +22,7 @@ const EVERYTHING = `{
 }`
 // The fields that a user's API token with these scopes may read.
 const OF_A_PROGRAM = `{
-  viewer { login connectedAccounts { id } tweets { totalCount } events { nodes { type } } webhookEndpoints { url } }
+  viewer { login connectedAccounts { id } tweets { totalCount } events { nodes { type } } webhookEndpoints { id } }
 }`
 // The same in fragments, one of which is spread below `viewer` alone.
 const BY_FRAGMENTS = `
@@ -130,9 +130,9 @@ describe('the fields below viewer', () => {
     })
   })
 
-  test('refuse sessions and API tokens to every API token', async () => {
+  test('refuse sessions, API tokens and the addresses of webhooks to every API token', async () => {
     const every = await makeToken(['accounts:read', 'tweets:read', 'events:read'], account.userId)
-    for (const field of ['sessions { id }', 'apiTokens { id }']) {
+    for (const field of ['sessions { id }', 'apiTokens { id }', 'webhookEndpoints { url }']) {
       const { status, errors } = await instance.ask(`{ viewer { ${field} } }`, every)
       expect([status, errors[0]?.extensions.code]).toEqual([403, 'FORBIDDEN'])
     }

@@ -2,7 +2,15 @@
 import { and, eq, ne } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ApiScope, createApiToken } from '../../../src/auth/api-token.ts'
-import { connectedAccounts, events, OPERATOR_ID, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
+import {
+  apiScopes,
+  connectedAccounts,
+  events,
+  OPERATOR_ID,
+  userIdentities,
+  userLogins,
+  users,
+} from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { type ApiResponse, bearer, type Instance, openInstance } from '../../support/instance.ts'
@@ -26,7 +34,7 @@ afterAll(async () => {
   await world.close()
 })
 
-async function makeSecret(userId: string | null, scopes: ApiScope[]): Promise<string> {
+async function makeSecret(userId: string | null, scopes: readonly ApiScope[]): Promise<string> {
   const deps = { db: world.db(), clock: world.clock }
   return (
     await createApiToken(deps, { userId: userId ?? OPERATOR_ID }, { name: 'verifier', scopes, expiresInDays: null })
@@ -117,14 +125,14 @@ describe('a user', () => {
     await elsewhere.close()
   })
 
-  test('may leave the setting to a token with accounts:write', async () => {
-    const headers = bearer(await makeSecret((await rowOf(MARA)).id, ['accounts:write']))
-    const input = { visibility: 'INTEGRATORS' }
-    const response = await instance.ask(readOperation('set-link-visibility'), headers, { input })
-    expect(response.data).toMatchObject({
-      setLinkVisibility: { user: { linkVisibility: 'INTEGRATORS' }, userErrors: [] },
-    })
-    expect((await findUser({ githubId: MARA })).data).toMatchObject({ linkedUser: { login: 'mara-holt' } })
+  test('K-12 cannot leave the setting to a token, whatever its scopes', async () => {
+    const headers = bearer(await makeSecret((await rowOf(MARA)).id, apiScopes))
+    for (const visibility of ['INTEGRATORS', 'NOBODY']) {
+      const before = await rowOf(MARA)
+      const response = await instance.ask(readOperation('set-link-visibility'), headers, { input: { visibility } })
+      expect(response).toMatchObject({ status: 403, data: null, errors: [{ extensions: { code: 'FORBIDDEN' } }] })
+      expect(await rowOf(MARA)).toEqual(before)
+    }
   })
 })
 
