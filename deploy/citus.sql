@@ -31,6 +31,7 @@ select create_distributed_table('orphaned_tokens', 'user_id', colocate_with => '
 select create_distributed_table('grant_revocations', 'user_id', colocate_with => 'users');
 select create_distributed_table('x_blocks', 'user_id', colocate_with => 'users');
 select create_distributed_table('tweets', 'user_id', colocate_with => 'users');
+select create_distributed_table('idempotency_keys', 'user_id', colocate_with => 'users');
 select create_distributed_table('event_positions', 'user_id', colocate_with => 'users');
 select create_distributed_table('events', 'user_id', colocate_with => 'users');
 select create_distributed_table('event_horizons', 'user_id', colocate_with => 'users');

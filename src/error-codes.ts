@@ -255,7 +255,8 @@ export const errorCodes = {
   },
   IDEMPOTENCY_KEY_REUSED: {
     retry: 'NEVER',
-    sentence: 'This idempotency key was used with other input. Use a new key for a new tweet.',
+    sentence:
+      'This idempotency key was used with other input. A key is kept for 30 days after its tweet was last sent. Use a new key for a new tweet.',
   },
   REPLY_TARGET_INVALID: {
     retry: 'NEVER',

@@ -169,7 +169,7 @@ export type ErrorCode =
   | 'GITHUB_UNAVAILABLE'
   /** Send an idempotency key of 1 to 255 characters of well-formed Unicode, without lone surrogates and U+0000. */
   | 'IDEMPOTENCY_KEY_INVALID'
-  /** This idempotency key was used with other input. Use a new key for a new tweet. */
+  /** This idempotency key was used with other input. A key is kept for 30 days after its tweet was last sent. Use a new key for a new tweet. */
   | 'IDEMPOTENCY_KEY_REUSED'
   /** The gateway failed. Try again; if the error persists, report the request id to the operator. */
   | 'INTERNAL'
@@ -328,7 +328,7 @@ export type LinkVisibility =
 export type PostTweetInput = {
   /** The `ConnectedAccount.id` of the account that posts. Default: the viewer's only ACTIVE account. */
   accountId?: string | null | undefined;
-  /** A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry. */
+  /** A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. For 30 days after its tweet was last sent, the same key with the same input returns the first result and posts nothing twice; afterwards it may post a new tweet. Give a key whenever you may retry. */
   idempotencyKey?: string | null | undefined;
   /** Labels the tweet as made with AI. Default: false. */
   madeWithAi?: boolean | null | undefined;

@@ -15,6 +15,7 @@ import type { Deps } from '../deps.ts'
 import { sweepEvents } from '../events/events.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 import { sweepRateLimits } from '../rate-limit/limiter.ts'
+import { sweepIdempotencyKeys } from '../tweets/idempotency-keys.ts'
 import { sweepTweets } from '../tweets/outcome.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
 import { fanOutEvents } from '../webhooks/fan-out.ts'
@@ -41,6 +42,7 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>
   ['sweepRateLimits', sweepRateLimits],
   ['sweepEvents', sweepEvents],
   ['sweepApiTokens', sweepApiTokens],
+  ['sweepIdempotencyKeys', sweepIdempotencyKeys],
   ['sweepWebhookDeliveries', sweepWebhookDeliveries],
 ])
 

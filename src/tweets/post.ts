@@ -1,11 +1,11 @@
 // Posts tweets, at most once for each idempotency key. The row is inserted before X is called, and
 // marked as sent (`sentAt`) before the request is sent, so that after a crash it shows whether the
 // tweet may exist. A tweet that may exist is not sent again. The states are drawn in outcome.ts.
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, gt } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
-import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { tweets } from '../db/tables.ts'
@@ -15,6 +15,7 @@ import { AppError } from '../errors.ts'
 import { consumeRateLimit } from '../rate-limit/limiter.ts'
 import { createTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal } from '../x/refusals.ts'
+import { claimTweetAgain, findTweetOfKey, type IdempotencyKey, insertTweet } from './idempotency-keys.ts'
 import { isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
@@ -41,24 +42,28 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
   if (input.replyToXTweetId !== null && !/^\d{1,19}$/.test(input.replyToXTweetId)) {
     throw new AppError('REPLY_TARGET_INVALID', { field: ['input', 'replyToXTweetId'] })
   }
-  const keyHash = parseIdempotencyKey(input.idempotencyKey)
-  const requestHash = sha256(
-    JSON.stringify([input.text, input.accountId, input.replyToXTweetId, input.replySettings, input.madeWithAi]),
-  )
-  const earlier = await findByKey(deps, userId, keyHash)
-  if (earlier !== null) return repeat(deps, userId, earlier, requestHash)
+  const key = parseIdempotencyKey(input.idempotencyKey, [
+    input.text,
+    input.accountId,
+    input.replyToXTweetId,
+    input.replySettings,
+    input.madeWithAi,
+  ])
+  if (key !== null) {
+    const earlier = await findTweetOfKey(deps, userId, key)
+    if (earlier !== null) return repeat(deps, earlier, key)
+  }
   const account = await chooseAccount(deps, userId, input.accountId)
   assertTweetText(input.text, maxTweetLength(account))
   const claimedAt = performance.now()
   // Of the callers of one key, one consumes the rate limit. If that is refused, no row is left.
-  const [tweet] = await transaction(deps, async (deps) => {
-    const inserted = await deps.db
-      .insert(tweets)
-      .values({
+  const tweet = await transaction(deps, async (deps) => {
+    const inserted = await insertTweet(
+      deps,
+      {
         userId,
+        id: randomUUID(),
         accountId: account.id,
-        idempotencyKeyHash: keyHash,
-        requestHash,
         text: input.text,
         replyToXTweetId: input.replyToXTweetId,
         replySettings: input.replySettings,
@@ -66,17 +71,17 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
         status: 'PENDING',
         claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
         createdAt: deps.clock.sqlNow(),
-      })
-      .onConflictDoNothing({ target: [tweets.userId, tweets.idempotencyKeyHash] })
-      .returning()
-    if (inserted.length > 0) await consumeRateLimit(deps, 'post', userId, 1)
+      },
+      key,
+    )
+    if (inserted !== null) await consumeRateLimit(deps, 'post', userId, 1)
     return inserted
   })
-  if (tweet !== undefined) return send(deps, tweet, claimedAt, null)
+  if (tweet !== null) return send(deps, tweet, claimedAt, null)
   // Another caller of the same key has inserted the row first.
-  const first = await findByKey(deps, userId, keyHash)
-  if (first === null) throw new Error('Bug: a tweet is neither inserted nor found')
-  return repeat(deps, userId, first, requestHash)
+  const first = key && (await findTweetOfKey(deps, userId, key))
+  if (key === null || first === null) throw new Error('Bug: a tweet is neither inserted nor found')
+  return repeat(deps, first, key)
 }
 
 // @param earlier the row before it was claimed again; null for a tweet that was never sent.
@@ -153,9 +158,8 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
   if (marked === undefined) throw new AppError('POST_INTERRUPTED')
 }
 
-async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: string): Promise<Tweet> {
-  if (earlier.requestHash !== requestHash)
-    throw new AppError('IDEMPOTENCY_KEY_REUSED', { field: ['input', 'idempotencyKey'] })
+async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<Tweet> {
+  const { userId } = earlier
   if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
   const error = tweetError(earlier)
   if (earlier.status !== 'FAILED' || error === null || errorCodes[error.code].retry === 'NEVER') return earlier
@@ -163,26 +167,22 @@ async function repeat(deps: Deps, userId: string, earlier: Tweet, requestHash: s
   if (error.code !== 'X_USAGE_CAPPED' && error.retryAt !== null && error.retryAt > deps.clock.now()) return earlier
   await chooseAccount(deps, userId, earlier.accountId)
   const claimedAt = performance.now()
-  const [again] = await transaction(deps, async (deps) => {
-    const claimed = await deps.db
-      .update(tweets)
-      .set({
-        status: 'PENDING',
-        attempt: earlier.attempt + 1,
-        // The reads counted so far belong to the previous sending.
-        timelineReads: 0,
-        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
-        sentAt: null,
-        errorCode: null,
-        errorDetail: null,
-        retryAt: null,
-      })
-      .where(and(isTweet(earlier), eq(tweets.status, 'FAILED'), eq(tweets.attempt, earlier.attempt)))
-      .returning()
-    if (claimed.length > 0) await consumeRateLimit(deps, 'post', userId, 1)
+  const again = await transaction(deps, async (deps) => {
+    const claimed = await claimTweetAgain(deps, earlier, key, {
+      status: 'PENDING',
+      attempt: earlier.attempt + 1,
+      // The reads counted so far belong to the previous sending.
+      timelineReads: 0,
+      claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
+      sentAt: null,
+      errorCode: null,
+      errorDetail: null,
+      retryAt: null,
+    })
+    if (claimed !== null) await consumeRateLimit(deps, 'post', userId, 1)
     return claimed
   })
-  return again === undefined ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, earlier)
+  return again === null ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, earlier)
 }
 
 async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {
@@ -193,15 +193,6 @@ async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promi
     tweet = await findTweet(deps, userId, pending.id)
   } while (tweet?.status === 'PENDING' && performance.now() < giveUpAt)
   return tweet ?? pending
-}
-
-async function findByKey(deps: Deps, userId: string, keyHash: string | null): Promise<Tweet | null> {
-  if (keyHash === null) return null
-  const [tweet] = await deps.db
-    .select()
-    .from(tweets)
-    .where(and(eq(tweets.userId, userId), eq(tweets.idempotencyKeyHash, keyHash)))
-  return tweet ?? null
 }
 
 async function chooseAccount(deps: Deps, userId: string, accountId: string | null): Promise<ConnectedAccount> {

@@ -2,6 +2,7 @@
 import type { ConnectedAccount } from '../accounts/accounts.ts'
 import { sha256 } from '../crypto.ts'
 import { AppError } from '../errors.ts'
+import type { IdempotencyKey } from './idempotency-keys.ts'
 import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from './text/length.ts'
 
 const MAX_KEY_LENGTH = 255
@@ -42,15 +43,16 @@ export function assertTweetText(text: string, maxWeightedLength: number): void {
 }
 
 /**
- * Returns the SHA-256 of an idempotency key, or null when there is none.
+ * Returns the hashes of an idempotency key and of the input, or null when there is no key.
+ * @param input the values that a retry has to repeat.
  * @throws AppError IDEMPOTENCY_KEY_INVALID
  */
-export function parseIdempotencyKey(idempotencyKey: string | null): string | null {
+export function parseIdempotencyKey(idempotencyKey: string | null, input: readonly unknown[]): IdempotencyKey | null {
   if (idempotencyKey === null) return null
   // Hashing replaces every lone surrogate by U+FFFD, so that different keys would have one hash.
   const isText = idempotencyKey.isWellFormed() && !idempotencyKey.includes('\0')
   if (idempotencyKey === '' || idempotencyKey.length > MAX_KEY_LENGTH || !isText) {
     throw new AppError('IDEMPOTENCY_KEY_INVALID', { field: ['input', 'idempotencyKey'] })
   }
-  return sha256(idempotencyKey)
+  return { hash: sha256(idempotencyKey), requestHash: sha256(JSON.stringify(input)) }
 }

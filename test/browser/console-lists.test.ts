@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { desc, eq } from 'drizzle-orm'
 import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
@@ -29,7 +28,6 @@ describeInChromium('The list of tweets', () => {
     const copies = Array.from({ length: count - 1 }, (_, index) => ({
       ...row,
       id: crypto.randomUUID(),
-      idempotencyKeyHash: createHash('sha256').update(`copy ${index} of ${row.id}`).digest('hex'),
       xTweetId: `${BigInt(row.xTweetId ?? 0) - BigInt(index + 1)}`,
       text: `Number ${index + 2}`,
       createdAt: new Date(row.createdAt.getTime() - (index + 1) * 60_000),

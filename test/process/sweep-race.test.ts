@@ -20,7 +20,6 @@ test('never takes a sent tweet whose claim expires during a sweep for an unsent 
       .values({
         userId,
         accountId,
-        requestHash: text,
         text,
         status: 'PENDING',
         sentAt: sql`clock_timestamp() - interval '60 seconds'`,

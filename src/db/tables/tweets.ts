@@ -1,16 +1,5 @@
 import { sql } from 'drizzle-orm'
-import {
-  boolean,
-  check,
-  index,
-  integer,
-  pgTable,
-  primaryKey,
-  text,
-  unique,
-  uniqueIndex,
-  uuid,
-} from 'drizzle-orm/pg-core'
+import { boolean, check, index, integer, pgTable, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { moment, oneOf, rowId } from './columns.ts'
 import { ofAccount } from './connected-accounts.ts'
 
@@ -19,8 +8,8 @@ export const tweetStatuses = ['PENDING', 'POSTED', 'FAILED', 'UNKNOWN', 'DELETED
 export const replySettings = ['FOLLOWING', 'MENTIONED_USERS', 'SUBSCRIBERS', 'VERIFIED'] as const
 
 /**
- * A tweet, inserted before X is called and updated by the outcome. It holds the idempotency key, so
- * it is deleted only with its account or user.
+ * A tweet, inserted before X is called and updated by the outcome. Deleted only with its account or
+ * user.
  */
 export const tweets = pgTable(
   'tweets',
@@ -28,10 +17,6 @@ export const tweets = pgTable(
     userId: uuid().notNull(),
     id: rowId(),
     accountId: uuid().notNull(),
-    /** SHA-256 of the idempotency key; null without one. */
-    idempotencyKeyHash: text(),
-    /** SHA-256 of the input. It distinguishes a retry from a reuse of the key for another tweet. */
-    requestHash: text().notNull(),
     text: text().notNull(),
     replyToXTweetId: text(),
     replySettings: text({ enum: replySettings }),
@@ -66,7 +51,6 @@ export const tweets = pgTable(
   (table) => [
     primaryKey({ columns: [table.userId, table.id] }),
     ofAccount('tweets_account', table),
-    unique('tweets_idempotency_key').on(table.userId, table.idempotencyKeyHash),
     index().on(table.userId, table.createdAt, table.id),
     // One post at X belongs to one tweet, also when two UNKNOWN tweets are found in one timeline.
     // Not a partial index: the deletion of an account finds all of its tweets by it.

@@ -181,7 +181,7 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
     }),
     idempotencyKey: t.string({
       description:
-        'A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. The same key with the same input returns the first result and posts nothing twice. Give a key whenever you may retry.',
+        'A key of your choice for this tweet: 1 to 255 characters, without lone surrogates and U+0000. For 30 days after its tweet was last sent, the same key with the same input returns the first result and posts nothing twice; afterwards it may post a new tweet. Give a key whenever you may retry.',
     }),
     replyToXTweetId: t.id({
       description:

@@ -204,7 +204,6 @@ describe('a tweet', () => {
       .values({
         userId: account.userId,
         accountId: account.id,
-        requestHash: 'seeded',
         text: 'Never sent',
         status: 'PENDING',
         claimedUntil: momentIn(world, -3600),

@@ -1,5 +1,5 @@
 // A database of the last release keeps all of its rows when this release migrates it.
-import { asc, eq, type SQL, sql } from 'drizzle-orm'
+import { asc, eq, getTableColumns, type SQL, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { queryRows } from '../../../src/db/client.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
@@ -8,6 +8,7 @@ import {
   connectAttempts,
   connectedAccounts,
   grantRevocations,
+  idempotencyKeys,
   OPERATOR_ID,
   oauthTokens,
   orphanedTokens,
@@ -89,7 +90,10 @@ function readRelease(): Promise<Record<string, unknown>[]> {
         digest('accounts', sql`select to_jsonb(accounts)::text as row from connected_accounts as accounts`),
         digest('tokens', sql`select ${tokens} from oauth_tokens as tokens`),
         digest('orphans', sql`select ${tokens} from orphaned_tokens as tokens`),
-        digest('tweets', sql`select to_jsonb(tweets)::text as row from tweets`),
+        digest(
+          'tweets',
+          sql`select (to_jsonb(tweets) - 'idempotency_key_hash' - 'request_hash')::text as row from tweets`,
+        ),
         digest(
           'attempts',
           sql`select (to_jsonb(attempts) - 'provider_account_id' - 'kind' - 'browser_hash')::text as row from connect_attempts as attempts`,
@@ -123,6 +127,26 @@ describe('accounts, tokens and tweets', () => {
     for (const table of ['oauth_tokens', 'orphaned_tokens', 'tweets']) expect(await stray(table)).toEqual([{ rows: 0 }])
     const [orphan] = await db.select().from(orphanedTokens)
     expect(orphan?.userId).toBe(await idOf('user', 3))
+  })
+
+  test('a tweet is found by its idempotency key for another 30 days', async () => {
+    const { db } = database
+    expect(await db.$count(idempotencyKeys)).toBe(ACCOUNTS)
+    const [three] = await db
+      .select({
+        ...getTableColumns(idempotencyKeys),
+        daysLeft: sql<number>`round(extract(epoch from ${idempotencyKeys.expiresAt} - xconnect_now()) / 86400)::int`,
+      })
+      .from(idempotencyKeys)
+      .where(eq(idempotencyKeys.userId, await idOf('user', 3)))
+    const { expiresAt: _, ...key } = three ?? {}
+    expect(key).toEqual({
+      userId: await idOf('user', 3),
+      keyHash: 'key',
+      requestHash: 'request',
+      tweetId: await idOf('tweet', 3),
+      daysLeft: 30,
+    })
   })
 
   test('an X account is held by the user for whom it is not disconnected', async () => {

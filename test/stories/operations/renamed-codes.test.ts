@@ -33,7 +33,7 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
   const aDay = new Date(now.getTime() + 86_400_000)
   await world.db().delete(events)
   for (const [index, [before]] of RENAMED.entries()) {
-    const tweet = { requestHash: before, text: before, status: 'FAILED', claimedUntil: now, createdAt: now } as const
+    const tweet = { text: before, status: 'FAILED', claimedUntil: now, createdAt: now } as const
     await world
       .db()
       .insert(tweets)

@@ -241,7 +241,6 @@ test('the sweep reconciles what a killed process left, and leaves running posts 
       .values({
         userId: account.userId,
         accountId: account.id,
-        requestHash: randomUUID(),
         text: `Left behind ${randomUUID()}`,
         status: 'PENDING',
         claimedUntil: momentIn(world, -11),

@@ -35,7 +35,6 @@ async function seed(owner: ConnectedAccount, values: Partial<typeof tweets.$infe
     .values({
       userId: owner.userId,
       accountId: owner.id,
-      requestHash: randomUUID(),
       text: 'Seeded',
       status: 'POSTED',
       xTweetId: String(nextXTweetId++),

@@ -53,7 +53,7 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
   const { person, userId } = account
   const second = await connectAccount(world, { person })
   const former = await connectAccount(world, { person })
-  await account.post()
+  await account.post('With a key', { idempotencyKey: 'a key' })
   await former.post()
   await former.disconnect()
   await person.api('start-x-connect', { input: {} })
@@ -73,6 +73,7 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
       'connect_attempts',
       'connected_accounts',
       'tweets',
+      'idempotency_keys',
       'api_tokens',
       'events',
     ]),

@@ -6,6 +6,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'delete connect_attempts by expires_at, finished_at, tokens_sealed': 'The sweep deletes attempts after a day.',
   'delete orphaned_tokens': 'The sweep deletes the orphaned tokens that a newer pair has replaced. There are few.',
   'delete api_tokens by revoked_at, expires_at': 'The sweep deletes tokens that ended 30 days ago, by an index.',
+  'delete idempotency_keys by expires_at': 'The sweep deletes keys that have expired, by an index.',
+  'select idempotency_keys by expires_at': 'The sweep finds keys that have expired, by an index.',
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
   'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',

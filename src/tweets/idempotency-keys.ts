@@ -1,0 +1,149 @@
+// Idempotency keys of `postTweet`. Of the callers with one key, one inserts the key and the tweet,
+// in one statement. The others wait for its commit and find the tweet by the key.
+import { and, eq, getTableColumns, inArray, lt, SQL, sql } from 'drizzle-orm'
+import type { PgInsertValue, PgUpdateSetSource } from 'drizzle-orm/pg-core'
+import { runBatches } from '../db/batches.ts'
+import { sqlIn } from '../db/clock.ts'
+import { idempotencyKeys, tweets } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { isTweet, type Tweet } from './outcome.ts'
+
+/**
+ * How long a key is good after the last time its tweet was sent. The descriptions in the SDL, the
+ * sentence of IDEMPOTENCY_KEY_REUSED and schema/README.md name it: longer than queues of webhooks
+ * and jobs retry.
+ */
+const KEPT_SECONDS = 30 * 86_400
+const SWEEP_BATCH = 1_000
+
+/** SHA-256 of an idempotency key and of the input that was sent with it. */
+export type IdempotencyKey = { hash: string; requestHash: string }
+
+type NewTweet = PgInsertValue<typeof tweets>
+
+/**
+ * Returns the tweet that was posted with a key; null when the key is unused or has expired.
+ * @throws AppError IDEMPOTENCY_KEY_REUSED when it was used with other input.
+ */
+export async function findTweetOfKey(deps: Deps, userId: string, key: IdempotencyKey): Promise<Tweet | null> {
+  const [found] = await deps.db
+    .select({ requestHash: idempotencyKeys.requestHash, tweet: getTableColumns(tweets) })
+    .from(idempotencyKeys)
+    .innerJoin(tweets, and(eq(tweets.userId, idempotencyKeys.userId), eq(tweets.id, idempotencyKeys.tweetId)))
+    .where(isKey(userId, key))
+  if (found === undefined) return null
+  if (found.requestHash !== key.requestHash)
+    throw new AppError('IDEMPOTENCY_KEY_REUSED', { field: ['input', 'idempotencyKey'] })
+  return found.tweet
+}
+
+/**
+ * Inserts a tweet together with its key, in one statement.
+ * @param key null to insert the tweet without one.
+ * @returns the row; null when the key is in use, and nothing was inserted then.
+ */
+export async function insertTweet(
+  deps: Deps,
+  tweet: NewTweet & { id: string; userId: string },
+  key: IdempotencyKey | null,
+): Promise<Tweet | null> {
+  if (key === null) {
+    const [inserted] = await deps.db.insert(tweets).values(tweet).returning()
+    return inserted ?? null
+  }
+  const claimed = deps.db.$with('claimed').as(
+    deps.db
+      .insert(idempotencyKeys)
+      .values({
+        userId: tweet.userId,
+        keyHash: key.hash,
+        requestHash: key.requestHash,
+        tweetId: tweet.id,
+        expiresAt: sqlIn(deps.clock, KEPT_SECONDS),
+      })
+      .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
+      .returning({ userId: idempotencyKeys.userId }),
+  )
+  const [inserted] = await deps.db
+    .with(claimed)
+    .insert(tweets)
+    .select(sql`select ${valuesOf(tweet)} from ${claimed}`)
+    .returning()
+  return inserted ?? null
+}
+
+/**
+ * Claims a tweet that failed for another try with its key, which is good from now on as long as a
+ * new one. Call it in a transaction.
+ * @param earlier the row that the caller has read.
+ * @returns the row; null when another caller has claimed it, or the key has expired since it was read.
+ */
+export async function claimTweetAgain(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  earlier: Tweet,
+  key: IdempotencyKey,
+  claim: PgUpdateSetSource<typeof tweets>,
+): Promise<Tweet | null> {
+  // Before the key: the deletion of the user locks both in another order.
+  await lockUsers(deps.db, [earlier.userId])
+  const kept = deps.db.$with('kept').as(
+    deps.db
+      .update(idempotencyKeys)
+      .set({ expiresAt: sqlIn(deps.clock, KEPT_SECONDS) })
+      .where(and(isKey(earlier.userId, key), eq(idempotencyKeys.tweetId, earlier.id)))
+      .returning({ tweetId: idempotencyKeys.tweetId }),
+  )
+  const [claimed] = await deps.db
+    .with(kept)
+    .update(tweets)
+    .set(claim)
+    .where(
+      and(
+        isTweet(earlier),
+        eq(tweets.status, 'FAILED'),
+        eq(tweets.attempt, earlier.attempt),
+        inArray(tweets.id, deps.db.select({ id: kept.tweetId }).from(kept)),
+      ),
+    )
+    .returning()
+  return claimed ?? null
+}
+
+/** Deletes the keys that have expired. Their tweets stay. */
+export async function sweepIdempotencyKeys(deps: Deps, signal?: AbortSignal): Promise<void> {
+  // In both conditions: a key may be postponed between the search and its deletion.
+  const hasExpired = lt(idempotencyKeys.expiresAt, deps.clock.sqlNow())
+  const expired = deps.db
+    .select({ userId: idempotencyKeys.userId, keyHash: idempotencyKeys.keyHash })
+    .from(idempotencyKeys)
+    .where(hasExpired)
+    .orderBy(idempotencyKeys.expiresAt)
+    .limit(SWEEP_BATCH)
+  await runBatches(
+    SWEEP_BATCH,
+    async () => {
+      const deleted = await deps.db
+        .delete(idempotencyKeys)
+        .where(and(sql`(${idempotencyKeys.userId}, ${idempotencyKeys.keyHash}) in ${expired}`, hasExpired))
+        .returning({ keyHash: idempotencyKeys.keyHash })
+      return deleted.length
+    },
+    signal,
+  )
+}
+
+function isKey(userId: string, key: IdempotencyKey): SQL | undefined {
+  return and(eq(idempotencyKeys.userId, userId), eq(idempotencyKeys.keyHash, key.hash))
+}
+
+// The values of all columns in their order, as Drizzle's INSERT … SELECT names them.
+function valuesOf(tweet: NewTweet): SQL {
+  const given = new Map<string, unknown>(Object.entries(tweet))
+  const values = Object.entries(getTableColumns(tweets)).map(([name, column]) => {
+    const value = given.get(name) ?? column.default ?? null
+    return value instanceof SQL ? value : sql`${sql.param(value, column)}::${sql.raw(column.getSQLType())}`
+  })
+  return sql.join(values, sql`, `)
+}
