@@ -27,7 +27,7 @@ export function readChecklist(): ChecklistRow[] {
  */
 export function findChecklistTests(): Omit<ChecklistRow, 'sentence'>[] {
   const filesOfId = new Map<string, Set<string>>()
-  for (const file of globSync('test/**/*.test.ts', { cwd: root }).sort()) {
+  for (const file of globSync('test/**/*.test.ts', { cwd: root, exclude: ['**/node_modules/**'] }).sort()) {
     const texts = readFileSync(join(root, file), 'utf8').match(/(['"`])(?:(?!\1).)+\1/g) ?? []
     for (const [id] of texts.join('\n').matchAll(CHECKLIST_ID))
       filesOfId.set(id, (filesOfId.get(id) ?? new Set()).add(file))

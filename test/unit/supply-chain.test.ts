@@ -10,29 +10,29 @@ const versions = z.record(z.string(), z.string()).default({})
 const packageFile = z
   .object({ dependencies: versions, devDependencies: versions, allowScripts: z.record(z.string(), z.boolean()) })
   .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
-const lockFile = z
-  .object({
-    lockfileVersion: z.literal(3),
-    packages: z.record(
-      z.string(),
-      z.object({
-        version: z.string().optional(),
-        resolved: z.string().optional(),
-        integrity: z.string().optional(),
-        connect: z.boolean().optional(),
-        dev: z.boolean().optional(),
-        devOptional: z.boolean().optional(),
-        hasInstallScript: z.boolean().optional(),
-        dependencies: versions,
-        optionalDependencies: versions,
-        devDependencies: versions,
-      }),
-    ),
-  })
-  .parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')))
-
-const { '': own, ...others } = lockFile.packages
-const installed = Object.entries(others).map(([path, entry]) => ({ path, ...entry }))
+const lockShape = z.object({
+  lockfileVersion: z.literal(3),
+  packages: z.record(
+    z.string(),
+    z.object({
+      version: z.string().optional(),
+      resolved: z.string().optional(),
+      integrity: z.string().optional(),
+      connect: z.boolean().optional(),
+      dev: z.boolean().optional(),
+      devOptional: z.boolean().optional(),
+      hasInstallScript: z.boolean().optional(),
+      dependencies: versions,
+      optionalDependencies: versions,
+      devDependencies: versions,
+    }),
+  ),
+})
+const readLock = (file: string) => {
+  const { '': own, ...others } = lockShape.parse(JSON.parse(readFileSync(join(root, file), 'utf8'))).packages
+  return { own, installed: Object.entries(others).map(([path, entry]) => ({ path, ...entry })) }
+}
+const { own, installed } = readLock('package-lock.json')
 
 const MOST_PACKAGES = 210
 
@@ -40,23 +40,27 @@ const MOST_PACKAGES = 210
 const ELSEWHERE = /^(?:git|github|gitlab|bitbucket|gist|https?|file|link|npm|workspace)[+:]|\//
 
 describe('E-10 the lock file', () => {
-  test('has a digest of every package, and none from a URL, a repository or a directory', () => {
-    expect(installed.length).toBeGreaterThan(100)
-    for (const { path, version, resolved, integrity, connect } of installed) {
-      expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
-      // Without an address npm asks the registry that it is configured with; the digest says
-      // whether it gave the right thing.
-      expect([resolved, connect], path).toEqual([undefined, undefined])
-      expect(version, path).toMatch(/^\d+\.\d+\.\d+/)
-    }
-    const asked = [...installed, { path: 'our own', ...own }].flatMap(({ path, ...entry }) =>
-      [entry.dependencies, entry.optionalDependencies, entry.devDependencies].flatMap((each) =>
-        Object.entries(each ?? {}).map(([name, range]) => ({ path, name, range })),
-      ),
-    )
-    // An alias names a package of the same registry.
-    expect(asked.filter(({ range }) => ELSEWHERE.test(range) && !/^npm:[^/]*\/?[^/]*@[^/]+$/.test(range))).toEqual([])
-  })
+  test.each(['package-lock.json', 'test/bench/package-lock.json'])(
+    '%s has a digest of every package, and none from a URL, a repository or a directory',
+    (file) => {
+      const { own, installed } = readLock(file)
+      expect(installed.length).toBeGreaterThan(100)
+      for (const { path, version, resolved, integrity, connect } of installed) {
+        expect(integrity, path).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/)
+        // Without an address npm asks the registry that it is configured with; the digest says
+        // whether it gave the right thing.
+        expect([resolved, connect], path).toEqual([undefined, undefined])
+        expect(version, path).toMatch(/^\d+\.\d+\.\d+/)
+      }
+      const asked = [...installed, { path: 'our own', ...own }].flatMap(({ path, ...entry }) =>
+        [entry.dependencies, entry.optionalDependencies, entry.devDependencies].flatMap((each) =>
+          Object.entries(each ?? {}).map(([name, range]) => ({ path, name, range })),
+        ),
+      )
+      // An alias names a package of the same registry.
+      expect(asked.filter(({ range }) => ELSEWHERE.test(range) && !/^npm:[^/]*\/?[^/]*@[^/]+$/.test(range))).toEqual([])
+    },
+  )
 
   test('has the same dependencies as package.json', () => {
     expect(own?.dependencies).toEqual(packageFile.dependencies)

@@ -1,0 +1,68 @@
+// `npm run bench`: the gateway beside the least that can respond, and beside other servers.
+import { tmpdir } from 'node:os'
+import { type BenchOptions, parseBenchArguments, type ScenarioName } from './arguments.ts'
+import { installPeers } from './peers.ts'
+import { measurePosts } from './post-tweet.ts'
+import { measureRequests, requestScenarios } from './requests.ts'
+import { openStage, type Stage } from './stage.ts'
+import { type Row, renderRows } from './table.ts'
+
+const USAGE = `npm run bench -- [SCENARIO…] [options]: the gateway beside a hand-written server and its peers
+
+  connectedAccounts         by the session cookie, beside the limit and all peers
+  connectedAccountsByToken  by an API token, beside the limit
+  viewer                    id and login, beside the limit
+  tweets                    the last 20 of 100,000, beside the limit
+  postTweet                 what the gateway adds to the post at a stub of X, beside an INSERT and an UPDATE
+
+  --servers A,B     limit, gateway, mercurius, apollo, yoga, better-auth (all; the limit always)
+  --rounds N        how often each figure is measured, in turns; the median is printed (5)
+  --seconds N       how long a server is measured in one round (4)
+  --connections N   connections that send requests (32)
+  --help            prints this`
+
+const NOTE = `In parentheses: the multiple of the limit, the median of the ratios within each round. CPU is of one request.
+The limit (node:http, one hand-written SQL join, JSON.stringify), Mercurius, Apollo Server and Yoga have no rate limit, no log, no protection
+against cross-site requests beyond what they ship, and no revocation but the session's row. The gateway has all of its protections on.`
+
+const options = readOptions()
+installPeers()
+// The database belongs on a disk, where a commit waits, and not on a RAM disk as in the tests.
+process.env.TMPDIR ??= tmpdir()
+await using stage = await openStage()
+const rows: Row[] = []
+for (const name of options.scenarios) {
+  console.log(`${name} …`)
+  rows.push(...(await measure(stage, name, options)))
+}
+console.log(`\n${renderRows(rows)}\n\n${NOTE}`)
+
+function readOptions(): BenchOptions {
+  try {
+    const parsed = parseBenchArguments(process.argv.slice(2))
+    if (parsed !== null) return parsed
+    console.log(USAGE)
+    process.exit(0)
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+    process.exit(1)
+  }
+}
+
+async function measure(stage: Stage, name: ScenarioName, options: BenchOptions): Promise<Row[]> {
+  if (name === 'postTweet') {
+    const { gateway, bare } = await measurePosts(stage, options)
+    return [
+      { scenario: name, subject: 'INSERT and UPDATE', rounds: bare, base: [] },
+      { scenario: name, subject: 'gateway, added', rounds: gateway, base: bare },
+    ]
+  }
+  const rounds = await measureRequests(stage, requestScenarios[name], options)
+  const base = rounds.get('limit') ?? []
+  return [...rounds].map(([subject, figures]) => ({
+    scenario: name,
+    subject,
+    rounds: figures,
+    base: subject === 'limit' ? [] : base,
+  }))
+}
