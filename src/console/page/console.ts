@@ -8,6 +8,7 @@ import { createDeletion } from './deletion.ts'
 import { forgetDraft, loadDraft } from './draft.ts'
 import { find, onClick, setAvatar } from './elements.ts'
 import { forgetFormDraft } from './form-draft.ts'
+import { announceViewerChange } from './graphiql-storage.ts'
 import { announceOutcome, showNotice, takeOutcome } from './notices.ts'
 import { createSessionList } from './sessions.ts'
 import { createTweetList, FIRST_TWEETS } from './tweets.ts'
@@ -80,6 +81,7 @@ function keepDraftsOf({ id }: Viewer): void {
 function forgetDrafts(): void {
   forgetDraft()
   forgetFormDraft()
+  announceViewerChange()
 }
 
 function leave(): void {
@@ -108,6 +110,7 @@ async function showOutcome(): Promise<void> {
 function show(state: (typeof STATES)[number]): void {
   for (const id of STATES) find(document, `#${id}`, HTMLElement).hidden = id !== state
   find(document, '#person', HTMLElement).hidden = state !== 'signed-in'
+  if (state === 'signed-out') announceViewerChange()
 }
 
 /** Shows an error that belongs to no field or list. */

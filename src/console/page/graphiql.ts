@@ -1,6 +1,6 @@
 // Starts GraphiQL. GraphiQL and React are scripts that were loaded before this module.
 declare const React: { createElement(component: unknown, props: Record<string, unknown>): unknown }
-declare const ReactDOM: { createRoot(element: Element): { render(node: unknown): void } }
+declare const ReactDOM: { createRoot(element: Element): { render(node: unknown): void; unmount(): void } }
 declare const GraphiQL: unknown
 declare global {
   var __webpack_nonce__: string | undefined
@@ -8,6 +8,7 @@ declare global {
 
 import { request } from './api.ts'
 import { find } from './elements.ts'
+import { createPageStorage, onViewerChange } from './graphiql-storage.ts'
 import { takeOutcome } from './notices.ts'
 
 type Parameters = { query: string; operationName?: string | null }
@@ -69,6 +70,9 @@ mutation Post {
 }
 `
 
+/** Mutations after which this session may have ended. */
+const ENDS_SESSIONS = /\b(?:signOut|deleteViewer|revokeSession)\b/
+
 takeOutcome()
 // The nonce for the style element that GraphiQL's dialogs add.
 globalThis.__webpack_nonce__ = find(document, 'meta[name="style-nonce"]', HTMLMetaElement).content
@@ -79,12 +83,20 @@ root.render(
     defaultQuery: FIRST_QUERY,
     defaultTabs: [{ query: FIRST_QUERY }, { query: CONNECT }, { query: POST }],
     defaultEditorToolsVisibility: false,
-    // A pasted Authorization header must not be stored in the browser.
+    storage: createPageStorage(),
     shouldPersistHeaders: false,
   }),
 )
 
-const { viewer } = await request('Viewer', {}).catch(() => ({ viewer: undefined }))
+const viewer = await findViewer()
+const check = () => void startAnewForOthers()
+onViewerChange(check)
+window.addEventListener('focus', check)
+document.addEventListener('visibilitychange', check)
+// A page from the back/forward cache is as it was left, perhaps by another person.
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) startAnew()
+})
 if (viewer === null) {
   const link = document.createElement('a')
   link.href = '/auth/github?returnTo=/graphql'
@@ -92,6 +104,24 @@ if (viewer === null) {
   find(document, '#viewer', HTMLElement).append('You are signed out. ', link)
 } else if (viewer !== undefined) {
   find(document, '#viewer', HTMLElement).textContent = `Signed in as ${viewer.login}`
+}
+
+// The viewer; null when signed out, undefined while the gateway does not respond.
+async function findViewer(): Promise<{ id: string; login: string } | null | undefined> {
+  return (await request('Viewer', {}).catch(() => null))?.viewer
+}
+
+// The session may have ended or changed in another tab, by a mutation of this page, or by itself.
+async function startAnewForOthers(): Promise<void> {
+  if (viewer === undefined) return
+  const now = await findViewer()
+  if (now !== undefined && now?.id !== viewer?.id) startAnew()
+}
+
+// Documents, results and headers are shown to no other user.
+function startAnew(): void {
+  root.unmount()
+  location.reload()
 }
 
 // GraphiQL's default fetcher supports subscriptions only over WebSocket. The browser's fetch sends
@@ -105,6 +135,7 @@ async function ask(parameters: Parameters, { headers }: { headers?: Record<strin
     signal: stopping.signal,
   })
   const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') && response.body !== null
+  if (ENDS_SESSIONS.test(parameters.query)) void startAnewForOthers()
   return isStream ? follow(readResults(response.body), stopping) : response.json()
 }
 
