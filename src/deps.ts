@@ -7,6 +7,7 @@ import type { Jobs } from './db/jobs.ts'
 import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
 import type { WebhookEgress } from './outbound/webhook-egress.ts'
 import { createEventStreams, type EventStreams } from './process/event-streams.ts'
+import { createRateLimitBuckets, type RateLimitBuckets } from './process/rate-limit-buckets.ts'
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
 
@@ -26,6 +27,7 @@ export type Deps = {
   /** Sends requests to addresses that users chose. */
   webhookEgress: WebhookEgress
   refreshes: RunningRefreshes
+  rateLimitBuckets: RateLimitBuckets
   eventStreams: EventStreams
   /**
    * The number of log lines that this process has dropped because standard output accepted no more.
@@ -35,13 +37,14 @@ export type Deps = {
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
 export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress'> &
-  Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'eventStreams' | 'droppedLogLines'>>
+  Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'rateLimitBuckets' | 'eventStreams' | 'droppedLogLines'>>
 
 /** Creates the dependencies of one gateway. */
 export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: DepsParts): Deps {
   const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0 } = parts
   const {
     circuitBreakers = createCircuitBreakers(log, () => clock.now()),
+    rateLimitBuckets = createRateLimitBuckets(() => clock.now()),
     eventStreams = createEventStreams(timing.streamLifetimeSeconds),
   } = parts
   const refreshes = createRunningRefreshes()
@@ -56,6 +59,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
     jobs,
     webhookEgress,
     refreshes,
+    rateLimitBuckets,
     eventStreams,
     droppedLogLines,
   }

@@ -18,6 +18,7 @@ import { installOutbound } from './outbound/provider-calls.ts'
 import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
 import { type Running, shutDown, waitAtMost } from './process/shutdown.ts'
 import { explainListenError } from './process/startup-error.ts'
+import { returnSlices } from './rate-limit/rows.ts'
 import type { Log } from './telemetry/log.ts'
 import { createFanOut } from './webhooks/fan-out.ts'
 
@@ -91,7 +92,16 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       await closeListener()
       await close()
     }
-    const running: Running = { app, server, queue, fanOut, eventStreams, refreshes, close: closeAll }
+    const running: Running = {
+      app,
+      server,
+      queue,
+      fanOut,
+      eventStreams,
+      returnSlices: () => returnSlices(deps),
+      refreshes,
+      close: closeAll,
+    }
     let stopped: Promise<void> | null = null
     const stop = () => {
       stopped ??= shutDown(running, { log, production: config.production })

@@ -29,6 +29,8 @@ export type Running = {
   }
   fanOut: { end(): Promise<void> }
   eventStreams: EventStreams
+  /** Gives the slices of rate limits back. */
+  returnSlices(): Promise<void>
   refreshes: RunningRefreshes
   /** Closes the database and all connections. */
   close(): Promise<unknown>
@@ -80,6 +82,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
     // A refresh may outlive the request that started it.
     finish('refreshes', WRITTEN_SECONDS, refreshes.settled()),
     finish('events for webhooks', WRITTEN_SECONDS, fannedOut),
+    finish('rate limits', WRITTEN_SECONDS, running.returnSlices()),
     finish(
       'jobs',
       WRITTEN_SECONDS,

@@ -1,13 +1,18 @@
 // GCRA rate limiter, shared by all instances. A bucket is one moment, at which it is full again.
-// Consuming moves it forward; a moment in the past, like a missing row, is a full bucket.
-import { lte, type SQL, sql } from 'drizzle-orm'
-import { z } from 'zod'
-import type { RateLimitName } from '../config/rate-limits.ts'
-import { queryRows } from '../db/client.ts'
-import type { Clock } from '../db/clock.ts'
-import { rateLimits } from '../db/tables.ts'
+// Consuming moves it forward; a moment in the past, like a missing row, is a full bucket. An instance
+// takes slices of the limits of API requests, so that most requests need no statement. All instances
+// together grant no more than the limit and the rests of one slice each.
+import type { RateLimitName, RateLimitPolicy } from '../config/rate-limits.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import type { KnownBucket } from '../process/rate-limit-buckets.ts'
+import { consumeFromRow, readRow } from './rows.ts'
+import { chooseSlice, consumeSlice, isKnownSpent, remainingUnits, resetInSeconds, unitSeconds } from './slices.ts'
+
+// The others have few units, each of which is expensive: they are taken one by one.
+const slicedLimits: ReadonlySet<RateLimitName> = new Set(['user', 'token', 'address'])
+// Each try fails only if other instances consume meanwhile.
+const MAX_TRIES = 10
 
 /** The state of a rate limit after a consumption, granted or refused. */
 export type RateLimit = {
@@ -57,13 +62,8 @@ export async function consumeRateLimit(deps: Deps, name: RateLimitName, subject:
   await createRateLimiter(deps, name, subject).consume(cost)
 }
 
-/** Deletes the rows of buckets that are full again. */
-export async function sweepRateLimits(deps: Deps): Promise<void> {
-  await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, sqlEpoch(deps.clock)))
-}
-
-// One statement consumes: concurrent callers see what the others have consumed, and a refusal
-// writes nothing.
+// Decides from memory where that is certain. Otherwise the row of the bucket is asked, for a sliced
+// limit by one statement at a time: the callers that wait for it look at its result first.
 async function tryConsume(
   deps: Deps,
   name: RateLimitName,
@@ -72,59 +72,91 @@ async function tryConsume(
 ): Promise<RateLimit | null> {
   const policy = deps.config.rateLimits?.[name]
   if (policy === undefined) return null
-  const { limit, windowSeconds } = policy
+  const { rateLimitBuckets: buckets } = deps
   // A request above the limit could never be granted: it takes the whole bucket instead.
-  const cost = Math.min(requestedCost, limit)
-  const secondsPerUnit = windowSeconds / limit
-  const costSeconds = cost * secondsPerUnit
-  const costParameter = sql`${costSeconds}::float8`
-  const now = sqlEpoch(deps.clock)
-  // The row that was to be inserted gives the time: where rows are on several machines, only
-  // immutable functions are allowed after ON CONFLICT.
-  const givenNow = sql`(excluded.full_at - ${costParameter})`
-  const nextFullAt = sql`greatest(own.full_at, ${givenNow}) + ${costParameter}`
-  const [consumed] = await readSeconds(
-    deps,
-    sql`insert into ${rateLimits} as own (name, subject, full_at)
-      values (${name}, ${subject}, ${now} + ${costParameter})
-      on conflict (subject, name) do update
-        set full_at = ${nextFullAt}
-        where ${nextFullAt} <= ${givenNow} + ${windowSeconds}::float8
-      returning full_at - ${now} as seconds`,
-  )
-  const granted = consumed !== undefined
-  // The row that the refusal was for. A bucket that has become full since may have been deleted.
-  const [refused = 0] = granted
-    ? []
-    : await readSeconds(
-        deps,
-        sql`select full_at - ${now} as seconds from ${rateLimits} where subject = ${subject} and name = ${name}`,
-      )
-  const seconds = consumed ?? refused
-  const resetInSeconds = Math.max(seconds, 0)
+  const cost = Math.min(requestedCost, policy.limit)
+  const isSliced = slicedLimits.has(name)
+  for (;;) {
+    const bucket = buckets.open(name, subject)
+    const now = buckets.nowSeconds() + bucket.clockAheadSeconds
+    const isGranted = consumeSlice(bucket, policy, cost, now)
+    if (isGranted || isKnownSpent(bucket, policy, cost, now))
+      return describe(name, policy, { cost, isGranted, resetInSeconds: resetInSeconds(bucket, now) })
+    if (bucket.asking === null) {
+      const asking = isSliced ? takeSlice(deps, bucket, policy, cost) : takeCost(deps, bucket, policy, cost)
+      if (isSliced) bucket.asking = settled(bucket, asking)
+      return describe(name, policy, { cost, ...(await asking) })
+    }
+    await bucket.asking
+  }
+}
+
+// An error is reported to the caller that sent the statement, not to those that wait for it.
+async function settled(bucket: KnownBucket, asking: Promise<unknown>): Promise<void> {
+  await Promise.allSettled([asking])
+  bucket.asking = null
+}
+
+type Decision = { isGranted: boolean; resetInSeconds: number }
+
+// A slice is taken outside of transactions, whose rollback would return it to the row alone.
+async function takeSlice(deps: Deps, bucket: KnownBucket, policy: RateLimitPolicy, cost: number): Promise<Decision> {
+  const { rateLimitBuckets: buckets } = deps
+  const { slice } = bucket
+  let reset = resetInSeconds(bucket, buckets.nowSeconds() + bucket.clockAheadSeconds)
+  // The statement returns it to the row. After a lost response it is unknown whether it did.
+  bucket.slice = null
+  for (let tries = 1; ; tries++) {
+    const units = chooseSlice(policy, cost, reset)
+    const sentAt = buckets.nowSeconds()
+    const taken = await consumeFromRow(deps, { ...bucket, slice }, policy, { cost, units })
+    const row = taken ?? (await readRow(deps, bucket))
+    // The sweep has deleted the row since, because the bucket is full.
+    if (row === null) continue
+    Object.assign(bucket, { fullAt: row.fullAt, clockAheadSeconds: row.now - sentAt })
+    if (taken !== null) {
+      bucket.slice = { consumedTo: taken.fullAt - (units - cost) * unitSeconds(policy), end: taken.fullAt }
+      return { isGranted: true, resetInSeconds: resetInSeconds(bucket, taken.now) }
+    }
+    reset = resetInSeconds({ fullAt: row.fullAt, slice }, row.now)
+    if (cost * unitSeconds(policy) > policy.windowSeconds - reset || tries === MAX_TRIES) {
+      bucket.slice = slice
+      return { isGranted: false, resetInSeconds: reset }
+    }
+    // Other instances have taken so much that there is a smaller slice only.
+  }
+}
+
+// May run in a transaction that is rolled back: what it has consumed is not remembered.
+async function takeCost(deps: Deps, bucket: KnownBucket, policy: RateLimitPolicy, cost: number): Promise<Decision> {
+  for (;;) {
+    const sentAt = deps.rateLimitBuckets.nowSeconds()
+    const taken = await consumeFromRow(deps, bucket, policy, { cost, units: cost })
+    if (taken !== null) return { isGranted: true, resetInSeconds: Math.max(taken.fullAt - taken.now, 0) }
+    const row = await readRow(deps, bucket)
+    if (row === null) continue
+    Object.assign(bucket, { fullAt: row.fullAt, clockAheadSeconds: row.now - sentAt })
+    return { isGranted: false, resetInSeconds: resetInSeconds(bucket, row.now) }
+  }
+}
+
+function describe(
+  name: RateLimitName,
+  policy: RateLimitPolicy,
+  { cost, isGranted, resetInSeconds }: Decision & { cost: number },
+): RateLimit {
+  const { limit, windowSeconds } = policy
+  const waitSeconds = Math.max(resetInSeconds + cost * unitSeconds(policy) - windowSeconds, 0)
   return {
     name,
     limit,
     windowSeconds,
     cost,
-    // A moment in seconds has a resolution of about a microsecond, which can leave slightly less
-    // than a whole unit.
-    remaining: Math.max(Math.floor((windowSeconds - resetInSeconds) / secondsPerUnit + 0.01), 0),
+    remaining: remainingUnits(policy, resetInSeconds),
     resetInSeconds,
-    retryInSeconds: granted ? null : Math.max(resetInSeconds + costSeconds - windowSeconds, 0),
+    retryInSeconds: isGranted ? null : waitSeconds,
   }
 }
-
-async function readSeconds(deps: Deps, query: SQL): Promise<number[]> {
-  return rowsShape.parse(await queryRows(deps.db, query)).map(({ seconds }) => seconds)
-}
-
-/** The database's time in seconds since 1970. */
-function sqlEpoch(clock: Clock): SQL<number> {
-  return sql<number>`extract(epoch from ${clock.sqlNow()})::float8`
-}
-
-const rowsShape = z.array(z.object({ seconds: z.number() }))
 
 function assertGranted(deps: Deps, { retryInSeconds, cost, remaining, limit, windowSeconds }: RateLimit): void {
   if (retryInSeconds === null) return

@@ -1,10 +1,10 @@
 import { doublePrecision, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 
 /**
- * A bucket of the rate limiter (GCRA), as the moment at which it is full again. Written by each
- * limited request, deleted by the sweep once it is full. There is no index on `full_at`: each
- * request would write it, and the table has only the callers of the last 15 minutes. The migration
- * makes it UNLOGGED: no request waits for the disk, and after a crash all buckets are full.
+ * A bucket of the rate limiter (GCRA), as the moment at which it is full again. Written when an
+ * instance takes a slice, deleted by the sweep once it is full. There is no index on `full_at`: each
+ * of these statements would write it, and the table has only the callers of the last 15 minutes. The
+ * migration makes it UNLOGGED: no request waits for the disk, and after a crash all buckets are full.
  */
 export const rateLimits = pgTable(
   'rate_limits',

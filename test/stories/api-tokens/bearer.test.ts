@@ -43,6 +43,8 @@ async function makeToken(
 const rowOf = (id: string) => world.db().query.apiTokens.findFirst({ where: (table, { eq }) => eq(table.id, id) })
 const setRow = async (id: string, values: Partial<typeof apiTokens.$inferInsert>) =>
   world.db().update(apiTokens).set(values).where(eq(apiTokens.id, id))
+// The statements of the rate limiter depend on what its caller has consumed before.
+const withoutLimits = (queries: string[]) => queries.filter((text) => !text.includes('"rate_limits"'))
 
 describe('a valid token', () => {
   test('authenticates its user, over HTTP too', async () => {
@@ -76,9 +78,7 @@ describe('a valid token', () => {
     expect((await instance.request('/graphql', { method: 'POST', headers })).status).toBe(403)
   })
 
-  // Without the statement of the rate limit.
-  const verbs = (queries: string[]) =>
-    queries.filter((text) => !text.includes('"rate_limits"')).map((text) => text.split(' ')[0])
+  const verbs = (queries: string[]) => withoutLimits(queries).map((text) => text.split(' ')[0])
 
   test('costs one query, and one more a minute to record its last use (K-11)', async () => {
     const { secret, apiToken } = await makeToken()
@@ -185,7 +185,7 @@ describe('an invalid token', () => {
       const queries = await instance.queriesOf(async () => {
         response = (await instance.ask(WHO, bearer(each))).text
       })
-      refusals.add(JSON.stringify({ response, queries }))
+      refusals.add(JSON.stringify({ response, queries: withoutLimits(queries) }))
     }
     expect([...refusals]).toHaveLength(1)
     expect([...refusals][0]).toContain('This API token is not valid')

@@ -8,11 +8,14 @@ import { drizzlePostgres } from '../../../src/db/postgres.ts'
 import * as tables from '../../../src/db/tables.ts'
 import { logStatement } from './statement-log.ts'
 
-/** Returns the same database with a handle that logs. */
-export function withStatementLog(database: Database): Database {
+/**
+ * Returns the same database with a handle that logs.
+ * @param logQuery receives the text of each statement; by default it is logged to be judged.
+ */
+export function withStatementLog(database: Database, logQuery: (text: string) => void = logStatement): Database {
   const { source, db } = database
   // As in src/db/client.ts, which creates it on this client.
-  const options = { schema: tables, casing: 'snake_case', logger: { logQuery: logStatement } } as const
+  const options = { schema: tables, casing: 'snake_case', logger: { logQuery } } as const
   const client: unknown = Reflect.get(db, '$client')
   return {
     ...database,
