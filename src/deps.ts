@@ -4,6 +4,7 @@ import { type AfterCommit, atOnce, createAfterCommit } from './db/after-commit.t
 import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
+import { isStaleStatement } from './db/stale-statement.ts'
 import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
 import type { WebhookEgress } from './outbound/webhook-egress.ts'
 import { createEventStreams, type EventStreams } from './process/event-streams.ts'
@@ -65,11 +66,26 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
   }
 }
 
+type TransactionDeps = Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit'>>
+
 /**
  * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the
- * pool is out of reach. `work` must not call a provider.
+ * pool is out of reach. `work` must not call a provider. It runs once more when a migration has made
+ * a named statement invalid: nothing of the first run was kept.
  */
-export async function transaction<T, Some extends Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit'>>>(
+export async function transaction<T, Some extends TransactionDeps>(
+  deps: Some,
+  work: (deps: Some) => Promise<T>,
+): Promise<T> {
+  try {
+    return await runTransaction(deps, work)
+  } catch (error) {
+    if (!isStaleStatement(error)) throw error
+    return runTransaction(deps, work)
+  }
+}
+
+async function runTransaction<T, Some extends TransactionDeps>(
   deps: Some,
   work: (deps: Some) => Promise<T>,
 ): Promise<T> {

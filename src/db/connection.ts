@@ -27,6 +27,9 @@ export type ConnectionOptions = {
   types?: Record<string, PostgresType>
 }
 
+// Above the number of different statements of this code. The server keeps a plan for each, some tens
+// of kilobytes. Lists of parameters have many lengths, so a bound is needed.
+const NAMED_STATEMENTS = 200
 // A host that accepted writes is assumed to be the primary for so long.
 const PRIMARY_TRUSTED_MILLISECONDS = 30_000
 
@@ -63,6 +66,7 @@ function open(
   const extras: DriverExtras = {
     onOpen,
     onBegin,
+    namedStatements: NAMED_STATEMENTS,
     mustBind: address.channelBinding === 'require',
     bindChannel: (socket, mechanisms) => bindChannel(address.channelBinding, socket, mechanisms),
   }

@@ -5,6 +5,7 @@
 import type postgres from 'postgres'
 import { withTimeout } from '../process/with-timeout.ts'
 import { DatabaseTimeoutError } from './outage.ts'
+import { isStaleStatement } from './stale-statement.ts'
 
 // Above the statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8
@@ -33,7 +34,7 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
   return new Proxy(client, {
     get(target, property) {
       if (property === 'unsafe') {
-        return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(target.unsafe(...args), bound)
+        return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(() => target.unsafe(...args), bound)
       }
       if (property === 'begin') {
         // The deadline of the transaction covers its queries.
@@ -51,18 +52,24 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
 type Bound = <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void) => Promise<T>
 type Query = postgres.PendingQuery<postgres.Row[]>
 
-// A query starts when it is awaited; before that, Drizzle may call `values`.
-function boundQuery(query: Query, bound: Bound): Query {
-  return new Proxy(query, {
+// A query starts when it is awaited; before that, Drizzle may call `values`. One that a migration
+// has made invalid was not executed, and is sent once more.
+function boundQuery(create: () => Query, bound: Bound): Query {
+  const send = (query: Query) =>
+    bound(
+      () => query,
+      () => cancelQuietly(query),
+    )
+  return new Proxy(create(), {
     get(target, property) {
       if (property === 'then') {
-        const settled = bound(
-          () => target,
-          () => cancelQuietly(target),
-        )
+        const settled = send(target).catch((error: unknown) => {
+          if (!isStaleStatement(error)) throw error
+          return send(create())
+        })
         return settled.then.bind(settled)
       }
-      if (property === 'values') return () => boundQuery(target.values() as unknown as Query, bound)
+      if (property === 'values') return () => boundQuery(() => create().values() as unknown as Query, bound)
       const value: unknown = Reflect.get(target, property)
       return typeof value === 'function' ? value.bind(target) : value
     },

@@ -21,6 +21,8 @@ export type DriverExtras = {
   onBegin: string
   /** True to refuse a server that does not ask for a proof bound to the channel. */
   mustBind: boolean
+  /** The number of named statements that a connection keeps. */
+  namedStatements: number
   /** Chooses the SASL mechanism. @throws Error when none of those offered is acceptable. */
   bindChannel(socket: Socket, mechanisms: readonly string[]): ChannelBinding
 }

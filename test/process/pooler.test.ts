@@ -99,6 +99,28 @@ describeWithPgBouncer('PgBouncer', () => {
     expect(gateway.output() + second.output()).not.toMatch(/"level":"(warn|error|fatal)"/)
   })
 
+  test('in transaction mode with the setting no statement is named, where each would belong to another client', async () => {
+    await using resources = new AsyncDisposableStack()
+    // Every client gets the same server connection in turn.
+    const { dataDir, pooledUrl, directUrl } = await openPooled(resources, {
+      pool_mode: 'transaction',
+      default_pool_size: '1',
+    })
+    const gateway = await startGateway(resources, {
+      DATA_DIR: dataDir,
+      DATABASE_URL: pooledUrl,
+      DATABASE_POOLER: 'transaction',
+      DATABASE_DIRECT_URL: directUrl,
+    })
+    await gateway.ready()
+    expect(await connectAndPost(resources, gateway.url)).toHaveLength(POSTS)
+    const pooled = postgres(pooledUrl, { max: 1, prepare: false, onnotice: () => {} })
+    resources.defer(() => pooled.end())
+    expect(await pooled`select name, statement from pg_prepared_statements`.simple()).toEqual([])
+    await gateway.stop()
+    expect(gateway.output()).not.toMatch(/"level":"(warn|error|fatal)"/)
+  })
+
   test.each([
     ['with its defaults', {}],
     ['with one server connection', { default_pool_size: '1' }],
