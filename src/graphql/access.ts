@@ -65,28 +65,47 @@ export function describeAccessRules(schema: GraphQLSchema): void {
   }
 }
 
+/** A field of a document, with its access rule. */
+type RuledField = { place: string; rule: AccessRule; node: FieldNode }
+
+/** The fields of a document that have an access rule. */
+export type RuledFields = {
+  /** All of them. */
+  all: readonly RuledField[]
+  /**
+   * Those that are executed for an unauthenticated caller: a `User` is the caller, so that without
+   * one `viewer` is null and nothing below it is executed.
+   */
+  withoutViewer: readonly RuledField[]
+}
+
+/** Lists the fields of a valid document that have an access rule. */
+export function listRuledFields(schema: GraphQLSchema, document: DocumentNode): RuledFields {
+  const list = (isBelow: (field: Field) => boolean) => {
+    const fields: RuledField[] = []
+    visitFields(schema, document, (node, type, field) => {
+      const rule = findAccessRule(field)
+      if (rule !== null) fields.push({ place: `${type.name}.${field.name}`, rule, node })
+      return isBelow(field)
+    })
+    return fields
+  }
+  return { all: list(() => true), withoutViewer: list((field) => getNamedType(field.type).name !== 'User') }
+}
+
 /**
  * Returns the refusal of a document, one error that names all rules which the viewer does not meet;
  * null when all are met.
  */
-export function findRefusal(schema: GraphQLSchema, document: DocumentNode, viewer: Viewer | null): GraphQLError | null {
-  const refused = new Map<string, AccessRule>()
-  const nodes: FieldNode[] = []
-  visitFields(schema, document, (node, type, field) => {
-    const rule = findAccessRule(field)
-    if (rule !== null && !meets(viewer, rule)) {
-      refused.set(`${type.name}.${field.name}`, rule)
-      nodes.push(node)
-    }
-    // A User is the caller. Without one `viewer` is null and nothing below it is executed.
-    return viewer !== null || getNamedType(field.type).name !== 'User'
-  })
-  if (refused.size === 0) return null
+export function findRefusal({ all, withoutViewer }: RuledFields, viewer: Viewer | null): GraphQLError | null {
+  const refusedFields = (viewer === null ? withoutViewer : all).filter(({ rule }) => !meets(viewer, rule))
+  if (refusedFields.length === 0) return null
+  const refused = new Map(refusedFields.map(({ place, rule }) => [place, rule]))
   const { code, message } = explainRefusal(viewer, refused)
   const missingScopes = [...new Set([...refused.values()].flatMap((rule) => missingScope(viewer, rule) ?? []))]
   const error = viewer === null || viewer.kind === 'SESSION' ? null : 'insufficient_scope'
   return new GraphQLError(message, {
-    nodes,
+    nodes: refusedFields.map(({ node }) => node),
     extensions: {
       ...errorExtensions(code),
       ...(missingScopes.length > 0 && { missingScopes }),

@@ -18,8 +18,8 @@ export const NETWORK_COMPLEXITY = 500
 export const COUNT_COMPLEXITY = 100
 // The longest path through the schema, which has no cycles: from a payload with a user through a
 // connection to the token health of an account.
-const MAX_DEPTH = 9
-const MAX_BREADTH = 100
+export const MAX_DEPTH = 9
+export const MAX_BREADTH = 100
 
 export const builder = new SchemaBuilder<{
   Context: GraphqlContext
@@ -43,7 +43,9 @@ export const builder = new SchemaBuilder<{
       new AppError('BAD_USER_INPUT', {
         detail: `The document asks for too much at once (complexity ${complexity} of ${MAX_COMPLEXITY}, depth ${depth} of ${MAX_DEPTH}, breadth ${breadth} of ${MAX_BREADTH}). Ask for smaller pages, or split it.`,
       }),
-    limit: { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH, breadth: MAX_BREADTH },
+    // An operation that was found to be within the limits is not measured again at each root field.
+    limit: ({ isWithinLimits }) =>
+      isWithinLimits ? {} : { complexity: MAX_COMPLEXITY, depth: MAX_DEPTH, breadth: MAX_BREADTH },
   },
   scopeAuth: {
     authScopes: ({ viewer }) => ({

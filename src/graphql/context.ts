@@ -19,6 +19,8 @@ export type GraphqlContext = {
   rateLimiter: RateLimiter
   /** The fields of the document's log line. */
   operationLog: OperationLogFields
+  /** True for an operation that was found to be within the limits of complexity. */
+  isWithinLimits: boolean
   /** Adds a Set-Cookie header to the response. */
   setCookie(header: string): void
   /** Loads the viewer's accounts by id, in one query for all rows of a response. */
@@ -50,9 +52,18 @@ export function createContext(
     const found = new Map((await listLinkedAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? null)
   })
-  // The features' log lines carry the request's id.
-  const ownDeps = { ...deps, log: deps.log.child({ requestId }) }
-  return { deps: ownDeps, viewer, requestId, rateLimiter, operationLog, setCookie, accounts, tweets, linkedAccounts }
+  return {
+    deps: withRequestLog(deps, requestId),
+    viewer,
+    requestId,
+    rateLimiter,
+    operationLog,
+    isWithinLimits: false,
+    setCookie,
+    accounts,
+    tweets,
+    linkedAccounts,
+  }
 }
 
 /**
@@ -83,4 +94,17 @@ export function getRecentSession(context: GraphqlContext): SessionViewer {
   const viewer = getSession(context)
   requireRecentSignIn(context.deps, viewer.session)
   return viewer
+}
+
+// The features' log lines carry the request's id. Most requests log nothing of their own, so that
+// the logger is created when it is first used.
+function withRequestLog(deps: Deps, requestId: string): Deps {
+  let log: Deps['log'] | null = null
+  return {
+    ...deps,
+    get log() {
+      log ??= deps.log.child({ requestId })
+      return log
+    },
+  }
 }

@@ -1,38 +1,80 @@
+// The cost of an operation for the rate limiter, and whether it is within the limits of complexity.
 import { complexityFromQuery } from '@pothos/plugin-complexity'
-import { type ExecutionArgs, GraphQLError, getOperationAST, Kind } from 'graphql'
-import { MAX_COMPLEXITY } from './builder.ts'
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLSchema,
+  Kind,
+  type OperationDefinitionNode,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql'
+import { MAX_BREADTH, MAX_COMPLEXITY, MAX_DEPTH } from './builder.ts'
+import { hasVariable } from './execution-plan.ts'
 
 const COMPLEXITY_PER_COST = 100
 
-/**
- * Returns the cost of a document for the rate limiter: 1, plus 1 for each 100 of its complexity.
- */
-export function calculateCost(
-  args: Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>,
-): number {
-  const complexity = findComplexity(args)
-  // A document that is refused for its complexity executes nothing.
-  return complexity > MAX_COMPLEXITY ? 1 : 1 + Math.floor(complexity / COMPLEXITY_PER_COST)
+/** What an operation costs with certain variables. */
+export type OperationCost = {
+  /** 1, plus 1 for each 100 of the complexity. */
+  cost: number
+  /** False for an operation that is refused for its size when it is executed. */
+  isWithinLimits: boolean
 }
 
-function findComplexity({
-  schema,
-  document,
-  operationName,
-  variableValues,
-}: Parameters<typeof calculateCost>[0]): number {
-  const operation = getOperationAST(document, operationName)
-  // An unclear operation, like invalid variables below, is reported by the execution.
-  if (operation == null) return 0
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
+/** The cost of an operation that is not executed because of its name or its variables. */
+export const COST_WITHOUT_EXECUTION: OperationCost = { cost: 1, isWithinLimits: false }
+
+/**
+ * Returns the cost of an operation as a function of its variables, which have to fit their types.
+ * It is computed once where it depends on no variable.
+ */
+export function createCostFunction(
+  schema: GraphQLSchema,
+  operation: OperationDefinitionNode,
+  fragments: readonly FragmentDefinitionNode[],
+): (variables: Record<string, unknown>) => OperationCost {
+  const document: DocumentNode = { kind: Kind.DOCUMENT, definitions: [operation, ...fragments] }
+  const calculate = (variables: Record<string, unknown>) => calculateCost(schema, document, variables)
+  if (dependsOnVariables(schema, document)) return calculate
+  // The values of required variables are not known here, and are not needed.
+  const withoutVariables = { ...document, definitions: [{ ...operation, variableDefinitions: [] }, ...fragments] }
+  const constant = calculateCost(schema, withoutVariables, {})
+  return () => constant
+}
+
+// Only the arguments of fields with a function for their complexity matter.
+function dependsOnVariables(schema: GraphQLSchema, document: DocumentNode): boolean {
+  const types = new TypeInfo(schema)
+  let depends = false
+  visit(
+    document,
+    visitWithTypeInfo(types, {
+      Field: (node) => {
+        depends ||= typeof types.getFieldDef()?.extensions.complexity === 'function' && hasVariable(node)
+      },
+    }),
+  )
+  return depends
+}
+
+function calculateCost(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  variables: Record<string, unknown>,
+): OperationCost {
   try {
-    const { complexity } = complexityFromQuery(
-      { kind: Kind.DOCUMENT, definitions: [operation, ...fragments] },
-      { schema, variables: { ...variableValues } },
-    )
-    return complexity
+    const { complexity, depth, breadth } = complexityFromQuery(document, { schema, variables })
+    return {
+      // An operation that is refused for its complexity executes nothing.
+      cost: complexity > MAX_COMPLEXITY ? 1 : 1 + Math.floor(complexity / COMPLEXITY_PER_COST),
+      isWithinLimits: complexity <= MAX_COMPLEXITY && depth <= MAX_DEPTH && breadth <= MAX_BREADTH,
+    }
   } catch (error) {
-    if (error instanceof GraphQLError) return 0
+    // An invalid argument, which the execution reports.
+    if (error instanceof GraphQLError) return COST_WITHOUT_EXECUTION
     throw error
   }
 }

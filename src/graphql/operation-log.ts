@@ -1,23 +1,31 @@
 // The operation log fields of a document: the operation's name, its root fields, and the codes of
 // its errors. They contain no user text: fields and codes come from closed lists, and the name is
 // truncated.
-import { type DocumentNode, type GraphQLSchema, getOperationAST, Kind } from 'graphql'
+import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import { isErrorCode } from '../error-codes.ts'
 import type { OperationLogFields } from '../telemetry/log.ts'
+import { redactText } from '../telemetry/redaction.ts'
 import type { GraphqlContext } from './context.ts'
 import type { Payload } from './payload.ts'
 
 const MAX_NAME_LENGTH = 64
 const MAX_FIELDS = 10
 
-/** Records the fields of a valid document, and the codes of the top-level errors. */
-export const recordOperation: Plugin<GraphqlContext, { operationLog: OperationLogFields }> = {
-  onValidate:
-    ({ params, context }) =>
-    ({ valid }) => {
-      if (valid) addOperation(context.operationLog, params.documentAST, context.params.operationName ?? null)
-    },
+/** The operation log fields that depend on the document alone. */
+export type OperationDescription = Pick<OperationLogFields, 'operation' | 'fields'>
+
+/** Describes an operation for the log. Its name is redacted: a client chooses it. */
+export function describeOperation({ name, selectionSet }: OperationDefinitionNode): OperationDescription {
+  const fields = selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
+  return {
+    operation: name === undefined ? null : redactText(name.value.slice(0, MAX_NAME_LENGTH)),
+    fields: [...new Set(fields)].slice(0, MAX_FIELDS),
+  }
+}
+
+/** Records the codes of the top-level errors. */
+export const recordErrorCodes: Plugin<GraphqlContext, { operationLog: OperationLogFields }> = {
   onResultProcess: ({ result, serverContext }) => {
     if (Symbol.asyncIterator in result) return
     for (const { errors } of [result].flat())
@@ -41,19 +49,12 @@ export function recordUserErrors(schema: GraphQLSchema): void {
   }
 }
 
-function addOperation(operationLog: OperationLogFields, document: DocumentNode, operationName: string | null): void {
-  const operation = getOperationAST(document, operationName)
-  if (!operation) return
-  const fields = operation.selectionSet.selections.flatMap((one) => (one.kind === Kind.FIELD ? [one.name.value] : []))
-  operationLog.operation = operation.name?.value.slice(0, MAX_NAME_LENGTH) ?? null
-  operationLog.fields = [...new Set(fields)].slice(0, MAX_FIELDS)
-}
-
 function addErrorCodes<Item>(
   operationLog: OperationLogFields,
   errors: readonly Item[],
   codeOf: (error: Item) => unknown,
 ): void {
+  if (errors.length === 0) return
   const codes = errors.map(codeOf).filter((code) => typeof code === 'string' && isErrorCode(code)) as string[]
   operationLog.errorCodes = [...new Set([...operationLog.errorCodes, ...codes])]
 }

@@ -6,12 +6,12 @@ import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
 import { errorExtensions, errorResponse, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
 import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
-import { findRefusal } from './access.ts'
 import { createContext, type GraphqlContext } from './context.ts'
-import { calculateCost } from './cost.ts'
 import { limitDocuments } from './document-limits.ts'
 import { addCodes, describeError, describeErrors, unavailable } from './error-description.ts'
-import { recordOperation } from './operation-log.ts'
+import { recordErrorCodes } from './operation-log.ts'
+import { createPreparedDocuments, type PreparedDocuments } from './prepared-documents.ts'
+import { executeByPlan, prepareDocuments } from './prepared-execution.ts'
 import { schema } from './schema.ts'
 import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
 
@@ -24,8 +24,9 @@ const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
 /** Returns the handler of POST requests with a JSON body (GraphQL over HTTP). */
 export function createGraphqlServer(deps: Deps): GraphqlHandler {
+  const documents = createPreparedDocuments(schema)
   const [forAnybody, forIdentified] = [MAX_BODY_BYTES, MAX_IDENTIFIED_BODY_BYTES].map((maxBodyBytes) =>
-    createYogaWithin(deps, maxBodyBytes),
+    createYogaWithin(deps, documents, maxBodyBytes),
   )
   if (forAnybody === undefined || forIdentified === undefined) throw new Error('Bug: two limits give two servers')
   // The request's abort signal is removed: when a client disconnects, Yoga would respond at once
@@ -46,7 +47,7 @@ export function createGraphqlServer(deps: Deps): GraphqlHandler {
   }
 }
 
-function createYogaWithin(deps: Deps, maxBodyBytes: number) {
+function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes: number) {
   return createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
@@ -55,10 +56,10 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       refusePersistedQuery,
       limitDocuments,
       addCodes,
-      recordOperation,
-      refuseForbidden,
+      prepareDocuments(documents),
+      recordErrorCodes,
       checkSubscription,
-      consumeCost,
+      executeByPlan(documents),
       describeErrors(deps),
     ],
     // Handles the errors outside of resolvers.
@@ -69,9 +70,8 @@ function createYogaWithin(deps: Deps, maxBodyBytes: number) {
       },
     },
     maxRequestBodySize: maxBodyBytes,
-    // The cache holds 1,024 documents, and as many that do not parse, for an hour: hundreds of
-    // megabytes at the largest size, which any client could fill. Parsing so few tokens again is
-    // cheaper.
+    // It holds 1,024 documents, and as many that do not parse, for an hour: hundreds of megabytes at
+    // the largest size, which any client could fill. Prepared documents are bounded in bytes.
     parserAndValidationCache: false,
     batching: false,
     multipart: false,
@@ -119,23 +119,6 @@ function withReason(response: Response, { requestId, viewer }: GraphqlRequest): 
   if (response.status !== 406 || response.body !== null) return response
   const message = 'Responses are JSON, or for a subscription a stream of events: send "accept: application/json".'
   return errorResponse(406, { code: 'NOT_ACCEPTABLE', message })
-}
-
-// Consumes the cost before the document is executed.
-const consumeCost: Plugin<GraphqlContext> = {
-  onExecute: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
-  onSubscribe: ({ args }) => args.contextValue.rateLimiter.consume(calculateCost(args)),
-}
-
-// Checks the access rules before execution: a tweet must not be posted for a client that may not
-// read the response.
-const refuseForbidden: Plugin<GraphqlRequest> = {
-  onValidate:
-    ({ params, context }) =>
-    ({ valid, setResult }) => {
-      const refusal = valid ? findRefusal(params.schema, params.documentAST, context.viewer) : null
-      if (refusal !== null) setResult([refusal])
-    },
 }
 
 // Refuses a token beside the query, because a proxy that logs bodies may have stored it.

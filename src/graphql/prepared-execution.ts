@@ -1,0 +1,78 @@
+// The plugins that prepare a document once, and answer from it what each request asks.
+import type { ExecutionArgs } from 'graphql'
+import type { Plugin } from 'graphql-yoga'
+import type { GraphqlRequest } from '../http/request-context.ts'
+import { findRefusal } from './access.ts'
+import type { GraphqlContext } from './context.ts'
+import { COST_WITHOUT_EXECUTION } from './cost.ts'
+import { coerceVariables } from './execution-plan.ts'
+import { findOperation, type PreparedDocuments, type PreparedOperation } from './prepared-documents.ts'
+
+/**
+ * Skips parsing and validation for a prepared document, and prepares other valid ones. Refuses a
+ * document that contains a field without access, before anything is executed: a tweet must not be
+ * posted for a client that may not read the response.
+ */
+export function prepareDocuments(documents: PreparedDocuments): Plugin<GraphqlRequest> {
+  return {
+    onParse: ({ params: { source }, setParsedDocument }) => {
+      const prepared = documents.find(String(source))
+      if (prepared !== null) setParsedDocument(prepared.document)
+    },
+    onValidate: ({ params: { documentAST }, context, setResult }) => {
+      if (documents.of(documentAST) !== null) setResult([])
+      return ({ valid, setResult }) => {
+        if (!valid) return
+        const { query, operationName } = context.params
+        const prepared = documents.of(documentAST) ?? documents.add(query ?? '', documentAST)
+        Object.assign(context.operationLog, findOperation(prepared, operationName)?.description)
+        const refusal = findRefusal(prepared.ruledFields, context.viewer)
+        if (refusal !== null) setResult([refusal])
+      }
+    },
+  }
+}
+
+/**
+ * Consumes the cost of an operation before it is executed, and executes queries and mutations by
+ * their plans.
+ */
+export function executeByPlan(documents: PreparedDocuments): Plugin<GraphqlContext> {
+  return {
+    onExecute: ({ args, setExecuteFn }) => {
+      const { operation, variables } = prepareExecution(documents, args)
+      const plan = operation?.plan ?? null
+      if (plan !== null && variables !== null)
+        setExecuteFn(({ contextValue }: ExecutionArgs) => plan.execute(contextValue, variables))
+      return consumeCost(args, operation, variables)
+    },
+    onSubscribe: ({ args }) => {
+      const { operation, variables } = prepareExecution(documents, args)
+      return consumeCost(args, operation, variables)
+    },
+  }
+}
+
+type Variables = Record<string, unknown>
+
+// Without an operation, or variables that fit their types, Yoga's executor describes the error.
+function prepareExecution(
+  documents: PreparedDocuments,
+  { schema, document, operationName, variableValues }: ExecutionArgs,
+): { operation: PreparedOperation | null; variables: Variables | null } {
+  const prepared = documents.of(document)
+  const operation = prepared === null ? null : findOperation(prepared, operationName)
+  const variables = operation === null ? null : coerceVariables(schema, operation.operation, variableValues)
+  return { operation, variables }
+}
+
+function consumeCost(
+  { contextValue, variableValues }: ExecutionArgs & { contextValue: GraphqlContext },
+  operation: PreparedOperation | null,
+  variables: Variables | null,
+): Promise<void> {
+  const isExecuted = operation !== null && variables !== null
+  const { cost, isWithinLimits } = isExecuted ? operation.calculateCost(variableValues ?? {}) : COST_WITHOUT_EXECUTION
+  contextValue.isWithinLimits = isWithinLimits
+  return contextValue.rateLimiter.consume(cost)
+}
