@@ -20,6 +20,9 @@ export type HttpEnv = {
   }
 }
 
+/** Returns the value of a header by its name in lower case; undefined when it was not sent. */
+export type HeaderReader = (name: string) => string | undefined
+
 /** The context that the HTTP layer passes to the GraphQL server beside the request itself. */
 export type GraphqlRequest = {
   viewer: Viewer | null

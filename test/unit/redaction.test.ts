@@ -6,7 +6,7 @@ import { createUserSecret } from '../../src/auth/user-secret.ts'
 import { createCodeVerifier, randomToken, seal } from '../../src/crypto.ts'
 import { newGithubToken, newXSecret } from '../../src/sandbox/secrets.ts'
 import { createLog } from '../../src/telemetry/log.ts'
-import { redactText } from '../../src/telemetry/redaction.ts'
+import { markRedacted, redactText } from '../../src/telemetry/redaction.ts'
 import { createWebhookSecret } from '../../src/webhooks/signature.ts'
 import { createEarlierSecret } from '../support/earlier-secret.ts'
 
@@ -239,4 +239,41 @@ test(`E-07 ${RUNS.toLocaleString('en')} random lines with secrets, at any depth 
   )
   // The property would also hold if the lines contained no secret.
   expect(blanked).toBeGreaterThan(RUNS / 4)
+})
+
+test('a text that is passed without a look at its parts has nothing to redact', () => {
+  const letters = fc.constantFrom(...'abcxyzABCXYZ0189_-/')
+  const starts = fc.constantFrom(
+    '',
+    'ghp_',
+    'github_pat_',
+    'xcg_',
+    'whsec_',
+    'eyJ',
+    'bearer',
+    'basic',
+    'token',
+    '/code/',
+  )
+  const texts = fc.tuple(starts, fc.array(letters, { maxLength: 40 })).map(([start, rest]) => start + rest.join(''))
+  fc.assert(
+    fc.property(fc.oneof(texts, fc.uuid()), (text) => {
+      // The space alone makes the text one that is looked at.
+      expect(`${redactText(text)} `).toBe(redactText(`${text} `))
+    }),
+    { numRuns: RUNS },
+  )
+})
+
+test('fields that are marked as redacted are logged as they are, and others are not', () => {
+  const text = logged((log) => {
+    log.info(markRedacted({ requestId: 'r', address: '::1' }), 'marked')
+    log.info({ requestId: randomToken() }, 'not marked')
+  })
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(lines).toMatchObject([{ requestId: 'r', address: '::1' }, { requestId: '[secret]' }])
+  expect(Object.keys(lines[0])).toEqual(['level', 'time', 'requestId', 'address', 'msg'])
 })

@@ -52,9 +52,16 @@ export function cors(deps: Deps): MiddlewareHandler<HttpEnv> {
     await next()
     // After the route: a Response that a route returns, such as Yoga's, replaces headers that were
     // set before.
-    c.header('access-control-allow-origin', origin)
-    c.header('access-control-allow-credentials', 'true')
-    c.header('access-control-expose-headers', EXPOSED_HEADERS)
+    for (const [name, value] of Object.entries(allowReading(origin))) c.header(name, value)
+  }
+}
+
+/** The headers with which a page of a listed origin can read a response. */
+export function allowReading(origin: string): Record<string, string> {
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-credentials': 'true',
+    'access-control-expose-headers': EXPOSED_HEADERS,
   }
 }
 

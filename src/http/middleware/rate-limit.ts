@@ -1,9 +1,10 @@
 // Chooses the rate limit that a request consumes from, and sets the response headers of
 // draft-ietf-httpapi-ratelimit-headers-11.
 import type { Context, MiddlewareHandler } from 'hono'
+import type { Viewer } from '../../auth/viewer.ts'
 import type { RateLimitName } from '../../config/rate-limits.ts'
 import type { Deps } from '../../deps.ts'
-import { createRateLimiter, type RateLimiter } from '../../rate-limit/limiter.ts'
+import { createRateLimiter, type RateLimit, type RateLimiter } from '../../rate-limit/limiter.ts'
 import { addressBlock } from '../client-address.ts'
 import type { HttpEnv } from '../request-context.ts'
 
@@ -12,7 +13,7 @@ import type { HttpEnv } from '../request-context.ts'
  * tokens, otherwise the address's.
  */
 export function chooseRateLimiter(deps: Deps, c: Context<HttpEnv>): RateLimiter {
-  const rateLimiter = createViewerLimiter(deps, c)
+  const rateLimiter = createViewerLimiter(deps, c.var.viewer, c.var.address)
   c.set('rateLimiter', rateLimiter)
   return rateLimiter
 }
@@ -41,13 +42,24 @@ export const rateLimitHeaders: MiddlewareHandler<HttpEnv> = async (c, next) => {
   await next()
   const result = c.var.rateLimiter?.lastResult() ?? null
   if (result === null) return
-  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = result
-  c.header('ratelimit-policy', `"${name}";q=${limit};w=${windowSeconds}`)
-  c.header('ratelimit', `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`)
-  if (retryInSeconds !== null) c.header('retry-after', String(Math.max(Math.ceil(retryInSeconds), 1)))
+  for (const [name, value] of Object.entries(describeRateLimit(result))) c.header(name, value)
 }
 
-function createViewerLimiter(deps: Deps, { var: { viewer, address } }: Context<HttpEnv>): RateLimiter {
+/** The headers of a response whose request consumed from a limit. */
+export function describeRateLimit(result: RateLimit): Record<string, string> {
+  const { name, limit, windowSeconds, remaining, resetInSeconds, retryInSeconds } = result
+  return {
+    'ratelimit-policy': `"${name}";q=${limit};w=${windowSeconds}`,
+    ratelimit: `"${name}";r=${remaining};t=${Math.ceil(resetInSeconds)}`,
+    ...(retryInSeconds !== null && { 'retry-after': String(Math.max(Math.ceil(retryInSeconds), 1)) }),
+  }
+}
+
+/**
+ * Creates the rate limiter of a caller: the user's for a session, the token's own for an API token,
+ * otherwise the address's.
+ */
+export function createViewerLimiter(deps: Deps, viewer: Viewer | null, address: string | null): RateLimiter {
   if (viewer === null) return createRateLimiter(deps, 'address', addressBlock(address))
   return viewer.kind === 'SESSION'
     ? createRateLimiter(deps, 'user', viewer.user.id)

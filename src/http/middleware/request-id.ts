@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { MiddlewareHandler } from 'hono'
 import type { HttpEnv } from '../request-context.ts'
 
@@ -6,9 +7,13 @@ import type { HttpEnv } from '../request-context.ts'
  * response.
  */
 export const requestId: MiddlewareHandler<HttpEnv> = async (c, next) => {
-  const given = c.req.header('x-request-id')
-  const id = given !== undefined && /^[\w.-]{8,64}$/.test(given) ? given : crypto.randomUUID()
+  const id = chooseRequestId(c.req.header('x-request-id'))
   c.set('requestId', id)
   await next()
   c.header('x-request-id', id)
+}
+
+/** Returns the id that the client gave if it is well-formed; otherwise a new one. */
+export function chooseRequestId(given: string | undefined): string {
+  return given !== undefined && /^[\w.-]{8,64}$/.test(given) ? given : randomUUID()
 }

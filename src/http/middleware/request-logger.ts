@@ -2,6 +2,7 @@ import type { MiddlewareHandler } from 'hono'
 import type { Viewer } from '../../auth/viewer.ts'
 import type { Deps } from '../../deps.ts'
 import type { OperationLogFields } from '../../telemetry/log.ts'
+import { markRedacted, redactText } from '../../telemetry/redaction.ts'
 import type { HttpEnv } from '../request-context.ts'
 
 const HEALTH_PATHS = ['/healthz', '/readyz']
@@ -17,20 +18,42 @@ export function requestLogger(deps: Deps): MiddlewareHandler<HttpEnv> {
     c.set('operationLog', null)
     const startedAt = performance.now()
     await next()
-    deps.log[HEALTH_PATHS.includes(c.req.path) ? 'debug' : 'info'](
-      {
-        requestId: c.var.requestId,
-        method: c.req.method,
-        path: c.req.path,
-        status: c.res.status,
-        milliseconds: Math.round(performance.now() - startedAt),
-        address: c.var.address,
-        ...viewerFields(c.var.viewer),
-        ...operationFields(c.var.operationLog),
-      },
-      'request',
-    )
+    const { requestId, address, viewer, operationLog } = c.var
+    const { method, path } = c.req
+    const { status } = c.res
+    logRequest(deps, { requestId, method, path, status, startedAt, address, viewer, operationLog })
   }
+}
+
+/** What is logged of a request. */
+export type LoggedRequest = {
+  requestId: string
+  method: string
+  path: string
+  status: number
+  /** When the request arrived, by `performance.now()`. */
+  startedAt: number
+  address: string | null
+  viewer: Viewer | null
+  operationLog: OperationLogFields | null
+}
+
+/** Logs the line of a request. */
+export function logRequest({ log }: Pick<Deps, 'log'>, request: LoggedRequest): void {
+  const { requestId, method, path, status, startedAt, address, viewer, operationLog } = request
+  const fields = {
+    // These two are a client's own texts. The others come from closed lists, ids of ours and
+    // parsed addresses, and the name of an operation is redacted when its document is prepared.
+    requestId: redactText(requestId),
+    method,
+    path: redactText(path),
+    status,
+    milliseconds: Math.round(performance.now() - startedAt),
+    address,
+    ...viewerFields(viewer),
+    ...operationFields(operationLog),
+  }
+  log[HEALTH_PATHS.includes(path) ? 'debug' : 'info'](markRedacted(fields), 'request')
 }
 
 function viewerFields(viewer: Viewer | null): { userId?: string; apiTokenId?: string } {
