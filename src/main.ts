@@ -1,5 +1,6 @@
 // The gateway's process: reads the configuration, starts the sandbox if it is on, starts the
 // gateway, and stops on signals.
+import './process/quick-imports.ts'
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
 import { lockDirectory } from './db/pglite-directory.ts'

@@ -1,9 +1,7 @@
 import { existsSync, renameSync, writeFileSync } from 'node:fs'
-import { PGlite } from '@electric-sql/pglite'
-import { dataDir as freshCluster } from '@electric-sql/pglite-prepopulatedfs'
+import type { PGlite } from '@electric-sql/pglite'
 import type { SQL } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
-import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
 import { type DatabaseConfig, type PostgresConfig, postgresAt } from '../config/database-config.ts'
@@ -12,7 +10,6 @@ import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
 import { lockDirectory } from './pglite-directory.ts'
 import { drizzlePostgres } from './postgres.ts'
-import { keepUsedParsers } from './result-parsers.ts'
 import * as tables from './tables.ts'
 
 /** Drizzle's handle: the pool, or a transaction. */
@@ -87,9 +84,14 @@ export function openPostgres(database: PostgresConfig | string): Database {
  */
 export async function openPglite(directory: string | null): Promise<Database> {
   const release = directory === null ? () => {} : lockDirectory(directory)
+  // Imported here, so that a gateway on PostgreSQL loads none of PGlite.
+  const [{ drizzle }, { keepUsedParsers }] = await Promise.all([
+    import('drizzle-orm/pglite'),
+    import('./result-parsers.ts'),
+  ])
   const client = keepUsedParsers(checkCommits(await createPglite(directory)))
   return {
-    db: drizzlePglite(client, { schema: tables, casing: 'snake_case' }),
+    db: drizzle(client, { schema: tables, casing: 'snake_case' }),
     source: { kind: 'pglite', client },
     close: async () => {
       await client.close()
@@ -121,6 +123,8 @@ export function openSingleConnection(database: PostgresConfig | string): Sql {
 // leaves a partial cluster, which PostgreSQL would report as damaged: only a directory with the
 // mark file beside it is complete.
 async function createPglite(directory: string | null): Promise<PGlite> {
+  const { PGlite } = await import('@electric-sql/pglite')
+  const { dataDir: freshCluster } = await import('@electric-sql/pglite-prepopulatedfs')
   if (directory === null) return PGlite.create({ loadDataDir: await freshCluster() })
   const mark = `${directory}.made`
   if (existsSync(mark)) return PGlite.create({ dataDir: directory })

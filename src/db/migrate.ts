@@ -1,7 +1,6 @@
 import path from 'node:path'
 import { sql } from 'drizzle-orm'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
-import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import type { PostgresConfig } from '../config/database-config.ts'
 import { StartupError } from '../process/startup-error.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
@@ -61,7 +60,9 @@ export type Waiting = { report?: ReportWaiting; waitSeconds?: number; underLock?
  */
 export async function migrateDatabase({ source }: Pick<Database, 'source'>, waiting: Waiting = {}): Promise<void> {
   if (source.kind === 'pglite') {
-    const db = drizzlePglite(source.client)
+    // Imported here, so that a gateway on PostgreSQL loads none of PGlite.
+    const { drizzle } = await import('drizzle-orm/pglite')
+    const db = drizzle(source.client)
     await makePending(db)
     const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
     refuseNewer(rows[0]?.created_at)

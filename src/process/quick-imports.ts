@@ -1,8 +1,15 @@
-// Preloaded by the processes that tests start. To find the format of a module, Node parses the
-// "exports" of its package again for each file. Those of drizzle-orm have 130 kB, and 110 of its
-// files are loaded: 0.5 s of CPU time at every start.
-import { registerHooks } from 'node:module'
+// Makes the imports after this one quicker: main.ts imports it before all else. Without it the
+// gateway takes three times as much processor time to start.
+import { enableCompileCache, registerHooks } from 'node:module'
+import path from 'node:path'
 
+// Node loads code that an earlier process compiled, and writes this cache when a process exits. It
+// is part of the installation, which only its owner may write. Node's default is in /tmp, where
+// others could put code. Where the directory cannot be written, nothing is kept.
+enableCompileCache(path.join(import.meta.dirname, '../../node_modules/.cache/xconnect-compiled'))
+
+// To find the format of a module, Node parses the "exports" of its package again for each file.
+// Those of drizzle-orm have 130 kB, and 110 of its files are loaded.
 const directory = new URL('.', import.meta.resolve('drizzle-orm')).href
 const resolved = new Map<string, { url: string; format?: string | null | undefined; shortCircuit: true }>()
 
