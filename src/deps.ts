@@ -4,9 +4,11 @@ import { type AfterCommit, atOnce, createAfterCommit } from './db/after-commit.t
 import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
+import { createRecordedEvents, type RecordedEvents } from './db/recorded-events.ts'
 import { isStaleStatement } from './db/stale-statement.ts'
 import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
 import type { WebhookEgress } from './outbound/webhook-egress.ts'
+import type { EventNotifier } from './process/event-notifier.ts'
 import { createEventStreams, type EventStreams } from './process/event-streams.ts'
 import { createRateLimitBuckets, type RateLimitBuckets } from './process/rate-limit-buckets.ts'
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
@@ -30,6 +32,10 @@ export type Deps = {
   refreshes: RunningRefreshes
   rateLimitBuckets: RateLimitBuckets
   eventStreams: EventStreams
+  /** Tells all instances of new events. */
+  eventNotifier: EventNotifier
+  /** Inside `transaction`: the events that it has recorded so far. */
+  recordedEvents?: RecordedEvents
   /**
    * The number of log lines that this process has dropped because standard output accepted no more.
    */
@@ -37,16 +43,16 @@ export type Deps = {
 }
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
-export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress'> &
+export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress' | 'eventNotifier'> &
   Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'rateLimitBuckets' | 'eventStreams' | 'droppedLogLines'>>
 
 /** Creates the dependencies of one gateway. */
-export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: DepsParts): Deps {
+export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier, ...parts }: DepsParts): Deps {
   const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0 } = parts
   const {
     circuitBreakers = createCircuitBreakers(log, () => clock.now()),
     rateLimitBuckets = createRateLimitBuckets(() => clock.now()),
-    eventStreams = createEventStreams(timing.streamLifetimeSeconds),
+    eventStreams = createEventStreams(timing.streamLifetimeSeconds, config.maxEventStreams),
   } = parts
   const refreshes = createRunningRefreshes()
   return {
@@ -62,16 +68,19 @@ export function createDeps({ db, config, log, jobs, webhookEgress, ...parts }: D
     refreshes,
     rateLimitBuckets,
     eventStreams,
+    eventNotifier,
     droppedLogLines,
   }
 }
 
-type TransactionDeps = Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit'>>
+type TransactionDeps = Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit' | 'recordedEvents'>>
 
 /**
  * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the
- * pool is out of reach. `work` must not call a provider. It runs once more when a migration has made
- * a named statement invalid: nothing of the first run was kept.
+ * pool is out of reach. `work` must not call a provider. The events that it records are written
+ * last, so that their locks are held for the commit alone; inside another transaction, they are
+ * written at the end of that one. `work` runs once more when a migration has made a named statement
+ * invalid: nothing of the first run was kept.
  */
 export async function transaction<T, Some extends TransactionDeps>(
   deps: Some,
@@ -90,7 +99,12 @@ async function runTransaction<T, Some extends TransactionDeps>(
   work: (deps: Some) => Promise<T>,
 ): Promise<T> {
   const { afterCommit, release } = createAfterCommit()
-  const result = await deps.db.transaction((db) => work({ ...deps, db, afterCommit }))
+  const recordedEvents = createRecordedEvents()
+  const result = await deps.db.transaction(async (db) => {
+    const result = await work({ ...deps, db, afterCommit, recordedEvents })
+    await recordedEvents.finish(deps.recordedEvents ?? null, { db, afterCommit })
+    return result
+  })
   release(deps.afterCommit ?? atOnce)
   return result
 }

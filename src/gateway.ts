@@ -1,5 +1,6 @@
 import { type ServerType, serve } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
+import { startStreamRechecks } from './auth/stream-recheck.ts'
 import type { Config } from './config/config.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
@@ -11,16 +12,16 @@ import { migrateDatabase } from './db/migrate.ts'
 import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
-import { EVENTS_CHANNEL } from './events/streams.ts'
+import { EVENTS_CHANNEL, notifyOfEvents, parseNotification } from './events/notify.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
 import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
+import { createEventNotifier } from './process/event-notifier.ts'
 import { type Running, shutDown, waitAtMost } from './process/shutdown.ts'
 import { explainListenError } from './process/startup-error.ts'
 import { returnSlices } from './rate-limit/rows.ts'
 import type { Log } from './telemetry/log.ts'
-import { createFanOut } from './webhooks/fan-out.ts'
 
 /** A gateway that accepts requests. */
 export type Gateway = {
@@ -57,7 +58,9 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const database = parts.database ?? (await logWhileWaiting(log, 'the database to open', openDatabase(config.database)))
   const queue = createJobQueue(database, log)
   let stopListening = async () => {}
+  let stopRechecks = () => {}
   const close = async () => {
+    stopRechecks()
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
@@ -65,24 +68,25 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   try {
     await prepareDatabase(database, config, log)
     const { db } = database
-    const deps = createDeps({ db, config, log, jobs: queue.jobs, webhookEgress, timing, clock, droppedLogLines })
+    const eventNotifier = createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds))
+    const { jobs } = queue
+    const deps = createDeps({
+      ...{ db, config, log, jobs, webhookEgress, eventNotifier },
+      ...{ timing, clock, droppedLogLines },
+    })
     await logWhileWaiting(log, 'the job queue', queue.start(deps))
-    const fanOut = createFanOut(deps)
-    const onNotify = (userId: string | null) => {
-      deps.eventStreams.notify(userId)
-      fanOut.notify()
-    }
     stopListening = await logWhileWaiting(
       log,
       'a connection that listens',
       listenForNotifications(
         database,
-        new Map([
-          [EVENTS_CHANNEL, onNotify],
+        new Map<string, (payload: string | null) => void>([
+          [EVENTS_CHANNEL, (payload) => deps.eventStreams.notify(parseNotification(payload))],
           [JOBS_CHANNEL, queue.wake],
         ]),
       ),
     )
+    stopRechecks = startStreamRechecks(deps)
     const app = createApp(deps)
     const { server, port } = await listen(app, config)
     warnOfCrossSiteOrigins(config, log)
@@ -96,7 +100,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       app,
       server,
       queue,
-      fanOut,
+      eventNotifier,
       eventStreams,
       returnSlices: () => returnSlices(deps),
       refreshes,

@@ -1,5 +1,5 @@
 // The problems that /readyz shows to an operator, read from the last events of all instances.
-import { and, asc, desc, eq, gt, inArray, or } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import { OPERATOR_ID, oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
@@ -26,7 +26,8 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
   const [last] = await deps.db
     .select({ event: oauthTokens.lastEvent, at: oauthTokens.lastEventAt })
     .from(oauthTokens)
-    .where(inArray(oauthTokens.lastEvent, ['ISSUED', 'REFRESHED', 'RECOVERED', 'REFUSED', 'X_CREDENTIALS_REJECTED']))
+    // Without parameters, so that every plan can use the index `oauth_tokens_conclusive`.
+    .where(sql`${oauthTokens.lastEvent} in ('ISSUED', 'REFRESHED', 'RECOVERED', 'X_CREDENTIALS_REJECTED', 'REFUSED')`)
     .orderBy(desc(oauthTokens.lastEventAt))
     .limit(1)
   const isRejected = last?.event === 'X_CREDENTIALS_REJECTED'

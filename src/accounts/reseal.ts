@@ -166,8 +166,8 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: ResealCounts)
       db
         .select()
         .from(webhookEndpoints)
-        .where(after === null ? undefined : gt(webhookEndpoints.id, after.id))
-        .orderBy(asc(webhookEndpoints.id))
+        .where(afterKey(webhookEndpoints.userId, webhookEndpoints.id, after))
+        .orderBy(asc(webhookEndpoints.userId), asc(webhookEndpoints.id))
         .limit(RESEAL_BATCH),
     async (endpoint) => {
       const again = (column: SecretColumn) => {
@@ -179,6 +179,7 @@ async function resealWebhookSecrets(db: Db, keys: KeyRing, counts: ResealCounts)
       if (secretSealed === null && previousSecretSealed === null) return
       // The secret may have been rotated meanwhile.
       const unchanged = and(
+        eq(webhookEndpoints.userId, endpoint.userId),
         eq(webhookEndpoints.id, endpoint.id),
         eq(webhookEndpoints.secretSealed, endpoint.secretSealed),
       )

@@ -72,7 +72,7 @@ export async function createApiToken(
       })
       .returning(shown)
     if (apiToken === undefined) throw new Error('Bug: an insert returned no row')
-    await recordEvent(deps, { type: 'token.created', userId: eventUser(userId), apiTokenId: apiToken.id })
+    await recordEvent(deps, { type: 'token.created', userId, apiTokenId: apiToken.id })
     return { secret, apiToken }
   })
 }
@@ -178,7 +178,7 @@ function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | 
       .where(and(isIt, isNull(apiTokens.revokedAt)))
       .returning(shown)
     if (apiToken === undefined) return null
-    const userId = eventUser(apiToken.userId)
+    const { userId } = apiToken
     await recordEvent(deps, { type: 'token.revoked', userId, apiTokenId: apiToken.id, reason })
     return apiToken
   })
@@ -199,13 +199,9 @@ async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> 
   if ((live?.count ?? 0) >= MAX_LIVE_TOKENS) throw new AppError('TOO_MANY_API_TOKENS')
 }
 
-function isLive({ clock }: TokenDeps): SQL | undefined {
+/** The condition for tokens that are active. */
+export function isLive({ clock }: TokenDeps): SQL | undefined {
   return and(isNull(apiTokens.revokedAt), gt(apiTokens.expiresAt, clock.sqlNow()))
-}
-
-// An event of the operator has no user.
-function eventUser(userId: string): string | null {
-  return userId === OPERATOR_ID ? null : userId
 }
 
 function isOwnedBy({ userId }: ApiTokenOwner): SQL {

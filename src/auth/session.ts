@@ -31,7 +31,8 @@ const IDLE_LIFETIME = new TimeSpan(30, 'd')
 // Sheet).
 const ABSOLUTE_LIFETIME = new TimeSpan(90, 'd')
 const USE_WRITTEN_EVERY = new TimeSpan(1, 'h')
-const SWEEP_BATCH = 500
+// Few: the transaction locks the event counters of all their users.
+const SWEEP_BATCH = 50
 
 declare module 'lucia' {
   interface Register {
@@ -122,8 +123,8 @@ export async function endSession(
   return { setCookie: createRemovalCookie(deps) }
 }
 
-/** Deletes the expired sessions. */
-export async function sweepSessions(deps: Deps): Promise<void> {
+/** Deletes the expired sessions, until the signal. */
+export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<void> {
   const expired = deps.db
     .select({ userId: sessions.userId, id: sessions.id })
     .from(sessions)
@@ -132,6 +133,7 @@ export async function sweepSessions(deps: Deps): Promise<void> {
   await runBatches(
     SWEEP_BATCH,
     async () => (await removeSessions(deps, sql`(${sessions.userId}, ${sessions.id}) in ${expired}`, 'EXPIRED')).length,
+    signal,
   )
 }
 

@@ -1,6 +1,6 @@
 // xconnect webhook: the operator's webhook endpoints. They receive account events of users who show
 // their accounts to integrators.
-import { eventTypes } from '../db/tables.ts'
+import { eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { EventType } from '../events/events.ts'
 import {
@@ -32,8 +32,6 @@ const ERRORS = { WEBHOOK_ENDPOINT_NOT_FOUND: 'There is no endpoint with this id.
 type CommandDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 type CreateOptions = { url: string; types: EventType[] | null; description: string | null }
 
-const OPERATOR = null
-
 /**
  * Parses the arguments of `xconnect webhook`.
  * @returns the function that runs it and returns the exit code.
@@ -59,21 +57,21 @@ function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps
 }
 
 async function create(deps: CommandDeps, options: CreateOptions, output: Output): Promise<number> {
-  const { endpoint, secret } = await createWebhookEndpoint(deps, OPERATOR, options)
+  const { endpoint, secret } = await createWebhookEndpoint(deps, OPERATOR_ID, options)
   output.message(`Created ${endpoint.id}. The secret is not shown again:`)
   output.result(secret)
   return 0
 }
 
 async function list(deps: CommandDeps, output: Output): Promise<number> {
-  const endpoints = await listWebhookEndpoints(deps, OPERATOR)
+  const endpoints = await listWebhookEndpoints(deps, OPERATOR_ID)
   if (endpoints.length === 0) output.message('There are no endpoints. Create one with xconnect webhook create.')
   for (const endpoint of endpoints) output.result(describe(endpoint))
   return 0
 }
 
 async function rotate(deps: CommandDeps, id: string, output: Output): Promise<number> {
-  const { endpoint, secret } = await rotateWebhookSecret(deps, OPERATOR, id)
+  const { endpoint, secret } = await rotateWebhookSecret(deps, OPERATOR_ID, id)
   const until = endpoint.previousSecretEndsAt
   output.message(
     `${until === null ? '' : `Until ${until.toISOString()} the old secret signs as well. `}The new secret is not shown again:`,
@@ -83,13 +81,13 @@ async function rotate(deps: CommandDeps, id: string, output: Output): Promise<nu
 }
 
 async function setEnabled(deps: CommandDeps, id: string, enabled: boolean, output: Output): Promise<number> {
-  const { url } = await updateWebhookEndpoint(deps, OPERATOR, id, { enabled })
+  const { url } = await updateWebhookEndpoint(deps, OPERATOR_ID, id, { enabled })
   output.message(`${url} is ${enabled ? 'enabled' : 'disabled'}.`)
   return 0
 }
 
 async function remove(deps: CommandDeps, id: string, output: Output): Promise<number> {
-  const { url } = await deleteWebhookEndpoint(deps, OPERATOR, id)
+  const { url } = await deleteWebhookEndpoint(deps, OPERATOR_ID, id)
   output.message(`${url} is deleted, with its pending deliveries.`)
   return 0
 }

@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { KeyRing } from '../crypto.ts'
 import type { OutboundProxy } from '../outbound/provider-calls.ts'
 import type { EgressPolicy } from '../outbound/webhook-egress.ts'
+import { DEFAULT_MAX_STREAMS } from '../process/event-streams.ts'
 import { StartupError } from '../process/startup-error.ts'
 import { type DatabaseConfig, parseDatabaseConfig } from './database-config.ts'
 import { loadEncryptionKeys } from './encryption-keys.ts'
@@ -12,7 +13,15 @@ import { parseHost } from './listen-address.ts'
 import { parseEgressPolicy, parseOutboundProxy, parseTrustedProxies } from './network-config.ts'
 import { type ProvidersConfig, parseProviders } from './provider-config.ts'
 import { parseRateLimits, type RateLimits } from './rate-limits.ts'
-import { type Environment, parseList, parseOrigin, parsePort, parseSwitch, readVariable } from './variables.ts'
+import {
+  type Environment,
+  parseCount,
+  parseList,
+  parseOrigin,
+  parsePort,
+  parseSwitch,
+  readVariable,
+} from './variables.ts'
 
 /** The configuration of the process, validated and frozen. */
 export type Config = Readonly<{
@@ -42,6 +51,8 @@ export type Config = Readonly<{
   webhookEgressPolicy: EgressPolicy
   /** The rate limits of one caller; null when they are off. */
   rateLimits: RateLimits
+  /** The maximum of event streams that are open at this instance. */
+  maxEventStreams: number
   graphiql: boolean
   logLevel: string
   /** A sentence for each setting that has no effect, for the log. */
@@ -119,6 +130,12 @@ export function parseConfig(env: Environment): Config {
     outboundProxy: parseOutboundProxy(get, problems),
     webhookEgressPolicy: parseEgressPolicy(get('WEBHOOK_EGRESS'), production, problems),
     rateLimits: parseRateLimits(get('RATE_LIMITS'), problems),
+    maxEventStreams: parseCount(
+      get('MAX_EVENT_STREAMS'),
+      { name: 'MAX_EVENT_STREAMS', things: 'streams', most: 100_000 },
+      DEFAULT_MAX_STREAMS,
+      problems,
+    ),
     graphiql: parseSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
     warnings,

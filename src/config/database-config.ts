@@ -1,6 +1,7 @@
 // The database part of the configuration.
 import path from 'node:path'
 import { type PostgresAddress, parsePostgresUrl } from './database-url.ts'
+import { parseCount } from './variables.ts'
 
 export type { PostgresAddress, PostgresHost } from './database-url.ts'
 
@@ -61,7 +62,12 @@ export function parseDatabaseConfig(
     problems.push(
       'DATABASE_DIRECT_URL is used only together with DATABASE_URL and DATABASE_POOLER=transaction: set all three, or DATABASE_URL alone.',
     )
-  const poolSize = parsePoolSize(get('DATABASE_POOL_SIZE'), problems)
+  const poolSize = parseCount(
+    get('DATABASE_POOL_SIZE'),
+    { name: 'DATABASE_POOL_SIZE', things: 'connections', most: LARGEST_POOL_SIZE },
+    DEFAULT_POOL_SIZE,
+    problems,
+  )
   if (production && address === null && get('DATA_DIR') === null) {
     problems.push(
       'DATABASE_URL is missing: PostgreSQL 15 or newer. (To run production on the embedded database, set DATA_DIR instead.)',
@@ -85,14 +91,6 @@ export function postgresAt(url: string, name = 'The address'): PostgresConfig {
 export const DEFAULT_POOL_SIZE = 10
 // PostgreSQL accepts 100 connections by default: a larger number than this is a typing error.
 const LARGEST_POOL_SIZE = 1_000
-
-function parsePoolSize(text: string | null, problems: string[]): number {
-  if (text === null) return DEFAULT_POOL_SIZE
-  const size = Number(text)
-  if (/^\d{1,4}$/.test(text) && size >= 1 && size <= LARGEST_POOL_SIZE) return size
-  problems.push(`DATABASE_POOL_SIZE must be a number of connections from 1 to ${LARGEST_POOL_SIZE}.`)
-  return DEFAULT_POOL_SIZE
-}
 
 /** The directory of the embedded database in `dataDir`. */
 export function pgliteDirectory(dataDir: string): string {

@@ -35,6 +35,20 @@ export function parsePort(text: string | null, name: string, fallback: number, p
   return fallback
 }
 
+/** Parses a number of things from 1 to `most`; `fallback` when the variable is not set. */
+export function parseCount(
+  text: string | null,
+  { name, things, most }: { name: string; things: string; most: number },
+  fallback: number,
+  problems: string[],
+): number {
+  if (text === null) return fallback
+  const count = Number(text)
+  if (/^\d{1,9}$/.test(text) && count >= 1 && count <= most) return count
+  problems.push(`${name} must be a number of ${things} from 1 to ${most}.`)
+  return fallback
+}
+
 /** Parses on or off; `fallback` when the variable is not set. */
 export function parseSwitch(text: string | null, name: string, fallback: boolean, problems: string[]): boolean {
   if (text !== null && text !== 'on' && text !== 'off') problems.push(`${name} must be on or off.`)

@@ -16,10 +16,7 @@ const PAGE_ROWS = 500
 // Buckets of the last 15 minutes: a missing bucket is full.
 const leftBehind: readonly PgTable[] = [tables.rateLimits]
 // The migrations insert a row into these, which the row of the source replaces.
-const filledByMigrations = new Map<PgTable, SQL>([
-  [tables.webhookFanOut, sql`true`],
-  [tables.users, sql`${tables.users.id} = ${tables.OPERATOR_ID}`],
-])
+const filledByMigrations = new Map<PgTable, SQL>([[tables.users, sql`${tables.users.id} = ${tables.OPERATOR_ID}`]])
 
 /**
  * Copies all tables, in one transaction on each side: after an error the target is empty. Both must
@@ -34,21 +31,16 @@ export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[
     // empty.
     await target.execute(sql`lock table ${sql.join(order, sql`, `)} in access exclusive mode`)
     await refuseRows(target, order)
-    // The trigger would assign new positions and notify listeners of each event.
-    await target.execute(sql`alter table ${tables.events} disable trigger events_placed`)
-    const copied = await source.transaction(
+    return source.transaction(
       async (source) => {
         await waitAsLongAsItTakes(source)
         const done: CopiedTable[] = []
         for (const table of order)
           done.push({ name: getTableName(table), rows: await copyTable(source, target, table) })
-        await copySequences(source, target)
         return done
       },
       { isolationLevel: 'repeatable read', accessMode: 'read only' },
     )
-    await target.execute(sql`alter table ${tables.events} enable trigger events_placed`)
-    return copied
   })
 }
 
@@ -117,14 +109,6 @@ async function copyTable(source: Db, target: Db, table: PgTable): Promise<number
   })
   await source.execute(sql`close copied`)
   return rows
-}
-
-// The next event must get a position after all that clients have read.
-async function copySequences(source: Db, target: Db): Promise<void> {
-  const used = sql`select sequencename as name, last_value::text as value from pg_sequences
-    where schemaname = current_schema() and last_value is not null`
-  for (const { name, value } of await queryRows(source, used))
-    await target.execute(sql`select setval(quote_ident(${name})::regclass, ${value}::text::bigint)`)
 }
 
 // The timeouts of a session are for requests.

@@ -21,9 +21,6 @@ export const JOBS_SCHEMA = 'pgboss'
 /** The schema of the table of applied migrations. */
 export const MIGRATIONS_SCHEMA = 'drizzle'
 
-// Created by a migration for the trigger `events_placed`.
-const SEQUENCES = ['events_positions']
-
 type Reader = Pick<Db, 'execute'>
 
 /**
@@ -31,15 +28,12 @@ type Reader = Pick<Db, 'execute'>
  * tables.
  */
 export async function findMissingGrants(db: Reader): Promise<string[]> {
-  const own = [
-    ...Object.values(tables).flatMap((table) => (is(table, PgTable) ? [getTableName(table)] : [])),
-    ...SEQUENCES,
-  ]
+  const own = Object.values(tables).flatMap((table) => (is(table, PgTable) ? [getTableName(table)] : []))
   const rows = await queryRows(
     db,
     sql`with ours as (
-        select c.oid, c.relkind, n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where c.relkind in ('r', 'p', 'S') and (n.nspname in (${MIGRATIONS_SCHEMA}, ${JOBS_SCHEMA})
+        select c.oid, n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        where c.relkind in ('r', 'p') and (n.nspname in (${MIGRATIONS_SCHEMA}, ${JOBS_SCHEMA})
           or (n.nspname = 'public' and c.relname in (${sql.join(
             own.map((name) => sql`${name}`),
             sql`, `,
@@ -52,13 +46,9 @@ export async function findMissingGrants(db: Reader): Promise<string[]> {
         from ours where relname = '__drizzle_migrations' and not has_table_privilege(oid, 'select')
       union all
       select 3, format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I', string_agg(format('%I.%I', nspname, relname), ', ' order by relname), current_user)
-        from ours where relkind in ('r', 'p') and nspname <> ${MIGRATIONS_SCHEMA} and not (has_table_privilege(oid, 'select')
+        from ours where nspname <> ${MIGRATIONS_SCHEMA} and not (has_table_privilege(oid, 'select')
           and has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))
         group by nspname
-      union all
-      select 4, format('GRANT USAGE ON SEQUENCE %I.%I TO %I', nspname, relname, current_user)
-        from ours where nspname <> ${MIGRATIONS_SCHEMA}
-          and case when relkind = 'S' then not has_sequence_privilege(oid, 'usage') else false end
       order by step, statement`,
   )
   return rows.map(({ statement }) => String(statement))

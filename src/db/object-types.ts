@@ -38,10 +38,6 @@ export async function findOwnedTypes(
       .select({ id: sql<string>`${id}`.as('id'), type: sql<OwnedType>`${sql.raw(`'${type}'`)}::text`.as('type') })
       .from(id.table)
       .where(and(isOwned, inArray(id, [...ids])))
-  const endpoints = db
-    .select({ id: webhookEndpoints.id })
-    .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.userId, userId))
   return unionAll(
     select('User', users.id, eq(users.id, userId)),
     select('ConnectedAccount', connectedAccounts.id, eq(connectedAccounts.userId, userId)),
@@ -51,6 +47,6 @@ export async function findOwnedTypes(
     select('ApiToken', apiTokens.id, eq(apiTokens.userId, userId)),
     select('Session', sessions.publicId, eq(sessions.userId, userId)),
     select('WebhookEndpoint', webhookEndpoints.id, eq(webhookEndpoints.userId, userId)),
-    select('WebhookDelivery', webhookDeliveries.id, inArray(webhookDeliveries.endpointId, endpoints)),
+    select('WebhookDelivery', webhookDeliveries.id, eq(webhookDeliveries.userId, userId)),
   )
 }

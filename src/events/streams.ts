@@ -1,17 +1,21 @@
 // Event streams (Server-Sent Events). A stream buffers nothing: it reads the next page from the
 // table when its client is ready, so a slow client costs no memory and a client that reconnects
-// resumes at its position. NOTIFY only wakes a stream.
+// resumes at its position. NOTIFY only wakes a stream; one recheck for all streams of the process
+// wakes those whose notification was lost (auth/stream-recheck.ts).
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import type { EventStream } from '../process/event-streams.ts'
-import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents, readEvents } from './events.ts'
-
-/**
- * The NOTIFY channel of the trigger `events_placed`; the payload is the id of the user with new
- * events.
- */
-export const EVENTS_CHANNEL = 'xconnect_events'
+import type { EventStream, Followed } from '../process/event-streams.ts'
+import {
+  type Event,
+  type EventFilter,
+  type EventReader,
+  getLastPosition,
+  listEvents,
+  readEvents,
+  userIdOf,
+} from './read.ts'
 
 const PAGE = 50
 const OUTAGE_PAUSE_SECONDS = 1
@@ -24,7 +28,9 @@ export type StreamParameters = {
   filter: EventFilter
   /** Resumes after this position; null starts with the events from now on. */
   after: number | null
-  /** True while the session or API token that opened the stream is valid. */
+  /** The session or API token that opened the stream. */
+  credential: Followed['credential']
+  /** True while the session or API token is valid. */
   isAllowed(): Promise<boolean>
 }
 
@@ -35,13 +41,15 @@ export type StreamParameters = {
  * @throws AppError TOO_MANY_STREAMS, CURSOR_EXPIRED
  */
 export async function followEvents(deps: Deps, parameters: StreamParameters): Promise<AsyncIterableIterator<Event>> {
-  const { reader, owner, filter, after } = parameters
-  const stream = deps.eventStreams.open(owner, reader.kind === 'USER' ? reader.userId : null)
+  const { reader, owner, filter, after, credential } = parameters
+  const stream = deps.eventStreams.open(owner, { userId: userIdOf(reader), credential })
   try {
     // Throws CURSOR_EXPIRED now, while the response can still carry the error.
     if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, backward: false })
     let hasDisconnected = false
-    const events = readPages(deps, stream, parameters, after ?? (await getLastPosition(deps)), () => hasDisconnected)
+    const last = await getLastPosition(deps, reader)
+    stream.startAt(last)
+    const events = readPages(deps, stream, parameters, after ?? last, () => hasDisconnected)
     const iterator: AsyncIterableIterator<Event> = {
       next: () => events.next(),
       // The client has disconnected. `end` wakes the generator, which would otherwise keep its
@@ -72,7 +80,7 @@ async function* readPages(
   try {
     while (!stream.isOver()) {
       const checkedAt = performance.now()
-      const page = await retryThroughOutages(deps, stream, async () => {
+      const page = await retryThroughOutages(deps, async () => {
         const read = await readEvents(deps, reader, filter, {
           after: position,
           before: null,
@@ -83,13 +91,13 @@ async function* readPages(
         if (!(await isAllowed())) throw new AppError('UNAUTHENTICATED', { detail: ENDED })
         return read
       })
-      for (const event of page) {
+      for (const event of page ?? []) {
         // A slow client gets no stale page: events are read and access is checked again.
         if (stream.isOver() || performance.now() - checkedAt > streamRecheckSeconds * 1000) break
         yield event
         position = event.position
       }
-      if (page.length === 0) await stream.wait(streamRecheckSeconds)
+      if (page?.length === 0) await stream.wait()
     }
     // An error, because GraphQL clients do not reconnect after a stream that just completes.
     if (!hasDisconnected()) throw new AppError('STREAM_ENDED')
@@ -100,14 +108,15 @@ async function* readPages(
 
 const ENDED = 'The session or API token of this stream has ended. Sign in again, or use another token.'
 
-// During a database outage the stream stays open and continues at its position afterwards.
-async function retryThroughOutages(deps: Deps, stream: EventStream, read: () => Promise<Event[]>): Promise<Event[]> {
+// During a database outage the stream stays open and continues at its position afterwards. Returns
+// null when the read has to be repeated.
+async function retryThroughOutages(deps: Deps, read: () => Promise<Event[]>): Promise<Event[] | null> {
   try {
     return await read()
   } catch (error) {
     if (!isDatabaseOutage(error)) throw error
     deps.log.debug({ error }, 'An event stream is waiting for the database')
-    await stream.wait(OUTAGE_PAUSE_SECONDS)
-    return []
+    await sleep(OUTAGE_PAUSE_SECONDS * 1000)
+    return null
   }
 }

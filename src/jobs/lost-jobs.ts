@@ -7,15 +7,7 @@ import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobName } from '../db/jobs.ts'
-import {
-  connectAttempts,
-  connectedAccounts,
-  grantRevocations,
-  OPERATOR_ID,
-  tweets,
-  webhookDeliveries,
-  webhookEndpoints,
-} from '../db/tables.ts'
+import { connectAttempts, connectedAccounts, grantRevocations, tweets, webhookDeliveries } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
 
@@ -122,22 +114,20 @@ async function readUnknownTweets(deps: Deps, after: Row | null): Promise<Row[]> 
 }
 
 async function readPendingDeliveries(deps: Deps, after: Row | null): Promise<Row[]> {
-  const userId = sql<string>`coalesce(${webhookEndpoints.userId}, ${OPERATOR_ID})`
-  const { id, status, nextAttemptAt } = webhookDeliveries
+  const { userId, id, status, nextAttemptAt } = webhookDeliveries
   return (
     deps.db
       .select({ userId, id })
       .from(webhookDeliveries)
-      .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
       // Only those that are due soon: while a receiver is down, many wait for their next attempt.
       .where(
         and(
           sql`${status} = 'PENDING'`,
           lte(nextAttemptAt, sqlIn(deps.clock, SOON_SECONDS)),
-          after === null ? undefined : gt(id, after.id),
+          afterRow(userId, id, after),
         ),
       )
-      .orderBy(asc(id))
+      .orderBy(asc(userId), asc(id))
       .limit(BATCH)
   )
 }

@@ -12,13 +12,12 @@ import { sweepSessions } from '../auth/session.ts'
 import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
 import type { Deps } from '../deps.ts'
-import { sweepEvents } from '../events/events.ts'
+import { sweepEvents } from '../events/sweep.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 import { sweepRateLimits } from '../rate-limit/rows.ts'
 import { sweepIdempotencyKeys } from '../tweets/idempotency-keys.ts'
 import { sweepTweets } from '../tweets/outcome.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
-import { fanOutEvents } from '../webhooks/fan-out.ts'
 import { replaceLostJobs } from './lost-jobs.ts'
 
 type Task = (deps: Deps, signal: AbortSignal) => Promise<unknown>
@@ -33,7 +32,6 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>
   ['sweepTweets', sweepTweets],
   ['endAbandonedAttempts', endAbandonedAttempts],
   ['replaceLostJobs', replaceLostJobs],
-  ['fanOutEvents', fanOutEvents],
   ['sweepConnectAttempts', sweepConnectAttempts],
   ['sweepRefusedConnections', sweepRefusedConnections],
   ['sweepSignInAttempts', sweepSignInAttempts],

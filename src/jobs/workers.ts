@@ -54,6 +54,6 @@ export const workers: Readonly<Record<JobName, Worker>> = {
     // A receiver may use its whole deadline, so the deliveries of one user never occupy all of an
     // instance's capacity.
     userCapacity: 2,
-    run: (deps, { id }) => deliverWebhook(deps, id),
+    run: deliverWebhook,
   },
 }

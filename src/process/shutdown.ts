@@ -4,6 +4,7 @@
 // instance repeats a job, and looks up a tweet that was being sent in the account's timeline.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../telemetry/log.ts'
+import type { EventNotifier } from './event-notifier.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { RunningRefreshes } from './running-refreshes.ts'
 import { withTimeout } from './with-timeout.ts'
@@ -27,7 +28,7 @@ export type Running = {
     /** Waits for the running jobs, for at most `seconds`. */
     stop(seconds: number): Promise<void>
   }
-  fanOut: { end(): Promise<void> }
+  eventNotifier: Pick<EventNotifier, 'end'>
   eventStreams: EventStreams
   /** Gives the slices of rate limits back. */
   returnSlices(): Promise<void>
@@ -63,7 +64,7 @@ const LAST_RESPONSE_SECONDS = 1
 
 /** Finishes the work in progress, then closes everything. Resolves within 23 s, whatever hangs. */
 export async function shutDown(running: Running, { log, production }: { log: Log; production: boolean }) {
-  const { app, server, queue, fanOut, refreshes } = running
+  const { app, server, queue, eventNotifier, refreshes } = running
   const startedAt = performance.now()
   const secondsUntil = (moment: number) => Math.max(moment - (performance.now() - startedAt) / 1000, 0)
   const finish = (what: string, moment: number, work: Promise<unknown>) =>
@@ -73,7 +74,6 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   const lastRefresh = setTimeout(refreshes.close, LAST_REFRESH_SECONDS * 1000)
   // Other instances run the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
-  const fannedOut = fanOut.end()
   if (production) await sleep(LOAD_BALANCER_SECONDS * 1000)
   await finish('requests', REQUESTS_SECONDS, finishRequests(running))
   clearTimeout(lastRefresh)
@@ -81,7 +81,6 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   await Promise.all([
     // A refresh may outlive the request that started it.
     finish('refreshes', WRITTEN_SECONDS, refreshes.settled()),
-    finish('events for webhooks', WRITTEN_SECONDS, fannedOut),
     finish('rate limits', WRITTEN_SECONDS, running.returnSlices()),
     finish(
       'jobs',
@@ -90,6 +89,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
     ),
   ])
   server.closeAllConnections?.()
+  await finish('notifications', WRITTEN_SECONDS, eventNotifier.end())
   await finish('connections', CLOSED_SECONDS, running.close())
 }
 

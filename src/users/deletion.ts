@@ -11,6 +11,7 @@ import { users } from '../db/tables.ts'
 import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { deleteOperatorCopies } from '../events/events.ts'
 
 type User = { id: string; githubId: number; login: string }
 
@@ -52,6 +53,7 @@ function deleteDisconnected(deps: Deps, user: User): Promise<boolean> {
     await deleteSignInAttempts(deps, userId)
     await forgetSecretOwner(deps, userId)
     await deleteRefusedConnectionsOfUser(deps, userId)
+    await deleteOperatorCopies(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
     return true
   })

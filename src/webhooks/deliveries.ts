@@ -8,9 +8,8 @@ import { isRowId } from '../db/row-id.ts'
 import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { enqueueDelivery } from '../events/deliveries.ts'
 import type { EventType } from '../events/events.ts'
-import { ownedBy, type WebhookOwner } from './endpoints.ts'
-import { enqueueDelivery } from './fan-out.ts'
 
 /** The delivery of one event to one endpoint. */
 export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventType: EventType }
@@ -19,13 +18,15 @@ export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventTyp
 export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 const SWEEP_BATCH = 1_000
 
+const isDelivered = and(eq(events.userId, webhookDeliveries.userId), eq(events.id, webhookDeliveries.eventId))
+
 /**
- * A keyset page of the deliveries to one of the owner's endpoints, newest first; `status` null
+ * A keyset page of the deliveries to one of the user's endpoints, newest first; `status` null
  * means any status, `types` null events of any type.
  */
 export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
   page: KeysetPage & { status: WebhookDelivery['status'] | null; types: readonly EventType[] | null },
 ): Promise<WebhookDelivery[]> {
@@ -33,11 +34,10 @@ export async function listWebhookDeliveries(
   const rows = await deps.db
     .select({ delivery: webhookDeliveries, eventType: events.type })
     .from(webhookDeliveries)
-    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-    .innerJoin(events, eq(events.id, webhookDeliveries.eventId))
+    .innerJoin(events, isDelivered)
     .where(
       and(
-        ownedBy(owner),
+        eq(webhookDeliveries.userId, userId),
         eq(webhookDeliveries.endpointId, endpointId),
         page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
         page.types === null ? undefined : inArray(events.type, [...page.types]),
@@ -49,18 +49,17 @@ export async function listWebhookDeliveries(
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }
 
-/** Deliveries to endpoints of the owner by id. The ids are those of rows. */
+/** Deliveries to endpoints of the user by id. The ids are those of rows. */
 export async function listWebhookDeliveriesByIds(
   deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
+  userId: string,
   ids: readonly string[],
 ): Promise<WebhookDelivery[]> {
   const rows = await deps.db
     .select({ delivery: webhookDeliveries, eventType: events.type })
     .from(webhookDeliveries)
-    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-    .innerJoin(events, eq(events.id, webhookDeliveries.eventId))
-    .where(and(ownedBy(owner), inArray(webhookDeliveries.id, [...ids])))
+    .innerJoin(events, isDelivered)
+    .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, [...ids])))
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }
 
@@ -72,39 +71,46 @@ export async function listWebhookDeliveriesByIds(
  */
 export async function replayWebhookDelivery(
   deps: Pick<Deps, 'db' | 'clock' | 'jobs'>,
-  owner: WebhookOwner,
+  userId: string,
   deliveryId: string,
 ): Promise<WebhookDelivery> {
   const field = ['input', 'webhookDeliveryId']
   if (!isRowId(deliveryId)) throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
+  const isIt = and(eq(webhookDeliveries.userId, userId), eq(webhookDeliveries.id, deliveryId))
   return transaction(deps, async (deps) => {
     const [found] = await deps.db
       .select({ delivery: webhookDeliveries, eventType: events.type, status: webhookEndpoints.status })
       .from(webhookDeliveries)
-      .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
-      .innerJoin(events, eq(events.id, webhookDeliveries.eventId))
-      .where(and(eq(webhookDeliveries.id, deliveryId), ownedBy(owner)))
+      .innerJoin(
+        webhookEndpoints,
+        and(
+          eq(webhookEndpoints.userId, webhookDeliveries.userId),
+          eq(webhookEndpoints.id, webhookDeliveries.endpointId),
+        ),
+      )
+      .innerJoin(events, isDelivered)
+      .where(isIt)
     if (found === undefined) throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
     if (found.status === 'DISABLED') throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field })
     const { delivery, eventType } = found
     const [replayed] = await deps.db
       .update(webhookDeliveries)
       .set({ status: 'PENDING', attempts: 0, nextAttemptAt: deps.clock.sqlNow(), deliveredAt: null })
-      .where(and(eq(webhookDeliveries.id, deliveryId), ne(webhookDeliveries.status, 'PENDING')))
+      .where(and(isIt, ne(webhookDeliveries.status, 'PENDING')))
       .returning()
     // Also when another request has just replayed it.
     if (replayed === undefined)
       throw new AppError('WEBHOOK_DELIVERY_PENDING', { field, retryAt: delivery.nextAttemptAt })
-    await enqueueDelivery(deps, { id: replayed.id, userId: owner })
+    await enqueueDelivery(deps, replayed)
     return { ...replayed, eventType }
   })
 }
 
-/** Deletes finished deliveries beyond the retention. */
-export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): Promise<void> {
-  await runBatches(SWEEP_BATCH, async () => {
-    const old = deps.db
-      .select({ id: webhookDeliveries.id })
+/** Deletes finished deliveries beyond the retention, until the signal. */
+export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+  const sweepBatch = async () => {
+    const old = await deps.db
+      .select({ userId: webhookDeliveries.userId, id: webhookDeliveries.id })
       .from(webhookDeliveries)
       .where(
         and(
@@ -113,9 +119,35 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>): 
         ),
       )
       .limit(SWEEP_BATCH)
-      // Rows that the deletion of a user has locked are deleted by that transaction.
-      .for('update', { skipLocked: true })
-    const rows = await deps.db.delete(webhookDeliveries).where(inArray(webhookDeliveries.id, old)).returning()
-    return rows.length
-  })
+    let deleted = 0
+    for (const [userId, own] of Map.groupBy(old, (delivery) => delivery.userId)) {
+      if (signal?.aborted) break
+      const ids = own.map(({ id }) => id)
+      deleted += await deleteFinished(deps, userId, ids)
+    }
+    return deleted
+  }
+  await runBatches(SWEEP_BATCH, sweepBatch, signal)
+}
+
+// One statement for each user, so that it runs where the user's rows are. Skips rows that the
+// deletion of the user has locked: that transaction deletes them.
+async function deleteFinished({ db }: Pick<Deps, 'db'>, userId: string, ids: readonly string[]): Promise<number> {
+  const finished = db
+    .select({ id: webhookDeliveries.id })
+    .from(webhookDeliveries)
+    .where(
+      and(
+        eq(webhookDeliveries.userId, userId),
+        inArray(webhookDeliveries.id, [...ids]),
+        // Checked again: one may have been replayed.
+        ne(webhookDeliveries.status, 'PENDING'),
+      ),
+    )
+    .for('update', { skipLocked: true })
+  const deleted = await db
+    .delete(webhookDeliveries)
+    .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, finished)))
+    .returning({ id: webhookDeliveries.id })
+  return deleted.length
 }

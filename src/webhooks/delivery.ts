@@ -2,20 +2,21 @@
 // the message is sent with no transaction open, and the outcome is stored. A process that is killed
 // in between leaves a row that is due again when the claim ends: delivery is at least once, and the
 // receiver recognises a repetition by its webhook-id.
-import { and, eq, isNotNull, lte, ne, sql } from 'drizzle-orm'
+import { and, eq, isNotNull, lte, ne, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
+import type { JobData } from '../db/jobs.ts'
 import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { enqueueDelivery } from '../events/deliveries.ts'
+import { type Event, toEvent } from '../events/read.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
 import { EgressRefusedError } from '../outbound/webhook-egress.ts'
-import { disableEndpoint, lockEndpoint, type WebhookEndpoint, type WebhookOwner } from './endpoints.ts'
-import { enqueueDelivery, mayReceive } from './fan-out.ts'
+import { disableEndpoint, isEndpoint, lockEndpoint, type WebhookEndpoint } from './endpoints.ts'
 import { MAX_ATTEMPTS, parseRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
 import { signWebhook } from './signature.ts'
 
 type Delivery = typeof webhookDeliveries.$inferSelect
-type Event = typeof events.$inferSelect
 type WebhookError = (typeof webhookErrors)[number]
 
 /** The outcome of one attempt; `error` null means delivered. */
@@ -33,23 +34,24 @@ const GONE = 410
  * Attempts a delivery that is due. Does nothing if it has finished or another process has claimed
  * it.
  */
-export async function deliverWebhook(deps: Deps, deliveryId: string): Promise<void> {
-  const delivery = await claimDelivery(deps, deliveryId)
+export async function deliverWebhook(deps: Deps, key: JobData): Promise<void> {
+  const delivery = await claimDelivery(deps, key)
   if (delivery === null) return
   const [found] = await deps.db
     .select({ endpoint: webhookEndpoints, event: events })
     .from(webhookEndpoints)
-    .innerJoin(events, and(eq(events.id, delivery.eventId), mayReceive(deps)))
-    .where(eq(webhookEndpoints.id, delivery.endpointId))
-  if (found === undefined) return dropDelivery(deps, delivery)
+    .innerJoin(events, and(eq(events.userId, webhookEndpoints.userId), eq(events.id, delivery.eventId)))
+    .where(isEndpoint({ userId: delivery.userId, id: delivery.endpointId }))
+  // Deleted since the claim, and the delivery with it.
+  if (found === undefined) return
   if (found.endpoint.status === 'DISABLED') return markDead(deps, delivery)
-  const outcome = await send(deps, found.endpoint, found.event)
-  await transaction(deps, (deps) => writeOutcome(deps, found.endpoint.userId, delivery, outcome))
+  const outcome = await send(deps, found.endpoint, toEvent(found.event))
+  await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
   logFailure(deps, delivery, outcome)
 }
 
-async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery | null> {
-  const pending = and(eq(webhookDeliveries.id, deliveryId), eq(webhookDeliveries.status, 'PENDING'))
+async function claimDelivery(deps: Deps, key: JobData): Promise<Delivery | null> {
+  const pending = and(isDelivery(key), eq(webhookDeliveries.status, 'PENDING'))
   const [claimed] = await deps.db
     .update(webhookDeliveries)
     .set({
@@ -65,29 +67,25 @@ async function claimDelivery(deps: Deps, deliveryId: string): Promise<Delivery |
   // The claim may belong to a killed process: queue another job for the time when it ends.
   const [waiting] = await deps.db
     .select({
-      userId: webhookEndpoints.userId,
       seconds: sql<number>`extract(epoch from ${webhookDeliveries.nextAttemptAt} - ${deps.clock.sqlNow()})::float8`,
     })
     .from(webhookDeliveries)
-    .innerJoin(webhookEndpoints, eq(webhookEndpoints.id, webhookDeliveries.endpointId))
     .where(pending)
-  if (waiting !== undefined)
-    await enqueueDelivery(deps, { id: deliveryId, userId: waiting.userId }, Math.max(1, Number(waiting.seconds)))
+  if (waiting !== undefined) await enqueueDelivery(deps, key, Math.max(1, Number(waiting.seconds)))
   return null
 }
 
-// The user has hidden their accounts from integrators since the delivery was created.
-async function dropDelivery(deps: Deps, { id }: Delivery): Promise<void> {
-  await deps.db.delete(webhookDeliveries).where(eq(webhookDeliveries.id, id))
+function isDelivery({ userId, id }: JobData): SQL | undefined {
+  return and(eq(webhookDeliveries.userId, userId), eq(webhookDeliveries.id, id))
 }
 
 // The endpoint was disabled while this delivery was created or replayed, so that disabling it did
 // not mark this one dead.
-async function markDead(deps: Deps, { id }: Delivery): Promise<void> {
+async function markDead(deps: Deps, delivery: Delivery): Promise<void> {
   await deps.db
     .update(webhookDeliveries)
     .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
-    .where(and(eq(webhookDeliveries.id, id), eq(webhookDeliveries.status, 'PENDING')))
+    .where(and(isDelivery(delivery), eq(webhookDeliveries.status, 'PENDING')))
 }
 
 async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {
@@ -160,10 +158,10 @@ function isLastAttempt(attempt: number, { httpStatus }: Outcome): boolean {
   return httpStatus === GONE || attempt >= MAX_ATTEMPTS
 }
 
-async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery, outcome: Outcome): Promise<void> {
+async function writeOutcome(deps: Deps, delivery: Delivery, outcome: Outcome): Promise<void> {
   const { error, httpStatus, retryAfterSeconds } = outcome
   // Lock order everywhere: the endpoint's row before the delivery's.
-  const endpoint = await lockEndpoint(deps, owner, delivery.endpointId)
+  const endpoint = await lockEndpoint(deps, delivery.userId, delivery.endpointId)
   if (endpoint === null) return
   if (error === null) return writeSuccess(deps, endpoint, delivery, httpStatus)
   const isLast = isLastAttempt(delivery.attempts, outcome)
@@ -178,14 +176,13 @@ async function writeOutcome(deps: Deps, owner: WebhookOwner, delivery: Delivery,
     })
     .where(
       and(
-        eq(webhookDeliveries.id, delivery.id),
+        isDelivery(delivery),
         eq(webhookDeliveries.status, 'PENDING'),
         eq(webhookDeliveries.attempts, delivery.attempts),
       ),
     )
     .returning({ id: webhookDeliveries.id })
-  if (written !== undefined && !isLast)
-    await enqueueDelivery(deps, { id: delivery.id, userId: endpoint.userId }, delaySeconds)
+  if (written !== undefined && !isLast) await enqueueDelivery(deps, delivery, delaySeconds)
   if (endpoint.status === 'ENABLED') await countFailure(deps, endpoint, httpStatus)
 }
 
@@ -205,18 +202,18 @@ async function writeSuccess(
       nextAttemptAt: null,
     })
     // Also a delivery that was marked dead meanwhile: the receiver has it.
-    .where(and(eq(webhookDeliveries.id, delivery.id), ne(webhookDeliveries.status, 'DELIVERED')))
+    .where(and(isDelivery(delivery), ne(webhookDeliveries.status, 'DELIVERED')))
   await deps.db
     .update(webhookEndpoints)
     .set({ failingSince: null })
-    .where(and(eq(webhookEndpoints.id, endpoint.id), isNotNull(webhookEndpoints.failingSince)))
+    .where(and(isEndpoint(endpoint), isNotNull(webhookEndpoints.failingSince)))
 }
 
 async function countFailure(deps: Deps, endpoint: WebhookEndpoint, httpStatus: number | null): Promise<void> {
   const [failing] = await deps.db
     .update(webhookEndpoints)
     .set({ failingSince: sql`coalesce(${webhookEndpoints.failingSince}, ${deps.clock.sqlNow()})` })
-    .where(eq(webhookEndpoints.id, endpoint.id))
+    .where(isEndpoint(endpoint))
     .returning({
       isOver: sql<boolean>`${webhookEndpoints.failingSince} <= ${sqlIn(deps.clock, -FAILING_ENDS_SECONDS)}`,
     })

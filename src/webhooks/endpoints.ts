@@ -1,9 +1,9 @@
-// Webhook endpoints. A user's endpoints receive that user's events. The operator's endpoints belong
-// to no user and receive account events of users who show their accounts to integrators.
-import { and, asc, count, eq, inArray, isNull, type SQL } from 'drizzle-orm'
+// Webhook endpoints. A user's endpoints receive that user's events, and the operator's the operator's
+// own, among them copies of account events of users who show their accounts to integrators.
+import { and, asc, count, eq, inArray, type SQL } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
@@ -13,9 +13,6 @@ import { createWebhookSecret } from './signature.ts'
 
 /** A URL that events are sent to. */
 export type WebhookEndpoint = typeof webhookEndpoints.$inferSelect
-
-/** The owner of endpoints: a user's id, or null for the operator. */
-export type WebhookOwner = string | null
 
 /** The settings of an endpoint; `types` null means all events. */
 export type WebhookEndpointInput = { url: string; description: string | null; types: readonly EventType[] | null }
@@ -27,25 +24,25 @@ export const SECRET_OVERLAP_SECONDS = 86_400
 
 type EndpointDeps = Pick<Deps, 'db' | 'clock' | 'config' | 'webhookEgress'>
 
-/** Lists the owner's endpoints, oldest first. */
-export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<WebhookEndpoint[]> {
+/** Lists the user's endpoints; the operator's with OPERATOR_ID, oldest first. */
+export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, userId: string): Promise<WebhookEndpoint[]> {
   return deps.db
     .select()
     .from(webhookEndpoints)
-    .where(ownedBy(owner))
+    .where(eq(webhookEndpoints.userId, userId))
     .orderBy(asc(webhookEndpoints.createdAt), asc(webhookEndpoints.id))
 }
 
-/** Endpoints of the owner by id. The ids are those of rows. */
+/** Endpoints of the user by id. The ids are those of rows. */
 export function listWebhookEndpointsByIds(
   deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
+  userId: string,
   ids: readonly string[],
 ): Promise<WebhookEndpoint[]> {
   return deps.db
     .select()
     .from(webhookEndpoints)
-    .where(and(ownedBy(owner), inArray(webhookEndpoints.id, [...ids])))
+    .where(and(eq(webhookEndpoints.userId, userId), inArray(webhookEndpoints.id, [...ids])))
 }
 
 /**
@@ -54,7 +51,7 @@ export function listWebhookEndpointsByIds(
  */
 export async function createWebhookEndpoint(
   deps: EndpointDeps,
-  owner: WebhookOwner,
+  userId: string,
   input: WebhookEndpointInput,
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
   assertDescription(input.description)
@@ -63,17 +60,16 @@ export async function createWebhookEndpoint(
   const id = crypto.randomUUID()
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
-    await assertBelowLimit(deps, owner)
+    await assertBelowLimit(deps, userId)
     const [endpoint] = await deps.db
       .insert(webhookEndpoints)
       .values({
         id,
-        userId: owner,
+        userId,
         url,
         description: input.description,
         eventTypes: input.types === null ? null : [...input.types],
-        secretSealed: sealWebhookSecret(deps, { id, userId: owner }, 'secretSealed', secret),
-        enabledAt: deps.clock.sqlNow(),
+        secretSealed: sealWebhookSecret(deps, { id, userId }, 'secretSealed', secret),
         createdAt: deps.clock.sqlNow(),
       })
       .returning()
@@ -89,7 +85,7 @@ export async function createWebhookEndpoint(
  */
 export async function updateWebhookEndpoint(
   deps: EndpointDeps,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
   changes: Partial<WebhookEndpointInput> & { enabled?: boolean },
 ): Promise<WebhookEndpoint> {
@@ -97,7 +93,7 @@ export async function updateWebhookEndpoint(
   if (changes.types !== undefined) assertTypes(changes.types)
   const url = changes.url === undefined ? null : await parseUrl(deps, changes.url)
   return transaction(deps, async (deps) => {
-    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, userId, endpointId)
     if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
     const enabling = changes.enabled === true && endpoint.status === 'DISABLED'
     const [updated] = await deps.db
@@ -111,10 +107,9 @@ export async function updateWebhookEndpoint(
           status: 'ENABLED',
           disabledReason: null,
           failingSince: null,
-          enabledAt: deps.clock.sqlNow(),
         }),
       })
-      .where(eq(webhookEndpoints.id, endpoint.id))
+      .where(isEndpoint(endpoint))
       .returning()
     return updated ?? endpoint
   })
@@ -127,12 +122,12 @@ export async function updateWebhookEndpoint(
  */
 export async function rotateWebhookSecret(
   deps: Omit<EndpointDeps, 'webhookEgress'>,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
 ): Promise<{ endpoint: WebhookEndpoint; secret: string }> {
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
-    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, userId, endpointId)
     const previous = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
     const [rotated] = await deps.db
       .update(webhookEndpoints)
@@ -142,7 +137,7 @@ export async function rotateWebhookSecret(
           previous === null ? null : sealWebhookSecret(deps, endpoint, 'previousSecretSealed', previous),
         previousSecretEndsAt: previous === null ? null : sqlIn(deps.clock, SECRET_OVERLAP_SECONDS),
       })
-      .where(eq(webhookEndpoints.id, endpoint.id))
+      .where(isEndpoint(endpoint))
       .returning()
     return { endpoint: rotated ?? endpoint, secret }
   })
@@ -154,12 +149,12 @@ export async function rotateWebhookSecret(
  */
 export function deleteWebhookEndpoint(
   deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
-    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
-    await deps.db.delete(webhookEndpoints).where(eq(webhookEndpoints.id, endpoint.id))
+    const endpoint = await getLockedEndpoint(deps, userId, endpointId)
+    await deps.db.delete(webhookEndpoints).where(isEndpoint(endpoint))
     return endpoint
   })
 }
@@ -170,14 +165,14 @@ export function deleteWebhookEndpoint(
  */
 export async function testWebhookEndpoint(
   deps: Pick<Deps, 'db' | 'clock'>,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
-    const endpoint = await getLockedEndpoint(deps, owner, endpointId)
+    const endpoint = await getLockedEndpoint(deps, userId, endpointId)
     if (endpoint.status === 'DISABLED')
       throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field: ['input', 'webhookEndpointId'] })
-    await recordEvent(deps, { type: 'webhook.test', userId: owner, webhookEndpointId: endpoint.id })
+    await recordEvent(deps, { type: 'webhook.test', userId, webhookEndpointId: endpoint.id })
     return endpoint
   })
 }
@@ -194,53 +189,58 @@ export async function disableEndpoint(
   await deps.db
     .update(webhookEndpoints)
     .set({ status: 'DISABLED', disabledReason: reason })
-    .where(eq(webhookEndpoints.id, id))
+    .where(isEndpoint({ userId, id }))
   await deps.db
     .update(webhookDeliveries)
     .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
-    .where(and(eq(webhookDeliveries.endpointId, id), eq(webhookDeliveries.status, 'PENDING')))
+    .where(
+      and(
+        eq(webhookDeliveries.userId, userId),
+        eq(webhookDeliveries.endpointId, id),
+        eq(webhookDeliveries.status, 'PENDING'),
+      ),
+    )
   if (reason !== 'BY_OWNER')
     await recordEvent(deps, { type: 'webhook.disabled', userId, webhookEndpointId: id, reason })
 }
 
-/** The SQL condition that an endpoint belongs to `owner`. */
-export function ownedBy(owner: WebhookOwner): SQL | undefined {
-  return owner === null ? isNull(webhookEndpoints.userId) : eq(webhookEndpoints.userId, owner)
+/** The SQL condition for the row of an endpoint. */
+export function isEndpoint({ userId, id }: Pick<WebhookEndpoint, 'userId' | 'id'>): SQL | undefined {
+  return and(eq(webhookEndpoints.userId, userId), eq(webhookEndpoints.id, id))
 }
 
 /**
- * Locks an endpoint's row until the transaction ends; null when the owner has none with this id.
- * Locks the owner's row first: the deletion of a user cascades to endpoints, events and deliveries,
+ * Locks an endpoint's row until the transaction ends; null when the user has none with this id.
+ * Locks the user's row first: the deletion of a user cascades to endpoints, events and deliveries,
  * and would deadlock with the opposite order.
  */
 export async function lockEndpoint(
   deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
+  userId: string,
   endpointId: string,
 ): Promise<WebhookEndpoint | null> {
-  if (owner !== null) await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('key share')
+  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('key share')
   const [endpoint] = await deps.db
     .select()
     .from(webhookEndpoints)
-    .where(and(eq(webhookEndpoints.id, endpointId), ownedBy(owner)))
+    .where(isEndpoint({ userId, id: endpointId }))
     .for('no key update')
   return endpoint ?? null
 }
 
-async function getLockedEndpoint(
-  deps: Pick<Deps, 'db'>,
-  owner: WebhookOwner,
-  endpointId: string,
-): Promise<WebhookEndpoint> {
-  const endpoint = isRowId(endpointId) ? await lockEndpoint(deps, owner, endpointId) : null
+async function getLockedEndpoint(deps: Pick<Deps, 'db'>, userId: string, endpointId: string): Promise<WebhookEndpoint> {
+  const endpoint = isRowId(endpointId) ? await lockEndpoint(deps, userId, endpointId) : null
   if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'webhookEndpointId'] })
   return endpoint
 }
 
-async function assertBelowLimit(deps: Pick<Deps, 'db'>, owner: WebhookOwner): Promise<void> {
-  if (owner === null) return
+async function assertBelowLimit(deps: Pick<Deps, 'db'>, userId: string): Promise<void> {
+  if (userId === OPERATOR_ID) return
   // Serialises the creations of one user, so that two concurrent ones cannot both pass the count.
-  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, owner)).for('no key update')
-  const [found] = await deps.db.select({ number: count() }).from(webhookEndpoints).where(ownedBy(owner))
+  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
+  const [found] = await deps.db
+    .select({ number: count() })
+    .from(webhookEndpoints)
+    .where(eq(webhookEndpoints.userId, userId))
   if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
 }

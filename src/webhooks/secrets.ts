@@ -1,5 +1,5 @@
 import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
-import type { webhookEndpoints } from '../db/tables.ts'
+import { OPERATOR_ID, type webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
 /** The endpoint of a secret. The seal context contains its id and its owner's. */
@@ -40,5 +40,5 @@ export function openWebhookSecret(
 /** The seal context of a webhook secret. Key rotation needs it to re-seal the secret. */
 export function webhookSecretSealContext({ id, userId }: SecretOwner, column: SecretColumn): SealContext {
   const columnName = column === 'secretSealed' ? 'secret_sealed' : 'previous_secret_sealed'
-  return { table: 'webhook_endpoints', column: columnName, accountId: id, userId: userId ?? '' }
+  return { table: 'webhook_endpoints', column: columnName, accountId: id, userId: userId === OPERATOR_ID ? '' : userId }
 }

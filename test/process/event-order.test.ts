@@ -1,12 +1,13 @@
 /**
- * A reader that has read events up to a position never finds an earlier one later, even with
- * overlapping transactions.
+ * A reader that has read a user's events up to a position never finds an earlier one later, even
+ * with overlapping transactions; and the events of one user wait for no other user.
  */
-import { asc, gt, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { type Database, type Db, openPostgres, queryRows } from '../../src/db/client.ts'
 import { systemClock } from '../../src/db/clock.ts'
-import { events } from '../../src/db/tables.ts'
+import { events, OPERATOR_ID, users } from '../../src/db/tables.ts'
+import { transaction } from '../../src/deps.ts'
 import { recordEvent } from '../../src/events/events.ts'
 import { createTestDatabase } from '../support/database.ts'
 
@@ -19,12 +20,14 @@ async function open() {
   return { ...opened, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
-/** Starts a transaction that has written an event with this reason, and commits on request. */
-async function begin({ db }: Database, reason: string): Promise<{ commit(): Promise<void> }> {
+type Deps = { db: Db; clock: typeof systemClock }
+
+/** Starts a transaction that has recorded an event with this reason, and commits on request. */
+async function begin({ db }: Database, reason: string, userId = OPERATOR_ID): Promise<{ commit(): Promise<void> }> {
   const written = Promise.withResolvers<void>()
   const told = Promise.withResolvers<void>()
-  const committed = db.transaction(async (db) => {
-    await record(db, reason)
+  const committed = transaction({ db, clock: systemClock }, async (deps) => {
+    await record(deps, userId, reason)
     written.resolve()
     await told.promise
   })
@@ -37,16 +40,17 @@ async function begin({ db }: Database, reason: string): Promise<{ commit(): Prom
   }
 }
 
-function record(db: Db, ...reasons: string[]): Promise<void> {
-  return recordEvent(
-    { db, clock: systemClock },
-    ...reasons.map((reason) => ({ type: 'session.started' as const, userId: null, reason })),
-  )
+function record(deps: Deps, userId: string, ...reasons: string[]): Promise<void> {
+  return recordEvent(deps, ...reasons.map((reason) => ({ type: 'session.started' as const, userId, reason })))
 }
 
-/** Returns what a reader finds after `position`. */
-function readAfter(db: Db, position: number) {
-  return db.select().from(events).where(gt(events.position, position)).orderBy(asc(events.position))
+/** Returns what a reader of a user's events finds after `position`. */
+function readAfter(db: Db, position: number, userId = OPERATOR_ID) {
+  return db
+    .select()
+    .from(events)
+    .where(and(eq(events.userId, userId), gt(events.position, position)))
+    .orderBy(asc(events.position))
 }
 
 test('an event of a transaction that began first and commits last comes last', async () => {
@@ -68,10 +72,9 @@ test('a commit that has its position but is not yet visible hides later ones unt
   await db.execute(
     sql`create function dawdle() returns trigger language plpgsql as $$ begin if new.reason = 'SLOW' then perform pg_sleep(1); end if; return null; end $$`,
   )
-  // Deferred triggers fire in the order of their names: this one after the one that assigns the
-  // position.
+  // A deferred trigger runs inside COMMIT, when the position is assigned.
   await db.execute(
-    sql`create constraint trigger events_z_dawdle after insert on events deferrable initially deferred for each row execute function dawdle()`,
+    sql`create constraint trigger dawdle after insert on events deferrable initially deferred for each row execute function dawdle()`,
   )
   const waiting = (event: string) =>
     expect
@@ -84,13 +87,19 @@ test('a commit that has its position but is not yet visible hides later ones unt
         { interval: 5, timeout: 15_000 },
       )
       .toHaveLength(1)
+  const [other] = await db.insert(users).values({ githubId: 7, login: 'other' }).returning()
+  const otherId = other?.id ?? ''
   const slow = await begin(database, 'SLOW')
   const quick = await begin(database, 'QUICK')
+  const elsewhere = await begin(database, 'ELSEWHERE', otherId)
   const slowCommit = slow.commit()
   await waiting('PgSleep')
   const quickCommit = quick.commit()
-  await waiting('advisory')
+  await waiting('transactionid')
+  // Another user's events do not wait.
+  await elsewhere.commit()
   expect(await readAfter(db, 0)).toEqual([])
+  expect((await readAfter(db, 0, otherId)).map(({ reason }) => reason)).toEqual(['ELSEWHERE'])
   await Promise.all([slowCommit, quickCommit])
   expect((await readAfter(db, 0)).map(({ reason }) => reason)).toEqual(['SLOW', 'QUICK'])
 })
@@ -103,10 +112,10 @@ test('a reader that resumes repeatedly while eight transactions write sees every
   const written = Promise.all(
     writers.map(async (writer) => {
       for (let round = 0; round < 40; round++) {
-        await db.transaction(async (db) => {
-          await record(db, `W${writer}_R${round}_A`)
-          await db.execute(sql`select pg_sleep(${Math.random() / 100})`)
-          await record(db, `W${writer}_R${round}_B`)
+        await transaction({ db, clock: systemClock }, async (deps) => {
+          await record(deps, OPERATOR_ID, `W${writer}_R${round}_A`)
+          await deps.db.execute(sql`select pg_sleep(${Math.random() / 100})`)
+          await record(deps, OPERATOR_ID, `W${writer}_R${round}_B`)
         })
       }
     }),
@@ -138,14 +147,27 @@ test('a reader that resumes repeatedly while eight transactions write sees every
 test('an event of a failed transaction does not exist', async () => {
   await using database = await open()
   const { db } = database
-  const failing = db.transaction(async (db) => {
-    await record(db, 'NEVER')
-    await db.transaction(async (inner) => {
-      await record(inner, 'NEVER_EITHER')
+  const clock = systemClock
+  const failing = transaction({ db, clock }, async (deps) => {
+    await record(deps, OPERATOR_ID, 'NEVER')
+    await transaction(deps, async (deps) => {
+      await record(deps, OPERATOR_ID, 'NEVER_EITHER')
       throw new Error('Rolled back')
     })
   })
   await expect(failing).rejects.toThrow('Rolled back')
-  await record(db, 'EVER')
-  expect((await db.select().from(events)).map(({ reason }) => reason)).toEqual(['EVER'])
+  await transaction({ db, clock }, async (deps) => {
+    const savepoint = transaction(deps, async (deps) => {
+      await record(deps, OPERATOR_ID, 'NEVER')
+      throw new Error('Rolled back to the savepoint')
+    })
+    await expect(savepoint).rejects.toThrow('Rolled back to the savepoint')
+    await transaction(deps, (deps) => record(deps, OPERATOR_ID, 'EVER'))
+    await record(deps, OPERATOR_ID, 'AFTER')
+  })
+  const found = await readAfter(db, 0)
+  expect(found.map(({ reason, position }) => [position, reason])).toEqual([
+    [1, 'EVER'],
+    [2, 'AFTER'],
+  ])
 })

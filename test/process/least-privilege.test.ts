@@ -110,7 +110,6 @@ describe('a role that migrates and a role that serves', () => {
       `SELECT ON drizzle.__drizzle_migrations`,
       `DELETE ON public.sessions, public.tweets`,
       `INSERT ON pgboss.job_common`,
-      `USAGE ON SEQUENCE public.events_positions`,
     ]) {
       await execute(roles.superuserUrl, `REVOKE ${lost} FROM ${from}`, `REVOKE ${lost} FROM PUBLIC`)
       const refusal = await refusalOf(roles.serving.url)

@@ -4,11 +4,14 @@ import { openPostgres } from '../../src/db/client.ts'
 import { oauthTokens, sessions, userIdentities, userLogins, users } from '../../src/db/tables.ts'
 import { type Browser, cookieOf, openBrowser } from '../support/browser.ts'
 import type { PostedTweet } from '../support/connected-account.ts'
+import { gives, poll, readPosition, readWholeOrder } from '../support/event-followers.ts'
+import { readPage } from '../support/event-reader.ts'
 import { openStream } from '../support/event-stream.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { generousLimits } from '../support/generous-limits.ts'
 import { createSandboxSite } from '../support/sandbox-site.ts'
+import { startReceiver, webhooksOf } from '../support/webhook-receiver.ts'
 
 /**
  * Starts this number of gateways on one database and one sandbox, all at once, as a deployment
@@ -21,7 +24,12 @@ async function startGateways(resources: AsyncDisposableStack, count: number) {
   const [publicUrl = ''] = urls
   const { sandbox, connectionString, environment } = await createSandboxSite(resources, publicUrl)
   const gateways = ports.map((port) =>
-    startGatewayProcess({ ...environment, RATE_LIMITS: generousLimits, PORT: String(port) }),
+    startGatewayProcess({
+      ...environment,
+      RATE_LIMITS: generousLimits,
+      WEBHOOK_EGRESS: 'loopback',
+      PORT: String(port),
+    }),
   )
   for (const gateway of gateways) resources.defer(async () => void (await gateway.stop()))
   await Promise.all(gateways.map((gateway, index) => gateway.ready(urls[index] ?? '')))
@@ -148,4 +156,60 @@ test('S-07 a session revoked at one gateway is rejected at the other from the ne
   // Ended by the other's revocation, not by its own.
   await vi.waitFor(() => expect(kept.types()).toContain('SESSION_ENDED'), 30_000)
   await kept.hangUp()
+})
+
+test('12 writers at two gateways on 5 users: who polls, streams or receives gets each event once, in order', {
+  timeout: 240_000,
+}, async () => {
+  await using resources = new AsyncDisposableStack()
+  const { connectionString, sandbox, urls, openAt } = await startGateways(resources, 2)
+  const opened = openPostgres(connectionString)
+  resources.defer(() => opened.close())
+  const receiver = await startReceiver()
+  resources.defer(() => receiver.close())
+  let done = false
+  const follow = async (login: string) => {
+    sandbox.control.addGithubPerson(login)
+    const first = openAt(0)
+    await first.signIn(login)
+    const at = [first, openAt(1, first.cookies)] as const
+    const { viewer } = await first.api<{ viewer: { id: string } }>('viewer')
+    const endpoint = await webhooksOf(first).create({ url: `${receiver.url}/${login}` })
+    const cursor = (await readPage(first, { last: 1 })).pageInfo.endCursor
+    const position = await readPosition(opened.db, viewer.id)
+    const streams = []
+    for (const url of urls) streams.push(await openStream(url, cookieOf(first), { after: cursor }))
+    let turn = 0
+    const polled = poll(
+      (page) => readPage(at[turn++ % 2 === 0 ? 0 : 1], page),
+      cursor,
+      () => done,
+    )
+    return { login, at, userId: viewer.id, endpoint, position, streams, polled }
+  }
+  const people = await Promise.all(['one', 'two', 'three', 'four', 'five'].map(follow))
+  const write = async (writer: number) => {
+    for (let round = 0; round < 4; round++) {
+      const { at, endpoint } = people[(writer + round) % people.length] ?? expect.fail()
+      const person = at[(writer + round) % 2 === 0 ? 0 : 1]
+      const visibility = (writer + round) % 3 === 0 ? 'INTEGRATORS' : 'NOBODY'
+      if (round % 2 === 0) await webhooksOf(person).test(endpoint.id)
+      else await person.api('set-link-visibility', { input: { visibility } })
+    }
+  }
+  await Promise.all(Array.from({ length: 12 }, (_, writer) => write(writer)))
+  done = true
+  for (const { login, userId, position, streams, polled } of people) {
+    const ids = await readWholeOrder(opened.db, userId, position)
+    expect(ids.length).toBeGreaterThan(3)
+    expect(await polled).toEqual(ids)
+    for (const stream of streams) await gives(() => stream.edges.map(({ node }) => node.id), ids)
+    const received = () =>
+      receiver.received
+        .filter(({ path }) => path.endsWith(`/${login}`))
+        .map(({ headers }) => headers['webhook-id'] ?? '')
+        .toSorted()
+    await gives(received, ids.toSorted())
+    for (const stream of streams) await stream.hangUp()
+  }
 })

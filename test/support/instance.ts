@@ -6,7 +6,9 @@ import { connectPostgres } from '../../src/db/connection.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
 import * as tables from '../../src/db/tables.ts'
 import { createDeps } from '../../src/deps.ts'
+import { notifyOfEvents } from '../../src/events/notify.ts'
 import { createWebhookEgress } from '../../src/outbound/webhook-egress.ts'
+import { createEventNotifier } from '../../src/process/event-notifier.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import type { World } from './harness.ts'
 
@@ -50,6 +52,7 @@ export function openInstance(world: World) {
       },
     },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
+    eventNotifier: createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds)),
   })
   const app = createApp(deps)
 

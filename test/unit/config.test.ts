@@ -51,6 +51,14 @@ test('DATABASE_POOL_SIZE is a number of connections from 1 to 1000', () => {
     expect(() => sizeOf(size)).toThrow('DATABASE_POOL_SIZE must be a number of connections from 1 to 1000.')
 })
 
+test('MAX_EVENT_STREAMS is a number of streams from 1 to 100000', () => {
+  const numberOf = (streams: string) =>
+    parseConfig({ DATA_DIR: newDirectory(), MAX_EVENT_STREAMS: streams }).maxEventStreams
+  expect(['', '1', '10000', '100000'].map(numberOf)).toEqual([500, 1, 10_000, 100_000])
+  for (const streams of ['0', '-1', '100001', '2.5', 'off'])
+    expect(() => numberOf(streams)).toThrow('MAX_EVENT_STREAMS must be a number of streams from 1 to 100000.')
+})
+
 const REQUIRED = [
   'PUBLIC_URL',
   'DATABASE_URL',

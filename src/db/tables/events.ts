@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { bigint, check, index, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
-import { id, moment, oneOf } from './columns.ts'
+import { bigint, check, index, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import { moment, oneOf } from './columns.ts'
 import { users } from './users.ts'
 
 export const eventTypes = [
@@ -25,24 +25,38 @@ export const eventTypes = [
 ] as const
 
 /**
+ * The position of each user's newest event, including deleted ones. Inserted with the first event.
+ * The row is locked from the assignment of a position until the commit, so that the order of
+ * positions is the order of commits.
+ */
+export const eventPositions = pgTable('event_positions', {
+  userId: uuid()
+    .primaryKey()
+    .references(() => users.id, { onDelete: 'cascade' }),
+  position: bigint({ mode: 'number' }).notNull(),
+})
+
+/**
  * An event of a user, an account, a tweet, a token or an endpoint. Inserted in the transaction
- * of the change and never updated. Its references have no foreign keys, since their rows may be
- * deleted; only the deletion of a user deletes the events too. The sweep deletes events beyond the
+ * of the change and never updated. The operator has a copy, under the same id, of each account
+ * event of the time in which its user shows their accounts; hiding them and deleting the user
+ * delete the copies. The references to other rows have no foreign keys, since those may be deleted;
+ * only the deletion of a user deletes the events too. The sweep deletes events beyond the
  * retention.
  */
 export const events = pgTable(
   'events',
   {
-    id: id(),
-    /**
-     * The position in commit order, set by the trigger `events_placed` at the end of the
-     * transaction: a reader never finds an earlier position later. Null only inside that
-     * transaction.
-     */
-    position: bigint({ mode: 'number' }).unique('events_position'),
+    /** The user who reads it; OPERATOR_ID for the operator's own events and copies. */
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    id: uuid().notNull(),
+    /** The position among the events of `userId`, in commit order. */
+    position: bigint({ mode: 'number' }).notNull(),
     type: text({ enum: eventTypes }).notNull(),
-    /** The user it concerns; null for the operator's own events. */
-    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    /** In a copy of the operator, the user it is about; null in other events. */
+    subjectUserId: uuid(),
     accountId: uuid(),
     tweetId: uuid(),
     apiTokenId: uuid(),
@@ -52,23 +66,28 @@ export const events = pgTable(
     occurredAt: moment().notNull(),
   },
   (table) => [
-    index().on(table.userId, table.position),
+    primaryKey({ columns: [table.userId, table.id] }),
+    unique('events_position').on(table.userId, table.position),
+    index('events_copies').on(table.userId, table.subjectUserId).where(sql`${table.subjectUserId} is not null`),
+    index().on(table.occurredAt),
     check('events_type', oneOf(table.type, eventTypes)),
     check('events_reason', sql`${table.reason} ~ '^[A-Z][A-Z0-9_]*$'`),
   ],
 )
 
 /**
- * The highest swept position of each user and type (user null: the operator's own events). A reader
- * that resumes before it has missed events. Written by the sweep. Kept by type: a reader of rare
- * events has an old cursor, and has missed nothing when only other types were swept.
+ * The highest swept position of each user and type. A reader that resumes before it has missed
+ * events. Written by the sweep. Kept by type: a reader of rare events has an old cursor, and has
+ * missed nothing when only other types were swept.
  */
 export const eventHorizons = pgTable(
   'event_horizons',
   {
-    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
     type: text({ enum: eventTypes }).notNull(),
     position: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [unique('event_horizons_user_type').on(table.userId, table.type).nullsNotDistinct()],
+  (table) => [primaryKey({ columns: [table.userId, table.type] })],
 )

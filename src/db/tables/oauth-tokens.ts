@@ -71,7 +71,10 @@ export const oauthTokens = pgTable(
       .on(table.refreshIssuedAt)
       .where(sql`${table.state} <> 'DEAD' and ${table.refreshTokenSealed} is not null`),
     index('oauth_tokens_uncertain').on(table.nextTryAt).where(sql`${table.state} = 'UNCERTAIN'`),
-    index().on(table.lastEventAt),
+    // /readyz reads the newest of the events that show whether X accepts the app's credentials.
+    index('oauth_tokens_conclusive')
+      .on(table.lastEventAt)
+      .where(sql`${table.lastEvent} in ('ISSUED', 'REFRESHED', 'RECOVERED', 'X_CREDENTIALS_REJECTED', 'REFUSED')`),
     index('oauth_tokens_refused').on(table.accessRefusedAt).where(sql`${table.accessRefusedAt} is not null`),
     check('oauth_tokens_last_event', oneOf(table.lastEvent, tokenEvents)),
     check('oauth_tokens_state', oneOf(table.state, tokenStates)),

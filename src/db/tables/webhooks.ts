@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm'
-import { bigint, boolean, check, index, integer, pgTable, text, unique, uuid } from 'drizzle-orm/pg-core'
-import { allOf, id, moment, oneOf } from './columns.ts'
+import { check, foreignKey, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import { allOf, moment, oneOf } from './columns.ts'
 import { events, eventTypes } from './events.ts'
 import { users } from './users.ts'
 
@@ -28,9 +28,11 @@ export const webhookErrors = [
 export const webhookEndpoints = pgTable(
   'webhook_endpoints',
   {
-    id: id(),
-    /** Null for an endpoint of the operator. */
-    userId: uuid().references(() => users.id, { onDelete: 'cascade' }),
+    /** The owner; OPERATOR_ID for an endpoint of the operator. */
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    id: uuid().notNull(),
     url: text().notNull(),
     description: text(),
     /** The types that are sent; null for all. */
@@ -43,12 +45,10 @@ export const webhookEndpoints = pgTable(
     disabledReason: text({ enum: webhookDisabledReasons }),
     /** The first failure since the last successful delivery; null after a success. */
     failingSince: moment(),
-    /** Earlier events are not sent. */
-    enabledAt: moment().notNull(),
     createdAt: moment().notNull(),
   },
   (table) => [
-    index().on(table.userId),
+    primaryKey({ columns: [table.userId, table.id] }),
     check('webhook_endpoints_event_types', allOf(table.eventTypes, eventTypes)),
     check('webhook_endpoints_status', oneOf(table.status, webhookEndpointStatuses)),
     check('webhook_endpoints_disabled_reason', oneOf(table.disabledReason, webhookDisabledReasons)),
@@ -61,19 +61,18 @@ export const webhookEndpoints = pgTable(
 )
 
 /**
- * An event on its way to an endpoint: PENDING → DELIVERED or DEAD. Inserted by the fan-out, updated
- * by the job `deliver-webhook`. Deleted with its endpoint or event, and by the sweep after 30 days.
+ * An event on its way to an endpoint: PENDING → DELIVERED or DEAD. Inserted with
+ * the event, updated by the job `deliver-webhook`. Deleted with its endpoint or event, and by the
+ * sweep after 30 days.
  */
 export const webhookDeliveries = pgTable(
   'webhook_deliveries',
   {
-    id: id(),
-    endpointId: uuid()
-      .notNull()
-      .references(() => webhookEndpoints.id, { onDelete: 'cascade' }),
-    eventId: uuid()
-      .notNull()
-      .references(() => events.id, { onDelete: 'cascade' }),
+    /** The owner of the endpoint. */
+    userId: uuid().notNull(),
+    id: uuid().notNull(),
+    endpointId: uuid().notNull(),
+    eventId: uuid().notNull(),
     status: text({ enum: webhookDeliveryStatuses }).notNull().default('PENDING'),
     /** Incremented before each try, so that an interrupted one counts too. */
     attempts: integer().notNull().default(0),
@@ -86,9 +85,20 @@ export const webhookDeliveries = pgTable(
     deliveredAt: moment(),
   },
   (table) => [
-    unique('webhook_deliveries_once').on(table.endpointId, table.eventId),
-    index().on(table.endpointId, table.createdAt, table.id),
-    index().on(table.eventId),
+    primaryKey({ columns: [table.userId, table.id] }),
+    foreignKey({
+      name: 'webhook_deliveries_endpoint',
+      columns: [table.userId, table.endpointId],
+      foreignColumns: [webhookEndpoints.userId, webhookEndpoints.id],
+    }).onDelete('cascade'),
+    foreignKey({
+      name: 'webhook_deliveries_event',
+      columns: [table.userId, table.eventId],
+      foreignColumns: [events.userId, events.id],
+    }).onDelete('cascade'),
+    unique('webhook_deliveries_once').on(table.userId, table.endpointId, table.eventId),
+    index().on(table.userId, table.endpointId, table.createdAt, table.id),
+    index().on(table.userId, table.eventId),
     index().on(table.createdAt),
     index('webhook_deliveries_pending').on(table.nextAttemptAt).where(sql`${table.status} = 'PENDING'`),
     check('webhook_deliveries_status', oneOf(table.status, webhookDeliveryStatuses)),
@@ -96,17 +106,4 @@ export const webhookDeliveries = pgTable(
     check('webhook_deliveries_pending', sql`(${table.status} = 'PENDING') = (${table.nextAttemptAt} is not null)`),
     check('webhook_deliveries_delivered', sql`(${table.status} = 'DELIVERED') = (${table.deliveredAt} is not null)`),
   ],
-)
-
-/**
- * The one row with the position up to which the fan-out has written all deliveries. A migration
- * inserts it.
- */
-export const webhookFanOut = pgTable(
-  'webhook_fan_out',
-  {
-    onlyRow: boolean().primaryKey().default(true),
-    position: bigint({ mode: 'number' }).notNull().default(0),
-  },
-  (table) => [check('webhook_fan_out_only_row', sql`${table.onlyRow}`)],
 )

@@ -1,17 +1,12 @@
 import type { DefaultConnectionArguments } from '@pothos/plugin-relay'
+import { credentialOf } from '../../auth/stream-recheck.ts'
 import { isViewerGood } from '../../auth/viewer.ts'
 import { eventTypes } from '../../db/tables.ts'
 import { AppError } from '../../errors.ts'
-import {
-  EVENTS_KEPT_SECONDS,
-  type Event,
-  type EventFilter,
-  type EventReader,
-  type EventType,
-  getLastPosition,
-  listEvents,
-} from '../../events/events.ts'
+import type { EventType } from '../../events/events.ts'
+import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents } from '../../events/read.ts'
 import { followEvents } from '../../events/streams.ts'
+import { EVENTS_KEPT_SECONDS } from '../../events/sweep.ts'
 import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
@@ -182,13 +177,15 @@ builder.subscriptionField('events', (t) =>
     },
     subscribe: (_, args, context) => {
       const { deps, viewer } = context
+      if (viewer === null) throw new Error('Bug: a stream without a viewer')
       const reader = readerOf(context)
       return followEvents(deps, {
         reader,
-        owner: viewer?.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : getUser(context).id,
+        owner: viewer.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : getUser(context).id,
         filter: readFilter(context, args),
         after: typeof args.after === 'string' ? eventCursor.parse(args.after, 'after').position : null,
-        isAllowed: async () => viewer !== null && (await isViewerGood(deps, viewer)),
+        credential: credentialOf(viewer),
+        isAllowed: () => isViewerGood(deps, viewer),
       })
     },
     resolve: (event, _args, { accounts, tweets, linkedAccounts }) => {
@@ -220,7 +217,7 @@ export async function resolveEvents(
   const page = await list()
   if (page.edges.length > 0 || page.pageInfo.endCursor !== null) return page
   // Before listing again: an event in between is on that page, or comes after this position.
-  const position = await getLastPosition(deps)
+  const position = await getLastPosition(deps, reader)
   const again = await list()
   if (again.edges.length > 0) return again
   return { ...again, pageInfo: { ...again.pageInfo, endCursor: eventCursor.write({ position }) } }

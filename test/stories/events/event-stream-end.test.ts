@@ -3,12 +3,13 @@ import { createClient as createUrqlClient, fetchExchange, gql } from '@urql/core
 import { createClient as createSseClient } from 'graphql-sse'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
-import { events, OPERATOR_ID } from '../../../src/db/tables.ts'
+import { OPERATOR_ID } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
-import { connectAccount, momentIn } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { newPerson, readPage } from '../../support/event-reader.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { record } from '../../support/recorded-events.ts'
 
 const QUERY = 'subscription ($after: String) { events(after: $after) { cursor node { type } } }'
 
@@ -78,10 +79,7 @@ test('an empty list has a cursor, and no event after it is missed', async () => 
   const account = await connectAccount(world, { person: await newPerson(world) })
   await account.person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const shown = { type: 'account.reconnected' as const, userId: account.userId, accountId: account.id }
-  await world
-    .db()
-    .insert(events)
-    .values({ ...shown, occurredAt: momentIn(world, 0) })
+  await record(world, shown)
   const stream = await openStream(world.url, headers, { after: endCursor })
   await stream.ended
   expect(stream.types()).toEqual(['ACCOUNT_RECONNECTED'])

@@ -1,12 +1,13 @@
 // An event stream without notifications checks for events and access periodically.
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sha256 } from '../../../src/crypto.ts'
-import { events, sessions } from '../../../src/db/tables.ts'
+import { sessions } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
 import { newPerson } from '../../support/event-reader.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { recordSilently } from '../../support/recorded-events.ts'
 
 let world: World
 beforeAll(async () => {
@@ -27,17 +28,9 @@ test('ends without a notification when its session has ended', async () => {
 test('sends new events without a notification', async () => {
   const person = await newPerson(world)
   const stream = await openStream(world.url, cookieOf(person))
-  // As a notification does that is lost on its way.
-  await world.db().execute(sql`alter table events disable trigger events_placed`)
   const { viewer } = await person.api<{ viewer: { id: string } }>('viewer')
-  await world.db().insert(events).values({
-    type: 'session.started',
-    userId: viewer.id,
-    occurredAt: new Date(),
-    position: 1_000,
-  })
+  await recordSilently(world, { type: 'session.started', userId: viewer.id })
   await expect.poll(() => stream.types(), { timeout: 20_000 }).toEqual(['SESSION_STARTED'])
-  await world.db().execute(sql`alter table events enable trigger events_placed`)
 })
 
 test('ends after its lifetime with STREAM_ENDED', async () => {

@@ -4,13 +4,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { createApiToken, revokeApiToken } from '../../../src/auth/api-token.ts'
 import { events } from '../../../src/db/tables.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
-import { connectAccount, momentIn, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, queryRows } from '../../support/connected-account.ts'
 import { databaseKind } from '../../support/database.ts'
 import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
 import { type OpenStream, openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, openInstance } from '../../support/instance.ts'
 import { ask, expectGraphqlRefusal, sendGraphql } from '../../support/raw-graphql.ts'
+import { record } from '../../support/recorded-events.ts'
 
 let world: World
 const streams: OpenStream[] = []
@@ -34,8 +35,7 @@ const arrives = (stream: OpenStream, types: string[]) =>
 
 async function seed(person: Browser, count: number): Promise<void> {
   const { viewer } = await person.api<{ viewer: { id: string } }>('viewer')
-  const event = { type: 'session.started' as const, userId: viewer.id, occurredAt: momentIn(world, 0) }
-  await world.db().insert(events).values(Array(count).fill(event))
+  await record(world, ...Array(count).fill({ type: 'session.started' as const, userId: viewer.id }))
 }
 
 describe('a stream', () => {

@@ -17,6 +17,7 @@ import { newPerson, readEvents, readStory } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
+import { record } from '../../support/recorded-events.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World
@@ -297,10 +298,6 @@ describe('a session', () => {
 
 test('no event contains a text from outside', async () => {
   const [row] = await world.db().select().from(events).limit(1)
-  const { id: _id, position: _position, ...values } = row ?? { id: '', position: 0 }
-  const seeding = world
-    .db()
-    .insert(events)
-    .values({ ...values, type: 'tweet.failed', reason: 'X said: no', occurredAt: new Date() })
+  const seeding = record(world, { userId: row?.userId ?? '', type: 'tweet.failed', reason: 'X said: no' })
   await expect(seeding).rejects.toMatchObject({ cause: { message: expect.stringContaining('events_reason') } })
 })

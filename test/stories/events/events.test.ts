@@ -1,12 +1,12 @@
 // Paging through events, resuming, and the retention.
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { events } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
-import { connectAccount, momentIn } from '../../support/connected-account.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { newPerson, readEvents, readPage } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { ask, expectGraphqlRefusal } from '../../support/raw-graphql.ts'
+import { record } from '../../support/recorded-events.ts'
 import { sweepNow } from '../../support/sweep.ts'
 
 let world: World
@@ -22,8 +22,8 @@ async function userIdOf(person: Browser): Promise<string> {
 
 /** Gives somebody so many events at once. */
 async function seed(person: Browser, count: number): Promise<void> {
-  const event = { type: 'session.started' as const, userId: await userIdOf(person), occurredAt: momentIn(world, 0) }
-  await world.db().insert(events).values(Array(count).fill(event))
+  const event = { type: 'session.started' as const, userId: await userIdOf(person) }
+  await record(world, ...Array(count).fill(event))
 }
 
 /** Everything so far happened so many days earlier. */
@@ -186,8 +186,13 @@ test('a cursor that is newer than a restored backup is refused', async () => {
   const person = await newPerson(world)
   await seed(person, 1)
   const { pageInfo } = await readPage(person, { last: 1 })
-  await world.db().execute(sql`delete from events where position = (select max(position) from events)`)
-  await world.db().execute(sql`select setval('events_positions', (select max(position) from events))`)
+  const userId = await userIdOf(person)
+  await world.db().execute(sql`update event_positions set position = position - 1 where user_id = ${userId}`)
+  await world
+    .db()
+    .execute(
+      sql`delete from events where user_id = ${userId} and position > (select position from event_positions where user_id = ${userId})`,
+    )
   await expectGraphqlRefusal(
     person,
     ask(`{ events(after: "${pageInfo.endCursor}") { edges { cursor } } }`),

@@ -171,7 +171,7 @@ async function digest(): Promise<unknown> {
   const names = await queryRows(
     world,
     sql`select table_name as name from information_schema.tables where table_schema = 'public'
-        and table_name not in ('connect_attempts', 'sign_in_attempts', 'rate_limits', 'event_horizons', 'webhook_fan_out') order by 1`,
+        and table_name not in ('connect_attempts', 'sign_in_attempts', 'rate_limits', 'event_horizons') order by 1`,
   )
   expect(names.length).toBeGreaterThan(12)
   const rowsOf = (name: string) =>

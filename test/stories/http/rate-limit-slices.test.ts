@@ -49,6 +49,7 @@ function open(limit = LIMIT, windowSeconds = WINDOW_SECONDS): Deps {
     log: createLog('error', { write: () => {} }),
     jobs: { enqueue: async () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1 }),
+    eventNotifier: { notify: () => {}, end: async () => {} },
   })
 }
 

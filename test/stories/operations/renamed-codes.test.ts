@@ -1,11 +1,13 @@
 // Rows that were written under an earlier name of a code or value, after the migration that renames
 // it.
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connectAttempts, eventHorizons, events, tweets, webhookEndpoints, xBlocks } from '../../../src/db/tables.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { record } from '../../support/recorded-events.ts'
 
 let world: World
 beforeAll(async () => {
@@ -42,9 +44,13 @@ test('a code that is stored under its earlier name is renamed in tweets, attempt
     await world
       .db()
       .insert(events)
-      .values({ userId, accountId, reason: before, ...event })
+      .values({ userId, id: randomUUID(), position: index + 100, accountId, reason: before, ...event })
   }
-  await world.db().insert(events).values({ type: 'token.revoked', userId, reason: 'BURNED', occurredAt: aDay })
+  const burned = { type: 'token.revoked', reason: 'BURNED', occurredAt: aDay } as const
+  await world
+    .db()
+    .insert(events)
+    .values({ userId, id: randomUUID(), position: 200, ...burned })
   const attempt = { userId, sessionId: 'none', createdAt: now, expiresAt: aDay } as const
   for (const errorCode of ['RATE_LIMITED', 'ACCOUNT_LINKED_TO_ANOTHER_USER', 'ACCESS_DENIED']) {
     const row = { ...attempt, stateHash: errorCode, status: 'FAILED', errorCode } as const
@@ -85,17 +91,17 @@ test('an event type or a token event that is stored under its earlier name is re
   const { id: accountId, userId } = account
   const now = world.clock.now()
   await world.db().delete(events)
-  await world.db().insert(events).values({ type: 'tweet.reconciled', userId, accountId, occurredAt: now })
+  await record(world, { type: 'tweet.reconciled', userId, accountId })
   await world.db().insert(eventHorizons).values({ type: 'tweet.reconciled', userId, position: 1 })
   await world
     .db()
     .insert(webhookEndpoints)
     .values({
       userId,
+      id: randomUUID(),
       url: 'https://hooks.example/events',
       secretSealed: 'sealed',
       eventTypes: ['tweet.posted', 'tweet.reconciled'],
-      enabledAt: now,
       createdAt: now,
     })
   // The stored values as they were before, under constraints that allow them.

@@ -4,8 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { WebhookDeliveriesQuery } from '../../../src/console/operation-types.ts'
 import { events, users, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
-import { connectAccount, momentIn, queryRows } from '../../support/connected-account.ts'
+import { connectAccount, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { record } from '../../support/recorded-events.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import {
   failsForTenMinutes,
@@ -63,17 +64,8 @@ async function tried(endpointId: string, expected: { status: string; attempts: n
 }
 
 /** Events of a user, as if the gateway had recorded them. */
-async function seedEvents(userId: string | null, count: number): Promise<void> {
-  await world
-    .db()
-    .insert(events)
-    .values(
-      Array.from({ length: count }, () => ({
-        type: 'account.connected' as const,
-        userId,
-        occurredAt: momentIn(world, 0),
-      })),
-    )
+function seedEvents(userId: string, count: number): Promise<void> {
+  return record(world, ...Array(count).fill({ type: 'account.connected' as const, userId }))
 }
 
 async function userIdOf(login: string): Promise<string> {
@@ -520,7 +512,7 @@ test('finished deliveries are deleted after thirty days, pending ones are kept',
   expect(await webhooks.deliveries(id)).toMatchObject([{ status: 'PENDING' }])
 })
 
-test('the deletion of users does not wait for the fan-out of their last events', async () => {
+test('the deletion of users does not wait for the deliveries of their last events', async () => {
   const people = await Promise.all(['yuki-ito', 'tomasz-k'].map((login) => world.signedIn(login)))
   for (const leaving of people) {
     for (const path of ['one', 'two']) await webhooksOf(leaving).create({ url: `${receiver.url}/${path}` })

@@ -40,6 +40,7 @@ export async function judge(
     broken.push(`(a) ${control.concurrentSends()} requests sent one refresh token at once. ${describeResends(arena)}`)
   const accounts = judgeAccounts(before, after, broken)
   const tweets = await judgePosts(arena, posts, broken)
+  await judgeEvents(arena, broken)
   judgeLogs(arena, broken)
   const { crashes, uncleanEnds } = arena.fleet.counts
   if (crashes > 0) broken.push(`${crashes} processes ended by themselves: ${findFatal(arena)}`)
@@ -133,6 +134,18 @@ async function judgePosts(arena: Arena, posts: readonly Post[], broken: string[]
 // Every token and code of the sandbox's X ends in its kind, which has the same base64 in all of
 // them.
 const TOKEN_TAILS = ['at', 'rt', 'ac'].map((kind) => Buffer.from(`:1:0:${kind}:1`).toString('base64url'))
+
+// Nothing is swept meanwhile, so each user's events have all positions up to the counter.
+async function judgeEvents({ sql }: Arena, broken: string[]): Promise<void> {
+  const users = await sql<{ userId: string; last: number; events: number; highest: number }[]>`
+    select p.user_id as "userId", p.position::int as last, count(e.id)::int as events,
+      coalesce(max(e.position), 0)::int as highest
+    from event_positions p left join events e on e.user_id = p.user_id
+    group by p.user_id, p.position`
+  for (const { userId, last, events, highest } of users)
+    if (events !== last || highest !== last)
+      broken.push(`(h) User ${userId} has ${events} events up to position ${highest}, and the counter is at ${last}.`)
+}
 
 function judgeLogs(arena: Arena, broken: string[]): void {
   const logs = arena.fleet.readLogs()

@@ -11,6 +11,7 @@ import { apiScopes, users } from '../../../src/db/tables.ts'
 import { createDeps } from '../../../src/deps.ts'
 import { createCircuitBreakers } from '../../../src/outbound/circuit-breakers.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
+import { createEventNotifier } from '../../../src/process/event-notifier.ts'
 import { createEventStreams } from '../../../src/process/event-streams.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
 import { startFakeProviders } from './provider-responses.ts'
@@ -57,6 +58,8 @@ export async function openFuzzGateway() {
     // Background jobs are not under test.
     jobs: { enqueue: async () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
+    // Nothing listens.
+    eventNotifier: createEventNotifier(log, async () => {}),
     // Streams end at once, so that their responses can be read to the end.
     eventStreams: createEventStreams(0.01),
   })

@@ -8,6 +8,12 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'delete api_tokens by revoked_at, expires_at': 'The sweep deletes tokens that ended 30 days ago, by an index.',
   'delete idempotency_keys by expires_at': 'The sweep deletes keys that have expired, by an index.',
   'select idempotency_keys by expires_at': 'The sweep finds keys that have expired, by an index.',
+  'select events by occurred_at': 'The sweep reads the oldest events, in batches, by their index.',
+  'select webhook_deliveries by created_at, status':
+    'The sweep reads the oldest deliveries, in batches, by their index.',
+  'select webhook_deliveries by status, next_attempt_at':
+    'The search for lost jobs reads the pending deliveries by their partial index.',
+  'select webhook_deliveries by status, next_attempt_at, user_id, id': 'The next page of the search for lost jobs.',
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
   'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
@@ -26,7 +32,8 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'An account without a refresh token is kept while X refuses tokens of others. A partial index has them.',
   'select oauth_tokens by access_refused_at':
     '/readyz counts the access tokens that X refuses. A partial index has them.',
-  'select oauth_tokens by last_event': '/readyz reads the last event of all tokens, by an index of the times.',
+  'select oauth_tokens by last_event':
+    '/readyz reads the newest event of all tokens that tells of the credentials. A partial index has them.',
   'select oauth_tokens by refresh_issued_at, state, refresh_token_sealed':
     'The sweep counts the idle accounts whose tokens are due, up to a bound.',
   'select oauth_tokens by state': 'The sweep finds dead tokens with an orphaned pair.',

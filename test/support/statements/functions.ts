@@ -10,7 +10,7 @@ export const functionVolatility: Readonly<Record<string, 'IMMUTABLE' | 'STABLE' 
   date_part: 'STABLE',
   extract: 'STABLE',
   gen_random_uuid: 'VOLATILE',
-  length: 'IMMUTABLE',
+  jsonb_to_recordset: 'STABLE',
   lower: 'IMMUTABLE',
   make_interval: 'IMMUTABLE',
   max: 'IMMUTABLE',

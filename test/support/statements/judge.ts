@@ -13,6 +13,8 @@ export type Verdict = {
   problems: string[]
   /** The shapes of the levels that cover the rows of all users. */
   shapes: string[]
+  /** False for a statement without a table that has a key. */
+  isKeyed: boolean
 }
 
 // The files of a worker send mostly the same statements.
@@ -21,17 +23,20 @@ const knownProblems = new Map<string, readonly string[]>()
 // A process that starts on an empty database migrates it, before any table is distributed.
 const migrations = new Set(readMigrationFiles({ migrationsFolder: 'drizzle' }).flatMap(({ sql }) => sql))
 
+/** Returns the statements that are not those of a migration. */
+export function withoutMigrations(statements: readonly LoggedStatement[]): LoggedStatement[] {
+  return statements.filter(({ text }) => !migrations.has(text))
+}
+
 /** Returns a paragraph for each statement that breaks a rule, with its text and its test file. */
 export function judgeStatements(statements: readonly LoggedStatement[], keys: TableKeys): string[] {
-  return statements
-    .filter(({ text }) => !migrations.has(text))
-    .flatMap(({ text, file }) => {
-      const problems = knownProblems.get(text) ?? judgeStatement(text, keys).problems
-      knownProblems.set(text, problems)
-      return problems.length === 0
-        ? []
-        : [[...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n')]
-    })
+  return withoutMigrations(statements).flatMap(({ text, file }) => {
+    const problems = knownProblems.get(text) ?? judgeStatement(text, keys).problems
+    knownProblems.set(text, problems)
+    return problems.length === 0
+      ? []
+      : [[...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n')]
+  })
 }
 
 /**
@@ -41,7 +46,7 @@ export function judgeStatements(statements: readonly LoggedStatement[], keys: Ta
 export function judgeStatement(text: string, keys: TableKeys, allowed = acrossUsers): Verdict {
   const levels = parseLevels(text, keys)
   const keyed = levels.flatMap(keyedRelations)
-  if (keyed.length === 0) return { problems: [], shapes: [] }
+  if (keyed.length === 0) return { problems: [], shapes: [], isKeyed: false }
   const shapes = levels.flatMap(shapesOf)
   const problems = [
     ...shapes
@@ -50,7 +55,7 @@ export function judgeStatement(text: string, keys: TableKeys, allowed = acrossUs
     ...levels.flatMap(judgeLevel),
     ...judgeMixture(levels, keyed),
   ]
-  return { problems: [...new Set(problems)], shapes }
+  return { problems: [...new Set(problems)], shapes, isKeyed: true }
 }
 
 /** `select tweets by status, claimed_until`: the statement, its tables and the columns of its conditions. */

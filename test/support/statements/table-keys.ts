@@ -23,9 +23,9 @@ export type TableKeys = ReadonlyMap<string, TableKey>
 const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   users: { kind: 'user', column: 'id' },
   account_holders: { kind: 'look-up', column: 'provider_account_id' },
-  refused_connections: { kind: 'look-up', column: 'provider_account_id' },
   user_identities: { kind: 'look-up', column: 'github_id' },
   user_logins: { kind: 'look-up', column: 'login' },
+  refused_connections: { kind: 'look-up', column: 'provider_account_id' },
   sign_in_attempts: { kind: 'look-up', column: 'state_hash' },
   secret_owners: { kind: 'look-up', column: 'secret_hash' },
   rate_limits: { kind: 'look-up', column: 'subject' },
@@ -38,9 +38,9 @@ const configs = Object.values(schema)
   .filter((value) => is(value, PgTable))
   .map((table) => getTableConfig(table))
 
-/** The tables of src/db/tables.ts whose primary key has the user, and the look-ups. */
+/** The tables of src/db/tables.ts. */
 export const tableKeys: TableKeys = new Map(
-  configs.filter(isKeyed).map(({ name, columns }) => [
+  configs.map(({ name, columns }) => [
     name,
     {
       ...(others[name] ?? { kind: 'user', column: 'user_id' }),
@@ -48,13 +48,6 @@ export const tableKeys: TableKeys = new Map(
     },
   ]),
 )
-
-function isKeyed({ name, primaryKeys, columns }: (typeof configs)[number]): boolean {
-  const known = others[name]
-  if (known !== undefined) return true
-  const keys = [...primaryKeys.flatMap((key) => key.columns), ...columns.filter(({ primary }) => primary)]
-  return keys.some((column) => toSnakeCase(column.name) === 'user_id')
-}
 
 // As Drizzle does with `casing: 'snake_case'`.
 function toSnakeCase(name: string): string {

@@ -1,0 +1,56 @@
+// The retention of events.
+import { and, asc, eq, inArray, lt, sql } from 'drizzle-orm'
+import { runBatches } from '../db/batches.ts'
+import { queryRows } from '../db/client.ts'
+import { sqlIn } from '../db/clock.ts'
+import { eventHorizons, events, users } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+
+/** The retention of events. */
+export const EVENTS_KEPT_SECONDS = 90 * 86_400
+
+const SWEEP_BATCH = 1_000
+
+/**
+ * Deletes events beyond the retention and stores the highest deleted position of each user and
+ * type, until the signal.
+ */
+export async function sweepEvents(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+  const sweepBatch = async () => {
+    const old = await deps.db
+      .select({ userId: events.userId, id: events.id })
+      .from(events)
+      .where(lt(events.occurredAt, sqlIn(deps.clock, -EVENTS_KEPT_SECONDS)))
+      .orderBy(asc(events.occurredAt))
+      .limit(SWEEP_BATCH)
+    let deleted = 0
+    for (const [userId, own] of Map.groupBy(old, (event) => event.userId)) {
+      if (signal?.aborted) break
+      const ids = own.map(({ id }) => id)
+      deleted += await deleteEvents(deps, userId, ids)
+    }
+    return deleted
+  }
+  await runBatches(SWEEP_BATCH, sweepBatch, signal)
+}
+
+// One statement for each user, so that it runs where the user's rows are. Locks the user before the
+// rows; skips a user who is being deleted, whose rows that transaction deletes.
+async function deleteEvents({ db }: Pick<Deps, 'db'>, userId: string, ids: readonly string[]): Promise<number> {
+  const [swept] = await queryRows(
+    db,
+    sql`
+      with kept as (select id from ${users} where ${eq(users.id, userId)} for key share skip locked),
+      swept as (
+        delete from ${events}
+        where ${and(eq(events.userId, userId), inArray(events.id, [...ids]))} and exists (select id from kept)
+        returning type, position
+      ), stored as (
+        insert into ${eventHorizons} as known (user_id, type, position)
+        select ${userId}::uuid, type, max(position) from swept group by type
+        on conflict (user_id, type) do update set position = greatest(known.position, excluded.position)
+      )
+      select count(*)::int as count from swept`,
+  )
+  return Number(swept?.count)
+}
