@@ -20,6 +20,8 @@ export const testFiles = {
   stories: ['test/stories/**/*.test.ts'],
   /** Tests that start a browser or further processes. */
   process: ['test/browser/**/*.test.ts', 'test/process/**/*.test.ts'],
+  /** Tests of what the others have left: they run when all others have ended. */
+  statements: ['test/statements/**/*.test.ts'],
 }
 
 const config = defineConfig({
@@ -81,6 +83,16 @@ const config = defineConfig({
             'test/support/pglite-setup.ts',
             'test/support/statements/statement-setup.ts',
           ],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'statements',
+          include: testFiles.statements,
+          sequence: { groupOrder: 1 },
+          provide: { databaseKind: 'postgres' },
+          globalSetup: ['test/support/postgres-setup.ts', 'test/support/statements/statement-setup.ts'],
         },
       },
     ],

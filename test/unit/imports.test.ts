@@ -60,6 +60,18 @@ const rule: ImportRule = {
   ],
   texts: [
     {
+      // They hold on one machine of several. Row locks protect what belongs to a user.
+      what: 'an advisory lock',
+      pattern: /\bpg_(?:try_)?advisory\w+/,
+      places: ['db/', 'jobs/lost-jobs.ts'],
+    },
+    {
+      // Where tables are distributed, errors do not name one.
+      what: "a constraint's name from an error",
+      pattern: /\bconstraint_name\b|\b(?:error|cause)\.constraint\b/,
+      places: ['db/'],
+    },
+    {
       what: 'process.env',
       pattern: /\bprocess\s*(?:\.\s*env\b|\[)|['"]node:process['"]/,
       places: ['config/config.ts', 'sandbox/server.ts'],
