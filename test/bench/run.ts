@@ -1,6 +1,7 @@
 // `npm run bench`: the gateway beside the least that can respond, and beside other servers.
 import { tmpdir } from 'node:os'
 import { type BenchOptions, parseBenchArguments, type ScenarioName } from './arguments.ts'
+import { runGrowthCommand } from './growth/command.ts'
 import { installPeers } from './peers.ts'
 import { measurePosts } from './post-tweet.ts'
 import { measureRequests, requestScenarios } from './requests.ts'
@@ -19,12 +20,19 @@ const USAGE = `npm run bench -- [SCENARIO…] [options]: the gateway beside a ha
   --rounds N        how often each figure is measured, in turns; the median is printed (5)
   --seconds N       how long a server is measured in one round (4)
   --connections N   connections that send requests (32)
-  --help            prints this`
+  --help            prints this
+
+npm run bench -- growth [options]: a large database beside a small one; growth --help lists the options`
 
 const NOTE = `In parentheses: the multiple of the limit, the median of the ratios within each round. CPU is of one request.
 The limit (node:http, one hand-written SQL join, JSON.stringify), Mercurius, Apollo Server and Yoga have no rate limit, no log, no protection
 against cross-site requests beyond what they ship, and no revocation but the session's row. The gateway has all of its protections on.`
 
+const [command, ...args] = process.argv.slice(2)
+if (command === 'growth') {
+  await runGrowthCommand(args)
+  process.exit(0)
+}
 const options = readOptions()
 installPeers()
 // The database belongs on a disk, where a commit waits, and not on a RAM disk as in the tests.

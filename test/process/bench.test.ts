@@ -1,0 +1,38 @@
+// That the command of the benchmark works; its figures are for an idle machine.
+import { expect, test } from 'vitest'
+import { startProgram } from '../support/program.ts'
+
+test('npm run bench -- growth measures a small and a smaller database, and prints one table', async () => {
+  const bench = startProgram('test/bench/run.ts', { PATH: process.env.PATH ?? '' }, [
+    'growth',
+    ...['--connections', '1000', '--tweets', '3000', '--events', '2000', '--beside', '100'],
+    ...['--rounds', '1', '--seconds', '0.5', '--streams', '50'],
+  ])
+  expect(await bench.ended, bench.output()).toBe(0)
+  const rows = bench
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.split('|').map((cell) => cell.trim()))
+  const [titles, , ...figures] = rows
+  expect(titles).toEqual(['', 'figure (median)', '100 connections', '1,000 connections', 'ratio', ''])
+  const names = figures.map(([, name]) => name)
+  expect(names).toEqual(
+    expect.arrayContaining([
+      'requests/s: connectedAccounts',
+      'ms: sweepTweets',
+      'idle refreshes a minute',
+      'commits/s: an UPDATE and an event',
+      'statements/s: 50 idle streams',
+    ]),
+  )
+  for (const [, name, small, large] of figures) {
+    expect(Number(small?.replaceAll(',', '')), name).toBeGreaterThanOrEqual(0)
+    expect(Number(large?.replaceAll(',', '')), name).toBeGreaterThanOrEqual(0)
+  }
+  // Three statements each ten seconds, whatever the number of streams.
+  const [, , ...idle] = figures.find(([, name]) => name === 'statements/s: 50 idle streams') ?? []
+  for (const rate of idle.slice(0, 2)) expect(Number(rate)).toBeLessThanOrEqual(1)
+  const [, , ...refreshes] = figures.find(([, name]) => name === 'idle refreshes a minute') ?? []
+  for (const rate of refreshes.slice(0, 2)) expect(Number(rate.replaceAll(',', ''))).toBeGreaterThan(0)
+})
