@@ -52,11 +52,14 @@ function statementsFor({ connections, tweets, events }: Size): string[] {
     `insert into connect_attempts (user_id, id, state_hash, session_id, scopes, status, account_id, created_at, expires_at, taken_at, finished_at)
       select ${idOf('user', 'n')}, gen_random_uuid(), ${hash("'state' || n")}, ${hash("'session' || n")}, '{tweet.read}', 'SUCCEEDED',
         ${idOf('account', 'n')}, now(), now() + interval '10 minutes', now(), now() from ${everyUser}`,
-    `insert into tweets (user_id, id, account_id, idempotency_key_hash, request_hash, text, status, claimed_until, sent_at, x_tweet_id,
-        created_at, posted_at)
-      select ${owner}, ${idOf('tweet', 'm')}, ${idOf('account', `(1 + m % ${connections})`)}, ${hash("'key' || m")},
-        ${hash("'request' || m")}, 'A tweet of some length, number ' || m, 'POSTED', now(), now(), m, now() - m * interval '1 s', now()
+    `insert into tweets (user_id, id, account_id, text, status, claimed_until, sent_at, x_tweet_id, created_at, posted_at)
+      select ${owner}, ${idOf('tweet', 'm')}, ${idOf('account', `(1 + m % ${connections})`)},
+        'A tweet of some length, number ' || m, 'POSTED', now(), now(), m, now() - m * interval '1 s', now()
       from generate_series(1, ${tweets}) m`,
+    `insert into idempotency_keys (user_id, key_hash, request_hash, tweet_id, expires_at)
+      select ${owner}, ${hash("'key' || m")}, ${hash("'request' || m")}, ${idOf('tweet', 'm')},
+        now() + interval '30 days' - m * interval '1 s'
+      from generate_series(1, ${Math.min(tweets, 29 * 86_400)}) m`,
     `insert into event_positions (user_id, position)
       select ${idOf('user', 'n')}, ${Math.ceil(events / connections)} from ${everyUser}`,
     `insert into events (user_id, id, position, type, account_id, tweet_id, occurred_at)

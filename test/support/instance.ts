@@ -11,6 +11,7 @@ import { createWebhookEgress } from '../../src/outbound/webhook-egress.ts'
 import { createEventNotifier } from '../../src/process/event-notifier.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import type { World } from './harness.ts'
+import { logStatement } from './statements/statement-log.ts'
 
 export type Instance = ReturnType<typeof openInstance>
 
@@ -30,7 +31,12 @@ export function openInstance(world: World) {
   const options = {
     schema: tables,
     casing: 'snake_case',
-    logger: { logQuery: (text: string) => queries.push(text) },
+    logger: {
+      logQuery: (text: string) => {
+        queries.push(text)
+        logStatement(text)
+      },
+    },
   } as const
   const pool =
     source.kind === 'postgres'

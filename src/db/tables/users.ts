@@ -40,7 +40,8 @@ export const users = pgTable(
  * Returns the form in which logins are compared, without case as at GitHub: A to Z in lower case,
  * whatever the collation of the database. Under a Turkish collation lower('I') is not the "i" of
  * JavaScript. Let PostgreSQL convert both sides, so that no second rule has to agree with this one.
+ * The result has the collation of the columns: an index of another one would not be used.
  */
 export function loginKey(login: SQLWrapper): SQL<string> {
-  return sql<string>`lower(${login} collate "C")`
+  return sql<string>`lower(${login} collate "C") collate "default"`
 }

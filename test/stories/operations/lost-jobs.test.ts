@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
 import { connectAccount, postFault, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { sweepNow } from '../../support/sweep.ts'
+import { runTask, sweepNow } from '../../support/sweep.ts'
 import { failsForTenMinutes, startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World
@@ -116,4 +116,29 @@ test('a webhook whose job is lost is sent when it is due, and once', async () =>
   expect(receiver.received).toHaveLength(2)
   await world.db().delete(webhookEndpoints)
   await receiver.close()
+})
+
+test('of more deliveries than one page has, each gets one job', async () => {
+  const count = 501
+  const webhooks = webhooksOf(await world.signedIn())
+  const { id } = await webhooks.create({ url: 'http://127.0.0.1:1/', types: ['WEBHOOK_DISABLED'] })
+  const isIt = eq(webhookEndpoints.id, id)
+  const [endpoint] = await world.db().select({ userId: webhookEndpoints.userId }).from(webhookEndpoints).where(isIt)
+  const userId = endpoint?.userId ?? ''
+  const soon = sql`${world.clock.sqlNow()} + interval '30 minutes'`
+  await world.db().execute(sql`
+    with written as (
+      insert into events (user_id, id, position, type, occurred_at)
+      select ${userId}, gen_random_uuid(), 1000000 + n, 'webhook.disabled', now() from generate_series(1, ${count}) n returning id
+    )
+    insert into webhook_deliveries (user_id, id, endpoint_id, event_id, next_attempt_at, created_at)
+    select ${userId}, gen_random_uuid(), ${id}, id, ${soon}, now() from written`)
+  for (let time = 0; time < 2; time++) expect(await runTask(world, 'replaceLostJobs')).toBe('completed')
+  const [jobs] = await queryRows(
+    world,
+    sql`select count(*)::int as jobs, count(distinct data->>'id')::int as deliveries from pgboss.job
+      where name = 'deliver-webhook' and state = 'created' and data->>'userId' = ${userId}`,
+  )
+  expect(jobs).toEqual({ jobs: count, deliveries: count })
+  await world.db().delete(webhookEndpoints)
 })

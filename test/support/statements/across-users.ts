@@ -48,7 +48,6 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds tweets in doubt that have lost their job.',
   'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
   'select sessions by expires_at, created_at': 'The sweep finds expired sessions, by an index for each time.',
-  'select users by id, user_id, link_visibility': 'Operators read the events of all users who show their accounts.',
   'select users by link_visibility': 'Operators page through the users who show their accounts, by an index.',
   'select users by link_visibility, id': 'A later page of the users who show their accounts.',
 }
