@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Hono } from 'hono'
 import { consoleRoutes } from './console/routes.ts'
 import type { Deps } from './deps.ts'
@@ -17,8 +18,9 @@ import { requestId } from './http/middleware/request-id.ts'
 import { requestLogger } from './http/middleware/request-logger.ts'
 import { securityHeaders } from './http/middleware/security-headers.ts'
 import { tokenInUrlProtection } from './http/middleware/token-in-url.ts'
-import type { HttpEnv } from './http/request-context.ts'
+import type { GraphqlServer, HttpEnv } from './http/request-context.ts'
 import { connectXRoutes } from './routes/connect-x.ts'
+import { createDirectGraphqlRoute } from './routes/direct-graphql.ts'
 import { graphqlRoutes } from './routes/graphql.ts'
 import { healthRoutes } from './routes/health.ts'
 import { signInRoutes } from './routes/sign-in.ts'
@@ -27,6 +29,11 @@ import { tokenRevocationRoutes } from './routes/token-revocation.ts'
 /** The gateway as a function from requests to responses, without a port. */
 export type App = {
   fetch: Hono<HttpEnv>['fetch']
+  /**
+   * Handles the common GraphQL request without `fetch`, whose conversions cost more than the request
+   * itself. Resolves to false, with nothing consumed, for one that `fetch` has to handle.
+   */
+  handleDirectly(incoming: IncomingMessage, outgoing: ServerResponse): Promise<boolean>
   /**
    * Makes /readyz respond 503, so that load balancers stop sending requests, and each response the
    * last of its connection.
@@ -39,16 +46,23 @@ export type App = {
 /** Creates the app. */
 export function createApp(deps: Deps): App {
   let isDraining = false
-  const router = createRouter(deps, () => isDraining)
-  const inProgress = new Set<Promise<Response>>()
+  const graphqlServer = createGraphqlServer(deps)
+  const router = createRouter(deps, () => isDraining, graphqlServer)
+  const handleDirectly = createDirectGraphqlRoute(deps, graphqlServer)
+  const inProgress = new Set<Promise<unknown>>()
+  const track = <T>(work: Promise<T>): Promise<T> => {
+    const tracked = work.finally(() => inProgress.delete(tracked))
+    inProgress.add(tracked)
+    return tracked
+  }
   return {
-    fetch: (...request) => {
-      const handling = Promise.resolve(router.fetch(...request))
-        .then((response) => (isDraining ? closeConnectionAfter(response) : response))
-        .finally(() => inProgress.delete(handling))
-      inProgress.add(handling)
-      return handling
-    },
+    fetch: (...request) =>
+      track(
+        Promise.resolve(router.fetch(...request)).then((response) =>
+          isDraining ? closeConnectionAfter(response) : response,
+        ),
+      ),
+    handleDirectly: (incoming, outgoing) => track(handleDirectly(incoming, outgoing, () => isDraining)),
     drain: () => {
       isDraining = true
     },
@@ -62,7 +76,11 @@ export function createApp(deps: Deps): App {
  * Mounts all middleware and routes. Their order matters: a route passes through the middleware
  * above it.
  */
-export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
+export function createRouter(
+  deps: Deps,
+  isDraining: () => boolean,
+  graphqlServer: GraphqlServer = createGraphqlServer(deps),
+): Hono<HttpEnv> {
   const router = new Hono<HttpEnv>()
   const methodsOf = (path: string) => [
     ...new Set(router.routes.filter((route) => isRouteOf(route, path)).map(({ method }) => method)),
@@ -79,7 +97,7 @@ export function createRouter(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   router.use(cors(deps), csrfProtection(deps), authenticate(deps))
   router.route('/', signInRoutes(deps))
   router.route('/', connectXRoutes(deps))
-  router.route('/', graphqlRoutes(deps, createGraphqlServer(deps)))
+  router.route('/', graphqlRoutes(deps, graphqlServer))
   router.notFound(({ req: { method, path } }) => {
     const methods = methodsOf(path)
     const isKnown = methods.length > 0 && !methods.includes(method === 'HEAD' ? 'GET' : method)

@@ -1,4 +1,5 @@
-import { type ServerType, serve } from '@hono/node-server'
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
 import { startStreamRechecks } from './auth/stream-recheck.ts'
 import type { Config } from './config/config.ts'
@@ -88,7 +89,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     )
     stopRechecks = startStreamRechecks(deps)
     const app = createApp(deps)
-    const { server, port } = await listen(app, config)
+    const { server, port } = await listen(app, log, config)
     warnOfCrossSiteOrigins(config, log)
     const { eventStreams, refreshes } = deps
     // The embedded database is told to stop listening before it is closed.
@@ -159,27 +160,34 @@ async function logWhileWaiting<T>(log: Log, what: string, work: Promise<T>): Pro
   }
 }
 
-function listen(app: App, config: Config): Promise<{ server: ServerType; port: number }> {
+// Bounds for slow and greedy clients. Node's defaults are 60 s, 300 s and none, checked every 30 s.
+const SERVER_OPTIONS: ServerOptions = {
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+  // Longer than load balancers keep idle connections, usually 60 s. The side that closes first could
+  // do so while a request is being sent, so it must not be this one.
+  keepAliveTimeout: 65_000,
+}
+
+function listen(app: App, log: Log, config: Config): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {
-    const server = serve(
-      {
-        fetch: app.fetch,
-        hostname: config.host,
-        port: config.port,
-        // Bounds for slow and greedy clients. Node's defaults are 60 s, 300 s and none, checked
-        // every 30 s.
-        serverOptions: {
-          headersTimeout: 10_000,
-          requestTimeout: 15_000,
-          connectionsCheckingInterval: 1_000,
-          maxHeaderSize: 16_384,
-          // Longer than load balancers keep idle connections, usually 60 s. The side that closes
-          // first could do so while a request is being sent, so it must not be this one.
-          keepAliveTimeout: 65_000,
-        },
-      },
-      ({ port }) => resolve({ server, port }),
-    )
+    const respond = getRequestListener(app.fetch, { hostname: config.host })
+    const handle = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      if (!(await app.handleDirectly(incoming, outgoing))) await respond(incoming, outgoing)
+    }
+    const server = createServer(SERVER_OPTIONS, (incoming, outgoing) => {
+      handle(incoming, outgoing).catch((error) => {
+        log.error({ error }, 'A request got no response')
+        outgoing.destroy()
+      })
+    })
+    server.listen(config.port, config.host, () => {
+      const address = server.address()
+      if (typeof address !== 'object' || address === null) throw new Error('Bug: a server that listens has a port')
+      resolve({ server, port: address.port })
+    })
     server.once('error', (error) =>
       reject(explainListenError(error, config.port, 'Set PORT to a free one.', config.host)),
     )

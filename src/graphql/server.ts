@@ -1,12 +1,14 @@
 import { GraphQLError } from 'graphql'
-import { createYoga, type Plugin } from 'graphql-yoga'
+import { createYoga, type Plugin, type YogaServer } from 'graphql-yoga'
 import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
 import { errorExtensions, errorResponse, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
-import type { GraphqlHandler, GraphqlRequest } from '../http/request-context.ts'
+import { readPlainResponse } from '../http/plain-response.ts'
+import type { GraphqlRequest, GraphqlServer } from '../http/request-context.ts'
 import { createContext, type GraphqlContext } from './context.ts'
+import { createDirectExecution } from './direct-execution.ts'
 import { limitDocuments } from './document-limits.ts'
 import { addCodes, describeError, describeErrors, unavailable } from './error-description.ts'
 import { recordErrorCodes } from './operation-log.ts'
@@ -22,33 +24,48 @@ const MAX_BODY_BYTES = 100_000
 // need the rest.
 const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
-/** Returns the handler of POST requests with a JSON body (GraphQL over HTTP). */
-export function createGraphqlServer(deps: Deps): GraphqlHandler {
+/** Creates the server of POST requests with a JSON body (GraphQL over HTTP). */
+export function createGraphqlServer(deps: Deps): GraphqlServer {
   const documents = createPreparedDocuments(schema)
-  const [forAnybody, forIdentified] = [MAX_BODY_BYTES, MAX_IDENTIFIED_BODY_BYTES].map((maxBodyBytes) =>
-    createYogaWithin(deps, documents, maxBodyBytes),
-  )
-  if (forAnybody === undefined || forIdentified === undefined) throw new Error('Bug: two limits give two servers')
-  // The request's abort signal is removed: when a client disconnects, Yoga would respond at once
-  // while a mutation still runs.
-  return async (request, about) => {
-    const yoga = about.viewer === null ? forAnybody : forIdentified
-    const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
-    if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
-    if (about.rateLimiter.wasConsulted()) return response
-    // A request without an executable document costs 1 as well.
+  const forAnybody = createYogaWithin(deps, documents, MAX_BODY_BYTES).yoga
+  const { yoga: forIdentified, server } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
+  const executeDirectly = createDirectExecution(server)
+  // A request without an executable document costs 1 as well. Returns the body of a refusal.
+  const consumeAtLeastOne = async ({ rateLimiter, requestId }: GraphqlRequest) => {
+    if (rateLimiter.wasConsulted()) return null
     try {
-      await about.rateLimiter.consume(1)
-      return response
+      await rateLimiter.consume(1)
+      return null
     } catch (error) {
       if (!(error instanceof AppError)) throw error
-      return Response.json({ errors: [describeError(deps, error, about.requestId)] })
+      return { errors: [describeError(deps, error, requestId)] }
     }
+  }
+  return {
+    // The request's abort signal is removed: when a client disconnects, Yoga would respond at once
+    // while a mutation still runs.
+    respond: async (request, about) => {
+      const yoga = about.viewer === null ? forAnybody : forIdentified
+      const response = withReason(await yoga.fetch(withPlainMediaTypes(request), about), about)
+      if (response.headers.get('content-type') === 'text/event-stream') setStreamHeaders(response.headers)
+      const refusal = await consumeAtLeastOne(about)
+      return refusal === null ? response : Response.json(refusal)
+    },
+    respondDirectly: async (params, accept, about) => {
+      const response = await executeDirectly(params, accept, about)
+      if (response === null) return null
+      const refusal = await consumeAtLeastOne(about)
+      if (refusal !== null) return readPlainResponse(Response.json(refusal))
+      const isOutage = response.status === 503 && response.headers['retry-after'] === undefined
+      return isOutage ? readPlainResponse(outageResponse(about.requestId)) : response
+    },
+    maxBodyBytes: (viewer) => (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES),
   }
 }
 
 function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes: number) {
-  return createYoga<GraphqlRequest, GraphqlContext>({
+  let server: YogaServer<GraphqlRequest, GraphqlContext> | null = null
+  const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
     plugins: [
@@ -61,6 +78,12 @@ function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes
       checkSubscription,
       executeByPlan(documents),
       describeErrors(deps),
+      {
+        onYogaInit: ({ yoga }) => {
+          // Typed without the contexts of this server.
+          server = yoga as unknown as typeof server
+        },
+      },
     ],
     // Handles the errors outside of resolvers.
     maskedErrors: {
@@ -94,6 +117,8 @@ function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes
       URLPattern,
     },
   })
+  if (server === null) throw new Error('Bug: Yoga initializes its plugins at once')
+  return { yoga, server }
 }
 
 // Media types are case-insensitive (RFC 9110 section 8.3.1), but Yoga compares them literally. The

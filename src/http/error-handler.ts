@@ -14,16 +14,18 @@ const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, 
  * request id.
  */
 export function errorHandler(deps: Deps): ErrorHandler<HttpEnv> {
-  return (thrown, c) => {
-    // The user was deleted while the request ran.
-    const error = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
-    if (error instanceof AppError) {
-      const { code, message, retryAt } = error
-      return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
-    }
-    const { requestId } = c.var
-    deps.log.error({ error, requestId }, 'A request failed with an internal error')
-    if (isDatabaseOutage(error)) return outageResponse(requestId)
-    return errorResponse(500, { code: 'INTERNAL', requestId })
+  return (thrown, c) => describeFailure(deps, thrown, c.var.requestId)
+}
+
+/** The response to a request whose route has thrown. */
+export function describeFailure(deps: Deps, thrown: unknown, requestId: string): Response {
+  // The user was deleted while the request ran.
+  const error = isUserGone(thrown) ? new AppError('UNAUTHENTICATED', { cause: thrown }) : thrown
+  if (error instanceof AppError) {
+    const { code, message, retryAt } = error
+    return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
   }
+  deps.log.error({ error, requestId }, 'A request failed with an internal error')
+  if (isDatabaseOutage(error)) return outageResponse(requestId)
+  return errorResponse(500, { code: 'INTERNAL', requestId })
 }

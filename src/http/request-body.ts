@@ -10,7 +10,12 @@ export const MAX_FORM_BYTES = 8_192
  * Content-Type.
  */
 export function mediaTypeOf(c: Context): string | undefined {
-  return c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return parseMediaType(c.req.header('content-type'))
+}
+
+/** Parses the media type of a Content-Type header, without its parameters. */
+export function parseMediaType(contentType: string | undefined): string | undefined {
+  return contentType?.split(';')[0]?.trim().toLowerCase()
 }
 
 /** Reads a form. Returns null when it has more than `MAX_FORM_BYTES`. */

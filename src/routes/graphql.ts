@@ -5,13 +5,13 @@ import { challenge, TOKEN_PARAMETER } from '../http/bearer.ts'
 import { errorResponse, methodNotAllowedResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
 import { chooseRateLimiter } from '../http/middleware/rate-limit.ts'
 import { FORM_TYPE, mediaTypeOf, readForm } from '../http/request-body.ts'
-import type { GraphqlHandler, GraphqlRequest, HttpEnv } from '../http/request-context.ts'
+import type { GraphqlRequest, GraphqlServer, HttpEnv } from '../http/request-context.ts'
 import { misplacedTokenResponse } from '../http/token-error-response.ts'
 
 const BY_POST = 'Send queries to /graphql by POST.'
 
 /** `/graphql`, except for the GraphiQL page, which the console serves. */
-export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv> {
+export function graphqlRoutes(deps: Deps, server: GraphqlServer): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
   const crossSiteOrigins = listCrossSiteOrigins(deps.config)
 
@@ -32,7 +32,7 @@ export function graphqlRoutes(deps: Deps, handle: GraphqlHandler): Hono<HttpEnv>
       return crossSiteOriginResponse()
     }
     const cookies: string[] = []
-    const response = await handle(c.req.raw, createGraphqlRequest(c, rateLimiter, cookies))
+    const response = await server.respond(c.req.raw, createGraphqlRequest(c, rateLimiter, cookies))
     const isLimited = rateLimiter.lastResult()?.retryInSeconds != null
     const { body, headers, status } = response
     const extended = new Response(body, { status: isLimited ? 429 : status, headers })

@@ -37,10 +37,17 @@ async function authenticateSession(deps: Deps, c: Context<HttpEnv>, next: () => 
   const { viewer, setCookie: renewed } = await findSessionViewer(deps, c.req.header('cookie') ?? null)
   c.set('viewer', viewer)
   await next()
-  if (renewed === null) return
-  // A cookie set by the route takes precedence: after a sign-in or sign-out, the renewed one would
-  // restore the ended session.
+  for (const header of renewCookie(c.res.headers.getSetCookie(), renewed))
+    c.header('set-cookie', header, { append: true })
+}
+
+/**
+ * Returns the Set-Cookie header that renews a session, beside those that the route has set; nothing
+ * when the route has set this cookie: after a sign-in or sign-out, the renewed one would restore the
+ * ended session.
+ */
+export function renewCookie(set: readonly string[], renewed: string | null): string[] {
+  if (renewed === null) return []
   const name = renewed.slice(0, renewed.indexOf('=') + 1)
-  if (!c.res.headers.getSetCookie().some((header) => header.startsWith(name)))
-    c.header('set-cookie', renewed, { append: true })
+  return set.some((header) => header.startsWith(name)) ? [] : [renewed]
 }

@@ -1,0 +1,117 @@
+// Executes the parameters of a request without a Request, a Response and their streams: through the
+// same plugins of Yoga in the same order, and with Yoga's own conversion of a result to JSON.
+import {
+  type FetchAPI,
+  type GraphQLParams,
+  isAsyncIterable,
+  type Plugin,
+  processRegularResult,
+  type YogaServer,
+} from 'graphql-yoga'
+import type { GraphqlRequest, PlainResponse } from '../http/request-context.ts'
+import type { GraphqlContext } from './context.ts'
+
+/**
+ * Executes the parameters of a request. Returns null, with nothing executed and nothing consumed,
+ * for all but a query or mutation that responds with JSON: for a subscription, another Accept
+ * header, and parameters that a plugin refuses.
+ */
+export type DirectExecution = (
+  params: unknown,
+  accept: string | undefined,
+  about: GraphqlRequest,
+) => Promise<PlainResponse | null>
+
+/** The server itself. What `createYoga` returns hides the plugins. */
+type Yoga = YogaServer<GraphqlRequest, GraphqlContext>
+type ProcessResult = NonNullable<Plugin['onResultProcess']>
+type ResultProcess = Parameters<ProcessResult>[0]
+
+// Clients send few different Accept headers. Others take the way through Yoga.
+const MAX_ACCEPTS = 100
+const MAX_ACCEPT_CHARACTERS = 200
+
+/** Creates the direct execution of a Yoga server. */
+export function createDirectExecution(yoga: Yoga): DirectExecution {
+  const { getResultForParams } = yoga
+  const processResult = createResultProcess(yoga)
+  // For each Accept header a request that stands for all that have it; null where the response is
+  // not JSON. Plugins read nothing else of a request.
+  const requests = new Map<string, Request | null>()
+  const findRequest = (accept: string, about: ResultProcess['serverContext']): Request | null => {
+    const known = requests.get(accept)
+    if (known !== undefined) return known
+    if (accept.length > MAX_ACCEPT_CHARACTERS || requests.size >= MAX_ACCEPTS) return null
+    const request = new Request('http://localhost/graphql', { method: 'POST', headers: { accept } })
+    const isJson = processResult(request, {}, about).resultProcessor === processRegularResult
+    requests.set(accept, isJson ? request : null)
+    return isJson ? request : null
+  }
+  const fetchApi = { ...yoga.fetchAPI, Response: CapturedResponse as unknown as FetchAPI['Response'] }
+  return async (params, accept, about) => {
+    // Yoga compares media types literally, although they are case-insensitive (RFC 9110 section
+    // 8.3.1).
+    const context = { ...about, waitUntil: () => {} }
+    const request = findRequest(accept?.toLowerCase() ?? '*/*', context)
+    if (request === null || !isQueryOrMutation(params)) return null
+    let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
+    try {
+      executed = await getResultForParams({ params, request }, context)
+    } catch {
+      // A plugin has refused the parameters, before the execution.
+      return null
+    }
+    if (executed === undefined || isAsyncIterable(executed)) throw new Error('Bug: a query responds with one result')
+    const { result, acceptedMediaType } = processResult(request, executed, context)
+    const { status, headers, body } = processRegularResult(
+      result,
+      fetchApi,
+      acceptedMediaType,
+    ) as unknown as CapturedResponse
+    return { status, headers, body }
+  }
+}
+
+// Runs the plugins that choose the media type of a response and look at its result.
+function createResultProcess({ getEnveloped }: Yoga) {
+  // Typed as plugins of Envelop alone.
+  const plugins = getEnveloped._plugins as unknown as Plugin[]
+  const hooks = plugins.flatMap(({ onResultProcess }) => onResultProcess ?? [])
+  return (request: Request, result: ResultProcess['result'], serverContext: ResultProcess['serverContext']) => {
+    const process = { result, resultProcessor: undefined as ResultProcess['resultProcessor'], acceptedMediaType: '' }
+    for (const hook of hooks)
+      void hook({
+        ...process,
+        request,
+        acceptableMediaTypes: [],
+        setResult: (replaced) => {
+          process.result = replaced
+        },
+        setResultProcessor: (processor, mediaType) => {
+          process.resultProcessor = processor
+          process.acceptedMediaType = mediaType
+        },
+        serverContext,
+      })
+    return process
+  }
+}
+
+// Parameters that Yoga parses from a body, with a document that holds no subscription: a keyword
+// cannot be written in another way.
+function isQueryOrMutation(params: unknown): params is GraphQLParams {
+  const isObject = typeof params === 'object' && params !== null && !Array.isArray(params)
+  return isObject && 'query' in params && typeof params.query === 'string' && !/\bsubscription\b/.test(params.query)
+}
+
+// Takes the place of Response, whose headers and streams cost more than the execution.
+class CapturedResponse implements PlainResponse {
+  body: string
+  status: number
+  headers: Record<string, string>
+  constructor(body: string, { status, headers }: { status: number; headers: Record<string, string> }) {
+    this.body = body
+    this.status = status
+    this.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+  }
+}
