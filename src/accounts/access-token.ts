@@ -6,7 +6,7 @@ import { findBlock, isFromX, recordBlocks, type XEndpoint } from '../x/blocks.ts
 import { refusal } from '../x/refusals.ts'
 import type { AccountKey } from './account-rows.ts'
 import { recordAcceptedAccessToken, recordRefusedAccessToken } from './refused-access-tokens.ts'
-import { getUsableToken, type UsableToken } from './usable-token.ts'
+import { getUsableToken, type TokenRow, type UsableToken } from './usable-token.ts'
 
 /**
  * Runs `use` with a valid access token of the account. The token is refreshed before it expires,
@@ -19,6 +19,7 @@ import { getUsableToken, type UsableToken } from './usable-token.ts'
  * @param endpoint the rate limit class of the call.
  * @param use makes one call. It is called a second time only after `unauthorized`, for which X
  * guarantees that nothing was done.
+ * @param known the token of the ACTIVE account, if the caller has just read it.
  * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE
  * or X_CREDENTIALS_REJECTED. `use` has then not run, or X has refused its call.
  */
@@ -27,12 +28,13 @@ export async function withAccessToken<T>(
   account: AccountKey,
   endpoint: XEndpoint,
   use: (accessToken: string) => Promise<XResult<T>>,
+  known: TokenRow | null = null,
 ): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
   const block = await findBlock(deps, account, endpoint)
-  if (block !== null) return block
-  const result = await callWithToken(deps, account, use)
+  if (block.refusal !== null) return block.refusal
+  const result = await callWithToken(deps, account, use, known)
   try {
-    await recordBlocks(deps, account, endpoint, result)
+    await recordBlocks(deps, account, endpoint, block, result)
   } catch (error) {
     // The result of the call must reach the caller even while the database is away.
     deps.log.warn({ error, accountId: account.id }, 'Could not record a rate limit of X')
@@ -44,8 +46,9 @@ async function callWithToken<T>(
   deps: Deps,
   account: AccountKey,
   use: (accessToken: string) => Promise<XResult<T>>,
+  known: TokenRow | null,
 ): Promise<Exclude<XResult<T>, { kind: 'unauthorized' }>> {
-  const first = await getUsableToken(deps, account, null)
+  const first = await getUsableToken(deps, account, null, known)
   const result = await use(first.accessToken)
   if (result.kind !== 'unauthorized') {
     await recordAccepted(deps, account, first, result)

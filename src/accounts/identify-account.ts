@@ -81,13 +81,13 @@ async function readProfile(
   accessToken: string,
 ): Promise<XResult<XProfile>> {
   const block = await findBlock(deps, attempt, 'READ_PROFILE')
-  if (block !== null) return block
+  if (block.refusal !== null) return block.refusal
   const result = await fetchMe(deps, accessToken)
   // The attempt itself stores when it is tried again after a limit of its account. Limits of the
   // whole app, and the proof that there is none, are stored for all.
   if (result.kind === 'refused' && result.to === 'ACCOUNT') return result
   try {
-    await recordBlocks(deps, attempt, 'READ_PROFILE', result)
+    await recordBlocks(deps, attempt, 'READ_PROFILE', block, result)
   } catch (error) {
     deps.log.warn({ error, attempt: attempt.id }, 'Could not record a rate limit of X')
   }

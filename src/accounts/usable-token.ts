@@ -33,6 +33,7 @@ export type UsableToken = {
 /**
  * Returns an access token of the account, refreshed if necessary.
  * @param rejectedVersion the version whose access token X has just rejected, or null.
+ * @param known the row, if the caller has just read it.
  * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE,
  * X_CREDENTIALS_REJECTED
  */
@@ -40,14 +41,15 @@ export async function getUsableToken(
   deps: Deps,
   account: AccountKey,
   rejectedVersion: number | null,
+  known: TokenRow | null = null,
 ): Promise<UsableToken> {
   const { timing } = deps
   const giveUpAt = performance.now() + timing.waitForRefreshSeconds * 1000
   const marginSeconds = timing.refreshBeforeEndSeconds + (Math.random() * 2 - 1) * timing.refreshJitterSeconds
   let pauseMilliseconds = POLL_MIN_MILLISECONDS
   let outcome: RefreshOutcome | null = null
-  for (;;) {
-    const row = await getTokenRow(deps, account)
+  for (let tries = 1; ; tries++) {
+    const row = tries === 1 && known !== null ? known : await getTokenRow(deps, account)
     const isRejected = row.version === rejectedVersion
     if (!isRejected && row.secondsLeft > marginSeconds) return open(deps, account, row)
     // After a refresh was tried, any token that has not expired is used: the old one, or a new one
@@ -89,21 +91,30 @@ function refreshUntil(giveUpAt: number, refresh: Promise<RefreshOutcome>): Promi
   return withTimeout(secondsLeft, refresh, (): RefreshOutcome => ({ kind: 'leased' }))
 }
 
-type TokenRow = typeof oauthTokens.$inferSelect & {
+/** The row of an account's tokens, with its times relative to the moment of the read. */
+export type TokenRow = typeof oauthTokens.$inferSelect & {
   secondsLeft: number
   waitSeconds: number
   secondsSinceIssue: number
 }
 
+/** @param now the database's time of the read. */
+export function toTokenRow(tokens: typeof oauthTokens.$inferSelect, now: Date): TokenRow {
+  const secondsUntil = (moment: Date) => (moment.getTime() - now.getTime()) / 1000
+  return {
+    ...tokens,
+    secondsLeft: secondsUntil(tokens.accessExpiresAt),
+    waitSeconds: tokens.nextTryAt === null ? 0 : secondsUntil(tokens.nextTryAt),
+    secondsSinceIssue: -secondsUntil(tokens.refreshIssuedAt),
+  }
+}
+
 async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
-  const now = deps.clock.sqlNow()
   const [found] = await deps.db
     .select({
       status: connectedAccounts.status,
       tokens: oauthTokens,
-      secondsLeft: sql<number>`extract(epoch from ${oauthTokens.accessExpiresAt} - ${now})::float8`,
-      waitSeconds: sql<number>`coalesce(extract(epoch from ${oauthTokens.nextTryAt} - ${now}), 0)::float8`,
-      secondsSinceIssue: sql<number>`extract(epoch from ${now} - ${oauthTokens.refreshIssuedAt})::float8`,
+      now: sql<Date>`${deps.clock.sqlNow()}`.mapWith(oauthTokens.accessExpiresAt),
     })
     .from(connectedAccounts)
     .leftJoin(oauthTokens, hasTokens)
@@ -111,12 +122,7 @@ async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
   if (found === undefined || found.status === 'DISCONNECTED' || found.tokens === null)
     throw new AppError('ACCOUNT_DISCONNECTED')
   if (found.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH')
-  return {
-    ...found.tokens,
-    secondsLeft: Number(found.secondsLeft),
-    waitSeconds: Number(found.waitSeconds),
-    secondsSinceIssue: Number(found.secondsSinceIssue),
-  }
+  return toTokenRow(found.tokens, found.now)
 }
 
 async function open(deps: Deps, account: AccountKey, row: TokenRow): Promise<UsableToken> {

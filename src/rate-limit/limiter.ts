@@ -62,6 +62,18 @@ export async function consumeRateLimit(deps: Deps, name: RateLimitName, subject:
   await createRateLimiter(deps, name, subject).consume(cost)
 }
 
+/**
+ * Returns true if the limit of `subject` is known to be used up, so that `consumeRateLimit` will
+ * refuse this cost. Asks nothing.
+ */
+export function isRateLimitSpent(deps: Deps, name: RateLimitName, subject: string, cost: number): boolean {
+  const policy = deps.config.rateLimits?.[name]
+  if (policy === undefined) return false
+  const { rateLimitBuckets: buckets } = deps
+  const bucket = buckets.open(name, subject)
+  return isKnownSpent(bucket, policy, cost, buckets.nowSeconds() + bucket.clockAheadSeconds)
+}
+
 // Decides from memory where that is certain. Otherwise the row of the bucket is asked, for a sliced
 // limit by one statement at a time: the callers that wait for it look at its result first.
 async function tryConsume(

@@ -1,7 +1,7 @@
 // Idempotency keys of `postTweet`. Of the callers with one key, one inserts the key and the tweet,
-// in one statement. The others wait for its commit and find the tweet by the key.
-import { and, eq, getTableColumns, inArray, lt, SQL, sql } from 'drizzle-orm'
-import type { PgInsertValue, PgUpdateSetSource } from 'drizzle-orm/pg-core'
+// in one statement (claim.ts). The others wait for its commit and find the tweet by the key.
+import { and, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import { runBatches } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { idempotencyKeys, tweets } from '../db/tables.ts'
@@ -15,13 +15,11 @@ import { isTweet, type Tweet } from './outcome.ts'
  * sentence of IDEMPOTENCY_KEY_REUSED and schema/README.md name it: longer than queues of webhooks
  * and jobs retry.
  */
-const KEPT_SECONDS = 30 * 86_400
+export const KEY_KEPT_SECONDS = 30 * 86_400
 const SWEEP_BATCH = 1_000
 
 /** SHA-256 of an idempotency key and of the input that was sent with it. */
 export type IdempotencyKey = { hash: string; requestHash: string }
-
-type NewTweet = PgInsertValue<typeof tweets>
 
 /**
  * Returns the tweet that was posted with a key; null when the key is unused or has expired.
@@ -37,41 +35,6 @@ export async function findTweetOfKey(deps: Deps, userId: string, key: Idempotenc
   if (found.requestHash !== key.requestHash)
     throw new AppError('IDEMPOTENCY_KEY_REUSED', { field: ['input', 'idempotencyKey'] })
   return found.tweet
-}
-
-/**
- * Inserts a tweet together with its key, in one statement.
- * @param key null to insert the tweet without one.
- * @returns the row; null when the key is in use, and nothing was inserted then.
- */
-export async function insertTweet(
-  deps: Deps,
-  tweet: NewTweet & { id: string; userId: string },
-  key: IdempotencyKey | null,
-): Promise<Tweet | null> {
-  if (key === null) {
-    const [inserted] = await deps.db.insert(tweets).values(tweet).returning()
-    return inserted ?? null
-  }
-  const claimed = deps.db.$with('claimed').as(
-    deps.db
-      .insert(idempotencyKeys)
-      .values({
-        userId: tweet.userId,
-        keyHash: key.hash,
-        requestHash: key.requestHash,
-        tweetId: tweet.id,
-        expiresAt: sqlIn(deps.clock, KEPT_SECONDS),
-      })
-      .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
-      .returning({ userId: idempotencyKeys.userId }),
-  )
-  const [inserted] = await deps.db
-    .with(claimed)
-    .insert(tweets)
-    .select(sql`select ${valuesOf(tweet)} from ${claimed}`)
-    .returning()
-  return inserted ?? null
 }
 
 /**
@@ -91,7 +54,7 @@ export async function claimTweetAgain(
   const kept = deps.db.$with('kept').as(
     deps.db
       .update(idempotencyKeys)
-      .set({ expiresAt: sqlIn(deps.clock, KEPT_SECONDS) })
+      .set({ expiresAt: sqlIn(deps.clock, KEY_KEPT_SECONDS) })
       .where(and(isKey(earlier.userId, key), eq(idempotencyKeys.tweetId, earlier.id)))
       .returning({ tweetId: idempotencyKeys.tweetId }),
   )
@@ -134,16 +97,7 @@ export async function sweepIdempotencyKeys(deps: Deps, signal?: AbortSignal): Pr
   )
 }
 
-function isKey(userId: string, key: IdempotencyKey): SQL | undefined {
+/** The condition for the row of a key. */
+export function isKey(userId: string, key: IdempotencyKey): SQL | undefined {
   return and(eq(idempotencyKeys.userId, userId), eq(idempotencyKeys.keyHash, key.hash))
-}
-
-// The values of all columns in their order, as Drizzle's INSERT … SELECT names them.
-function valuesOf(tweet: NewTweet): SQL {
-  const given = new Map<string, unknown>(Object.entries(tweet))
-  const values = Object.entries(getTableColumns(tweets)).map(([name, column]) => {
-    const value = given.get(name) ?? column.default ?? null
-    return value instanceof SQL ? value : sql`${sql.param(value, column)}::${sql.raw(column.getSQLType())}`
-  })
-  return sql.join(values, sql`, `)
 }

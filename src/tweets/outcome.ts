@@ -39,6 +39,7 @@
 //   POSTED  → DELETED   deleteTweet         X has deleted it
 //   FAILED  → PENDING   postTweet           the failure is of a kind that may have been resolved
 //
+// A new row that the rate limit refuses is deleted at once, by withdrawClaim.
 import { and, eq, inArray, isNotNull, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
 import { sqlIn } from '../db/clock.ts'

@@ -1,31 +1,36 @@
 // Posts tweets, at most once for each idempotency key. The row is inserted before X is called, and
 // marked as sent (`sentAt`) before the request is sent, so that after a crash it shows whether the
 // tweet may exist. A tweet that may exist is not sent again. The states are drawn in outcome.ts.
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, gt } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
+import type { TokenRow } from '../accounts/usable-token.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { tweets } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { consumeRateLimit } from '../rate-limit/limiter.ts'
+import { consumeRateLimit, isRateLimitSpent } from '../rate-limit/limiter.ts'
 import { createTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal } from '../x/refusals.ts'
-import { claimTweetAgain, findTweetOfKey, type IdempotencyKey, insertTweet } from './idempotency-keys.ts'
+import { type Claim, claimTweet, type NewTweet, withdrawClaim } from './claim.ts'
+import { claimTweetAgain, findTweetOfKey, type IdempotencyKey } from './idempotency-keys.ts'
 import { isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
-import { assertTweetText, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
+import { assertTweetText, isLongTweet, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
 import { findTweet, tweetError } from './tweets.ts'
 
 /** The input of `postTweet`. A null leaves the choice to the gateway, or to X. */
 export type PostTweetInput = XTweetRequest & { accountId: string | null; idempotencyKey: string | null }
 
 const WAIT_POLL_MILLISECONDS = 100
+// Each try fails only if the account or the key changes meanwhile.
+const MAX_TRIES = 10
+// A token that was read earlier is read again.
+const TOKEN_FRESH_MILLISECONDS = 1_000
 const UNCLEAR = 'The timeline does not show whether an earlier sending was posted.'
 
 /**
@@ -42,50 +47,57 @@ export async function postTweet(deps: Deps, userId: string, input: PostTweetInpu
   if (input.replyToXTweetId !== null && !/^\d{1,19}$/.test(input.replyToXTweetId)) {
     throw new AppError('REPLY_TARGET_INVALID', { field: ['input', 'replyToXTweetId'] })
   }
-  const key = parseIdempotencyKey(input.idempotencyKey, [
+  const { idempotencyKey, ...request } = input
+  const key = parseIdempotencyKey(idempotencyKey, [
     input.text,
     input.accountId,
     input.replyToXTweetId,
     input.replySettings,
     input.madeWithAi,
   ])
-  if (key !== null) {
-    const earlier = await findTweetOfKey(deps, userId, key)
-    if (earlier !== null) return repeat(deps, earlier, key)
+  const tweet = { ...request, userId, isLong: isLongTweet(input.text) }
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    // A limit that is used up is not worth a row.
+    const claim = isRateLimitSpent(deps, 'post', userId, 1) ? null : await claimTweet(deps, tweet, key)
+    const outcome = claim === null ? await repeatOrRefuse(deps, tweet, key) : await sendNew(deps, claim, key)
+    if (outcome !== null) return outcome
   }
-  const account = await chooseAccount(deps, userId, input.accountId)
-  assertTweetText(input.text, maxTweetLength(account))
-  const claimedAt = performance.now()
-  // Of the callers of one key, one consumes the rate limit. If that is refused, no row is left.
-  const tweet = await transaction(deps, async (deps) => {
-    const inserted = await insertTweet(
-      deps,
-      {
-        userId,
-        id: randomUUID(),
-        accountId: account.id,
-        text: input.text,
-        replyToXTweetId: input.replyToXTweetId,
-        replySettings: input.replySettings,
-        madeWithAi: input.madeWithAi,
-        status: 'PENDING',
-        claimedUntil: sqlIn(deps.clock, deps.timing.tweetClaimSeconds),
-        createdAt: deps.clock.sqlNow(),
-      },
-      key,
+  throw new Error('Bug: a tweet can neither be claimed nor refused')
+}
+
+// Returns the outcome of the key; null when the tweet can be claimed now.
+async function repeatOrRefuse(deps: Deps, tweet: NewTweet, key: IdempotencyKey | null): Promise<Tweet | null> {
+  const earlier = key && (await findTweetOfKey(deps, tweet.userId, key))
+  if (key !== null && earlier !== null) return repeat(deps, earlier, key)
+  const account = await chooseAccount(deps, tweet.userId, tweet.accountId)
+  assertTweetText(tweet.text, maxTweetLength(account))
+  if (isRateLimitSpent(deps, 'post', tweet.userId, 1)) await consumeRateLimit(deps, 'post', tweet.userId, 1)
+  return null
+}
+
+// Of the callers of one key, the one that has claimed it consumes the rate limit. If that is
+// refused, no row is left.
+async function sendNew(deps: Deps, { tweet, claimedAt, token }: Claim, key: IdempotencyKey | null): Promise<Tweet> {
+  try {
+    await consumeRateLimit(deps, 'post', tweet.userId, 1)
+  } catch (error) {
+    await withdrawClaim(deps, tweet, key).catch((error) =>
+      deps.log.warn({ error, tweetId: tweet.id }, 'Could not delete a tweet that was not sent; the sweep will end it'),
     )
-    if (inserted !== null) await consumeRateLimit(deps, 'post', userId, 1)
-    return inserted
-  })
-  if (tweet !== null) return send(deps, tweet, claimedAt, null)
-  // Another caller of the same key has inserted the row first.
-  const first = key && (await findTweetOfKey(deps, userId, key))
-  if (key === null || first === null) throw new Error('Bug: a tweet is neither inserted nor found')
-  return repeat(deps, first, key)
+    throw error
+  }
+  const isFresh = performance.now() - claimedAt < TOKEN_FRESH_MILLISECONDS
+  return send(deps, tweet, claimedAt, { earlier: null, token: isFresh ? token : null })
 }
 
 // @param earlier the row before it was claimed again; null for a tweet that was never sent.
-async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet | null): Promise<Tweet> {
+// @param token the account's token, if it has just been read.
+async function send(
+  deps: Deps,
+  tweet: Tweet,
+  claimedAt: number,
+  { earlier, token }: { earlier: Tweet | null; token: TokenRow | null },
+): Promise<Tweet> {
   let result: PostResult
   let isSent = false
   try {
@@ -106,6 +118,7 @@ async function send(deps: Deps, tweet: Tweet, claimedAt: number, earlier: Tweet 
         isSent = response.kind !== 'unauthorized'
         return response
       },
+      token,
     )
   } catch (error) {
     if (!(error instanceof AppError)) {
@@ -158,7 +171,8 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
   if (marked === undefined) throw new AppError('POST_INTERRUPTED')
 }
 
-async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<Tweet> {
+// Returns null when the tweet has been deleted since, with its key.
+async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<Tweet | null> {
   const { userId } = earlier
   if (earlier.status === 'PENDING') return waitForOutcome(deps, userId, earlier)
   const error = tweetError(earlier)
@@ -182,17 +196,18 @@ async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<
     if (claimed !== null) await consumeRateLimit(deps, 'post', userId, 1)
     return claimed
   })
-  return again === null ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, earlier)
+  return again === null ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, { earlier, token: null })
 }
 
-async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet> {
+// Returns null when the tweet has been deleted since.
+async function waitForOutcome(deps: Deps, userId: string, pending: Tweet): Promise<Tweet | null> {
   const giveUpAt = performance.now() + deps.timing.waitForTweetSeconds * 1000
-  let tweet: Tweet | null = pending
+  let tweet: Tweet | null
   do {
     await sleep(WAIT_POLL_MILLISECONDS * (0.5 + Math.random()))
     tweet = await findTweet(deps, userId, pending.id)
   } while (tweet?.status === 'PENDING' && performance.now() < giveUpAt)
-  return tweet ?? pending
+  return tweet
 }
 
 async function chooseAccount(deps: Deps, userId: string, accountId: string | null): Promise<ConnectedAccount> {

@@ -8,12 +8,19 @@ import { checkTweetText, MAX_PREMIUM_WEIGHTED_LENGTH, MAX_WEIGHTED_LENGTH } from
 const MAX_KEY_LENGTH = 255
 // 12,500 of the longest emoji are 187,500 UTF-16 units, and have a weighted length of 25,000.
 const MAX_TEXT_UNITS = 200_000
-// The values of `subscription_type` of accounts that may post long tweets.
-const PREMIUM = ['Basic', 'Premium', 'PremiumPlus']
+/** The values of `subscription_type` of accounts that may post long tweets. */
+export const premiumSubscriptions: readonly string[] = ['Basic', 'Premium', 'PremiumPlus']
 
 /** Returns the longest weighted length of a tweet of this account. */
 export function maxTweetLength(account: Pick<ConnectedAccount, 'subscriptionType'>): number {
-  return PREMIUM.includes(account.subscriptionType ?? '') ? MAX_PREMIUM_WEIGHTED_LENGTH : MAX_WEIGHTED_LENGTH
+  return premiumSubscriptions.includes(account.subscriptionType ?? '')
+    ? MAX_PREMIUM_WEIGHTED_LENGTH
+    : MAX_WEIGHTED_LENGTH
+}
+
+/** Returns true for a valid text that only accounts with a premium subscription can post. */
+export function isLongTweet(text: string): boolean {
+  return checkTweetText(text, MAX_WEIGHTED_LENGTH) !== null
 }
 
 /** @throws AppError TEXT_EMPTY, TEXT_INVALID_CHARACTERS, TEXT_TOO_LONG */

@@ -11,6 +11,13 @@ import { type Refusal, refusal } from './refusals.ts'
 /** A class of calls that share a rate limit at X. */
 export type XEndpoint = (typeof xEndpoints)[number]
 
+/** Whether a call is blocked: not if `refusal` is null. */
+export type BlockState = {
+  refusal: Refusal | null
+  /** True when the call finds out whether a block that has expired still applies. */
+  isProbe: boolean
+}
+
 /** The account or the connect attempt that a call is for. */
 type Subject = { id: string; userId: string }
 
@@ -34,28 +41,29 @@ export const ENDED_BY_OPERATOR: ErrorCode[] = [
 ]
 
 /**
- * Returns the refusal that a call would certainly get, or null. When a block has expired, one
- * caller gets null and probes; the others stay blocked meanwhile.
+ * Returns whether a call is blocked, with the refusal that it would certainly get. When a block has
+ * expired, one caller probes; the others stay blocked meanwhile.
  * @param subject the account, or the connect attempt, that the call is for.
  */
-export async function findBlock(deps: Deps, subject: Subject, endpoint: XEndpoint): Promise<Refusal | null> {
+export async function findBlock(deps: Deps, subject: Subject, endpoint: XEndpoint): Promise<BlockState> {
   const now = deps.clock.sqlNow()
   const found = await deps.db
     .select({ ...getTableColumns(xBlocks), isOver: sql<boolean>`${xBlocks.until} <= ${now}` })
     .from(xBlocks)
     .where(concerning(subject, endpoint))
+  if (found.length === 0) return { refusal: null, isProbe: false }
   const isProbe = found.every(({ isOver }) => isOver) && (await claimProbes(deps, found))
-  if (isProbe) return null
+  if (isProbe) return { refusal: null, isProbe }
   const [last] = await deps.db
     .select()
     .from(xBlocks)
     .where(and(concerning(subject, endpoint), gt(xBlocks.until, now)))
     .orderBy(desc(xBlocks.until))
     .limit(1)
-  return last === undefined ? null : describe(last)
+  return { refusal: last === undefined ? null : describe(last), isProbe: false }
 }
 
-// Claims the probe of each expired block; true without one. A caller that gets the account's probe
+// Claims the probe of each expired block. A caller that gets the account's probe
 // and not the app's makes no call, which delays this account alone.
 async function claimProbes(deps: Deps, expired: readonly (typeof xBlocks.$inferSelect)[]): Promise<boolean> {
   for (const block of expired.toSorted((one, other) => Number(one.subject === APP) - Number(other.subject === APP))) {
@@ -82,12 +90,13 @@ export async function findAppBlock(deps: Deps, endpoint: XEndpoint): Promise<Ref
 
 /**
  * Updates the blocks from the result of a call: stores a refusal that lasts, and deletes the blocks
- * that any other response of X disproves.
+ * that any other response of X to a probe disproves.
  */
 export async function recordBlocks(
   deps: Deps,
   subject: Subject,
   endpoint: XEndpoint,
+  { isProbe }: BlockState,
   result: XResult<unknown>,
 ): Promise<void> {
   const seconds = result.kind === 'refused' ? blockSeconds(deps, result) : null
@@ -100,7 +109,7 @@ export async function recordBlocks(
         target: [xBlocks.userId, xBlocks.subject, xBlocks.endpoint],
         set: { errorCode: sql`excluded.error_code`, until: sql`excluded.until` },
       })
-  } else if (isFromX(result)) {
+  } else if (isProbe && isFromX(result)) {
     // A block that lasts longer than a probe was stored by another call during this one.
     const probed = lte(xBlocks.until, sqlIn(deps.clock, PROBE_SECONDS))
     await deps.db.delete(xBlocks).where(and(concerning(subject, endpoint), probed))

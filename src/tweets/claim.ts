@@ -1,0 +1,134 @@
+// Claims a new tweet: one statement chooses the account, takes the idempotency key, inserts the tweet,
+// and reads the token to send it with. It inserts nothing if any of that is not possible; the
+// caller then finds out why.
+import { randomUUID } from 'node:crypto'
+import { and, count, eq, getTableColumns, inArray, isNull, SQL, sql } from 'drizzle-orm'
+import type { PgInsertValue } from 'drizzle-orm/pg-core'
+import { type TokenRow, toTokenRow } from '../accounts/usable-token.ts'
+import { sqlIn } from '../db/clock.ts'
+import { isRowId } from '../db/row-id.ts'
+import { connectedAccounts, idempotencyKeys, oauthTokens, tweets } from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import type { XTweetRequest } from '../x/api.ts'
+import { type IdempotencyKey, isKey, KEY_KEPT_SECONDS } from './idempotency-keys.ts'
+import { isTweet, type Tweet } from './outcome.ts'
+import { premiumSubscriptions } from './tweet-input.ts'
+
+/** A tweet that this caller may send. */
+export type Claim = {
+  tweet: Tweet
+  /** By `performance.now()`, before the statement. */
+  claimedAt: number
+  /** The account's token; null where it has none. */
+  token: TokenRow | null
+}
+
+/** A tweet to be claimed. */
+export type NewTweet = XTweetRequest & {
+  userId: string
+  /** Null for the user's only ACTIVE account. */
+  accountId: string | null
+  /** True for a text that only accounts with a premium subscription can post. */
+  isLong: boolean
+}
+
+/**
+ * Inserts a tweet as PENDING, together with its key.
+ * @param key null to insert the tweet without one.
+ * @returns null when nothing was inserted: the key is in use, or the account cannot post this.
+ */
+export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKey | null): Promise<Claim | null> {
+  const { db, clock, timing } = deps
+  const { userId, accountId, isLong, ...request } = input
+  if (accountId !== null && !isRowId(accountId)) return null
+  const claimedAt = performance.now()
+  const id = randomUUID()
+  // As `chooseAccount` in post.ts, which explains a refusal.
+  const isAsked =
+    accountId === null
+      ? eq(connectedAccounts.status, 'ACTIVE')
+      : and(
+          eq(connectedAccounts.id, accountId),
+          inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+          sql`'tweet.write' = any(${connectedAccounts.scopes})`,
+        )
+  const candidates = db.$with('candidates').as(
+    db
+      .select({ id: connectedAccounts.id, subscriptionType: connectedAccounts.subscriptionType })
+      .from(connectedAccounts)
+      .where(and(eq(connectedAccounts.userId, userId), isAsked))
+      .limit(2),
+  )
+  const isOnly = eq(db.select({ number: count() }).from(candidates), 1)
+  const isLongEnough = isLong ? inArray(candidates.subscriptionType, [...premiumSubscriptions]) : undefined
+  const chosen = db.$with('chosen').as(
+    db
+      .select({ accountId: sql<string>`${candidates.id}`.as('account_id') })
+      .from(candidates)
+      .where(and(isOnly, isLongEnough)),
+  )
+  const taken = db.$with('taken').as(
+    db
+      .insert(idempotencyKeys)
+      .select(
+        sql`select ${userId}::uuid, ${key?.hash ?? ''}, ${key?.requestHash ?? ''}, ${id}::uuid, ${sqlIn(clock, KEY_KEPT_SECONDS)} from ${chosen}`,
+      )
+      .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
+      .returning({ userId: idempotencyKeys.userId }),
+  )
+  const values = valuesOf({
+    ...request,
+    userId,
+    id,
+    accountId: sql`${chosen}.account_id`,
+    status: 'PENDING',
+    claimedUntil: sqlIn(clock, timing.tweetClaimSeconds),
+    createdAt: clock.sqlNow(),
+  })
+  const inserted = db.$with('inserted').as(
+    db
+      .insert(tweets)
+      .select(key === null ? sql`select ${values} from ${chosen}` : sql`select ${values} from ${chosen}, ${taken}`)
+      .returning(),
+  )
+  const [claimed] = await db
+    .with(...(key === null ? [candidates, chosen, inserted] : [candidates, chosen, taken, inserted]))
+    .select()
+    .from(inserted)
+    .leftJoin(oauthTokens, and(eq(oauthTokens.userId, userId), eq(oauthTokens.accountId, inserted.accountId)))
+  if (claimed === undefined) return null
+  const { inserted: tweet, oauth_tokens: tokens } = claimed
+  // Its creation is the time of this statement.
+  return { tweet, claimedAt, token: tokens && toTokenRow(tokens, tweet.createdAt) }
+}
+
+/** Deletes a claim that nothing was sent for, so that its key is unused. */
+export async function withdrawClaim({ db }: Deps, tweet: Tweet, key: IdempotencyKey | null): Promise<void> {
+  const isUnsent = and(
+    isTweet(tweet),
+    eq(tweets.status, 'PENDING'),
+    eq(tweets.attempt, tweet.attempt),
+    isNull(tweets.sentAt),
+  )
+  if (key === null) return void (await db.delete(tweets).where(isUnsent))
+  const freed = db.$with('freed').as(
+    db
+      .delete(idempotencyKeys)
+      .where(and(isKey(tweet.userId, key), eq(idempotencyKeys.tweetId, tweet.id)))
+      .returning({ tweetId: idempotencyKeys.tweetId }),
+  )
+  await db
+    .with(freed)
+    .delete(tweets)
+    .where(and(isUnsent, inArray(tweets.id, db.select({ id: freed.tweetId }).from(freed))))
+}
+
+// The values of all columns in their order, as Drizzle's INSERT … SELECT names them.
+function valuesOf(tweet: PgInsertValue<typeof tweets>): SQL {
+  const given = new Map<string, unknown>(Object.entries(tweet))
+  const values = Object.entries(getTableColumns(tweets)).map(([name, column]) => {
+    const value = given.get(name) ?? column.default ?? null
+    return value instanceof SQL ? value : sql`${sql.param(value, column)}::${sql.raw(column.getSQLType())}`
+  })
+  return sql.join(values, sql`, `)
+}

@@ -1,0 +1,126 @@
+// The claim of a tweet: what is left of it when the rate limit refuses it, and its account.
+import { eq, sql } from 'drizzle-orm'
+import { afterEach, describe, expect, test } from 'vitest'
+import { connectedAccounts, idempotencyKeys, tweets } from '../../../src/db/tables.ts'
+import { type ConnectedAccount, connectAccount, postFault, watchX } from '../../support/connected-account.ts'
+import { startWorld, type World } from '../../support/harness.ts'
+import { HOUR_SECONDS, startLimited } from '../../support/rate-limited.ts'
+
+let world: World
+afterEach(() => world.close())
+
+const codeOf = ({ tweet, userErrors }: Awaited<ReturnType<ConnectedAccount['post']>>) =>
+  userErrors[0]?.code ?? tweet?.status
+
+describe('a claim that the rate limit refuses', () => {
+  const state = async () => [await world.db().$count(tweets), await world.db().$count(idempotencyKeys)]
+
+  test('leaves no tweet and no key, whoever waits for its outcome', async () => {
+    world = await startLimited(`post=1/${HOUR_SECONDS}`)
+    const account = await connectAccount(world)
+    expect(codeOf(await account.post())).toBe('POSTED')
+    const x = watchX(world)
+    const refused = await Promise.all(
+      Array.from({ length: 8 }, () => account.post('Refused', { idempotencyKey: 'refused' })),
+    )
+    expect(new Set(refused.map(codeOf))).toEqual(new Set(['RATE_LIMITED']))
+    expect(codeOf(await account.post('Without a key'))).toBe('RATE_LIMITED')
+    expect(await state()).toEqual([1, 0])
+    expect(x.posts()).toBe(0)
+    world.advance(HOUR_SECONDS)
+    expect(codeOf(await account.post('Refused', { idempotencyKey: 'refused' }))).toBe('POSTED')
+    expect(await state()).toEqual([2, 1])
+  })
+
+  test('keeps the order of the errors: a key that is used, then the account, then the text, then the limit', async () => {
+    world = await startLimited(`post=1/${HOUR_SECONDS}`)
+    const account = await connectAccount(world)
+    const posted = await account.post('Once', { idempotencyKey: 'once' })
+    const late = () => account.post('Late', { idempotencyKey: 'late' })
+    // The first finds out that the limit is used up, the second knows it.
+    for (const _ of [1, 2]) {
+      expect(await account.post('Once', { idempotencyKey: 'once' })).toEqual(posted)
+      expect(codeOf(await account.post('Else', { idempotencyKey: 'once' }))).toBe('IDEMPOTENCY_KEY_REUSED')
+      expect(codeOf(await account.post('x'.repeat(281)))).toBe('TEXT_TOO_LONG')
+      expect(codeOf(await account.post('No account', { accountId: crypto.randomUUID() }))).toBe('ACCOUNT_NOT_FOUND')
+      expect(codeOf(await account.post('No id', { accountId: 'none' }))).toBe('ACCOUNT_NOT_FOUND')
+      expect(codeOf(await late())).toBe('RATE_LIMITED')
+    }
+    await account.disconnect()
+    expect(codeOf(await late())).toBe('ACCOUNT_DISCONNECTED')
+    expect(await account.post('Once', { idempotencyKey: 'once' })).toEqual(posted)
+  })
+
+  test('is withdrawn too when the limit cannot be asked', async () => {
+    world = await startWorld()
+    const account = await connectAccount(world)
+    // Takes the slices of the other limits.
+    expect(codeOf(await account.post())).toBe('POSTED')
+    const x = watchX(world)
+    await world.db().execute(sql`alter table rate_limits rename to mislaid`)
+    try {
+      await expect(account.post('Interrupted', { idempotencyKey: 'interrupted' })).rejects.toThrow('INTERNAL')
+    } finally {
+      await world.db().execute(sql`alter table mislaid rename to rate_limits`)
+    }
+    expect(await state()).toEqual([1, 0])
+    expect(x.posts()).toBe(0)
+    expect(codeOf(await account.post('Interrupted', { idempotencyKey: 'interrupted' }))).toBe('POSTED')
+  })
+
+  test('is not repeated from memory once the limit has refilled', async () => {
+    world = await startLimited(`post=1/${HOUR_SECONDS}`)
+    const account = await connectAccount(world)
+    for (const _ of [1, 2]) {
+      expect(codeOf(await account.post())).toBe('POSTED')
+      for (const _ of [1, 2]) expect(codeOf(await account.post())).toBe('RATE_LIMITED')
+      world.advance(HOUR_SECONDS)
+    }
+  })
+})
+
+describe('the account of a claim', () => {
+  const setAccount = (account: ConnectedAccount, values: Partial<typeof connectedAccounts.$inferInsert>) =>
+    world.db().update(connectedAccounts).set(values).where(eq(connectedAccounts.id, account.id))
+
+  test('has to work, and may post long texts only with a premium subscription', async () => {
+    world = await startWorld()
+    const account = await connectAccount(world)
+    const long = 'a long text '.repeat(30).trim()
+    expect(codeOf(await account.post(long))).toBe('TEXT_TOO_LONG')
+    await setAccount(account, { subscriptionType: 'None' })
+    expect(codeOf(await account.post(long))).toBe('TEXT_TOO_LONG')
+    await setAccount(account, { subscriptionType: 'Premium' })
+    // X refuses it all the same: there the account has no such subscription.
+    const x = watchX(world)
+    expect(codeOf(await account.post(long))).toBe('TWEET_REFUSED')
+    expect(codeOf(await account.post(long, { accountId: null }))).toBe('TWEET_REFUSED')
+    expect(x.posts()).toBe(2)
+    await setAccount(account, { status: 'LIMITED', statusReason: 'SCOPES_NOT_GRANTED' })
+    expect(codeOf(await account.post())).toBe('POSTED')
+    await setAccount(account, { scopes: ['tweet.read', 'users.read'] })
+    expect(codeOf(await account.post())).toBe('SCOPES_MISSING')
+    await setAccount(account, { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+    expect(codeOf(await account.post())).toBe('ACCOUNT_NEEDS_REAUTH')
+    expect(codeOf(await account.post('None is active', { accountId: null }))).toBe('NO_ACTIVE_ACCOUNT')
+  })
+
+  test('is the only ACTIVE one when none is named', async () => {
+    world = await startWorld()
+    const account = await connectAccount(world)
+    const other = await connectAccount(world, { person: account.person })
+    expect(codeOf(await account.post('Which', { accountId: null }))).toBe('ACCOUNT_AMBIGUOUS')
+    await setAccount(other, { status: 'NEEDS_REAUTH', statusReason: 'GRANT_REVOKED' })
+    expect(codeOf(await account.post('This one', { accountId: null }))).toBe('POSTED')
+    expect((await account.tweets()).map(({ text }) => text)).toEqual(['This one'])
+  })
+
+  test('that has a token which X rejects is refreshed, and the tweet is posted once', async () => {
+    world = await startWorld()
+    const account = await connectAccount(world)
+    world.sandbox.control.inject(postFault({ kind: 'problem', name: 'unauthorized' }))
+    expect(codeOf(await account.post())).toBe('POSTED')
+    expect((await account.tokens())?.version).toBe(2)
+    expect(world.sandbox.control.tweets(account.username)).toHaveLength(1)
+  })
+})
