@@ -34,10 +34,11 @@ export type Gateway = {
   stop(): Promise<void>
 }
 
-/** The parts of a gateway that tests replace. */
+/** The parts of a gateway that main.ts has already, and those that tests replace. */
 export type GatewayParts = {
   clock?: Clock
-  database?: Database
+  /** The open database, or one that is being opened. */
+  database?: Database | Promise<Database>
   timing?: Timing
   webhookEgress?: WebhookEgress
   droppedLogLines?: () => number
@@ -56,7 +57,8 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const webhookEgress =
     parts.webhookEgress ??
     createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: callDeadlineSeconds })
-  const database = parts.database ?? (await logWhileWaiting(log, 'the database to open', openDatabase(config.database)))
+  const opening = Promise.resolve(parts.database ?? openDatabase(config.database))
+  const database = await logWhileWaiting(log, 'the database to open', opening)
   const queue = createJobQueue(database, log)
   let stopListening = async () => {}
   let stopRechecks = () => {}

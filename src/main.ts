@@ -1,6 +1,6 @@
 // The gateway's process: reads the configuration, starts the sandbox if it is on, starts the
 // gateway, and stops on signals.
-import './process/quick-imports.ts'
+import './process/quick-imports.js'
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
 import { lockDirectory } from './db/pglite-directory.ts'
@@ -21,10 +21,15 @@ async function main(): Promise<void> {
   // Locks and releases the directory, so that a second gateway fails before it loads all other
   // modules.
   if (configured.database.kind === 'pglite') lockDirectory(configured.database.directory)()
+  const { openDatabase } = await import('./db/client.ts')
+  // PGlite is compiled by other threads while the other modules are loaded.
+  const database = openDatabase(configured.database)
+  // startGateway waits for it, and reports that it could not be opened.
+  database.catch(() => {})
   const { startGateway } = await import('./gateway.ts')
   const sandbox = configured.sandbox === null ? null : await startSandboxFor(configured, configured.sandbox)
   const config = sandbox === null ? configured : withSandboxUrl(configured, sandbox.url)
-  const gateway = await startGateway(config, log, { droppedLogLines: output.droppedLines })
+  const gateway = await startGateway(config, log, { database, droppedLogLines: output.droppedLines })
   // Log collectors in production expect one JSON object a line.
   if (config.production) log.info({ publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
   else announce(config, sandbox?.url ?? null)

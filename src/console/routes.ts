@@ -14,16 +14,22 @@ const ONE_YEAR_SECONDS = 31_536_000
  * @param permissions the scopes of an API token, each with its words for the user.
  */
 export function consoleRoutes({ config }: { config: SiteConfig }, permissions: readonly Permission[]): Hono {
-  const { assets, icon, consolePage, graphiqlPage, missingPage } = loadSite(config, permissions)
+  // Loaded by the first request for a page: it takes a tenth of a second, and loads the compiler of
+  // TypeScript, which a gateway that only serves programs never needs.
+  let loaded: Site | null = null
+  const site = () => {
+    loaded ??= loadSite(config, permissions)
+    return loaded
+  }
   const app = new Hono()
 
   // For every unknown path, also of routes that are mounted later: a browser gets an HTML page.
   app.use(async (c, next) => {
     await next()
-    if (c.res.status === 404 && wantsPage(c)) c.res = await c.html(missingPage, 404)
+    if (c.res.status === 404 && wantsPage(c)) c.res = await c.html(site().missingPage, 404)
   })
 
-  app.get('/', (c) => c.html(consolePage))
+  app.get('/', (c) => c.html(site().consolePage))
 
   app.get('/graphql', (c, next) => {
     // The API's route responds with an error, and with the CORS headers with which a page of a
@@ -36,14 +42,15 @@ export function consoleRoutes({ config }: { config: SiteConfig }, permissions: r
       })
     const nonce = randomToken()
     c.header('content-security-policy', graphiqlPolicy(nonce))
-    return c.html(graphiqlPage.replace('%nonce%', nonce))
+    return c.html(site().graphiqlPage.replace('%nonce%', nonce))
   })
 
   // The pages name their icon; browsers request this path for responses that are not pages.
-  app.get('/favicon.ico', (c) => c.redirect(icon, 302))
+  app.get('/favicon.ico', (c) => c.redirect(site().icon, 302))
 
   app.get('/assets/:version/:name{.+}', (c) => {
     const { version, name } = c.req.param()
+    const { assets } = site()
     const asset = assets.files.get(name)
     if (asset === undefined) return c.notFound()
     const encoding = accepts(c, { header: 'Accept-Encoding', supports: ['gzip', 'identity'], default: 'identity' })

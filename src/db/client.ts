@@ -34,6 +34,10 @@ const LIMITS = {
 
 const RECONNECT_SECONDS = 0.2
 
+// PGlite reserves and touches all of it at the start; its default is 128 MB. What does not fit is in
+// the file cache of the system.
+const SHARED_BUFFERS = '16MB'
+
 /** Opens the configured database. @throws DirectoryInUseError */
 export async function openDatabase(database: DatabaseConfig): Promise<Database> {
   return database.kind === 'postgres' ? openPostgres(database) : openPglite(database.directory)
@@ -124,12 +128,14 @@ export function openSingleConnection(database: PostgresConfig | string): Sql {
 // mark file beside it is complete.
 async function createPglite(directory: string | null): Promise<PGlite> {
   const { PGlite } = await import('@electric-sql/pglite')
-  const { dataDir: freshCluster } = await import('@electric-sql/pglite-prepopulatedfs')
-  if (directory === null) return PGlite.create({ loadDataDir: await freshCluster() })
+  const startParams = [...PGlite.defaultStartParams, '-c', `shared_buffers=${SHARED_BUFFERS}`]
   const mark = `${directory}.made`
-  if (existsSync(mark)) return PGlite.create({ dataDir: directory })
+  if (directory !== null && existsSync(mark)) return PGlite.create({ dataDir: directory, startParams })
+  const { dataDir: freshCluster } = await import('@electric-sql/pglite-prepopulatedfs')
+  const loadDataDir = await freshCluster()
+  if (directory === null) return PGlite.create({ loadDataDir, startParams })
   if (existsSync(directory)) renameSync(directory, `${directory}.incomplete-${Date.now()}`)
-  const client = await PGlite.create({ dataDir: directory, loadDataDir: await freshCluster() })
+  const client = await PGlite.create({ dataDir: directory, loadDataDir, startParams })
   writeFileSync(mark, '')
   return client
 }

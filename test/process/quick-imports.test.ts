@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '../..')
 const urlOf = (file: string) => JSON.stringify(pathToFileURL(join(root, file)).href)
 
 test('loads the same files of the same formats as without them', () => {
-  const [plain, quick] = [loadGateway(''), loadGateway(`await import(${urlOf('src/process/quick-imports.ts')})`)]
+  const [plain, quick] = [loadGateway(''), loadGateway(`await import(${urlOf('src/process/quick-imports.js')})`)]
   expect(plain.length).toBeGreaterThan(500)
   expect(plain.join('\n')).toContain('/node_modules/drizzle-orm/pg-core/index.js module')
   expect(quick).toEqual(plain)
@@ -19,7 +19,7 @@ test('loads the same files of the same formats as without them', () => {
 test('keeps compiled code inside the installation, or where NODE_COMPILE_CACHE says', async () => {
   await using elsewhere = await makeTemporaryDirectory('compiled')
   const code = `
-    await import(${urlOf('src/process/quick-imports.ts')})
+    await import(${urlOf('src/process/quick-imports.js')})
     console.log((await import('node:module')).getCompileCacheDir())`
   expect(run(code)).toContain(join(root, 'node_modules/.cache/xconnect-compiled'))
   expect(run(code, { NODE_COMPILE_CACHE: elsewhere.path })).toContain(elsewhere.path)

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 
 /** Options of Node for quicker imports. */
-export const quickResolution = ['--import', join(import.meta.dirname, '../../src/process/quick-imports.ts')] as const
+export const quickResolution = ['--import', join(import.meta.dirname, '../../src/process/quick-imports.js')] as const
 
 /** Options of Node, for the command line before the file. */
 export const nodeOptions = [

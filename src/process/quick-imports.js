@@ -1,5 +1,5 @@
-// Makes the imports after this one quicker: main.ts imports it before all else. Without it the
-// gateway takes three times as much processor time to start.
+// Makes imports quicker: preloaded by `npm start`. Without it a start takes twice as much processor
+// time. In JavaScript, since with a full cache Node then never loads its compiler of TypeScript.
 import { enableCompileCache, registerHooks } from 'node:module'
 import path from 'node:path'
 
@@ -11,7 +11,7 @@ enableCompileCache(path.join(import.meta.dirname, '../../node_modules/.cache/xco
 // To find the format of a module, Node parses the "exports" of its package again for each file.
 // Those of drizzle-orm have 130 kB, and 110 of its files are loaded.
 const directory = new URL('.', import.meta.resolve('drizzle-orm')).href
-const resolved = new Map<string, { url: string; format?: string | null | undefined; shortCircuit: true }>()
+const resolved = new Map()
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
@@ -22,7 +22,7 @@ registerHooks({
     const known = resolved.get(specifier)
     if (known !== undefined) return known
     const { url, format } = nextResolve(specifier, context)
-    const found = { url, format, shortCircuit: true } as const
+    const found = { url, format, shortCircuit: true }
     resolved.set(specifier, found)
     return found
   },
