@@ -4,6 +4,8 @@
 --
 --   psql "$DATABASE_DIRECT_URL" -f deploy/citus.sql
 --
+-- The partitions of events and webhook_deliveries are distributed with them, also those that are created later.
+--
 -- Local, on the coordinator alone, remain deployment, encryption_canaries and provider_problems, which have a few rows, and the schemas
 -- drizzle (which migrations have run) and pgboss (the job queue).
 \set QUIET on
@@ -15,7 +17,7 @@ set citus.shard_count = 64;
 -- A foreign key can only be created between distributed tables, and a table with one cannot be distributed before the other.
 create temp table foreign_keys as
   select conrelid::regclass::text as table_name, conname, pg_get_constraintdef(oid) as definition
-  from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace;
+  from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace and conparentid = 0;
 select format('alter table %s drop constraint %I', table_name, conname) from foreign_keys \gexec
 
 -- Workers run it in the statements that they get.

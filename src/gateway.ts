@@ -10,6 +10,7 @@ import type { Clock } from './db/clock.ts'
 import { JOBS_CHANNEL } from './db/jobs.ts'
 import { listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
+import { maintainPartitions } from './db/partitions.ts'
 import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
@@ -132,6 +133,10 @@ async function prepareDatabase(database: Database, config: Config, log: Log): Pr
     if (database.source.kind === 'postgres') await installJobTables(database)
   }
   await logWhileWaiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
+  // No gateway may have run for months. The maintenance tries again.
+  await maintainPartitions(database).catch((error) =>
+    log.warn({ error }, 'The partitions of this month could not be created; the default partition takes the rows'),
+  )
   await logWhileWaiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
   await logWhileWaiting(log, 'the providers to be compared', checkProviders(database.db, config))
 }

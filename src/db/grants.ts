@@ -49,6 +49,9 @@ export async function findMissingGrants(db: Reader): Promise<string[]> {
         from ours where nspname <> ${MIGRATIONS_SCHEMA} and not (has_table_privilege(oid, 'select')
           and has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete'))
         group by nspname
+      union all
+      select 4, format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, current_user) from pg_proc
+        where pronamespace = 'public'::regnamespace and proname in ('xconnect_now', 'xconnect_maintain_partitions') and not has_function_privilege(oid, 'execute')
       order by step, statement`,
   )
   return rows.map(({ statement }) => String(statement))

@@ -3,9 +3,9 @@
 // positions without a gap: the row of `event_positions` is locked from the assignment of a position
 // until the commit, so that a reader of this user never finds an earlier event later, and nobody
 // waits for the events of another user.
-import { and, asc, eq } from 'drizzle-orm'
+import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
-import { events, type eventTypes, OPERATOR_ID, users, webhookEndpoints } from '../db/tables.ts'
+import { events, type eventTypes, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { notifyOfEvents } from './notify.ts'
 import { type UnplacedEvent, unplaced, writeEvents } from './write.ts'
@@ -47,14 +47,28 @@ export function isAboutAccount(type: EventType): boolean {
  * that excludes further copies: it has locked the user's position, or the user for update.
  */
 export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: string): Promise<void> {
-  // Lock order everywhere: endpoints before their deliveries, which are deleted by cascade.
+  // Lock order everywhere: endpoints before their deliveries.
   await db
     .select({ id: webhookEndpoints.id })
     .from(webhookEndpoints)
     .where(eq(webhookEndpoints.userId, OPERATOR_ID))
     .orderBy(asc(webhookEndpoints.id))
     .for('no key update')
-  await db.delete(events).where(and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId)))
+  const copies = db.$with('copies').as(
+    db
+      .delete(events)
+      .where(and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId)))
+      .returning({ id: events.id }),
+  )
+  await db
+    .with(copies)
+    .delete(webhookDeliveries)
+    .where(
+      and(
+        eq(webhookDeliveries.userId, OPERATOR_ID),
+        inArray(webhookDeliveries.eventId, db.select({ id: copies.id }).from(copies)),
+      ),
+    )
 }
 
 // Users in the order of their ids and the operator last, so that two transactions that write events

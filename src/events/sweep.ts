@@ -3,7 +3,7 @@ import { and, asc, eq, inArray, lt, sql } from 'drizzle-orm'
 import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
-import { eventHorizons, events, users } from '../db/tables.ts'
+import { eventHorizons, events, users, webhookDeliveries } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
 /** The retention of events. */
@@ -44,7 +44,10 @@ async function deleteEvents({ db }: Pick<Deps, 'db'>, userId: string, ids: reado
       swept as (
         delete from ${events}
         where ${and(eq(events.userId, userId), inArray(events.id, [...ids]))} and exists (select id from kept)
-        returning type, position
+        returning id, type, position
+      ), undelivered as (
+        delete from ${webhookDeliveries}
+        where ${eq(webhookDeliveries.userId, userId)} and event_id in (select id from swept)
       ), stored as (
         insert into ${eventHorizons} as known (user_id, type, position)
         select ${userId}::uuid, type, max(position) from swept group by type

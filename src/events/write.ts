@@ -54,13 +54,13 @@ export async function writeEvents(
         from counter, jsonb_to_recordset(${rows}::text::jsonb) as e (place bigint, id uuid, type text,
           subject_user_id uuid, account_id uuid, tweet_id uuid, api_token_id uuid, webhook_endpoint_id uuid,
           reason text, occurred_at timestamptz)
-        returning id, type, webhook_endpoint_id
+        returning id, type, webhook_endpoint_id, occurred_at
       ), endpoints as (
         select id, event_types from ${webhookEndpoints}
         where ${and(eq(webhookEndpoints.userId, userId), sql`status = 'ENABLED'`)} for key share
       ), delivered as (
         insert into ${webhookDeliveries} (user_id, id, endpoint_id, event_id, next_attempt_at, created_at)
-        select ${userId}::uuid, gen_random_uuid(), endpoints.id, written.id, ${clock.sqlNow()}, ${clock.sqlNow()}
+        select ${userId}::uuid, gen_random_uuid(), endpoints.id, written.id, ${clock.sqlNow()}, written.occurred_at
         from written join endpoints on case written.type
           when 'webhook.test' then written.webhook_endpoint_id = endpoints.id
           else endpoints.event_types is null or written.type = any(endpoints.event_types) end

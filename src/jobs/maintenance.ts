@@ -11,6 +11,7 @@ import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
 import { sweepSessions } from '../auth/session.ts'
 import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
+import { maintainPartitions } from '../db/partitions.ts'
 import type { Deps } from '../deps.ts'
 import { sweepEvents } from '../events/sweep.ts'
 import { withTimeout } from '../process/with-timeout.ts'
@@ -32,6 +33,7 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>
   ['sweepTweets', sweepTweets],
   ['endAbandonedAttempts', endAbandonedAttempts],
   ['replaceLostJobs', replaceLostJobs],
+  ['maintainPartitions', maintainPartitions],
   ['sweepConnectAttempts', sweepConnectAttempts],
   ['sweepRefusedConnections', sweepRefusedConnections],
   ['sweepSignInAttempts', sweepSignInAttempts],

@@ -1,6 +1,6 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
 
-import { and, eq, inArray, lt, ne } from 'drizzle-orm'
+import { and, eq, gt, inArray, lt, ne, or, type SQL } from 'drizzle-orm'
 import { runBatches } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
@@ -14,8 +14,14 @@ import type { EventType } from '../events/events.ts'
 /** The delivery of one event to one endpoint. */
 export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventType: EventType }
 
-/** The retention of deliveries. */
+/**
+ * The retention of deliveries. Finished ones are hidden from then on, and dropped with their month
+ * by `xconnect_maintain_partitions`, which has the same number.
+ */
 export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
+// A month later the sweep deletes what is left: rows of the default partition, and those of a month
+// that has a pending delivery.
+const LEFT_OVER_SECONDS = DELIVERIES_KEPT_SECONDS + 31 * 86_400
 const SWEEP_BATCH = 1_000
 
 const isDelivered = and(eq(events.userId, webhookDeliveries.userId), eq(events.id, webhookDeliveries.eventId))
@@ -25,7 +31,7 @@ const isDelivered = and(eq(events.userId, webhookDeliveries.userId), eq(events.i
  * means any status, `types` null events of any type.
  */
 export async function listWebhookDeliveries(
-  deps: Pick<Deps, 'db'>,
+  deps: Pick<Deps, 'db' | 'clock'>,
   userId: string,
   endpointId: string,
   page: KeysetPage & { status: WebhookDelivery['status'] | null; types: readonly EventType[] | null },
@@ -39,6 +45,7 @@ export async function listWebhookDeliveries(
       and(
         eq(webhookDeliveries.userId, userId),
         eq(webhookDeliveries.endpointId, endpointId),
+        isKept(deps),
         page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
         page.types === null ? undefined : inArray(events.type, [...page.types]),
         keysetCondition(webhookDeliveries, page),
@@ -51,7 +58,7 @@ export async function listWebhookDeliveries(
 
 /** Deliveries to endpoints of the user by id. The ids are those of rows. */
 export async function listWebhookDeliveriesByIds(
-  deps: Pick<Deps, 'db'>,
+  deps: Pick<Deps, 'db' | 'clock'>,
   userId: string,
   ids: readonly string[],
 ): Promise<WebhookDelivery[]> {
@@ -59,7 +66,7 @@ export async function listWebhookDeliveriesByIds(
     .select({ delivery: webhookDeliveries, eventType: events.type })
     .from(webhookDeliveries)
     .innerJoin(events, isDelivered)
-    .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, [...ids])))
+    .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, [...ids]), isKept(deps)))
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
 }
 
@@ -89,7 +96,7 @@ export async function replayWebhookDelivery(
         ),
       )
       .innerJoin(events, isDelivered)
-      .where(isIt)
+      .where(and(isIt, isKept(deps)))
     if (found === undefined) throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
     if (found.status === 'DISABLED') throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field })
     const { delivery, eventType } = found
@@ -106,7 +113,7 @@ export async function replayWebhookDelivery(
   })
 }
 
-/** Deletes finished deliveries beyond the retention, until the signal. */
+/** Deletes finished deliveries that were not dropped with their month, until the signal. */
 export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
   const sweepBatch = async () => {
     const old = await deps.db
@@ -114,7 +121,7 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, s
       .from(webhookDeliveries)
       .where(
         and(
-          lt(webhookDeliveries.createdAt, sqlIn(deps.clock, -DELIVERIES_KEPT_SECONDS)),
+          lt(webhookDeliveries.createdAt, sqlIn(deps.clock, -LEFT_OVER_SECONDS)),
           ne(webhookDeliveries.status, 'PENDING'),
         ),
       )
@@ -128,6 +135,13 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, s
     return deleted
   }
   await runBatches(SWEEP_BATCH, sweepBatch, signal)
+}
+
+function isKept({ clock }: Pick<Deps, 'clock'>): SQL | undefined {
+  return or(
+    gt(webhookDeliveries.createdAt, sqlIn(clock, -DELIVERIES_KEPT_SECONDS)),
+    eq(webhookDeliveries.status, 'PENDING'),
+  )
 }
 
 // One statement for each user, so that it runs where the user's rows are. Skips rows that the

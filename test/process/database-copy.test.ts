@@ -47,7 +47,9 @@ function readRows(place: Place): Promise<Record<string, string[]>> {
       await db.execute(sql`set local time zone 'UTC'`)
       const names = await queryRows(
         db,
-        sql`select table_name as name from information_schema.tables where table_schema = 'public'`,
+        // Without partitions: their rows are those of their table.
+        sql`select relname as name from pg_class
+          where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`,
       )
       const rows: Record<string, string[]> = {}
       for (const { name } of names) {

@@ -43,12 +43,17 @@ afterAll(async () => {
 test('every statement finds its rows by an index, in tables of any size', async () => {
   const rows = await connection`select indexrelid::regclass::text as name from pg_index where indpred is not null`
   const partialIndexes = new Set(rows.map(({ name }) => String(name)))
+  // Any index is as good in a partition without rows.
+  const partitions = await connection`select p.relname as name from pg_inherits join pg_class p on p.oid = inhrelid
+    join pg_class t on t.oid = inhparent where t.relname in ${connection([...growingTables])} and p.reltuples > 0`
+  expect(partitions.length).toBeGreaterThan(1)
+  const growing = new Set([...growingTables, ...partitions.map(({ name }) => String(name))])
   const planned = verdicts.filter(({ isKeyed }) => isKeyed)
   expect(planned.length).toBeGreaterThan(0)
   const faults = []
   for (const { text, file } of planned) {
     const [row] = await connection.unsafe(`explain (generic_plan, format json) ${text}`)
-    const problems = judgePlan(parsePlan(row?.['QUERY PLAN']), growingTables, partialIndexes)
+    const problems = judgePlan(parsePlan(row?.['QUERY PLAN']), growing, partialIndexes)
     if (problems.length > 0)
       faults.push([...problems, text.replaceAll(/\s+/g, ' ').trim(), `(sent in ${file})`].join('\n'))
   }

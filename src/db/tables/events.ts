@@ -42,7 +42,8 @@ export const eventPositions = pgTable('event_positions', {
  * event of the time in which its user shows their accounts; hiding them and deleting the user
  * delete the copies. The references to other rows have no foreign keys, since those may be deleted;
  * only the deletion of a user deletes the events too. The sweep deletes events beyond the
- * retention.
+ * retention. Partitioned by month of `occurredAt`, which is therefore part of each unique key
+ * (db/partitions.ts).
  */
 export const events = pgTable(
   'events',
@@ -66,8 +67,8 @@ export const events = pgTable(
     occurredAt: moment().notNull(),
   },
   (table) => [
-    primaryKey({ columns: [table.userId, table.id] }),
-    unique('events_position').on(table.userId, table.position),
+    primaryKey({ columns: [table.userId, table.id, table.occurredAt] }),
+    unique('events_position').on(table.userId, table.position, table.occurredAt),
     index('events_copies').on(table.userId, table.subjectUserId).where(sql`${table.subjectUserId} is not null`),
     index().on(table.occurredAt),
     check('events_type', oneOf(table.type, eventTypes)),

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { check, foreignKey, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
 import { allOf, moment, oneOf } from './columns.ts'
-import { events, eventTypes } from './events.ts'
+import { eventTypes } from './events.ts'
 import { users } from './users.ts'
 
 export const webhookEndpointStatuses = ['ENABLED', 'DISABLED'] as const
@@ -62,8 +62,9 @@ export const webhookEndpoints = pgTable(
 
 /**
  * An event on its way to an endpoint: PENDING → DELIVERED or DEAD. Inserted with
- * the event, updated by the job `deliver-webhook`. Deleted with its endpoint or event, and by the
- * sweep after 30 days.
+ * the event, updated by the job `deliver-webhook`. Deleted with its endpoint or event, hidden after
+ * 30 days, and then dropped with its month. Partitioned by month of `createdAt`, which is therefore
+ * part of each unique key (db/partitions.ts).
  */
 export const webhookDeliveries = pgTable(
   'webhook_deliveries',
@@ -72,6 +73,7 @@ export const webhookDeliveries = pgTable(
     userId: uuid().notNull(),
     id: uuid().notNull(),
     endpointId: uuid().notNull(),
+    /** No foreign key: months of events could not be dropped. */
     eventId: uuid().notNull(),
     status: text({ enum: webhookDeliveryStatuses }).notNull().default('PENDING'),
     /** Incremented before each try, so that an interrupted one counts too. */
@@ -81,22 +83,18 @@ export const webhookDeliveries = pgTable(
     lastError: text({ enum: webhookErrors }),
     /** The next try. Moved before each try to the moment when that try has ended at the latest. */
     nextAttemptAt: moment(),
+    /** The time of the event, so that an event has one delivery to an endpoint. */
     createdAt: moment().notNull(),
     deliveredAt: moment(),
   },
   (table) => [
-    primaryKey({ columns: [table.userId, table.id] }),
+    primaryKey({ columns: [table.userId, table.id, table.createdAt] }),
     foreignKey({
       name: 'webhook_deliveries_endpoint',
       columns: [table.userId, table.endpointId],
       foreignColumns: [webhookEndpoints.userId, webhookEndpoints.id],
     }).onDelete('cascade'),
-    foreignKey({
-      name: 'webhook_deliveries_event',
-      columns: [table.userId, table.eventId],
-      foreignColumns: [events.userId, events.id],
-    }).onDelete('cascade'),
-    unique('webhook_deliveries_once').on(table.userId, table.endpointId, table.eventId),
+    unique('webhook_deliveries_once').on(table.userId, table.endpointId, table.eventId, table.createdAt),
     index().on(table.userId, table.endpointId, table.createdAt, table.id),
     index().on(table.userId, table.eventId),
     index().on(table.createdAt),
