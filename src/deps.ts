@@ -6,6 +6,7 @@ import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
 import { createRecordedEvents, type RecordedEvents } from './db/recorded-events.ts'
 import { isStaleStatement } from './db/stale-statement.ts'
+import { createViewers, type Viewers } from './db/viewers.ts'
 import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
 import type { WebhookEgress } from './outbound/webhook-egress.ts'
 import type { EventNotifier } from './process/event-notifier.ts'
@@ -27,6 +28,7 @@ export type Deps = {
   timing: Timing
   circuitBreakers: CircuitBreakers
   jobs: Jobs
+  viewers: Viewers
   /** Sends requests to addresses that users chose. */
   webhookEgress: WebhookEgress
   refreshes: RunningRefreshes
@@ -64,6 +66,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     timing,
     circuitBreakers,
     jobs,
+    viewers: createViewers({ db, clock, log }),
     webhookEgress,
     refreshes,
     rateLimitBuckets,
@@ -105,6 +108,6 @@ async function runTransaction<T, Some extends TransactionDeps>(
     await recordedEvents.finish(deps.recordedEvents ?? null, { db, afterCommit })
     return result
   })
-  release(deps.afterCommit ?? atOnce)
+  await release(deps.afterCommit ?? atOnce)
   return result
 }

@@ -8,7 +8,7 @@ import { productionTiming, type Timing } from './config/timing.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import type { Clock } from './db/clock.ts'
 import { JOBS_CHANNEL } from './db/jobs.ts'
-import { listenForNotifications } from './db/listen.ts'
+import { type Listener, listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
 import { maintainPartitions } from './db/partitions.ts'
 import { checkProviders } from './db/providers.ts'
@@ -84,10 +84,12 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       'a connection that listens',
       listenForNotifications(
         database,
-        new Map<string, (payload: string | null) => void>([
+        new Map<string, Listener>([
           [EVENTS_CHANNEL, (payload) => deps.eventStreams.notify(parseNotification(payload))],
           [JOBS_CHANNEL, queue.wake],
+          ...deps.viewers.listeners,
         ]),
+        deps.viewers.onLost,
       ),
     )
     stopRechecks = startStreamRechecks(deps)
@@ -97,6 +99,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     const { eventStreams, refreshes } = deps
     // The embedded database is told to stop listening before it is closed.
     const closeAll = async () => {
+      deps.viewers.stopKeeping()
       await closeListener()
       await close()
     }

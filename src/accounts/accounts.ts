@@ -1,4 +1,5 @@
-import { and, desc, eq, inArray, ne } from 'drizzle-orm'
+import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
+import { onceForEachHandle } from '../db/once-for-each-handle.ts'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -19,15 +20,23 @@ export function listConnectedAccounts(
   userId: string,
   { includeDisconnected }: { includeDisconnected: boolean },
 ): Promise<ConnectedAccount[]> {
-  return selectAccounts(deps)
-    .where(
-      and(
-        eq(connectedAccounts.userId, userId),
-        includeDisconnected ? undefined : ne(connectedAccounts.status, 'DISCONNECTED'),
-      ),
-    )
-    .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+  const { all, connected } = accountLists(deps)
+  return (includeDisconnected ? all : connected).execute({ userId })
 }
+
+// The most frequent query: its text is built once.
+const accountLists = onceForEachHandle((deps: Pick<Deps, 'db'>) => {
+  const isOwn = eq(connectedAccounts.userId, sql.placeholder('userId'))
+  const prepare = (name: string, where: SQL | undefined) =>
+    selectAccounts(deps)
+      .where(where)
+      .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
+      .prepare(name)
+  return {
+    all: prepare('all_accounts', isOwn),
+    connected: prepare('connected_accounts', and(isOwn, ne(connectedAccounts.status, 'DISCONNECTED'))),
+  }
+})
 
 /** Returns the user's account with this id, or null. */
 export async function findConnectedAccount(
@@ -65,7 +74,7 @@ export async function markUsed(deps: Deps, account: AccountKey): Promise<void> {
   await deps.db.update(connectedAccounts).set({ lastUsedAt: deps.clock.sqlNow() }).where(isAccount(account))
 }
 
-function selectAccounts(deps: Deps) {
+function selectAccounts(deps: Pick<Deps, 'db'>) {
   return deps.db
     .select({
       id: connectedAccounts.id,

@@ -1,10 +1,12 @@
-// API tokens, with which programs authenticate. A token is looked up for each request and never
-// cached, so that a revoked token stops working at once on every instance.
+// API tokens, with which programs authenticate. A token that was looked up is kept in memory for some
+// seconds, only while notifications tell of its end: a revoked token stops working at once on every
+// instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
+import { announceViewerChange, type CachedApiToken } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
@@ -24,7 +26,7 @@ export type ApiTokenOwner = { userId: string }
 export type CreateApiTokenInput = { name: string; scopes: readonly string[]; expiresInDays: number | null }
 
 // The command line has no other dependencies.
-type TokenDeps = Pick<Deps, 'db' | 'clock'>
+type TokenDeps = Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'afterCommit' | 'viewers'>>
 
 /** The default lifetime of a token. */
 export const DEFAULT_EXPIRY_DAYS = 90
@@ -79,12 +81,19 @@ export async function createApiToken(
 
 /**
  * Returns the active token with this secret, and the user it acts for; null when there is none. A
- * text that has not the format of a secret is rejected without a query. Sets `lastUsedAt`.
+ * text that has not the format of a secret is rejected without a query. Sets `lastUsedAt` when it
+ * looks the token up.
  */
 export async function findApiTokenBySecret(
-  deps: TokenDeps,
+  deps: TokenDeps & Pick<Deps, 'viewers'>,
   secret: string,
-): Promise<{ apiToken: ApiToken; user: typeof users.$inferSelect } | null> {
+): Promise<CachedApiToken | null> {
+  if (!isSecret(secret)) return null
+  const secretHash = sha256(secret)
+  return deps.viewers.apiTokens.find(secretHash, () => lookUpApiToken(deps, secret, secretHash))
+}
+
+async function lookUpApiToken(deps: TokenDeps, secret: string, secretHash: string): Promise<CachedApiToken | null> {
   const userId = await findOwner(deps, secret)
   if (userId === null) return null
   const isUseDue = or(
@@ -92,12 +101,17 @@ export async function findApiTokenBySecret(
     lt(apiTokens.lastUsedAt, sqlIn(deps.clock, -USE_WRITTEN_EVERY_SECONDS)),
   )
   const [found] = await deps.db
-    .select({ apiToken: shown, user: users, isUseDue: sql<boolean>`${isUseDue}` })
+    .select({
+      apiToken: shown,
+      user: users,
+      isUseDue: sql<boolean>`${isUseDue}`,
+      endsInSeconds: sql<number>`extract(epoch from ${apiTokens.expiresAt} - ${deps.clock.sqlNow()})::float8`,
+    })
     .from(apiTokens)
     .innerJoin(users, eq(users.id, apiTokens.userId))
-    .where(and(eq(apiTokens.userId, userId), eq(apiTokens.secretHash, sha256(secret)), isLive(deps)))
+    .where(and(eq(apiTokens.userId, userId), eq(apiTokens.secretHash, secretHash), isLive(deps)))
   if (found === undefined) return null
-  const { apiToken, user } = found
+  const { apiToken, user, endsInSeconds } = found
   if (found.isUseDue) {
     // The condition is checked again: of many concurrent requests, one writes.
     await deps.db
@@ -105,7 +119,7 @@ export async function findApiTokenBySecret(
       .set({ lastUsedAt: deps.clock.sqlNow() })
       .where(and(isOwnedBy(apiToken), eq(apiTokens.id, apiToken.id), isUseDue))
   }
-  return { apiToken, user }
+  return { apiToken, user, endsAt: new Date(deps.clock.now().getTime() + endsInSeconds * 1000) }
 }
 
 /** Returns true while a token is neither expired nor revoked. Does not set `lastUsedAt`. */
@@ -180,6 +194,7 @@ function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | 
     if (apiToken === undefined) return null
     const { userId } = apiToken
     await recordEvent(deps, { type: 'token.revoked', userId, apiTokenId: apiToken.id, reason })
+    await announceViewerChange(deps, apiToken.userId)
     return apiToken
   })
 }

@@ -4,14 +4,8 @@ import { isRowId } from '../db/row-id.ts'
 import { sessions } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import {
-  createRemovalCookie,
-  isLiveSession,
-  removeSessions,
-  type Session,
-  type SessionRow,
-  sessionEnd,
-} from './session.ts'
+import { createRemovalCookie } from './session.ts'
+import { isLiveSession, removeSessions, type Session, type SessionRow, sessionEnd } from './session-rows.ts'
 
 /**
  * A session as its user sees it. `id` is not derived from the token; `current` is true for the

@@ -7,7 +7,7 @@ import { apiTokens, eventPositions, sessions } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { Followed } from '../process/event-streams.ts'
 import { isLive as isLiveApiToken } from './api-token.ts'
-import { isLiveSession } from './session.ts'
+import { isLiveSession } from './session-rows.ts'
 import type { Viewer } from './viewer.ts'
 
 type Credential = Followed['credential']

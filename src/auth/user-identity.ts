@@ -2,6 +2,7 @@
 // unique over all users. The order of their locks is in db/user-lock.ts.
 import { and, eq, type SQLWrapper, sql } from 'drizzle-orm'
 import { loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
+import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 
 /** What GitHub says about a person. */
@@ -16,7 +17,7 @@ export function storeGithubUser(deps: Deps, profile: GithubProfile): Promise<typ
   return transaction(deps, async (deps) => {
     const { userId, login } = await lockIdentity(deps, profile)
     const [before] = await deps.db
-      .select({ login: key(users.login) })
+      .select({ loginKey: key(users.login), login: users.login, name: users.name, avatarUrl: users.avatarUrl })
       .from(users)
       .where(eq(users.id, userId))
       .for('no key update')
@@ -26,7 +27,10 @@ export function storeGithubUser(deps: Deps, profile: GithubProfile): Promise<typ
       .onConflictDoUpdate({ target: users.id, set: values })
       .returning()
     if (user === undefined) throw new Error('Bug: an upsert returned no row')
-    await takeLogin(deps, userId, before?.login ?? null, login)
+    await takeLogin(deps, userId, before?.loginKey ?? null, login)
+    const isShown = (row: typeof before) =>
+      row?.login === user.login && row.name === user.name && row.avatarUrl === user.avatarUrl
+    if (before !== undefined && !isShown(before)) await announceViewerChange(deps, userId)
     return user
   })
 }
@@ -90,5 +94,5 @@ async function freeLogin(deps: Pick<Deps, 'db'>, userId: string, login: string):
 }
 
 function key(login: SQLWrapper) {
-  return loginKey(login).as('login')
+  return loginKey(login).as('login_key')
 }

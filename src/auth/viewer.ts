@@ -1,8 +1,8 @@
-import { eq } from 'drizzle-orm'
-import { OPERATOR_ID, users } from '../db/tables.ts'
+import { OPERATOR_ID, type users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ApiScope, type ApiToken, findApiTokenBySecret, isApiTokenGood } from './api-token.ts'
-import { findSession, isSessionGood, type Session } from './session.ts'
+import { findSession, isSessionGood } from './session.ts'
+import type { Session } from './session-rows.ts'
 
 /** A person who uses the app. */
 export type User = typeof users.$inferSelect
@@ -27,16 +27,13 @@ export async function findSessionViewer(
 ): Promise<{ viewer: SessionViewer | null; setCookie: string | null }> {
   const found = await findSession(deps, cookieHeader)
   if (found === null) return { viewer: null, setCookie: null }
-  const [user] = await deps.db.select().from(users).where(eq(users.id, found.session.userId))
-  return {
-    viewer: user ? { kind: 'SESSION', user, session: found.session } : null,
-    setCookie: found.setCookie,
-  }
+  const { user, session, setCookie } = found
+  return { viewer: { kind: 'SESSION', user, session }, setCookie }
 }
 
 /** Returns the viewer of the API token with this secret; null when there is no active one. */
 export async function findTokenViewer(
-  deps: Pick<Deps, 'db' | 'clock'>,
+  deps: Pick<Deps, 'db' | 'clock' | 'viewers'>,
   secret: string,
 ): Promise<UserTokenViewer | OperatorViewer | null> {
   const found = await findApiTokenBySecret(deps, secret)

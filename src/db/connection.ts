@@ -25,6 +25,8 @@ export type ConnectionOptions = {
   /** Returns the seconds to wait before a lost connection is opened again. */
   backoff?: (tries: number) => number
   types?: Record<string, PostgresType>
+  /** For a connection that listens, which is kept as long as the server keeps it. */
+  listening?: { onNotify(channel: string, payload: string): void; onClose(): void }
 }
 
 // Above the number of different statements of this code. The server keeps a plan for each, some tens
@@ -55,7 +57,7 @@ export function connectPostgres(config: PostgresConfig, options: ConnectionOptio
 function open(
   address: PostgresAddress,
   dial: () => ReturnType<typeof openSocket>,
-  { applicationName, max, idleSeconds, backoff, types }: Omit<ConnectionOptions, 'route' | 'settings'>,
+  { applicationName, max, idleSeconds, backoff, types, listening }: Omit<ConnectionOptions, 'route' | 'settings'>,
   {
     onOpen,
     onBegin,
@@ -88,6 +90,12 @@ function open(
     ...(idleSeconds !== undefined && { idle_timeout: idleSeconds }),
     ...(backoff !== undefined && { backoff }),
     ...(types !== undefined && { types }),
+    ...(listening !== undefined && {
+      onnotify: listening.onNotify,
+      onclose: listening.onClose,
+      max_lifetime: null,
+      fetch_types: false,
+    }),
     connection: {
       ...parameters,
       application_name: applicationName,

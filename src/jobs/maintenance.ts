@@ -8,7 +8,7 @@ import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-
 import { sweepRefusedConnections } from '../accounts/refused-connections.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
 import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
-import { sweepSessions } from '../auth/session.ts'
+import { sweepSessions } from '../auth/session-rows.ts'
 import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
 import { maintainPartitions } from '../db/partitions.ts'

@@ -8,6 +8,7 @@ import { deleteSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { deleteIdentity, lockForDeletion } from '../auth/user-identity.ts'
 import { forgetSecretOwner } from '../auth/user-secret.ts'
 import { users } from '../db/tables.ts'
+import { announceViewerChange } from '../db/viewers.ts'
 import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -55,6 +56,7 @@ function deleteDisconnected(deps: Deps, user: User): Promise<boolean> {
     await deleteRefusedConnectionsOfUser(deps, userId)
     await deleteOperatorCopies(deps, userId)
     await deps.db.delete(users).where(eq(users.id, userId))
+    await announceViewerChange(deps, userId)
     return true
   })
 }

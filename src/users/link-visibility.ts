@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { and, asc, desc, eq, exists, gt, inArray, lt, ne, sql } from 'drizzle-orm'
 import { connectedAccounts, type linkVisibilities, loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
+import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
 
@@ -60,7 +61,10 @@ export function setLinkVisibility(
       .set({ linkVisibility: visibility })
       .where(and(eq(users.id, userId), ne(users.linkVisibility, visibility)))
       .returning({ id: users.id })
-    if (changed.length > 0) await recordEvent(deps, { type: 'link_visibility.changed', userId, reason: visibility })
+    if (changed.length > 0) {
+      await recordEvent(deps, { type: 'link_visibility.changed', userId, reason: visibility })
+      await announceViewerChange(deps, userId)
+    }
     const [now] = await deps.db.select().from(users).where(eq(users.id, userId))
     if (now === undefined) throw new Error('Bug: a viewer has no row')
     return now

@@ -2,11 +2,10 @@
  * Connections to PostgreSQL that are cut in the middle of a transaction, without a message from the
  * server.
  */
-import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { openPostgres } from '../../src/db/client.ts'
-import { closeServer, listenLocally } from '../support/local-server.ts'
+import { openCable } from '../support/cable.ts'
 import { createDatabase } from '../support/postgres-databases.ts'
 
 const ROUNDS = 20
@@ -25,40 +24,6 @@ afterEach(async () => {
   await cable.close()
   await database.drop()
 })
-
-/** A connection to the database that the test can cut. */
-async function openCable(url: string) {
-  const { port, hostname } = new URL(url)
-  const sockets = new Set<Socket>()
-  const server = createServer((client) => {
-    const upstream = connect(Number(port), hostname)
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from)
-      from.on('data', (bytes) => to.write(bytes))
-      from.on('error', () => {})
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-    }
-  })
-  const through = new URL(url)
-  through.port = String(await listenLocally(server))
-  const cut = () => {
-    for (const socket of sockets) socket.resetAndDestroy()
-  }
-  return {
-    url: through.href,
-    cut,
-    close: async () => {
-      cut()
-      await closeServer(server)
-    },
-  }
-}
 
 const listWritten = async () => [
   ...((await opened.db.execute(sql`select what from written`)) as unknown as { what: string }[]),

@@ -3,6 +3,7 @@
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../../src/app.ts'
 import { connectPostgres } from '../../src/db/connection.ts'
+import { listenForNotifications } from '../../src/db/listen.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
 import * as tables from '../../src/db/tables.ts'
 import { createDeps } from '../../src/deps.ts'
@@ -22,6 +23,20 @@ export type ApiResponse = {
   text: string
   data: Record<string, unknown> | null
   errors: { message: string; extensions: { code: string; missingScopes?: string[] } }[]
+}
+
+/** Opens an instance that keeps who is asking in memory, because notifications tell it of changes. */
+export async function openListeningInstance(world: World): Promise<Instance> {
+  const instance = openInstance(world)
+  const { listeners, onLost } = instance.deps.viewers
+  const stop = await listenForNotifications(world.database(), listeners, onLost)
+  return {
+    ...instance,
+    close: async () => {
+      await stop()
+      await instance.close()
+    },
+  }
 }
 
 export function openInstance(world: World) {

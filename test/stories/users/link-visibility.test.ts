@@ -294,7 +294,8 @@ describe('a login that has passed to another user', () => {
     expect((await findUser({ githubLogin: 'mara-holt' })).text).toBe(NOBODY)
     expect((await findUser({ githubId: 999_001 })).data).toMatchObject({ linkedUser: { id: before.id, login: null } })
     expect((await listUsers({ first: 100 })).edges.map(({ node }) => node.githubId)).toContain('999001')
-    // She still sees her last known login.
+    // She still sees her last known login, once the gateway looks her up again.
+    world.advance(10)
     expect(await mara.api('viewer')).toMatchObject({ viewer: { login: 'Mara-Holt' } })
 
     await setVisibility(taker, 'INTEGRATORS')

@@ -1,0 +1,74 @@
+// The rows of sessions: until when one is good, and how it is removed.
+import { and, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { runBatches } from '../db/batches.ts'
+import { sessions } from '../db/tables.ts'
+import { announceViewerChange } from '../db/viewers.ts'
+import { type Deps, transaction } from '../deps.ts'
+import { recordEvent } from '../events/events.ts'
+
+/** Why a session has ended. */
+export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
+
+/** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
+export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
+
+/** What identifies a session. */
+export type SessionKey = Pick<Session, 'id' | 'userId'>
+
+// An absolute timeout, which limits the use of a stolen session (OWASP Session Management Cheat
+// Sheet).
+const ABSOLUTE_LIFETIME_MILLISECONDS = 90 * 86_400_000
+// Few: the transaction locks the event counters of all their users.
+const SWEEP_BATCH = 50
+
+/** Deletes the expired sessions, until the signal. */
+export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const expired = deps.db
+    .select({ userId: sessions.userId, id: sessions.id })
+    .from(sessions)
+    .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
+    .limit(SWEEP_BATCH)
+  await runBatches(
+    SWEEP_BATCH,
+    async () => (await removeSessions(deps, sql`(${sessions.userId}, ${sessions.id}) in ${expired}`, 'EXPIRED')).length,
+    signal,
+  )
+}
+
+/** The row of a session. */
+export type SessionRow = typeof sessions.$inferSelect
+
+/**
+ * Deletes sessions and records their end. Of any number of callers, one finds a row and records the
+ * event.
+ */
+export function removeSessions(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<SessionRow[]> {
+  return transaction(deps, async (deps) => {
+    const ended = await deps.db.delete(sessions).where(which).returning()
+    await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
+    // Every instance knows by the clock when a session expires.
+    if (reason !== 'EXPIRED')
+      for (const userId of new Set(ended.map(({ userId }) => userId))) await announceViewerChange(deps, userId)
+    return ended
+  })
+}
+
+/** The condition for sessions that have not ended. */
+export function isLiveSession(deps: Deps): SQL | undefined {
+  return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
+}
+
+/** Returns when a session ends without further use, by either timeout. */
+export function sessionEnd({ expiresAt, createdAt }: Pick<SessionRow, 'expiresAt' | 'createdAt'>): Date {
+  return new Date(Math.min(expiresAt.getTime(), createdAt.getTime() + ABSOLUTE_LIFETIME_MILLISECONDS))
+}
+
+/** Sessions that started before this have reached the absolute timeout. */
+export function oldestStart({ clock }: Deps): Date {
+  return new Date(clock.now().getTime() - ABSOLUTE_LIFETIME_MILLISECONDS)
+}
+
+/** The condition for the row of a session. */
+export function isSession({ userId, id }: SessionKey): SQL | undefined {
+  return and(eq(sessions.userId, userId), eq(sessions.id, id))
+}
