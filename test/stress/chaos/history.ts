@@ -4,8 +4,10 @@
 // (c) no account has more versions of its tokens than X has issued pairs;
 // (d) a connection needs its user if and only if a token pair was lost, with the right reason;
 // (e) no log contains a secret;
-// (f) no idempotency key is posted twice.
+// (f) no idempotency key is posted twice;
+// (h) the positions of each user's events have no hole.
 // Recovery adds (g): every account refreshes within two lease times after the last fault.
+// The followers add (i): who polls, streams or receives gets each event, none twice and none late.
 import type { Arena } from './arena.ts'
 import type { Post } from './callers.ts'
 import type { AccountView } from './snapshot.ts'

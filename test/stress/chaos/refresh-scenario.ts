@@ -5,6 +5,7 @@ import { connectAccounts } from './accounts.ts'
 import { openArena } from './arena.ts'
 import { startCallers } from './callers.ts'
 import type { Pace } from './fast-timing.ts'
+import { startFollowers } from './followers.ts'
 import { judge, type Verdict } from './history.ts'
 import { type FaultKind, type Plan, plantDistance, runNemesis, type Strikes } from './nemesis.ts'
 import type { Randomness } from './randomness.ts'
@@ -37,6 +38,7 @@ export async function runRefreshScenario(scenario: RefreshScenario, random: Rand
   const accounts = await connectAccounts(arena, scenario.accounts)
   plantDistance(arena)
   const before = await takeSnapshot(arena, accounts)
+  const followers = await startFollowers(arena, accounts)
   const startedAt = performance.now()
   const transactions = watchTransactions(arena)
   const callers = startCallers(arena, accounts, scenario.callers)
@@ -47,6 +49,7 @@ export async function runRefreshScenario(scenario: RefreshScenario, random: Rand
   const longestTransactionMilliseconds = await transactions.stop()
   await waitForDoubts(arena, scenario.settleSeconds ?? 0)
   const verdict = await judge(arena, before, recovery.after, [...callers.posts, ...recovery.posts])
+  for (const fault of await followers.stop()) verdict.broken.push(`(i) ${fault}`)
   for (const { account } of recovery.late)
     verdict.broken.push(`(g) @${account.username} did not refresh within two lease times after the last fault.`)
   return { ...verdict, seconds, strikes, recoverySeconds: recovery.seconds, longestTransactionMilliseconds }

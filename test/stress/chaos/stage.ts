@@ -65,6 +65,7 @@ export async function openStage(options: StageOptions, database: { url: string }
         X_API_URL: sandbox.url,
         LOG_LEVEL: 'debug',
         RATE_LIMITS: generousLimits,
+        WEBHOOK_EGRESS: 'loopback',
       }),
     }),
   )
