@@ -92,7 +92,11 @@ const config = defineConfig({
           include: testFiles.statements,
           sequence: { groupOrder: 1 },
           provide: { databaseKind: 'postgres' },
-          globalSetup: ['test/support/postgres-setup.ts', 'test/support/statements/statement-setup.ts'],
+          globalSetup: [
+            'test/support/postgres-setup.ts',
+            'test/support/pglite-setup.ts',
+            'test/support/statements/statement-setup.ts',
+          ],
         },
       },
     ],
