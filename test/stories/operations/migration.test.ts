@@ -59,6 +59,15 @@ const rowsOfRelease = [
       case number % 3 when 0 then 'POSTED' when 1 then 'UNKNOWN' else 'FAILED' end, ${now},
       case number % 3 when 0 then number::text end, case number % 3 when 0 then null else 'OUTCOME_UNKNOWN' end, ${now}
     from ${numbers(ACCOUNTS)}`,
+  // The last 125 days, one event for each user.
+  sql`insert into events (id, type, user_id, occurred_at)
+    select ${uuid('event', n)}, 'tweet.posted', ${uuid('user', n)}, now() - number * interval '9 minutes'
+    from ${numbers(ACCOUNTS)}`,
+  sql`insert into webhook_endpoints (id, user_id, url, secret_sealed, enabled_at, created_at)
+    values (${uuid('endpoint', 1)}, ${uuid('user', 1)}, 'https://example.com/', 'sealed', ${now}, ${now})`,
+  sql`insert into webhook_deliveries (id, endpoint_id, event_id, status, attempts, next_attempt_at, created_at, delivered_at)
+    select ${uuid('delivery', 1)}, ${uuid('endpoint', 1)}, ${uuid('event', 1)}, 'DELIVERED', 1, null, occurred_at, occurred_at
+    from events where id = ${uuid('event', 1)}`,
   sql`insert into grant_revocations (id, account_id, user_id, provider_account_id, token_sealed, token_type_hint, created_at) values
     (${uuid('revocation', 1)}, ${uuid('account', 10)}, ${uuid('user', 10)}, null, 'of account 10', 'refresh_token', ${now}),
     (${uuid('revocation', 2)}, ${uuid('attempt', 2)}, ${uuid('user', 2)}, '42', 'of a refused attempt', 'refresh_token', ${now}),
@@ -94,6 +103,11 @@ function readRelease(): Promise<Record<string, unknown>[]> {
           'tweets',
           sql`select (to_jsonb(tweets) - 'idempotency_key_hash' - 'request_hash')::text as row from tweets`,
         ),
+        digest('events', sql`select (to_jsonb(events) - 'subject_user_id')::text as row from events`),
+        digest(
+          'deliveries',
+          sql`select (to_jsonb(deliveries) - 'user_id')::text as row from webhook_deliveries as deliveries`,
+        ),
         digest(
           'attempts',
           sql`select (to_jsonb(attempts) - 'provider_account_id' - 'kind' - 'browser_hash')::text as row from connect_attempts as attempts`,
@@ -104,13 +118,15 @@ function readRelease(): Promise<Record<string, unknown>[]> {
   )
 }
 
-describe('accounts, tokens and tweets', () => {
+describe('accounts, tokens, tweets and events', () => {
   test('are all kept, with every column', async () => {
     expect(before.map(({ name, rows }) => [name, rows])).toEqual([
       ['accounts', ACCOUNTS + 1],
       ['tokens', ACCOUNTS * 0.9],
       ['orphans', 1],
       ['tweets', ACCOUNTS],
+      ['events', ACCOUNTS],
+      ['deliveries', 1],
       ['attempts', 4],
     ])
     expect(await readRelease()).toEqual(before)
@@ -127,6 +143,16 @@ describe('accounts, tokens and tweets', () => {
     for (const table of ['oauth_tokens', 'orphaned_tokens', 'tweets']) expect(await stray(table)).toEqual([{ rows: 0 }])
     const [orphan] = await db.select().from(orphanedTokens)
     expect(orphan?.userId).toBe(await idOf('user', 3))
+  })
+
+  test('an event is in the partition of its month, unless it is older than the retention', async () => {
+    const rows = await queryRows(
+      database.db,
+      sql`select tableoid::regclass::text as partition, to_char(occurred_at at time zone 'UTC', '"events_"YYYY_MM') as month,
+        occurred_at < xconnect_now() - interval '90 days' as is_old from events group by 1, 2, 3`,
+    )
+    expect(rows.filter(({ partition, month, is_old }) => partition !== month && is_old !== true)).toEqual([])
+    expect(new Set(rows.map(({ partition }) => partition)).size).toBeGreaterThan(3)
   })
 
   test('a tweet is found by its idempotency key for another 30 days', async () => {
