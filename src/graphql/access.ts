@@ -1,12 +1,14 @@
 // The access rules of fields. A field states its rule once, as `authScopes`. The last line of its
 // description in the SDL comes from there, as do the refusal of a document before it is executed
-// and, by Pothos, the refusal of the field itself.
+// and the refusal of the field itself.
 import {
   type DefinitionNode,
   type DocumentNode,
+  defaultFieldResolver,
   type FieldNode,
   GraphQLError,
   type GraphQLField,
+  type GraphQLFieldResolver,
   type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
@@ -64,6 +66,31 @@ export function describeAccessRules(schema: GraphQLSchema): void {
     }
   }
 }
+
+/**
+ * Makes each field refuse a viewer who does not meet its rule. Reached only in a document that was
+ * executed without the check of the whole document.
+ */
+export function enforceAccessRules(schema: GraphQLSchema): void {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type)) continue
+    for (const field of Object.values(type.getFields())) {
+      const rule = findAccessRule(field)
+      if (rule === null) continue
+      const place = `${type.name}.${field.name}`
+      const guard = (run: Resolver): Resolver => {
+        return (source, args, context, info) => {
+          if (!meets(context.viewer, rule)) throw explainRefusal(context.viewer, new Map([[place, rule]]))
+          return run(source, args, context, info)
+        }
+      }
+      if (field.subscribe !== undefined) field.subscribe = guard(field.subscribe)
+      else field.resolve = guard(field.resolve ?? defaultFieldResolver)
+    }
+  }
+}
+
+type Resolver = GraphQLFieldResolver<unknown, { viewer: Viewer | null }>
 
 /** A field of a document, with its access rule. */
 type RuledField = { place: string; rule: AccessRule; node: FieldNode }

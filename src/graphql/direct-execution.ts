@@ -32,28 +32,32 @@ const MAX_ACCEPTS = 100
 const MAX_ACCEPT_CHARACTERS = 200
 
 /** Creates the direct execution of a Yoga server. */
-export function createDirectExecution(yoga: Yoga): DirectExecution {
+export function createDirectExecution(yoga: Yoga, ownPlugins: readonly Plugin[]): DirectExecution {
   const { getResultForParams } = yoga
-  const processResult = createResultProcess(yoga)
-  // For each Accept header a request that stands for all that have it; null where the response is
-  // not JSON. Plugins read nothing else of a request.
-  const requests = new Map<string, Request | null>()
-  const findRequest = (accept: string, about: ResultProcess['serverContext']): Request | null => {
-    const known = requests.get(accept)
+  // Typed as plugins of Envelop alone.
+  const chooseMediaType = createResultProcess(yoga.getEnveloped._plugins as unknown as Plugin[])
+  const processResult = createResultProcess(ownPlugins)
+  // For each Accept header a request that stands for all that have it, with the media type of the
+  // response; null where that is not JSON. Plugins read nothing else of a request.
+  const negotiated = new Map<string, Negotiated | null>()
+  const negotiate = (accept: string, about: ResultProcess['serverContext']): Negotiated | null => {
+    const known = negotiated.get(accept)
     if (known !== undefined) return known
-    if (accept.length > MAX_ACCEPT_CHARACTERS || requests.size >= MAX_ACCEPTS) return null
+    if (accept.length > MAX_ACCEPT_CHARACTERS || negotiated.size >= MAX_ACCEPTS) return null
     const request = new Request('http://localhost/graphql', { method: 'POST', headers: { accept } })
-    const isJson = processResult(request, {}, about).resultProcessor === processRegularResult
-    requests.set(accept, isJson ? request : null)
-    return isJson ? request : null
+    const { resultProcessor, acceptedMediaType } = chooseMediaType(request, {}, about)
+    const found = resultProcessor === processRegularResult ? { request, mediaType: acceptedMediaType } : null
+    negotiated.set(accept, found)
+    return found
   }
   const fetchApi = { ...yoga.fetchAPI, Response: CapturedResponse as unknown as FetchAPI['Response'] }
   return async (params, accept, about) => {
     // Yoga compares media types literally, although they are case-insensitive (RFC 9110 section
     // 8.3.1).
     const context = { ...about, waitUntil: () => {} }
-    const request = findRequest(accept?.toLowerCase() ?? '*/*', context)
-    if (request === null || !isQueryOrMutation(params)) return null
+    const chosen = negotiate(accept?.toLowerCase() ?? '*/*', context)
+    if (chosen === null || !isQueryOrMutation(params)) return null
+    const { request, mediaType } = chosen
     let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
     try {
       executed = await getResultForParams({ params, request }, context)
@@ -62,20 +66,16 @@ export function createDirectExecution(yoga: Yoga): DirectExecution {
       return null
     }
     if (executed === undefined || isAsyncIterable(executed)) throw new Error('Bug: a query responds with one result')
-    const { result, acceptedMediaType } = processResult(request, executed, context)
-    const { status, headers, body } = processRegularResult(
-      result,
-      fetchApi,
-      acceptedMediaType,
-    ) as unknown as CapturedResponse
+    const { result } = processResult(request, executed, context)
+    const { status, headers, body } = processRegularResult(result, fetchApi, mediaType) as unknown as CapturedResponse
     return { status, headers, body }
   }
 }
 
-// Runs the plugins that choose the media type of a response and look at its result.
-function createResultProcess({ getEnveloped }: Yoga) {
-  // Typed as plugins of Envelop alone.
-  const plugins = getEnveloped._plugins as unknown as Plugin[]
+type Negotiated = { request: Request; mediaType: string }
+
+// Runs the plugins that look at a result, among them the one of Yoga that chooses its media type.
+function createResultProcess(plugins: readonly Plugin[]) {
   const hooks = plugins.flatMap(({ onResultProcess }) => onResultProcess ?? [])
   return (request: Request, result: ResultProcess['result'], serverContext: ResultProcess['serverContext']) => {
     const process = { result, resultProcessor: undefined as ResultProcess['resultProcessor'], acceptedMediaType: '' }

@@ -6,7 +6,7 @@ import './types/connected-account.ts'
 import './types/event.ts'
 import './types/linked-user.ts'
 import './types/node.ts'
-import { describeAccessRules } from './access.ts'
+import { describeAccessRules, enforceAccessRules } from './access.ts'
 import { recordUserErrors } from './operation-log.ts'
 import './types/rate-limit.ts'
 import './types/session.ts'
@@ -18,8 +18,9 @@ import './types/webhook-delivery.ts'
 import './types/webhook-endpoint.ts'
 
 /** The executable schema. */
-export const schema = builder.toSchema()
+export const schema = builder.toSchema({ disableScopeAuth: true })
 describeAccessRules(schema)
+enforceAccessRules(schema)
 recordUserErrors(schema)
 
 /** The SDL as it is published in schema/schema.graphql. */

@@ -28,8 +28,8 @@ const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 export function createGraphqlServer(deps: Deps): GraphqlServer {
   const documents = createPreparedDocuments(schema)
   const forAnybody = createYogaWithin(deps, documents, MAX_BODY_BYTES).yoga
-  const { yoga: forIdentified, server } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
-  const executeDirectly = createDirectExecution(server)
+  const { yoga: forIdentified, server, plugins } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
+  const executeDirectly = createDirectExecution(server, plugins)
   // A request without an executable document costs 1 as well. Returns the body of a refusal.
   const consumeAtLeastOne = async ({ rateLimiter, requestId }: GraphqlRequest) => {
     if (rateLimiter.wasConsulted()) return null
@@ -65,26 +65,27 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
 
 function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes: number) {
   let server: YogaServer<GraphqlRequest, GraphqlContext> | null = null
+  const plugins = [
+    refuseMisplacedToken,
+    refusePersistedQuery,
+    limitDocuments,
+    addCodes,
+    prepareDocuments(documents),
+    recordErrorCodes,
+    checkSubscription,
+    executeByPlan(documents),
+    describeErrors(deps),
+  ] as Plugin[]
+  const findServer: Plugin = {
+    onYogaInit: ({ yoga }) => {
+      // Typed without the contexts of this server.
+      server = yoga as unknown as typeof server
+    },
+  }
   const yoga = createYoga<GraphqlRequest, GraphqlContext>({
     schema,
     context: (request) => createContext(deps, request),
-    plugins: [
-      refuseMisplacedToken,
-      refusePersistedQuery,
-      limitDocuments,
-      addCodes,
-      prepareDocuments(documents),
-      recordErrorCodes,
-      checkSubscription,
-      executeByPlan(documents),
-      describeErrors(deps),
-      {
-        onYogaInit: ({ yoga }) => {
-          // Typed without the contexts of this server.
-          server = yoga as unknown as typeof server
-        },
-      },
-    ],
+    plugins: [...plugins, findServer],
     // Handles the errors outside of resolvers.
     maskedErrors: {
       maskError: (error) => {
@@ -118,7 +119,7 @@ function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes
     },
   })
   if (server === null) throw new Error('Bug: Yoga initializes its plugins at once')
-  return { yoga, server }
+  return { yoga, server, plugins }
 }
 
 // Media types are case-insensitive (RFC 9110 section 8.3.1), but Yoga compares them literally. The

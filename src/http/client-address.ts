@@ -17,7 +17,8 @@ export function createAddressReader(trustedProxies: readonly string[]) {
   const isTrusted = createProxyList(trustedProxies)
   return (socketAddress: string | undefined, forwardedFor: string | undefined): string | null => {
     if (socketAddress === undefined) return null
-    const hops = [...(forwardedFor ?? '').split(','), socketAddress].map(readHop).filter((hop) => hop !== '')
+    if (forwardedFor === undefined) return findAddress(socketAddress)
+    const hops = [...forwardedFor.split(','), socketAddress].map(readHop).filter((hop) => hop !== '')
     // Entries before one that is not an address cannot be trusted.
     const known = hops.slice(hops.findLastIndex((hop) => isIP(hop) === 0) + 1)
     return known.findLast((hop) => !isTrusted(hop)) ?? known[0] ?? null
@@ -38,8 +39,9 @@ export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
   return (socketAddress: string | undefined, header: (name: string) => string | undefined): void => {
     if (socketAddress === undefined) return
     const headers = FORWARDING_HEADERS.filter((name) => header(name) !== undefined)
+    if (headers.length === 0) return
     const peer = readHop(socketAddress)
-    if (headers.length > 0 && !isTrusted(peer)) warn(addressBlock(peer), { peer, headers })
+    if (!isTrusted(peer)) warn(addressBlock(peer), { peer, headers })
   }
 }
 
@@ -57,6 +59,11 @@ export function addressBlock(address: string | null): string {
   const last = tail?.split(':').filter((group) => group !== '') ?? []
   const zeros = Array(8 - groups.length - last.length).fill('0')
   return `${[...groups, ...zeros, ...last].slice(0, 4).join(':')}::/64`
+}
+
+function findAddress(text: string): string | null {
+  const hop = readHop(text)
+  return isIP(hop) === 0 ? null : hop
 }
 
 // Some proxies append the port, and then write brackets around an IPv6 address.

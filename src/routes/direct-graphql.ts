@@ -57,21 +57,23 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     const { incoming, header, requestId, address } = request
     const caller = await findCaller(deps, header)
     if (caller === null) return null
-    Object.assign(request, caller)
     const { viewer } = caller
+    request.viewer = viewer
+    request.renewed = caller.renewed
     if (viewer === null && crossSiteOrigins.includes(header('origin') ?? '')) return null
     if (Number(header('content-length')) > server.maxBodyBytes(viewer)) return null
     const body = await readBody(incoming)
     if (body === null) return null
-    // Where @hono/node-server looks for a body that has been read.
-    Object.assign(incoming, { rawBody: body })
     const operationLog = { operation: null, fields: [], errorCodes: [] }
     const rateLimiter = createViewerLimiter(deps, viewer, address)
-    Object.assign(request, { operationLog, rateLimiter })
+    request.operationLog = operationLog
+    request.rateLimiter = rateLimiter
     const cookies: string[] = []
     const setCookie = (cookie: string) => void cookies.push(cookie)
     const about = { viewer, requestId, rateLimiter, operationLog, setCookie }
     const response = await server.respondDirectly(parseJson(body), header('accept'), about)
+    // Where @hono/node-server looks for a body that has been read.
+    if (response === null) Object.assign(incoming, { rawBody: body })
     request.cookies = cookies
     return response
   }
