@@ -4,7 +4,7 @@ import type { OperationLogFields } from '../telemetry/log.ts'
 
 /** The variables that the middleware attaches to a request, in Hono's form. */
 export type HttpEnv = {
-  Bindings: { incoming?: { socket: { remoteAddress?: string } } }
+  Bindings: { incoming?: { socket: { remoteAddress?: string } } & HandedOver }
   Variables: {
     requestId: string
     /** The client's address; null without a socket, as in a test. */
@@ -18,6 +18,24 @@ export type HttpEnv = {
     /** The log fields of a GraphQL operation; null for other requests. */
     operationLog: OperationLogFields | null
   }
+}
+
+/** Who sends a request. */
+export type Caller = {
+  /** Null for an unauthenticated request, and for credentials that are not valid. */
+  viewer: Viewer | null
+  /** The Set-Cookie header that renews the session's cookie; null when there is nothing to renew. */
+  renewed: string | null
+}
+
+/**
+ * What the direct route has found out about a request that it hands over to the router, as properties
+ * of Node's request. A caller is looked up once: a session is renewed by the first look-up alone.
+ */
+export type HandedOver = {
+  caller?: Caller
+  /** The body. @hono/node-server reads this property. */
+  rawBody?: Buffer
 }
 
 /** Returns the value of a header by its name in lower case; undefined when it was not sent. */

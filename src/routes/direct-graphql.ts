@@ -3,13 +3,11 @@
 // by the same functions. Whatever is not this common case, or is refused, goes to the router: it is
 // handed over before anything is consumed or executed.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { findSessionViewer, findTokenViewer, type Viewer } from '../auth/viewer.ts'
 import { listCrossSiteOrigins } from '../config/same-site.ts'
 import type { Deps } from '../deps.ts'
-import { parseBearer } from '../http/bearer.ts'
 import { createAddressReader, createProxyWatch } from '../http/client-address.ts'
 import { describeFailure } from '../http/error-handler.ts'
-import { renewCookie } from '../http/middleware/authenticate.ts'
+import { findCaller, renewCookie } from '../http/middleware/authenticate.ts'
 import { allowReading } from '../http/middleware/cors.ts'
 import { createCsrfCheck } from '../http/middleware/csrf-protection.ts'
 import { createViewerLimiter, describeRateLimit } from '../http/middleware/rate-limit.ts'
@@ -18,7 +16,7 @@ import { type LoggedRequest, logRequest } from '../http/middleware/request-logge
 import { describeSecurityHeaders, NOT_STORED } from '../http/middleware/security-headers.ts'
 import { readPlainResponse } from '../http/plain-response.ts'
 import { parseMediaType } from '../http/request-body.ts'
-import type { GraphqlServer, HeaderReader, PlainResponse } from '../http/request-context.ts'
+import type { GraphqlServer, HandedOver, HeaderReader, PlainResponse } from '../http/request-context.ts'
 import type { RateLimiter } from '../rate-limit/limiter.ts'
 
 /** Handles a request if it is the common case. Resolves to false for one that the router handles. */
@@ -56,10 +54,11 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
   const respond = async (request: DirectRequest): Promise<PlainResponse | null> => {
     const { incoming, header, requestId, address } = request
     const caller = await findCaller(deps, header)
-    if (caller === null) return null
-    const { viewer } = caller
+    const { viewer, renewed } = caller
     request.viewer = viewer
-    request.renewed = caller.renewed
+    request.renewed = renewed
+    const handedOver: HandedOver = Object.assign(incoming, { caller })
+    if (viewer === null && header('authorization') !== undefined) return null
     if (viewer === null && crossSiteOrigins.includes(header('origin') ?? '')) return null
     if (Number(header('content-length')) > server.maxBodyBytes(viewer)) return null
     const body = await readBody(incoming)
@@ -72,8 +71,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     const setCookie = (cookie: string) => void cookies.push(cookie)
     const about = { viewer, requestId, rateLimiter, operationLog, setCookie }
     const response = await server.respondDirectly(parseJson(body), header('accept'), about)
-    // Where @hono/node-server looks for a body that has been read.
-    if (response === null) Object.assign(incoming, { rawBody: body })
+    if (response === null) handedOver.rawBody = body
     request.cookies = cookies
     return response
   }
@@ -137,21 +135,6 @@ type DirectRequest = Omit<LoggedRequest, 'method' | 'path' | 'status'> & {
   cookies: readonly string[]
   /** The Set-Cookie header that renews the session. */
   renewed: string | null
-}
-
-// Null for invalid credentials, which the router refuses.
-async function findCaller(
-  deps: Deps,
-  header: HeaderReader,
-): Promise<{ viewer: Viewer | null; renewed: string | null } | null> {
-  const authorization = header('authorization')
-  if (authorization === undefined) {
-    const { viewer, setCookie } = await findSessionViewer(deps, header('cookie') ?? null)
-    return { viewer, renewed: setCookie }
-  }
-  const secret = parseBearer(authorization)
-  const viewer = secret === null ? null : await findTokenViewer(deps, secret)
-  return viewer === null ? null : { viewer, renewed: null }
 }
 
 // A header that is sent twice has one value for Node and another for the router. Without

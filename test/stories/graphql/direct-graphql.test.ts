@@ -7,7 +7,7 @@ import { getIntrospectionQuery } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createApiToken } from '../../../src/auth/api-token.ts'
-import { apiScopes, users } from '../../../src/db/tables.ts'
+import { apiScopes, sessions, users } from '../../../src/db/tables.ts'
 import { graphqlInputs } from '../../stress/fuzz/documents.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { isPerson } from '../../support/connected-account.ts'
@@ -270,6 +270,25 @@ test('a mutation that removes the cookie does so both ways', async () => {
       expect.stringMatching(/^xconnect_session=; /),
     ])
     expect((await send(path, { headers, body: ACCOUNTS })).status).toBe(401)
+  }
+})
+
+test('a session that is renewed by a request renews its cookie, whichever way the request takes', async () => {
+  const subscription = { body: ask('subscription { events { id } }'), headers: { accept: 'application/json' } }
+  for (const [path, { body, headers = {} }] of [
+    ['/graphql', { body: ACCOUNTS }],
+    ['/graphql?', { body: ACCOUNTS }],
+    ['/graphql', subscription],
+  ] as [string, Sent][]) {
+    const other = await world.signedIn('tomasz-k')
+    await world
+      .db()
+      .update(sessions)
+      .set({ expiresAt: new Date(Date.now() + 10 * 86_400_000) })
+    const sent = { headers: { ...cookieOf(other), 'sec-fetch-site': 'same-origin', ...headers }, body }
+    const { headers: received } = await send(path, sent)
+    expect([path, received['set-cookie']?.length]).toEqual([path, 1])
+    expect(received['set-cookie']?.[0]).toContain(cookieOf(other).cookie)
   }
 })
 
