@@ -12,7 +12,7 @@ import { canonicalOrigin } from './http/middleware/canonical-origin.ts'
 import { clientAddress } from './http/middleware/client-address.ts'
 import { cors } from './http/middleware/cors.ts'
 import { csrfProtection } from './http/middleware/csrf-protection.ts'
-import { prefetchProtection } from './http/middleware/prefetch-protection.ts'
+import { navigationProtection } from './http/middleware/navigation-protection.ts'
 import { rateLimitHeaders } from './http/middleware/rate-limit.ts'
 import { requestId } from './http/middleware/request-id.ts'
 import { requestLogger } from './http/middleware/request-logger.ts'
@@ -88,7 +88,7 @@ export function createRouter(
   router.use(requestId, clientAddress(deps), requestLogger(deps))
   router.use(securityHeaders(deps), rateLimitHeaders, tokenInUrlProtection)
   router.route('/', healthRoutes(deps, isDraining))
-  router.use('/auth/*', prefetchProtection(methodsOf))
+  router.use('/auth/*', navigationProtection(methodsOf))
   router.use(canonicalOrigin(deps))
   // Before authentication: pages and assets are cached, so their responses must not renew a session
   // cookie.

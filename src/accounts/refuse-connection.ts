@@ -85,6 +85,22 @@ export async function queueConnectionChecks(
   for (const { id } of accounts) await deps.jobs.enqueue(deps, 'check-connection', { userId, id })
 }
 
+// The user's own connection of the approved account, whose grant the approval has ended too.
+async function queueCheckOfOwn(deps: Deps, userId: string, providerAccountId: string): Promise<void> {
+  const [own] = await deps.db
+    .select({ id: connectedAccounts.id })
+    .from(connectedAccounts)
+    .where(
+      and(
+        eq(connectedAccounts.userId, userId),
+        eq(connectedAccounts.provider, 'X'),
+        eq(connectedAccounts.providerAccountId, providerAccountId),
+        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+      ),
+    )
+  if (own !== undefined) await deps.jobs.enqueue(deps, 'check-connection', { userId, id: own.id })
+}
+
 type Written =
   | { kind: 'refused'; error: AppError }
   | { kind: 'taken-over' }
@@ -110,6 +126,7 @@ async function write(
     shownError = withEndedConnection(error, profile?.username ?? '')
   }
   if (profile === null) await queueConnectionChecks(deps, attempt)
+  else if (locked === null && !isReplaced) await queueCheckOfOwn(deps, attempt.userId, profile.providerAccountId)
   if (!isReplaced) await revokeAttemptTokens(deps, claimed, profile?.providerAccountId ?? null)
   await deps.db
     .update(connectAttempts)

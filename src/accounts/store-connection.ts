@@ -9,6 +9,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { isTokensOf } from './account-rows.ts'
+import { requireAttemptSession } from './attempt-session.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 import {
   endAttempt,
@@ -28,7 +29,7 @@ import {
  * @returns 'taken-over' when another process has finished the attempt; 'dead' when X has ended the
  * grant; 'undecided' when X cannot say at the moment. Nothing is stored in these cases.
  * @throws AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, for all but one of the users who finish at
- * the same instant; SESSION_MISSING when the user was deleted; ACCOUNT_DISCONNECTED when the user
+ * the same instant; SESSION_MISSING when the user was deleted or the session has ended; ACCOUNT_DISCONNECTED when the user
  * has disconnected the account since.
  */
 export async function storeConnection(
@@ -125,6 +126,7 @@ function storeAsOrphan(
   const { accountId, otherGrantId } = conflict
   const owner = { accountId, userId: grant.attempt.userId }
   return transactionUnlessNotStored(deps, async (deps) => {
+    await requireAttemptSession(deps, grant.attempt)
     const [other] = await deps.db
       .select({ version: oauthTokens.version, fencingToken: oauthTokens.fencingToken })
       .from(oauthTokens)

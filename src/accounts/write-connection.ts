@@ -11,6 +11,7 @@ import type { XProfile } from '../x/api.ts'
 import { workingStatus } from '../x/scopes.ts'
 import { lockAccountHolder } from './account-holder.ts'
 import { isAccount, isOrphanOf, isTokensOf } from './account-rows.ts'
+import { requireAttemptSession } from './attempt-session.ts'
 import { type AttemptWithTokens, updateAttempt } from './attempt-tokens.ts'
 import { FRESH } from './refresh-lease.ts'
 import { findRefusedConnection } from './refused-connections.ts'
@@ -63,6 +64,7 @@ export async function writeConnection(
   if (holder.userId !== userId) throw new AppError('ACCOUNT_CONNECTED_TO_ANOTHER_USER')
   const [user] = await lockUsers(deps.db, [userId])
   if (user === undefined) throw new AppError('SESSION_MISSING')
+  await requireAttemptSession(deps, grant.attempt)
   const now = deps.clock.sqlNow()
   const values = {
     ...profile,

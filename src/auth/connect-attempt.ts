@@ -1,5 +1,5 @@
 // The attempts to connect an X account. Each belongs to the user and session that started it.
-import { and, eq, gt, isNull, lt, or, type SQL } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNull, lt, or, type SQL } from 'drizzle-orm'
 import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
@@ -12,6 +12,8 @@ import { createUserSecret, findSecretOwner } from './user-secret.ts'
 /** An unfinished or finished attempt. */
 export type ConnectAttempt = typeof connectAttempts.$inferSelect
 
+/** The `sessionId` of an attempt whose session was revoked. */
+export const REVOKED_SESSION = ''
 // How long the outcome can be queried.
 const KEPT_SECONDS = 86_400
 
@@ -47,6 +49,20 @@ export async function startConnectAttempt(
     .returning()
   if (attempt === undefined) throw new Error('Bug: an insert returned no row')
   return { attempt, state, codeVerifier }
+}
+
+/** Marks the attempts of revoked sessions, so that those under way store nothing. */
+export async function disownConnectAttempts(
+  deps: Pick<Deps, 'db'>,
+  sessions: readonly { id: string; userId: string }[],
+): Promise<void> {
+  for (const [userId, own] of Map.groupBy(sessions, (session) => session.userId)) {
+    const ids = own.map(({ id }) => id)
+    await deps.db
+      .update(connectAttempts)
+      .set({ sessionId: REVOKED_SESSION })
+      .where(and(eq(connectAttempts.userId, userId), inArray(connectAttempts.sessionId, ids)))
+  }
 }
 
 /** Returns the attempt with this state parameter, or null. */

@@ -23,10 +23,10 @@ export function parseReturnTo(config: Config, returnTo: string | null, field: st
     // blob:http://… has the origin of its inner URL.
     !['https:', 'http:'].includes(url.protocol) ||
     !allowed.includes(url.origin) ||
+    url.href.length > MAX_LENGTH ||
     (url.origin === config.publicUrl && isBelowAuth(url.pathname)) ||
     url.username !== '' ||
-    url.password !== '' ||
-    url.href.length > MAX_LENGTH
+    url.password !== ''
   ) {
     throw new AppError('RETURN_TO_NOT_ALLOWED', { field })
   }
@@ -43,8 +43,38 @@ export function findReturnTo(config: Config, returnTo: string | null): string | 
   }
 }
 
-// The router decodes percent-encoded paths.
+// What proxies do with a path before they pass it on, once or several times and in any order.
+const REWRITES: readonly ((path: string) => string)[] = [
+  (path) => path.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character)),
+  (path) => path.toLowerCase(),
+  (path) => path.replaceAll('\\', '/'),
+  (path) => path.replaceAll(/\/+/g, '/'),
+  // Some servers take ";" and what follows for parameters of the segment.
+  (path) => path.replaceAll(/;[^/]*/g, ''),
+  // URL parsers drop these.
+  (path) => path.replaceAll(/[\t\n\r]/g, ''),
+  resolveDots,
+]
+// An ordinary path has one or two readings.
+const MAX_READINGS = 100
+
+// True when the router could receive a path below /auth, which it decodes itself, behind any proxy.
 function isBelowAuth(pathname: string): boolean {
-  const decoded = pathname.replaceAll(/%[0-7][0-9a-f]/gi, (character) => decodeURIComponent(character))
-  return decoded.startsWith('/auth/')
+  const readings = new Set([pathname])
+  for (const reading of readings) {
+    if (reading.startsWith('/auth/') || readings.size > MAX_READINGS) return true
+    for (const rewrite of REWRITES) readings.add(rewrite(reading))
+  }
+  return false
+}
+
+function resolveDots(path: string): string {
+  const segments = path.split('/').slice(1)
+  const resolved: string[] = []
+  for (const segment of segments) {
+    if (segment === '..') resolved.pop()
+    else if (segment !== '.') resolved.push(segment)
+  }
+  if (segments.at(-1) === '.' || segments.at(-1) === '..') resolved.push('')
+  return `/${resolved.join('/')}`
 }

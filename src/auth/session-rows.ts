@@ -5,6 +5,7 @@ import { sessions } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
+import { disownConnectAttempts } from './connect-attempt.ts'
 
 /** Why a session has ended. */
 export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
@@ -45,6 +46,7 @@ export type SessionRow = typeof sessions.$inferSelect
 export function removeSessions(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<SessionRow[]> {
   return transaction(deps, async (deps) => {
     const ended = await deps.db.delete(sessions).where(which).returning()
+    if (reason === 'REVOKED') await disownConnectAttempts(deps, ended)
     await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
     // Every instance knows by the clock when a session expires.
     if (reason !== 'EXPIRED')
@@ -56,6 +58,19 @@ export function removeSessions(deps: Deps, which: SQL | undefined, reason: Sessi
 /** The condition for sessions that have not ended. */
 export function isLiveSession(deps: Deps): SQL | undefined {
   return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
+}
+
+/**
+ * Returns true while a session has not ended, and keeps it from being ended before the transaction
+ * of `deps` is.
+ */
+export async function lockSession(deps: Deps, session: SessionKey): Promise<boolean> {
+  const [good] = await deps.db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(isSession(session), isLiveSession(deps)))
+    .for('key share')
+  return good !== undefined
 }
 
 /** Returns when a session ends without further use, by either timeout. */

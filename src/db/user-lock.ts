@@ -3,7 +3,7 @@
 //   1. the account at X (`account_holders`, by `lockAccountHolder`), or the identity at GitHub
 //      (`user_identities`)
 //   2. users, by `lockUsers`; several in the order of their ids
-//   3. logins (`user_logins`), in their alphabetical order
+//   3. logins (`user_logins`), in their alphabetical order; the session of a connect attempt
 //   4. tweets
 //   5. the account (`connected_accounts`)
 //   6. its tokens (`oauth_tokens`), then its orphaned tokens

@@ -20,6 +20,13 @@ describeInChromium('Fetching ahead', () => {
     ['a link to prefetch', (url) => `<link rel="prefetch" href="${url}">`],
     ['a rule to prefetch', (url) => rule('prefetch', url)],
     ['a rule to prerender', (url) => rule('prerender', url)],
+    ['an image', (url) => `<img src="${url}">`],
+    ['a frame', (url) => `<iframe src="${url}"></iframe>`],
+    ['a script', (url) => `<script src="${url}"></script>`],
+    [
+      'a call of fetch',
+      (url) => `<script>fetch(${JSON.stringify(url)}, { mode: 'no-cors', credentials: 'include' })</script>`,
+    ],
   ])('by %s starts no sign-in, and the following click signs in', async (_what, write) => {
     const context = await suite.browser.newContext()
     const page = await context.newPage()

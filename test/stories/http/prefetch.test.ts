@@ -1,5 +1,6 @@
-// Requests without an action of the user: HEAD, with which links are checked, and prefetches before
-// a possible click. At /auth/* they reveal nothing and change nothing.
+// Requests without an action of the user: HEAD, with which links are checked, prefetches before a
+// possible click, and what a page loads or embeds. At /auth/* they reveal nothing and change
+// nothing.
 
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -15,6 +16,10 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
+function fetchMetadata(mode: string, destination: string, site = 'cross-site'): Record<string, string> {
+  return { 'sec-fetch-mode': mode, 'sec-fetch-dest': destination, 'sec-fetch-site': site }
+}
+
 const speculations: [what: string, method: string, headers: Record<string, string>][] = [
   ['HEAD', 'HEAD', {}],
   ['HEAD for a page', 'HEAD', { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-site': 'none' }],
@@ -27,6 +32,19 @@ const speculations: [what: string, method: string, headers: Record<string, strin
   ['Purpose of a preview', 'GET', { purpose: 'preview' }],
   ['X-Purpose', 'GET', { 'x-purpose': 'preview' }],
   ['X-Moz', 'GET', { 'x-moz': 'prefetch' }],
+  ['an image', 'GET', fetchMetadata('no-cors', 'image')],
+  ['an image with CORS', 'GET', fetchMetadata('cors', 'image')],
+  ['a script', 'GET', fetchMetadata('no-cors', 'script')],
+  ['a stylesheet of the same site', 'GET', fetchMetadata('no-cors', 'style', 'same-site')],
+  ['a call of fetch', 'GET', fetchMetadata('cors', 'empty')],
+  ['a call of fetch without CORS', 'GET', fetchMetadata('no-cors', 'empty')],
+  ['a call of fetch by our own page', 'GET', fetchMetadata('same-origin', 'empty', 'same-origin')],
+  ['a frame', 'GET', fetchMetadata('navigate', 'iframe')],
+  ['a frame of our own page', 'GET', fetchMetadata('navigate', 'iframe', 'same-origin')],
+  ['an embedded object', 'GET', fetchMetadata('navigate', 'object')],
+  ['a web socket', 'GET', fetchMetadata('websocket', 'empty')],
+  ['Sec-Fetch-Mode alone', 'GET', { 'sec-fetch-mode': 'no-cors' }],
+  ['Sec-Fetch-Dest alone', 'GET', { 'sec-fetch-dest': 'image' }],
   ['two of these headers', 'GET', { purpose: 'prefetch', 'sec-purpose': 'prefetch' }],
 ]
 
@@ -130,6 +148,17 @@ test('HEAD gets the list of allowed methods, and a prefetch the reason of the re
     403,
     { errors: [{ message: expect.stringMatching(/cannot be prefetched/), extensions: errorExtensions('FORBIDDEN') }] },
   ])
+})
+
+test('a navigation of a window starts and finishes a sign-in', async () => {
+  for (const site of ['none', 'same-origin', 'cross-site']) {
+    const person = world.browser()
+    const headers = { ...fetchMetadata('navigate', 'document', site), 'sec-fetch-user': '?1' }
+    const start = await person.request('/auth/github', { headers })
+    const callback = await person.consent(start.headers.get('location') ?? '', 'mara-holt')
+    const finished = await person.request(callback, { headers })
+    expect(finished.headers.get('location')).toContain('signIn=succeeded')
+  }
 })
 
 test('a Purpose other than prefetch is an ordinary request', async () => {
