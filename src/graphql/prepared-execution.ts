@@ -1,11 +1,13 @@
 // The plugins that prepare a document once, and answer from it what each request asks.
 import type { ExecutionArgs } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
+import { AppError } from '../errors.ts'
 import type { GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import type { GraphqlContext } from './context.ts'
 import { COST_WITHOUT_EXECUTION } from './cost.ts'
 import { coerceVariables } from './execution-plan.ts'
+import { MAX_INTROSPECTION_CHARACTERS } from './introspection-size.ts'
 import { findOperation, type PreparedDocuments, type PreparedOperation } from './prepared-documents.ts'
 
 /**
@@ -66,13 +68,19 @@ function prepareExecution(
   return { operation, variables }
 }
 
-function consumeCost(
+async function consumeCost(
   { contextValue, variableValues }: ExecutionArgs & { contextValue: GraphqlContext },
   operation: PreparedOperation | null,
   variables: Variables | null,
 ): Promise<void> {
   const isExecuted = operation !== null && variables !== null
-  const { cost, isWithinLimits } = isExecuted ? operation.calculateCost(variableValues ?? {}) : COST_WITHOUT_EXECUTION
+  const { cost, isWithinLimits, isIntrospectionTooLarge } = isExecuted
+    ? operation.calculateCost(variableValues ?? {})
+    : COST_WITHOUT_EXECUTION
   contextValue.isWithinLimits = isWithinLimits
-  return contextValue.rateLimiter.consume(cost)
+  await contextValue.rateLimiter.consume(cost)
+  if (isIntrospectionTooLarge)
+    throw new AppError('BAD_USER_INPUT', {
+      detail: `The introspection has more than ${MAX_INTROSPECTION_CHARACTERS.toLocaleString('en')} characters. Ask for each part of the schema once.`,
+    })
 }

@@ -18,6 +18,7 @@ test.each([
   ['G-14 slow bodies are cut off while others are served', 'slow bodies'],
   ['G-04 bodies of 2 MB are refused while others are served, with their length named or not', 'large bodies'],
   ['G-12 streams are idle while others are served', 'idle streams'],
+  ['G-17 introspections that multiply the schema are refused while others are served', 'introspection'],
   ['G-16 the largest asset is sent again and again while others are served', 'assets'],
 ] as const)('%s', async (_title, name) => {
   const { service, figures } = await abuses[name](victim, scale)

@@ -153,6 +153,27 @@ describe('G-08 introspection', () => {
     const response = await world.browser().request('/graphql', { method: 'POST', headers, body })
     expect(await response.json()).toMatchObject({ data: { __schema: { queryType: { name: 'Query' } } } })
   })
+
+  test('G-17 is charged by its size, and refused where it multiplies the schema', async () => {
+    const ask = async (query: string) => {
+      const headers = { 'content-type': JSON_TYPE }
+      const response = await world
+        .browser()
+        .request('/graphql', { method: 'POST', headers, body: JSON.stringify({ query }) })
+      const remaining = Number(/r=(\d+)/.exec(response.headers.get('ratelimit') ?? '')?.[1])
+      return { text: await response.text(), remaining }
+    }
+    const before = await ask('{ __typename }')
+    const whole = await ask(getIntrospectionQuery())
+    const part = 'types { fields { type { fields { name description } again: fields { name description } } } }'
+    const multiplied = await ask(`{ __schema { ${part} } again: __schema { ${part} } }`)
+    expect(JSON.parse(multiplied.text)).toMatchObject({
+      errors: [{ message: expect.stringContaining('400,000'), extensions: { code: 'BAD_USER_INPUT' } }],
+    })
+    expect(multiplied.text.length).toBeLessThan(1_000)
+    expect(before.remaining - whole.remaining).toBeGreaterThan(5)
+    expect(whole.remaining - multiplied.remaining).toBeGreaterThan(15)
+  })
 })
 
 // 5A70, D6D5 and 6A70 are about queries by GET, which a server MAY take. This one does not:

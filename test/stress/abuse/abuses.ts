@@ -21,6 +21,7 @@ const STREAM_KB = 250
 const DOCUMENT_CHARACTERS = 8_000
 const MAX_GROWTH_MB = 50
 const BODY_BYTES = 2_000_000
+const MAX_REFUSAL_BYTES = 1_000
 const AT_ONCE = 8
 
 const quiet: Abuse = (victim) =>
@@ -156,6 +157,29 @@ const assets: Abuse = async (victim, { requests }) => {
   })
 }
 
+// Each document asks for a large part of the schema fifteen times.
+const introspection: Abuse = (victim, { requests }) => {
+  const part = '__schema { types { fields { name description type { fields { name description } } } } }'
+  const names = Array.from({ length: 15 }, (_, index) => `part${index}`)
+  const before = victim.memoryMb()
+  return measure(victim, async () => {
+    const sizes = await inTurns(Math.ceil(requests / 10), async (index) => {
+      const query = `query q${index} { ${names.map((name) => `${name}: ${part}`).join(' ')} }`
+      const headers = { 'content-type': 'application/json' }
+      const response = await fetch(`${victim.url}/graphql`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ query }),
+      })
+      return (await response.arrayBuffer()).byteLength
+    })
+    return [
+      atMost('largest response', MAX_REFUSAL_BYTES, Math.max(...sizes), ' bytes'),
+      atMost('growth of memory', MAX_GROWTH_MB, victim.memoryMb() - before, ' MB'),
+    ]
+  })
+}
+
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
@@ -165,6 +189,7 @@ export const abuses = {
   'large bodies': largeBodies,
   'largest documents': largestDocuments,
   assets,
+  introspection,
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {
