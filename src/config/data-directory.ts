@@ -1,4 +1,4 @@
-import { mkdirSync, statSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 
 /**
@@ -18,6 +18,16 @@ export function makeDataDirectory(directory: string): void {
     // Another process that is starting may have created it meanwhile.
     if (!isDirectory(directory)) throw error
   }
+}
+
+/**
+ * Removes the access of other users from a file or directory of the gateway, if it exists. DATA_DIR
+ * itself keeps its permissions: it may hold more than what the gateway has put there.
+ * @throws an error of the file system where it belongs to another user.
+ */
+export function closeToOthers(place: string): void {
+  const mode = statSync(place, { throwIfNoEntry: false })?.mode ?? 0
+  if ((mode & 0o077) !== 0) chmodSync(place, mode & 0o700)
 }
 
 /** The sentence for a DATA_DIR that cannot be created or written. */

@@ -47,7 +47,7 @@ export function parseDatabaseConfig(
     if (url === null) return null
     const parsed = parsePostgresUrl(url, name)
     problems.push(...parsed.problems)
-    warnings.push(...parsed.warnings)
+    warnings.push(...parsed.warnings, ...warnOfPlainText(parsed.address, name))
     return parsed.address
   }
   const address = parse('DATABASE_URL')
@@ -75,6 +75,21 @@ export function parseDatabaseConfig(
   }
   if (address === null) return { kind: 'pglite', directory: pgliteDirectory(dataDir) }
   return { kind: 'postgres', address, pooler: pooler === 'transaction' ? pooler : 'session', direct, poolSize }
+}
+
+// sslmode=prefer, the default, continues in plain text if the server, or somebody in between, says
+// that it has no TLS.
+function warnOfPlainText({ hosts, tls }: PostgresAddress, name: string): string[] {
+  const remote = hosts.filter(({ address }) => !isOnThisMachine(address)).map(({ host }) => host)
+  if (remote.length === 0 || !['disable', 'allow', 'prefer'].includes(tls.mode)) return []
+  return [
+    `${name}: the connection to ${remote.join(', ')} can be plain text (sslmode=${tls.mode}): the network in between can read the password and all data. Set sslmode=verify-full, or require.`,
+  ]
+}
+
+// A Unix socket, or a loopback address.
+function isOnThisMachine(host: string): boolean {
+  return host === '' || /^[/@]/.test(host) || /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(host)
 }
 
 /**

@@ -1,4 +1,4 @@
-import { existsSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import type { PGlite } from '@electric-sql/pglite'
 import type { SQL } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
@@ -135,6 +135,7 @@ async function createPglite(directory: string | null): Promise<PGlite> {
   const loadDataDir = await freshCluster()
   if (directory === null) return PGlite.create({ loadDataDir, startParams })
   if (existsSync(directory)) renameSync(directory, `${directory}.incomplete-${Date.now()}`)
+  mkdirSync(directory, { mode: 0o700 })
   const client = await PGlite.create({ dataDir: directory, loadDataDir, startParams })
   writeFileSync(mark, '')
   return client

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { explainUnusableDirectory, makeDataDirectory } from '../config/data-directory.ts'
+import { closeToOthers, explainUnusableDirectory, makeDataDirectory } from '../config/data-directory.ts'
 import { StartupError } from '../process/startup-error.ts'
 
 /** The embedded database's directory is in use by another process. */
@@ -37,6 +37,14 @@ export function lockDirectory(directory: string): () => void {
 
 function lock(directory: string): () => void {
   makeDataDirectory(path.dirname(directory))
+  try {
+    closeToOthers(directory)
+  } catch {
+    throw new StartupError(
+      `DATA_DIR: other users can read the embedded database in ${directory}, which belongs to another user than this process. Run chmod 700 on it, or chown it to the user of this process.`,
+      78,
+    )
+  }
   const holderFile = `${directory}.pid`
   // The operating system releases SQLite's exclusive lock however the process ends. A file with a
   // process id would survive a kill -9, and could not be taken over without a race.
@@ -49,6 +57,7 @@ function lock(directory: string): () => void {
       throw new DirectoryInUseError(directory, readHolder(holderFile))
     throw error
   }
+  closeToOthers(`${directory}.lock`)
   writeFileSync(holderFile, `${process.pid}\n`)
   return () => lockFile.close()
 }

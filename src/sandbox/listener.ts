@@ -3,6 +3,7 @@ import { respondWithFaults } from './control/apply-faults.ts'
 import type { Faults } from './control/faults.ts'
 import type { Recorder } from './control/recorder.ts'
 import { type ProviderResponse, readResponse, sendResponse } from './provider-response.ts'
+import { isOwnForm } from './same-origin.ts'
 import type { World } from './world.ts'
 
 export type Application = { fetch(request: Request): Response | Promise<Response> }
@@ -24,7 +25,7 @@ export async function handleRequest(
   const body = await readBody(incoming)
   const url = readUrl(world, incoming.url ?? '/')
   const method = incoming.method ?? 'GET'
-  const refusal = body === null ? 413 : url === null ? 400 : ['CONNECT', 'TRACE', 'TRACK'].includes(method) ? 405 : null
+  const refusal = findRefusal(incoming, method, body, url)
   if (body === null || url === null || refusal !== null) {
     await sendResponse(world, outgoing, { status: refusal ?? 400, headers: [], body: Buffer.alloc(0) })
     return
@@ -45,6 +46,18 @@ export async function handleRequest(
   } finally {
     arrival.leave()
   }
+}
+
+function findRefusal(
+  { headers }: IncomingMessage,
+  method: string,
+  body: Buffer | null,
+  url: URL | null,
+): number | null {
+  if (body === null) return 413
+  if (url === null) return 400
+  if (['CONNECT', 'TRACE', 'TRACK'].includes(method)) return 405
+  return method === 'GET' || method === 'HEAD' || isOwnForm(headers) ? null : 403
 }
 
 // Returns null for a body that is too large. A client that disconnects ends the request.

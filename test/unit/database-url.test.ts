@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseDatabaseConfig } from '../../src/config/database-config.ts'
 import { parsePostgresUrl } from '../../src/config/database-url.ts'
 import { makeTemporaryDirectory, type TemporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -180,4 +181,36 @@ describe('unknown parameters', () => {
 test('connect_timeout is at least two seconds, and never infinite', () => {
   const secondsOf = (query: string) => addressOf(`postgres://h/x${query}`).connectTimeoutSeconds
   expect(['', '?connect_timeout=0', '?connect_timeout=1', '?connect_timeout=20'].map(secondsOf)).toEqual([5, 5, 2, 20])
+})
+
+describe('a connection that can be plain text', () => {
+  const warningsOf = (url: string) => {
+    const warnings: string[] = []
+    const get = (name: string) => (name === 'DATABASE_URL' ? url : null)
+    parseDatabaseConfig(get, { production: false, dataDir: '.data' }, { problems: [], warnings })
+    return warnings
+  }
+
+  test.each(['', '?sslmode=disable', '?sslmode=allow', '?sslmode=prefer'])(
+    'is warned of where the server is not on this machine: %j',
+    (query) => {
+      for (const host of ['db.internal', '10.0.0.7', '[fd00::7]', 'localhost,db.internal', 'localhost.example'])
+        expect(warningsOf(`postgres://u:sEcrEt@${host}/x${query}`)).toEqual([
+          expect.stringMatching(/^DATABASE_URL: the connection to [^,]+ can be plain text .*sslmode=verify-full/),
+        ])
+      expect(warningsOf(`postgres://u@localhost/x?hostaddr=10.0.0.7${query.replace('?', '&')}`)).toHaveLength(1)
+      expect(warningsOf(`postgres://u:sEcrEt@db.internal/x${query}`).join()).not.toContain('sEcrEt')
+    },
+  )
+
+  test.each([
+    'postgres://u@db.internal/x?sslmode=require',
+    'postgres://u@localhost/x',
+    'postgres://u@127.0.0.1:5433/x?sslmode=disable',
+    'postgres://u@[::1]/x',
+    'postgres:///x',
+    'postgres:///x?host=/var/run/postgresql',
+  ])('is not warned of elsewhere, nor with TLS: %s', (url) => {
+    expect(warningsOf(url)).toEqual([])
+  })
 })
