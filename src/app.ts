@@ -94,7 +94,10 @@ export function createRouter(
   // cookie.
   router.route('/', consoleRoutes(deps, describePermissions(schema)))
   router.route('/', tokenRevocationRoutes(deps))
-  router.use(cors(deps), csrfProtection(deps), authenticate(deps))
+  router.use(cors(deps), csrfProtection(deps))
+  const authenticateCaller = authenticate(deps)
+  // A path or method that does not exist costs no look-up of a cookie or a token.
+  router.use((c, next) => (methodsOf(c.req.path).includes(c.req.method) ? authenticateCaller(c, next) : next()))
   router.route('/', signInRoutes(deps))
   router.route('/', connectXRoutes(deps))
   router.route('/', graphqlRoutes(deps, graphqlServer))

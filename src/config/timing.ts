@@ -72,6 +72,8 @@ export type Timing = {
    * again, and may reach another instance.
    */
   streamLifetimeSeconds: number
+  /** How long what the database has said to /readyz is the response to all who ask. */
+  readinessKeptSeconds: number
 }
 
 /** The values in production. */
@@ -98,4 +100,5 @@ export const productionTiming: Timing = Object.freeze({
   waitForAttemptSeconds: 45,
   streamRecheckSeconds: 10,
   streamLifetimeSeconds: 900,
+  readinessKeptSeconds: 1,
 })

@@ -45,7 +45,7 @@ const CONTENT_TYPES: Record<string, string> = {
 }
 
 /**
- * Reads, prepares and compresses all assets, so that a request for one only sends bytes.
+ * Reads, prepares and compresses all assets, so that requests only send bytes.
  * @param graphiql whether GraphiQL's libraries are served too.
  */
 export function loadAssets({ graphiql }: { graphiql: boolean }): Assets {

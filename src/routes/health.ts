@@ -9,19 +9,43 @@ const READY_WITHIN_SECONDS = 2
 /** `/healthz`: the process responds. `/readyz`: it accepts requests and its database responds. */
 export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
+  const findProblems = shareResult(deps.timing.readinessKeptSeconds, async () => {
+    try {
+      return await withTimeout(READY_WITHIN_SECONDS, listProblems(deps), late)
+    } catch (error) {
+      deps.log.warn({ error }, 'Not ready')
+      throw error
+    }
+  })
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/readyz', async (c) => {
     try {
       if (isDraining()) throw new Error('The process is shutting down')
       // Problems of the deployment do not make an instance unready: the other instances have them
       // too.
-      return c.json({ status: 'ready', problems: await withTimeout(READY_WITHIN_SECONDS, listProblems(deps), late) })
-    } catch (error) {
-      deps.log.warn({ error }, 'Not ready')
+      return c.json({ status: 'ready', problems: await findProblems() })
+    } catch {
       return c.json({ status: 'not ready' }, 503)
     }
   })
   return app
+}
+
+// Anybody may ask, so that the database is asked by one caller at a time, and its response kept for
+// the others.
+function shareResult<T>(keptSeconds: number, find: () => Promise<T>): () => Promise<T> {
+  let shared: { result: Promise<T>; askedAt: number; isPending: boolean } | null = null
+  return () => {
+    const now = performance.now()
+    if (shared !== null && (shared.isPending || now - shared.askedAt < keptSeconds * 1000)) return shared.result
+    const asked = { result: find(), askedAt: now, isPending: true }
+    const settle = () => {
+      asked.isPending = false
+    }
+    asked.result.then(settle, settle)
+    shared = asked
+    return asked.result
+  }
 }
 
 function late(): never {

@@ -86,7 +86,7 @@ test('an asset is sent once and then revalidated by its ETag, and a page of anot
   expect([older.status, older.headers.get('cache-control')]).toEqual([200, 'no-cache'])
 })
 
-describe('G-16 an asset is compressed once, when the routes are created', () => {
+describe('G-16 an asset is compressed once, before the first request', () => {
   const gzip = { 'accept-encoding': 'gzip, deflate, br' }
   const listAll = async () => [...listAssets(await readPage('/')), ...listAssets(await readPage('/graphql'))]
 

@@ -29,9 +29,11 @@ export function navigationProtection(methodsOf: (path: string) => string[]): Mid
   }
 }
 
-// A frame navigates too, but its destination is "iframe" or another element.
+// A frame navigates too, but its destination is "iframe" or another element. Browsers send both
+// headers; Node's fetch sends the mode "cors" alone.
 function isNavigation(c: Context<HttpEnv>): boolean {
   const mode = c.req.header('sec-fetch-mode') ?? 'navigate'
-  const destination = c.req.header('sec-fetch-dest') ?? 'document'
+  const destination = c.req.header('sec-fetch-dest')
+  if (destination === undefined) return mode === 'navigate' || mode === 'cors'
   return mode === 'navigate' && destination === 'document'
 }
