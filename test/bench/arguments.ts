@@ -6,7 +6,17 @@ export const serverNames = ['limit', 'gateway', 'mercurius', 'apollo', 'yoga', '
 export type ServerName = (typeof serverNames)[number]
 
 /** What can be measured, in the order of the table. */
-export const scenarioNames = ['connectedAccounts', 'connectedAccountsByToken', 'viewer', 'tweets', 'postTweet'] as const
+export const scenarioNames = [
+  'connectedAccounts',
+  'connectedAccountsByToken',
+  'viewer',
+  'tweets',
+  'postTweet',
+  'callback',
+  'streams',
+  'start',
+  'idle',
+] as const
 export type ScenarioName = (typeof scenarioNames)[number]
 
 export type BenchOptions = {

@@ -176,9 +176,9 @@ async function assertSameResponses(
 }
 
 async function insertTweets({ sql, userId, accountId }: Stage): Promise<void> {
-  await sql.unsafe(`insert into tweets (user_id, id, account_id, request_hash, text, status, claimed_until, sent_at, x_tweet_id,
+  await sql.unsafe(`insert into tweets (user_id, id, account_id, text, status, claimed_until, sent_at, x_tweet_id,
       created_at, posted_at)
-    select '${userId}', gen_random_uuid(), '${accountId}', md5(n::text), 'A tweet of some length, number ' || n, 'POSTED',
+    select '${userId}', gen_random_uuid(), '${accountId}', 'A tweet of some length, number ' || n, 'POSTED',
       now(), now(), 1000000000 + n, now() - n * interval '1 minute', now()
     from generate_series(1, ${TWEETS}) n`)
   await sql.unsafe('vacuum analyze tweets')

@@ -1,12 +1,14 @@
 // `npm run bench`: the gateway beside the least that can respond, and beside other servers.
 import { tmpdir } from 'node:os'
+import { type AddedRounds, measureCallbacks, measurePosts } from './added-time.ts'
 import { type BenchOptions, parseBenchArguments, type ScenarioName } from './arguments.ts'
 import { runGrowthCommand } from './growth/command.ts'
 import { installPeers } from './peers.ts'
-import { measurePosts } from './post-tweet.ts'
 import { measureRequests, requestScenarios } from './requests.ts'
 import { openStage, type Stage } from './stage.ts'
-import { type Row, renderRows } from './table.ts'
+import { measureIdle, measureStarts } from './starts.ts'
+import { measureStreams } from './streams.ts'
+import { type Row, renderTables } from './table.ts'
 
 const USAGE = `npm run bench -- [SCENARIO…] [options]: the gateway beside a hand-written server and its peers
 
@@ -15,6 +17,10 @@ const USAGE = `npm run bench -- [SCENARIO…] [options]: the gateway beside a ha
   viewer                    id and login, beside the limit
   tweets                    the last 20 of 100,000, beside the limit
   postTweet                 what the gateway adds to the post at a stub of X, beside an INSERT and an UPDATE
+  callback                  what the gateway adds to the calls of a callback that connects an account, beside the same
+  streams                   an event, from its commit to the last of 100 streams, beside a NOTIFY; memory of a stream
+  start                     until it is ready, warm, embedded and on PostgreSQL, beside Node and PGlite's own open
+  idle                      a minute without requests; it ends the gateway of the other scenarios, so it is the last
 
   --servers A,B     limit, gateway, mercurius, apollo, yoga, better-auth (all; the limit always)
   --rounds N        how often each figure is measured, in turns; the median is printed (5)
@@ -38,12 +44,15 @@ installPeers()
 // The database belongs on a disk, where a commit waits, and not on a RAM disk as in the tests.
 process.env.TMPDIR ??= tmpdir()
 await using stage = await openStage()
-const rows: Row[] = []
+const requests: Row[] = []
+const others: Row[][] = []
 for (const name of options.scenarios) {
   console.log(`${name} …`)
-  rows.push(...(await measure(stage, name, options)))
+  const rows = await measure(stage, name, options)
+  if (name === 'streams' || name === 'start' || name === 'idle') others.push(rows)
+  else requests.push(...rows)
 }
-console.log(`\n${renderRows(rows)}\n\n${NOTE}`)
+console.log(`\n${renderTables([requests, ...others])}\n\n${NOTE}`)
 
 function readOptions(): BenchOptions {
   try {
@@ -58,11 +67,28 @@ function readOptions(): BenchOptions {
 }
 
 async function measure(stage: Stage, name: ScenarioName, options: BenchOptions): Promise<Row[]> {
-  if (name === 'postTweet') {
-    const { gateway, bare } = await measurePosts(stage, options)
+  if (name === 'postTweet') return addedRows(name, await measurePosts(stage, options))
+  if (name === 'callback') return addedRows(name, await measureCallbacks(stage, options))
+  if (name === 'streams') {
+    const { gateway, notify } = await measureStreams(stage, options)
     return [
-      { scenario: name, subject: 'INSERT and UPDATE', rounds: bare, base: [] },
-      { scenario: name, subject: 'gateway, added', rounds: gateway, base: bare },
+      { scenario: name, subject: 'NOTIFY', rounds: notify, base: [] },
+      { scenario: name, subject: 'gateway', rounds: gateway, base: notify },
+    ]
+  }
+  if (name === 'start') {
+    const { pglite, embedded, postgres } = await measureStarts(stage, options)
+    return [
+      { scenario: name, subject: 'Node and PGlite', rounds: pglite, base: [] },
+      { scenario: name, subject: 'gateway, embedded', rounds: embedded, base: pglite },
+      { scenario: name, subject: 'gateway, PostgreSQL', rounds: postgres, base: pglite },
+    ]
+  }
+  if (name === 'idle') {
+    const { embedded, postgres } = await measureIdle(stage)
+    return [
+      { scenario: name, subject: 'gateway, embedded', rounds: embedded, base: [] },
+      { scenario: name, subject: 'gateway, PostgreSQL', rounds: postgres, base: [] },
     ]
   }
   const rounds = await measureRequests(stage, requestScenarios[name], options)
@@ -73,4 +99,11 @@ async function measure(stage: Stage, name: ScenarioName, options: BenchOptions):
     rounds: figures,
     base: subject === 'limit' ? [] : base,
   }))
+}
+
+function addedRows(scenario: ScenarioName, { gateway, bare }: AddedRounds): Row[] {
+  return [
+    { scenario, subject: 'INSERT and UPDATE', rounds: bare, base: [] },
+    { scenario, subject: 'gateway, added', rounds: gateway, base: bare },
+  ]
 }

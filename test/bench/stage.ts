@@ -105,16 +105,18 @@ export async function signIn(person: Browser, number: number): Promise<void> {
   if (code !== null) throw new Error(`The sign-in failed: ${code}`)
 }
 
-/** Connects the X account of this number. */
-export async function connect(person: Browser, number: number): Promise<void> {
+/** Connects the X account of this number, and returns the milliseconds of the callback. */
+export async function connect(person: Browser, number: number): Promise<number> {
   const { authorizationUrl, userErrors } = await person.startXConnect()
   if (authorizationUrl === null) throw new Error(`startXConnect refused: ${userErrors[0]?.code}`)
   const state = new URL(authorizationUrl).searchParams.get('state') ?? ''
+  const startedAt = performance.now()
   const { outcome, code } = await person.finish(callback('/auth/x/callback', number, state))
   if (outcome !== 'connected') throw new Error(`The account was not connected: ${code}`)
+  return performance.now() - startedAt
 }
 
 /** Returns the address to which a provider sends the browser back. */
-export function callback(path: string, number: number, state: string): string {
+function callback(path: string, number: number, state: string): string {
   return `${path}?${new URLSearchParams({ code: String(number), state })}`
 }
