@@ -1,7 +1,7 @@
 // Writes the events of one user: their positions, rows and webhook deliveries, by one statement, so
 // that the user's counter is locked for as short as possible.
 import { randomUUID } from 'node:crypto'
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import type { NewEvent } from '../db/recorded-events.ts'
 import { eventPositions, events, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
@@ -28,25 +28,54 @@ export function unplaced({ userId: _, ...event }: NewEvent): UnplacedEvent {
  * @returns the time of the statement, as PostgreSQL formats it.
  */
 export async function writeEvents(
-  { db, clock, jobs }: Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'jobs'>>,
+  deps: Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'jobs'>>,
   userId: string,
   happened: readonly UnplacedEvent[],
 ): Promise<string> {
-  const count = sql`${happened.length}::bigint`
-  const rows = JSON.stringify(happened.map((event, index) => ({ place: index + 1, ...toRow(event) })))
-  // The user is locked before the counter, as by the deletion of a user, whose cascade would
-  // otherwise deadlock; and endpoints that are being deleted are waited for, because the foreign key
-  // would reject their deliveries.
+  const { db, clock, jobs } = deps
+  const expressions = {
+    owner: lockOwner(userId),
+    ...eventExpressions(deps, userId, happened, sql`(select count(*) from owner) as locked`),
+  }
+  const named = Object.entries(expressions).map(([name, query]) => sql`${sql.raw(name)} as (${query})`)
   const written = await queryRows(
     db,
-    sql`
-      with owner as (select id from ${users} where ${eq(users.id, userId)} for key share),
-      counter as (
+    sql`with ${sql.join(named, sql`, `)}
+      select moment.now::text as now, delivered.id as delivery_id
+      from (select ${clock.sqlNow()} as now) as moment left join delivered on true`,
+  )
+  for (const { delivery_id: id } of written)
+    if (jobs !== undefined && id !== null) await enqueueDelivery({ db, jobs }, { userId, id: String(id) })
+  return String(written[0]?.now)
+}
+
+// The user is locked before the counter, as by the deletion of a user, whose cascade would otherwise
+// deadlock.
+function lockOwner(userId: string): SQL {
+  return sql`select id from ${users} where ${eq(users.id, userId)} for key share`
+}
+
+/**
+ * The expressions of a WITH clause that write events of one user, by their names and in their
+ * order. `delivered` has the ids of the webhook deliveries, whose jobs are to be queued.
+ * @param source what has to be there first, as a FROM clause. Without a row no event is written. It
+ *   has to have locked the user before.
+ */
+export function eventExpressions(
+  { clock }: Pick<Deps, 'clock'>,
+  userId: string,
+  happened: readonly UnplacedEvent[],
+  source: SQL,
+): { counter: SQL; written: SQL; endpoints: SQL; delivered: SQL } {
+  const count = sql`${happened.length}::bigint`
+  const rows = JSON.stringify(happened.map((event, index) => ({ place: index + 1, ...toRow(event) })))
+  return {
+    counter: sql`
         insert into ${eventPositions} as known (user_id, position)
-        select ${userId}::uuid, ${count} from (select count(*) from owner) as locked
+        select ${userId}::uuid, ${count} from ${source}
         on conflict (user_id) do update set position = known.position + excluded.position
-        returning position
-      ), written as (
+        returning position`,
+    written: sql`
         insert into ${events} (user_id, id, position, type, subject_user_id, account_id, tweet_id, api_token_id,
           webhook_endpoint_id, reason, occurred_at)
         select ${userId}::uuid, e.id, counter.position - ${count} + e.place, e.type, e.subject_user_id, e.account_id,
@@ -54,24 +83,20 @@ export async function writeEvents(
         from counter, jsonb_to_recordset(${rows}::text::jsonb) as e (place bigint, id uuid, type text,
           subject_user_id uuid, account_id uuid, tweet_id uuid, api_token_id uuid, webhook_endpoint_id uuid,
           reason text, occurred_at timestamptz)
-        returning id, type, webhook_endpoint_id, occurred_at
-      ), endpoints as (
+        returning id, type, webhook_endpoint_id, occurred_at`,
+    // Endpoints that are being deleted are waited for, because the foreign key would reject their
+    // deliveries.
+    endpoints: sql`
         select id, event_types from ${webhookEndpoints}
-        where ${and(eq(webhookEndpoints.userId, userId), sql`status = 'ENABLED'`)} for key share
-      ), delivered as (
+        where ${and(eq(webhookEndpoints.userId, userId), sql`status = 'ENABLED'`)} for key share`,
+    delivered: sql`
         insert into ${webhookDeliveries} (user_id, id, endpoint_id, event_id, next_attempt_at, created_at)
         select ${userId}::uuid, gen_random_uuid(), endpoints.id, written.id, ${clock.sqlNow()}, written.occurred_at
         from written join endpoints on case written.type
           when 'webhook.test' then written.webhook_endpoint_id = endpoints.id
           else endpoints.event_types is null or written.type = any(endpoints.event_types) end
-        returning id
-      )
-      select moment.now::text as now, delivered.id as delivery_id
-      from (select ${clock.sqlNow()} as now) as moment left join delivered on true`,
-  )
-  for (const { delivery_id: id } of written)
-    if (jobs !== undefined && id !== null) await enqueueDelivery({ db, jobs }, { userId, id: String(id) })
-  return String(written[0]?.now)
+        returning id`,
+  }
 }
 
 function toRow(event: UnplacedEvent): Record<string, unknown> {

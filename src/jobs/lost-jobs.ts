@@ -17,8 +17,8 @@ const SOON_SECONDS = 3_600
 type Row = { userId: string; id: string }
 
 /**
- * Queues all missing jobs. Rows and their jobs are written in one transaction, so a row without a
- * job has lost it.
+ * Queues all missing jobs. Rows and their jobs are written in one transaction, or the job right after
+ * it, so a row without a job has lost it.
  */
 export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<void> {
   await replaceLost(deps, 'revoke-grant', readRevocations, 0, signal)

@@ -51,6 +51,7 @@ import { AppError } from '../errors.ts'
 import { type NewEvent, recordEvent } from '../events/events.ts'
 import type { XResult } from '../x/api.ts'
 import { describeProblem } from '../x/refusals.ts'
+import { writePendingOutcome } from './outcome-statement.ts'
 
 /** The row of a tweet. */
 export type Tweet = typeof tweets.$inferSelect
@@ -72,13 +73,22 @@ export function isTweet({ id, userId }: { id: string; userId: string }): SQL | u
 export async function writeOutcome(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
   for (;;) {
     try {
-      return await write(deps, tweet, result)
+      return (await writeAtOnce(deps, tweet, result)) ?? (await write(deps, tweet, result))
     } catch (error) {
       if (result.kind !== 'done' || !isDuplicate(error)) throw error
       // X has returned this post for this tweet; the other tweet was matched with it by its text.
       if (!(await withdrawMatch(deps, tweet, result.value))) throw error
     }
   }
+}
+
+// Returns null for an outcome that takes more: the tweet is no longer PENDING, or becomes UNKNOWN and
+// gets a job.
+async function writeAtOnce(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet | null> {
+  const outcome = outcomeColumns(deps, tweet, result)
+  if (outcome.status === 'UNKNOWN') return null
+  const { status, errorCode } = outcome
+  return writePendingOutcome(deps, tweet, outcome, outcomeEvent({ ...tweet, status, errorCode }, false))
 }
 
 function write(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {

@@ -1,16 +1,61 @@
-// The claim of a tweet: what is left of it when the rate limit refuses it, and its account.
+// The statements of a post; what is left of a claim that the rate limit refuses; its account.
 import { eq, sql } from 'drizzle-orm'
-import { afterEach, describe, expect, test } from 'vitest'
-import { connectedAccounts, idempotencyKeys, tweets } from '../../../src/db/tables.ts'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { connectedAccounts, idempotencyKeys, tweets, webhookDeliveries } from '../../../src/db/tables.ts'
+import { cookieOf } from '../../support/browser.ts'
 import { type ConnectedAccount, connectAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
 import { HOUR_SECONDS, startLimited } from '../../support/rate-limited.ts'
+import { runTask } from '../../support/sweep.ts'
+import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World
 afterEach(() => world.close())
 
 const codeOf = ({ tweet, userErrors }: Awaited<ReturnType<ConnectedAccount['post']>>) =>
   userErrors[0]?.code ?? tweet?.status
+
+test('a request that posts sends at most six statements, five of them for the post, and no transaction', async () => {
+  world = await startWorld()
+  const account = await connectAccount(world)
+  const instance = openInstance(world)
+  const transactions = vi.spyOn(instance.deps.db, 'transaction')
+  const post = async (input: string) => {
+    const query = `mutation { postTweet(input: {text: "${input}", idempotencyKey: "${input}"}) { tweet { status } userErrors { code } } }`
+    const response = await instance.ask(query, cookieOf(account.person))
+    expect(response.data).toEqual({ postTweet: { tweet: { status: 'POSTED' }, userErrors: [] } })
+  }
+  await post('The first takes a slice of the rate limit')
+  const sent = await instance.queriesOf(() => post('The second does not'))
+  // Other instances are notified of events beside the requests.
+  const ofRequest = sent.filter((text) => !text.startsWith('select pg_notify'))
+  expect(ofRequest.length).toBeLessThanOrEqual(6)
+  const ofPost = ofRequest.filter((text) => !text.includes('"sessions"'))
+  expect(ofPost.map((text) => text.match(/^\w+/)?.[0])).toEqual(['with', 'insert', 'select', 'update', 'with'])
+  expect(transactions).not.toHaveBeenCalled()
+  await instance.close()
+})
+
+test('the webhook of a posted tweet is sent even if its process could not queue it', async () => {
+  world = await startWorld({ WEBHOOK_EGRESS: 'loopback' })
+  const account = await connectAccount(world)
+  const receiver = await startReceiver()
+  await webhooksOf(account.person).create({ url: receiver.url, types: ['TWEET_POSTED'] })
+  // An instance that cannot queue jobs.
+  const instance = openInstance(world)
+  const query = `mutation { postTweet(input: {text: "Not queued"}) { tweet { status } userErrors { code } } }`
+  expect((await instance.ask(query, cookieOf(account.person))).data).toEqual({
+    postTweet: { tweet: { status: 'POSTED' }, userErrors: [] },
+  })
+  expect(instance.logs()).toContain('Could not queue the webhooks of a tweet')
+  expect(await world.db().select().from(webhookDeliveries)).toMatchObject([{ status: 'PENDING', attempts: 0 }])
+  expect(receiver.received).toEqual([])
+  await runTask(world, 'replaceLostJobs')
+  await vi.waitFor(() => expect(receiver.types()).toEqual(['tweet.posted']), 30_000)
+  await instance.close()
+  await receiver.close()
+})
 
 describe('a claim that the rate limit refuses', () => {
   const state = async () => [await world.db().$count(tweets), await world.db().$count(idempotencyKeys)]
