@@ -5,7 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../telemetry/log.ts'
 
-/** Gathers the users with new events, and notifies all instances of many at once. */
+/**
+ * Notifies all instances at once of a first user with new events, and gathers those who follow for
+ * 50 ms, to notify of many by one statement.
+ */
 export type EventNotifier = {
   /** Call it after the commit. Never throws. */
   notify(userIds: Iterable<string>): void
@@ -25,12 +28,12 @@ export function createEventNotifier(log: Log, send: (userIds: readonly string[])
   const ended = new AbortController()
   const run = async () => {
     while (gathered.size > 0) {
-      await sleep(GATHER_MILLISECONDS, undefined, { signal: ended.signal }).catch(() => {})
       const userIds = [...gathered]
       gathered.clear()
       await send(userIds).catch((error) =>
         log.debug({ error }, 'Other instances were not notified of new events, which they find at their next recheck'),
       )
+      await sleep(GATHER_MILLISECONDS, undefined, { signal: ended.signal }).catch(() => {})
     }
     sending = null
   }

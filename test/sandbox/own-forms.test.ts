@@ -30,9 +30,14 @@ describe('a form of the sandbox', () => {
     ['of another site by Fetch Metadata', ({ origin }) => ({ origin, 'sec-fetch-site': 'cross-site' }), 403],
     ['of another port of this machine', () => ({ origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' }), 403],
     ['of a page without an origin', () => ({ origin: 'null' }), 403],
-    ['by a name that was bound to this machine', ({ port }) => ({ host: `evil.example:${port}` }), 403],
+    ['of a program by another name', ({ port }) => ({ host: `x.internal:${port}` }), 303],
     [
-      'by such a name, as its own page',
+      'of a page whose name was bound to this machine',
+      ({ port }) => ({ host: `evil.example:${port}`, origin: `http://evil.example:${port}` }),
+      403,
+    ],
+    [
+      'of such a page with Fetch Metadata',
       ({ port }) => ({
         host: `evil.example:${port}`,
         origin: `http://evil.example:${port}`,

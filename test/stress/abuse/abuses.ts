@@ -101,18 +101,18 @@ const idleStreams: Abuse = (victim, { streams }) => {
 }
 
 const largestDocuments: Abuse = async (victim, { documents }) => {
-  const send = (distinct: number) =>
+  const send = (prefix: string) =>
     inTurns(documents, (index) => {
-      const operations = Array.from({ length: 120 }, (_, at) => `query a${index % distinct}_${at}{viewer{id}}`)
+      const operations = Array.from({ length: 120 }, (_, at) => `query ${prefix}${index}_${at}{viewer{id}}`)
       // Every other document has a syntax error: errors must not be cached either.
       const document = [...operations, index % 2 === 0 ? '' : '{'].join(' ')
       return ask(victim.url, document.padEnd(DOCUMENT_CHARACTERS))
     })
-  // Repeated requests first, so that the heap has its working size.
-  await send(10)
+  // As many first, so that the prepared documents and the heap have their largest size.
+  await send('a')
   const before = victim.memoryMb()
   return measure(victim, async () => {
-    const statuses = await send(documents)
+    const statuses = await send('b')
     return [
       exactly(
         `of ${documents} distinct documents those without a response`,
