@@ -81,8 +81,9 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
   await admin.unsafe(away)
   await endSessions()
   for (const headers of [cookieOf(person), {}] as Record<string, string>[]) {
-    await vi.waitFor(async () =>
-      expect(await ask(world, headers)).toEqual({ status: 503, retryAfter: '5', message: OUTAGE }),
+    await vi.waitFor(
+      async () => expect(await ask(world, headers)).toEqual({ status: 503, retryAfter: '5', message: OUTAGE }),
+      { timeout: 60_000 },
     )
   }
   expect((await person.request('/readyz')).status).toBe(503)
