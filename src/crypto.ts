@@ -5,7 +5,7 @@
 // Each record has its own key, HKDF-SHA-256(master key, salt, info = associated data), so that
 // nonces of different records cannot collide. The associated data is the seal context (table,
 // column, account, user): a ciphertext that is moved to another row or column does not open.
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync, randomBytes } from 'node:crypto'
 
 const VERSION = 0x01
 const SALT_BYTES = 16
@@ -46,7 +46,7 @@ export function randomToken(bytes = 32): string {
 
 /** SHA-256 in lower-case hex, for high-entropy secrets, which need no slow hash. */
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return hash('sha256', text, 'hex')
 }
 
 /** HMAC-SHA-256 as base64url. */

@@ -3,7 +3,6 @@
 // waiting queries is limited too.
 
 import type postgres from 'postgres'
-import { withTimeout } from '../process/with-timeout.ts'
 import { DatabaseTimeoutError } from './outage.ts'
 import { isStaleStatement } from './stale-statement.ts'
 
@@ -14,28 +13,14 @@ const MAX_WAITING = 200
 
 /**
  * Returns the client with a deadline on every query and transaction through `unsafe` and `begin`,
- * which Drizzle uses.
+ * which Drizzle uses. Of a query there are `then`, `catch` and `values`.
  */
 export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_SECONDS): postgres.Sql {
-  let waiting = 0
-  const bound = async <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void): Promise<T> => {
-    if (waiting >= MAX_WAITING) throw new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`)
-    waiting += 1
-    const started = work()
-    try {
-      return await withTimeout(deadlineSeconds, started, () => {
-        cancel(started)
-        throw new DatabaseTimeoutError(`The database has not responded for ${deadlineSeconds} s`)
-      })
-    } finally {
-      waiting -= 1
-    }
-  }
+  const bound = createBound(deadlineSeconds)
   return new Proxy(client, {
     get(target, property) {
-      if (property === 'unsafe') {
+      if (property === 'unsafe')
         return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(() => target.unsafe(...args), bound)
-      }
       if (property === 'begin') {
         // The deadline of the transaction covers its queries.
         return (...args: [never]) =>
@@ -52,28 +37,68 @@ export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_S
 type Bound = <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void) => Promise<T>
 type Query = postgres.PendingQuery<postgres.Row[]>
 
+// All work has the same time, so that it ends in the order of its start, and one timer is enough. A
+// timer and a race for each query cost as much as the query itself.
+function createBound(deadlineSeconds: number): Bound {
+  type Waiting = { until: number; expire: () => void }
+  const waiting = new Set<Waiting>()
+  let timer: NodeJS.Timeout | null = null
+  // What is awaited keeps the process running, and not its deadline.
+  const arm = (milliseconds: number) => {
+    timer = setTimeout(expireDue, milliseconds).unref()
+  }
+  const expireDue = () => {
+    timer = null
+    for (const work of waiting) {
+      const left = work.until - performance.now()
+      if (left > 0) return arm(left)
+      waiting.delete(work)
+      work.expire()
+    }
+  }
+  return (start, cancel) =>
+    new Promise((resolve, reject) => {
+      if (waiting.size >= MAX_WAITING)
+        throw new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`)
+      const started = start()
+      const work: Waiting = {
+        until: performance.now() + deadlineSeconds * 1000,
+        expire: () => {
+          reject(new DatabaseTimeoutError(`The database has not responded for ${deadlineSeconds} s`))
+          cancel(started)
+        },
+      }
+      waiting.add(work)
+      if (timer === null) arm(deadlineSeconds * 1000)
+      started.then(
+        (result) => {
+          waiting.delete(work)
+          resolve(result)
+        },
+        (error) => {
+          waiting.delete(work)
+          reject(error)
+        },
+      )
+    })
+}
+
 // A query starts when it is awaited; before that, Drizzle may call `values`. One that a migration
 // has made invalid was not executed, and is sent once more.
 function boundQuery(create: () => Query, bound: Bound): Query {
-  const send = (query: Query) =>
-    bound(
-      () => query,
-      () => cancelQuietly(query),
-    )
-  return new Proxy(create(), {
-    get(target, property) {
-      if (property === 'then') {
-        const settled = send(target).catch((error: unknown) => {
-          if (!isStaleStatement(error)) throw error
-          return send(create())
-        })
-        return settled.then.bind(settled)
-      }
-      if (property === 'values') return () => boundQuery(() => create().values() as unknown as Query, bound)
-      const value: unknown = Reflect.get(target, property)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
+  const send = () => bound(create, (query) => cancelQuietly(query as Query))
+  const then = (onFulfilled?: (rows: unknown) => unknown, onRejected?: (error: unknown) => unknown) =>
+    send().then(onFulfilled, (error: unknown) => {
+      if (isStaleStatement(error)) return send().then(onFulfilled, onRejected)
+      if (onRejected == null) throw error
+      return onRejected(error)
+    })
+  const query = {
+    then,
+    catch: (onRejected: (error: unknown) => unknown) => then(undefined, onRejected),
+    values: () => boundQuery(() => create().values() as unknown as Query, bound),
+  }
+  return query as unknown as Query
 }
 
 // The driver opens a connection to cancel a query and ignores the promise. When the database is

@@ -29,7 +29,7 @@ export type DriverExtras = {
 
 // The patches are diffs against this release.
 const VERSION = '3.4.9'
-const PATCHED_FILE = /\/postgres\/(src\/(?:index|connection)\.js)$/
+const PATCHED_FILE = /\/postgres\/(src\/(?:index|connection|result)\.js)$/
 // A property of the driver's function by which a patched driver is recognized.
 const MARK = 'patchedByGateway'
 
