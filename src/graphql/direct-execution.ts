@@ -10,6 +10,7 @@ import {
 } from 'graphql-yoga'
 import type { GraphqlRequest, PlainResponse } from '../http/request-context.ts'
 import type { GraphqlContext } from './context.ts'
+import type { PreparedEngine } from './prepared-engine.ts'
 
 /**
  * Executes the parameters of a request. Returns null, with nothing executed and nothing consumed,
@@ -32,7 +33,11 @@ const MAX_ACCEPTS = 100
 const MAX_ACCEPT_CHARACTERS = 200
 
 /** Creates the direct execution of a Yoga server. */
-export function createDirectExecution(yoga: Yoga, ownPlugins: readonly Plugin[]): DirectExecution {
+export function createDirectExecution(
+  yoga: Yoga,
+  ownPlugins: readonly Plugin[],
+  executePrepared: PreparedEngine,
+): DirectExecution {
   const { getResultForParams } = yoga
   // Typed as plugins of Envelop alone.
   const chooseMediaType = createResultProcess(yoga.getEnveloped._plugins as unknown as Plugin[])
@@ -60,7 +65,8 @@ export function createDirectExecution(yoga: Yoga, ownPlugins: readonly Plugin[])
     const { request, mediaType } = chosen
     let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
     try {
-      executed = await getResultForParams({ params, request }, context)
+      executed =
+        (await executePrepared(params, request, about)) ?? (await getResultForParams({ params, request }, context))
     } catch {
       // A plugin has refused the parameters, before the execution.
       return null
@@ -112,6 +118,7 @@ class CapturedResponse implements PlainResponse {
   constructor(body: string, { status, headers }: { status: number; headers: Record<string, string> }) {
     this.body = body
     this.status = status
-    this.headers = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+    this.headers = {}
+    for (const name in headers) this.headers[name.toLowerCase()] = headers[name] ?? ''
   }
 }

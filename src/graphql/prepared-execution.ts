@@ -1,6 +1,6 @@
 // The plugins that prepare a document once, and answer from it what each request asks.
 import type { ExecutionArgs } from 'graphql'
-import type { Plugin } from 'graphql-yoga'
+import type { GraphQLParams, Plugin } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
 import type { GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
@@ -8,7 +8,12 @@ import type { GraphqlContext } from './context.ts'
 import { COST_WITHOUT_EXECUTION } from './cost.ts'
 import { coerceVariables } from './execution-plan.ts'
 import { MAX_INTROSPECTION_CHARACTERS } from './introspection-size.ts'
-import { findOperation, type PreparedDocuments, type PreparedOperation } from './prepared-documents.ts'
+import {
+  findOperation,
+  type PreparedDocument,
+  type PreparedDocuments,
+  type PreparedOperation,
+} from './prepared-documents.ts'
 
 /**
  * Skips parsing and validation for a prepared document, and prepares other valid ones. Refuses a
@@ -53,6 +58,23 @@ export function executeByPlan(documents: PreparedDocuments): Plugin<GraphqlConte
       return consumeCost(args, operation, variables)
     },
   }
+}
+
+/**
+ * Returns the prepared document of a request if this viewer may execute its operation, and records
+ * the operation for the log; null otherwise, and for a subscription.
+ */
+export function findExecutable(
+  documents: PreparedDocuments,
+  { query, operationName }: GraphQLParams,
+  { viewer, operationLog }: Pick<GraphqlRequest, 'viewer' | 'operationLog'>,
+): PreparedDocument | null {
+  const prepared = documents.find(query ?? '')
+  const found = prepared === null ? null : findOperation(prepared, operationName)
+  if (prepared === null || found === null || found.plan === null) return null
+  if (findRefusal(prepared.ruledFields, viewer) !== null) return null
+  Object.assign(operationLog, found.description)
+  return prepared
 }
 
 type Variables = Record<string, unknown>

@@ -13,6 +13,7 @@ import { limitDocuments } from './document-limits.ts'
 import { addCodes, describeError, describeErrors, unavailable } from './error-description.ts'
 import { recordErrorCodes } from './operation-log.ts'
 import { createPreparedDocuments, type PreparedDocuments } from './prepared-documents.ts'
+import { createPreparedEngine } from './prepared-engine.ts'
 import { executeByPlan, prepareDocuments } from './prepared-execution.ts'
 import { schema } from './schema.ts'
 import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
@@ -29,7 +30,14 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
   const documents = createPreparedDocuments(schema)
   const forAnybody = createYogaWithin(deps, documents, MAX_BODY_BYTES).yoga
   const { yoga: forIdentified, server, plugins } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
-  const executeDirectly = createDirectExecution(server, plugins)
+  const executePrepared = createPreparedEngine({
+    schema,
+    documents,
+    // Typed as plugins of Envelop alone.
+    plugins: server.getEnveloped._plugins as unknown as Plugin[],
+    maskError: createErrorMask(deps),
+  })
+  const executeDirectly = createDirectExecution(server, plugins, executePrepared)
   // A request without an executable document costs 1 as well. Returns the body of a refusal.
   const consumeAtLeastOne = async ({ rateLimiter, requestId }: GraphqlRequest) => {
     if (rateLimiter.wasConsulted()) return null
@@ -63,8 +71,16 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
   }
 }
 
+// Handles the errors outside of resolvers.
+function createErrorMask(deps: Deps) {
+  return (error: unknown): GraphQLError => {
+    const described = describeError(deps, error, null)
+    return isDatabaseOutage(error) ? unavailable(described) : described
+  }
+}
+
 function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes: number) {
-  let server: YogaServer<GraphqlRequest, GraphqlContext> | null = null
+  let server = null as YogaServer<GraphqlRequest, GraphqlContext> | null
   const plugins = [
     refuseMisplacedToken,
     refusePersistedQuery,
@@ -86,13 +102,7 @@ function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes
     schema,
     context: (request) => createContext(deps, request),
     plugins: [...plugins, findServer],
-    // Handles the errors outside of resolvers.
-    maskedErrors: {
-      maskError: (error) => {
-        const described = describeError(deps, error, null)
-        return isDatabaseOutage(error) ? unavailable(described) : described
-      },
-    },
+    maskedErrors: { maskError: createErrorMask(deps) },
     maxRequestBodySize: maxBodyBytes,
     // It holds 1,024 documents, and as many that do not parse, for an hour: hundreds of megabytes at
     // the largest size, which any client could fill. Prepared documents are bounded in bytes.

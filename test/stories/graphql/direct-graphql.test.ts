@@ -19,6 +19,7 @@ type Sent = { headers?: Record<string, string | string[]>; body?: string | Buffe
 
 const LISTED = 'http://127.0.0.1:5173'
 const CROSS_SITE = 'https://front-end.example'
+const REQUEST_ID = 'the-same-id'
 const ACCOUNTS = JSON.stringify({ query: '{ connectedAccounts { id provider username status connectedAt } }' })
 
 let world: World
@@ -247,6 +248,8 @@ test('both ways log the same line', async () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
+      // Work in the background may log lines of its own meanwhile.
+      .filter(({ requestId }) => requestId === (sent.headers?.['x-request-id'] ?? REQUEST_ID))
     return lines.map(({ time, milliseconds, ...line }) => ({
       ...line,
       isTimed: Number.isInteger(milliseconds) && time !== '',
@@ -351,7 +354,7 @@ async function send(
       port: new URL(url).port,
       path,
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-request-id': 'the-same-id', ...headers, ...length },
+      headers: { 'content-type': 'application/json', 'x-request-id': REQUEST_ID, ...headers, ...length },
     },
     resolve,
   )
