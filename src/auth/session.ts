@@ -223,8 +223,14 @@ function sessionCookieName(secure: boolean): string {
 function parseSessionToken(deps: Deps, cookieHeader: string | null): string | null {
   if (cookieHeader === null) return null
   const name = sessionCookieName(deps.config.publicUrl.startsWith('https:'))
-  const token = parse(cookieHeader, name)[name]
+  const token = parseCookie(cookieHeader, name)
   if (token === undefined) return null
   // Before session tokens named their user, they were the secret bits alone.
   return parseSecretOwner(token) !== null || /^[A-Za-z0-9_-]{43}$/.test(token) ? token : null
+}
+
+// Most browsers send this cookie alone, and as it was set: nothing is left to parse.
+function parseCookie(header: string, name: string): string | undefined {
+  const isAlone = header.startsWith(`${name}=`) && !/[;"%\s]/.test(header)
+  return isAlone ? header.slice(name.length + 1) : parse(header, name)[name]
 }

@@ -38,7 +38,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
   const readAddress = createAddressReader(config.trustedProxies)
   const watchProxies = createProxyWatch(deps.log, config.trustedProxies)
   const crossSiteOrigins = listCrossSiteOrigins(config)
-  const fixedHeaders = Object.freeze({ ...describeSecurityHeaders(config), ...NOT_STORED })
+  const fixedHeaders = Object.entries({ ...describeSecurityHeaders(config), ...NOT_STORED }).flat()
   const isCommon = (incoming: IncomingMessage, header: HeaderReader) => {
     const origin = header('origin')
     return (
@@ -85,16 +85,17 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     const origin = header('origin')
     const limit = rateLimiter?.lastResult() ?? null
     const cookies = [...request.cookies, ...renewCookie(request.cookies, renewed)]
-    outgoing.writeHead(status, {
+    const others: Record<string, string> = {
       ...headers,
-      ...fixedHeaders,
       ...(limit !== null && describeRateLimit(limit)),
       ...(origin !== undefined && allowReading(origin)),
-      ...(cookies.length > 0 && { 'set-cookie': cookies }),
       ...(isLast && { connection: 'close' }),
-      'x-request-id': requestId,
-      'content-length': Buffer.byteLength(body),
-    })
+    }
+    // A flat list costs Node less than an object, and may not have a name twice but Set-Cookie.
+    const list = [...fixedHeaders, 'x-request-id', requestId, 'content-length', String(Buffer.byteLength(body))]
+    for (const name in others) if (!list.includes(name)) list.push(name, others[name] ?? '')
+    for (const cookie of cookies) list.push('set-cookie', cookie)
+    outgoing.writeHead(status, list)
     outgoing.end(body)
   }
 
