@@ -13,8 +13,11 @@ export type PreparedDocument = {
   document: DocumentNode
   /** Judged for each viewer. */
   ruledFields: RuledFields
-  /** The operations by their names; one without a name under null. */
-  operations: ReadonlyMap<string | null, PreparedOperation>
+  /**
+   * The operations by their names; one without a name under null. Each is prepared when it is first
+   * asked for: a document can have more than a hundred.
+   */
+  operations: ReadonlyMap<string | null, () => PreparedOperation>
 }
 
 /** An operation of a prepared document. */
@@ -96,8 +99,8 @@ export function createPreparedDocuments(schema: GraphQLSchema, maxBytes = MAX_PR
  * none.
  */
 export function findOperation({ operations }: PreparedDocument, name: unknown): PreparedOperation | null {
-  if (name == null) return operations.size === 1 ? ([...operations.values()][0] ?? null) : null
-  return typeof name === 'string' ? (operations.get(name) ?? null) : null
+  if (name == null) return operations.size === 1 ? ([...operations.values()][0]?.() ?? null) : null
+  return typeof name === 'string' ? (operations.get(name)?.() ?? null) : null
 }
 
 type Entry = { document: PreparedDocument; bytes: number }
@@ -116,14 +119,26 @@ function prepareDocument(
     operations: new Map(
       operations.map((operation) => [
         operation.name?.value ?? null,
-        {
-          operation,
-          description: describeOperation(operation),
-          calculateCost: createCostFunction(schema, operation, Object.values(fragments)),
-          plan: planOperation(fragments, operation, onGrow),
-        },
+        once(() => {
+          // Not before it is needed: an operation that is refused first costs no measuring.
+          const costFunction = once(() => createCostFunction(schema, operation, Object.values(fragments)))
+          return {
+            operation,
+            description: describeOperation(operation),
+            calculateCost: (variables: Record<string, unknown>) => costFunction()(variables),
+            plan: planOperation(fragments, operation, onGrow),
+          }
+        }),
       ]),
     ),
+  }
+}
+
+function once<T extends object>(create: () => T): () => T {
+  let created: T | null = null
+  return () => {
+    created ??= create()
+    return created
   }
 }
 

@@ -1,6 +1,6 @@
-import { parse } from 'graphql'
+import { isObjectType, parse } from 'graphql'
 import { createYoga } from 'graphql-yoga'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { Viewer } from '../../src/auth/viewer.ts'
 import {
   createPreparedDocuments,
@@ -72,6 +72,28 @@ test('a plan that grows counts, and leaves when the bytes are needed', async () 
   expect(small.size()).toBe(1)
   await findOperation(tight, null)?.plan?.execute({ viewer: null, isWithinLimits: true }, {})
   expect({ size: small.size(), bytes: small.bytes() }).toEqual({ size: 0, bytes: 0 })
+})
+
+test('G-17 of a hundred operations only the one that is asked for is prepared, and measured when it has to be paid', () => {
+  const type = schema.getType('__Schema')
+  const types = isObjectType(type) ? type.getFields().types : undefined
+  const resolve = types?.resolve
+  if (types === undefined || resolve === undefined) throw new Error('Bug: a schema lists its types')
+  const measured = vi.fn(resolve)
+  types.resolve = measured
+  const operations = Array.from({ length: 100 }, (_, index) => `query A${index} { ...Q }`)
+  const prepared = add(
+    createPreparedDocuments(schema),
+    `${operations.join(' ')} fragment Q on Query { __schema { types { name } } }`,
+  )
+  expect(findOperation(prepared, null)).toBe(null)
+  const operation = findOperation(prepared, 'A7')
+  expect(operation).toBe(findOperation(prepared, 'A7'))
+  expect(operation?.description).toEqual({ operation: 'A7', fields: [] })
+  expect(measured).not.toHaveBeenCalled()
+  expect(operation?.calculateCost({})).toEqual(operation?.calculateCost({}))
+  expect(measured).toHaveBeenCalledTimes(1)
+  types.resolve = resolve
 })
 
 test('a text that does not parse or validate is not kept, and a document is judged for each viewer', async () => {
