@@ -28,7 +28,8 @@ type Yoga = YogaServer<GraphqlRequest, GraphqlContext>
 type ProcessResult = NonNullable<Plugin['onResultProcess']>
 type ResultProcess = Parameters<ProcessResult>[0]
 
-// Clients send few different Accept headers. Others take the way through Yoga.
+// Clients send few different Accept headers. Invented ones push each other out; long ones take the
+// way through Yoga.
 const MAX_ACCEPTS = 100
 const MAX_ACCEPT_CHARACTERS = 200
 
@@ -48,11 +49,13 @@ export function createDirectExecution(
   const negotiate = (accept: string, about: ResultProcess['serverContext']): Negotiated | null => {
     const known = negotiated.get(accept)
     if (known !== undefined) return known
-    if (accept.length > MAX_ACCEPT_CHARACTERS || negotiated.size >= MAX_ACCEPTS) return null
+    if (accept.length > MAX_ACCEPT_CHARACTERS) return null
     const request = new Request('http://localhost/graphql', { method: 'POST', headers: { accept } })
     const { resultProcessor, acceptedMediaType } = chooseMediaType(request, {}, about)
     const found = resultProcessor === processRegularResult ? { request, mediaType: acceptedMediaType } : null
     negotiated.set(accept, found)
+    const [oldest] = negotiated.keys()
+    if (negotiated.size > MAX_ACCEPTS && oldest !== undefined) negotiated.delete(oldest)
     return found
   }
   const fetchApi = { ...yoga.fetchAPI, Response: CapturedResponse as unknown as FetchAPI['Response'] }

@@ -155,8 +155,10 @@ function readHeader({ headers }: IncomingMessage, name: string): string | undefi
   return typeof value === 'string' ? value : undefined
 }
 
-// Null when the client disconnects before the end of the body.
+// Null when the client disconnects before the end of the body, which it may have done before this
+// is called: such a request emits nothing more.
 function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
+  if (incoming.destroyed) return Promise.resolve(null)
   const { promise, resolve } = Promise.withResolvers<Buffer | null>()
   const chunks: Buffer[] = []
   incoming.on('data', (chunk: Buffer) => chunks.push(chunk))

@@ -1,7 +1,8 @@
 // The direct route against the router. A path with a query string is the router's, so that each
 // request can be sent both ways.
-import { createServer, type IncomingMessage, request, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
 import fc from 'fast-check'
 import { getIntrospectionQuery } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -319,26 +320,65 @@ test('a client that disconnects while it sends its body is logged, and the proce
   expect((await send('/graphql', { headers: session(), body: ACCOUNTS })).status).toBe(200)
 })
 
+test('a client that disconnects while its session is looked up is let go, and logged', async () => {
+  const instance = openInstance(world)
+  const app = createApp(instance.deps)
+  const respond = getRequestListener(app.fetch)
+  const { promise: isHandled, resolve } = Promise.withResolvers<Promise<boolean>>()
+  const server = await listen(async (incoming, outgoing) => {
+    const handling = app.handleDirectly(incoming, outgoing)
+    incoming.destroy()
+    resolve(handling)
+    if (!(await handling)) await respond(incoming, outgoing)
+  })
+  const headers = { ...session(), 'content-type': 'application/json', 'content-length': '1000' }
+  const sending = request(server.url, { path: '/graphql', method: 'POST', headers })
+  sending.on('error', () => {})
+  sending.write('{"query":')
+  expect(await isHandled).toBe(false)
+  await app.settled()
+  await expect.poll(() => instance.logs()).toContain('"status":400')
+  await server.close()
+  await instance.close()
+})
+
+test('made-up Accept headers take the direct route from no other client', async () => {
+  for (let index = 0; index < 150; index += 1)
+    await send('/graphql', { headers: { accept: `text/made-up-${index}, */*` }, body: ACCOUNTS }, direct.url)
+  const before = direct.routed()
+  for (const accept of ['*/*', 'application/json', 'application/json, application/xhtml+xml'])
+    await send('/graphql', { headers: { ...session(), accept }, body: ACCOUNTS }, direct.url)
+  expect(direct.routed()).toBe(before)
+})
+
 // A gateway on the same database whose requests are counted where they leave the direct route.
 async function listenDirectly(instance: Instance) {
   let routed = 0
   const app = createApp(instance.deps)
-  const server: Server = createServer(async (incoming, outgoing) => {
+  const server = await listen(async (incoming, outgoing) => {
     if (await app.handleDirectly(incoming, outgoing)) return
     routed += 1
     outgoing.end()
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: server.url,
     routed: () => routed,
     close: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      await server.close()
       await instance.close()
     },
   }
+}
+
+async function listen(respond: RequestListener) {
+  const server = createServer(respond)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const close = async () => {
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+  return { url: `http://127.0.0.1:${port}`, close }
 }
 
 // Sends exactly these headers, beside those without which HTTP does not work.
