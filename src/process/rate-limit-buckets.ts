@@ -19,8 +19,8 @@ export type KnownBucket = {
   slice: Slice | null
   /** The database's clock minus the time of the registry, in seconds. */
   clockAheadSeconds: number
-  /** Resolves when the statement that takes a slice has ended; null while there is none. */
-  asking: Promise<void> | null
+  /** Settles when the statement that takes a slice has ended, as it has; null while there is none. */
+  asking: Promise<unknown> | null
 }
 
 /** The registry of the buckets. */

@@ -75,7 +75,9 @@ export function isRateLimitSpent(deps: Deps, name: RateLimitName, subject: strin
 }
 
 // Decides from memory where that is certain. Otherwise the row of the bucket is asked, for a sliced
-// limit by one statement at a time: the callers that wait for it look at its result first.
+// limit by one statement at a time: the callers that wait for it look at its result first. After a
+// failure one of them asks again, and after a second all give up: while the database hangs, they
+// would otherwise wait for the deadlines of one another.
 async function tryConsume(
   deps: Deps,
   name: RateLimitName,
@@ -88,25 +90,33 @@ async function tryConsume(
   // A request above the limit could never be granted: it takes the whole bucket instead.
   const cost = Math.min(requestedCost, policy.limit)
   const isSliced = slicedLimits.has(name)
-  for (;;) {
+  for (let failures = 0; ; ) {
     const bucket = buckets.open(name, subject)
     const now = buckets.nowSeconds() + bucket.clockAheadSeconds
     const isGranted = consumeSlice(bucket, policy, cost, now)
     if (isGranted || isKnownSpent(bucket, policy, cost, now))
       return describe(name, policy, { cost, isGranted, resetInSeconds: resetInSeconds(bucket, now) })
     if (bucket.asking === null) {
-      const asking = isSliced ? takeSlice(deps, bucket, policy, cost) : takeCost(deps, bucket, policy, cost)
-      if (isSliced) bucket.asking = settled(bucket, asking)
+      const asking = isSliced
+        ? whileOthersWait(bucket, takeSlice(deps, bucket, policy, cost))
+        : takeCost(deps, bucket, policy, cost)
       return describe(name, policy, { cost, ...(await asking) })
     }
-    await bucket.asking
+    try {
+      await bucket.asking
+    } catch (error) {
+      failures += 1
+      if (failures === 2) throw error
+    }
   }
 }
 
-// An error is reported to the caller that sent the statement, not to those that wait for it.
-async function settled(bucket: KnownBucket, asking: Promise<unknown>): Promise<void> {
-  await Promise.allSettled([asking])
-  bucket.asking = null
+function whileOthersWait(bucket: KnownBucket, decision: Promise<Decision>): Promise<Decision> {
+  const asking = decision.finally(() => {
+    bucket.asking = null
+  })
+  bucket.asking = asking
+  return asking
 }
 
 type Decision = { isGranted: boolean; resetInSeconds: number }

@@ -155,6 +155,22 @@ describe('K-07 one instance', () => {
     expect(await readRemaining(subject)).toBeCloseTo(LIMIT - 10)
   })
 
+  test('asks once more for the callers that waited for a statement that has failed', async () => {
+    const [deps, subject] = [open(), newSubject()]
+    let isLost = true
+    const db = new Proxy(deps.db, {
+      get: (target, name) => {
+        if (name !== 'execute' || !isLost) return Reflect.get(target, name, target)
+        isLost = false
+        return () => Promise.reject(new Error('The response is lost'))
+      },
+    })
+    const callers = Array.from({ length: 10 }, () => consume({ ...deps, db }, subject))
+    const statuses = (await Promise.allSettled(callers)).map(({ status }) => status)
+    expect(statuses).toEqual(['rejected', ...Array(9).fill('fulfilled')])
+    expect(await readRemaining(subject)).toBeCloseTo(LIMIT - 10)
+  })
+
   test('takes the units of tweets one by one, and remembers a refusal of them too', async () => {
     const [deps, subject] = [open(3, 3 * UNIT_SECONDS), newSubject()]
     for (const remaining of [2, 1, 0])
@@ -182,9 +198,14 @@ describe('K-07 one instance', () => {
     const [deps, subject] = [open(), newSubject()]
     await consume(deps, subject)
     await database.db.execute(sql`alter table rate_limits rename to mislaid`)
-    const failed = await Promise.allSettled(Array.from({ length: 5 }, () => consume(deps, subject, 20)))
+    let failed: PromiseSettledResult<unknown>[] = []
+    const sent = await queriesOf(async () => {
+      failed = await Promise.allSettled(Array.from({ length: 50 }, () => consume(deps, subject, 20)))
+    })
     await database.db.execute(sql`alter table mislaid rename to rate_limits`)
-    expect(failed.map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
+    expect(failed.map(({ status }) => status)).toEqual(Array(50).fill('rejected'))
+    // One after the other, each would wait for the deadline of a database that hangs.
+    expect(sent).toHaveLength(2)
     // The row still has the whole slice as consumed.
     expect(await consume(deps, subject)).toMatchObject({ isGranted: true, remaining: LIMIT - 11 })
   })
