@@ -29,11 +29,14 @@ export function navigationProtection(methodsOf: (path: string) => string[]): Mid
   }
 }
 
-// A frame navigates too, but its destination is "iframe" or another element. Browsers send both
-// headers; Node's fetch sends the mode "cors" alone.
+// A frame navigates too, but its destination is "iframe" or another element. No page can send these
+// headers with values of its own, nor the mode "navigate" by fetch. A navigation that a service
+// worker of this origin passes on has no destination (Fetch, "Request constructor"), and one that a
+// front end's server forwards with Node's fetch has the mode "cors".
 function isNavigation(c: Context<HttpEnv>): boolean {
   const mode = c.req.header('sec-fetch-mode') ?? 'navigate'
-  const destination = c.req.header('sec-fetch-dest')
-  if (destination === undefined) return mode === 'navigate' || mode === 'cors'
-  return mode === 'navigate' && destination === 'document'
+  const destination = c.req.header('sec-fetch-dest') ?? 'document'
+  return mode === 'navigate'
+    ? destination === 'document' || destination === 'empty'
+    : mode === 'cors' && destination === 'document'
 }

@@ -157,11 +157,16 @@ test('C-03 of what says how it was sent, a navigation of a window starts a sign-
     (await instance.request('/auth/github', { headers })).status
   for (const site of ['none', 'same-origin', 'cross-site'])
     expect(await statusOf({ ...fetchMetadata('navigate', 'document', site), 'sec-fetch-user': '?1' })).toBe(303)
+  // Passed on by a service worker of this origin, and forwarded by a server with Node's fetch.
+  expect(await statusOf(fetchMetadata('navigate', 'empty', 'same-origin'))).toBe(303)
+  expect(await statusOf(fetchMetadata('cors', 'document'))).toBe(303)
   for (const [mode, destination] of [
     ['no-cors', 'document'],
-    ['cors', 'document'],
+    ['same-origin', 'document'],
+    ['cors', 'empty'],
     ['navigate', 'iframe'],
-    ['navigate', 'empty'],
+    ['navigate', 'frame'],
+    ['navigate', 'embed'],
   ] as const)
     expect([mode, destination, await statusOf(fetchMetadata(mode, destination))]).toEqual([mode, destination, 403])
   expect(await statusOf({ 'sec-fetch-mode': 'no-cors' })).toBe(403)
