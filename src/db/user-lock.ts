@@ -4,7 +4,7 @@
 //      (`user_identities`)
 //   2. users, by `lockUsers`; several in the order of their ids
 //   3. logins (`user_logins`), in their alphabetical order; the session of a connect attempt
-//   4. tweets
+//   4. idempotency keys, then tweets
 //   5. the account (`connected_accounts`)
 //   6. its tokens (`oauth_tokens`), then its orphaned tokens
 //   7. connect attempts

@@ -7,7 +7,7 @@ import type { PgInsertValue } from 'drizzle-orm/pg-core'
 import { type TokenRow, toTokenRow } from '../accounts/usable-token.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { connectedAccounts, idempotencyKeys, oauthTokens, tweets } from '../db/tables.ts'
+import { connectedAccounts, idempotencyKeys, oauthTokens, tweets, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { XTweetRequest } from '../x/api.ts'
 import { type IdempotencyKey, isKey, KEY_KEPT_SECONDS } from './idempotency-keys.ts'
@@ -102,7 +102,10 @@ export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKe
   return { tweet, claimedAt, token: tokens && toTokenRow(tokens, tweet.createdAt) }
 }
 
-/** Deletes a claim that nothing was sent for, so that its key is unused. */
+/**
+ * Deletes a claim that nothing was sent for, so that its key is unused. A tweet that another caller
+ * has sent since, after the sweep had ended this claim, keeps its key: it would be posted twice.
+ */
 export async function withdrawClaim({ db }: Deps, tweet: Tweet, key: IdempotencyKey | null): Promise<void> {
   const isUnsent = and(
     isTweet(tweet),
@@ -111,16 +114,28 @@ export async function withdrawClaim({ db }: Deps, tweet: Tweet, key: Idempotency
     isNull(tweets.sentAt),
   )
   if (key === null) return void (await db.delete(tweets).where(isUnsent))
-  const freed = db.$with('freed').as(
+  const isItsKey = and(isKey(tweet.userId, key), eq(idempotencyKeys.tweetId, tweet.id))
+  // Locked in the order of `claimTweetAgain`: the user, the key, the tweet.
+  const owner = db
+    .$with('owner')
+    .as(db.select({ id: users.id }).from(users).where(eq(users.id, tweet.userId)).for('key share'))
+  const locked = db.$with('locked').as(
     db
-      .delete(idempotencyKeys)
-      .where(and(isKey(tweet.userId, key), eq(idempotencyKeys.tweetId, tweet.id)))
-      .returning({ tweetId: idempotencyKeys.tweetId }),
+      .select({ tweetId: idempotencyKeys.tweetId })
+      .from(idempotencyKeys)
+      .where(and(isItsKey, sql`(select count(*) from ${owner}) = 1`))
+      .for('update'),
+  )
+  const withdrawn = db.$with('withdrawn').as(
+    db
+      .delete(tweets)
+      .where(and(isUnsent, inArray(tweets.id, db.select({ tweetId: locked.tweetId }).from(locked))))
+      .returning({ id: tweets.id }),
   )
   await db
-    .with(freed)
-    .delete(tweets)
-    .where(and(isUnsent, inArray(tweets.id, db.select({ id: freed.tweetId }).from(freed))))
+    .with(owner, locked, withdrawn)
+    .delete(idempotencyKeys)
+    .where(and(isItsKey, inArray(idempotencyKeys.tweetId, db.select({ id: withdrawn.id }).from(withdrawn))))
 }
 
 // The values of all columns in their order, as Drizzle's INSERT … SELECT names them.

@@ -2,12 +2,14 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { connectedAccounts, idempotencyKeys, tweets, webhookDeliveries } from '../../../src/db/tables.ts'
+import { claimTweet, withdrawClaim } from '../../../src/tweets/claim.ts'
+import { parseIdempotencyKey } from '../../../src/tweets/tweet-input.ts'
 import { cookieOf } from '../../support/browser.ts'
 import { type ConnectedAccount, connectAccount, postFault, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { openInstance } from '../../support/instance.ts'
 import { HOUR_SECONDS, startLimited } from '../../support/rate-limited.ts'
-import { runTask } from '../../support/sweep.ts'
+import { runTask, sweepNow } from '../../support/sweep.ts'
 import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World
@@ -111,6 +113,30 @@ describe('a claim that the rate limit refuses', () => {
     expect(await state()).toEqual([1, 0])
     expect(x.posts()).toBe(0)
     expect(codeOf(await account.post('Interrupted', { idempotencyKey: 'interrupted' }))).toBe('POSTED')
+  })
+
+  test('keeps its key when it was refused so late that another request has sent the tweet', async () => {
+    world = await startWorld()
+    const account = await connectAccount(world)
+    const [text, idempotencyKey] = ['Once', 'late']
+    const input = { text, accountId: account.id, replyToXTweetId: null, replySettings: null, madeWithAi: false }
+    const key = parseIdempotencyKey(idempotencyKey, Object.values(input))
+    const frozen = openInstance(world)
+    const claim = await claimTweet(frozen.deps, { ...input, userId: account.userId, isLong: false }, key)
+    if (claim === null) throw new Error('The tweet was not claimed')
+    const { tweetClaimSeconds, lapseMarginSeconds } = frozen.deps.timing
+    world.advance(tweetClaimSeconds + lapseMarginSeconds + 1)
+    await sweepNow(world)
+    await withdrawClaim(frozen.deps, claim.tweet, key)
+    expect(await state()).toEqual([1, 1])
+    const x = watchX(world)
+    expect(codeOf(await account.post(text, { idempotencyKey }))).toBe('POSTED')
+    await withdrawClaim(frozen.deps, claim.tweet, key)
+    const repeated = await account.post(text, { idempotencyKey })
+    expect(repeated.tweet).toMatchObject({ id: claim.tweet.id, status: 'POSTED' })
+    expect(x.posts()).toBe(1)
+    expect(await state()).toEqual([1, 1])
+    await frozen.close()
   })
 
   test('is not repeated from memory once the limit has refilled', async () => {
