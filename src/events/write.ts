@@ -85,10 +85,11 @@ export function eventExpressions(
           reason text, occurred_at timestamptz)
         returning id, type, webhook_endpoint_id, occurred_at`,
     // Endpoints that are being deleted are waited for, because the foreign key would reject their
-    // deliveries.
+    // deliveries. They are locked after the user and the counter, whatever the plan of the join.
     endpoints: sql`
         select id, event_types from ${webhookEndpoints}
-        where ${and(eq(webhookEndpoints.userId, userId), sql`status = 'ENABLED'`)} for key share`,
+        where ${and(eq(webhookEndpoints.userId, userId), sql`status = 'ENABLED'`)}
+          and (select count(*) from written) > 0 for key share`,
     delivered: sql`
         insert into ${webhookDeliveries} (user_id, id, endpoint_id, event_id, next_attempt_at, created_at)
         select ${userId}::uuid, gen_random_uuid(), endpoints.id, written.id, ${clock.sqlNow()}, written.occurred_at
