@@ -101,6 +101,64 @@ test.each<[string, (role: string, database: string) => [away: string, back: stri
   await stream.hangUp()
 })
 
+test('the direct route of GraphQL reports a database that is away as the router does', async () => {
+  const { world, admin, role, endSessions } = await openWorldOfRole()
+  const person = await world.signedIn('mara-holt')
+  const input = { name: 'a program', scopes: ['accounts:read'] }
+  const { createApiToken } = await person.api('create-api-token', { input })
+  await admin.unsafe(`alter role ${role.name} connection limit 0`)
+  await endSessions()
+  await vi.waitFor(async () => expect((await ask(world, cookieOf(person))).status).toBe(503))
+  const report = async (path: string, headers: Record<string, string>) => {
+    const requestId = randomBytes(8).toString('hex')
+    const logged = world.logs().length
+    const response = await fetch(`${world.url}${path}`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'sec-fetch-site': 'same-origin',
+        'x-request-id': requestId,
+        ...headers,
+      },
+      body: JSON.stringify({ query: '{ viewer { login } }' }),
+    })
+    const { date, ...received } = Object.fromEntries(response.headers)
+    const body = (await response.text()).replaceAll(requestId, 'its id')
+    const lines = world
+      .logs()
+      .slice(logged)
+      .split('\n')
+      .filter((line) => line.includes(requestId))
+      .map((line) => JSON.parse(line))
+      .map(({ level, msg, status, error }) => ({
+        level,
+        msg,
+        status,
+        cause: error?.cause?.errorCode ?? error?.errorCode,
+      }))
+    return {
+      status: response.status,
+      headers: { ...received, 'x-request-id': received['x-request-id'] === requestId },
+      body,
+      lines,
+    }
+  }
+  for (const headers of [cookieOf(person), { authorization: `Bearer ${createApiToken.secret}` }]) {
+    // A path with a query string is the router's.
+    const [byRoute, byRouter] = [await report('/graphql', headers), await report('/graphql?', headers)]
+    expect(byRoute).toEqual(byRouter)
+    expect(byRoute).toMatchObject({ status: 503, headers: { 'retry-after': '5', 'x-request-id': true } })
+    expect(JSON.parse(byRoute.body).errors[0]).toMatchObject({
+      message: OUTAGE,
+      extensions: { code: 'DATABASE_UNAVAILABLE' },
+    })
+    expect(byRoute.lines).toEqual([
+      expect.objectContaining({ msg: 'A request failed with an internal error', cause: '53300' }),
+      expect.objectContaining({ msg: 'request', status: 503 }),
+    ])
+  }
+})
+
 describe('a server that goes away during a connect, after X has issued the tokens', () => {
   const path = '/2/oauth2/token'
 
