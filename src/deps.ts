@@ -5,7 +5,7 @@ import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
 import type { Jobs } from './db/jobs.ts'
 import { createRecordedEvents, type RecordedEvents } from './db/recorded-events.ts'
-import { isStaleStatement } from './db/stale-statement.ts'
+import { runAgainIfRolledBack } from './db/rolled-back.ts'
 import { createViewers, type Viewers } from './db/viewers.ts'
 import { type CircuitBreakers, createCircuitBreakers } from './outbound/circuit-breakers.ts'
 import type { WebhookEgress } from './outbound/webhook-egress.ts'
@@ -82,19 +82,16 @@ type TransactionDeps = Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit' | 're
  * Runs `work` in one transaction. The inner `deps` shadow the outer ones on purpose: inside, the
  * pool is out of reach. `work` must not call a provider. The events that it records are written
  * last, so that their locks are held for the commit alone; inside another transaction, they are
- * written at the end of that one. `work` runs once more when a migration has made a named statement
- * invalid: nothing of the first run was kept.
+ * written at the end of that one. `work` runs again when PostgreSQL has rolled the transaction back for
+ * a reason that is gone then (db/rolled-back.ts).
  */
 export async function transaction<T, Some extends TransactionDeps>(
   deps: Some,
   work: (deps: Some) => Promise<T>,
 ): Promise<T> {
-  try {
-    return await runTransaction(deps, work)
-  } catch (error) {
-    if (!isStaleStatement(error)) throw error
-    return runTransaction(deps, work)
-  }
+  // A savepoint would keep the locks of the transaction around it, which runs again as a whole.
+  const isSavepoint = deps.recordedEvents !== undefined
+  return isSavepoint ? runTransaction(deps, work) : runAgainIfRolledBack(() => runTransaction(deps, work))
 }
 
 async function runTransaction<T, Some extends TransactionDeps>(

@@ -4,7 +4,7 @@
 
 import type postgres from 'postgres'
 import { DatabaseTimeoutError } from './outage.ts'
-import { isStaleStatement } from './stale-statement.ts'
+import { runAgainIfRolledBack } from './rolled-back.ts'
 
 // Above the statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8
@@ -83,16 +83,11 @@ function createBound(deadlineSeconds: number): Bound {
     })
 }
 
-// A query starts when it is awaited; before that, Drizzle may call `values`. One that a migration
-// has made invalid was not executed, and is sent once more.
+// A query starts when it is awaited; before that, Drizzle may call `values`.
 function boundQuery(create: () => Query, bound: Bound): Query {
   const send = () => bound(create, (query) => cancelQuietly(query as Query))
   const then = (onFulfilled?: (rows: unknown) => unknown, onRejected?: (error: unknown) => unknown) =>
-    send().then(onFulfilled, (error: unknown) => {
-      if (isStaleStatement(error)) return send().then(onFulfilled, onRejected)
-      if (onRejected == null) throw error
-      return onRejected(error)
-    })
+    runAgainIfRolledBack<unknown>(send).then(onFulfilled, onRejected)
   const query = {
     then,
     catch: (onRejected: (error: unknown) => unknown) => then(undefined, onRejected),

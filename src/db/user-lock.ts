@@ -2,7 +2,7 @@
 //
 //   1. the account at X (`account_holders`, by `lockAccountHolder`), or the identity at GitHub
 //      (`user_identities`)
-//   2. users, by `lockUsers`; several in the order of their ids
+//   2. users, by `lockUsers`; several in the order of their ids.
 //   3. logins (`user_logins`), in their alphabetical order; the session of a connect attempt
 //   4. idempotency keys, then tweets
 //   5. the account (`connected_accounts`)
@@ -13,7 +13,8 @@
 // The deletion of a user locks the user's row and then, by the cascade, everything of theirs. A
 // transaction that changes rows of a user and records an event needs the user for its foreign key,
 // so that it would wait for the deletion while the deletion waits for it, unless it locks the user
-// first.
+// first. A sweep over the rows of many users cannot keep this order; when PostgreSQL ends a deadlock,
+// db/rolled-back.ts runs the transaction again.
 import { eq } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { users } from './tables.ts'

@@ -1,4 +1,4 @@
-// Recognizes the kind of constraint that a write violated, by its SQLSTATE. The name of the
+// Recognizes why PostgreSQL has refused a statement, by the SQLSTATE. The name of a violated
 // constraint is not read: on a distributed database the error comes from a shard, with another name
 // or none.
 
@@ -13,6 +13,11 @@ export function isDuplicate(error: unknown): boolean {
  */
 export function isUserGone(error: unknown): boolean {
   return findSqlState(error) === '23503'
+}
+
+/** True when the transaction was rolled back to end a deadlock. */
+export function isDeadlock(error: unknown): boolean {
+  return findSqlState(error) === '40P01'
 }
 
 function findSqlState(error: unknown): string | null {
