@@ -1,6 +1,7 @@
 // Decides which user has an X account. One row of `account_holders` for each account that is not
 // disconnected; its primary key admits one user, however many connect the account at once.
-import { and, eq } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
+import { queryRows } from '../db/client.ts'
 import { accountHolders } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
@@ -18,20 +19,23 @@ export type AccountHolder = { userId: string; isNew: boolean }
  */
 export async function lockAccountHolder(deps: Deps, userId: string, providerAccountId: string): Promise<AccountHolder> {
   for (;;) {
-    // Waits while another transaction has inserted or deleted the row and is not committed.
-    const [inserted] = await deps.db
-      .insert(accountHolders)
-      .values({ providerAccountId, provider: 'X', userId })
-      .onConflictDoNothing({ target: [accountHolders.providerAccountId, accountHolders.provider] })
-      .returning({ userId: accountHolders.userId })
-    if (inserted !== undefined) return { userId, isNew: true }
-    const [holder] = await deps.db
-      .select({ userId: accountHolders.userId })
-      .from(accountHolders)
-      .where(isOf(providerAccountId))
-      .for('update')
-    if (holder !== undefined) return { userId: holder.userId, isNew: false }
-    // Deleted between the two statements.
+    // The insert waits while another transaction has inserted or deleted the row and is not
+    // committed. A row that exists is not inserted but locked.
+    const [holder] = await queryRows(
+      deps.db,
+      sql`
+        with inserted as (
+          insert into ${accountHolders} (provider_account_id, provider, user_id)
+          values (${providerAccountId}, 'X', ${userId})
+          on conflict (provider_account_id, provider) do nothing
+          returning user_id
+        ), locked as (
+          select user_id from ${accountHolders} where ${isOf(providerAccountId)} for update
+        )
+        select user_id, true as is_new from inserted union all select user_id, false from locked`,
+    )
+    if (holder !== undefined) return { userId: String(holder.user_id), isNew: holder.is_new === true }
+    // Inserted by another transaction after this statement began, or deleted since.
   }
 }
 

@@ -7,22 +7,32 @@ import type { TakenAttempt } from './attempt-tokens.ts'
 
 /**
  * Requires, in the transaction that stores a connection, that the session which started its attempt
- * has not ended: it may have been ended while X was asked. An attempt that waits for X is finished
- * without its user, so of those only a revocation of the session ends one.
+ * has not ended: it may have been ended while X was asked.
  * @throws AppError SESSION_MISSING
  */
 export async function requireAttemptSession(deps: Deps, attempt: TakenAttempt): Promise<void> {
-  const isLasting =
-    attempt.status === 'WAITING'
-      ? !(await isSessionRevoked(deps, attempt))
-      : await lockSession(deps, { id: attempt.sessionId, userId: attempt.userId })
-  if (!isLasting) throw new AppError('SESSION_MISSING')
+  const isSessionLive =
+    attempt.status === 'WAITING' || (await lockSession(deps, { id: attempt.sessionId, userId: attempt.userId }))
+  const sessionId = attempt.status === 'WAITING' ? await readSessionId(deps, attempt) : null
+  if (!isAttemptAllowed(attempt, { isSessionLive, sessionId })) throw new AppError('SESSION_MISSING')
 }
 
-async function isSessionRevoked(deps: Deps, attempt: TakenAttempt): Promise<boolean> {
+/**
+ * Returns false when the session that started an attempt has ended. An attempt that waits for X is
+ * finished without its user, so of those only a revocation of the session ends one.
+ * @param now `sessionId` is that of the attempt's row.
+ */
+export function isAttemptAllowed(
+  { status }: TakenAttempt,
+  now: { isSessionLive: boolean; sessionId: string | null },
+): boolean {
+  return status === 'WAITING' ? now.sessionId !== REVOKED_SESSION : now.isSessionLive
+}
+
+async function readSessionId(deps: Deps, attempt: TakenAttempt): Promise<string | null> {
   const [now] = await deps.db
     .select({ sessionId: connectAttempts.sessionId })
     .from(connectAttempts)
     .where(isAttempt(attempt))
-  return now?.sessionId === REVOKED_SESSION
+  return now?.sessionId ?? null
 }

@@ -4,8 +4,8 @@ import { type CallbackParameters, parseCode } from '../auth/authorization-respon
 import {
   abandonConnectAttempt,
   type ConnectAttempt,
-  findConnectAttemptByState,
   finishConnectAttempt,
+  requireTaken,
   takeConnectAttempt,
   waitForConnectAttempt,
 } from '../auth/connect-attempt.ts'
@@ -57,8 +57,9 @@ export async function finishXConnect(
   let isRepeated = false
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
-    const found = await findConnectAttemptByState(deps, parameters.state)
-    if (found === null) throw new AppError('ATTEMPT_UNKNOWN')
+    const opened = await takeConnectAttempt(deps, parameters.state, viewer?.session ?? null)
+    if (opened === null) throw new AppError('ATTEMPT_UNKNOWN')
+    const { attempt: found, taken } = opened
     const isOwn = viewer !== null && found.userId === viewer.user.id
     // No other browser can finish an attempt that was taken. Its outcome is shown to its user in
     // any session, as the API does.
@@ -70,9 +71,11 @@ export async function finishXConnect(
       throw error
     }
     attempt = found
-    const taken = await takeConnectAttempt(deps, found)
-    isRepeated = taken === null
-    if (taken === null) return await repeatOutcome(deps, found)
+    if (taken === null) {
+      await requireTaken(deps, found)
+      isRepeated = true
+      return await repeatOutcome(deps, found)
+    }
     const { codeVerifier, takenAt } = taken
     const outcome = await complete(deps, { ...found, takenAt }, codeVerifier, parameters)
     return { isRepeated: false, ...outcome, attempt: found }

@@ -1,5 +1,5 @@
 // The attempts to connect an X account. Each belongs to the user and session that started it.
-import { and, eq, gt, inArray, isNull, lt, or, type SQL } from 'drizzle-orm'
+import { and, eq, gt, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
@@ -70,37 +70,71 @@ export async function findConnectAttemptByState(deps: Deps, state: string | null
   if (state === null) return null
   const userId = await findSecretOwner(deps, state)
   if (userId === null) return null
-  const [attempt] = await deps.db
-    .select()
-    .from(connectAttempts)
-    .where(and(eq(connectAttempts.userId, userId), eq(connectAttempts.stateHash, sha256(state))))
+  const [attempt] = await deps.db.select().from(connectAttempts).where(hasState(userId, state))
   return attempt ?? null
 }
 
+/** An attempt as its callback finds it. */
+export type FoundAttempt = {
+  /** The row before it was taken. */
+  attempt: ConnectAttempt
+  /** Null when this callback has not taken the attempt. */
+  taken: { codeVerifier: string; takenAt: Date } | null
+}
+
 /**
- * Takes an attempt, and returns its code verifier and the time. Of any number of callers one
- * succeeds; all others get null.
- * @throws AppError ATTEMPT_EXPIRED
+ * Finds the attempt with this state parameter and takes it, by one statement, if this session has
+ * started it and it has not expired. Of any number of callers one takes it.
+ * @param session null for a callback without a session, which takes nothing.
+ * @returns null when no attempt has this state.
  */
 export async function takeConnectAttempt(
   deps: Deps,
-  attempt: ConnectAttempt,
-): Promise<{ codeVerifier: string; takenAt: Date } | null> {
-  const { id, userId, verifierSealed } = attempt
-  if (attempt.takenAt !== null || verifierSealed === null) return null
-  const now = deps.clock.sqlNow()
-  const [taken] = await deps.db
-    .update(connectAttempts)
-    .set({ takenAt: now, verifierSealed: null })
-    .where(and(isAttempt(attempt), isNull(connectAttempts.takenAt), gt(connectAttempts.expiresAt, now)))
-    .returning({ takenAt: connectAttempts.takenAt })
-  if (taken?.takenAt) {
-    const codeVerifier = unseal(deps.config.encryptionKeys, verifierSealContext(id, userId), verifierSealed)
-    return { codeVerifier, takenAt: taken.takenAt }
+  state: string | null,
+  session: { id: string } | null,
+): Promise<FoundAttempt | null> {
+  if (state === null || session === null) {
+    const attempt = await findConnectAttemptByState(deps, state)
+    return attempt && { attempt, taken: null }
   }
+  const userId = await findSecretOwner(deps, state)
+  if (userId === null) return null
+  const now = deps.clock.sqlNow()
+  const isIts = hasState(userId, state)
+  // It reads the verifier that `taken` deletes: both see the rows as the statement found them.
+  const found = deps.db.$with('found').as(deps.db.select().from(connectAttempts).where(isIts))
+  const taken = deps.db.$with('taken').as(
+    deps.db
+      .update(connectAttempts)
+      .set({ takenAt: now, verifierSealed: null })
+      .where(
+        and(
+          isIts,
+          eq(connectAttempts.sessionId, session.id),
+          isNull(connectAttempts.takenAt),
+          isNotNull(connectAttempts.verifierSealed),
+          gt(connectAttempts.expiresAt, now),
+        ),
+      )
+      .returning({ takenAt: connectAttempts.takenAt }),
+  )
+  const [row] = await deps.db.with(found, taken).select().from(found).leftJoin(taken, sql`true`)
+  if (row === undefined) return null
+  const { id, verifierSealed } = row.found
+  const takenAt = row.taken?.takenAt ?? null
+  if (takenAt === null || verifierSealed === null) return { attempt: row.found, taken: null }
+  const codeVerifier = unseal(deps.config.encryptionKeys, verifierSealContext(id, userId), verifierSealed)
+  return { attempt: row.found, taken: { codeVerifier, takenAt } }
+}
+
+/**
+ * Requires that another callback has taken an attempt which this one could not take.
+ * @throws AppError ATTEMPT_EXPIRED
+ */
+export async function requireTaken(deps: Deps, attempt: ConnectAttempt): Promise<void> {
+  if (attempt.takenAt !== null || attempt.verifierSealed === null) return
   const left = await readAttempt(deps, attempt)
-  if (left?.takenAt) return null
-  throw new AppError('ATTEMPT_EXPIRED')
+  if (!left?.takenAt) throw new AppError('ATTEMPT_EXPIRED')
 }
 
 /** Returns the attempt once it is no longer PENDING, as `waitForAttempt` does. */
@@ -160,6 +194,10 @@ export async function sweepConnectAttempts(deps: Deps): Promise<void> {
 /** The condition for the row of an attempt. */
 export function isAttempt({ id, userId }: Pick<ConnectAttempt, 'id' | 'userId'>): SQL | undefined {
   return and(eq(connectAttempts.userId, userId), eq(connectAttempts.id, id))
+}
+
+function hasState(userId: string, state: string): SQL | undefined {
+  return and(eq(connectAttempts.userId, userId), eq(connectAttempts.stateHash, sha256(state)))
 }
 
 async function readAttempt(

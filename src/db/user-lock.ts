@@ -2,7 +2,8 @@
 //
 //   1. the account at X (`account_holders`, by `lockAccountHolder`), or the identity at GitHub
 //      (`user_identities`)
-//   2. users, by `lockUsers`; several in the order of their ids.
+//   2. users, by `lockUsers`; several in the order of their ids. Storing a connection locks its user
+//      for share, so that the visibility of the accounts does not change before the commit
 //   3. logins (`user_logins`), in their alphabetical order; the session of a connect attempt
 //   4. idempotency keys, then tweets
 //   5. the account (`connected_accounts`)

@@ -7,6 +7,7 @@ import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
 import { events, type eventTypes, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
+import { enqueueDelivery } from './deliveries.ts'
 import { notifyOfEvents } from './notify.ts'
 import { type UnplacedEvent, unplaced, writeEvents } from './write.ts'
 
@@ -35,6 +36,31 @@ export async function recordEvent(deps: RecordDeps, ...happened: NewEvent[]): Pr
     if (eventNotifier === undefined) await notifyOfEvents(db, userIds)
     else afterCommit(() => eventNotifier.notify(userIds))
   })
+}
+
+/**
+ * Completes what a statement of the transaction of `deps` has written by `eventExpressions`: queues
+ * the jobs of the deliveries, writes the operator's copies, and notifies all instances after the
+ * commit. Call it last in its transaction.
+ * @param written `occurredAt` is the time of the events, as PostgreSQL formats it. `isShown` is true
+ *   for a user who shows their accounts: the statement has read it from the row of the user, and
+ *   locked it for share.
+ */
+export async function completeEvents(
+  deps: Pick<Deps, 'db' | 'clock' | 'jobs' | 'eventNotifier' | 'afterCommit'>,
+  userId: string,
+  happened: readonly UnplacedEvent[],
+  { occurredAt, isShown, deliveryIds }: { occurredAt: string; isShown: boolean; deliveryIds: readonly string[] },
+): Promise<void> {
+  for (const id of deliveryIds) await enqueueDelivery(deps, { userId, id })
+  const copied = isShown ? happened.filter(({ type }) => isAboutAccount(type)) : []
+  if (copied.length > 0)
+    await writeEvents(
+      deps,
+      OPERATOR_ID,
+      copied.map((event) => ({ ...event, subjectUserId: userId, occurredAt })),
+    )
+  await deps.afterCommit(() => deps.eventNotifier.notify(copied.length > 0 ? [userId, OPERATOR_ID] : [userId]))
 }
 
 /** True for the types of events that the operator receives of users who show their accounts. */

@@ -2,10 +2,10 @@
 // and reads the token to send it with. It inserts nothing if any of that is not possible; the
 // caller then finds out why.
 import { randomUUID } from 'node:crypto'
-import { and, count, eq, getTableColumns, inArray, isNull, SQL, sql } from 'drizzle-orm'
-import type { PgInsertValue } from 'drizzle-orm/pg-core'
+import { and, count, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { type TokenRow, toTokenRow } from '../accounts/usable-token.ts'
 import { sqlIn } from '../db/clock.ts'
+import { insertedValues } from '../db/inserted-values.ts'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts, idempotencyKeys, oauthTokens, tweets, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -76,7 +76,7 @@ export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKe
       .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
       .returning({ userId: idempotencyKeys.userId }),
   )
-  const values = valuesOf({
+  const values = insertedValues(tweets, {
     ...request,
     userId,
     id,
@@ -136,14 +136,4 @@ export async function withdrawClaim({ db }: Deps, tweet: Tweet, key: Idempotency
     .with(owner, locked, withdrawn)
     .delete(idempotencyKeys)
     .where(and(isItsKey, inArray(idempotencyKeys.tweetId, db.select({ id: withdrawn.id }).from(withdrawn))))
-}
-
-// The values of all columns in their order, as Drizzle's INSERT … SELECT names them.
-function valuesOf(tweet: PgInsertValue<typeof tweets>): SQL {
-  const given = new Map<string, unknown>(Object.entries(tweet))
-  const values = Object.entries(getTableColumns(tweets)).map(([name, column]) => {
-    const value = given.get(name) ?? column.default ?? null
-    return value instanceof SQL ? value : sql`${sql.param(value, column)}::${sql.raw(column.getSQLType())}`
-  })
-  return sql.join(values, sql`, `)
 }

@@ -1,5 +1,5 @@
-// The number of statements that a request needs. BEGIN and COMMIT are not counted, and the statement
-// that takes a slice of a rate limit for many requests is counted apart.
+// The number of statements that a request needs. Not counted are BEGIN and COMMIT, the statement that
+// takes a slice of a rate limit for many requests, and the NOTIFY for the events of many requests.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -21,10 +21,10 @@ afterAll(async () => {
 const ACCOUNTS =
   '{ connectedAccounts { id provider username displayName avatarUrl scopes status accessTokenExpiresAt } }'
 
-/** Returns the statements of a request, without those of rate limits. */
+/** Returns the statements of a request, without those of rate limits and notifications. */
 async function statementsOf(request: () => Promise<{ status: number }>, status = 200): Promise<string[]> {
   const statements = await instance.queriesOf(async () => expect((await request()).status).toBe(status))
-  return statements.filter((text) => !text.includes('"rate_limits"'))
+  return statements.filter((text) => !text.includes('"rate_limits"') && !text.includes('pg_notify'))
 }
 
 test('connectedAccounts by cookie needs one statement, and one more to find out who asks', async () => {
@@ -55,4 +55,61 @@ test('viewer needs no statement once it is known who asks', async () => {
   await ask()
   for (let round = 0; round < 3; round++) expect(await statementsOf(ask)).toEqual([])
   expect(await statementsOf(() => instance.ask('{ viewer { id login } }'))).toEqual([])
+})
+
+test('postTweet needs four statements, and one more to find out who asks', async () => {
+  const poster = await world.connected('tomasz_k', 'tomasz-k')
+  const POST =
+    'mutation P($input: PostTweetInput!) { postTweet(input: $input) { tweet { status } userErrors { code } } }'
+  const post = (text: string) => async () => {
+    const response = await instance.ask(POST, cookieOf(poster), { input: { text, idempotencyKey: text } })
+    expect(response.data).toEqual({ postTweet: { tweet: { status: 'POSTED' }, userErrors: [] } })
+    return response
+  }
+  const posted = [
+    expect.stringMatching(/insert into "idempotency_keys".*insert into "tweets"/),
+    expect.stringMatching(/from "x_blocks"/),
+    expect.stringMatching(/^update "tweets" set "sent_at"/),
+    expect.stringMatching(/update "tweets" set "status".*insert into "events"/s),
+  ]
+  expect(await statementsOf(post('The first'))).toEqual([
+    expect.stringMatching(/from "sessions" inner join "users"/),
+    ...posted,
+  ])
+  expect(await statementsOf(post('The second'))).toEqual(posted)
+})
+
+// Between the attempt and its end: the token pair, then the call to X, then the transaction.
+const UNTIL_LOCKED = [
+  expect.stringMatching(/from "connect_attempts".*update "connect_attempts" set "verifier_sealed"/),
+  expect.stringMatching(/^update "connect_attempts" set "tokens_sealed"/),
+  expect.stringMatching(/from "x_blocks"/),
+  expect.stringMatching(/insert into "account_holders"/),
+  expect.stringMatching(/from "refused_connections"/),
+]
+const CLEARED = expect.stringMatching(/^delete from "provider_problems"/)
+
+test('a callback that connects an account needs seven statements, one more where it was connected before, and one more to find out who asks', async () => {
+  const newcomer = await world.signedIn('yuki-ito')
+  const callBack = async () => {
+    const { authorizationUrl } = await newcomer.startXConnect()
+    const { pathname, search } = new URL(await newcomer.consent(authorizationUrl ?? '', 'harbourbakery'))
+    return statementsOf(() => instance.request(`${pathname}${search}`, { headers: cookieOf(newcomer) }), 303)
+  }
+  expect(await callBack()).toEqual([
+    expect.stringMatching(/from "sessions" inner join "users"/),
+    ...UNTIL_LOCKED,
+    expect.stringMatching(
+      /from "users".* for share.* from "sessions".*insert into "connected_accounts".*insert into "oauth_tokens".*delete from "grant_revocations".*update "connect_attempts".*insert into "events"/s,
+    ),
+    CLEARED,
+  ])
+  expect(await callBack()).toEqual([
+    ...UNTIL_LOCKED,
+    expect.stringMatching(/from "users".* for share.* from "sessions".* from "connected_accounts".* for no key update/),
+    expect.stringMatching(/update "connected_accounts".*delete from "orphaned_tokens".*insert into "events"/s),
+    CLEARED,
+  ])
+  const { connectedAccounts } = await newcomer.api('connected-accounts')
+  expect(connectedAccounts).toMatchObject([{ username: 'harbourbakery', status: 'ACTIVE' }])
 })

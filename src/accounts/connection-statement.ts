@@ -1,0 +1,204 @@
+// Writes a connection by one statement: the account, its tokens, the end of its attempt and its
+// events.
+import { and, eq, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm'
+import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
+import { isAttempt } from '../auth/connect-attempt.ts'
+import { isLiveSession, isSession } from '../auth/session-rows.ts'
+import { insertedValues } from '../db/inserted-values.ts'
+import {
+  connectAttempts,
+  connectedAccounts,
+  grantRevocations,
+  oauthTokens,
+  orphanedTokens,
+  sessions,
+  users,
+  webhookDeliveries,
+} from '../db/tables.ts'
+import type { Deps } from '../deps.ts'
+import { completeEvents, type NewEvent } from '../events/events.ts'
+import { eventExpressions, unplaced } from '../events/write.ts'
+import { isAccount, isOrphanOf } from './account-rows.ts'
+import type { AttemptWithTokens } from './attempt-tokens.ts'
+
+type Values<Row> = { [Column in keyof Row]: Row[Column] | SQL }
+
+/** The rows of a connection. */
+export type ConnectionRows = {
+  accountId: string
+  /** True for an account that the user has never connected: its row is inserted. */
+  isNew: boolean
+  account: Values<Omit<typeof connectedAccounts.$inferInsert, 'userId' | 'id' | 'provider' | 'providerAccountId'>> & {
+    providerAccountId: string
+  }
+  tokens: Values<Omit<typeof oauthTokens.$inferInsert, 'userId' | 'accountId'>>
+  /** The columns that end the attempt. */
+  end: PgUpdateSetSource<typeof connectAttempts>
+  events: NewEvent[]
+}
+
+/**
+ * Writes a connection in the transaction of `deps`. The rows are locked in the order of
+ * db/user-lock.ts: each part of the statement waits for the one before it. Call it last.
+ * @returns 'written'; 'not-written' when the user or the session is gone, or the account is not new;
+ * 'taken-over' when another process has finished the attempt, and the transaction has to be rolled
+ * back.
+ */
+export async function writeConnectionRows(
+  deps: Deps,
+  { attempt, sealed }: Pick<AttemptWithTokens, 'attempt' | 'sealed'>,
+  { accountId, isNew, account, tokens, end, events }: ConnectionRows,
+): Promise<'written' | 'not-written' | 'taken-over'> {
+  const { db } = deps
+  const { userId } = attempt
+  // The visibility of the user's accounts stays as it is read until the commit: see completeEvents.
+  const owner = db.$with('owner').as(
+    db
+      .select({
+        id: users.id,
+        linkVisibility: users.linkVisibility,
+        now: sql<string>`${deps.clock.sqlNow()}::text`.as('now'),
+      })
+      .from(users)
+      .where(eq(users.id, userId))
+      .for('share'),
+  )
+  const session = db.$with('session').as(
+    db
+      .select({ id: sessions.id })
+      .from(sessions)
+      .where(and(isSession({ id: attempt.sessionId, userId }), isLiveSession(deps), hasOne(owner)))
+      .for('key share'),
+  )
+  // An attempt that waits for X is finished without its user.
+  const isAllowed = attempt.status === 'WAITING' ? hasOne(owner) : hasOne(session)
+  const written = db.$with('written_account').as(
+    isNew
+      ? db
+          .insert(connectedAccounts)
+          .select(
+            sql`select ${insertedValues(connectedAccounts, { ...account, userId, id: accountId, provider: 'X' })} where ${isAllowed}`,
+          )
+          .onConflictDoNothing({
+            target: [connectedAccounts.userId, connectedAccounts.provider, connectedAccounts.providerAccountId],
+          })
+          .returning({ id: connectedAccounts.id })
+      : db
+          .update(connectedAccounts)
+          .set(account)
+          .where(and(isAccount({ id: accountId, userId }), isAllowed))
+          .returning({ id: connectedAccounts.id }),
+  )
+  const issued = db.$with('issued').as(
+    db
+      .insert(oauthTokens)
+      .select(sql`select ${insertedValues(oauthTokens, { ...tokens, userId, accountId })} where ${hasOne(written)}`)
+      // A new version and fencing token: a refresh of the old grant that is under way cannot
+      // overwrite the new one.
+      .onConflictDoUpdate({
+        target: [oauthTokens.userId, oauthTokens.accountId],
+        set: {
+          ...tokens,
+          accessExpiresAt: sql`excluded.access_expires_at`,
+          refreshIssuedAt: sql`excluded.refresh_issued_at`,
+          lastEventAt: sql`excluded.last_event_at`,
+          version: sql`${oauthTokens.version} + 1`,
+          fencingToken: sql`${oauthTokens.fencingToken} + 1`,
+        },
+      })
+      .returning({ id: oauthTokens.accountId }),
+  )
+  const orphans = db.$with('orphans').as(
+    db
+      .delete(orphanedTokens)
+      .where(and(isOrphanOf({ id: accountId, userId }), hasOne(issued)))
+      .returning({ id: orphanedTokens.id }),
+  )
+  const revocations = db.$with('revocations').as(
+    db
+      .delete(grantRevocations)
+      .where(
+        and(
+          isEndedGrant(deps, userId, accountId, account.providerAccountId),
+          hasOne(issued),
+          // A new account has no orphans.
+          isNew ? undefined : isDone(orphans),
+        ),
+      )
+      .returning({ id: grantRevocations.id }),
+  )
+  const ended = db.$with('ended').as(
+    db
+      .update(connectAttempts)
+      .set(end)
+      .where(and(isAttempt(attempt), eq(connectAttempts.tokensSealed, sealed), hasOne(issued), isDone(revocations)))
+      .returning({ id: connectAttempts.id }),
+  )
+  const happened = events.map(unplaced)
+  const recorded = eventExpressions(deps, userId, happened, sql`${ended}`)
+  // Only the rows of the last one are read.
+  const name = <Name extends keyof typeof recorded>(name: Name) =>
+    db.$with(name, { id: webhookDeliveries.id }).as(recorded[name])
+  const delivered = name('delivered')
+  const rows = await db
+    .with(
+      owner,
+      ...(attempt.status === 'WAITING' ? [] : [session]),
+      written,
+      issued,
+      ...(isNew ? [] : [orphans]),
+      revocations,
+      ended,
+      name('counter'),
+      name('written'),
+      name('endpoints'),
+      delivered,
+    )
+    .select({
+      linkVisibility: owner.linkVisibility,
+      occurredAt: owner.now,
+      isWritten: hasOne(written),
+      isEnded: hasOne(ended),
+      deliveryId: delivered.id,
+    })
+    .from(owner)
+    .leftJoin(delivered, sql`true`)
+  const [first] = rows
+  if (first === undefined || !first.isWritten) return 'not-written'
+  if (!first.isEnded) return 'taken-over'
+  await completeEvents(deps, userId, happened, {
+    occurredAt: first.occurredAt,
+    isShown: first.linkVisibility === 'INTEGRATORS',
+    deliveryIds: rows.flatMap(({ deliveryId }) => deliveryId ?? []),
+  })
+  return 'written'
+}
+
+// The new authorization has ended all earlier grants of the account, so that revoking one of them
+// now could only end the new grant. Where X never said which account a grant belongs to, it may be
+// this one. The requests of other users are found obsolete when they are due (revocation.ts).
+function isEndedGrant(deps: Deps, userId: string, accountId: string, providerAccountId: string): SQL | undefined {
+  const ofUser = deps.db
+    .select({ id: connectedAccounts.id })
+    .from(connectedAccounts)
+    .where(eq(connectedAccounts.userId, userId))
+  return and(
+    eq(grantRevocations.userId, userId),
+    or(
+      eq(grantRevocations.accountId, accountId),
+      eq(grantRevocations.providerAccountId, providerAccountId),
+      and(isNull(grantRevocations.providerAccountId), notInArray(grantRevocations.accountId, ofUser)),
+    ),
+  )
+}
+
+// Conditions that let one part of the statement wait for another.
+type Part = Parameters<typeof sql>[1]
+
+function hasOne(part: Part): SQL<boolean> {
+  return sql<boolean>`(select count(*) from ${part}) = 1`
+}
+
+function isDone(part: Part): SQL {
+  return sql`(select count(*) from ${part}) >= 0`
+}
