@@ -38,7 +38,9 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
   const readAddress = createAddressReader(config.trustedProxies)
   const watchProxies = createProxyWatch(deps.log, config.trustedProxies)
   const crossSiteOrigins = listCrossSiteOrigins(config)
-  const fixedHeaders = Object.entries({ ...describeSecurityHeaders(config), ...NOT_STORED }).flat()
+  const fixed = { ...describeSecurityHeaders(config), ...NOT_STORED }
+  const fixedHeaders = Object.entries(fixed).flat()
+  const ownNames = new Set([...Object.keys(fixed), 'x-request-id', 'content-length'])
   const isCommon = (incoming: IncomingMessage, header: HeaderReader) => {
     const origin = header('origin')
     return (
@@ -93,7 +95,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     }
     // A flat list costs Node less than an object, and may not have a name twice but Set-Cookie.
     const list = [...fixedHeaders, 'x-request-id', requestId, 'content-length', String(Buffer.byteLength(body))]
-    for (const name in others) if (!list.includes(name)) list.push(name, others[name] ?? '')
+    for (const name in others) if (!ownNames.has(name)) list.push(name, others[name] ?? '')
     for (const cookie of cookies) list.push('set-cookie', cookie)
     outgoing.writeHead(status, list)
     outgoing.end(body)

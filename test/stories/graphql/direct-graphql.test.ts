@@ -149,6 +149,10 @@ const common: [string, () => Sent][] = [
     () => ({ headers: { ...session(), 'x-request-id': 'request-of-mine' }, body: ACCOUNTS }),
   ],
   [
+    'a request id that is the name of a header',
+    () => ({ headers: { ...session(), 'x-request-id': 'content-type' }, body: ACCOUNTS }),
+  ],
+  [
     'an address behind a proxy',
     () => ({ headers: { 'x-forwarded-for': '203.0.113.7' }, body: ask('{ viewer { id } }') }),
   ],
