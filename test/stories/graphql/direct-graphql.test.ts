@@ -232,8 +232,10 @@ test('800 generated requests get the same status, headers and body both ways', {
   const headers = { session, token: () => bearer(token), nobody: () => ({}) }
   let compared = 0
   const property = fc.asyncProperty(graphqlInputs, async ({ asker, accept, body }) => {
-    // What changes rows has another result when it is sent again; a stream does not end.
+    // What changes rows has another result when it is sent again, and what changes with the time as
+    // well; a stream does not end.
     if ((asker !== 'nobody' && body.includes('mutation')) || body.includes('subscription')) return
+    if (/resetAt|remaining|lastUsedAt/.test(body)) return
     const sent = { headers: { ...headers[asker](), accept }, body }
     const [byRoute, byRouter] = [await send('/graphql', sent), await send('/graphql?', sent)]
     expect(byRoute).toEqual(byRouter)
