@@ -1,9 +1,13 @@
 // That the command of the benchmark works; its figures are for an idle machine.
+import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { startProgram } from '../support/program.ts'
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 test('npm run bench -- growth measures a small and a smaller database, and prints one table', async () => {
-  const bench = startProgram('test/bench/run.ts', { PATH: process.env.PATH ?? '' }, [
+  // The databases lie where those of the tests do: the others would wait for the disk.
+  await using directory = await makeTemporaryDirectory('bench')
+  const bench = startProgram('test/bench/run.ts', { PATH: process.env.PATH ?? '', TMPDIR: dirname(directory.path) }, [
     'growth',
     ...['--connections', '1000', '--tweets', '3000', '--events', '2000', '--beside', '100'],
     ...['--rounds', '1', '--seconds', '0.5', '--streams', '50'],

@@ -55,7 +55,8 @@ test('npm start runs without configuration, prints the URL, and ends on request'
           if (npm.exitCode !== null) throw new Error(`npm start ended with ${npm.exitCode}.`)
           expect((await fetch(`${origin}/readyz`)).status).toBe(200)
         },
-        { timeout: 60_000, interval: 100 },
+        // The disk may still be writing what npm has installed.
+        { timeout: 200_000, interval: 100 },
       )
       .catch((error: unknown) => {
         throw new Error(`npm start did not become ready. It printed:\n${output()}`, { cause: error })
