@@ -1,6 +1,6 @@
 // The retention of events.
 import { and, asc, eq, inArray, lt, sql } from 'drizzle-orm'
-import { runBatches } from '../db/batches.ts'
+import { runBatchesByUser } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import { eventHorizons, events, users, webhookDeliveries } from '../db/tables.ts'
@@ -16,26 +16,17 @@ const SWEEP_BATCH = 1_000
  * type, until the signal.
  */
 export async function sweepEvents(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
-  const sweepBatch = async () => {
-    const old = await deps.db
+  const findOld = () =>
+    deps.db
       .select({ userId: events.userId, id: events.id })
       .from(events)
       .where(lt(events.occurredAt, sqlIn(deps.clock, -EVENTS_KEPT_SECONDS)))
       .orderBy(asc(events.occurredAt))
       .limit(SWEEP_BATCH)
-    let deleted = 0
-    for (const [userId, own] of Map.groupBy(old, (event) => event.userId)) {
-      if (signal?.aborted) break
-      const ids = own.map(({ id }) => id)
-      deleted += await deleteEvents(deps, userId, ids)
-    }
-    return deleted
-  }
-  await runBatches(SWEEP_BATCH, sweepBatch, signal)
+  await runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteEvents(deps, userId, ids), signal)
 }
 
-// One statement for each user, so that it runs where the user's rows are. Locks the user before the
-// rows; skips a user who is being deleted, whose rows that transaction deletes.
+// Locks the user before the rows; skips a user who is being deleted, whose rows that transaction deletes.
 async function deleteEvents({ db }: Pick<Deps, 'db'>, userId: string, ids: readonly string[]): Promise<number> {
   const [swept] = await queryRows(
     db,

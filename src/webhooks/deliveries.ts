@@ -1,7 +1,7 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
 
 import { and, eq, gt, inArray, lt, ne, or, type SQL } from 'drizzle-orm'
-import { runBatches } from '../db/batches.ts'
+import { runBatchesByUser } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -115,8 +115,8 @@ export async function replayWebhookDelivery(
 
 /** Deletes finished deliveries that were not dropped with their month, until the signal. */
 export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
-  const sweepBatch = async () => {
-    const old = await deps.db
+  const findOld = () =>
+    deps.db
       .select({ userId: webhookDeliveries.userId, id: webhookDeliveries.id })
       .from(webhookDeliveries)
       .where(
@@ -126,15 +126,7 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, s
         ),
       )
       .limit(SWEEP_BATCH)
-    let deleted = 0
-    for (const [userId, own] of Map.groupBy(old, (delivery) => delivery.userId)) {
-      if (signal?.aborted) break
-      const ids = own.map(({ id }) => id)
-      deleted += await deleteFinished(deps, userId, ids)
-    }
-    return deleted
-  }
-  await runBatches(SWEEP_BATCH, sweepBatch, signal)
+  await runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteFinished(deps, userId, ids), signal)
 }
 
 function isKept({ clock }: Pick<Deps, 'clock'>): SQL | undefined {
@@ -144,8 +136,7 @@ function isKept({ clock }: Pick<Deps, 'clock'>): SQL | undefined {
   )
 }
 
-// One statement for each user, so that it runs where the user's rows are. Skips rows that the
-// deletion of the user has locked: that transaction deletes them.
+// Skips rows that the deletion of the user has locked: that transaction deletes them.
 async function deleteFinished({ db }: Pick<Deps, 'db'>, userId: string, ids: readonly string[]): Promise<number> {
   const finished = db
     .select({ id: webhookDeliveries.id })
