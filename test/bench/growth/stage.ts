@@ -1,10 +1,5 @@
 // One database of the comparison: its rows, the dependencies of a gateway on it, and a gateway
 // process that serves requests.
-import { spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { parseConfig } from '../../../src/config/config.ts'
 import { openPostgres } from '../../../src/db/client.ts'
@@ -17,10 +12,10 @@ import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createEventNotifier } from '../../../src/process/event-notifier.ts'
 import { createEventStreams } from '../../../src/process/event-streams.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
-import { findFreePort } from '../../support/free-port.ts'
 import { growTables, type Size, userIdOf } from '../../support/grown-tables.ts'
-import { compileCache, nodeOptions } from '../../support/node-start.ts'
 import type { PostgresServer } from '../../support/postgres.ts'
+import { startGateway } from '../server-process.ts'
+import { gatewayEnvironment } from '../stage.ts'
 
 export type Stage = {
   size: Size
@@ -40,24 +35,15 @@ export type Stage = {
 /** The number of clients that commit at once; each needs a connection. */
 export const CLIENTS = 16
 
-const START_MILLISECONDS = 120_000
-
 /** @param xUrl the address of a server that responds in the place of X. */
 export async function openStage(server: PostgresServer, size: Size, xUrl: string, streams: number): Promise<Stage> {
   await using resources = new AsyncDisposableStack()
   const { url: databaseUrl } = await server.createDatabase()
   const environment = {
-    DATABASE_URL: databaseUrl,
+    ...gatewayEnvironment(databaseUrl, xUrl),
     DATABASE_POOL_SIZE: String(CLIENTS),
-    SANDBOX: 'off',
     RATE_LIMITS: 'off',
     LOG_LEVEL: 'error',
-    ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
-    GITHUB_CLIENT_ID: 'github-client',
-    GITHUB_CLIENT_SECRET: 'github-secret',
-    X_CLIENT_ID: 'x-client',
-    X_CLIENT_SECRET: 'x-secret',
-    ...Object.fromEntries(['GITHUB_URL', 'GITHUB_API_URL', 'X_URL', 'X_API_URL'].map((name) => [name, xUrl])),
   }
   const opened = openPostgres(databaseUrl)
   resources.defer(() => opened.close())
@@ -108,25 +94,4 @@ export async function openStage(server: PostgresServer, size: Size, xUrl: string
     url: gateway.url,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
-}
-
-async function startGateway(environment: Record<string, string>) {
-  const port = await findFreePort()
-  const url = `http://127.0.0.1:${port}`
-  const child = spawn(process.execPath, [...nodeOptions, '--disable-warning=ExperimentalWarning', 'src/main.ts'], {
-    cwd: join(import.meta.dirname, '../../..'),
-    env: { ...environment, PORT: String(port), ...compileCache },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const ended = once(child, 'close')
-  const stop = async () => {
-    child.kill('SIGTERM')
-    await ended
-  }
-  for (const startedAt = performance.now(); performance.now() - startedAt < START_MILLISECONDS; await sleep(100)) {
-    const response = await fetch(`${url}/readyz`).catch(() => null)
-    if (response?.status === 200) return { url, [Symbol.asyncDispose]: stop }
-  }
-  await stop()
-  throw new Error('The gateway did not become ready')
 }
