@@ -10,6 +10,15 @@ export function isAccount({ id, userId }: AccountKey): SQL | undefined {
   return and(eq(connectedAccounts.userId, userId), eq(connectedAccounts.id, id))
 }
 
+/** The condition for a user's row of an account, by the id of the account at X. */
+export function isAccountAtX(userId: string, providerAccountId: string): SQL | undefined {
+  return and(
+    eq(connectedAccounts.userId, userId),
+    eq(connectedAccounts.provider, 'X'),
+    eq(connectedAccounts.providerAccountId, providerAccountId),
+  )
+}
+
 /** The condition for the tokens of an account. */
 export function isTokensOf({ id, userId }: AccountKey): SQL | undefined {
   return and(eq(oauthTokens.userId, userId), eq(oauthTokens.accountId, id))

@@ -3,21 +3,20 @@
 import { and, eq, isNull, notInArray, or, type SQL, sql } from 'drizzle-orm'
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import { isAttempt } from '../auth/connect-attempt.ts'
-import { isLiveSession, isSession } from '../auth/session-rows.ts'
+import { lockedSession } from '../auth/session-rows.ts'
 import { insertedValues } from '../db/inserted-values.ts'
+import { hasOne, isDone } from '../db/statement-parts.ts'
 import {
   connectAttempts,
   connectedAccounts,
   grantRevocations,
   oauthTokens,
   orphanedTokens,
-  sessions,
   users,
-  webhookDeliveries,
 } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { completeEvents, type NewEvent } from '../events/events.ts'
-import { eventExpressions, unplaced } from '../events/write.ts'
+import { eventParts, unplaced } from '../events/write.ts'
 import { isAccount, isOrphanOf } from './account-rows.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 
@@ -63,13 +62,7 @@ export async function writeConnectionRows(
       .where(eq(users.id, userId))
       .for('share'),
   )
-  const session = db.$with('session').as(
-    db
-      .select({ id: sessions.id })
-      .from(sessions)
-      .where(and(isSession({ id: attempt.sessionId, userId }), isLiveSession(deps), hasOne(owner)))
-      .for('key share'),
-  )
+  const session = db.$with('session').as(lockedSession(deps, { id: attempt.sessionId, userId }, hasOne(owner)))
   // An attempt that waits for X is finished without its user.
   const isAllowed = attempt.status === 'WAITING' ? hasOne(owner) : hasOne(session)
   const written = db.$with('written_account').as(
@@ -135,11 +128,8 @@ export async function writeConnectionRows(
       .returning({ id: connectAttempts.id }),
   )
   const happened = events.map(unplaced)
-  const recorded = eventExpressions(deps, userId, happened, sql`${ended}`)
-  // Only the rows of the last one are read.
-  const name = <Name extends keyof typeof recorded>(name: Name) =>
-    db.$with(name, { id: webhookDeliveries.id }).as(recorded[name])
-  const delivered = name('delivered')
+  const recorded = eventParts(deps, userId, happened, sql`${ended}`)
+  const { delivered } = recorded
   const rows = await db
     .with(
       owner,
@@ -149,10 +139,7 @@ export async function writeConnectionRows(
       ...(isNew ? [] : [orphans]),
       revocations,
       ended,
-      name('counter'),
-      name('written'),
-      name('endpoints'),
-      delivered,
+      ...recorded.all,
     )
     .select({
       linkVisibility: owner.linkVisibility,
@@ -190,15 +177,4 @@ function isEndedGrant(deps: Deps, userId: string, accountId: string, providerAcc
       and(isNull(grantRevocations.providerAccountId), notInArray(grantRevocations.accountId, ofUser)),
     ),
   )
-}
-
-// Conditions that let one part of the statement wait for another.
-type Part = Parameters<typeof sql>[1]
-
-function hasOne(part: Part): SQL<boolean> {
-  return sql<boolean>`(select count(*) from ${part}) = 1`
-}
-
-function isDone(part: Part): SQL {
-  return sql`(select count(*) from ${part}) >= 0`
 }

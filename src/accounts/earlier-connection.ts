@@ -1,9 +1,11 @@
 import { and, eq, sql } from 'drizzle-orm'
 import { isAttempt } from '../auth/connect-attempt.ts'
-import { isLiveSession, isSession } from '../auth/session-rows.ts'
-import { connectAttempts, connectedAccounts, oauthTokens, sessions, users } from '../db/tables.ts'
+import { lockedSession } from '../auth/session-rows.ts'
+import { hasOne, isDone } from '../db/statement-parts.ts'
+import { connectAttempts, connectedAccounts, oauthTokens, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { isAccountAtX } from './account-rows.ts'
 import { isAttemptAllowed } from './attempt-session.ts'
 import type { TakenAttempt } from './attempt-tokens.ts'
 
@@ -27,19 +29,7 @@ export async function lockEarlierConnection(
   const { db } = deps
   const { userId } = attempt
   const owner = db.$with('owner').as(db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('share'))
-  const session = db.$with('session').as(
-    db
-      .select({ id: sessions.id })
-      .from(sessions)
-      .where(
-        and(
-          isSession({ id: attempt.sessionId, userId }),
-          isLiveSession(deps),
-          sql`(select count(*) from ${owner}) = 1`,
-        ),
-      )
-      .for('key share'),
-  )
+  const session = db.$with('session').as(lockedSession(deps, { id: attempt.sessionId, userId }, hasOne(owner)))
   const account = db.$with('account').as(
     db
       .select({
@@ -52,20 +42,13 @@ export async function lockEarlierConnection(
         disconnectedAt: connectedAccounts.disconnectedAt,
       })
       .from(connectedAccounts)
-      .where(
-        and(
-          eq(connectedAccounts.userId, userId),
-          eq(connectedAccounts.provider, 'X'),
-          eq(connectedAccounts.providerAccountId, providerAccountId),
-          sql`(select count(*) from ${session}) >= 0`,
-        ),
-      )
+      .where(and(isAccountAtX(userId, providerAccountId), isDone(session)))
       .for('no key update'),
   )
   const [found] = await db
     .with(owner, session, account)
     .select({
-      isSessionLive: sql<boolean>`(select count(*) from ${session}) = 1`,
+      isSessionLive: hasOne(session),
       sessionId: connectAttempts.sessionId,
       account: {
         id: account.id,

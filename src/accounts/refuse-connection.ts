@@ -11,7 +11,7 @@ import { errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { fetchMe, type XProfile } from '../x/api.ts'
 import { lockAccountHolder, releaseAccount } from './account-holder.ts'
-import { isTokensOf } from './account-rows.ts'
+import { isAccountAtX, isTokensOf } from './account-rows.ts'
 import { markSuperseded } from './account-status.ts'
 import { type AttemptWithTokens, lockAttempt, openAttemptTokens, type TakenAttempt } from './attempt-tokens.ts'
 import { recordRefusedConnection } from './refused-connections.ts'
@@ -90,14 +90,7 @@ async function queueCheckOfOwn(deps: Deps, userId: string, providerAccountId: st
   const [own] = await deps.db
     .select({ id: connectedAccounts.id })
     .from(connectedAccounts)
-    .where(
-      and(
-        eq(connectedAccounts.userId, userId),
-        eq(connectedAccounts.provider, 'X'),
-        eq(connectedAccounts.providerAccountId, providerAccountId),
-        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
-      ),
-    )
+    .where(and(isAccountAtX(userId, providerAccountId), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
   if (own !== undefined) await deps.jobs.enqueue(deps, 'check-connection', { userId, id: own.id })
 }
 
@@ -189,13 +182,7 @@ async function lockConnection(deps: Deps, userId: string, providerAccountId: str
   const [account] = await deps.db
     .select()
     .from(connectedAccounts)
-    .where(
-      and(
-        eq(connectedAccounts.userId, holder.userId),
-        eq(connectedAccounts.provider, 'X'),
-        eq(connectedAccounts.providerAccountId, providerAccountId),
-      ),
-    )
+    .where(isAccountAtX(holder.userId, providerAccountId))
     .for('no key update')
   if (account === undefined) return null
   const [tokens] = await deps.db

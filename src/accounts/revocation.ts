@@ -10,7 +10,7 @@ import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tabl
 import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
 import { findAccountHolder } from './account-holder.ts'
-import { isAccount } from './account-rows.ts'
+import { isAccount, isAccountAtX } from './account-rows.ts'
 
 /** X's refresh tokens expire after about six months. A revocation is pointless after that. */
 export const REFRESH_TOKEN_LIFETIME_SECONDS = 183 * 86_400
@@ -78,12 +78,7 @@ async function isConnectedSince(
 ): Promise<boolean> {
   const userId = providerAccountId === null ? null : await findAccountHolder(deps, providerAccountId)
   if (providerAccountId === null || userId === null) return false
-  const isConnected = and(
-    eq(connectedAccounts.userId, userId),
-    eq(connectedAccounts.provider, 'X'),
-    eq(connectedAccounts.providerAccountId, providerAccountId),
-    gte(connectedAccounts.connectedAt, createdAt),
-  )
+  const isConnected = and(isAccountAtX(userId, providerAccountId), gte(connectedAccounts.connectedAt, createdAt))
   return (await deps.db.$count(connectedAccounts, isConnected)) > 0
 }
 

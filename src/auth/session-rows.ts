@@ -65,12 +65,20 @@ export function isLiveSession(deps: Deps): SQL | undefined {
  * of `deps` is.
  */
 export async function lockSession(deps: Deps, session: SessionKey): Promise<boolean> {
-  const [good] = await deps.db
+  const [good] = await lockedSession(deps, session)
+  return good !== undefined
+}
+
+/**
+ * The query that `lockSession` sends, for a part of a statement.
+ * @param isTurn a condition that lets it wait for another part.
+ */
+export function lockedSession(deps: Deps, session: SessionKey, isTurn?: SQL) {
+  return deps.db
     .select({ id: sessions.id })
     .from(sessions)
-    .where(and(isSession(session), isLiveSession(deps)))
+    .where(and(isSession(session), isLiveSession(deps), isTurn))
     .for('key share')
-  return good !== undefined
 }
 
 /** Returns when a session ends without further use, by either timeout. */

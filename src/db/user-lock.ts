@@ -29,8 +29,13 @@ import { users } from './tables.ts'
 export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[]> {
   const locked: string[] = []
   for (const id of [...new Set(ids)].toSorted()) {
-    const [user] = await db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
+    const [user] = await lockedUser(db, id)
     if (user !== undefined) locked.push(id)
   }
   return locked
+}
+
+/** The query that `lockUsers` sends for one user, for a part of a statement. */
+export function lockedUser(db: Pick<Db, 'select'>, id: string) {
+  return db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
 }

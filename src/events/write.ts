@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { and, eq, type SQL, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import type { NewEvent } from '../db/recorded-events.ts'
-import { eventPositions, events, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { eventPositions, events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { lockedUser } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
 import { enqueueDelivery } from './deliveries.ts'
 
@@ -34,7 +35,8 @@ export async function writeEvents(
 ): Promise<string> {
   const { db, clock, jobs } = deps
   const expressions = {
-    owner: lockOwner(userId),
+    // Before the counter, as by the deletion of a user, whose cascade would otherwise deadlock.
+    owner: lockedUser(db, userId).getSQL(),
     ...eventExpressions(deps, userId, happened, sql`(select count(*) from owner) as locked`),
   }
   const named = Object.entries(expressions).map(([name, query]) => sql`${sql.raw(name)} as (${query})`)
@@ -49,19 +51,26 @@ export async function writeEvents(
   return String(written[0]?.now)
 }
 
-// The user is locked before the counter, as by the deletion of a user, whose cascade would otherwise
-// deadlock.
-function lockOwner(userId: string): SQL {
-  return sql`select id from ${users} where ${eq(users.id, userId)} for key share`
-}
-
 /**
- * The expressions of a WITH clause that write events of one user, by their names and in their
- * order. `delivered` has the ids of the webhook deliveries, whose jobs are to be queued.
+ * The parts of a statement that write events of one user, in their order. Only the last one,
+ * `delivered`, is read: it has the ids of the webhook deliveries, whose jobs are to be queued.
  * @param source what has to be there first, as a FROM clause. Without a row no event is written. It
  *   has to have locked the user before.
  */
-export function eventExpressions(
+export function eventParts(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  userId: string,
+  happened: readonly UnplacedEvent[],
+  source: SQL,
+) {
+  const expressions = eventExpressions(deps, userId, happened, source)
+  const part = <Name extends keyof typeof expressions>(name: Name) =>
+    deps.db.$with(name, { id: webhookDeliveries.id }).as(expressions[name])
+  const delivered = part('delivered')
+  return { all: [part('counter'), part('written'), part('endpoints'), delivered], delivered }
+}
+
+function eventExpressions(
   { clock }: Pick<Deps, 'clock'>,
   userId: string,
   happened: readonly UnplacedEvent[],

@@ -7,7 +7,9 @@ import { type TokenRow, toTokenRow } from '../accounts/usable-token.ts'
 import { sqlIn } from '../db/clock.ts'
 import { insertedValues } from '../db/inserted-values.ts'
 import { isRowId } from '../db/row-id.ts'
-import { connectedAccounts, idempotencyKeys, oauthTokens, tweets, users } from '../db/tables.ts'
+import { hasOne } from '../db/statement-parts.ts'
+import { connectedAccounts, idempotencyKeys, oauthTokens, tweets } from '../db/tables.ts'
+import { lockedUser } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
 import type { XTweetRequest } from '../x/api.ts'
 import { type IdempotencyKey, isKey, KEY_KEPT_SECONDS } from './idempotency-keys.ts'
@@ -116,14 +118,12 @@ export async function withdrawClaim({ db }: Deps, tweet: Tweet, key: Idempotency
   if (key === null) return void (await db.delete(tweets).where(isUnsent))
   const isItsKey = and(isKey(tweet.userId, key), eq(idempotencyKeys.tweetId, tweet.id))
   // Locked in the order of `claimTweetAgain`: the user, the key, the tweet.
-  const owner = db
-    .$with('owner')
-    .as(db.select({ id: users.id }).from(users).where(eq(users.id, tweet.userId)).for('key share'))
+  const owner = db.$with('owner').as(lockedUser(db, tweet.userId))
   const locked = db.$with('locked').as(
     db
       .select({ tweetId: idempotencyKeys.tweetId })
       .from(idempotencyKeys)
-      .where(and(isItsKey, sql`(select count(*) from ${owner}) = 1`))
+      .where(and(isItsKey, hasOne(owner)))
       .for('update'),
   )
   const withdrawn = db.$with('withdrawn').as(

@@ -3,11 +3,13 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import { isAccount } from '../accounts/account-rows.ts'
-import { connectedAccounts, tweets, users, webhookDeliveries } from '../db/tables.ts'
+import { hasOne } from '../db/statement-parts.ts'
+import { connectedAccounts, tweets } from '../db/tables.ts'
+import { lockedUser } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
 import { enqueueDelivery } from '../events/deliveries.ts'
 import type { NewEvent } from '../events/events.ts'
-import { eventExpressions, unplaced } from '../events/write.ts'
+import { eventParts, unplaced } from '../events/write.ts'
 
 type Tweet = typeof tweets.$inferSelect
 
@@ -27,9 +29,7 @@ export async function writePendingOutcome(
 ): Promise<Tweet | null> {
   const { db, clock } = deps
   const { userId, accountId } = tweet
-  const owner = db
-    .$with('owner')
-    .as(db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('key share'))
+  const owner = db.$with('owner').as(lockedUser(db, userId))
   const changed = db.$with('changed').as(
     db
       .update(tweets)
@@ -40,7 +40,7 @@ export async function writePendingOutcome(
           eq(tweets.id, tweet.id),
           eq(tweets.attempt, tweet.attempt),
           eq(tweets.status, 'PENDING'),
-          sql`(select count(*) from ${owner}) = 1`,
+          hasOne(owner),
         ),
       )
       .returning(),
@@ -49,22 +49,14 @@ export async function writePendingOutcome(
     db
       .update(connectedAccounts)
       .set({ lastUsedAt: clock.sqlNow() })
-      .where(
-        and(
-          isAccount({ userId, id: accountId }),
-          sql`${outcome.status} = 'POSTED' and (select count(*) from ${changed}) = 1`,
-        ),
-      )
+      .where(and(isAccount({ userId, id: accountId }), sql`${outcome.status} = 'POSTED' and ${hasOne(changed)}`))
       .returning({ id: connectedAccounts.id }),
   )
   const source = sql`(select count(*) from ${used}) as used_accounts, ${changed}`
-  const recorded = eventExpressions(deps, userId, [unplaced(event)], source)
-  // Only the rows of the last one are read.
-  const name = <Name extends keyof typeof recorded>(name: Name) =>
-    db.$with(name, { id: webhookDeliveries.id }).as(recorded[name])
-  const delivered = name('delivered')
+  const recorded = eventParts(deps, userId, [unplaced(event)], source)
+  const { delivered } = recorded
   const rows = await db
-    .with(owner, changed, used, name('counter'), name('written'), name('endpoints'), delivered)
+    .with(owner, changed, used, ...recorded.all)
     .select()
     .from(changed)
     .leftJoin(delivered, sql`true`)

@@ -4,6 +4,7 @@ import { and, asc, count, eq, inArray, type SQL } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
@@ -219,7 +220,7 @@ export async function lockEndpoint(
   userId: string,
   endpointId: string,
 ): Promise<WebhookEndpoint | null> {
-  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('key share')
+  await lockUsers(deps.db, [userId])
   const [endpoint] = await deps.db
     .select()
     .from(webhookEndpoints)
