@@ -6,7 +6,6 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'delete connect_attempts by expires_at, finished_at, tokens_sealed': 'The sweep deletes attempts after a day.',
   'delete orphaned_tokens': 'The sweep deletes the orphaned tokens that a newer pair has replaced. There are few.',
   'delete api_tokens by revoked_at, expires_at': 'The sweep deletes tokens that ended 30 days ago, by an index.',
-  'delete idempotency_keys by expires_at': 'The sweep deletes keys that have expired, by an index.',
   'select idempotency_keys by expires_at': 'The sweep finds keys that have expired, by an index.',
   'select events by occurred_at': 'The sweep reads the oldest events, in batches, by their index.',
   'select webhook_deliveries by created_at, status':
@@ -41,8 +40,6 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds idle accounts whose tokens are due.',
   'select oauth_tokens, connected_accounts by state, next_try_at, status, user_id, account_id, id':
     'The sweep finds uncertain tokens that are due.',
-  'select sign_in_attempts by status, expires_at':
-    'xconnect keys counts the sign-ins under way that need another key. An operator runs it.',
   'select tweets by status, claimed_until': 'The sweep ends tweets whose process died.',
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
