@@ -49,7 +49,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
       hasPlainHeaders(incoming) &&
       parseMediaType(header('content-type')) === 'application/json' &&
       findCsrfProblem(METHOD, header) === null &&
-      (origin === undefined || config.allowedOrigins.includes(origin))
+      (origin === undefined || origin === config.publicUrl || config.allowedOrigins.includes(origin))
     )
   }
 
@@ -90,7 +90,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     const others: Record<string, string> = {
       ...headers,
       ...(limit !== null && describeRateLimit(limit)),
-      ...(origin !== undefined && allowReading(origin)),
+      ...(origin !== undefined && config.allowedOrigins.includes(origin) && allowReading(origin)),
       ...(isLast && { connection: 'close' }),
     }
     // A flat list costs Node less than an object, and may not have a name twice but Set-Cookie.

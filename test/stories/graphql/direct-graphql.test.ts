@@ -118,6 +118,11 @@ const common: [string, () => Sent][] = [
     'a listed origin',
     () => ({ headers: { ...session(), 'sec-fetch-site': 'same-site', origin: LISTED }, body: ACCOUNTS }),
   ],
+  ['a page of the gateway itself', () => ({ headers: { ...session(), origin: world.url }, body: ACCOUNTS })],
+  [
+    'a page of the gateway itself, without Sec-Fetch-Site',
+    () => ({ headers: { ...cookieOf(person), origin: world.url }, body: ACCOUNTS }),
+  ],
   ['a token from a listed origin', () => ({ headers: { ...bearer(token), origin: CROSS_SITE }, body: ACCOUNTS })],
   [
     'application/graphql-response+json',
@@ -164,6 +169,10 @@ const common: [string, () => Sent][] = [
 
 const uncommon: [string, () => Sent][] = [
   ['a cookie without an origin', () => ({ headers: cookieOf(person), body: ACCOUNTS })],
+  [
+    'the own origin from another site',
+    () => ({ headers: { ...session(), 'sec-fetch-site': 'cross-site', origin: world.url }, body: ACCOUNTS }),
+  ],
   ['another site', () => ({ headers: { ...session(), 'sec-fetch-site': 'cross-site' }, body: ACCOUNTS })],
   [
     'an origin that is not listed',
