@@ -10,7 +10,7 @@ import type { Clock } from './db/clock.ts'
 import { JOBS_CHANNEL } from './db/jobs.ts'
 import { type Listener, listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
-import { maintainPartitions } from './db/partitions.ts'
+import { createMonthsAhead } from './db/partitions.ts'
 import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
@@ -130,16 +130,18 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
 
 async function prepareDatabase(database: Database, config: Config, log: Log): Promise<void> {
   const report = (fields: object, sentence: string) => log.warn(fields, sentence)
-  // Under the lock of the migrations: pg-boss would create its tables while other instances do, and
-  // recognizes that error by an English message of the server.
   const underLock = async () => {
+    // pg-boss would create its tables while other instances do, and recognizes that error by an
+    // English message of the server.
     if (database.source.kind === 'postgres') await installJobTables(database)
+    // No gateway may have run for months. Instances that start at once create them one after the
+    // other, so that none serves before. The maintenance tries again.
+    await createMonthsAhead(database).catch((error) =>
+      log.warn({ error }, 'The partitions of this month could not be created; the default partition takes the rows'),
+    )
   }
+  // Under the lock of the migrations.
   await logWhileWaiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
-  // No gateway may have run for months. The maintenance tries again.
-  await maintainPartitions(database).catch((error) =>
-    log.warn({ error }, 'The partitions of this month could not be created; the default partition takes the rows'),
-  )
   await logWhileWaiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
   await logWhileWaiting(log, 'the providers to be compared', checkProviders(database.db, config))
 }

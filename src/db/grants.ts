@@ -51,7 +51,8 @@ export async function findMissingGrants(db: Reader): Promise<string[]> {
         group by nspname
       union all
       select 4, format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, current_user) from pg_proc
-        where pronamespace = 'public'::regnamespace and proname in ('xconnect_now', 'xconnect_maintain_partitions') and not has_function_privilege(oid, 'execute')
+        where pronamespace = 'public'::regnamespace and proname in ('xconnect_now', 'xconnect_create_months_ahead', 'xconnect_drop_past_months')
+          and not has_function_privilege(oid, 'execute')
       order by step, statement`,
   )
   return rows.map(({ statement }) => String(statement))

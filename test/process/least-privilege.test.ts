@@ -92,7 +92,7 @@ describe('a role that migrates and a role that serves', () => {
       const nextMonth = new Date(Date.UTC(new Date().getUTCFullYear(), new Date().getUTCMonth() + 1))
       const partition = `public.events_${nextMonth.toISOString().slice(0, 7).replace('-', '_')}`
       await execute(roles.migrating.url, `DROP TABLE ${partition}`)
-      await execute(roles.serving.url, 'SELECT xconnect_maintain_partitions()')
+      await execute(roles.serving.url, 'SELECT xconnect_create_months_ahead(), xconnect_drop_past_months()')
       // By the rights of the owner.
       await expect(execute(roles.serving.url, `DROP TABLE ${partition}`)).rejects.toThrow(/must be owner/)
       await expect(execute(roles.serving.url, 'CREATE TABLE public.another (x int)')).rejects.toThrow(
@@ -116,7 +116,8 @@ describe('a role that migrates and a role that serves', () => {
       `SELECT ON drizzle.__drizzle_migrations`,
       `DELETE ON public.sessions, public.tweets`,
       `INSERT ON pgboss.job_common`,
-      `EXECUTE ON FUNCTION xconnect_maintain_partitions()`,
+      `EXECUTE ON FUNCTION xconnect_create_months_ahead()`,
+      `EXECUTE ON FUNCTION xconnect_drop_past_months()`,
     ]) {
       await execute(roles.superuserUrl, `REVOKE ${lost} FROM ${from}`, `REVOKE ${lost} FROM PUBLIC`)
       const refusal = await refusalOf(roles.serving.url)

@@ -104,8 +104,10 @@ test('there are no triggers of ours, no sequences, and no volatile functions for
     sql`select proname, provolatile from pg_proc where pronamespace = 'public'::regnamespace order by 1`,
   )
   expect(functions).toEqual([
-    // Called by the maintenance, alone.
-    { proname: 'xconnect_maintain_partitions', provolatile: 'v' },
+    // Called alone, by the start, the maintenance and each other.
+    { proname: 'xconnect_create_month', provolatile: 'v' },
+    { proname: 'xconnect_create_months_ahead', provolatile: 'v' },
+    { proname: 'xconnect_drop_past_months', provolatile: 'v' },
     { proname: 'xconnect_now', provolatile: 's' },
   ])
 })
