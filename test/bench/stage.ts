@@ -62,11 +62,10 @@ export async function openStage(): Promise<Stage> {
   const { createApiToken } = await person.api('create-api-token', {
     input: { name: 'bench', scopes: ['accounts:read', 'tweets:read', 'tweets:write', 'events:read'] },
   })
-  const postmaster = readFileSync(join(server.directory, 'data/postmaster.pid'), 'utf8')
   const kept = resources.move()
   return {
     server,
-    postmasterPid: Number(postmaster.split('\n')[0]),
+    postmasterPid: readPostmasterPid(server),
     databaseUrl,
     environment,
     gateway,
@@ -119,4 +118,9 @@ export async function connect(person: Browser, number: number): Promise<number> 
 /** Returns the address to which a provider sends the browser back. */
 function callback(path: string, number: number, state: string): string {
   return `${path}?${new URLSearchParams({ code: String(number), state })}`
+}
+
+/** Returns the id of the process of which PostgreSQL's other processes are children. */
+export function readPostmasterPid(server: PostgresServer): number {
+  return Number(readFileSync(join(server.directory, 'data/postmaster.pid'), 'utf8').split('\n')[0])
 }

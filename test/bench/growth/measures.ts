@@ -11,6 +11,7 @@ import { recordEvent } from '../../../src/events/events.ts'
 import { followEvents } from '../../../src/events/streams.ts'
 import { maintenanceTasks } from '../../../src/jobs/maintenance.ts'
 import { MAX_STREAMS_PER_OWNER } from '../../../src/process/event-streams.ts'
+import { readProcessorTime, readTreeTime } from '../processor-time.ts'
 import { CLIENTS, type Stage } from './stage.ts'
 
 export type Figures = Readonly<Record<string, number>>
@@ -23,19 +24,28 @@ const requests: Readonly<Record<string, string>> = {
   'events(first: 20)': '{ events(first: 20) { nodes { id type } } }',
 }
 
-/** Requests a second of the gateway process, by API token, from four clients. */
-export async function measureRequests({ url, secret }: Stage, seconds: number): Promise<Figures> {
+/**
+ * Requests a second of the gateway process, by API token, from four clients, and the microseconds
+ * of processor time that one of them costs the gateway and PostgreSQL.
+ */
+export async function measureRequests({ url, pid, postmasterPid, secret }: Stage, seconds: number): Promise<Figures> {
   const figures: Record<string, number> = {}
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${secret}` }
   // Not fetch: the dispatcher of the gateway's own calls opens a connection for each.
   await using pool = disposable(new Pool(url, { connections: REQUEST_CLIENTS }))
   for (const [name, query] of Object.entries(requests)) {
     const body = JSON.stringify({ query })
+    let sent = 0
+    const before = { gateway: readProcessorTime(pid), database: readTreeTime(postmasterPid) }
     figures[`requests/s: ${name}`] = await countPerSecond(REQUEST_CLIENTS, seconds, async () => {
+      sent += 1
       const response = await pool.request({ path: '/graphql', method: 'POST', headers, body })
       const text = await response.body.text()
       if (response.statusCode !== 200 || text.includes('"errors"')) throw new Error(`${name}: ${text}`)
     })
+    const perRequest = (milliseconds: number) => (milliseconds * 1000) / sent
+    figures[`µs of the gateway: ${name}`] = perRequest(readProcessorTime(pid) - before.gateway)
+    figures[`µs of PostgreSQL: ${name}`] = perRequest(readTreeTime(postmasterPid) - before.database)
   }
   return figures
 }

@@ -15,7 +15,7 @@ import { createLog } from '../../../src/telemetry/log.ts'
 import { growTables, type Size, userIdOf } from '../../support/grown-tables.ts'
 import type { PostgresServer } from '../../support/postgres.ts'
 import { startGateway } from '../server-process.ts'
-import { gatewayEnvironment } from '../stage.ts'
+import { gatewayEnvironment, readPostmasterPid } from '../stage.ts'
 
 export type Stage = {
   size: Size
@@ -29,6 +29,8 @@ export type Stage = {
   secret: string
   /** The address of the gateway process. */
   url: string
+  pid: number
+  postmasterPid: number
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -92,6 +94,8 @@ export async function openStage(server: PostgresServer, size: Size, xUrl: string
     run,
     secret,
     url: gateway.url,
+    pid: gateway.pid,
+    postmasterPid: readPostmasterPid(server),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
