@@ -1,5 +1,6 @@
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import { onceForEachHandle } from '../db/once-for-each-handle.ts'
+import { prepareQuery } from '../db/prepared-query.ts'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -21,21 +22,17 @@ export function listConnectedAccounts(
   { includeDisconnected }: { includeDisconnected: boolean },
 ): Promise<ConnectedAccount[]> {
   const { all, connected } = accountLists(deps)
-  return (includeDisconnected ? all : connected).execute({ userId })
+  return (includeDisconnected ? all : connected)({ userId })
 }
 
-// The most frequent query: its text is built once.
+// The most frequent query.
 const accountLists = onceForEachHandle((deps: Pick<Deps, 'db'>) => {
   const isOwn = eq(connectedAccounts.userId, sql.placeholder('userId'))
-  const prepare = (name: string, where: SQL | undefined) =>
-    selectAccounts(deps)
-      .where(where)
-      .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id))
-      .prepare(name)
-  return {
-    all: prepare('all_accounts', isOwn),
-    connected: prepare('connected_accounts', and(isOwn, ne(connectedAccounts.status, 'DISCONNECTED'))),
-  }
+  const prepare = (where: SQL | undefined) =>
+    prepareQuery(
+      selectAccounts(deps).where(where).orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id)),
+    )
+  return { all: prepare(isOwn), connected: prepare(and(isOwn, ne(connectedAccounts.status, 'DISCONNECTED'))) }
 })
 
 /** Returns the user's account with this id, or null. */
