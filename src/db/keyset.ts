@@ -1,6 +1,6 @@
 // Keyset pagination by creation time, newest first. Rows of the same millisecond are ordered by id,
 // so that no page leaves one out.
-import { and, asc, desc, eq, gt, lt, or, type SQL } from 'drizzle-orm'
+import { and, asc, desc, type Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
 /** The sort key of a row. */
@@ -12,21 +12,27 @@ export type RowKey = { createdAt: Date; id: string }
 export type KeysetPage = { newerThan: RowKey | null; olderThan: RowKey | null; limit: number; backward: boolean }
 
 type Columns = { createdAt: PgColumn; id: PgColumn }
+/** A sort key, or the placeholders of one. */
+type Key = { createdAt: Date | Placeholder; id: string | Placeholder }
 
-/** The WHERE condition of a page. */
-export function keysetCondition({ createdAt, id }: Columns, { newerThan, olderThan }: KeysetPage): SQL | undefined {
+/**
+ * The WHERE condition of a page. Rows are compared as a whole, so that an index of both columns leads
+ * to the first of them.
+ */
+export function keysetCondition(
+  { createdAt, id }: Columns,
+  { newerThan, olderThan }: { newerThan: Key | null; olderThan: Key | null },
+): SQL | undefined {
+  const key = sql`(${createdAt}, ${id})`
+  const valuesOf = (row: Key) => sql`(${sql.param(row.createdAt, createdAt)}, ${sql.param(row.id, id)})`
   return and(
-    newerThan === null
-      ? undefined
-      : or(gt(createdAt, newerThan.createdAt), and(eq(createdAt, newerThan.createdAt), gt(id, newerThan.id))),
-    olderThan === null
-      ? undefined
-      : or(lt(createdAt, olderThan.createdAt), and(eq(createdAt, olderThan.createdAt), lt(id, olderThan.id))),
+    newerThan === null ? undefined : sql`${key} > ${valuesOf(newerThan)}`,
+    olderThan === null ? undefined : sql`${key} < ${valuesOf(olderThan)}`,
   )
 }
 
 /** The ORDER BY terms of a page. */
-export function keysetOrder({ createdAt, id }: Columns, { backward }: KeysetPage): SQL[] {
+export function keysetOrder({ createdAt, id }: Columns, { backward }: Pick<KeysetPage, 'backward'>): SQL[] {
   const order = backward ? asc : desc
   return [order(createdAt), order(id)]
 }
