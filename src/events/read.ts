@@ -1,11 +1,20 @@
 // Reads events in the order of their positions.
-import { and, asc, desc, eq, exists, gt, inArray, isNotNull, lt, type SQL, sql } from 'drizzle-orm'
+import { and, eq, exists, gt, inArray, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
 import { isRowId } from '../db/row-id.ts'
 import { eventHorizons, eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { type EventType, isAboutAccount } from './events.ts'
+import { isAboutAccount } from './events.ts'
+import {
+  type EventFilter,
+  type EventPage,
+  type EventReader,
+  isReadable,
+  MAX_EXAMINED_EVENTS,
+  readPageRows,
+  userIdOf,
+} from './page-statement.ts'
 
 type EventRow = typeof events.$inferSelect
 
@@ -15,25 +24,22 @@ export type Event = Omit<EventRow, 'userId' | 'subjectUserId'> & {
   userId: string | null
 }
 
-/**
- * A reader of events. A user reads their own; the operator reads the copies of account events of
- * users who show their accounts.
- */
-export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR' }
-
-/** A filter on type and account; null means all. */
-export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
-
-/**
- * A keyset page: up to `limit` events between two positions, both exclusive; `backward` reads it
- * from the newest.
- */
-export type EventPage = { after: number | null; before: number | null; limit: number; backward: boolean }
+/** What a page has of the events that it was asked for. */
+export type EventsRead = {
+  events: Event[]
+  /**
+   * The position of the last event that the filter was applied to, when the page ends there: there
+   * may be matching events behind it. Null when the page is complete.
+   */
+  examinedTo: number | null
+  /** The position of the reader's newest event in the same snapshot, including deleted ones. */
+  lastPosition: number
+}
 
 const aboutAccounts = eventTypes.filter(isAboutAccount)
 
 /**
- * Up to `limit` events between two positions, oldest first; newest first when `backward`.
+ * Reads up to `limit` events between two positions, oldest first; newest first when `backward`.
  * @throws AppError CURSOR_EXPIRED when events after `after` have been deleted.
  */
 export async function listEvents(
@@ -41,11 +47,11 @@ export async function listEvents(
   reader: EventReader,
   filter: EventFilter,
   page: EventPage,
-): Promise<Event[]> {
-  const found = await readEvents(deps, reader, filter, page)
+): Promise<EventsRead> {
+  const read = await readEvents(deps, reader, filter, page)
   // Checked after the read, so that a sweep in between is noticed.
   if (page.after !== null) await assertNoGap(deps, reader, filter, page.after)
-  return found
+  return read
 }
 
 /**
@@ -55,26 +61,21 @@ export async function listEvents(
 export async function readEvents(
   deps: Deps,
   reader: EventReader,
-  { types, accountId }: EventFilter,
+  filter: EventFilter,
   page: EventPage,
-): Promise<Event[]> {
-  if (accountId !== null && !isRowId(accountId)) return []
-  const order = page.backward ? desc : asc
-  const found = await deps.db
-    .select()
-    .from(events)
-    .where(
-      and(
-        isReadableBy(reader),
-        types === null ? undefined : inArray(events.type, [...types]),
-        accountId === null ? undefined : eq(events.accountId, accountId),
-        gt(events.position, page.after ?? 0),
-        page.before === null ? undefined : lt(events.position, page.before),
-      ),
-    )
-    .orderBy(order(events.position))
-    .limit(page.limit)
-  return found.map(toEvent)
+): Promise<EventsRead> {
+  const isAny = filter.accountId === null || isRowId(filter.accountId)
+  // Nothing matches an id that no account can have.
+  const rows = await readPageRows(deps, reader, isAny ? filter : { types: [], accountId: null }, page)
+  const found = rows.flatMap(({ found }) => found ?? [])
+  const events = found.filter(({ isMatch }) => isMatch).map(({ isMatch: _, place: __, ...row }) => toEvent(row))
+  const lastExamined = found.at(-1)
+  return {
+    events,
+    examinedTo:
+      events.length < page.limit && lastExamined?.place === MAX_EXAMINED_EVENTS ? lastExamined.position : null,
+    lastPosition: rows[0]?.last.position ?? 0,
+  }
 }
 
 /** Events that the reader may see, by id. The ids are those of rows. */
@@ -82,7 +83,7 @@ export async function listEventsByIds(deps: Deps, reader: EventReader, ids: read
   const found = await deps.db
     .select()
     .from(events)
-    .where(and(isReadableBy(reader), inArray(events.id, [...ids])))
+    .where(and(eq(events.userId, userIdOf(reader)), isReadable(reader), inArray(events.id, [...ids])))
   return found.map(toEvent)
 }
 
@@ -95,23 +96,18 @@ export async function getLastPosition(deps: Deps, reader: EventReader): Promise<
   return last?.position ?? 0
 }
 
-/** The user under whose id the events of a reader are stored. */
-export function userIdOf(reader: EventReader): string {
-  return reader.kind === 'USER' ? reader.userId : OPERATOR_ID
-}
-
 /** An event from its row. */
 export function toEvent({ userId, subjectUserId, ...event }: EventRow): Event {
   return { ...event, userId: subjectUserId ?? (userId === OPERATOR_ID ? null : userId) }
 }
 
-// The operator's own events are for webhooks alone.
-function isReadableBy(reader: EventReader): SQL | undefined {
-  const isOwn = eq(events.userId, userIdOf(reader))
-  return reader.kind === 'USER' ? isOwn : and(isOwn, isNotNull(events.subjectUserId))
-}
-
-async function assertNoGap(deps: Deps, reader: EventReader, { types }: EventFilter, after: number): Promise<void> {
+/** @throws AppError CURSOR_EXPIRED when events of the filter after `after` have been deleted. */
+export async function assertNoGap(
+  deps: Deps,
+  reader: EventReader,
+  { types }: EventFilter,
+  after: number,
+): Promise<void> {
   const readable = reader.kind === 'USER' ? eventTypes : aboutAccounts
   const isSwept = exists(
     deps.db

@@ -7,18 +7,13 @@ import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { EventStream, Followed } from '../process/event-streams.ts'
-import {
-  type Event,
-  type EventFilter,
-  type EventReader,
-  getLastPosition,
-  listEvents,
-  readEvents,
-  userIdOf,
-} from './read.ts'
+import { type EventFilter, type EventReader, userIdOf } from './page-statement.ts'
+import { assertNoGap, type Event, type EventsRead, getLastPosition, readEvents } from './read.ts'
 
 const PAGE = 50
 const OUTAGE_PAUSE_SECONDS = 1
+// Many times the time in which the unit that a page costs refills.
+const SPENT_PAUSE_SECONDS = 1
 
 /** The parameters of an event stream. */
 export type StreamParameters = {
@@ -32,6 +27,11 @@ export type StreamParameters = {
   credential: Followed['credential']
   /** True while the session or API token is valid. */
   isAllowed(): Promise<boolean>
+  /**
+   * Called before each page but the first that a stream reads to catch up.
+   * @throws AppError RATE_LIMITED: the stream waits, and calls it again.
+   */
+  payForPage(): Promise<void>
 }
 
 /**
@@ -45,7 +45,7 @@ export async function followEvents(deps: Deps, parameters: StreamParameters): Pr
   const stream = deps.eventStreams.open(owner, { userId: userIdOf(reader), credential })
   try {
     // Throws CURSOR_EXPIRED now, while the response can still carry the error.
-    if (after !== null) await listEvents(deps, reader, filter, { after, before: null, limit: 1, backward: false })
+    if (after !== null) await assertNoGap(deps, reader, filter, after)
     let hasDisconnected = false
     const last = await getLastPosition(deps, reader)
     stream.startAt(last)
@@ -71,14 +71,16 @@ export async function followEvents(deps: Deps, parameters: StreamParameters): Pr
 async function* readPages(
   deps: Deps,
   stream: EventStream,
-  { reader, filter, isAllowed }: StreamParameters,
+  { reader, filter, isAllowed, payForPage }: StreamParameters,
   start: number,
   hasDisconnected: () => boolean,
 ): AsyncGenerator<Event, undefined> {
   const { streamRecheckSeconds } = deps.timing
   let position = start
+  let isBehind = false
   try {
     while (!stream.isOver()) {
+      if (isBehind && !(await isPaid(payForPage))) continue
       const checkedAt = performance.now()
       const page = await retryThroughOutages(deps, async () => {
         const read = await readEvents(deps, reader, filter, {
@@ -91,13 +93,23 @@ async function* readPages(
         if (!(await isAllowed())) throw new AppError('UNAUTHENTICATED', { detail: ENDED })
         return read
       })
-      for (const event of page ?? []) {
+      if (page === null) continue
+      let isStale = false
+      for (const event of page.events) {
         // A slow client gets no stale page: events are read and access is checked again.
-        if (stream.isOver() || performance.now() - checkedAt > streamRecheckSeconds * 1000) break
+        isStale = stream.isOver() || performance.now() - checkedAt > streamRecheckSeconds * 1000
+        if (isStale) break
         yield event
         position = event.position
       }
-      if (page?.length === 0) await stream.wait()
+      if (isStale) continue
+      isBehind = page.events.length === PAGE || page.examinedTo !== null
+      if (isBehind) position = page.examinedTo ?? position
+      else {
+        // What did not match is not read again.
+        position = Math.max(position, page.lastPosition)
+        await stream.wait()
+      }
     }
     // An error, because GraphQL clients do not reconnect after a stream that just completes.
     if (!hasDisconnected()) throw new AppError('STREAM_ENDED')
@@ -110,7 +122,7 @@ const ENDED = 'The session or API token of this stream has ended. Sign in again,
 
 // During a database outage the stream stays open and continues at its position afterwards. Returns
 // null when the read has to be repeated.
-async function retryThroughOutages(deps: Deps, read: () => Promise<Event[]>): Promise<Event[] | null> {
+async function retryThroughOutages(deps: Deps, read: () => Promise<EventsRead>): Promise<EventsRead | null> {
   try {
     return await read()
   } catch (error) {
@@ -118,5 +130,17 @@ async function retryThroughOutages(deps: Deps, read: () => Promise<Event[]>): Pr
     deps.log.debug({ error }, 'An event stream is waiting for the database')
     await sleep(OUTAGE_PAUSE_SECONDS * 1000)
     return null
+  }
+}
+
+// Returns false after a pause when the rate limit is used up.
+async function isPaid(payForPage: () => Promise<void>): Promise<boolean> {
+  try {
+    await payForPage()
+    return true
+  } catch (error) {
+    if (!(error instanceof AppError && error.code === 'RATE_LIMITED')) throw error
+    await sleep(SPENT_PAUSE_SECONDS * 1000)
+    return false
   }
 }

@@ -10,7 +10,8 @@ import type { CursorCodec } from './cursor.ts'
 const MAX_PAGE = 100
 const DEFAULT_PAGE = 20
 
-type PageSize = { first?: number | null; last?: number | null }
+/** The arguments of a list that say how many entries a page has. */
+export type PageSize = { first?: number | null; last?: number | null }
 
 /** The requested part of a list: `limit` rows between two places, counted from one end. */
 export type PageRequest<Place> = { after: Place | null; before: Place | null; limit: number; backward: boolean }

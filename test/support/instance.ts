@@ -25,6 +25,9 @@ export type ApiResponse = {
   errors: { message: string; extensions: { code: string; missingScopes?: string[] } }[]
 }
 
+/** A statement with its parameters as the driver got them. */
+export type SentStatement = { text: string; params: unknown[] }
+
 /** Opens an instance that keeps who is asking in memory, because notifications tell it of changes. */
 export async function openListeningInstance(world: World): Promise<Instance> {
   const instance = openInstance(world)
@@ -41,14 +44,16 @@ export async function openListeningInstance(world: World): Promise<Instance> {
 
 export function openInstance(world: World) {
   const queries: string[] = []
+  const sent: SentStatement[] = []
   const lines: string[] = []
   const { source } = world.database()
   const options = {
     schema: tables,
     casing: 'snake_case',
     logger: {
-      logQuery: (text: string) => {
+      logQuery: (text: string, params: unknown[]) => {
         queries.push(text)
+        sent.push({ text, params })
         logStatement(text)
       },
     },
@@ -100,7 +105,22 @@ export function openInstance(world: World) {
     return queries.slice(before)
   }
 
-  return { deps, request, ask, queriesOf, logs: () => lines.join(''), close: async () => void (await pool?.end()) }
+  /** Like `queriesOf`, with the parameters. */
+  async function statementsOf(work: () => Promise<unknown>): Promise<SentStatement[]> {
+    const before = sent.length
+    await work()
+    return sent.slice(before)
+  }
+
+  return {
+    deps,
+    request,
+    ask,
+    queriesOf,
+    statementsOf,
+    logs: () => lines.join(''),
+    close: async () => void (await pool?.end()),
+  }
 }
 
 /** Returns the Authorization header of a token. */

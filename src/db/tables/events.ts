@@ -69,6 +69,7 @@ export const events = pgTable(
   (table) => [
     primaryKey({ columns: [table.userId, table.id, table.occurredAt] }),
     unique('events_position').on(table.userId, table.position, table.occurredAt),
+    index().on(table.userId, table.type, table.position),
     index('events_copies').on(table.userId, table.subjectUserId).where(sql`${table.subjectUserId} is not null`),
     index().on(table.occurredAt),
     check('events_type', oneOf(table.type, eventTypes)),

@@ -4,7 +4,8 @@ import { isViewerGood } from '../../auth/viewer.ts'
 import { eventTypes } from '../../db/tables.ts'
 import { AppError } from '../../errors.ts'
 import type { EventType } from '../../events/events.ts'
-import { type Event, type EventFilter, type EventReader, getLastPosition, listEvents } from '../../events/read.ts'
+import { type EventFilter, type EventReader, MAX_EXAMINED_EVENTS } from '../../events/page-statement.ts'
+import { type Event, type EventsRead, listEvents } from '../../events/read.ts'
 import { followEvents } from '../../events/streams.ts'
 import { EVENTS_KEPT_SECONDS } from '../../events/sweep.ts'
 import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
@@ -12,7 +13,7 @@ import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
 import { readableTypes } from '../event-access.ts'
-import { pageComplexity, resolvePage } from '../pagination.ts'
+import { type PageSize, pageComplexity, resolvePage } from '../pagination.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { LinkedAccountRef } from './linked-user.ts'
 import { NodeRef } from './node-interface.ts'
@@ -149,12 +150,12 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. A filter passes over up to ${MAX_EXAMINED_EVENTS.toLocaleString('en')} events: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
       },
-      complexity: pageComplexity,
+      complexity: eventsComplexity,
       resolve: (_, args, context) => resolveEvents(context, readerOf(context), args),
     },
     EventConnectionRef,
@@ -166,7 +167,7 @@ builder.subscriptionField('events', (t) =>
   t.field({
     type: EventEdgeRef,
     authScopes: { scope: 'events:read', operator: 'events:read' },
-    description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${MAX_STREAMS_PER_OWNER} streams at once.`,
+    description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${MAX_STREAMS_PER_OWNER} streams at once. A stream that has to catch up costs 1 for each further page of 50 events, or of ${MAX_EXAMINED_EVENTS.toLocaleString('en')} that its filter passes over, and waits while the rate limit is used up.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
       accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
@@ -186,6 +187,7 @@ builder.subscriptionField('events', (t) =>
         after: typeof args.after === 'string' ? eventCursor.parse(args.after, 'after').position : null,
         credential: credentialOf(viewer),
         isAllowed: () => isViewerGood(deps, viewer),
+        payForPage: () => context.rateLimiter.consume(1),
       })
     },
     resolve: (event, _args, { accounts, tweets, linkedAccounts }) => {
@@ -195,6 +197,16 @@ builder.subscriptionField('events', (t) =>
     },
   }),
 )
+
+// What a filter may pass over, compared with the fields of a page.
+const FILTER_COMPLEXITY = 100
+
+/** The complexity of a page of events: that of any page, and more for a filter. */
+export function eventsComplexity(args: PageSize & EventArguments) {
+  const { field, multiplier } = pageComplexity(args)
+  const isFiltered = (args.types ?? args.accountId ?? null) !== null
+  return { field: field + (isFiltered ? FILTER_COMPLEXITY : 0), multiplier }
+}
 
 type EventArguments = { types?: readonly EventType[] | null; accountId?: string | null }
 
@@ -206,21 +218,36 @@ export async function resolveEvents(
 ) {
   const { deps } = context
   const filter = readFilter(context, args)
-  const list = () =>
-    resolvePage(args, eventCursor, ({ after, before, ...page }) =>
-      listEvents(deps, reader, filter, {
-        ...page,
-        after: after?.position ?? null,
-        before: before?.position ?? null,
-      }),
-    )
-  const page = await list()
-  if (page.edges.length > 0 || page.pageInfo.endCursor !== null) return page
-  // Before listing again: an event in between is on that page, or comes after this position.
-  const position = await getLastPosition(deps, reader)
-  const again = await list()
-  if (again.edges.length > 0) return again
-  return { ...again, pageInfo: { ...again.pageInfo, endCursor: eventCursor.write({ position }) } }
+  const reads: EventsRead[] = []
+  const { edges, pageInfo } = await resolvePage(args, eventCursor, async ({ after, before, ...page }) => {
+    const asked = { ...page, after: after?.position ?? null, before: before?.position ?? null }
+    const read = await listEvents(deps, reader, filter, asked)
+    reads.push(read)
+    return read.events
+  })
+  const [read] = reads
+  return {
+    edges,
+    pageInfo: read === undefined ? pageInfo : continuePage(pageInfo, read, typeof args.last === 'number'),
+  }
+}
+
+type PageInfo = {
+  hasNextPage: boolean
+  hasPreviousPage: boolean
+  startCursor: string | null
+  endCursor: string | null
+}
+
+// The next page begins behind what this one has examined. A page that was asked for without a cursor
+// and has no events gets the cursor after which all events are new.
+function continuePage(pageInfo: PageInfo, { examinedTo, lastPosition }: EventsRead, backward: boolean): PageInfo {
+  const known = { ...pageInfo, endCursor: pageInfo.endCursor ?? eventCursor.write({ position: lastPosition }) }
+  if (examinedTo === null) return known
+  const cursor = eventCursor.write({ position: examinedTo })
+  return backward
+    ? { ...known, hasPreviousPage: true, startCursor: cursor }
+    : { ...known, hasNextPage: true, endCursor: cursor }
 }
 
 function readerOf(context: GraphqlContext): EventReader {

@@ -1,7 +1,6 @@
 // The viewer, and the lists that belong to the viewer. One query below `viewer` asks for everything
 // a front end shows first; signed out, it returns `viewer: null`.
 import { builder } from '../builder.ts'
-import { pageComplexity } from '../pagination.ts'
 import { apiTokensField } from './api-token.ts'
 import { connectedAccountsField } from './connected-account.ts'
 import {
@@ -9,6 +8,7 @@ import {
   EventEdgeRef,
   EventRef,
   EventTypeRef,
+  eventsComplexity,
   ONLY_EVENTS_OF_ACCOUNT,
   resolveEvents,
 } from './event.ts'
@@ -41,7 +41,7 @@ builder.objectFields(UserRef, (t) => ({
         types: t.arg({ type: [EventTypeRef], description: 'Only events of these types. Default: all.' }),
         accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
       },
-      complexity: pageComplexity,
+      complexity: eventsComplexity,
       resolve: ({ id }, args, context) => resolveEvents(context, { kind: 'USER', userId: id }, args),
     },
     EventConnectionRef,

@@ -141,6 +141,7 @@ export async function measureStreams(stage: Stage, streams: number, seconds: num
       after: null,
       credential: { kind: 'API_TOKEN', userId, id: String(token?.id) },
       isAllowed: async () => true,
+      payForPage: async () => {},
     })
     opened.push(events)
     void events.next().catch(() => {})

@@ -18,6 +18,7 @@ export const functionVolatility: Readonly<Record<string, 'IMMUTABLE' | 'STABLE' 
   now: 'STABLE',
   power: 'IMMUTABLE',
   random: 'VOLATILE',
+  row_number: 'IMMUTABLE',
   unnest: 'IMMUTABLE',
   xconnect_now: 'STABLE',
 }

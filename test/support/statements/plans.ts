@@ -20,6 +20,10 @@ const planShape = z.looseObject({
   'Index Name': z.string().optional(),
   'Index Cond': z.string().optional(),
   Filter: z.string().optional(),
+  /** With ANALYZE, for each of the loops. */
+  'Actual Rows': z.number().optional(),
+  'Actual Loops': z.number().optional(),
+  'Rows Removed by Filter': z.number().optional(),
   get Plans() {
     return z.array(planShape).optional()
   },

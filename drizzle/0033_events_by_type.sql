@@ -1,0 +1,1 @@
+CREATE INDEX "events_user_id_type_position_index" ON "events" USING btree ("user_id","type","position");
