@@ -37,6 +37,11 @@ export const errorCodes = {
     sentence: 'The Accept header excludes the media type of the response. Send "accept: application/json".',
   },
   PAYLOAD_TOO_LARGE: { retry: 'NEVER', sentence: 'The body is too large. Send less in one request.' },
+  RESPONSE_TOO_LARGE: {
+    retry: 'NEVER',
+    sentence:
+      'The response is larger than this gateway sends. Ask for fewer fields, or for a smaller page. A mutation may have taken effect.',
+  },
   UNSUPPORTED_MEDIA_TYPE: {
     retry: 'NEVER',
     sentence: 'Send the body as application/json in UTF-8, without a Content-Encoding.',

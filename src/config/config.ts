@@ -53,6 +53,8 @@ export type Config = Readonly<{
   rateLimits: RateLimits
   /** The maximum of event streams that are open at this instance. */
   maxEventStreams: number
+  /** The most bytes of the JSON that an operation, or one event of a stream, responds with. */
+  maxResponseBytes: number
   graphiql: boolean
   logLevel: string
   /** A sentence for each setting that has no effect, for the log. */
@@ -71,6 +73,8 @@ export class ConfigError extends StartupError {
   }
 }
 
+// The introspection of tools, of up to 400,000 characters, has to fit into the least.
+const RESPONSE_BYTES = { least: 500_000, most: 100_000_000 }
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 // Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not cover all:
 // Node ignores it in a report on memory that was exhausted outside of JavaScript.
@@ -134,6 +138,12 @@ export function parseConfig(env: Environment): Config {
       get('MAX_EVENT_STREAMS'),
       { name: 'MAX_EVENT_STREAMS', things: 'streams', most: 100_000 },
       DEFAULT_MAX_STREAMS,
+      problems,
+    ),
+    maxResponseBytes: parseCount(
+      get('MAX_RESPONSE_BYTES'),
+      { name: 'MAX_RESPONSE_BYTES', things: 'bytes', ...RESPONSE_BYTES },
+      2_000_000,
       problems,
     ),
     graphiql: parseSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),

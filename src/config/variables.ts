@@ -35,17 +35,17 @@ export function parsePort(text: string | null, name: string, fallback: number, p
   return fallback
 }
 
-/** Parses a number of things from 1 to `most`; `fallback` when the variable is not set. */
+/** Parses a number of things from `least` to `most`; `fallback` when the variable is not set. */
 export function parseCount(
   text: string | null,
-  { name, things, most }: { name: string; things: string; most: number },
+  { name, things, least = 1, most }: { name: string; things: string; least?: number; most: number },
   fallback: number,
   problems: string[],
 ): number {
   if (text === null) return fallback
   const count = Number(text)
-  if (/^\d{1,9}$/.test(text) && count >= 1 && count <= most) return count
-  problems.push(`${name} must be a number of ${things} from 1 to ${most}.`)
+  if (/^\d{1,9}$/.test(text) && count >= least && count <= most) return count
+  problems.push(`${name} must be a number of ${things} from ${least} to ${most}.`)
   return fallback
 }
 

@@ -209,6 +209,8 @@ export type ErrorCode =
   | 'REPLY_TARGET_GONE'
   /** replyToXTweetId is not the id of a tweet at X. Send X's id as a string of decimal digits. */
   | 'REPLY_TARGET_INVALID'
+  /** The response is larger than this gateway sends. Ask for fewer fields, or for a smaller page. A mutation may have taken effect. */
+  | 'RESPONSE_TOO_LARGE'
   /** returnTo must be a path of this gateway outside of /auth, or a URL of an origin listed in ALLOWED_ORIGINS, of up to 2,000 characters. */
   | 'RETURN_TO_NOT_ALLOWED'
   /** X did not grant a scope that this requires: tweet.read and users.read to connect an account, tweet.write to post with it. Connect the account again with startXConnect, and approve all scopes. */

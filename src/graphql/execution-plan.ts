@@ -6,6 +6,7 @@ import {
   type ExecutionResult,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLError,
   type GraphQLField,
   GraphQLIncludeDirective,
   type GraphQLObjectType,
@@ -34,6 +35,10 @@ export type OperationPlan = {
   execute(contextValue: unknown, variables: Variables): MaybePromise<ExecutionResult>
 }
 
+// Of a key: its quotation marks, its colon and its comma. Of an object: its brackets.
+const BYTES_AROUND_KEY = 4
+const BYTES_OF_BRACKETS = 2
+
 type FieldDefinition = GraphQLField<unknown, unknown>
 type Fragments = { [name: string]: FragmentDefinitionNode }
 type Variables = { [name: string]: unknown }
@@ -49,8 +54,14 @@ export type OperationPlanner = (
   onGrow: (fields: number) => void,
 ) => OperationPlan | null
 
-/** Creates the planner of a schema. */
-export function createOperationPlanner(schema: GraphQLSchema): OperationPlanner {
+/**
+ * Creates the planner of a schema.
+ * @param maxResponseBytes the most bytes of a response, without an end if absent.
+ */
+export function createOperationPlanner(
+  schema: GraphQLSchema,
+  maxResponseBytes = Number.POSITIVE_INFINITY,
+): OperationPlanner {
   assertPlannable(schema)
   // One function for each field of the schema, shared by all plans.
   const completers = new WeakMap<FieldDefinition, Completer>()
@@ -83,7 +94,17 @@ export function createOperationPlanner(schema: GraphQLSchema): OperationPlanner 
     }
     return {
       execute: (contextValue, variables) => {
-        const execution = { schema, fragments, operation, contextValue, variableValues: variables, errors: [] }
+        const execution = {
+          schema,
+          fragments,
+          operation,
+          contextValue,
+          variableValues: variables,
+          errors: [],
+          maxBytes: maxResponseBytes,
+          bytesLeft: maxResponseBytes,
+          sizeError: null,
+        }
         return executePlan(execution, () => planRoot(variables))
       },
     }
@@ -103,6 +124,20 @@ export function coerceVariables(
     : (getVariableValues(schema, variableDefinitions, given ?? {}, { maxErrors: 1 }).coerced ?? null)
 }
 
+/** Returns why the given values do not fit the types of an operation's variables. */
+export function describeVariableErrors(
+  schema: GraphQLSchema,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  given: Variables | null | undefined,
+): readonly GraphQLError[] {
+  // Each message repeats a value, perhaps the same large one.
+  const { errors = [] } = getVariableValues(schema, variableDefinitions, given ?? {}, {
+    maxErrors: MAX_VARIABLE_ERRORS,
+  })
+  return errors
+}
+
+const MAX_VARIABLE_ERRORS = 5
 const NO_VARIABLES: Variables = Object.freeze({})
 
 /** Returns the fragments of a document by their names. */
@@ -144,7 +179,8 @@ function createSelectionPlanner({
       if (definition !== undefined) fields.push(planField(type, key, ofKey, definition))
     }
     onGrow(fields.length)
-    return { type, fields }
+    const keyBytes = fields.reduce((sum, { key }) => sum + key.length + BYTES_AROUND_KEY, BYTES_OF_BRACKETS)
+    return { type, fields, keyBytes }
   }
   const planField = (
     parentType: GraphQLObjectType,

@@ -17,22 +17,30 @@ import {
   locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
+import { countBytes, createSizeError, mayBeTooLarge, measureError, type SizeBudget } from './response-size.ts'
 
 /** A value, or the promise of one. Resolvers that need no promise cost none. */
 export type MaybePromise<T> = T | Promise<T>
 
 /** What all fields of one execution share. */
-export type Execution = {
+export type Execution = SizeBudget & {
   schema: GraphQLSchema
   fragments: { [name: string]: FragmentDefinitionNode }
   operation: OperationDefinitionNode
   contextValue: unknown
   variableValues: { [name: string]: unknown }
   errors: GraphQLError[]
+  /** The error of a response that is too large; null while it is not. */
+  sizeError: GraphQLError | null
 }
 
 /** The fields of a selection set for one object type. */
-export type SelectionPlan = { type: GraphQLObjectType; fields: readonly FieldPlan[] }
+export type SelectionPlan = {
+  type: GraphQLObjectType
+  fields: readonly FieldPlan[]
+  /** The bytes of the keys in JSON, with what is around them and their values. */
+  keyBytes: number
+}
 
 /** One entry of a response object. */
 export type FieldPlan = {
@@ -61,11 +69,21 @@ export type Completer = (
 /** The place of a value in the response, from the inside out. */
 export type Path = GraphQLResolveInfo['path']
 
-/** Executes an operation. Errors of resolvers, and of planning its root, are part of the result. */
-export function executePlan(execution: Execution, planRoot: () => SelectionPlan): MaybePromise<ExecutionResult> {
+/** A result. Yoga writes it by `stringify` if it has that, which returns its JSON. */
+export type PlanResult = ExecutionResult & { stringify?: () => string }
+
+/**
+ * Executes an operation. Errors of resolvers, and of planning its root, are part of the result. A
+ * response with too many bytes is an error without data; no resolver is called after it is found.
+ */
+export function executePlan(execution: Execution, planRoot: () => SelectionPlan): MaybePromise<PlanResult> {
   const { errors } = execution
-  const respond = (data: Data | null): ExecutionResult => (errors.length === 0 ? { data } : { errors, data })
+  const respond = (data: Data | null): PlanResult => {
+    if (mayBeTooLarge(execution)) return respondMeasured(execution, data)
+    return errors.length === 0 ? { data } : { errors, data }
+  }
   const fail = (error: GraphQLError) => {
+    if (execution.sizeError !== null) return { errors: [execution.sizeError], data: null }
     errors.push(error)
     return respond(null)
   }
@@ -83,13 +101,14 @@ export function executePlan(execution: Execution, planRoot: () => SelectionPlan)
 /** Executes the fields of an object. Their order in the response is that of the document. */
 export function executeFields(
   execution: Execution,
-  { type, fields }: SelectionPlan,
+  { type, fields, keyBytes }: SelectionPlan,
   source: unknown,
   path: Path | undefined,
 ): MaybePromise<Data> {
   const data = new NullPrototype()
   const pending: Promise<unknown>[] = []
   try {
+    countBytes(execution, keyBytes)
     for (const field of fields) {
       const { key } = field
       const value = executeField(execution, field, source, { prev: path, key, typename: type.name })
@@ -123,12 +142,36 @@ export function handleFieldError(
   type: GraphQLOutputType,
   path: Path,
 ): null {
+  if (execution.bytesLeft < 0) throw endExecution(execution, nodes, path)
   for (const each of thrown instanceof AggregateError ? thrown.errors : [thrown]) {
     const error = locatedError(toError(each), nodes, listKeys(path))
     if (isNonNullType(type)) throw error
+    execution.bytesLeft -= measureError(error)
+    if (execution.bytesLeft < 0) throw endExecution(execution, nodes, path)
     execution.errors.push(error)
   }
   return null
+}
+
+// The exact size of a response that can be too large.
+function respondMeasured({ errors, maxBytes, operation }: Execution, data: Data | null): PlanResult {
+  const json = JSON.stringify({ data })
+  const bytes = errors.reduce((sum, error) => sum + measureError(error), Buffer.byteLength(json))
+  if (bytes > maxBytes) {
+    const originalError = createSizeError(maxBytes, operation.operation === 'mutation')
+    return { errors: [new GraphQLError(originalError.message, { originalError })], data: null }
+  }
+  return errors.length === 0 ? { data, stringify: () => json } : { errors, data }
+}
+
+function endExecution(execution: Execution, nodes: FieldPlan['nodes'], path: Path): GraphQLError {
+  const { maxBytes, operation } = execution
+  execution.sizeError ??= locatedError(
+    createSizeError(maxBytes, operation.operation === 'mutation'),
+    nodes,
+    listKeys(path),
+  )
+  return execution.sizeError
 }
 
 type Data = Record<string, unknown>

@@ -52,9 +52,16 @@ const BYTES_PER_TOKEN = 400
 const BYTES_PER_PLANNED_FIELD = 600
 const BYTES_PER_DOCUMENT = 4_000
 
-/** Creates the store of a schema's prepared documents. */
-export function createPreparedDocuments(schema: GraphQLSchema, maxBytes = MAX_PREPARED_BYTES): PreparedDocuments {
-  const planOperation = createOperationPlanner(schema)
+/**
+ * Creates the store of a schema's prepared documents.
+ * @param maxResponseBytes the most bytes of a response.
+ */
+export function createPreparedDocuments(
+  schema: GraphQLSchema,
+  maxBytes = MAX_PREPARED_BYTES,
+  maxResponseBytes = Number.POSITIVE_INFINITY,
+): PreparedDocuments {
+  const planOperation = createOperationPlanner(schema, maxResponseBytes)
   // In the order of their last use: a map keeps the order in which keys were set.
   const kept = new Map<string, Entry>()
   const prepared = new WeakMap<DocumentNode, PreparedDocument>()

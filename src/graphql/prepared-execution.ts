@@ -1,12 +1,12 @@
 // The plugins that prepare a document once, and answer from it what each request asks.
-import type { ExecutionArgs } from 'graphql'
+import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql'
 import type { GraphQLParams, Plugin } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
 import type { GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import type { GraphqlContext } from './context.ts'
 import { COST_WITHOUT_EXECUTION } from './cost.ts'
-import { coerceVariables } from './execution-plan.ts'
+import { coerceVariables, describeVariableErrors } from './execution-plan.ts'
 import { MAX_INTROSPECTION_CHARACTERS } from './introspection-size.ts'
 import {
   findOperation,
@@ -51,10 +51,12 @@ export function executeByPlan(documents: PreparedDocuments): Plugin<GraphqlConte
       const plan = operation?.plan ?? null
       if (plan !== null && variables !== null)
         setExecuteFn(({ contextValue }: ExecutionArgs) => plan.execute(contextValue, variables))
+      if (operation !== null && variables === null) setExecuteFn(() => refuseVariables(args, operation))
       return consumeCost(args, operation, variables)
     },
-    onSubscribe: ({ args }) => {
+    onSubscribe: ({ args, setSubscribeFn }) => {
       const { operation, variables } = prepareExecution(documents, args)
+      if (operation !== null && variables === null) setSubscribeFn(() => refuseVariables(args, operation))
       return consumeCost(args, operation, variables)
     },
   }
@@ -79,7 +81,7 @@ export function findExecutable(
 
 type Variables = Record<string, unknown>
 
-// Without an operation, or variables that fit their types, Yoga's executor describes the error.
+// Without an operation Yoga's executor describes the error.
 function prepareExecution(
   documents: PreparedDocuments,
   { schema, document, operationName, variableValues }: ExecutionArgs,
@@ -88,6 +90,14 @@ function prepareExecution(
   const operation = prepared === null ? null : findOperation(prepared, operationName)
   const variables = operation === null ? null : coerceVariables(schema, operation.operation, variableValues)
   return { operation, variables }
+}
+
+// With the status that Yoga's executor gives them.
+function refuseVariables({ schema, variableValues }: ExecutionArgs, { operation }: PreparedOperation): ExecutionResult {
+  const errors = describeVariableErrors(schema, operation, variableValues).map(
+    ({ message, nodes }) => new GraphQLError(message, { nodes, extensions: { http: { status: 400 } } }),
+  )
+  return { errors }
 }
 
 async function consumeCost(

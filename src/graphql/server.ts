@@ -12,9 +12,10 @@ import { createDirectExecution } from './direct-execution.ts'
 import { limitDocuments } from './document-limits.ts'
 import { addCodes, describeError, describeErrors, unavailable } from './error-description.ts'
 import { recordErrorCodes } from './operation-log.ts'
-import { createPreparedDocuments, type PreparedDocuments } from './prepared-documents.ts'
+import { createPreparedDocuments, MAX_PREPARED_BYTES, type PreparedDocuments } from './prepared-documents.ts'
 import { createPreparedEngine } from './prepared-engine.ts'
 import { executeByPlan, prepareDocuments } from './prepared-execution.ts'
+import { boundResponses } from './response-bounds.ts'
 import { schema } from './schema.ts'
 import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
 
@@ -27,7 +28,7 @@ const MAX_IDENTIFIED_BODY_BYTES = 1_200_000
 
 /** Creates the server of POST requests with a JSON body (GraphQL over HTTP). */
 export function createGraphqlServer(deps: Deps): GraphqlServer {
-  const documents = createPreparedDocuments(schema)
+  const documents = createPreparedDocuments(schema, MAX_PREPARED_BYTES, deps.config.maxResponseBytes)
   const forAnybody = createYogaWithin(deps, documents, MAX_BODY_BYTES).yoga
   const { yoga: forIdentified, server, plugins } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
   const executePrepared = createPreparedEngine({
@@ -91,6 +92,7 @@ function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes
     checkSubscription,
     executeByPlan(documents),
     describeErrors(deps),
+    boundResponses(deps.config.maxResponseBytes),
   ] as Plugin[]
   const findServer: Plugin = {
     onYogaInit: ({ yoga }) => {

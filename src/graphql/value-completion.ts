@@ -23,6 +23,7 @@ import {
   isPromise,
   type Path,
 } from './execution.ts'
+import { countBytes, countLeaf } from './response-size.ts'
 
 /**
  * Throws for a schema that plans do not support: one with `isTypeOf`, or with an abstract type that
@@ -76,6 +77,7 @@ function completeList(type: GraphQLOutputType, complete: Completer): Completer {
         isPending ||= isPromise(completed)
         entries.push(completed)
       }
+      countBytes(execution, entries.length)
     } catch (error) {
       // Nothing waits for the entries before this one, and a rejection must be handled.
       for (const entry of entries) if (isPromise(entry)) entry.catch(() => {})
@@ -107,9 +109,10 @@ function completeEntry(
 }
 
 function completeLeaf(type: GraphQLLeafType): Completer {
-  return (_execution, _field, value) => {
+  return (execution, _field, value) => {
     const serialized = serialize(type, value)
     if (serialized == null) throw new Error(`Bug: ${type.name} serialized a value to nothing`)
+    countLeaf(execution, serialized)
     return serialized
   }
 }

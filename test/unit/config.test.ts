@@ -59,6 +59,14 @@ test('MAX_EVENT_STREAMS is a number of streams from 1 to 100000', () => {
     expect(() => numberOf(streams)).toThrow('MAX_EVENT_STREAMS must be a number of streams from 1 to 100000.')
 })
 
+test('MAX_RESPONSE_BYTES is a number of bytes from 500000 to 100000000', () => {
+  const numberOf = (bytes: string) =>
+    parseConfig({ DATA_DIR: newDirectory(), MAX_RESPONSE_BYTES: bytes }).maxResponseBytes
+  expect(['', '500000', '100000000'].map(numberOf)).toEqual([2_000_000, 500_000, 100_000_000])
+  for (const bytes of ['0', '499999', '100000001', '2MB', 'off'])
+    expect(() => numberOf(bytes)).toThrow('MAX_RESPONSE_BYTES must be a number of bytes from 500000 to 100000000.')
+})
+
 const REQUIRED = [
   'PUBLIC_URL',
   'DATABASE_URL',
