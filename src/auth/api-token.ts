@@ -6,6 +6,7 @@ import { sha256 } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
+import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import { announceViewerChange, type CachedApiToken } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -75,6 +76,7 @@ export async function createApiToken(
       .returning(shown)
     if (apiToken === undefined) throw new Error('Bug: an insert returned no row')
     await recordEvent(deps, { type: 'token.created', userId, apiTokenId: apiToken.id })
+    deps.viewers?.apiTokens.addExisting(sha256(secret))
     return { secret, apiToken }
   })
 }
@@ -83,14 +85,16 @@ export async function createApiToken(
  * Returns the active token with this secret, and the user it acts for; null when there is none. A
  * text that has not the format of a secret is rejected without a query. Sets `lastUsedAt` when it
  * looks the token up.
+ * @param charge charges for the look-up of a secret that may be made up.
  */
 export async function findApiTokenBySecret(
   deps: TokenDeps & Pick<Deps, 'viewers'>,
   secret: string,
+  charge: ChargeLookUp,
 ): Promise<CachedApiToken | null> {
   if (!isSecret(secret)) return null
   const secretHash = sha256(secret)
-  return deps.viewers.apiTokens.find(secretHash, () => lookUpApiToken(deps, secret, secretHash))
+  return deps.viewers.apiTokens.find(secretHash, () => lookUpApiToken(deps, secret, secretHash), charge)
 }
 
 async function lookUpApiToken(deps: TokenDeps, secret: string, secretHash: string): Promise<CachedApiToken | null> {

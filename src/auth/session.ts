@@ -8,6 +8,7 @@ import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
 import { onceForEachHandle } from '../db/once-for-each-handle.ts'
 import { sessions, users } from '../db/tables.ts'
+import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import type { CachedSession } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -23,7 +24,7 @@ import {
   sessionEnd,
 } from './session-rows.ts'
 import { describeDevice } from './user-agent.ts'
-import { createUserSecret, findSecretOwner, parseSecretOwner } from './user-secret.ts'
+import { createUserSecret, findSecretOwner, hasSecretForm } from './user-secret.ts'
 
 /** How long after its sign-in a session may do what requires a recent sign-in. */
 export const RECENT_SIGN_IN_SECONDS = 600
@@ -59,26 +60,30 @@ export async function startSession(
     const { createdAt, expiresAt } = await lucia(deps).createSession(userId, about, { sessionId: luciaId(key) })
     return { ...key, createdAt, expiresAt }
   })
+  deps.viewers.sessions.addExisting(key.id)
   return { session, setCookie: createCookie(deps, token) }
 }
 
 /**
  * Returns the session of a Cookie header with its user; null when there is none, or the header is
  * malformed. `setCookie` is not null when the browser's cookie has to be renewed.
+ * @param charge charges for the look-up of a token that may be made up.
  */
 export async function findSession(
   deps: Deps,
   cookieHeader: string | null,
+  charge: ChargeLookUp,
 ): Promise<(CachedSession & { setCookie: string | null }) | null> {
   const token = parseSessionToken(deps, cookieHeader)
   if (token === null) return null
   const id = sha256(token)
   let isExtended = false
-  const found = await deps.viewers.sessions.find(id, async () => {
+  const lookUp = async () => {
     const lookedUp = await lookUpSession(deps, token, id)
     isExtended = lookedUp?.isExtended ?? false
     return lookedUp
-  })
+  }
+  const found = await deps.viewers.sessions.find(id, lookUp, charge)
   return found && { ...found, setCookie: isExtended ? createCookie(deps, token) : null }
 }
 
@@ -224,9 +229,7 @@ function parseSessionToken(deps: Deps, cookieHeader: string | null): string | nu
   if (cookieHeader === null) return null
   const name = sessionCookieName(deps.config.publicUrl.startsWith('https:'))
   const token = parseCookie(cookieHeader, name)
-  if (token === undefined) return null
-  // Before session tokens named their user, they were the secret bits alone.
-  return parseSecretOwner(token) !== null || /^[A-Za-z0-9_-]{43}$/.test(token) ? token : null
+  return token !== undefined && hasSecretForm(token) ? token : null
 }
 
 // Most browsers send this cookie alone, and as it was set: nothing is left to parse.

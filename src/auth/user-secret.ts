@@ -7,6 +7,8 @@ import { secretOwners } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
 const FORM = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.[A-Za-z0-9_-]{43}$/
+// The random bits alone, as they were before secrets named their user.
+const EARLIER_FORM = /^[A-Za-z0-9_-]{43}$/
 
 /**
  * Returns a secret that names its user.
@@ -21,12 +23,17 @@ export function parseSecretOwner(text: string): string | null {
   return FORM.exec(text)?.[1] ?? null
 }
 
+/** Returns true for a text with the form of a secret, of now or of before secrets named their user. */
+export function hasSecretForm(text: string): boolean {
+  return FORM.test(text) || EARLIER_FORM.test(text)
+}
+
 /**
  * Returns the user of a secret; null when it names none and is no known secret of before secrets
- * named their user.
+ * named their user. A text with the form of neither is rejected without a query.
  */
 export async function findSecretOwner(deps: Pick<Deps, 'db'>, secret: string): Promise<string | null> {
-  return parseSecretOwner(secret) ?? findEarlierSecretOwner(deps, secret)
+  return hasSecretForm(secret) ? (parseSecretOwner(secret) ?? findEarlierSecretOwner(deps, secret)) : null
 }
 
 /**

@@ -1,4 +1,5 @@
 import { OPERATOR_ID, type users } from '../db/tables.ts'
+import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import type { Deps } from '../deps.ts'
 import { type ApiScope, type ApiToken, findApiTokenBySecret, isApiTokenGood } from './api-token.ts'
 import { findSession, isSessionGood } from './session.ts'
@@ -20,23 +21,29 @@ export type Viewer = SessionViewer | UserTokenViewer | OperatorViewer
 /**
  * Returns the viewer of a Cookie header; null when it carries no valid session. `setCookie` is not
  * null when the browser's cookie has to be renewed.
+ * @throws AppError RATE_LIMITED from `charge`
  */
 export async function findSessionViewer(
   deps: Deps,
   cookieHeader: string | null,
+  charge: ChargeLookUp,
 ): Promise<{ viewer: SessionViewer | null; setCookie: string | null }> {
-  const found = await findSession(deps, cookieHeader)
+  const found = await findSession(deps, cookieHeader, charge)
   if (found === null) return { viewer: null, setCookie: null }
   const { user, session, setCookie } = found
   return { viewer: { kind: 'SESSION', user, session }, setCookie }
 }
 
-/** Returns the viewer of the API token with this secret; null when there is no active one. */
+/**
+ * Returns the viewer of the API token with this secret; null when there is no active one.
+ * @throws AppError RATE_LIMITED from `charge`
+ */
 export async function findTokenViewer(
   deps: Pick<Deps, 'db' | 'clock' | 'viewers'>,
   secret: string,
+  charge: ChargeLookUp,
 ): Promise<UserTokenViewer | OperatorViewer | null> {
-  const found = await findApiTokenBySecret(deps, secret)
+  const found = await findApiTokenBySecret(deps, secret, charge)
   if (found === null) return null
   const { apiToken, user } = found
   return apiToken.userId === OPERATOR_ID ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }

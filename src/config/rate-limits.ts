@@ -12,7 +12,10 @@ export const defaultRateLimits = Object.freeze({
   user: { limit: 600, windowSeconds: 60 },
   /** API requests of one API token: a bot in a loop affects neither its owner nor other bots. */
   token: { limit: 600, windowSeconds: 60 },
-  /** API requests without a session from one address. The console sends one for each page. */
+  /**
+   * API requests without a session from one address, and its look-ups of unknown session cookies and
+   * API tokens. The console sends one for each page.
+   */
   address: { limit: 60, windowSeconds: 60 },
   /**
    * Requests to the sign-in routes and to the callback of X, for an address. A sign-in takes two,

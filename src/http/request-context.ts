@@ -26,6 +26,11 @@ export type Caller = {
   viewer: Viewer | null
   /** The Set-Cookie header that renews the session's cookie; null when there is nothing to renew. */
   renewed: string | null
+  /**
+   * The rate limiter of the address, where it has paid for the look-up of an invalid secret; null
+   * when nothing was paid.
+   */
+  rateLimiter: RateLimiter | null
 }
 
 /**

@@ -21,6 +21,8 @@ export type KnownBucket = {
   clockAheadSeconds: number
   /** Settles when the statement that takes a slice has ended, as it has; null while there is none. */
   asking: Promise<unknown> | null
+  /** Deposits on work that is under way. Each settles when it has been kept or given back. */
+  readonly deposits: Set<Promise<void>>
 }
 
 /** The registry of the buckets. */
@@ -69,5 +71,5 @@ export function createRateLimitBuckets(
 }
 
 function createBucket(name: string, subject: string): KnownBucket {
-  return { name, subject, fullAt: 0, slice: null, clockAheadSeconds: 0, asking: null }
+  return { name, subject, fullAt: 0, slice: null, clockAheadSeconds: 0, asking: null, deposits: new Set() }
 }

@@ -6,6 +6,7 @@ import type { RateLimitName, RateLimitPolicy } from '../config/rate-limits.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import type { KnownBucket } from '../process/rate-limit-buckets.ts'
+import { withDeposit } from './deposit.ts'
 import { consumeFromRow, readRow } from './rows.ts'
 import { chooseSlice, consumeSlice, isKnownSpent, remainingUnits, resetInSeconds, unitSeconds } from './slices.ts'
 
@@ -34,6 +35,11 @@ export type RateLimit = {
 export type RateLimiter = {
   /** @throws AppError RATE_LIMITED, with nothing consumed. */
   consume(cost: number): Promise<void>
+  /**
+   * Consumes a cost of 1, runs `work`, and gives the cost back unless `isCharged` of the result.
+   * @throws AppError RATE_LIMITED, with `work` not run.
+   */
+  consumeFor<T>(work: () => Promise<T>, isCharged: (result: T) => boolean): Promise<T>
   /** True after the first call of `consume`, granted or refused. */
   wasConsulted(): boolean
   /** The result of the last `consume`; null before the first one, and with RATE_LIMITS=off. */
@@ -46,11 +52,18 @@ export type RateLimiter = {
 export function createRateLimiter(deps: Deps, name: RateLimitName, subject: string): RateLimiter {
   let lastResult: RateLimit | null = null
   let wasConsulted = false
+  const consume = async (cost: number) => {
+    wasConsulted = true
+    lastResult = await tryConsume(deps, name, subject, cost)
+    if (lastResult !== null) assertGranted(deps, lastResult)
+  }
   return {
-    consume: async (cost) => {
-      wasConsulted = true
-      lastResult = await tryConsume(deps, name, subject, cost)
-      if (lastResult !== null) assertGranted(deps, lastResult)
+    consume,
+    consumeFor: (work, isCharged) => {
+      const policy = deps.config.rateLimits?.[name]
+      if (policy === undefined) return work()
+      const open = () => deps.rateLimitBuckets.open(name, subject)
+      return withDeposit({ open, policy, consume: () => consume(1) }, work, isCharged)
     },
     wasConsulted: () => wasConsulted,
     lastResult: () => lastResult,

@@ -38,6 +38,16 @@ export function consumeSlice(bucket: KnownBucket, policy: RateLimitPolicy, cost:
 }
 
 /**
+ * Returns a cost to the slice that it was consumed from, or to a later one. Without a slice it
+ * lapses, as the rest of a slice would.
+ */
+export function giveBack(bucket: KnownBucket, policy: RateLimitPolicy, cost: number): void {
+  if (bucket.slice === null) return
+  const { consumedTo, end } = bucket.slice
+  bucket.slice = { consumedTo: consumedTo - cost * unitSeconds(policy), end }
+}
+
+/**
  * Returns the units to take from the row for a caller who consumes `cost`: a part of what is left,
  * so that slices shrink as a bucket is used up, and the last units are taken one by one.
  */

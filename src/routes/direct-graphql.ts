@@ -55,7 +55,10 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
 
   const respond = async (request: DirectRequest): Promise<PlainResponse | null> => {
     const { incoming, header, requestId, address } = request
-    const caller = await findCaller(deps, header)
+    const caller = await findCaller(deps, header, () => {
+      request.rateLimiter = createViewerLimiter(deps, null, address)
+      return request.rateLimiter
+    })
     const { viewer, renewed } = caller
     request.viewer = viewer
     request.renewed = renewed

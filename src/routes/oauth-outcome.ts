@@ -6,7 +6,9 @@ import { findAttemptForLog, type LoggedAttempt, logFailedFlow } from '../auth/oa
 import { findReturnTo } from '../auth/return-to.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { addressBlock } from '../http/client-address.ts'
 import type { HttpEnv } from '../http/request-context.ts'
+import { consumeRateLimit } from '../rate-limit/limiter.ts'
 
 /** The outcome that a front end finds in the query of `returnTo`. Null parts are left out. */
 export type OAuthOutcome = { status: string; code: string | null; attemptId: string | null }
@@ -56,7 +58,9 @@ export type CallbackAttempt = { attempt: LoggedAttempt & { returnTo: string | nu
 
 /**
  * Runs the route of a callback. An AppError is logged with the attempt, and redirects to the
- * attempt's `returnTo` if this browser started it.
+ * attempt's `returnTo` if this browser started it. The look-up of the attempt of a callback over the
+ * limit of sign-ins is charged to the limit of the address. Over that one too, the callback redirects
+ * to the console.
  * @param findAttempt reads the attempt of the callback's state.
  */
 export function redirectCallbackErrors(
@@ -66,8 +70,9 @@ export function redirectCallbackErrors(
   findAttempt: () => Promise<CallbackAttempt | null>,
   route: () => Promise<Response>,
 ): Promise<Response> {
-  return redirectErrors(deps, c, kind, route, async () => {
-    const found = await findAttemptForLog(findAttempt)
+  return redirectErrors(deps, c, kind, route, async (error) => {
+    const isLookedUp = error.code !== 'RATE_LIMITED' || (await payForLookUp(deps, c))
+    const found = isLookedUp ? await findAttemptForLog(findAttempt) : null
     const ownAttempt = found?.isOwn ? found.attempt : null
     return { attempt: found?.attempt ?? null, ownAttempt, returnTo: ownAttempt?.returnTo ?? null }
   })
@@ -86,6 +91,17 @@ export function parseCallback(c: Context): CallbackParameters {
   return { state: get('state'), code: get('code'), error: get('error'), iss: searchParams.get('iss') }
 }
 
+// Returns false if the address is over its limit.
+async function payForLookUp(deps: Deps, c: Context<HttpEnv>): Promise<boolean> {
+  try {
+    await consumeRateLimit(deps, 'address', addressBlock(c.var.address), 1)
+    return true
+  } catch (error) {
+    if (error instanceof AppError) return false
+    throw error
+  }
+}
+
 type FailedFlow = { attempt: LoggedAttempt | null; ownAttempt: LoggedAttempt | null; returnTo: string | null }
 
 async function redirectErrors(
@@ -93,13 +109,13 @@ async function redirectErrors(
   c: Context<HttpEnv>,
   kind: AttemptKind,
   route: () => Promise<Response>,
-  findFlow: () => Promise<FailedFlow>,
+  findFlow: (error: AppError) => Promise<FailedFlow>,
 ): Promise<Response> {
   try {
     return await route()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const { attempt, ownAttempt, returnTo } = await findFlow()
+    const { attempt, ownAttempt, returnTo } = await findFlow(error)
     await logFailedFlow(deps, kind, attempt, error)
     // Front ends can query a connect attempt by its id; a sign-in has no type in the API.
     const attemptId = kind === 'X_CONNECT' ? (ownAttempt?.id ?? null) : null

@@ -1,11 +1,12 @@
-import type { Context, MiddlewareHandler } from 'hono'
-import { isSecret } from '../../auth/api-token-format.ts'
+import type { MiddlewareHandler } from 'hono'
 import { findSessionViewer, findTokenViewer } from '../../auth/viewer.ts'
+import type { ChargeLookUp } from '../../db/viewer-cache.ts'
 import type { Deps } from '../../deps.ts'
+import type { RateLimiter } from '../../rate-limit/limiter.ts'
 import { parseBearer } from '../bearer.ts'
 import type { Caller, HeaderReader, HttpEnv } from '../request-context.ts'
 import { tokenErrorResponse } from '../token-error-response.ts'
-import { consumeForAddress } from './rate-limit.ts'
+import { createViewerLimiter } from './rate-limit.ts'
 
 /**
  * Sets the viewer, and refuses invalid credentials in the Authorization header. That header takes
@@ -15,9 +16,17 @@ import { consumeForAddress } from './rate-limit.ts'
 export function authenticate(deps: Deps): MiddlewareHandler<HttpEnv> {
   return async (c, next) => {
     const header: HeaderReader = (name) => c.req.header(name)
-    const { viewer, renewed } = c.env?.incoming?.caller ?? (await findCaller(deps, header))
+    // Set before the look-up, whose refusal has the headers of this limit.
+    const createLimiter = () => {
+      const rateLimiter = createViewerLimiter(deps, null, c.var.address)
+      c.set('rateLimiter', rateLimiter)
+      return rateLimiter
+    }
+    const caller = c.env?.incoming?.caller ?? (await findCaller(deps, header, createLimiter))
+    const { viewer, renewed, rateLimiter } = caller
+    c.set('rateLimiter', rateLimiter)
     const authorization = header('authorization')
-    if (authorization !== undefined && viewer === null) return refuseToken(deps, c, parseBearer(authorization))
+    if (authorization !== undefined && viewer === null) return refuseToken(parseBearer(authorization))
     c.set('viewer', viewer)
     await next()
     for (const cookie of renewCookie(c.res.headers.getSetCookie(), renewed))
@@ -25,15 +34,35 @@ export function authenticate(deps: Deps): MiddlewareHandler<HttpEnv> {
   }
 }
 
-/** Finds the caller: a browser session by its cookie, or an API token by the Authorization header. */
-export async function findCaller(deps: Deps, header: HeaderReader): Promise<Caller> {
+/**
+ * Finds the caller: a browser session by its cookie, or an API token by the Authorization header. The
+ * address pays before a secret is looked up that this process does not know, and gets it back where
+ * the secret is valid.
+ * @param createLimiter creates the rate limiter of the address.
+ * @throws AppError RATE_LIMITED, without a look-up.
+ */
+export async function findCaller(deps: Deps, header: HeaderReader, createLimiter: () => RateLimiter): Promise<Caller> {
+  let rateLimiter: RateLimiter | null = null
+  const charge: ChargeLookUp = (lookUp) => {
+    rateLimiter = createLimiter()
+    return rateLimiter.consumeFor(lookUp, (found) => found === null)
+  }
+  const { viewer, renewed } = await findViewer(deps, header, charge)
+  return { viewer, renewed, rateLimiter: viewer === null ? rateLimiter : null }
+}
+
+async function findViewer(
+  deps: Deps,
+  header: HeaderReader,
+  charge: ChargeLookUp,
+): Promise<Pick<Caller, 'viewer' | 'renewed'>> {
   const authorization = header('authorization')
   if (authorization === undefined) {
-    const { viewer, setCookie } = await findSessionViewer(deps, header('cookie') ?? null)
+    const { viewer, setCookie } = await findSessionViewer(deps, header('cookie') ?? null, charge)
     return { viewer, renewed: setCookie }
   }
   const secret = parseBearer(authorization)
-  return { viewer: secret === null ? null : await findTokenViewer(deps, secret), renewed: null }
+  return { viewer: secret === null ? null : await findTokenViewer(deps, secret, charge), renewed: null }
 }
 
 /**
@@ -48,11 +77,9 @@ export function renewCookie(set: readonly string[], renewed: string | null): str
 }
 
 // `secret` is null for another scheme than Bearer.
-async function refuseToken(deps: Deps, c: Context<HttpEnv>, secret: string | null): Promise<Response> {
+function refuseToken(secret: string | null): Response {
   if (secret === null)
     return tokenErrorResponse(null, 'Send an API token as "Authorization: Bearer xcg_…", or omit the header.')
-  // Only a well-formed token costs a database query, so only that counts against the address.
-  if (isSecret(secret)) await consumeForAddress(deps, c, 'address')
   return tokenErrorResponse(
     'invalid_token',
     'This API token is not valid: it is mistyped, expired or revoked. Create another one.',
