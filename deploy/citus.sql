@@ -42,6 +42,7 @@ select create_distributed_table('webhook_deliveries', 'user_id', colocate_with =
 
 select create_distributed_table('user_identities', 'github_id', colocate_with => 'none');
 select create_distributed_table('user_logins', 'login', colocate_with => 'none');
+select create_distributed_table('user_deletions', 'id', colocate_with => 'none');
 select create_distributed_table('account_holders', 'provider_account_id', colocate_with => 'none');
 select create_distributed_table('refused_connections', 'provider_account_id', colocate_with => 'none');
 select create_distributed_table('sign_in_attempts', 'state_hash', colocate_with => 'none');

@@ -59,7 +59,7 @@ export async function writeConnectionRows(
         now: sql<string>`${deps.clock.sqlNow()}::text`.as('now'),
       })
       .from(users)
-      .where(eq(users.id, userId))
+      .where(and(eq(users.id, userId), isNull(users.deletionId)))
       .for('share'),
   )
   const session = db.$with('session').as(lockedSession(deps, { id: attempt.sessionId, userId }, hasOne(owner)))

@@ -1,4 +1,4 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import { isAttempt } from '../auth/connect-attempt.ts'
 import { lockedSession } from '../auth/session-rows.ts'
 import { hasOne, isDone } from '../db/statement-parts.ts'
@@ -19,7 +19,7 @@ export type EarlierConnection = Pick<
  * Locks the user, the session and the user's account by one statement, in the transaction of `deps`
  * that stores a connection, and returns the account as it was connected before; null when it never
  * was. The transaction has the lock of the account's holder, under which alone `grantId` changes.
- * @throws AppError SESSION_MISSING when the user was deleted, or the session has ended.
+ * @throws AppError SESSION_MISSING when the user was deleted or is being deleted, or the session has ended.
  */
 export async function lockEarlierConnection(
   deps: Deps,
@@ -28,7 +28,8 @@ export async function lockEarlierConnection(
 ): Promise<EarlierConnection | null> {
   const { db } = deps
   const { userId } = attempt
-  const owner = db.$with('owner').as(db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('share'))
+  const isOwner = and(eq(users.id, userId), isNull(users.deletionId))
+  const owner = db.$with('owner').as(db.select({ id: users.id }).from(users).where(isOwner).for('share'))
   const session = db.$with('session').as(lockedSession(deps, { id: attempt.sessionId, userId }, hasOne(owner)))
   const account = db.$with('account').as(
     db

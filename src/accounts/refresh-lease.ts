@@ -3,6 +3,7 @@
 // token; every later write names lease, fencing token and version, so that a holder whose lease has
 // expired changes nothing. The functions here acquire the lease and release it without new tokens.
 import { and, eq, gt, isNull, lte, or, type SQL, sql } from 'drizzle-orm'
+import { isActiveUser } from '../db/active-user.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { oauthTokens } from '../db/tables.ts'
@@ -49,7 +50,7 @@ export const FRESH = {
 /**
  * Acquires the lease of the row that has `version`, and sets `sentAt`, the durable mark that the
  * refresh token may be spent from here on. Returns null when another process holds the lease, the
- * row has changed, or its next try is not due.
+ * row has changed, its next try is not due, or the user is being deleted.
  * @param accessTokenRejected true when X has rejected the access token: an uncertain refresh token
  * is then tried at once instead of shortly before the access token expires.
  */
@@ -87,6 +88,7 @@ export async function acquireRefreshLease(
           isTokensOf(account),
           eq(oauthTokens.version, version),
           sql`${oauthTokens.refreshTokenSealed} is not null`,
+          isActiveUser(account.userId),
           condition,
         ),
       )

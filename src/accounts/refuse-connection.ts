@@ -154,14 +154,20 @@ export async function revokeAttemptTokens(
 }
 
 /**
- * Requests the revocation of the grants of a user's waiting attempts, in the transaction of `deps`
- * that deletes the user.
+ * Requests the revocation of the grants of those of a user's attempts that wait for X, in the
+ * transaction of `deps` that deletes the attempts.
  */
-export async function revokeAttemptTokensOfUser(deps: Deps, userId: string): Promise<void> {
+export async function revokeAttemptTokensOf(deps: Deps, userId: string, ids: readonly string[]): Promise<void> {
   const waiting = await deps.db
     .select({ id: connectAttempts.id, sealed: connectAttempts.tokensSealed })
     .from(connectAttempts)
-    .where(and(eq(connectAttempts.userId, userId), isNotNull(connectAttempts.tokensSealed)))
+    .where(
+      and(
+        eq(connectAttempts.userId, userId),
+        inArray(connectAttempts.id, [...ids]),
+        isNotNull(connectAttempts.tokensSealed),
+      ),
+    )
     .for('update')
   for (const { id, sealed } of waiting) {
     const attempt = { id, userId }

@@ -51,11 +51,6 @@ export async function findRefusedConnection(
   return refused?.attemptId ?? null
 }
 
-/** Deletes the rows of a user, in the transaction of `deps` that deletes the user. */
-export async function deleteRefusedConnectionsOfUser(deps: Deps, userId: string): Promise<void> {
-  await deps.db.delete(refusedConnections).where(eq(refusedConnections.userId, userId))
-}
-
 /** Deletes the rows of more than a day ago. */
 export async function sweepRefusedConnections(deps: Deps): Promise<void> {
   await deps.db.delete(refusedConnections).where(lt(refusedConnections.refusedAt, sqlIn(deps.clock, -KEPT_SECONDS)))

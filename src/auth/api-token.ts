@@ -3,6 +3,7 @@
 // instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
+import { isActiveUser } from '../db/active-user.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
@@ -112,7 +113,7 @@ async function lookUpApiToken(deps: TokenDeps, secret: string, secretHash: strin
       endsInSeconds: sql<number>`extract(epoch from ${apiTokens.expiresAt} - ${deps.clock.sqlNow()})::float8`,
     })
     .from(apiTokens)
-    .innerJoin(users, eq(users.id, apiTokens.userId))
+    .innerJoin(users, and(eq(users.id, apiTokens.userId), isNull(users.deletionId)))
     .where(and(eq(apiTokens.userId, userId), eq(apiTokens.secretHash, secretHash), isLive(deps)))
   if (found === undefined) return null
   const { apiToken, user, endsInSeconds } = found
@@ -131,7 +132,7 @@ export async function isApiTokenGood(deps: TokenDeps, token: Pick<ApiToken, 'id'
   const [good] = await deps.db
     .select({ id: apiTokens.id })
     .from(apiTokens)
-    .where(and(isOwnedBy(token), eq(apiTokens.id, token.id), isLive(deps)))
+    .where(and(isOwnedBy(token), eq(apiTokens.id, token.id), isLive(deps), isActiveUser(apiTokens.userId)))
   return good !== undefined
 }
 

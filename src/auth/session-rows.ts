@@ -1,5 +1,6 @@
 // The rows of sessions: until when one is good, and how it is removed.
 import { and, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { isActiveUser } from '../db/active-user.ts'
 import { runBatches } from '../db/batches.ts'
 import { sessions } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
@@ -55,9 +56,13 @@ export function removeSessions(deps: Deps, which: SQL | undefined, reason: Sessi
   })
 }
 
-/** The condition for sessions that have not ended. */
+/** The condition for sessions that have not ended, of users who are not being deleted. */
 export function isLiveSession(deps: Deps): SQL | undefined {
-  return and(gt(sessions.expiresAt, new Date()), gt(sessions.createdAt, oldestStart(deps)))
+  return and(
+    gt(sessions.expiresAt, new Date()),
+    gt(sessions.createdAt, oldestStart(deps)),
+    isActiveUser(sessions.userId),
+  )
 }
 
 /**

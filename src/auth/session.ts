@@ -2,7 +2,7 @@
 // functions.
 
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { and, eq, lt, lte } from 'drizzle-orm'
+import { and, eq, isNull, lt, lte } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
@@ -184,7 +184,7 @@ const lucia = onceForEachHandle((deps: Deps) => {
     const [found] = await deps.db
       .select({ session: sessions, user: users })
       .from(sessions)
-      .innerJoin(users, eq(users.id, sessions.userId))
+      .innerJoin(users, and(eq(users.id, sessions.userId), isNull(users.deletionId)))
       .where(isSession(parseLuciaId(id)))
     if (found === undefined) return [null, null]
     const { userId, expiresAt, createdAt, lastUsedAt, device } = found.session

@@ -97,11 +97,6 @@ export async function finishSignInAttempt(
     .where(eq(signInAttempts.stateHash, stateHash))
 }
 
-/** Deletes the sign-ins of a user, in the transaction of `deps` that deletes the user. */
-export async function deleteSignInAttempts(deps: Deps, userId: string): Promise<void> {
-  await deps.db.delete(signInAttempts).where(eq(signInAttempts.userId, userId))
-}
-
 /** Deletes the sign-ins whose outcome is no longer kept. */
 export async function sweepSignInAttempts(deps: Deps): Promise<void> {
   const moment = sqlIn(deps.clock, -KEPT_SECONDS)

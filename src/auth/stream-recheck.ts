@@ -3,6 +3,7 @@
 // many streams there are.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, type SQL, sql } from 'drizzle-orm'
+import { isActiveUser } from '../db/active-user.ts'
 import { apiTokens, eventPositions, sessions } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { Followed } from '../process/event-streams.ts'
@@ -79,7 +80,7 @@ async function listLive(deps: Deps, credentials: readonly Credential[]): Promise
       : deps.db
           .select({ id: apiTokens.id })
           .from(apiTokens)
-          .where(and(isOneOf(apiTokens, byToken), isLiveApiToken(deps))),
+          .where(and(isOneOf(apiTokens, byToken), isLiveApiToken(deps), isActiveUser(apiTokens.userId))),
   ])
   return new Set(found.flat().map(({ id }) => id))
 }

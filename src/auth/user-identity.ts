@@ -36,23 +36,26 @@ export function storeGithubUser(deps: Deps, profile: GithubProfile): Promise<typ
 }
 
 /**
- * Locks a user for their deletion. Returns the key of their login; null when the user is gone
- * already.
+ * Locks a user whose deletion is requested, after their identity. Returns the key of their login and
+ * an earlier deletion; null when the user is gone already.
  */
 export async function lockForDeletion(
   deps: Pick<Deps, 'db'>,
   { id, githubId }: { id: string; githubId: number },
-): Promise<string | null> {
+): Promise<{ login: string; deletionId: string | null } | null> {
   await deps.db.select().from(userIdentities).where(eq(userIdentities.githubId, githubId)).for('update')
   const [user] = await deps.db
-    .select({ login: key(users.login) })
+    .select({ login: key(users.login), deletionId: users.deletionId })
     .from(users)
     .where(eq(users.id, id))
-    .for('update')
-  return user?.login ?? null
+    .for('no key update')
+  return user ?? null
 }
 
-/** Frees the identity and the login of a user, in the transaction of `deps` that deletes the user. */
+/**
+ * Frees the identity and the login of a user whose deletion is requested, in the transaction of
+ * `deps`: the next sign-in of the same GitHub user creates a new user.
+ */
 export async function deleteIdentity(
   deps: Pick<Deps, 'db'>,
   { id, githubId }: { id: string; githubId: number },

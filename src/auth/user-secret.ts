@@ -48,11 +48,6 @@ export async function findEarlierSecretOwner(deps: Pick<Deps, 'db'>, secret: str
   return owner?.userId ?? null
 }
 
-/** Deletes what names this user, in the transaction of `deps` that deletes the user. */
-export async function forgetSecretOwner(deps: Pick<Deps, 'db'>, userId: string): Promise<void> {
-  await deps.db.delete(secretOwners).where(eq(secretOwners.userId, userId))
-}
-
 /** Deletes the owners of secrets that have ended. */
 export async function sweepSecretOwners(deps: Deps): Promise<void> {
   await deps.db.delete(secretOwners).where(lt(secretOwners.endsAt, deps.clock.sqlNow()))

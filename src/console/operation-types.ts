@@ -459,6 +459,13 @@ export type UpdateWebhookEndpointInput = {
   webhookEndpointId: string;
 };
 
+/** The state of the deletion of a user. */
+export type UserDeletionStatus =
+  /** Nothing of the user is stored any more. */
+  | 'DELETED'
+  /** The user has no access any more, nothing acts for them, and their rows are being deleted. */
+  | 'DELETING';
+
 /** The state of a webhook delivery. */
 export type WebhookDeliveryStatus =
   /** The gateway has given the delivery up; `lastError` says why. `replayWebhookDelivery` sends it again. */
@@ -555,7 +562,7 @@ export type DeleteViewerMutationVariables = Exact<{
 }>;
 
 
-export type DeleteViewerMutation = { deleteViewer: { deletedUserId: string | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type DeleteViewerMutation = { deleteViewer: { deletedUserId: string | null, deletion: { id: string, status: UserDeletionStatus, requestedAt: string, finishedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type DeleteWebhookEndpointMutationVariables = Exact<{
   input: DeleteWebhookEndpointInput;
@@ -754,6 +761,13 @@ export type UpdateWebhookEndpointMutationVariables = Exact<{
 
 export type UpdateWebhookEndpointMutation = { updateWebhookEndpoint: { webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
+export type UserDeletionQueryVariables = Exact<{
+  userDeletionId: string;
+}>;
+
+
+export type UserDeletionQuery = { userDeletion: { id: string, status: UserDeletionStatus, requestedAt: string, finishedAt: string | null } | null };
+
 export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
 
@@ -810,6 +824,7 @@ export type Operations = {
   Tweet: [variables: TweetQueryVariables, response: TweetQuery, kind: 'query']
   Tweets: [variables: TweetsQueryVariables, response: TweetsQuery, kind: 'query']
   UpdateWebhookEndpoint: [variables: UpdateWebhookEndpointMutationVariables, response: UpdateWebhookEndpointMutation, kind: 'mutation']
+  UserDeletion: [variables: UserDeletionQueryVariables, response: UserDeletionQuery, kind: 'query']
   Viewer: [variables: ViewerQueryVariables, response: ViewerQuery, kind: 'query']
   WebhookDeliveries: [variables: WebhookDeliveriesQueryVariables, response: WebhookDeliveriesQuery, kind: 'query']
   WebhookEndpoints: [variables: WebhookEndpointsQueryVariables, response: WebhookEndpointsQuery, kind: 'query']

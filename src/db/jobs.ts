@@ -5,7 +5,13 @@ import type { AfterCommit } from './after-commit.ts'
 import type { Db } from './client.ts'
 
 /** The names of the job queues. */
-export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'deliver-webhook' | 'finish-connect' | 'check-connection'
+export type JobName =
+  | 'revoke-grant'
+  | 'reconcile-tweet'
+  | 'deliver-webhook'
+  | 'finish-connect'
+  | 'check-connection'
+  | 'delete-user'
 
 /**
  * The payload of a job: the user and the id of the row that it works on. Jobs of one user can share
@@ -28,4 +34,9 @@ export type Jobs = {
     data: JobData,
     afterSeconds?: number,
   ): Promise<void>
+  /**
+   * Deletes the jobs of a user that wait or have failed, in all queues but `kept`. Those that run
+   * leave no row when they end. The queue has no index by user, so this reads it page by page.
+   */
+  deleteAllOf(deps: { db: Db }, userId: string, kept: readonly JobName[]): Promise<void>
 }

@@ -11,10 +11,11 @@
 //   7. connect attempts
 //   8. the positions of events
 //
-// The deletion of a user locks the user's row and then, by the cascade, everything of theirs. A
+// Each batch of the deletion of a user locks the user for update, and then the rows of one table. A
 // transaction that changes rows of a user and records an event needs the user for its foreign key,
-// so that it would wait for the deletion while the deletion waits for it, unless it locks the user
-// first. A sweep over the rows of many users cannot keep this order; when PostgreSQL ends a deadlock,
+// so that it would wait for the batch while the batch waits for it, unless it locks the user first.
+// The end of the deletion locks what is left in the order of users/deletion-batches.ts, when nobody
+// else can have rows of the user. A sweep over the rows of many users cannot keep this order; when PostgreSQL ends a deadlock,
 // db/rolled-back.ts runs the transaction again.
 import { eq } from 'drizzle-orm'
 import type { Db } from './client.ts'

@@ -20,6 +20,15 @@ export function isDeadlock(error: unknown): boolean {
   return findSqlState(error) === '40P01'
 }
 
+/**
+ * True when a transaction was rolled back because of others that ran beside it: to end a deadlock, by
+ * a serialization failure, or because a lock was not granted in time. It can succeed when it runs
+ * again.
+ */
+export function isContended(error: unknown): boolean {
+  return ['40P01', '40001', '55P03'].includes(findSqlState(error) ?? '')
+}
+
 function findSqlState(error: unknown): string | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if ('code' in cause && typeof cause.code === 'string' && /^[0-9A-Z]{5}$/.test(cause.code)) return cause.code

@@ -3,7 +3,7 @@
 // positions without a gap: the row of `event_positions` is locked from the assignment of a position
 // until the commit, so that a reader of this user never finds an earlier event later, and nobody
 // waits for the events of another user.
-import { and, asc, eq, inArray } from 'drizzle-orm'
+import { and, asc, count, eq, inArray } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
 import { events, type eventTypes, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -69,10 +69,12 @@ export function isAboutAccount(type: EventType): boolean {
 }
 
 /**
- * Deletes the operator's copies of a user's events, with their deliveries. Call it in a transaction
- * that excludes further copies: it has locked the user's position, or the user for update.
+ * Deletes the operator's copies of a user's events, with their deliveries, and returns their number.
+ * Call it in a transaction that excludes further copies: it has locked the user's position, or the
+ * user for update.
+ * @param limit the number of copies that are deleted at most.
  */
-export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: string): Promise<void> {
+export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: string, limit?: number): Promise<number> {
   // Lock order everywhere: endpoints before their deliveries.
   await db
     .select({ id: webhookEndpoints.id })
@@ -80,21 +82,27 @@ export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: str
     .where(eq(webhookEndpoints.userId, OPERATOR_ID))
     .orderBy(asc(webhookEndpoints.id))
     .for('no key update')
+  const isCopy = and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId))
+  const next = limit === undefined ? null : db.select({ id: events.id }).from(events).where(isCopy).limit(limit)
   const copies = db.$with('copies').as(
     db
       .delete(events)
-      .where(and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId)))
+      .where(and(isCopy, next === null ? undefined : inArray(events.id, next)))
       .returning({ id: events.id }),
   )
-  await db
-    .with(copies)
-    .delete(webhookDeliveries)
-    .where(
-      and(
-        eq(webhookDeliveries.userId, OPERATOR_ID),
-        inArray(webhookDeliveries.eventId, db.select({ id: copies.id }).from(copies)),
-      ),
-    )
+  const undelivered = db.$with('undelivered').as(
+    db
+      .delete(webhookDeliveries)
+      .where(
+        and(
+          eq(webhookDeliveries.userId, OPERATOR_ID),
+          inArray(webhookDeliveries.eventId, db.select({ id: copies.id }).from(copies)),
+        ),
+      )
+      .returning({ id: webhookDeliveries.id }),
+  )
+  const [deleted] = await db.with(copies, undelivered).select({ count: count() }).from(copies)
+  return deleted?.count ?? 0
 }
 
 // Users in the order of their ids and the operator last, so that two transactions that write events

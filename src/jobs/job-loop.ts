@@ -15,6 +15,8 @@ export type LoopQueue = {
   capacity: number
   /** The number of those that may be of one group; null for no limit. */
   groupCapacity: number | null
+  /** True if the rows of finished jobs are kept for a while. */
+  keepsFinished: boolean
   /** Runs a job. It is repeated if this throws. */
   run(data: unknown): Promise<void>
 }
@@ -119,9 +121,10 @@ export function createJobLoop(
       (error: unknown) => error ?? new Error('failed'),
     )
     try {
-      // Both change nothing when the job has expired meanwhile, and another instance has taken it.
-      if (error === null) await boss.complete(name, job)
-      else await giveBack(name, job, error)
+      // These change nothing when the job has expired meanwhile, and another instance has taken it.
+      if (error !== null) await giveBack(name, job, error)
+      else if (queue.keepsFinished) await boss.complete(name, job)
+      else await boss.deleteJob(name, job)
     } catch (error) {
       log.error({ error }, 'The job queue could not fetch or store a job')
     }

@@ -1,13 +1,20 @@
 // Queues a job for each row that needs one and has none: after a database was copied without its
 // queue, after the queue gave up on a job, or when a disconnected account was connected again.
-import { and, asc, eq, gt, isNotNull, lt, lte, ne, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, isNull, lt, lte, ne, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
 import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobName } from '../db/jobs.ts'
-import { connectAttempts, connectedAccounts, grantRevocations, tweets, webhookDeliveries } from '../db/tables.ts'
+import {
+  connectAttempts,
+  connectedAccounts,
+  grantRevocations,
+  tweets,
+  userDeletions,
+  webhookDeliveries,
+} from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
 
@@ -22,6 +29,7 @@ type Row = { userId: string; id: string }
  */
 export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<void> {
   await replaceLost(deps, 'revoke-grant', readRevocations, 0, signal)
+  await replaceLost(deps, 'delete-user', readDeletions, 0, signal)
   // Also attempts that wait for X: they have no job until they are due.
   await replaceLost(deps, 'finish-connect', readDueAttempts, 0, signal)
   // The lost job may have read the timeline just now.
@@ -81,6 +89,16 @@ async function readRevocations(deps: Deps, after: Row | null): Promise<Row[]> {
     .select({ userId, id })
     .from(grantRevocations)
     .where(and(gt(createdAt, sqlIn(deps.clock, -REFRESH_TOKEN_LIFETIME_SECONDS)), afterRow(userId, id, after)))
+    .orderBy(asc(userId), asc(id))
+    .limit(BATCH)
+}
+
+async function readDeletions(deps: Deps, after: Row | null): Promise<Row[]> {
+  const { userId, id, finishedAt } = userDeletions
+  return deps.db
+    .select({ userId: sql<string>`${userId}`, id })
+    .from(userDeletions)
+    .where(and(isNull(finishedAt), afterRow(userId, id, after)))
     .orderBy(asc(userId), asc(id))
     .limit(BATCH)
 }

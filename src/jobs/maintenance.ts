@@ -18,6 +18,7 @@ import { withTimeout } from '../process/with-timeout.ts'
 import { sweepRateLimits } from '../rate-limit/rows.ts'
 import { sweepIdempotencyKeys } from '../tweets/idempotency-keys.ts'
 import { sweepTweets } from '../tweets/outcome.ts'
+import { sweepUserDeletions } from '../users/deletion.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
 import { replaceLostJobs } from './lost-jobs.ts'
 
@@ -38,6 +39,7 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>
   ['sweepRefusedConnections', sweepRefusedConnections],
   ['sweepSignInAttempts', sweepSignInAttempts],
   ['sweepSecretOwners', sweepSecretOwners],
+  ['sweepUserDeletions', sweepUserDeletions],
   ['sweepSessions', sweepSessions],
   ['sweepRateLimits', sweepRateLimits],
   ['sweepEvents', sweepEvents],

@@ -20,6 +20,7 @@ import {
   maintenanceJobs,
   runMaintenance,
 } from './maintenance.ts'
+import { deleteJobsOfUser } from './user-jobs.ts'
 import { RETRIED_QUEUE, workers } from './workers.ts'
 
 /** The queue of one process. */
@@ -82,6 +83,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         const afterCommit = deps.afterCommit ?? atOnce
         afterCommit(() => loop.expect(name, afterSeconds))
       },
+      deleteAllOf: deleteJobsOfUser,
     },
     start: async (deps) => {
       await boss.start()
@@ -91,12 +93,13 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
           const parsed = parseJobData(deps, name, data)
           if (parsed !== null) await runLogged(deps, name, () => run(deps, parsed))
         }
-        queues.set(name, { capacity, groupCapacity: userCapacity, run: runJob })
+        queues.set(name, { capacity, groupCapacity: userCapacity, keepsFinished: false, run: runJob })
       }
       await boss.createQueue(MAINTENANCE_QUEUE, MAINTENANCE_OPTIONS)
       queues.set(MAINTENANCE_QUEUE, {
         capacity: MAINTENANCE_CAPACITY,
         groupCapacity: null,
+        keepsFinished: true,
         run: (data) => runMaintenance(deps, data),
       })
       rounds = setInterval(() => void queueRound(), MAINTENANCE_SECONDS * 1000)

@@ -6,6 +6,7 @@ import { REFRESH_TOKEN_LIFETIME_SECONDS, revokeGrant } from '../accounts/revocat
 import type { JobData, JobName } from '../db/jobs.ts'
 import type { Deps } from '../deps.ts'
 import { reconcileTweet } from '../tweets/reconcile.ts'
+import { continueUserDeletion } from '../users/deletion-job.ts'
 import { deliverWebhook } from '../webhooks/delivery.ts'
 
 /** The function and the settings of one queue. */
@@ -45,6 +46,14 @@ export const workers: Readonly<Record<JobName, Worker>> = {
   'finish-connect': { queue: { retryLimit: 2 }, capacity: 4, userCapacity: null, run: resumeConnection },
   // About a day with its backoff. After that, the next use of the account finds out.
   'check-connection': { queue: { retryLimit: 30 }, capacity: 2, userCapacity: null, run: checkConnection },
+  // Its retries are for failures of the database. A run takes some seconds and queues the next one, so
+  // that several deletions take turns.
+  'delete-user': {
+    queue: { retryDelay: 5, retryDelayMax: 300 },
+    capacity: 1,
+    userCapacity: 1,
+    run: continueUserDeletion,
+  },
   'reconcile-tweet': { queue: {}, capacity: 4, userCapacity: null, run: reconcileTweet },
   'deliver-webhook': {
     // The retries are for failures of this gateway. A receiver's failure is a result of the job,

@@ -6,6 +6,7 @@ import { and, eq, gt } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import type { TokenRow } from '../accounts/usable-token.ts'
+import { isActiveUser } from '../db/active-user.ts'
 import { sqlIn } from '../db/clock.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { tweets } from '../db/tables.ts'
@@ -163,6 +164,7 @@ async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<vo
               isTweet(tweet),
               eq(tweets.attempt, tweet.attempt),
               eq(tweets.status, 'PENDING'),
+              isActiveUser(tweet.userId),
               // The statement itself may have been delayed by a slow database.
               gt(tweets.claimedUntil, sqlIn(deps.clock, timing.callDeadlineSeconds)),
             ),

@@ -1,66 +1,96 @@
-// Deletes users: their rows here, and their grants at X.
-import { eq } from 'drizzle-orm'
-import { listConnectedAccounts } from '../accounts/accounts.ts'
-import { disconnectAccount } from '../accounts/disconnect.ts'
-import { revokeAttemptTokensOfUser } from '../accounts/refuse-connection.ts'
-import { deleteRefusedConnectionsOfUser } from '../accounts/refused-connections.ts'
-import { deleteSignInAttempts } from '../auth/sign-in-attempt.ts'
+// The deletion of a user. Its request commits one short transaction, whatever the user has: from then
+// on nobody has access as this user, and nothing acts for them. A job then deletes the rows
+// (deletion-job.ts).
+import { and, eq, lt } from 'drizzle-orm'
 import { deleteIdentity, lockForDeletion } from '../auth/user-identity.ts'
-import { forgetSecretOwner } from '../auth/user-secret.ts'
-import { users } from '../db/tables.ts'
+import { sqlIn } from '../db/clock.ts'
+import { isRowId } from '../db/row-id.ts'
+import { userDeletions, users, webhookEndpoints } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
-import { isUserGone } from '../db/violations.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { deleteOperatorCopies } from '../events/events.ts'
+import { disconnectAll } from './disconnect-all.ts'
+
+/** The deletion of a user, as the person sees it. It does not name the user. */
+export type UserDeletion = Omit<typeof userDeletions.$inferSelect, 'userId'>
 
 type User = { id: string; githubId: number; login: string }
 
+// For the person who comes back and asks.
+const KEPT_SECONDS = 7 * 86_400
+const DISCONNECTED_AT_ONCE = 10
+
+const shown = {
+  id: userDeletions.id,
+  requestedAt: userDeletions.requestedAt,
+  finishedAt: userDeletions.finishedAt,
+}
+
 /**
- * Deletes a user with all of their rows. Their accounts are disconnected first, as by
- * `disconnectAccount`: only the sealed tokens of grants that X has yet to revoke remain, until X
- * has confirmed.
+ * Requests the deletion of a user. Once it has returned, their sessions, API tokens and event streams
+ * have ended on every instance, their accounts are hidden, their webhooks are off, no token is
+ * refreshed and no tweet is sent for them. The next sign-in of the same GitHub user creates a new
+ * user. Returns the earlier deletion if there is one.
  * @param login the user's own login, repeated as a protection against mistakes.
- * @throws AppError LOGIN_MISMATCH, with nothing done.
+ * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone already.
  */
-export async function deleteUser(deps: Deps, user: User, login: string): Promise<void> {
+export async function startUserDeletion(deps: Deps, user: User, login: string): Promise<UserDeletion> {
   if (login.toLowerCase() !== user.login.toLowerCase())
     throw new AppError('LOGIN_MISMATCH', { field: ['input', 'login'] })
-  do {
-    for (const account of await listConnected(deps, user.id)) await disconnect(deps, user.id, account.id)
-  } while (!(await deleteDisconnected(deps, user)))
+  const deletion = await recordDeletion(deps, user)
+  await disconnectFirst(deps, user.id)
+  return deletion
 }
 
-async function disconnect(deps: Deps, userId: string, accountId: string): Promise<void> {
-  try {
-    await disconnectAccount(deps, userId, accountId)
-  } catch (error) {
-    // Another request is deleting the same user.
-    if (!(error instanceof AppError && error.code === 'ACCOUNT_NOT_FOUND') && !isUserGone(error)) throw error
-  }
-}
-
-// Not in one transaction with the accounts: an account at X is locked before the user, so that the
-// two could deadlock (db/user-lock.ts).
-function deleteDisconnected(deps: Deps, user: User): Promise<boolean> {
+function recordDeletion(deps: Deps, user: User): Promise<UserDeletion> {
   const { id: userId } = user
   return transaction(deps, async (deps) => {
-    // Waits for a connection that is being stored. A later one finds no user.
-    const loginKey = await lockForDeletion(deps, user)
-    if (loginKey === null) return true
-    if ((await listConnected(deps, userId)).length > 0) return false
-    await revokeAttemptTokensOfUser(deps, userId)
-    await deleteIdentity(deps, user, loginKey)
-    await deleteSignInAttempts(deps, userId)
-    await forgetSecretOwner(deps, userId)
-    await deleteRefusedConnectionsOfUser(deps, userId)
-    await deleteOperatorCopies(deps, userId)
-    await deps.db.delete(users).where(eq(users.id, userId))
+    const { db, clock, jobs, eventNotifier } = deps
+    // Waits for a connection that is being stored, and for a sign-in.
+    const locked = await lockForDeletion(deps, user)
+    if (locked === null) throw new AppError('UNAUTHENTICATED')
+    const earlier = locked.deletionId === null ? null : await findUserDeletion(deps, locked.deletionId)
+    if (earlier !== null) return earlier
+    const [deletion] = await db
+      .insert(userDeletions)
+      .values({ id: crypto.randomUUID(), userId, requestedAt: clock.sqlNow() })
+      .returning(shown)
+    if (deletion === undefined) throw new Error('Bug: an insert returned no row')
+    await db.update(users).set({ deletionId: deletion.id, linkVisibility: 'NOBODY' }).where(eq(users.id, userId))
+    await deleteIdentity(deps, user, locked.login)
+    // At most MAX_WEBHOOK_ENDPOINTS. Their pending deliveries are not sent.
+    await db
+      .update(webhookEndpoints)
+      .set({ status: 'DISABLED', disabledReason: 'BY_OWNER' })
+      .where(and(eq(webhookEndpoints.userId, userId), eq(webhookEndpoints.status, 'ENABLED')))
+    await jobs.enqueue(deps, 'delete-user', { userId, id: deletion.id })
     await announceViewerChange(deps, userId)
-    return true
+    // Wakes the user's streams, which find that their session or token has ended.
+    deps.afterCommit(() => eventNotifier.notify([userId]))
+    return deletion
   })
 }
 
-function listConnected(deps: Deps, userId: string) {
-  return listConnectedAccounts(deps, userId, { includeDisconnected: false })
+// Most users have few accounts. Theirs are free when the request ends, and not only when the job runs.
+async function disconnectFirst(deps: Deps, userId: string): Promise<void> {
+  try {
+    await disconnectAll(deps, userId, (done) => done < DISCONNECTED_AT_ONCE)
+  } catch (error) {
+    deps.log.debug({ error }, 'The accounts of a user are not disconnected at once; the job does it')
+  }
+}
+
+/**
+ * Returns the deletion with this id, also for a week after its end; null when there is none. The id
+ * is random, so that whoever knows it may ask.
+ */
+export async function findUserDeletion({ db }: Pick<Deps, 'db'>, deletionId: string): Promise<UserDeletion | null> {
+  if (!isRowId(deletionId)) return null
+  const [deletion] = await db.select(shown).from(userDeletions).where(eq(userDeletions.id, deletionId))
+  return deletion ?? null
+}
+
+/** Deletes the deletions that ended more than a week ago. */
+export async function sweepUserDeletions({ db, clock }: Pick<Deps, 'db' | 'clock'>): Promise<void> {
+  await db.delete(userDeletions).where(lt(userDeletions.finishedAt, sqlIn(clock, -KEPT_SECONDS)))
 }

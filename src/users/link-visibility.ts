@@ -2,7 +2,7 @@
 // a user without accounts and an unknown user give the same result, by the same query. `LinkedUser`
 // and `linkVisibility` keep the names of the API.
 import { randomUUID } from 'node:crypto'
-import { and, asc, desc, eq, exists, gt, inArray, lt, ne, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, sql } from 'drizzle-orm'
 import { connectedAccounts, type linkVisibilities, loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -59,7 +59,7 @@ export function setLinkVisibility(
     const changed = await deps.db
       .update(users)
       .set({ linkVisibility: visibility })
-      .where(and(eq(users.id, userId), ne(users.linkVisibility, visibility)))
+      .where(and(eq(users.id, userId), ne(users.linkVisibility, visibility), isNull(users.deletionId)))
       .returning({ id: users.id })
     if (changed.length > 0) {
       await recordEvent(deps, { type: 'link_visibility.changed', userId, reason: visibility })

@@ -1,13 +1,13 @@
 // PostgreSQL ends a deadlock by rolling one of its transactions back, and that one runs again. The
 // embedded database has one connection, and so no deadlocks.
-import { eq, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { expect, inject, onTestFinished, test, vi } from 'vitest'
 import type { PostgresConfig } from '../../src/config/database-config.ts'
 import { openPostgres, openSingleConnection, queryRows } from '../../src/db/client.ts'
-import { users } from '../../src/db/tables.ts'
 import { connectAccount } from '../support/connected-account.ts'
 import { startWorld } from '../support/harness.ts'
 import { createDatabase } from '../support/postgres-databases.ts'
+import { untilNoRows } from '../support/user-deletion.ts'
 
 /** A session beside the gateway, with an open transaction. */
 async function openSession(database: string | PostgresConfig) {
@@ -34,7 +34,7 @@ function untilBlocked({ pid }: Session, { run }: Session): Promise<void> {
   return vi.waitFor(async () => expect(await run(blocking)).not.toEqual([]), { timeout: 60_000, interval: 10 })
 }
 
-test('a user is deleted at the first request, although the deletion was part of a deadlock', async () => {
+test('a user is deleted, although the deletion was part of a deadlock', async () => {
   const world = await startWorld()
   onTestFinished(() => world.close())
   const { source } = world.database()
@@ -42,20 +42,17 @@ test('a user is deleted at the first request, although the deletion was part of 
   const account = await connectAccount(world, { person: await world.signedIn('tomasz-k') })
   const { userId } = account
   await account.post('With a key', { idempotencyKey: 'a key' })
-  const [gate, sweep] = [await openSession(source), await openSession(source)]
-  // The deletion locks the user, then its sign-ins, then its keys.
-  await gate.run(`select from sign_in_attempts where user_id = '${userId}' for update`)
+  const sweep = await openSession(source)
+  // The deletion locks the user before the keys.
   await sweep.run(`delete from idempotency_keys where user_id = '${userId}'`)
   const deleting = account.person.api('delete-viewer', { input: { login: 'tomasz-k' } })
-  await untilBlocking(gate)
+  expect(await deleting).toMatchObject({ deleteViewer: { userErrors: [] } })
+  await untilBlocking(sweep)
   const sweeping = sweep.run(`select id from users where id = '${userId}' for key share`)
-  await untilBlocked(sweep, gate)
-  await gate.run('commit')
-  // The deletion was rolled back: it has the user no longer.
+  // The batch was rolled back: it has the user no longer.
   expect((await sweeping).length).toBe(1)
   await sweep.run('commit')
-  expect(await deleting).toMatchObject({ deleteViewer: { userErrors: [] } })
-  expect(await world.db().select().from(users).where(eq(users.id, userId))).toEqual([])
+  await untilNoRows(world, userId)
   expect(world.logs()).not.toMatch(/deadlock/)
 })
 

@@ -68,7 +68,7 @@ export const PART = 'part'
 /** Every field of every type in the schema, grouped by its access rule. */
 export const table: Record<string, Record<string, string>> = {
   Query: {
-    nothing: 'viewer rateLimit',
+    nothing: 'viewer rateLimit userDeletion',
     'a session or an API token': 'node nodes',
     'a session': 'apiTokens sessions',
     'accounts:read': 'connectAttempt connectedAccount connectedAccounts',
@@ -93,6 +93,7 @@ export const table: Record<string, Record<string, string>> = {
     'events:read': 'events webhookEndpoints',
     part: 'avatarUrl createdAt githubId id linkVisibility login name',
   },
+  UserDeletion: { part: 'finishedAt id requestedAt status' },
   LinkedUser: { "operator's accounts:read": 'accounts', part: 'githubId id login' },
   LinkedUserConnection: { part: 'edges nodes pageInfo' },
   LinkedUserEdge: { part: 'cursor node' },
@@ -139,7 +140,7 @@ export const table: Record<string, Record<string, string>> = {
   CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
   CreateWebhookEndpointPayload: { part: 'webhookEndpoint secret userErrors' },
   DeleteTweetPayload: { part: 'tweet userErrors' },
-  DeleteViewerPayload: { part: 'deletedUserId userErrors' },
+  DeleteViewerPayload: { part: 'deletedUserId deletion userErrors' },
   DeleteWebhookEndpointPayload: { part: 'deletedWebhookEndpointId userErrors' },
   DisconnectAccountPayload: { part: 'account userErrors' },
   PostTweetPayload: { part: 'tweet userErrors' },

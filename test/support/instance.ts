@@ -76,6 +76,7 @@ export function openInstance(world: World) {
       enqueue: async () => {
         throw new Error('This instance has no background work')
       },
+      deleteAllOf: async () => {},
     },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     eventNotifier: createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds)),

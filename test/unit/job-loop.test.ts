@@ -66,8 +66,8 @@ beforeEach(() => {
       })
     })
   const queues = new Map([
-    ['plain', { capacity: 3, groupCapacity: null, run }],
-    ['grouped', { capacity: 4, groupCapacity: 2, run }],
+    ['plain', { capacity: 3, groupCapacity: null, keepsFinished: true, run }],
+    ['grouped', { capacity: 4, groupCapacity: 2, keepsFinished: true, run }],
   ])
   const log = createLog('fatal', { write: () => {} })
   loop = createJobLoop({ boss: boss as never, database: database as never, log }, queues, () => {

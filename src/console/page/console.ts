@@ -22,7 +22,7 @@ const composer = createComposer({ settled: showOutcome, error: explain })
 const tweetList = createTweetList({ error: explain })
 const apiTokens = createApiTokens({ error: explain })
 const sessionList = createSessionList({ error: explain })
-const deletion = createDeletion({ deleted: leave, error: explain })
+const deletion = createDeletion({ started: leave, finished: confirmDeletion, error: explain })
 const outcome = takeOutcome()
 
 onClick(find(document, '#try-again', HTMLButtonElement), start)
@@ -88,8 +88,12 @@ function leave(): void {
   forgetDrafts()
   composer.resume()
   show('signed-out')
-  showNotice('good', 'Everything that this gateway stored about you is deleted. Your tweets stay on X.')
+  showNotice('good', 'You are signed out, and your data is being deleted. You can close this page.')
   find(document, '#main', HTMLElement).focus()
+}
+
+function confirmDeletion(): void {
+  showNotice('good', 'Everything that this gateway stored about you is deleted. Your tweets stay on X.')
 }
 
 async function loadAccounts(): Promise<void> {

@@ -11,8 +11,14 @@ export type Deletion = {
   setLogin(login: string): void
 }
 
-/** Sets up the dialog. `deleted` is called after the deletion. */
-export function createDeletion(on: { deleted(): void; error(error: unknown): void }): Deletion {
+const ASK_MILLISECONDS = 1_000
+const MAX_ASK_MILLISECONDS = 30_000
+
+/**
+ * Sets up the dialog. `started` is called when the session has ended, `finished` when nothing is
+ * stored any more.
+ */
+export function createDeletion(on: { started(): void; finished(): void; error(error: unknown): void }): Deletion {
   const dialog = find(document, '#deletion', HTMLDialogElement)
   const form = find(dialog, '#deletion-form', HTMLFormElement)
   const field = find(form, '#deletion-login', HTMLInputElement)
@@ -49,7 +55,18 @@ export function createDeletion(on: { deleted(): void; error(error: unknown): voi
     if (error?.code === 'RECENT_SIGN_IN_REQUIRED') return promptForSignIn(true)
     if (error !== undefined) return showProblem(explainError(error))
     dialog.close()
-    on.deleted()
+    on.started()
+    if (deleteViewer.deletion !== null) await untilDeleted(deleteViewer.deletion.id)
+    on.finished()
+  }
+
+  // The deletion needs no session, so neither does the question whether it has ended.
+  async function untilDeleted(id: string): Promise<void> {
+    for (let pause = ASK_MILLISECONDS; ; pause = Math.min(pause * 2, MAX_ASK_MILLISECONDS)) {
+      const { userDeletion } = await request('UserDeletion', { userDeletionId: id })
+      if (userDeletion?.status !== 'DELETING') return
+      await new Promise((resolve) => setTimeout(resolve, pause))
+    }
   }
 
   onClick(find(document, '#delete-account', HTMLButtonElement), async () => open())

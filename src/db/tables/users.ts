@@ -1,5 +1,5 @@
 import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
-import { bigint, check, index, pgTable, text } from 'drizzle-orm/pg-core'
+import { bigint, check, index, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import { id, moment, oneOf } from './columns.ts'
 
 /**
@@ -12,8 +12,8 @@ export const linkVisibilities = ['NOBODY', 'INTEGRATORS'] as const
 
 /**
  * A person. The first sign-in inserts the row, and each later sign-in updates it from GitHub.
- * The key is GitHub's numeric id, because logins and e-mail addresses change hands. Deleted by
- * `deleteViewer`, with every row that refers to it.
+ * The key is GitHub's numeric id, because logins and e-mail addresses change hands. Deleted last by
+ * the job that `deleteViewer` queues, after every row that refers to it.
  */
 export const users = pgTable(
   'users',
@@ -28,6 +28,11 @@ export const users = pgTable(
     /** The audience of this person's connected accounts. */
     linkVisibility: text({ enum: linkVisibilities }).notNull().default('NOBODY'),
     createdAt: moment().notNull().defaultNow(),
+    /**
+     * The deletion of this person, in `user_deletions`; null unless it was requested. From then on
+     * nothing acts for them: see `isActiveUser`.
+     */
+    deletionId: uuid(),
   },
   (table) => [
     // Operators page through the users who show their accounts by id.

@@ -1,9 +1,8 @@
 import { endSession } from '../../auth/session.ts'
 import type { User } from '../../auth/viewer.ts'
-import { deleteUser } from '../../users/deletion.ts'
 import type { LinkVisibility } from '../../users/link-visibility.ts'
 import { builder, describeValues } from '../builder.ts'
-import { getRecentSession, getSession } from '../context.ts'
+import { getSession } from '../context.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
@@ -70,46 +69,6 @@ builder.mutationField('signOut', (t) =>
         const { setCookie } = await endSession(context.deps, getSession(context).session, 'SIGNED_OUT')
         context.setCookie(setCookie)
         return true
-      }),
-  }),
-)
-
-const DeleteViewerInput = builder.inputType('DeleteViewerInput', {
-  description: 'The user to delete.',
-  fields: (t) => ({
-    login: t.string({
-      required: true,
-      description: "The viewer's own GitHub login, as a protection against accidents.",
-    }),
-  }),
-})
-
-const DeleteViewerPayloadRef = payloadRef<string>('DeleteViewerPayload').implement({
-  description: 'The result of `deleteViewer`.',
-  fields: (t) => ({
-    deletedUserId: t.id({
-      nullable: true,
-      description: 'The id of the deleted user; null when there are userErrors.',
-      resolve: ({ thing }) => thing,
-    }),
-  }),
-})
-
-builder.mutationField('deleteViewer', (t) =>
-  t.field({
-    type: DeleteViewerPayloadRef,
-    nullable: true,
-    authScopes: { session: true },
-    description:
-      'Deletes the viewer and everything that the gateway stores about them: sessions, accounts, tokens, tweets, events. Grants are revoked at X; tweets stay there. A later sign-in creates a new user. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.',
-    args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },
-    resolve: (_, { input }, context) =>
-      toPayload(async () => {
-        const { user, session } = getRecentSession(context)
-        await deleteUser(context.deps, user, input.login)
-        const { setCookie } = await endSession(context.deps, session, 'SIGNED_OUT')
-        context.setCookie(setCookie)
-        return user.id
       }),
   }),
 )

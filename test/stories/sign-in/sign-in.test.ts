@@ -7,6 +7,7 @@ import { type Browser, cookieOf } from '../../support/browser.ts'
 import { readEveryRow } from '../../support/dump.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { whileAttemptIsHeld } from '../../support/held-attempt.ts'
+import { untilNoRows } from '../../support/user-deletion.ts'
 
 let world: World
 beforeAll(async () => {
@@ -110,6 +111,7 @@ describe('the identity of a user', () => {
     const deleted = leaving.api('delete-viewer', { input: { login: 'nadia-first' } })
     await Promise.allSettled([deleted, ...Array.from({ length: 6 }, () => world.signedIn('nadia-first'))])
     expect(await deleted).toMatchObject({ deleteViewer: { deletedUserId: [...ids][0] } })
+    await untilNoRows(world, String([...ids][0]))
     const left = await world.db().select().from(users).where(eq(users.githubId, githubId))
     expect(await identities()).toEqual(left.map(({ id }) => ({ githubId, userId: id })))
     expect(await logins()).toEqual(left.map(({ id }) => ({ login: 'nadia-first', userId: id })))

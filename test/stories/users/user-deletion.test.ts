@@ -1,16 +1,16 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
-import { type Browser, cookieOf, type UserError } from '../../support/browser.ts'
+import { type Browser, cookieOf } from '../../support/browser.ts'
 import {
   connectAccount,
   endFaults,
-  queryRows,
   refreshFault,
   UNTIL_ENDED_SECONDS,
   watchX,
 } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { countRows, untilNoRows } from '../../support/user-deletion.ts'
 
 let world: World
 beforeAll(async () => {
@@ -20,33 +20,16 @@ afterEach(() => endFaults(world))
 afterAll(() => world.close())
 
 async function deleteViewer(person: Browser, login: string) {
-  const result = await person.api<{ deleteViewer: { deletedUserId: string | null; userErrors: UserError[] } }>(
-    'delete-viewer',
-    { input: { login } },
-  )
-  return result.deleteViewer
+  const { deleteViewer } = await person.api('delete-viewer', { input: { login } })
+  return deleteViewer
 }
 
-/** The number of rows that each table has of this user, if any. */
-async function countRows(userId: string): Promise<Record<string, number>> {
-  const tables = await queryRows(
-    world,
-    sql`select table_name as name from information_schema.columns where table_schema = 'public' and column_name = 'user_id'`,
-  )
-  const counts: Record<string, number> = {}
-  for (const name of ['users', ...tables.map((table) => String(table.name))]) {
-    const column = name === 'users' ? 'id' : 'user_id'
-    const [row] = await queryRows(
-      world,
-      sql`select count(*)::int as rows from ${sql.identifier(name)} where ${sql.identifier(column)} = ${userId}`,
-    )
-    if (row?.rows !== 0) counts[name] = Number(row?.rows)
-  }
-  return counts
+const started = {
+  id: expect.any(String),
+  status: 'DELETING',
+  requestedAt: expect.any(String),
+  finishedAt: null,
 }
-
-const untilNoRows = (userId: string) =>
-  vi.waitFor(async () => expect(await countRows(userId)).toEqual({}), { timeout: 60_000, interval: 100 })
 
 test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
   const account = await connectAccount(world)
@@ -63,7 +46,7 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
     { name: 'a bot', scopes: ['tweets:read'], expiresInDays: null },
   )
   // Each kind of row exists before the deletion.
-  expect(Object.keys(await countRows(userId))).toEqual(
+  expect(Object.keys(await countRows(world, userId))).toEqual(
     expect.arrayContaining([
       'users',
       'sessions',
@@ -81,7 +64,8 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
   const { cookie } = cookieOf(person)
 
   // GitHub's logins are case-insensitive.
-  expect(await deleteViewer(person, 'Mara-Holt')).toEqual({ deletedUserId: userId, userErrors: [] })
+  const deleted = await deleteViewer(person, 'Mara-Holt')
+  expect(deleted).toEqual({ deletedUserId: userId, deletion: started, userErrors: [] })
   expect(person.cookies.has('xconnect_session')).toBe(false)
   const ask = (headers: Record<string, string>) =>
     world.browser().request('/graphql', {
@@ -91,7 +75,7 @@ test('L-09 deleting the viewer leaves no row, and no grant at X', async () => {
     })
   expect(await (await ask({ cookie })).json()).toEqual({ data: { viewer: null } })
   expect((await ask({ authorization: `Bearer ${secret}` })).status).toBe(401)
-  await untilNoRows(userId)
+  await untilNoRows(world, userId)
   expect([account, second, former].map((each) => each.grant().ended)).toEqual(Array(3).fill('revoked-by-app'))
 
   // After the next sign-in it is a new user.
@@ -122,7 +106,7 @@ test('wins over a running refresh, whose tokens are revoked', async () => {
   expect(await deleteViewer(leaving, 'tomasz-k')).toMatchObject({ deletedUserId: account.userId })
   await posting
   expect(x.posts()).toBe(0)
-  await untilNoRows(account.userId)
+  await untilNoRows(world, account.userId)
   expect(account.grant()).toMatchObject({ live: false, ended: 'revoked-by-app' })
 })
 
@@ -138,7 +122,7 @@ test('wins over a connect that is being finished: nothing is connected, and the 
   await vi.waitFor(() => expect(world.sandbox.control.countReceived(profile)).toBe(asked + 1), { timeout: 30_000 })
   expect(await deleteViewer(person, 'yuki-ito')).toMatchObject({ deletedUserId: viewer.id })
   expect(await connecting).toMatchObject({ outcome: 'failed', code: 'SESSION_MISSING' })
-  await untilNoRows(viewer.id)
+  await untilNoRows(world, viewer.id)
   expect(world.sandbox.control.grants(username).at(-1)).toMatchObject({ live: false })
 })
 
@@ -146,11 +130,12 @@ test('10 times at the same moment deletes once; the others succeed or are UNAUTH
   const account = await connectAccount(world, { person: await world.signedIn('yuki-ito') })
   const responses = await Promise.allSettled(Array.from({ length: 10 }, () => deleteViewer(account.person, 'yuki-ito')))
   for (const result of responses) {
-    if (result.status === 'fulfilled') expect(result.value).toEqual({ deletedUserId: account.userId, userErrors: [] })
+    if (result.status === 'fulfilled')
+      expect(result.value).toMatchObject({ deletedUserId: account.userId, userErrors: [] })
     else expect(result.reason).toMatchObject({ response: { errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] } })
   }
   expect(responses.some(({ status }) => status === 'fulfilled')).toBe(true)
-  await untilNoRows(account.userId)
+  await untilNoRows(world, account.userId)
 })
 
 test.each([

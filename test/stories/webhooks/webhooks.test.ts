@@ -528,8 +528,8 @@ test('the deletion of users does not wait for the deliveries of their last event
   expect(left).toMatchObject([{ deleteViewer: { userErrors: [] } }, { deleteViewer: { userErrors: [] } }])
   await webhooks.test(id)
   await tried(id, { status: 'DELIVERED', attempts: 1 })
-  const endpoints = await world.db().select().from(webhookEndpoints)
-  expect(endpoints.map((endpoint) => endpoint.id)).toEqual([id])
+  const listEndpoints = async () => (await world.db().select().from(webhookEndpoints)).map((endpoint) => endpoint.id)
+  await vi.waitFor(async () => expect(await listEndpoints()).toEqual([id]), { timeout: 60_000 })
   expect(world.logs()).not.toMatch(/deadlock/)
 })
 

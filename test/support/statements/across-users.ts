@@ -16,11 +16,14 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
   'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
-  'delete refused_connections by user_id': 'The deletion of a user. Each shard has an index for it.',
+  'select refused_connections by user_id': 'The deletion of a user. Each shard has an index for it.',
   'delete secret_owners by ends_at': 'The sweep deletes the owners of secrets that have ended.',
-  'delete secret_owners by user_id': 'The deletion of a user. Each shard has an index for it.',
+  'select secret_owners by user_id': 'The deletion of a user. Each shard has an index for it.',
   'delete sign_in_attempts by expires_at, finished_at': 'The sweep deletes sign-ins after an hour.',
-  'delete sign_in_attempts by user_id': 'The deletion of a user. Each shard has an index for it.',
+  'select sign_in_attempts by user_id': 'The deletion of a user. Each shard has an index for it.',
+  'delete user_deletions by finished_at': 'The sweep deletes deletions that ended a week ago, by an index.',
+  'select user_deletions by finished_at':
+    'The search for lost jobs reads the deletions that are under way. A partial index has them.',
   'select connect_attempts by tokens_sealed, next_try_at':
     'The sweep finds attempts that are due and have lost their job.',
   'select connected_accounts, users by status, id, user_id, link_visibility':

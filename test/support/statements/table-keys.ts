@@ -25,6 +25,7 @@ const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   account_holders: { kind: 'look-up', column: 'provider_account_id' },
   user_identities: { kind: 'look-up', column: 'github_id' },
   user_logins: { kind: 'look-up', column: 'login' },
+  user_deletions: { kind: 'look-up', column: 'id' },
   refused_connections: { kind: 'look-up', column: 'provider_account_id' },
   sign_in_attempts: { kind: 'look-up', column: 'state_hash' },
   secret_owners: { kind: 'look-up', column: 'secret_hash' },
