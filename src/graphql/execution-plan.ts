@@ -3,7 +3,6 @@
 // for a document, not for each object of each response.
 import {
   type DocumentNode,
-  type ExecutionResult,
   type FieldNode,
   type FragmentDefinitionNode,
   type GraphQLError,
@@ -27,14 +26,24 @@ import {
   typeFromAST,
   visit,
 } from 'graphql'
-import { type Completer, executePlan, type FieldPlan, type MaybePromise, type SelectionPlan } from './execution.ts'
+import {
+  type Completer,
+  executePlan,
+  type FieldPlan,
+  type MaybePromise,
+  type PlanResult,
+  type SelectionPlan,
+} from './execution.ts'
+import { isIntrospection, keepResults } from './introspection-results.ts'
 import { assertPlannable, createCompleter } from './value-completion.ts'
 
 /** Executes one operation of a document, with variables that `coerceVariables` has returned. */
 export type OperationPlan = {
-  execute(contextValue: unknown, variables: Variables): MaybePromise<ExecutionResult>
+  execute(contextValue: unknown, variables: Variables): MaybePromise<PlanResult>
 }
 
+// Measured with documents of many forms, and rounded up.
+const BYTES_PER_FIELD = 600
 // Of a key: its quotation marks, its colon and its comma. Of an object: its brackets.
 const BYTES_AROUND_KEY = 4
 const BYTES_OF_BRACKETS = 2
@@ -46,12 +55,12 @@ type Variables = { [name: string]: unknown }
 /**
  * Plans a query or mutation of a valid document; null for a subscription. Selection sets are planned
  * when they are first executed.
- * @param onGrow is called with the number of fields that were added to the plan.
+ * @param onGrow is called with the bytes that the plan grows by, or shrinks by below 0.
  */
 export type OperationPlanner = (
   fragments: Fragments,
   operation: OperationDefinitionNode,
-  onGrow: (fields: number) => void,
+  onGrow: (bytes: number) => void,
 ) => OperationPlan | null
 
 /**
@@ -92,22 +101,21 @@ export function createOperationPlanner(
       variants.set(variant, root)
       return root
     }
-    return {
-      execute: (contextValue, variables) => {
-        const execution = {
-          schema,
-          fragments,
-          operation,
-          contextValue,
-          variableValues: variables,
-          errors: [],
-          maxBytes: maxResponseBytes,
-          bytesLeft: maxResponseBytes,
-          sizeError: null,
-        }
-        return executePlan(execution, () => planRoot(variables))
-      },
+    const execute: OperationPlan['execute'] = (contextValue, variables) => {
+      const execution = {
+        schema,
+        fragments,
+        operation,
+        contextValue,
+        variableValues: variables,
+        errors: [],
+        maxBytes: maxResponseBytes,
+        bytesLeft: maxResponseBytes,
+        sizeError: null,
+      }
+      return executePlan(execution, () => planRoot(variables))
     }
+    return { execute: isIntrospection(operation, fragments) ? keepResults(execute, onGrow) : execute }
   }
 }
 
@@ -159,7 +167,7 @@ type SelectionPlannerParts = {
   /** The values of the variables of @skip and @include. */
   variables: Variables
   findCompleter: (definition: FieldDefinition) => Completer
-  onGrow: (fields: number) => void
+  onGrow: (bytes: number) => void
 }
 
 function createSelectionPlanner({
@@ -178,7 +186,7 @@ function createSelectionPlanner({
       const definition = findDefinition(schema, type, ofKey[0].name.value)
       if (definition !== undefined) fields.push(planField(type, key, ofKey, definition))
     }
-    onGrow(fields.length)
+    onGrow(fields.length * BYTES_PER_FIELD)
     const keyBytes = fields.reduce((sum, { key }) => sum + key.length + BYTES_AROUND_KEY, BYTES_OF_BRACKETS)
     return { type, fields, keyBytes }
   }

@@ -46,10 +46,9 @@ export type PreparedDocuments = {
 /** Dozens of the largest documents, and thousands of those that front ends send. */
 export const MAX_PREPARED_BYTES = 32 * 1024 * 1024
 
-// Measured with documents of many forms, and rounded up: a token with its part of the syntax tree, a
-// field of a plan, and what every document has.
+// Measured with documents of many forms, and rounded up: a token with its part of the syntax tree, and
+// what every document has.
 const BYTES_PER_TOKEN = 400
-const BYTES_PER_PLANNED_FIELD = 600
 const BYTES_PER_DOCUMENT = 4_000
 
 /**
@@ -87,7 +86,7 @@ export function createPreparedDocuments(
     },
     of: (document) => prepared.get(document) ?? null,
     add: (text, document) => {
-      const onGrow = (fields: number) => grow(text, entry, fields * BYTES_PER_PLANNED_FIELD)
+      const onGrow = (added: number) => grow(text, entry, added)
       const added = prepareDocument(schema, document, planOperation, onGrow)
       const entry = { document: added, bytes: 0 }
       bytes -= kept.get(text)?.bytes ?? 0
@@ -116,7 +115,7 @@ function prepareDocument(
   schema: GraphQLSchema,
   document: DocumentNode,
   planOperation: OperationPlanner,
-  onGrow: (fields: number) => void,
+  onGrow: (bytes: number) => void,
 ): PreparedDocument {
   const fragments = listFragments(document)
   const operations = document.definitions.filter((definition) => definition.kind === Kind.OPERATION_DEFINITION)
