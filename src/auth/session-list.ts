@@ -5,7 +5,14 @@ import { sessions } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { createRemovalCookie } from './session.ts'
-import { isLiveSession, removeSessions, type Session, type SessionRow, sessionEnd } from './session-rows.ts'
+import {
+  isLiveSession,
+  MAX_SESSIONS,
+  removeSessions,
+  type Session,
+  type SessionRow,
+  sessionEnd,
+} from './session-rows.ts'
 
 /**
  * A session as its user sees it. `id` is not derived from the token; `current` is true for the
@@ -20,9 +27,6 @@ export type ListedSession = {
   current: boolean
 }
 
-/** The number of sessions that are listed. */
-export const MAX_LISTED_SESSIONS = 50
-
 /** Returns the sessions of the same user: the current one first, then the last used. */
 export async function listSessions(deps: Deps, current: Session): Promise<ListedSession[]> {
   const found = await deps.db
@@ -30,7 +34,7 @@ export async function listSessions(deps: Deps, current: Session): Promise<Listed
     .from(sessions)
     .where(and(eq(sessions.userId, current.userId), isLiveSession(deps)))
     .orderBy(desc(sql`${sessions.id} = ${current.id}`), desc(sessions.lastUsedAt), desc(sessions.createdAt))
-    .limit(MAX_LISTED_SESSIONS)
+    .limit(MAX_SESSIONS)
   return found.map((row) => show(row, current))
 }
 

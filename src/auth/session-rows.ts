@@ -1,5 +1,5 @@
 // The rows of sessions: until when one is good, and how it is removed.
-import { and, eq, gt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, lte, or, type SQL, sql } from 'drizzle-orm'
 import { isActiveUser } from '../db/active-user.ts'
 import { runBatches } from '../db/batches.ts'
 import { sessions } from '../db/tables.ts'
@@ -9,7 +9,7 @@ import { recordEvent } from '../events/events.ts'
 import { disownConnectAttempts } from './connect-attempt.ts'
 
 /** Why a session has ended. */
-export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'EXPIRED'
+export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'LIMIT_REACHED' | 'EXPIRED'
 
 /** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
@@ -20,6 +20,11 @@ export type SessionKey = Pick<Session, 'id' | 'userId'>
 // An absolute timeout, which limits the use of a stolen session (OWASP Session Management Cheat
 // Sheet).
 const ABSOLUTE_LIFETIME_MILLISECONDS = 90 * 86_400_000
+/**
+ * The number of sessions of a user. A sign-in beyond it ends the one that was used least recently, so
+ * that a stolen session cannot keep its user out.
+ */
+export const MAX_SESSIONS = 50
 // Few: the transaction locks the event counters of all their users.
 const SWEEP_BATCH = 50
 
@@ -54,6 +59,17 @@ export function removeSessions(deps: Deps, which: SQL | undefined, reason: Sessi
       for (const userId of new Set(ended.map(({ userId }) => userId))) await announceViewerChange(deps, userId)
     return ended
   })
+}
+
+/** Ends the sessions of a user beyond `MAX_SESSIONS`. */
+export async function endSurplusSessions(deps: Deps, userId: string): Promise<void> {
+  const surplus = deps.db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(eq(sessions.userId, userId))
+    .orderBy(desc(sessions.lastUsedAt), desc(sessions.createdAt))
+    .offset(MAX_SESSIONS)
+  await removeSessions(deps, and(eq(sessions.userId, userId), inArray(sessions.id, surplus)), 'LIMIT_REACHED')
 }
 
 /** The condition for sessions that have not ended, of users who are not being deleted. */

@@ -14,6 +14,7 @@ import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 import {
+  endSurplusSessions,
   isLiveSession,
   isSession,
   oldestStart,
@@ -58,6 +59,7 @@ export async function startSession(
     await recordEvent(deps, { type: 'session.started', userId })
     const about = { createdAt: now, lastUsedAt: now, device: describeDevice(userAgent) }
     const { createdAt, expiresAt } = await lucia(deps).createSession(userId, about, { sessionId: luciaId(key) })
+    await endSurplusSessions(deps, userId)
     return { ...key, createdAt, expiresAt }
   })
   deps.viewers.sessions.addExisting(key.id)

@@ -296,7 +296,7 @@ export type EventType =
   | 'ACCOUNT_RECOVERED'
   /** `link_visibility.changed`: The user decided who may see their connected accounts. `reason`: the new LinkVisibility, NOBODY or INTEGRATORS. */
   | 'LINK_VISIBILITY_CHANGED'
-  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED. */
+  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) or EXPIRED. */
   | 'SESSION_ENDED'
   /** `session.started`: The user signed in. It has no `reason`. */
   | 'SESSION_STARTED'

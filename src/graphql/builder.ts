@@ -11,8 +11,6 @@ import type { GraphqlContext } from './context.ts'
 
 /** The most expensive reasonable document is a page of 100 tweets with their accounts. */
 export const MAX_COMPLEXITY = 5_000
-/** The complexity of a field for which another service is called, and the caller waits. */
-export const NETWORK_COMPLEXITY = 500
 /** The complexity of a field for which the rows of a whole list are counted. */
 export const COUNT_COMPLEXITY = 100
 // The longest path through the schema, which has no cycles: from a payload with a user through a

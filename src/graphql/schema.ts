@@ -7,6 +7,7 @@ import './types/event.ts'
 import './types/linked-user.ts'
 import './types/node.ts'
 import { describeAccessRules, enforceAccessRules } from './access.ts'
+import { describeMutationCosts } from './mutation-cost.ts'
 import { recordUserErrors } from './operation-log.ts'
 import './types/rate-limit.ts'
 import './types/session.ts'
@@ -20,6 +21,7 @@ import './types/webhook-endpoint.ts'
 
 /** The executable schema. */
 export const schema = builder.toSchema({ disableScopeAuth: true })
+describeMutationCosts(schema)
 describeAccessRules(schema)
 enforceAccessRules(schema)
 recordUserErrors(schema)

@@ -12,6 +12,7 @@ import {
 import { apiScopes } from '../../db/tables.ts'
 import { builder, type ViewerFields } from '../builder.ts'
 import { getRecentSession, getSession } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
@@ -61,7 +62,7 @@ export const apiTokensField = (t: ViewerFields) =>
     type: [ApiTokenRef],
     authScopes: { session: true },
     description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days; each group newest first, ${MAX_LISTED_TOKENS} at most in all.`,
-    complexity: { field: 1, multiplier: MAX_LIVE_TOKENS },
+    complexity: { field: 1, multiplier: MAX_LISTED_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
   })
 
@@ -122,6 +123,7 @@ builder.mutationFields((t) => ({
     type: CreateApiTokenPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1, events: 1 }),
     description: `Creates an API token that acts for the viewer. Up to ${MAX_LIVE_TOKENS} can be active at once. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
     args: {
       input: t.arg({ type: CreateApiTokenInput, required: true, description: 'The settings of the API token.' }),
@@ -139,6 +141,7 @@ builder.mutationFields((t) => ({
     type: RevokeApiTokenPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1, events: 1 }),
     description: 'Revokes an API token, immediately and permanently.',
     args: { input: t.arg({ type: RevokeApiTokenInput, required: true, description: 'The API token to revoke.' }) },
     resolve: (_, { input }, context) =>

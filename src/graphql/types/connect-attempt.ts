@@ -3,6 +3,7 @@ import { findConnectAttempt, startXConnect } from '../../accounts/connect.ts'
 import { type ConnectAttempt, isExpired } from '../../auth/connect-attempt.ts'
 import { builder } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { NodeRef } from './node-interface.ts'
@@ -130,6 +131,7 @@ builder.mutationField('startXConnect', (t) =>
     type: StartXConnectPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 2 }),
     description:
       'Starts to connect an X account. Send the user to `authorizationUrl` in the browser that has this session: no other session can finish the attempt.',
     args: { input: t.arg({ type: StartXConnectInput, description: 'The options of the connection.' }) },

@@ -10,6 +10,7 @@ import { maxTweetLength } from '../../tweets/tweet-input.ts'
 import { missingScopes } from '../../x/scopes.ts'
 import { builder, describeValues, type ViewerFields } from '../builder.ts'
 import { getUser } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
@@ -216,6 +217,7 @@ builder.mutationField('disconnectAccount', (t) =>
     type: DisconnectAccountPayloadRef,
     nullable: true,
     authScopes: { scope: 'accounts:write' },
+    complexity: mutationComplexity({ rows: 10, events: 1 }),
     description:
       'Disconnects an account. The gateway deletes its tokens at once, and revokes the grant at X in the background. While X is down, it keeps trying.',
     args: { input: t.arg({ type: DisconnectAccountInput, required: true, description: 'The account to disconnect.' }) },

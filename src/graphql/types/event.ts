@@ -43,7 +43,7 @@ const typeDescriptions: Record<EventType, string> = {
   'tweet.deleted': `A tweet was deleted through this API. ${NO_REASON}`,
   'session.started': `The user signed in. ${NO_REASON}`,
   'session.ended':
-    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser) or EXPIRED.',
+    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) or EXPIRED.',
   'token.created': `An API token was created. ${NO_REASON}`,
   'token.revoked':
     'An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it.',

@@ -10,6 +10,7 @@ import {
 import { builder } from '../builder.ts'
 import { getSession } from '../context.ts'
 import { userCursor } from '../cursor.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { AccountStatusRef, ProviderRef } from './connected-account.ts'
@@ -129,6 +130,7 @@ builder.mutationField('setLinkVisibility', (t) =>
     type: SetLinkVisibilityPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1, events: 1 }),
     description: "Sets who may see that the viewer's GitHub user and X accounts belong together. Takes effect at once.",
     args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'The audience to set.' }) },
     resolve: (_, { input }, context) =>

@@ -1,12 +1,8 @@
-import {
-  type ListedSession,
-  listSessions,
-  MAX_LISTED_SESSIONS,
-  revokeOtherSessions,
-  revokeSession,
-} from '../../auth/session-list.ts'
+import { type ListedSession, listSessions, revokeOtherSessions, revokeSession } from '../../auth/session-list.ts'
+import { MAX_SESSIONS } from '../../auth/session-rows.ts'
 import { builder, type ViewerFields } from '../builder.ts'
 import { getSession } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
@@ -41,8 +37,8 @@ export const sessionsField = (t: ViewerFields) =>
   t.field({
     type: [SessionRef],
     authScopes: { session: true },
-    description: `The browsers in which the viewer is signed in: that of this request, then the last used; ${MAX_LISTED_SESSIONS} at most.`,
-    complexity: { field: 1, multiplier: MAX_LISTED_SESSIONS },
+    description: `The browsers in which the viewer is signed in: that of this request, then the last used. There are ${MAX_SESSIONS} at most: a sign-in beyond them ends the one that was used least recently.`,
+    complexity: { field: 1, multiplier: MAX_SESSIONS },
     resolve: (_, _args, context) => listSessions(context.deps, getSession(context).session),
   })
 
@@ -80,6 +76,7 @@ builder.mutationFields((t) => ({
     type: RevokeSessionPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1, events: 1 }),
     description:
       'Ends a session of the viewer at once, on all instances, and closes the event streams that it has open. API tokens stay valid.',
     args: { input: t.arg({ type: RevokeSessionInput, required: true, description: 'The session to end.' }) },
@@ -94,6 +91,7 @@ builder.mutationFields((t) => ({
     type: RevokeOtherSessionsPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: MAX_SESSIONS, events: MAX_SESSIONS - 1 }),
     description: 'Ends all sessions of the viewer except that of this request, as `revokeSession` does.',
     resolve: (_, _args, context) => toPayload(() => revokeOtherSessions(context.deps, getSession(context).session)),
   }),

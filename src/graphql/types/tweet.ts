@@ -4,9 +4,10 @@ import { deleteTweet } from '../../tweets/delete.ts'
 import type { Tweet } from '../../tweets/outcome.ts'
 import { postTweet } from '../../tweets/post.ts'
 import { countTweets, findTweet, listTweets, tweetError } from '../../tweets/tweets.ts'
-import { builder, COUNT_COMPLEXITY, describeValues, NETWORK_COMPLEXITY, type ViewerFields } from '../builder.ts'
+import { builder, COUNT_COMPLEXITY, describeValues, type ViewerFields } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload, toUserError, UserErrorRef } from '../payload.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
@@ -229,7 +230,7 @@ builder.mutationFields((t) => ({
     type: PostTweetPayloadRef,
     nullable: true,
     authScopes: { scope: 'tweets:write' },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 6, events: 1, callsService: true }),
     description: 'Posts a tweet and waits for the result of X. X bills the operator for each tweet.',
     args: { input: t.arg({ type: PostTweetInput, required: true, description: 'The tweet to post.' }) },
     resolve: async (_, { input }, context) => {
@@ -251,7 +252,7 @@ builder.mutationFields((t) => ({
     type: DeleteTweetPayloadRef,
     nullable: true,
     authScopes: { scope: 'tweets:write' },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 3, events: 1, callsService: true }),
     description: 'Deletes a posted tweet at X.',
     args: { input: t.arg({ type: DeleteTweetInput, required: true, description: 'The tweet to delete.' }) },
     resolve: (_, { input }, context) => toPayload(() => deleteTweet(context.deps, getUser(context).id, input.tweetId)),

@@ -2,6 +2,7 @@ import { createRemovalCookie } from '../../auth/session.ts'
 import { findUserDeletion, startUserDeletion, type UserDeletion } from '../../users/deletion.ts'
 import { builder, describeValues } from '../builder.ts'
 import { getRecentSession } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 
 const statusDescriptions = {
@@ -83,6 +84,8 @@ builder.mutationField('deleteViewer', (t) =>
     type: DeleteViewerPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    // Ten endpoints are disabled, and ten accounts disconnected.
+    complexity: mutationComplexity({ rows: 100 }),
     description:
       'Deletes the viewer and everything that the gateway stores about them: sessions, accounts, tokens, tweets, events. All access ends at once; the rows are deleted in the background, and `userDeletion` says when none is left. Grants are revoked at X; tweets stay there. A later sign-in creates a new user, also while the rows are being deleted. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.',
     args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },

@@ -3,6 +3,7 @@ import type { User } from '../../auth/viewer.ts'
 import type { LinkVisibility } from '../../users/link-visibility.ts'
 import { builder, describeValues } from '../builder.ts'
 import { getSession } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
 
@@ -63,6 +64,7 @@ builder.mutationField('signOut', (t) =>
     type: SignOutPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1, events: 1 }),
     description: 'Ends the session of this request. Connected accounts stay connected.',
     resolve: (_, _args, context) =>
       toPayload(async () => {

@@ -6,10 +6,11 @@ import {
   type WebhookDelivery,
 } from '../../webhooks/deliveries.ts'
 import { MAX_ATTEMPTS } from '../../webhooks/retry.ts'
-import { builder, describeValues, NETWORK_COMPLEXITY } from '../builder.ts'
+import { builder, describeValues } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
 import { readableTypes } from '../event-access.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
@@ -148,7 +149,7 @@ builder.mutationField('replayWebhookDelivery', (t) =>
     type: ReplayWebhookDeliveryPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 2, callsService: true }),
     description: `Sends a DEAD or DELIVERED webhook delivery again, with the same \`webhook-id\` and up to ${MAX_ATTEMPTS} further attempts.`,
     args: {
       input: t.arg({ type: ReplayWebhookDeliveryInput, required: true, description: 'The delivery to send again.' }),

@@ -11,8 +11,9 @@ import {
   updateWebhookEndpoint,
   type WebhookEndpoint,
 } from '../../webhooks/endpoints.ts'
-import { builder, describeValues, NETWORK_COMPLEXITY, type ViewerFields } from '../builder.ts'
+import { builder, describeValues, type ViewerFields } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
+import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
 import { NodeRef } from './node-interface.ts'
@@ -197,7 +198,7 @@ builder.mutationFields((t) => ({
     type: CreateWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 1, callsService: true }),
     description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}.`,
     args: {
       input: t.arg({
@@ -219,7 +220,7 @@ builder.mutationFields((t) => ({
     type: UpdateWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 1, callsService: true }),
     description: 'Changes a webhook endpoint, disables it, or enables it again. Its secret stays the same.',
     args: {
       input: t.arg({ type: UpdateWebhookEndpointInput, required: true, description: 'The endpoint and its changes.' }),
@@ -238,6 +239,7 @@ builder.mutationFields((t) => ({
     type: RotateWebhookSecretPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1 }),
     description: `Replaces the secret of a webhook endpoint. For ${SECRET_OVERLAP_SECONDS / 3600} hours messages carry two signatures, by the old secret and by the new one.`,
     args: {
       input: t.arg({
@@ -253,6 +255,7 @@ builder.mutationFields((t) => ({
     type: DeleteWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
+    complexity: mutationComplexity({ rows: 1 }),
     description: 'Deletes a webhook endpoint with all its deliveries. PENDING deliveries are no longer sent.',
     args: {
       input: t.arg({ type: DeleteWebhookEndpointInput, required: true, description: 'The endpoint to delete.' }),
@@ -264,7 +267,7 @@ builder.mutationFields((t) => ({
     type: TestWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    complexity: NETWORK_COMPLEXITY,
+    complexity: mutationComplexity({ rows: 0, events: 1, callsService: true }),
     description: 'Sends the event `webhook.test` to a webhook endpoint, also when its `types` leave that out.',
     args: {
       input: t.arg({

@@ -148,6 +148,34 @@ describe('S-07 the list of one’s sessions', () => {
     expect(await revokeOthers(person)).toEqual({ revokedCount: 60, userErrors: [] })
   })
 
+  test('has fifty at most: a further sign-in ends the one that was used least recently', async () => {
+    const person = await signIn(CHROME)
+    const oldest = await signIn(FIREFOX)
+    const [row] = await world.db().select().from(sessions).where(isSessionOf(oldest))
+    if (row === undefined) throw new Error('There is no session')
+    const others = Array.from({ length: 48 }, (_, age) => ({
+      ...row,
+      id: sha256(`other ${age}`),
+      publicId: crypto.randomUUID(),
+    }))
+    await world.db().insert(sessions).values(others)
+    await world
+      .db()
+      .update(sessions)
+      .set({ lastUsedAt: new Date(Date.now() - HOUR * 1000) })
+      .where(isSessionOf(oldest))
+    await signIn(CHROME)
+    expect(await isSignedIn(oldest)).toBe(false)
+    expect(await isSignedIn(person)).toBe(true)
+    expect(await list(person)).toHaveLength(50)
+    const ended = await world
+      .db()
+      .select({ reason: events.reason })
+      .from(events)
+      .where(and(eq(events.userId, row.userId), eq(events.type, 'session.ended'), eq(events.reason, 'LIMIT_REACHED')))
+    expect(ended).toHaveLength(1)
+  })
+
   test('shows the last use, also of a browser that returns after more than an hour', async () => {
     const person = await signIn(CHROME)
     const lastUse = async () => Date.parse((await list(person))[0]?.lastUsedAt ?? '')

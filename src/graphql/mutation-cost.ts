@@ -1,0 +1,41 @@
+// What a mutation counts towards the complexity of its document: the rows that it may write. What it
+// deletes was counted when it was written.
+import type { GraphQLSchema } from 'graphql'
+import { MAX_WEBHOOK_ENDPOINTS } from '../webhooks/endpoints.ts'
+
+// Of a call of another service, for which the caller waits.
+const SERVICE_COMPLEXITY = 500
+/** The complexity of a row that is written, so that 1 point pays for 25. */
+export const ROW_COMPLEXITY = 4
+// An event and the counter of its user, and for each endpoint of the user a delivery and its job. The
+// operator's copy, with deliveries to the operator's endpoints, is the operator's choice.
+const ROWS_OF_EVENT = 2 + 2 * MAX_WEBHOOK_ENDPOINTS
+
+/** What a mutation does at most. */
+export type Work = {
+  /** The rows that it inserts or updates, without those of events. */
+  rows: number
+  /** The events that it records. */
+  events?: number
+  /** True when its caller waits for another service. */
+  callsService?: boolean
+}
+
+/** The complexity of a mutation. */
+export function mutationComplexity({ rows, events = 0, callsService = false }: Work): number {
+  return Math.max((rows + events * ROWS_OF_EVENT) * ROW_COMPLEXITY, callsService ? SERVICE_COMPLEXITY : 0)
+}
+
+/**
+ * Adds the complexity of each mutation to its description.
+ * @throws Error for a mutation that does not state it.
+ */
+export function describeMutationCosts(schema: GraphQLSchema): void {
+  for (const [name, field] of Object.entries(schema.getMutationType()?.getFields() ?? {})) {
+    const { complexity } = field.extensions
+    // Pothos gives a field that states none the complexity of a single field.
+    if (typeof complexity !== 'number' || complexity < ROW_COMPLEXITY)
+      throw new Error(`Bug: ${name} does not state its work as mutationComplexity`)
+    field.description = `${field.description}\n\nCounts ${complexity.toLocaleString('en')} towards the complexity of its document.`
+  }
+}
