@@ -7,6 +7,7 @@ import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { StartupError } from '../process/startup-error.ts'
 import { runBatches } from './batches.ts'
 import { type Database, type Db, queryRows } from './client.ts'
+import { createMonthsOf } from './partitions.ts'
 import * as tables from './tables.ts'
 
 /** The number of rows that were copied to a table. */
@@ -34,6 +35,8 @@ export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[
     return source.transaction(
       async (source) => {
         await waitAsLongAsItTakes(source)
+        // Otherwise all months but these would be in the default partition.
+        await createMonthsOf(source, target)
         const done: CopiedTable[] = []
         for (const table of order)
           done.push({ name: getTableName(table), rows: await copyTable(source, target, table) })

@@ -16,7 +16,8 @@ export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventTyp
 
 /**
  * The retention of deliveries. Finished ones are hidden from then on, and dropped with their month
- * by `xconnect_drop_past_months`, which has the same number.
+ * by `xconnect_drop_past_months`, which has the same number, as has
+ * `xconnect_empty_default_partitions`.
  */
 export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 // A month later the sweep deletes what is left: rows of the default partition, and those of a month

@@ -93,6 +93,9 @@ describe('a role that migrates and a role that serves', () => {
       const partition = `public.events_${nextMonth.toISOString().slice(0, 7).replace('-', '_')}`
       await execute(roles.migrating.url, `DROP TABLE ${partition}`)
       await execute(roles.serving.url, 'SELECT xconnect_create_months_ahead(), xconnect_drop_past_months()')
+      await expect(execute(roles.serving.url, 'SELECT xconnect_empty_default_partitions()')).rejects.toThrow(
+        /permission denied/,
+      )
       // By the rights of the owner.
       await expect(execute(roles.serving.url, `DROP TABLE ${partition}`)).rejects.toThrow(/must be owner/)
       await expect(execute(roles.serving.url, 'CREATE TABLE public.another (x int)')).rejects.toThrow(

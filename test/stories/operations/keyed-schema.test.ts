@@ -104,10 +104,11 @@ test('there are no triggers of ours, no sequences, and no volatile functions for
     sql`select proname, provolatile from pg_proc where pronamespace = 'public'::regnamespace order by 1`,
   )
   expect(functions).toEqual([
-    // Called alone, by the start, the maintenance and each other.
+    // Called alone: by the start, the maintenance, the owner of the tables, and each other.
     { proname: 'xconnect_create_month', provolatile: 'v' },
     { proname: 'xconnect_create_months_ahead', provolatile: 'v' },
     { proname: 'xconnect_drop_past_months', provolatile: 'v' },
+    { proname: 'xconnect_empty_default_partitions', provolatile: 'v' },
     { proname: 'xconnect_now', provolatile: 's' },
   ])
 })

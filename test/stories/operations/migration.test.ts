@@ -64,10 +64,18 @@ const rowsOfRelease = [
     select ${uuid('event', n)}, 'tweet.posted', ${uuid('user', n)}, now() - number * interval '9 minutes'
     from ${numbers(ACCOUNTS)}`,
   sql`insert into webhook_endpoints (id, user_id, url, secret_sealed, enabled_at, created_at)
-    values (${uuid('endpoint', 1)}, ${uuid('user', 1)}, 'https://example.com/', 'sealed', ${now}, ${now})`,
+    select ${uuid('endpoint', n)}, ${uuid('user', n)}, 'https://example.com/', 'sealed', ${now}, ${now} from ${numbers(5)}`,
   sql`insert into webhook_deliveries (id, endpoint_id, event_id, status, attempts, next_attempt_at, created_at, delivered_at)
     select ${uuid('delivery', 1)}, ${uuid('endpoint', 1)}, ${uuid('event', 1)}, 'DELIVERED', 1, null, occurred_at, occurred_at
     from events where id = ${uuid('event', 1)}`,
+  // Of two months: the pending ones are kept.
+  ...[40, 45, 100, 110].map(
+    (days, index) =>
+      sql`insert into webhook_deliveries (id, endpoint_id, event_id, status, attempts, next_attempt_at, created_at, delivered_at)
+        select ${uuid('delivery', 2 + index)}, ${uuid('endpoint', 2 + index)}, ${uuid('event', 2 + index)}, ${index % 2 === 0 ? 'PENDING' : 'DELIVERED'}, 1,
+          ${index % 2 === 0 ? sql`now()` : null}, moment, ${index % 2 === 0 ? null : sql`moment`}
+        from (select now() - ${`${days} days`}::interval as moment) as past`,
+  ),
   sql`insert into grant_revocations (id, account_id, user_id, provider_account_id, token_sealed, token_type_hint, created_at) values
     (${uuid('revocation', 1)}, ${uuid('account', 10)}, ${uuid('user', 10)}, null, 'of account 10', 'refresh_token', ${now}),
     (${uuid('revocation', 2)}, ${uuid('attempt', 2)}, ${uuid('user', 2)}, '42', 'of a refused attempt', 'refresh_token', ${now}),
@@ -106,7 +114,8 @@ function readRelease(): Promise<Record<string, unknown>[]> {
         digest('events', sql`select (to_jsonb(events) - 'subject_user_id')::text as row from events`),
         digest(
           'deliveries',
-          sql`select (to_jsonb(deliveries) - 'user_id')::text as row from webhook_deliveries as deliveries`,
+          sql`select (to_jsonb(deliveries) - 'user_id')::text as row from webhook_deliveries as deliveries
+            where status = 'PENDING' or created_at > now() - interval '30 days'`,
         ),
         digest(
           'attempts',
@@ -126,7 +135,7 @@ describe('accounts, tokens, tweets and events', () => {
       ['orphans', 1],
       ['tweets', ACCOUNTS],
       ['events', ACCOUNTS],
-      ['deliveries', 1],
+      ['deliveries', 3],
       ['attempts', 4],
     ])
     expect(await readRelease()).toEqual(before)
@@ -145,14 +154,28 @@ describe('accounts, tokens, tweets and events', () => {
     expect(orphan?.userId).toBe(await idOf('user', 3))
   })
 
-  test('an event is in the partition of its month, unless it is older than the retention', async () => {
+  test.each([
+    ['events', 'occurred_at'],
+    ['webhook_deliveries', 'created_at'],
+  ])('of %s each row is in the partition of its month, and none in the default partition', async (table, moment) => {
     const rows = await queryRows(
       database.db,
-      sql`select tableoid::regclass::text as partition, to_char(occurred_at at time zone 'UTC', '"events_"YYYY_MM') as month,
-        occurred_at < xconnect_now() - interval '90 days' as is_old from events group by 1, 2, 3`,
+      sql`select distinct tableoid::regclass::text as partition, ${table} || to_char(${sql.raw(moment)} at time zone 'UTC', '_YYYY_MM') as month
+        from ${sql.raw(table)}`,
     )
-    expect(rows.filter(({ partition, month, is_old }) => partition !== month && is_old !== true)).toEqual([])
-    expect(new Set(rows.map(({ partition }) => partition)).size).toBeGreaterThan(3)
+    expect(rows.filter(({ partition, month }) => partition !== month)).toEqual([])
+    expect(rows.length).toBeGreaterThan(2)
+    expect(await queryRows(database.db, sql`select pg_relation_size(${`${table}_default`})::int as bytes`)).toEqual([
+      { bytes: 0 },
+    ])
+  })
+
+  test('a finished delivery beyond the retention is deleted where it has no month of its own', async () => {
+    const rows = await queryRows(
+      database.db,
+      sql`select id from webhook_deliveries where status <> 'PENDING' and created_at < now() - interval '90 days'`,
+    )
+    expect(rows).toEqual([])
   })
 
   test('a tweet is found by its idempotency key for another 30 days', async () => {

@@ -72,6 +72,13 @@ async function moveTo(account: ConnectedAccount, months: number): Promise<void> 
   )
 }
 
+/** The number of times that a table was read as a whole. */
+async function countWholeReads(table: string): Promise<number> {
+  await queryRows(world, sql`select pg_stat_force_next_flush()`)
+  const [row] = await queryRows(world, sql`select pg_stat_get_numscans(${table}::regclass)::int as count`)
+  return Number(row?.count)
+}
+
 /** Waits until no session has this advisory lock. */
 async function waitForSession(lock: string): Promise<void> {
   await queryRows(world, sql`select pg_advisory_xact_lock(hashtextextended(${lock}, 0))`)
@@ -187,6 +194,33 @@ test('an event that is swept takes its deliveries with it, also a pending one', 
   expect(await filled('webhook_deliveries')).toHaveLength(1)
   expect(await runTask(world, 'sweepEvents')).toBe('completed')
   expect(await filled('webhook_deliveries')).toEqual([])
+})
+
+test('beside a large default partition no month is created for its table, until the owner has emptied it', async () => {
+  const account = await connectAccount(world)
+  const months = PARENTS.map((parent) => `${parent}_${monthIn(2)}`)
+  for (const month of months) await world.db().execute(sql.raw(`drop table ${month}`))
+  const [before] = await queryRows(world, sql`select count(*)::int as rows from events`)
+  await world.db().execute(
+    sql`insert into events (user_id, id, position, type, reason, occurred_at)
+      select ${account.userId}, gen_random_uuid(), 1000 + number, 'tweet.failed', 'A' || repeat(upper(md5(number::text)), 60),
+        ${firstDay(-3)}::timestamptz + number * interval '1 minute'
+      from generate_series(1, 5000) as number`,
+  )
+  const reads = () => countWholeReads('events_default')
+  const readBefore = await reads()
+  expect(await runTask(world, 'maintainPartitions')).toBe('failed')
+  expect(world.logs()).toContain('More than 8 MB are in events_default, so its table gets no further months.')
+  expect(await reads()).toBe(readBefore)
+  expect(await partitionsOf('events')).not.toContain(months[0])
+  expect(await partitionsOf('webhook_deliveries')).toContain(months[1])
+  await world.db().execute(sql`select xconnect_empty_default_partitions()`)
+  await maintain()
+  expect(await partitionsOf('events')).toEqual(expected('events', -3))
+  expect(await filled('events')).toEqual([monthIn(-3), monthIn(0)].map((month) => `events_${month}`))
+  expect(await queryRows(world, sql`select count(*)::int as rows from events`)).toEqual([
+    { rows: Number(before?.rows) + 5_000 },
+  ])
 })
 
 test('twenty calls at once create each partition once', async () => {
