@@ -10,7 +10,7 @@ import type {
 import { unseal } from '../../src/crypto.ts'
 import { connectedAccounts, OPERATOR_ID, oauthTokens, tweets, users } from '../../src/db/tables.ts'
 import type { Fault } from '../../src/sandbox/control/faults.ts'
-import type { Browser } from './browser.ts'
+import { type Browser, isSignedIn } from './browser.ts'
 import type { World } from './harness.ts'
 
 export type ConnectedAccount = Awaited<ReturnType<typeof connectAccount>>
@@ -33,15 +33,27 @@ export const UNTIL_ENDED_SECONDS = 7300
 
 let lastNumber = 0
 
+// Signing in costs as much as connecting an account.
+const people = new WeakMap<World, Browser>()
+
+async function signedInPerson(world: World): Promise<Browser> {
+  const earlier = people.get(world)
+  if (earlier !== undefined && (await isSignedIn(earlier))) return earlier
+  const person = await world.signedIn()
+  people.set(world, person)
+  return person
+}
+
 /**
  * Connects a new X account.
- * @param options.person whose account it is; by default mara-holt in a new browser.
+ * @param options.person whose account it is; by default mara-holt in one browser, as long as its
+ *   session lasts.
  */
 export async function connectAccount(world: World, options: { person?: Browser; scopes?: string[] } = {}) {
   lastNumber += 1
   const username = `account_${lastNumber}`
   const providerAccountId = world.sandbox.control.addAccount(username)
-  const person = options.person ?? (await world.signedIn())
+  const person = options.person ?? (await signedInPerson(world))
   const { outcome, code } = await person.connect(username, options.scopes && { scopes: options.scopes })
   if (outcome !== 'connected') throw new Error(`Could not connect @${username}: ${code}`)
   const [row] = await world.db().select().from(connectedAccounts).where(eq(connectedAccounts.username, username))
