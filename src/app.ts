@@ -49,11 +49,16 @@ export function createApp(deps: Deps): App {
   const graphqlServer = createGraphqlServer(deps)
   const router = createRouter(deps, () => isDraining, graphqlServer)
   const handleDirectly = createDirectGraphqlRoute(deps, graphqlServer)
-  const inProgress = new Set<Promise<unknown>>()
-  const track = <T>(work: Promise<T>): Promise<T> => {
-    const tracked = work.finally(() => inProgress.delete(tracked))
-    inProgress.add(tracked)
-    return tracked
+  let inProgress = 0
+  const waiting: (() => void)[] = []
+  const track = async <T>(work: Promise<T>): Promise<T> => {
+    inProgress += 1
+    try {
+      return await work
+    } finally {
+      inProgress -= 1
+      if (inProgress === 0) for (const resolve of waiting.splice(0)) resolve()
+    }
   }
   return {
     fetch: (...request) =>
@@ -67,7 +72,7 @@ export function createApp(deps: Deps): App {
       isDraining = true
     },
     settled: async () => {
-      while (inProgress.size > 0) await Promise.allSettled(inProgress)
+      while (inProgress > 0) await new Promise<void>((resolve) => waiting.push(resolve))
     },
   }
 }

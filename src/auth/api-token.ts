@@ -98,6 +98,11 @@ export async function findApiTokenBySecret(
   return deps.viewers.apiTokens.find(secretHash, () => lookUpApiToken(deps, secret, secretHash), charge)
 }
 
+/** Returns the API token with this secret if this process keeps it in memory; null otherwise. */
+export function findKeptApiToken({ viewers }: Pick<Deps, 'viewers'>, secret: string): CachedApiToken | null {
+  return isSecret(secret) ? viewers.apiTokens.findKept(sha256(secret)) : null
+}
+
 async function lookUpApiToken(deps: TokenDeps, secret: string, secretHash: string): Promise<CachedApiToken | null> {
   const userId = await findOwner(deps, secret)
   if (userId === null) return null

@@ -89,6 +89,12 @@ export async function findSession(
   return found && { ...found, setCookie: isExtended ? createCookie(deps, token) : null }
 }
 
+/** Returns the session of a Cookie header if this process keeps it in memory; null otherwise. */
+export function findKeptSession(deps: Deps, cookieHeader: string | null): CachedSession | null {
+  const token = parseSessionToken(deps, cookieHeader)
+  return token === null ? null : deps.viewers.sessions.findKept(sha256(token))
+}
+
 // Extends the session and records its use when that is due.
 async function lookUpSession(
   deps: Deps,

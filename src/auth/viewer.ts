@@ -1,8 +1,9 @@
 import { OPERATOR_ID, type users } from '../db/tables.ts'
 import type { ChargeLookUp } from '../db/viewer-cache.ts'
+import type { CachedApiToken } from '../db/viewers.ts'
 import type { Deps } from '../deps.ts'
-import { type ApiScope, type ApiToken, findApiTokenBySecret, isApiTokenGood } from './api-token.ts'
-import { findSession, isSessionGood } from './session.ts'
+import { type ApiScope, type ApiToken, findApiTokenBySecret, findKeptApiToken, isApiTokenGood } from './api-token.ts'
+import { findKeptSession, findSession, isSessionGood } from './session.ts'
 import type { Session } from './session-rows.ts'
 
 /** A person who uses the app. */
@@ -44,8 +45,23 @@ export async function findTokenViewer(
   charge: ChargeLookUp,
 ): Promise<UserTokenViewer | OperatorViewer | null> {
   const found = await findApiTokenBySecret(deps, secret, charge)
-  if (found === null) return null
-  const { apiToken, user } = found
+  return found && createTokenViewer(found)
+}
+
+/**
+ * Returns the viewer of an API token or, with `secret` null, of a Cookie header, if this process keeps
+ * them in memory; null otherwise.
+ */
+export function findKeptViewer(deps: Deps, secret: string | null, cookieHeader: string | null): Viewer | null {
+  if (secret !== null) {
+    const found = findKeptApiToken(deps, secret)
+    return found && createTokenViewer(found)
+  }
+  const found = findKeptSession(deps, cookieHeader)
+  return found && { kind: 'SESSION', user: found.user, session: found.session }
+}
+
+function createTokenViewer({ apiToken, user }: CachedApiToken): UserTokenViewer | OperatorViewer {
   return apiToken.userId === OPERATOR_ID ? { kind: 'OPERATOR_TOKEN', apiToken } : { kind: 'USER_TOKEN', user, apiToken }
 }
 

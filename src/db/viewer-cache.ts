@@ -24,6 +24,8 @@ export type ViewerCache<Viewer extends CachedViewer> = {
    * @param charge runs the look-up of a secret that this process has not found before.
    */
   find(hash: string, lookUp: () => Promise<Viewer | null>, charge: ChargeLookUp): Promise<Viewer | null>
+  /** Returns the viewer that is kept; null when none is. */
+  findKept(hash: string): Viewer | null
   /** Marks the secret with this hash as one that exists: its look-up is not charged. */
   addExisting(hash: string): void
   /** Drops what is kept of a user. */
@@ -92,10 +94,16 @@ export function createViewerCache<Viewer extends CachedViewer>({ now }: Pick<Clo
     entries.clear()
   }
 
+  const findKept = (hash: string) => {
+    const kept = entries.get(hash)
+    return kept !== undefined && isFresh(kept) ? kept.viewer : null
+  }
+
   return {
+    findKept,
     find: async (hash, lookUp, charge) => {
-      const kept = entries.get(hash)
-      if (kept !== undefined && isFresh(kept)) return kept.viewer
+      const kept = findKept(hash)
+      if (kept !== null) return kept
       if (isUnknown(hash)) return null
       const lookUpAndKeep = async () => {
         const before = changes

@@ -24,12 +24,15 @@ export type GraphqlContext = {
   /** Adds a Set-Cookie header to the response. */
   setCookie(header: string): void
   /** Loads the viewer's accounts by id, in one query for all rows of a response. */
-  accounts: DataLoader<string, ConnectedAccount>
+  accounts: Loader<ConnectedAccount>
   /** Loads the viewer's tweets with the ids of a response in one query; null for any other id. */
-  tweets: DataLoader<string, Tweet | null>
+  tweets: Loader<Tweet | null>
   /** Loads accounts as integrators see them; null for one that is not connected or not shown. */
-  linkedAccounts: DataLoader<string, LinkedAccount | null>
+  linkedAccounts: Loader<LinkedAccount | null>
 }
+
+/** Loads rows by their ids. */
+type Loader<Row> = Pick<DataLoader<string, Row>, 'load' | 'clearAll'>
 
 /** Creates the context of one request. */
 export function createContext(
@@ -38,17 +41,17 @@ export function createContext(
 ): GraphqlContext {
   const { viewer, requestId, rateLimiter, operationLog, setCookie } = request
   const user = viewer === null || viewer.kind === 'OPERATOR_TOKEN' ? null : viewer.user
-  const accounts = new DataLoader<string, ConnectedAccount>(async (ids) => {
+  const accounts = createLoader<ConnectedAccount>(async (ids) => {
     const own = user === null ? [] : await listAccountsByIds(deps, user.id, ids)
     const found = new Map(own.map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? new Error('Bug: a row points to an account that is not there'))
   })
-  const tweets = new DataLoader<string, Tweet | null>(async (ids) => {
+  const tweets = createLoader<Tweet | null>(async (ids) => {
     const own = user === null ? [] : await listTweetsByIds(deps, user.id, ids)
     const found = new Map(own.map((tweet) => [tweet.id, tweet]))
     return ids.map((id) => found.get(id) ?? null)
   })
-  const linkedAccounts = new DataLoader<string, LinkedAccount | null>(async (ids) => {
+  const linkedAccounts = createLoader<LinkedAccount | null>(async (ids) => {
     const found = new Map((await listLinkedAccountsByIds(deps, ids)).map((account) => [account.id, account]))
     return ids.map((id) => found.get(id) ?? null)
   })
@@ -94,6 +97,22 @@ export function getRecentSession(context: GraphqlContext): SessionViewer {
   const viewer = getSession(context)
   requireRecentSignIn(context.deps, viewer.session)
   return viewer
+}
+
+// Most requests load nothing by id, so that the loader is created when it is first used.
+function createLoader<Row>(loadAll: (ids: readonly string[]) => Promise<(Row | Error)[]>): Loader<Row> {
+  let loader: DataLoader<string, Row> | null = null
+  const open = () => {
+    loader ??= new DataLoader(loadAll)
+    return loader
+  }
+  return {
+    load: (id) => open().load(id),
+    clearAll() {
+      loader?.clearAll()
+      return open()
+    },
+  }
 }
 
 // The features' log lines carry the request's id. Most requests log nothing of their own, so that

@@ -10,6 +10,7 @@ import {
 } from 'graphql-yoga'
 import type { GraphqlRequest, PlainResponse } from '../http/request-context.ts'
 import type { GraphqlContext } from './context.ts'
+import { isPromise } from './execution.ts'
 import type { PreparedEngine } from './prepared-engine.ts'
 
 /**
@@ -68,8 +69,9 @@ export function createDirectExecution(
     const { request, mediaType } = chosen
     let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
     try {
+      const prepared = executePrepared(params, request, about)
       executed =
-        (await executePrepared(params, request, about)) ?? (await getResultForParams({ params, request }, context))
+        (isPromise(prepared) ? await prepared : prepared) ?? (await getResultForParams({ params, request }, context))
     } catch {
       // A plugin has refused the parameters, before the execution.
       return null

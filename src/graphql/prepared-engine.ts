@@ -1,16 +1,16 @@
 // The way of a prepared document through the plugins: the hooks of Envelop and Yoga for parameters,
 // context and execution, in their order, without the promises and closures that Envelop makes for
 // each of them. The hooks for parsing and validation have seen the document when it was prepared.
-import type { ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql'
+import type { DocumentNode, ExecutionArgs, ExecutionResult, GraphQLError, GraphQLSchema } from 'graphql'
 import type { GraphQLParams, Plugin } from 'graphql-yoga'
 import type { GraphqlRequest } from '../http/request-context.ts'
 import type { GraphqlContext } from './context.ts'
-import { isPromise } from './execution.ts'
+import { isPromise, type MaybePromise } from './execution.ts'
 import type { PreparedDocuments } from './prepared-documents.ts'
 import { findExecutable } from './prepared-execution.ts'
 
 /**
- * Executes the parameters of a request. Resolves to null, with nothing executed or consumed, for
+ * Executes the parameters of a request. Returns null, with nothing executed or consumed, for
  * those that need the whole engine: another document, or one that this viewer may not execute.
  * @throws what a plugin throws before the execution.
  */
@@ -18,7 +18,7 @@ export type PreparedEngine = (
   params: GraphQLParams,
   request: Request,
   about: GraphqlRequest,
-) => Promise<ExecutionResult | null>
+) => MaybePromise<ExecutionResult | null>
 
 type Parts = {
   schema: GraphQLSchema
@@ -40,27 +40,21 @@ export function createPreparedEngine({ schema, documents, plugins, maskError }: 
   const contextHooks = plugins.flatMap(({ onContextBuilding }) => onContextBuilding ?? [])
   const executeHooks = plugins.flatMap(({ onExecute }) => onExecute ?? [])
 
-  const passParams = async (params: GraphQLParams, request: Request, context: object): Promise<boolean> => {
+  const passParams = (params: GraphQLParams, request: Request, context: object): MaybePromise<boolean> => {
     let isChanged = false
     const change = () => {
       isChanged = true
     }
     const payload = { params, request, context, setParams: change, setParamsHandler: change, setResult: change }
-    for (const hook of paramsHooks) {
-      const returned: unknown = hook(payload as never)
-      if (isPromise(returned)) await returned
-    }
-    return !isChanged
+    const called = inTurn(paramsHooks, (hook) => hook(payload as never))
+    return andThen(called, () => !isChanged)
   }
-  const buildContext = async (context: object): Promise<void> => {
+  const buildContext = (context: object): MaybePromise<void> => {
     const extendContext = (extension: object) => void Object.assign(context, extension)
     const payload = { context, extendContext, breakContextBuilding: unsupported }
-    for (const hook of contextHooks) {
-      const returned: unknown = hook(payload as never)
-      if (isPromise(returned)) await returned
-    }
+    return inTurn(contextHooks, (hook) => hook(payload as never))
   }
-  const execute = async (args: ExecutionArgs): Promise<ExecutionResult> => {
+  const execute = (args: ExecutionArgs): MaybePromise<ExecutionResult> => {
     const { contextValue: context } = args
     const afterHooks: AfterExecute[] = []
     let executeFn: Execute = unsupported
@@ -74,36 +68,55 @@ export function createPreparedEngine({ schema, documents, plugins, maskError }: 
       },
       setResultAndStopExecution: unsupported,
     }
-    for (const hook of executeHooks) {
-      const returned: unknown = hook(payload as never)
-      const after = isPromise(returned) ? await returned : returned
+    const addAfterHook = (after: unknown) => {
       if (after) afterHooks.push(after as AfterExecute)
     }
-    const executed: unknown = executeFn(args)
-    let result = (isPromise(executed) ? await executed : executed) as ExecutionResult
-    const setResult = (replaced: ExecutionResult) => {
-      result = replaced
+    const finish = (executed: unknown) => {
+      let result = executed as ExecutionResult
+      const setResult = (replaced: ExecutionResult) => {
+        result = replaced
+      }
+      const called = inTurn(afterHooks, ({ onExecuteDone }) => onExecuteDone?.({ args, result, setResult }))
+      return andThen(called, () => result)
     }
-    for (const { onExecuteDone } of afterHooks) {
-      const returned: unknown = onExecuteDone?.({ args, result, setResult })
-      if (isPromise(returned)) await returned
+    const called = inTurn(executeHooks, (hook) => andThen<unknown, void>(hook(payload as never), addAfterHook))
+    return andThen(called, () => andThen(executeFn(args), finish))
+  }
+  const run = (params: GraphQLParams, document: DocumentNode, contextValue: GraphqlContext) => {
+    const { variables: variableValues, operationName } = params
+    const describe = (error: unknown): ExecutionResult => ({ errors: [maskError(error)] })
+    try {
+      const args = { schema, document, contextValue, variableValues, operationName }
+      const result = andThen(buildContext(contextValue), () => execute(args))
+      return isPromise(result) ? result.catch(describe) : result
+    } catch (error) {
+      return describe(error)
     }
-    return result
   }
 
-  return async (params, request, about) => {
+  return (params, request, about) => {
     const found = findExecutable(documents, params, about)
     if (found === null) return null
     const contextValue = { ...about, waitUntil: () => {}, request, params } as unknown as GraphqlContext
-    if (!(await passParams(params, request, contextValue))) return null
-    try {
-      await buildContext(contextValue)
-      const { variables: variableValues, operationName } = params
-      return await execute({ schema, document: found.document, contextValue, variableValues, operationName })
-    } catch (error) {
-      return { errors: [maskError(error)] }
-    }
+    return andThen(passParams(params, request, contextValue), (isPassed) =>
+      isPassed ? run(params, found.document, contextValue) : null,
+    )
   }
+}
+
+// Calls one after the other, and waits only for those that return a promise.
+function inTurn<Item>(items: readonly Item[], call: (item: Item) => unknown, from = 0): MaybePromise<void> {
+  for (let index = from; index < items.length; index++) {
+    const returned = call(items[index] as Item)
+    if (isPromise(returned)) return returned.then(() => inTurn(items, call, index + 1))
+  }
+}
+
+function andThen<Before, After>(
+  value: MaybePromise<Before>,
+  next: (value: Before) => MaybePromise<After>,
+): MaybePromise<After> {
+  return isPromise(value) ? value.then(next) : next(value)
 }
 
 const UNSUPPORTED_HOOKS = new Set(['onEnveloped', 'onExecutionResult', 'instrumentation'])

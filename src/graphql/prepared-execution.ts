@@ -6,6 +6,7 @@ import type { GraphqlRequest } from '../http/request-context.ts'
 import { findRefusal } from './access.ts'
 import type { GraphqlContext } from './context.ts'
 import { COST_WITHOUT_EXECUTION } from './cost.ts'
+import type { MaybePromise } from './execution.ts'
 import { coerceVariables, describeVariableErrors } from './execution-plan.ts'
 import { MAX_INTROSPECTION_CHARACTERS } from './introspection-size.ts'
 import {
@@ -100,19 +101,22 @@ function refuseVariables({ schema, variableValues }: ExecutionArgs, { operation 
   return { errors }
 }
 
-async function consumeCost(
+function consumeCost(
   { contextValue, variableValues }: ExecutionArgs & { contextValue: GraphqlContext },
   operation: PreparedOperation | null,
   variables: Variables | null,
-): Promise<void> {
+): MaybePromise<void> {
   const isExecuted = operation !== null && variables !== null
   const { cost, isWithinLimits, isIntrospectionTooLarge } = isExecuted
     ? operation.calculateCost(variableValues ?? {})
     : COST_WITHOUT_EXECUTION
   contextValue.isWithinLimits = isWithinLimits
-  await contextValue.rateLimiter.consume(cost)
-  if (isIntrospectionTooLarge)
-    throw new AppError('BAD_USER_INPUT', {
-      detail: `The introspection has more than ${MAX_INTROSPECTION_CHARACTERS.toLocaleString('en')} characters. Ask for each part of the schema once.`,
-    })
+  const assertSize = () => {
+    if (isIntrospectionTooLarge)
+      throw new AppError('BAD_USER_INPUT', {
+        detail: `The introspection has more than ${MAX_INTROSPECTION_CHARACTERS.toLocaleString('en')} characters. Ask for each part of the schema once.`,
+      })
+  }
+  const { rateLimiter } = contextValue
+  return rateLimiter.consumeHeld(cost) ? assertSize() : rateLimiter.consume(cost).then(assertSize)
 }

@@ -36,6 +36,11 @@ export type RateLimiter = {
   /** @throws AppError RATE_LIMITED, with nothing consumed. */
   consume(cost: number): Promise<void>
   /**
+   * Consumes what this process can grant from memory. Returns false, with nothing consumed, where
+   * `consume` has to decide.
+   */
+  consumeHeld(cost: number): boolean
+  /**
    * Consumes a cost of 1, runs `work`, and gives the cost back unless `isCharged` of the result.
    * @throws AppError RATE_LIMITED, with `work` not run.
    */
@@ -59,6 +64,14 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
   }
   return {
     consume,
+    consumeHeld: (cost) => {
+      const policy = deps.config.rateLimits?.[name]
+      const result = policy === undefined ? null : consumeHeld(deps, name, subject, policy, cost)
+      if (policy !== undefined && result === null) return false
+      wasConsulted = true
+      lastResult = result
+      return true
+    },
     consumeFor: (work, isCharged) => {
       const policy = deps.config.rateLimits?.[name]
       if (policy === undefined) return work()
@@ -85,6 +98,21 @@ export function isRateLimitSpent(deps: Deps, name: RateLimitName, subject: strin
   const { rateLimitBuckets: buckets } = deps
   const bucket = buckets.open(name, subject)
   return isKnownSpent(bucket, policy, cost, buckets.nowSeconds() + bucket.clockAheadSeconds)
+}
+
+// Null without a slice that is large enough.
+function consumeHeld(
+  { rateLimitBuckets: buckets }: Deps,
+  name: RateLimitName,
+  subject: string,
+  policy: RateLimitPolicy,
+  requestedCost: number,
+): RateLimit | null {
+  const cost = Math.min(requestedCost, policy.limit)
+  const bucket = buckets.open(name, subject)
+  const now = buckets.nowSeconds() + bucket.clockAheadSeconds
+  if (!consumeSlice(bucket, policy, cost, now)) return null
+  return describe(name, policy, { cost, isGranted: true, resetInSeconds: resetInSeconds(bucket, now) })
 }
 
 // Decides from memory where that is certain. Otherwise the row of the bucket is asked, for a sliced

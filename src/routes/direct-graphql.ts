@@ -7,7 +7,7 @@ import { listCrossSiteOrigins } from '../config/same-site.ts'
 import type { Deps } from '../deps.ts'
 import { createAddressReader, createProxyWatch } from '../http/client-address.ts'
 import { describeFailure } from '../http/error-handler.ts'
-import { findCaller, renewCookie } from '../http/middleware/authenticate.ts'
+import { findCaller, findKeptCaller, renewCookie } from '../http/middleware/authenticate.ts'
 import { allowReading } from '../http/middleware/cors.ts'
 import { createCsrfCheck } from '../http/middleware/csrf-protection.ts'
 import { createViewerLimiter, describeRateLimit } from '../http/middleware/rate-limit.ts'
@@ -55,10 +55,11 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
 
   const respond = async (request: DirectRequest): Promise<PlainResponse | null> => {
     const { incoming, header, requestId, address } = request
-    const caller = await findCaller(deps, header, () => {
+    const createLimiter = () => {
       request.rateLimiter = createViewerLimiter(deps, null, address)
       return request.rateLimiter
-    })
+    }
+    const caller = findKeptCaller(deps, header) ?? (await findCaller(deps, header, createLimiter))
     const { viewer, renewed } = caller
     request.viewer = viewer
     request.renewed = renewed

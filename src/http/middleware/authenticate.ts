@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
-import { findSessionViewer, findTokenViewer } from '../../auth/viewer.ts'
+import { findKeptViewer, findSessionViewer, findTokenViewer } from '../../auth/viewer.ts'
 import type { ChargeLookUp } from '../../db/viewer-cache.ts'
 import type { Deps } from '../../deps.ts'
 import type { RateLimiter } from '../../rate-limit/limiter.ts'
@@ -49,6 +49,15 @@ export async function findCaller(deps: Deps, header: HeaderReader, createLimiter
   }
   const { viewer, renewed } = await findViewer(deps, header, charge)
   return { viewer, renewed, rateLimiter: viewer === null ? rateLimiter : null }
+}
+
+/** Returns the caller whose session or API token this process keeps in memory; null for any other. */
+export function findKeptCaller(deps: Deps, header: HeaderReader): Caller | null {
+  const authorization = header('authorization')
+  const secret = authorization === undefined ? null : parseBearer(authorization)
+  if (authorization !== undefined && secret === null) return null
+  const viewer = findKeptViewer(deps, secret, header('cookie') ?? null)
+  return viewer && { viewer, renewed: null, rateLimiter: null }
 }
 
 async function findViewer(
