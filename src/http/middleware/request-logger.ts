@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import type { Viewer } from '../../auth/viewer.ts'
 import type { Deps } from '../../deps.ts'
-import type { OperationLogFields } from '../../telemetry/log.ts'
+import { logRedacted, type OperationLogFields } from '../../telemetry/log.ts'
 import { markRedacted, redactText } from '../../telemetry/redaction.ts'
 import type { HttpEnv } from '../request-context.ts'
 
@@ -53,7 +53,8 @@ export function logRequest({ log }: Pick<Deps, 'log'>, request: LoggedRequest): 
     ...viewerFields(viewer),
     ...operationFields(operationLog),
   }
-  log[HEALTH_PATHS.includes(path) ? 'debug' : 'info'](markRedacted(fields), 'request')
+  if (HEALTH_PATHS.includes(path)) log.debug(markRedacted(fields), 'request')
+  else logRedacted(log, fields, 'request')
 }
 
 function viewerFields(viewer: Viewer | null): { userId?: string; apiTokenId?: string } {
