@@ -39,6 +39,7 @@ select create_distributed_table('events', 'user_id', colocate_with => 'users');
 select create_distributed_table('event_horizons', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_endpoints', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_deliveries', 'user_id', colocate_with => 'users');
+select create_distributed_table('webhook_turns', 'user_id', colocate_with => 'users');
 
 select create_distributed_table('user_identities', 'github_id', colocate_with => 'none');
 select create_distributed_table('user_logins', 'login', colocate_with => 'none');

@@ -363,6 +363,11 @@ export const errorCodes = {
     sentence:
       'You have no webhook delivery with this id, or it is older than 30 days. List them with webhookDeliveries.',
   },
+  TOO_MANY_PENDING_DELIVERIES: {
+    retry: 'LATER',
+    sentence:
+      'This webhook endpoint has as many pending deliveries as it may have. Replay this one when some of them are DELIVERED or DEAD.',
+  },
   WEBHOOK_DELIVERY_PENDING: {
     retry: 'LATER',
     sentence:

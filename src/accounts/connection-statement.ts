@@ -129,8 +129,7 @@ export async function writeConnectionRows(
   )
   const happened = events.map(unplaced)
   const recorded = eventParts(deps, userId, happened, sql`${ended}`)
-  const { delivered } = recorded
-  const rows = await db
+  const [first] = await db
     .with(
       owner,
       ...(attempt.status === 'WAITING' ? [] : [session]),
@@ -146,17 +145,16 @@ export async function writeConnectionRows(
       occurredAt: owner.now,
       isWritten: hasOne(written),
       isEnded: hasOne(ended),
-      deliveryId: delivered.id,
+      recorded: { hasTurn: recorded.recorded.hasTurn, isStale: recorded.recorded.isStale },
     })
     .from(owner)
-    .leftJoin(delivered, sql`true`)
-  const [first] = rows
+    .leftJoin(recorded.recorded, sql`true`)
   if (first === undefined || !first.isWritten) return 'not-written'
   if (!first.isEnded) return 'taken-over'
   await completeEvents(deps, userId, happened, {
     occurredAt: first.occurredAt,
     isShown: first.linkVisibility === 'INTEGRATORS',
-    deliveryIds: rows.flatMap(({ deliveryId }) => deliveryId ?? []),
+    ...(first.recorded ?? { hasTurn: false, isStale: false }),
   })
   return 'written'
 }

@@ -3,13 +3,13 @@
 import { eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { EventType } from '../events/events.ts'
+import type { WebhookEndpoint } from '../webhooks/endpoint-rows.ts'
 import {
   createWebhookEndpoint,
   deleteWebhookEndpoint,
   listWebhookEndpoints,
   rotateWebhookSecret,
   updateWebhookEndpoint,
-  type WebhookEndpoint,
 } from '../webhooks/endpoints.ts'
 import type { Output } from './output.ts'
 import { parseOptions, reportErrors } from './subcommand.ts'

@@ -72,6 +72,11 @@ export type Timing = {
    * again, and may reach another instance.
    */
   streamLifetimeSeconds: number
+  /**
+   * How long a webhook receiver may take before its endpoint gets the lane of slow receivers, and the
+   * attempt one of their workers.
+   */
+  webhookPromptSeconds: number
   /** How long what the database has said to /readyz is the response to all who ask. */
   readinessKeptSeconds: number
 }
@@ -100,5 +105,6 @@ export const productionTiming: Timing = Object.freeze({
   waitForAttemptSeconds: 45,
   streamRecheckSeconds: 10,
   streamLifetimeSeconds: 900,
+  webhookPromptSeconds: 2,
   readinessKeptSeconds: 1,
 })

@@ -231,6 +231,8 @@ export type ErrorCode =
   | 'TEXT_TOO_LONG'
   /** You have 50 active API tokens, which is the limit. Revoke one that is no longer used. */
   | 'TOO_MANY_API_TOKENS'
+  /** This webhook endpoint has as many pending deliveries as it may have. Replay this one when some of them are DELIVERED or DEAD. */
+  | 'TOO_MANY_PENDING_DELIVERIES'
   /** You have five event streams open, which is the limit. Close one, or follow several types in one stream. */
   | 'TOO_MANY_STREAMS'
   /** You have reached the limit of webhook endpoints. Delete one with deleteWebhookEndpoint first. */
@@ -507,6 +509,8 @@ export type WebhookError =
   | 'STATUS'
   /** The receiver's certificate is not valid for its name, or its TLS is broken. */
   | 'TLS'
+  /** No attempt was made, because 1,000 deliveries to the endpoint were pending. `events` has the event. */
+  | 'TOO_MANY_PENDING'
   /** The URL's host no longer has only public addresses. */
   | 'URL_NOT_ALLOWED';
 
@@ -548,7 +552,7 @@ export type CreateWebhookEndpointMutationVariables = Exact<{
 }>;
 
 
-export type CreateWebhookEndpointMutation = { createWebhookEndpoint: { secret: string | null, webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type CreateWebhookEndpointMutation = { createWebhookEndpoint: { secret: string | null, webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, slowUntil: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type DeleteTweetMutationVariables = Exact<{
   input: DeleteTweetInput;
@@ -703,7 +707,7 @@ export type RotateWebhookSecretMutationVariables = Exact<{
 }>;
 
 
-export type RotateWebhookSecretMutation = { rotateWebhookSecret: { secret: string | null, webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type RotateWebhookSecretMutation = { rotateWebhookSecret: { secret: string | null, webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, slowUntil: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type SessionsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -734,7 +738,7 @@ export type TestWebhookEndpointMutationVariables = Exact<{
 }>;
 
 
-export type TestWebhookEndpointMutation = { testWebhookEndpoint: { webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type TestWebhookEndpointMutation = { testWebhookEndpoint: { webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, slowUntil: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type TweetQueryVariables = Exact<{
   tweetId: string;
@@ -759,7 +763,7 @@ export type UpdateWebhookEndpointMutationVariables = Exact<{
 }>;
 
 
-export type UpdateWebhookEndpointMutation = { updateWebhookEndpoint: { webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type UpdateWebhookEndpointMutation = { updateWebhookEndpoint: { webhookEndpoint: { id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, slowUntil: string | null, previousSecretEndsAt: string | null, createdAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type UserDeletionQueryVariables = Exact<{
   userDeletionId: string;
@@ -788,7 +792,7 @@ export type WebhookDeliveriesQuery = { webhookDeliveries: { edges: Array<{ node:
 export type WebhookEndpointsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type WebhookEndpointsQuery = { webhookEndpoints: Array<{ id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, previousSecretEndsAt: string | null, createdAt: string }> };
+export type WebhookEndpointsQuery = { webhookEndpoints: Array<{ id: string, url: string, description: string | null, types: Array<EventType> | null, status: WebhookEndpointStatus, disabledReason: WebhookDisabledReason | null, failingSince: string | null, slowUntil: string | null, previousSecretEndsAt: string | null, createdAt: string }> };
 
 /** The variables, the response and the kind of each operation by its name. */
 export type Operations = {

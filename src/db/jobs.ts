@@ -5,13 +5,7 @@ import type { AfterCommit } from './after-commit.ts'
 import type { Db } from './client.ts'
 
 /** The names of the job queues. */
-export type JobName =
-  | 'revoke-grant'
-  | 'reconcile-tweet'
-  | 'deliver-webhook'
-  | 'finish-connect'
-  | 'check-connection'
-  | 'delete-user'
+export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'finish-connect' | 'check-connection' | 'delete-user'
 
 /**
  * The payload of a job: the user and the id of the row that it works on. Jobs of one user can share
@@ -19,7 +13,7 @@ export type JobName =
  */
 export type JobData = { userId: string; id: string }
 
-/** The NOTIFY channel on which an instance that cannot take a due job tells the others. */
+/** The NOTIFY channel on which an instance that cannot take a due job or webhook tells the others. */
 export const JOBS_CHANNEL = 'xconnect_jobs'
 
 /** Queues background jobs. */
@@ -39,4 +33,6 @@ export type Jobs = {
    * leave no row when they end. The queue has no index by user, so this reads it page by page.
    */
   deleteAllOf(deps: { db: Db }, userId: string, kept: readonly JobName[]): Promise<void>
+  /** Looks for webhook deliveries that are due, after the commit of `deps`. They are no jobs. */
+  expectDeliveries(deps: { afterCommit?: AfterCommit }): void
 }

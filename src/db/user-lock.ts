@@ -9,7 +9,9 @@
 //   5. the account (`connected_accounts`)
 //   6. its tokens (`oauth_tokens`), then its orphaned tokens
 //   7. connect attempts
-//   8. the positions of events
+//   8. the webhook endpoint (`webhook_endpoints`)
+//   9. the positions of events, also where a webhook endpoint changes
+//  10. webhook deliveries and the turns of their user (`webhook_turns`)
 //
 // Each batch of the deletion of a user locks the user for update, and then the rows of one table. A
 // transaction that changes rows of a user and records an event needs the user for its foreign key,

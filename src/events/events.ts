@@ -7,7 +7,7 @@ import { and, asc, count, eq, inArray } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
 import { events, type eventTypes, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { enqueueDelivery } from './deliveries.ts'
+import { completeDeliveries, type WrittenDeliveries } from './deliveries.ts'
 import { notifyOfEvents } from './notify.ts'
 import { type UnplacedEvent, unplaced, writeEvents } from './write.ts'
 
@@ -18,10 +18,10 @@ export type { NewEvent }
 
 /**
  * The dependencies of recording. A command of the operator has no job queue and no notifier: a
- * gateway queues the jobs of its deliveries within a minute (jobs/lost-jobs.ts), and it notifies
- * the instances in its transaction.
+ * gateway finds its deliveries within seconds, and it notifies the instances in its transaction.
  */
-export type RecordDeps = Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'jobs' | 'eventNotifier' | 'recordedEvents'>>
+export type RecordDeps = Pick<Deps, 'db' | 'clock'> &
+  Partial<Pick<Deps, 'jobs' | 'eventNotifier' | 'recordedEvents' | 'afterCommit'>>
 
 /**
  * Records events in the transaction that makes the change, so that an event exists exactly if the
@@ -32,16 +32,16 @@ export async function recordEvent(deps: RecordDeps, ...happened: NewEvent[]): Pr
   if (deps.recordedEvents === undefined) throw new Error('Bug: an event is recorded outside a transaction')
   const { eventNotifier } = deps
   deps.recordedEvents.add(happened, async ({ db, afterCommit }, recorded) => {
-    const userIds = await writeAll({ ...deps, db }, recorded)
+    const userIds = await writeAll({ ...deps, db, afterCommit }, recorded)
     if (eventNotifier === undefined) await notifyOfEvents(db, userIds)
     else afterCommit(() => eventNotifier.notify(userIds))
   })
 }
 
 /**
- * Completes what a statement of the transaction of `deps` has written by `eventExpressions`: queues
- * the jobs of the deliveries, writes the operator's copies, and notifies all instances after the
- * commit. Call it last in its transaction.
+ * Completes what a statement of the transaction of `deps` has written by `eventParts`: completes the
+ * deliveries, writes the operator's copies, and notifies all instances after the commit. Call it last
+ * in its transaction.
  * @param written `occurredAt` is the time of the events, as PostgreSQL formats it. `isShown` is true
  *   for a user who shows their accounts: the statement has read it from the row of the user, and
  *   locked it for share.
@@ -50,9 +50,9 @@ export async function completeEvents(
   deps: Pick<Deps, 'db' | 'clock' | 'jobs' | 'eventNotifier' | 'afterCommit'>,
   userId: string,
   happened: readonly UnplacedEvent[],
-  { occurredAt, isShown, deliveryIds }: { occurredAt: string; isShown: boolean; deliveryIds: readonly string[] },
+  { occurredAt, isShown, ...written }: WrittenDeliveries & { occurredAt: string; isShown: boolean },
 ): Promise<void> {
-  for (const id of deliveryIds) await enqueueDelivery(deps, { userId, id })
+  await completeDeliveries(deps, userId, happened, written)
   const copied = isShown ? happened.filter(({ type }) => isAboutAccount(type)) : []
   if (copied.length > 0)
     await writeEvents(

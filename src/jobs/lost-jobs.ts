@@ -7,19 +7,11 @@ import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobName } from '../db/jobs.ts'
-import {
-  connectAttempts,
-  connectedAccounts,
-  grantRevocations,
-  tweets,
-  userDeletions,
-  webhookDeliveries,
-} from '../db/tables.ts'
+import { connectAttempts, connectedAccounts, grantRevocations, tweets, userDeletions } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { MAX_READS } from '../tweets/reconcile.ts'
 
 const BATCH = 500
-const SOON_SECONDS = 3_600
 
 type Row = { userId: string; id: string }
 
@@ -34,8 +26,6 @@ export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<
   await replaceLost(deps, 'finish-connect', readDueAttempts, 0, signal)
   // The lost job may have read the timeline just now.
   await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, deps.timing.reconcileAgainAfterSeconds, signal)
-  // The job waits until the delivery is due.
-  await replaceLost(deps, 'deliver-webhook', readPendingDeliveries, 0, signal)
 }
 
 // Reads the rows that need a job page by page, in the order of their keys, and queues a job for each
@@ -129,25 +119,6 @@ async function readUnknownTweets(deps: Deps, after: Row | null): Promise<Row[]> 
     )
     .orderBy(asc(userId), asc(id))
     .limit(BATCH)
-}
-
-async function readPendingDeliveries(deps: Deps, after: Row | null): Promise<Row[]> {
-  const { userId, id, status, nextAttemptAt } = webhookDeliveries
-  return (
-    deps.db
-      .select({ userId, id })
-      .from(webhookDeliveries)
-      // Only those that are due soon: while a receiver is down, many wait for their next attempt.
-      .where(
-        and(
-          sql`${status} = 'PENDING'`,
-          lte(nextAttemptAt, sqlIn(deps.clock, SOON_SECONDS)),
-          afterRow(userId, id, after),
-        ),
-      )
-      .orderBy(asc(userId), asc(id))
-      .limit(BATCH)
-  )
 }
 
 function afterRow(userId: PgColumn, id: PgColumn, after: Row | null): SQL | undefined {

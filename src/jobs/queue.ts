@@ -21,6 +21,7 @@ import {
   runMaintenance,
 } from './maintenance.ts'
 import { deleteJobsOfUser } from './user-jobs.ts'
+import { createWebhookLoop } from './webhook-loop.ts'
 import { RETRIED_QUEUE, workers } from './workers.ts'
 
 /** The queue of one process. */
@@ -75,6 +76,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   const queues = new Map<string, LoopQueue>()
   const telling = createOthersNotifier(jobDatabase, log)
   const loop = createJobLoop({ boss, database: jobDatabase, log }, queues, telling.tell)
+  const webhookLoop = createWebhookLoop(log, telling.tell)
   let rounds: NodeJS.Timeout | undefined
   return {
     jobs: {
@@ -84,6 +86,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         afterCommit(() => loop.expect(name, afterSeconds))
       },
       deleteAllOf: deleteJobsOfUser,
+      expectDeliveries: ({ afterCommit = atOnce }) => void afterCommit(() => webhookLoop.expect()),
     },
     start: async (deps) => {
       await boss.start()
@@ -104,14 +107,18 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
       })
       rounds = setInterval(() => void queueRound(), MAINTENANCE_SECONDS * 1000)
       loop.start()
+      webhookLoop.start(deps)
     },
-    wake: loop.wake,
+    wake: () => {
+      loop.wake()
+      webhookLoop.wake()
+    },
     pause: async () => pause(),
     stop: async (seconds) => {
       pause()
       telling.end()
       try {
-        await loop.drain(seconds)
+        await Promise.all([loop.drain(seconds), webhookLoop.drain(seconds)])
         await boss.stop({ graceful: false })
       } finally {
         await close()
@@ -122,6 +129,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   function pause(): void {
     clearInterval(rounds)
     loop.pause()
+    webhookLoop.pause()
   }
 
   async function queueRound(): Promise<void> {

@@ -7,7 +7,6 @@ import type { JobData, JobName } from '../db/jobs.ts'
 import type { Deps } from '../deps.ts'
 import { reconcileTweet } from '../tweets/reconcile.ts'
 import { continueUserDeletion } from '../users/deletion-job.ts'
-import { deliverWebhook } from '../webhooks/delivery.ts'
 
 /** The function and the settings of one queue. */
 export type Worker = {
@@ -38,14 +37,14 @@ export const workers: Readonly<Record<JobName, Worker>> = {
   'revoke-grant': {
     queue: { retryLimit: 10_000, retryDelay: 5, retentionSeconds: REFRESH_TOKEN_LIFETIME_SECONDS },
     capacity: 4,
-    userCapacity: null,
+    userCapacity: 2,
     run: revokeGrant,
   },
   // An attempt that still waits for X stores when it is due, and the maintenance queues its job
   // again.
-  'finish-connect': { queue: { retryLimit: 2 }, capacity: 4, userCapacity: null, run: resumeConnection },
+  'finish-connect': { queue: { retryLimit: 2 }, capacity: 4, userCapacity: 2, run: resumeConnection },
   // About a day with its backoff. After that, the next use of the account finds out.
-  'check-connection': { queue: { retryLimit: 30 }, capacity: 2, userCapacity: null, run: checkConnection },
+  'check-connection': { queue: { retryLimit: 30 }, capacity: 2, userCapacity: 1, run: checkConnection },
   // Its retries are for failures of the database. A run takes some seconds and queues the next one, so
   // that several deletions take turns.
   'delete-user': {
@@ -54,15 +53,5 @@ export const workers: Readonly<Record<JobName, Worker>> = {
     userCapacity: 1,
     run: continueUserDeletion,
   },
-  'reconcile-tweet': { queue: {}, capacity: 4, userCapacity: null, run: reconcileTweet },
-  'deliver-webhook': {
-    // The retries are for failures of this gateway. A receiver's failure is a result of the job,
-    // which schedules the next attempt.
-    queue: { deleteAfterSeconds: 3_600 },
-    capacity: 4,
-    // A receiver may use its whole deadline, so the deliveries of one user never occupy all of an
-    // instance's capacity.
-    userCapacity: 2,
-    run: deliverWebhook,
-  },
+  'reconcile-tweet': { queue: {}, capacity: 4, userCapacity: 2, run: reconcileTweet },
 }

@@ -7,7 +7,7 @@ import { hasOne } from '../db/statement-parts.ts'
 import { connectedAccounts, tweets } from '../db/tables.ts'
 import { lockedUser } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
-import { enqueueDelivery } from '../events/deliveries.ts'
+import { completeDeliveries } from '../events/deliveries.ts'
 import type { NewEvent } from '../events/events.ts'
 import { eventParts, unplaced } from '../events/write.ts'
 
@@ -17,8 +17,8 @@ type Tweet = typeof tweets.$inferSelect
  * Updates a tweet that is PENDING in its attempt, and writes the event. The rows are locked in the
  * order of db/user-lock.ts: each part of the statement waits for the one before it.
  *
- * The jobs of webhook deliveries are queued after the commit. If the process dies before, another
- * queues them within a minute (jobs/lost-jobs.ts).
+ * The webhook deliveries are written with it. Only if the user's endpoints change at the same moment,
+ * they are written right after it.
  * @returns null when the tweet has changed meanwhile, and nothing was written.
  */
 export async function writePendingOutcome(
@@ -53,23 +53,19 @@ export async function writePendingOutcome(
       .returning({ id: connectedAccounts.id }),
   )
   const source = sql`(select count(*) from ${used}) as used_accounts, ${changed}`
-  const recorded = eventParts(deps, userId, [unplaced(event)], source)
-  const { delivered } = recorded
-  const rows = await db
+  const happened = [unplaced(event)]
+  const recorded = eventParts(deps, userId, happened, source)
+  const [row] = await db
     .with(owner, changed, used, ...recorded.all)
     .select()
     .from(changed)
-    .leftJoin(delivered, sql`true`)
-  const [first] = rows
-  if (first === undefined) return null
+    .leftJoin(recorded.recorded, sql`true`)
+  if (row === undefined) return null
   deps.eventNotifier.notify([userId])
   try {
-    for (const row of rows) if (row.delivered !== null) await enqueueDelivery(deps, { userId, id: row.delivered.id })
+    if (row.recorded !== null) await completeDeliveries(deps, userId, happened, row.recorded)
   } catch (error) {
-    deps.log.warn(
-      { error, tweetId: tweet.id },
-      'Could not queue the webhooks of a tweet; they are queued within a minute',
-    )
+    deps.log.error({ error, tweetId: tweet.id }, 'The webhooks of a tweet could not be written')
   }
-  return first.changed
+  return row.changed
 }

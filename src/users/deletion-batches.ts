@@ -20,6 +20,7 @@ import {
   tweets,
   webhookDeliveries,
   webhookEndpoints,
+  webhookTurns,
   xBlocks,
 } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -46,6 +47,7 @@ export const deletionBatches: readonly DeleteBatch[] = [
   inOrderOf(connectAttempts.id, revokeAttemptTokensOf),
   inOrderOf(webhookDeliveries.id),
   inOrderOf(webhookEndpoints.id),
+  inOrderOf(webhookTurns.userId),
   inOrderOf(events.position),
   inOrderOf(eventHorizons.type),
   inOrderOf(eventPositions.userId),

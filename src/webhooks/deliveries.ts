@@ -1,15 +1,17 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
 
-import { and, eq, gt, inArray, lt, ne, or, type SQL } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, lt, ne, or, type SQL, sql } from 'drizzle-orm'
 import { runBatchesByUser } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
-import { events, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { events, OPERATOR_ID, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { enqueueDelivery } from '../events/deliveries.ts'
+import { MAX_PENDING_DELIVERIES } from '../events/deliveries.ts'
 import type { EventType } from '../events/events.ts'
+import { isVisible, lockEndpoint, type WebhookEndpoint } from './endpoint-rows.ts'
+import { updateTurns } from './turns.ts'
 
 /** The delivery of one event to one endpoint. */
 export type WebhookDelivery = typeof webhookDeliveries.$inferSelect & { eventType: EventType }
@@ -25,6 +27,11 @@ export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 const LEFT_OVER_SECONDS = DELIVERIES_KEPT_SECONDS + 31 * 86_400
 const SWEEP_BATCH = 1_000
 
+const isSent = and(
+  eq(webhookEndpoints.userId, webhookDeliveries.userId),
+  eq(webhookEndpoints.id, webhookDeliveries.endpointId),
+  isVisible(),
+)
 const isDelivered = and(eq(events.userId, webhookDeliveries.userId), eq(events.id, webhookDeliveries.eventId))
 
 /**
@@ -41,6 +48,7 @@ export async function listWebhookDeliveries(
   const rows = await deps.db
     .select({ delivery: webhookDeliveries, eventType: events.type })
     .from(webhookDeliveries)
+    .innerJoin(webhookEndpoints, isSent)
     .innerJoin(events, isDelivered)
     .where(
       and(
@@ -66,6 +74,7 @@ export async function listWebhookDeliveriesByIds(
   const rows = await deps.db
     .select({ delivery: webhookDeliveries, eventType: events.type })
     .from(webhookDeliveries)
+    .innerJoin(webhookEndpoints, isSent)
     .innerJoin(events, isDelivered)
     .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, [...ids]), isKept(deps)))
   return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
@@ -74,11 +83,11 @@ export async function listWebhookDeliveriesByIds(
 /**
  * Queues a delivered or dead delivery again, with the same webhook-id and a full number of
  * attempts.
- * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED, WEBHOOK_DELIVERY_PENDING
- * with the time of the next attempt
+ * @throws AppError WEBHOOK_DELIVERY_NOT_FOUND, WEBHOOK_ENDPOINT_DISABLED, TOO_MANY_PENDING_DELIVERIES,
+ * WEBHOOK_DELIVERY_PENDING with the time of the next attempt
  */
 export async function replayWebhookDelivery(
-  deps: Pick<Deps, 'db' | 'clock' | 'jobs'>,
+  deps: Pick<Deps, 'db' | 'clock' | 'jobs' | 'afterCommit'>,
   userId: string,
   deliveryId: string,
 ): Promise<WebhookDelivery> {
@@ -87,20 +96,17 @@ export async function replayWebhookDelivery(
   const isIt = and(eq(webhookDeliveries.userId, userId), eq(webhookDeliveries.id, deliveryId))
   return transaction(deps, async (deps) => {
     const [found] = await deps.db
-      .select({ delivery: webhookDeliveries, eventType: events.type, status: webhookEndpoints.status })
+      .select({ delivery: webhookDeliveries, eventType: events.type })
       .from(webhookDeliveries)
-      .innerJoin(
-        webhookEndpoints,
-        and(
-          eq(webhookEndpoints.userId, webhookDeliveries.userId),
-          eq(webhookEndpoints.id, webhookDeliveries.endpointId),
-        ),
-      )
       .innerJoin(events, isDelivered)
       .where(and(isIt, isKept(deps)))
-    if (found === undefined) throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
-    if (found.status === 'DISABLED') throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field })
+    // Locked, so that the endpoint is not disabled meanwhile, and the deliveries are counted one by one.
+    const endpoint = found === undefined ? null : await lockEndpoint(deps, userId, found.delivery.endpointId)
+    if (found === undefined || endpoint === null || endpoint.deletedAt !== null)
+      throw new AppError('WEBHOOK_DELIVERY_NOT_FOUND', { field })
+    if (endpoint.status === 'DISABLED') throw new AppError('WEBHOOK_ENDPOINT_DISABLED', { field })
     const { delivery, eventType } = found
+    if (delivery.status !== 'PENDING') await assertBelowLimit(deps, endpoint)
     const [replayed] = await deps.db
       .update(webhookDeliveries)
       .set({ status: 'PENDING', attempts: 0, nextAttemptAt: deps.clock.sqlNow(), deliveredAt: null })
@@ -109,7 +115,8 @@ export async function replayWebhookDelivery(
     // Also when another request has just replayed it.
     if (replayed === undefined)
       throw new AppError('WEBHOOK_DELIVERY_PENDING', { field, retryAt: delivery.nextAttemptAt })
-    await enqueueDelivery(deps, replayed)
+    await updateTurns(deps, userId)
+    deps.jobs.expectDeliveries(deps)
     return { ...replayed, eventType }
   })
 }
@@ -128,6 +135,23 @@ export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, s
       )
       .limit(SWEEP_BATCH)
   await runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteFinished(deps, userId, ids), signal)
+}
+
+async function assertBelowLimit({ db }: Pick<Deps, 'db'>, { userId, id }: WebhookEndpoint): Promise<void> {
+  if (userId === OPERATOR_ID) return
+  const isPending = and(
+    eq(webhookDeliveries.userId, userId),
+    eq(webhookDeliveries.endpointId, id),
+    sql`${webhookDeliveries.status} = 'PENDING'`,
+  )
+  const [last] = await db
+    .select({ id: webhookDeliveries.id })
+    .from(webhookDeliveries)
+    .where(isPending)
+    .orderBy(asc(webhookDeliveries.nextAttemptAt))
+    .offset(MAX_PENDING_DELIVERIES - 1)
+    .limit(1)
+  if (last !== undefined) throw new AppError('TOO_MANY_PENDING_DELIVERIES', { field: ['input', 'webhookDeliveryId'] })
 }
 
 function isKept({ clock }: Pick<Deps, 'clock'>): SQL | undefined {

@@ -1,20 +1,20 @@
-// One attempt at a delivery, in three steps: the row is claimed for as long as an attempt can take,
-// the message is sent with no transaction open, and the outcome is stored. A process that is killed
-// in between leaves a row that is due again when the claim ends: delivery is at least once, and the
-// receiver recognises a repetition by its webhook-id.
-import { and, eq, isNotNull, lte, ne, type SQL, sql } from 'drizzle-orm'
+// One attempt at a delivery, in three steps: a turn has claimed the row for as long as an attempt can
+// take, the message is sent with no transaction open, and the outcome is stored. A process that is
+// killed in between leaves a row that is due again when the claim ends: delivery is at least once, and
+// the receiver recognises a repetition by its webhook-id.
+import { and, eq, isNotNull, ne, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
-import type { JobData } from '../db/jobs.ts'
 import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
-import { enqueueDelivery } from '../events/deliveries.ts'
 import { type Event, toEvent } from '../events/read.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
 import { EgressRefusedError } from '../outbound/webhook-egress.ts'
-import { disableEndpoint, isEndpoint, lockEndpoint, type WebhookEndpoint } from './endpoints.ts'
+import { disableEndpoint, endDeliveries } from './endpoint-end.ts'
+import { isEndpoint, lockEndpoint, type WebhookEndpoint } from './endpoint-rows.ts'
 import { MAX_ATTEMPTS, parseRetryAfterSeconds, retryDelaySeconds } from './retry.ts'
 import { openWebhookSecret } from './secrets.ts'
 import { signWebhook } from './signature.ts'
+import { markSlow, type TakenTurn, updateTurns } from './turns.ts'
 
 type Delivery = typeof webhookDeliveries.$inferSelect
 type WebhookError = (typeof webhookErrors)[number]
@@ -24,68 +24,60 @@ type Outcome = { error: WebhookError | null; httpStatus: number | null; retryAft
 
 /** An endpoint is disabled after failing for this long without a success. */
 export const FAILING_ENDS_SECONDS = 5 * 86_400
-// For the connection before the call and for storing the outcome after it.
-const CLAIM_MARGIN_SECONDS = 20
-// The job queue's clock and the row's differ by up to a second.
-const EARLY_SECONDS = 1
 const GONE = 410
 
 /**
- * Attempts a delivery that is due. Does nothing if it has finished or another process has claimed
- * it.
+ * Attempts the delivery of a turn, or ends deliveries of an endpoint that is disabled or deleted.
+ * @param onSlow is called when the receiver has not responded within `webhookPromptSeconds`, and the
+ *   endpoint has the slow lane. The attempt goes on.
  */
-export async function deliverWebhook(deps: Deps, key: JobData): Promise<void> {
-  const delivery = await claimDelivery(deps, key)
-  if (delivery === null) return
-  const [found] = await deps.db
-    .select({ endpoint: webhookEndpoints, event: events })
-    .from(webhookEndpoints)
-    .innerJoin(events, and(eq(events.userId, webhookEndpoints.userId), eq(events.id, delivery.eventId)))
-    .where(isEndpoint({ userId: delivery.userId, id: delivery.endpointId }))
+export async function deliverWebhook(deps: Deps, { endpoint, delivery }: TakenTurn, onSlow: () => void): Promise<void> {
+  // With the claimed one.
+  if (endpoint.status === 'DISABLED' || delivery === null) return void (await endDeliveries(deps, endpoint))
+  const [event] = await deps.db
+    .select()
+    .from(events)
+    .where(and(eq(events.userId, delivery.userId), eq(events.id, delivery.eventId)))
   // Deleted since the claim, and the delivery with it.
-  if (found === undefined) return
-  if (found.endpoint.status === 'DISABLED') return markDead(deps, delivery)
-  const outcome = await send(deps, found.endpoint, toEvent(found.event))
+  if (event === undefined) return
+  const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, () => send(deps, endpoint, toEvent(event)))
   await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
+  if (isSlow) await markSlow(deps, endpoint)
   logFailure(deps, delivery, outcome)
 }
 
-async function claimDelivery(deps: Deps, key: JobData): Promise<Delivery | null> {
-  const pending = and(isDelivery(key), eq(webhookDeliveries.status, 'PENDING'))
-  const [claimed] = await deps.db
-    .update(webhookDeliveries)
-    .set({
-      attempts: sql`${webhookDeliveries.attempts} + 1`,
-      lastAttemptAt: deps.clock.sqlNow(),
-      lastHttpStatus: null,
-      lastError: null,
-      nextAttemptAt: sqlIn(deps.clock, deps.timing.callDeadlineSeconds + CLAIM_MARGIN_SECONDS),
-    })
-    .where(and(pending, lte(webhookDeliveries.nextAttemptAt, sqlIn(deps.clock, EARLY_SECONDS))))
-    .returning()
-  if (claimed !== undefined) return claimed
-  // The claim may belong to a killed process: queue another job for the time when it ends.
-  const [waiting] = await deps.db
-    .select({
-      seconds: sql<number>`extract(epoch from ${webhookDeliveries.nextAttemptAt} - ${deps.clock.sqlNow()})::float8`,
-    })
-    .from(webhookDeliveries)
-    .where(pending)
-  if (waiting !== undefined) await enqueueDelivery(deps, key, Math.max(1, Number(waiting.seconds)))
-  return null
+// Marks the endpoint as soon as the response is late, so that its next delivery does not get a worker
+// of the prompt lane meanwhile.
+async function withSlowMark(
+  deps: Deps,
+  endpoint: WebhookEndpoint,
+  onSlow: () => void,
+  attempt: () => Promise<Outcome>,
+): Promise<{ outcome: Outcome; isSlow: boolean }> {
+  let marking: Promise<void> | null = null
+  const mark = async () => {
+    try {
+      await markSlow(deps, endpoint)
+    } catch (error) {
+      deps.log.warn({ error, endpointId: endpoint.id }, 'A slow webhook receiver could not be marked')
+    } finally {
+      onSlow()
+    }
+  }
+  const timer = setTimeout(() => {
+    marking = mark()
+  }, deps.timing.webhookPromptSeconds * 1000)
+  try {
+    const outcome = await attempt()
+    return { outcome, isSlow: marking !== null }
+  } finally {
+    clearTimeout(timer)
+    await marking
+  }
 }
 
-function isDelivery({ userId, id }: JobData): SQL | undefined {
+function isDelivery({ userId, id }: Pick<Delivery, 'userId' | 'id'>): SQL | undefined {
   return and(eq(webhookDeliveries.userId, userId), eq(webhookDeliveries.id, id))
-}
-
-// The endpoint was disabled while this delivery was created or replayed, so that disabling it did
-// not mark this one dead.
-async function markDead(deps: Deps, delivery: Delivery): Promise<void> {
-  await deps.db
-    .update(webhookDeliveries)
-    .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
-    .where(and(isDelivery(delivery), eq(webhookDeliveries.status, 'PENDING')))
 }
 
 async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {
@@ -166,7 +158,7 @@ async function writeOutcome(deps: Deps, delivery: Delivery, outcome: Outcome): P
   if (error === null) return writeSuccess(deps, endpoint, delivery, httpStatus)
   const isLast = isLastAttempt(delivery.attempts, outcome)
   const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), retryAfterSeconds)
-  const [written] = await deps.db
+  await deps.db
     .update(webhookDeliveries)
     .set({
       status: isLast ? 'DEAD' : 'PENDING',
@@ -181,9 +173,8 @@ async function writeOutcome(deps: Deps, delivery: Delivery, outcome: Outcome): P
         eq(webhookDeliveries.attempts, delivery.attempts),
       ),
     )
-    .returning({ id: webhookDeliveries.id })
-  if (written !== undefined && !isLast) await enqueueDelivery(deps, delivery, delaySeconds)
   if (endpoint.status === 'ENABLED') await countFailure(deps, endpoint, httpStatus)
+  await updateTurns(deps, delivery.userId)
 }
 
 async function writeSuccess(
@@ -207,6 +198,7 @@ async function writeSuccess(
     .update(webhookEndpoints)
     .set({ failingSince: null })
     .where(and(isEndpoint(endpoint), isNotNull(webhookEndpoints.failingSince)))
+  await updateTurns(deps, delivery.userId)
 }
 
 async function countFailure(deps: Deps, endpoint: WebhookEndpoint, httpStatus: number | null): Promise<void> {

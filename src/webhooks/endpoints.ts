@@ -1,19 +1,18 @@
 // Webhook endpoints. A user's endpoints receive that user's events, and the operator's the operator's
 // own, among them copies of account events of users who show their accounts to integrators.
-import { and, asc, count, eq, inArray, type SQL } from 'drizzle-orm'
+import { and, asc, count, eq, inArray } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
-import { lockUsers } from '../db/user-lock.ts'
+import { OPERATOR_ID, users, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { countEndpointChange } from '../events/deliveries.ts'
 import { type EventType, recordEvent } from '../events/events.ts'
+import { disableEndpoint, endDeliveries, removeEndpoint } from './endpoint-end.ts'
+import { isEndpoint, isVisible, lockEndpoint, type WebhookEndpoint } from './endpoint-rows.ts'
 import { assertDescription, assertTypes, parseUrl } from './endpoint-settings.ts'
 import { openWebhookSecret, sealWebhookSecret } from './secrets.ts'
 import { createWebhookSecret } from './signature.ts'
-
-/** A URL that events are sent to. */
-export type WebhookEndpoint = typeof webhookEndpoints.$inferSelect
 
 /** The settings of an endpoint; `types` null means all events. */
 export type WebhookEndpointInput = { url: string; description: string | null; types: readonly EventType[] | null }
@@ -30,7 +29,7 @@ export async function listWebhookEndpoints(deps: Pick<Deps, 'db'>, userId: strin
   return deps.db
     .select()
     .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.userId, userId))
+    .where(and(eq(webhookEndpoints.userId, userId), isVisible()))
     .orderBy(asc(webhookEndpoints.createdAt), asc(webhookEndpoints.id))
 }
 
@@ -43,11 +42,12 @@ export function listWebhookEndpointsByIds(
   return deps.db
     .select()
     .from(webhookEndpoints)
-    .where(and(eq(webhookEndpoints.userId, userId), inArray(webhookEndpoints.id, [...ids])))
+    .where(and(eq(webhookEndpoints.userId, userId), inArray(webhookEndpoints.id, [...ids]), isVisible()))
 }
 
 /**
- * Creates an endpoint. The returned secret is not shown again.
+ * Creates an endpoint, which receives all events that are committed after it. The returned secret is
+ * not shown again.
  * @throws AppError WEBHOOK_URL_NOT_ALLOWED, TOO_MANY_WEBHOOK_ENDPOINTS, BAD_USER_INPUT
  */
 export async function createWebhookEndpoint(
@@ -75,13 +75,15 @@ export async function createWebhookEndpoint(
       })
       .returning()
     if (endpoint === undefined) throw new Error('Bug: an endpoint was not inserted')
+    await countEndpointChange(deps, userId)
     return { endpoint, secret }
   })
 }
 
 /**
- * Updates the given settings; undefined ones stay. An endpoint that is enabled receives the events
- * from then on; disabling one marks its pending deliveries dead.
+ * Updates the given settings; undefined ones stay. An endpoint that is enabled, or gets other types,
+ * receives all events of these that are committed after it; disabling one marks its pending deliveries
+ * dead.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND, WEBHOOK_URL_NOT_ALLOWED, BAD_USER_INPUT
  */
 export async function updateWebhookEndpoint(
@@ -93,6 +95,7 @@ export async function updateWebhookEndpoint(
   if (changes.description !== undefined) assertDescription(changes.description)
   if (changes.types !== undefined) assertTypes(changes.types)
   const url = changes.url === undefined ? null : await parseUrl(deps, changes.url)
+  if (changes.enabled === true) await endPendingDeliveries(deps, userId, endpointId)
   return transaction(deps, async (deps) => {
     const endpoint = await getLockedEndpoint(deps, userId, endpointId)
     if (changes.enabled === false && endpoint.status === 'ENABLED') await disableEndpoint(deps, endpoint, 'BY_OWNER')
@@ -112,6 +115,7 @@ export async function updateWebhookEndpoint(
       })
       .where(isEndpoint(endpoint))
       .returning()
+    if (enabling || changes.types !== undefined) await countEndpointChange(deps, userId)
     return updated ?? endpoint
   })
 }
@@ -145,17 +149,17 @@ export async function rotateWebhookSecret(
 }
 
 /**
- * Deletes an endpoint with all its deliveries. Pending ones are not sent.
+ * Deletes an endpoint with all its deliveries, at once for its owner. Pending ones are not sent.
  * @throws AppError WEBHOOK_ENDPOINT_NOT_FOUND
  */
 export function deleteWebhookEndpoint(
-  deps: Pick<Deps, 'db'>,
+  deps: Pick<Deps, 'db' | 'clock'>,
   userId: string,
   endpointId: string,
 ): Promise<WebhookEndpoint> {
   return transaction(deps, async (deps) => {
     const endpoint = await getLockedEndpoint(deps, userId, endpointId)
-    await deps.db.delete(webhookEndpoints).where(isEndpoint(endpoint))
+    await removeEndpoint(deps, endpoint)
     return endpoint
   })
 }
@@ -178,61 +182,25 @@ export async function testWebhookEndpoint(
   })
 }
 
-/**
- * Disables an endpoint whose row the transaction has locked, and marks its pending deliveries dead.
- * Records an event unless its owner asked for it.
- */
-export async function disableEndpoint(
-  deps: Pick<Deps, 'db' | 'clock'>,
-  { id, userId }: WebhookEndpoint,
-  reason: NonNullable<WebhookEndpoint['disabledReason']>,
-): Promise<void> {
-  await deps.db
-    .update(webhookEndpoints)
-    .set({ status: 'DISABLED', disabledReason: reason })
-    .where(isEndpoint({ userId, id }))
-  await deps.db
-    .update(webhookDeliveries)
-    .set({ status: 'DEAD', lastError: 'ENDPOINT_DISABLED', nextAttemptAt: null })
-    .where(
-      and(
-        eq(webhookDeliveries.userId, userId),
-        eq(webhookDeliveries.endpointId, id),
-        eq(webhookDeliveries.status, 'PENDING'),
-      ),
-    )
-  if (reason !== 'BY_OWNER')
-    await recordEvent(deps, { type: 'webhook.disabled', userId, webhookEndpointId: id, reason })
-}
-
-/** The SQL condition for the row of an endpoint. */
-export function isEndpoint({ userId, id }: Pick<WebhookEndpoint, 'userId' | 'id'>): SQL | undefined {
-  return and(eq(webhookEndpoints.userId, userId), eq(webhookEndpoints.id, id))
-}
-
-/**
- * Locks an endpoint's row until the transaction ends; null when the user has none with this id.
- * Locks the user's row first: the deletion of a user cascades to endpoints, events and deliveries,
- * and would deadlock with the opposite order.
- */
-export async function lockEndpoint(
-  deps: Pick<Deps, 'db'>,
-  userId: string,
-  endpointId: string,
-): Promise<WebhookEndpoint | null> {
-  await lockUsers(deps.db, [userId])
-  const [endpoint] = await deps.db
-    .select()
-    .from(webhookEndpoints)
-    .where(isEndpoint({ userId, id: endpointId }))
-    .for('no key update')
-  return endpoint ?? null
-}
-
 async function getLockedEndpoint(deps: Pick<Deps, 'db'>, userId: string, endpointId: string): Promise<WebhookEndpoint> {
   const endpoint = isRowId(endpointId) ? await lockEndpoint(deps, userId, endpointId) : null
-  if (endpoint === null) throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'webhookEndpointId'] })
+  if (endpoint === null || endpoint.deletedAt !== null)
+    throw new AppError('WEBHOOK_ENDPOINT_NOT_FOUND', { field: ['input', 'webhookEndpointId'] })
   return endpoint
+}
+
+// Those that were pending when the endpoint was disabled are not sent later, however many there are.
+async function endPendingDeliveries(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  userId: string,
+  endpointId: string,
+): Promise<void> {
+  if (!isRowId(endpointId)) return
+  const [endpoint] = await listWebhookEndpointsByIds(deps, userId, [endpointId])
+  if (endpoint?.status !== 'DISABLED') return
+  let isDone: boolean
+  do isDone = await endDeliveries(deps, endpoint)
+  while (!isDone)
 }
 
 async function assertBelowLimit(deps: Pick<Deps, 'db'>, userId: string): Promise<void> {
@@ -242,6 +210,6 @@ async function assertBelowLimit(deps: Pick<Deps, 'db'>, userId: string): Promise
   const [found] = await deps.db
     .select({ number: count() })
     .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.userId, userId))
+    .where(and(eq(webhookEndpoints.userId, userId), isVisible()))
   if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
 }

@@ -125,7 +125,7 @@ export const table: Record<string, Record<string, string>> = {
   ApiToken: { part: 'createdAt expiresAt id lastFour lastUsedAt name prefix revokedAt scopes status' },
   WebhookEndpoint: {
     'a session': 'url',
-    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt status types',
+    part: 'createdAt description disabledReason failingSince id previousSecretEndsAt slowUntil status types',
   },
   WebhookDelivery: {
     part: `attempts createdAt deliveredAt eventId eventType id lastAttemptAt lastError lastHttpStatus nextAttemptAt

@@ -58,6 +58,7 @@ const patient: Timing = {
   waitForTweetSeconds: 45,
   reconcileAfterSeconds: 1,
   reconcileAgainAfterSeconds: 1,
+  webhookPromptSeconds: 45,
   // A story reads what it has just changed.
   readinessKeptSeconds: 0,
 }

@@ -77,6 +77,7 @@ export function openInstance(world: World) {
         throw new Error('This instance has no background work')
       },
       deleteAllOf: async () => {},
+      expectDeliveries: () => {},
     },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 5, resolveHost: async () => [] }),
     eventNotifier: createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds)),

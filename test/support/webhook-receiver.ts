@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
-import { type SQL, sql } from 'drizzle-orm'
+import { sql } from 'drizzle-orm'
 import { Webhook } from 'standardwebhooks'
-import { vi } from 'vitest'
-import { webhookDeliveries } from '../../src/db/tables.ts'
+import { expect, vi } from 'vitest'
+import { webhookTurns } from '../../src/db/tables.ts'
 import type { Browser, UserError } from './browser.ts'
 import type { World } from './harness.ts'
 import { closeServer, listenLocally } from './local-server.ts'
@@ -22,6 +22,7 @@ export type EndpointView = {
   status: string
   disabledReason: string | null
   failingSince: string | null
+  slowUntil: string | null
   previousSecretEndsAt: string | null
 }
 
@@ -90,23 +91,18 @@ export function verify(world: World, secret: string, { body, headers }: Received
   }
 }
 
-/**
- * Makes the queue, which has its own clock, run the deliveries that are due on the world's clock.
- */
+/** Makes the gateway look for the deliveries that are due, since the test has moved the clock. */
 export async function tryDue(world: World): Promise<void> {
-  const due = sql`select ${webhookDeliveries.id}::text from ${webhookDeliveries} where ${webhookDeliveries.nextAttemptAt} <= ${world.clock.sqlNow()}`
-  await hurry(world, sql`data->>'id' in (${due})`)
-}
-
-/** Makes the queue run all its deliveries now, due or not. */
-export async function tryEarly(world: World): Promise<void> {
-  await hurry(world, sql`true`)
-}
-
-async function hurry(world: World, which: SQL): Promise<void> {
-  const waiting = sql`name = 'deliver-webhook' and state in ('created', 'retry')`
-  await world.db().execute(sql`update pgboss.job set start_after = now() where ${waiting} and ${which}`)
   await wakeJobs(world)
+}
+
+/** Gives all users a turn now, and waits until the gateway has taken them. */
+export async function tryEarly(world: World): Promise<void> {
+  const early = sql`${world.clock.sqlNow()} - interval '1 second'`
+  await world.db().update(webhookTurns).set({ promptAt: early })
+  await wakeJobs(world)
+  const isEarly = sql`${webhookTurns.promptAt} <= ${early}`
+  await vi.waitFor(async () => expect(await world.db().$count(webhookTurns, isEarly)).toBe(0), { timeout: 30_000 })
 }
 
 type EndpointPayload = {

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { bigint, check, index, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
+import { bigint, check, index, integer, pgTable, primaryKey, text, unique, uuid } from 'drizzle-orm/pg-core'
 import { moment, oneOf } from './columns.ts'
 import { users } from './users.ts'
 
@@ -34,6 +34,11 @@ export const eventPositions = pgTable('event_positions', {
     .primaryKey()
     .references(() => users.id, { onDelete: 'cascade' }),
   position: bigint({ mode: 'number' }).notNull(),
+  /**
+   * Incremented by each change of the user's webhook endpoints that decides what is sent to them. A
+   * writer of events that has read the endpoints before such a change finds another number here.
+   */
+  endpointsVersion: integer().notNull().default(0),
 })
 
 /**

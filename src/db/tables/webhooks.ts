@@ -19,6 +19,7 @@ export const webhookErrors = [
   'URL_NOT_ALLOWED',
   'SECRET_UNREADABLE',
   'ENDPOINT_DISABLED',
+  'TOO_MANY_PENDING',
 ] as const
 
 /**
@@ -45,6 +46,10 @@ export const webhookEndpoints = pgTable(
     disabledReason: text({ enum: webhookDisabledReasons }),
     /** The first failure since the last successful delivery; null after a success. */
     failingSince: moment(),
+    /** Until then the deliveries have the slow lane, because the receiver has taken long. */
+    slowUntil: moment(),
+    /** The owner has deleted it, and some of its deliveries remain to be deleted. It is hidden and disabled. */
+    deletedAt: moment(),
     createdAt: moment().notNull(),
   },
   (table) => [
@@ -57,12 +62,39 @@ export const webhookEndpoints = pgTable(
       'webhook_endpoints_previous_secret',
       sql`(${table.previousSecretSealed} is null) = (${table.previousSecretEndsAt} is null)`,
     ),
+    check('webhook_endpoints_deleted', sql`${table.deletedAt} is null or ${table.status} = 'DISABLED'`),
+  ],
+)
+
+/**
+ * The next turns of a user's webhooks, one in each lane (webhooks/turns.ts). Inserted with the first
+ * delivery. Written with each change of the deliveries, so that a pending one always has a turn.
+ */
+export const webhookTurns = pgTable(
+  'webhook_turns',
+  {
+    userId: uuid()
+      .primaryKey()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /**
+     * The next turn in the lane of prompt receivers; null while nothing waits there. Users have their
+     * turns in the order of this time, which is set to the present after a turn.
+     */
+    promptAt: moment(),
+    /** The next turn in the lane of slow receivers. */
+    slowAt: moment(),
+    /** The endpoint of the last turn. The next turn is of another one, in the order of the ids. */
+    lastEndpointId: uuid(),
+  },
+  (table) => [
+    index('webhook_turns_prompt').on(table.promptAt).where(sql`${table.promptAt} is not null`),
+    index('webhook_turns_slow').on(table.slowAt).where(sql`${table.slowAt} is not null`),
   ],
 )
 
 /**
  * An event on its way to an endpoint: PENDING → DELIVERED or DEAD. Inserted with
- * the event, updated by the job `deliver-webhook`. Deleted with its endpoint or event, hidden after
+ * the event, updated by the turns of its user. Deleted with its endpoint or event, hidden after
  * 30 days, and then dropped with its month. Partitioned by month of `createdAt`, which is therefore
  * part of each unique key (db/partitions.ts).
  */
@@ -98,7 +130,9 @@ export const webhookDeliveries = pgTable(
     index().on(table.userId, table.endpointId, table.createdAt, table.id),
     index().on(table.userId, table.eventId),
     index().on(table.createdAt),
-    index('webhook_deliveries_pending').on(table.nextAttemptAt).where(sql`${table.status} = 'PENDING'`),
+    index('webhook_deliveries_pending')
+      .on(table.userId, table.endpointId, table.nextAttemptAt)
+      .where(sql`${table.status} = 'PENDING'`),
     check('webhook_deliveries_status', oneOf(table.status, webhookDeliveryStatuses)),
     check('webhook_deliveries_last_error', oneOf(table.lastError, webhookErrors)),
     check('webhook_deliveries_pending', sql`(${table.status} = 'PENDING') = (${table.nextAttemptAt} is not null)`),

@@ -1,4 +1,5 @@
 import type { webhookDeliveryStatuses, webhookErrors } from '../../db/tables.ts'
+import { MAX_PENDING_DELIVERIES } from '../../events/deliveries.ts'
 import {
   DELIVERIES_KEPT_SECONDS,
   listWebhookDeliveries,
@@ -33,6 +34,7 @@ const errorDescriptions: Record<(typeof webhookErrors)[number], string> = {
   URL_NOT_ALLOWED: "The URL's host no longer has only public addresses.",
   SECRET_UNREADABLE: 'The stored secret of the endpoint was altered outside the gateway. Rotate it.',
   ENDPOINT_DISABLED: 'The endpoint was disabled before the delivery succeeded.',
+  TOO_MANY_PENDING: `No attempt was made, because ${MAX_PENDING_DELIVERIES.toLocaleString('en')} deliveries to the endpoint were pending. \`events\` has the event.`,
 }
 
 const WebhookDeliveryStatusRef = builder.enumType('WebhookDeliveryStatus', {

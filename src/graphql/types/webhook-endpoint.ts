@@ -1,5 +1,8 @@
+import { productionTiming } from '../../config/timing.ts'
 import type { webhookDisabledReasons, webhookEndpointStatuses } from '../../db/tables.ts'
+import { MAX_PENDING_DELIVERIES } from '../../events/deliveries.ts'
 import { FAILING_ENDS_SECONDS } from '../../webhooks/delivery.ts'
+import type { WebhookEndpoint } from '../../webhooks/endpoint-rows.ts'
 import {
   createWebhookEndpoint,
   deleteWebhookEndpoint,
@@ -9,8 +12,8 @@ import {
   SECRET_OVERLAP_SECONDS,
   testWebhookEndpoint,
   updateWebhookEndpoint,
-  type WebhookEndpoint,
 } from '../../webhooks/endpoints.ts'
+import { SLOW_LANE_SECONDS } from '../../webhooks/turns.ts'
 import { builder, describeValues, type ViewerFields } from '../builder.ts'
 import { getSession, getUser } from '../context.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
@@ -72,6 +75,11 @@ const WebhookEndpointRef = builder.objectRef<WebhookEndpoint>('WebhookEndpoint')
       type: 'DateTime',
       nullable: true,
       description: `When deliveries to the endpoint began to fail; null when the last one succeeded. After ${FAILING_ENDS_SECONDS / DAY_SECONDS} days without a success the endpoint is disabled.`,
+    }),
+    slowUntil: t.expose('slowUntil', {
+      type: 'DateTime',
+      nullable: true,
+      description: `Until when deliveries to the endpoint wait for the workers of slow receivers: ${SLOW_LANE_SECONDS / 60} minutes after its last response that took longer than ${productionTiming.webhookPromptSeconds} s. Null when there was none.`,
     }),
     previousSecretEndsAt: t.expose('previousSecretEndsAt', {
       type: 'DateTime',
@@ -199,7 +207,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, callsService: true }),
-    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}.`,
+    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}, each with up to ${MAX_PENDING_DELIVERIES.toLocaleString('en')} PENDING deliveries: further ones are DEAD at once, with \`lastError: TOO_MANY_PENDING\`.`,
     args: {
       input: t.arg({
         type: CreateWebhookEndpointInput,

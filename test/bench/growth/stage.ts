@@ -75,7 +75,7 @@ export async function openStage(server: PostgresServer, size: Size, xUrl: string
     db,
     config,
     log,
-    jobs: { enqueue: async () => {}, deleteAllOf: async () => {} },
+    jobs: { enqueue: async () => {}, deleteAllOf: async () => {}, expectDeliveries: () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
     eventNotifier: createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds)),
     eventStreams: createEventStreams(3_600, streams),

@@ -47,7 +47,7 @@ function open(limit = LIMIT, windowSeconds = WINDOW_SECONDS): Deps {
     clock: { now, sqlNow: () => sql<Date>`to_timestamp(${seconds}::float8)` },
     rateLimitBuckets: createRateLimitBuckets(now, { monotonicMilliseconds: () => 0 }),
     log: createLog('error', { write: () => {} }),
-    jobs: { enqueue: async () => {}, deleteAllOf: async () => {} },
+    jobs: { enqueue: async () => {}, deleteAllOf: async () => {}, expectDeliveries: () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1 }),
     eventNotifier: { notify: () => {}, end: async () => {} },
   })

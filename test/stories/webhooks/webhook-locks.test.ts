@@ -1,12 +1,12 @@
 // The locks of events on the webhook endpoints of their user. PGlite has one connection, so that its
 // transactions never wait for each other.
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { OPERATOR_ID, webhookDeliveries } from '../../../src/db/tables.ts'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { eventPositions, OPERATOR_ID, webhookDeliveries, webhookTurns } from '../../../src/db/tables.ts'
 import { transaction } from '../../../src/deps.ts'
 import { recordEvent } from '../../../src/events/events.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
-import { createWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
+import { createWebhookEndpoint, updateWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
 import { queryRows } from '../../support/connected-account.ts'
 import { databaseKind } from '../../support/database.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -15,13 +15,11 @@ const input = { url: 'http://127.0.0.1:9/', description: null, types: null }
 const webhookEgress = createWebhookEgress({ policy: 'LOOPBACK', deadlineSeconds: 5 })
 
 let world: World
-beforeAll(async () => {
+beforeEach(async () => {
   world = await startWorld()
 })
-afterAll(async () => {
-  await world.close()
-  await webhookEgress.close()
-})
+afterEach(() => world.close())
+afterAll(() => webhookEgress.close())
 
 const depsOf = () => ({ db: world.db(), clock: world.clock, config: world.config, webhookEgress })
 const record = () =>
@@ -64,4 +62,69 @@ describe.skipIf(databaseKind() === 'pglite')('while an event waits', () => {
     await recorded
     expect(await world.db().select().from(webhookDeliveries)).toHaveLength(1)
   })
+
+  test.each(['created', 'enabled', 'given its type'] as const)(
+    'after it has read the endpoints, one that is %s before its commit receives it',
+    async (how) => {
+      await world.db().insert(eventPositions).values({ userId: OPERATOR_ID, position: 1 })
+      const change = await prepare(how)
+      const { recorded, changed } = await whileLocked(
+        sql`select from event_positions where user_id = ${OPERATOR_ID}`,
+        async () => {
+          // The change waits for the counter first, so that it commits before the event.
+          const changed = change()
+          await areWaiting(1)
+          const recorded = record()
+          await areWaiting(2)
+          return { recorded, changed }
+        },
+      )
+      await Promise.all([recorded, changed])
+      const [delivery, ...others] = await world.db().select().from(webhookDeliveries)
+      expect(delivery).toMatchObject({ userId: OPERATOR_ID })
+      expect(others).toEqual([])
+      expect(await world.db().$count(webhookTurns)).toBe(1)
+    },
+  )
+
+  test('and an endpoint is disabled before its commit, that endpoint has no delivery', async () => {
+    const { endpoint } = await createWebhookEndpoint(depsOf(), OPERATOR_ID, input)
+    const { recorded, changed } = await whileLocked(
+      sql`select from event_positions where user_id = ${OPERATOR_ID}`,
+      async () => {
+        const changed = update(endpoint.id, { enabled: false })
+        await areWaiting(1)
+        const recorded = record()
+        await areWaiting(2)
+        return { recorded, changed }
+      },
+    )
+    await Promise.all([recorded, changed])
+    expect(await world.db().$count(webhookDeliveries)).toBe(0)
+  })
 })
+
+/** Waits until so many transactions wait for a lock. */
+const areWaiting = (count: number) =>
+  vi.waitFor(
+    async () => {
+      const rows = await queryRows(
+        world,
+        sql`select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+      expect(rows).toHaveLength(count)
+    },
+    { timeout: 30_000, interval: 10 },
+  )
+
+const update = (id: string, changes: Parameters<typeof updateWebhookEndpoint>[3]) =>
+  updateWebhookEndpoint(depsOf(), OPERATOR_ID, id, changes)
+
+/** Creates an endpoint that does not receive the event, and returns the change after which it does. */
+async function prepare(how: 'created' | 'enabled' | 'given its type'): Promise<() => Promise<unknown>> {
+  if (how === 'created') return () => createWebhookEndpoint(depsOf(), OPERATOR_ID, input)
+  const { endpoint } = await createWebhookEndpoint(depsOf(), OPERATOR_ID, { ...input, types: ['webhook.disabled'] })
+  if (how === 'given its type') return () => update(endpoint.id, { types: ['token.created'] })
+  await update(endpoint.id, { types: null, enabled: false })
+  return () => update(endpoint.id, { enabled: true })
+}

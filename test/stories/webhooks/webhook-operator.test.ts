@@ -4,12 +4,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { OPERATOR_ID, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import { transaction } from '../../../src/deps.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
-import {
-  createWebhookEndpoint,
-  disableEndpoint,
-  listWebhookEndpoints,
-  testWebhookEndpoint,
-} from '../../../src/webhooks/endpoints.ts'
+import { disableEndpoint } from '../../../src/webhooks/endpoint-end.ts'
+import { createWebhookEndpoint, listWebhookEndpoints, testWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
 import type { Browser } from '../../support/browser.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -98,13 +94,11 @@ test('an endpoint of the operator belongs to no person, and receives the operato
   const other = await create()
   const deps = { db: world.db(), clock: world.clock }
   await testWebhookEndpoint(deps, OPERATOR_ID, id)
-  // A command has no queue: the maintenance queues the jobs of its deliveries.
-  await sweepNow(world)
+  // A command tells no gateway, which finds its deliveries within seconds.
   await arrived(1)
   const [endpoint] = (await listWebhookEndpoints(deps, OPERATOR_ID)).filter((found) => found.id === other.id)
   if (endpoint === undefined) throw new Error('It is not listed')
   await transaction(deps, (deps) => disableEndpoint(deps, endpoint, 'GONE'))
-  await sweepNow(world)
   await arrived(2)
   expect(receiver.received.map((request) => verify(world, secret, request))).toMatchObject([
     { type: 'webhook.test', data: { userId: null, webhookEndpointId: id } },

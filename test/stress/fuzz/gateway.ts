@@ -56,7 +56,7 @@ export async function openFuzzGateway() {
       },
     },
     // Background jobs are not under test.
-    jobs: { enqueue: async () => {}, deleteAllOf: async () => {} },
+    jobs: { enqueue: async () => {}, deleteAllOf: async () => {}, expectDeliveries: () => {} },
     webhookEgress: createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1, resolveHost: async () => [] }),
     // Nothing listens.
     eventNotifier: createEventNotifier(log, async () => {}),

@@ -10,9 +10,10 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select events by occurred_at': 'The sweep reads the oldest events, in batches, by their index.',
   'select webhook_deliveries by created_at, status':
     'The sweep reads the oldest deliveries, in batches, by their index.',
-  'select webhook_deliveries by status, next_attempt_at':
-    'The search for lost jobs reads the pending deliveries by their partial index.',
-  'select webhook_deliveries by status, next_attempt_at, user_id, id': 'The next page of the search for lost jobs.',
+  'select webhook_turns by prompt_at': 'The users whose webhooks come next, by a partial index in this order.',
+  'select webhook_turns by prompt_at, user_id': 'Without the users who have as many workers as they may.',
+  'select webhook_turns by slow_at': 'The same in the lane of slow receivers.',
+  'select webhook_turns by slow_at, user_id': 'The same in the lane of slow receivers, without some users.',
   'delete rate_limits by full_at':
     'The sweep deletes buckets that are full. The table is small and has no index for it.',
   'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
