@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atMost, exactly, type Figure } from '../chaos/figures.ts'
+import { prepareTarpits } from './tarpits.ts'
 import { ask, type Service, type Victim } from './victim.ts'
 
 /** The size of each abuse. */
@@ -180,6 +181,9 @@ const introspection: Abuse = (victim, { requests }) => {
   })
 }
 
+// Ten users with receivers that never respond, and a flood of deliveries to each.
+const tarpits: Abuse = async (victim, { requests }) => measure(victim, await prepareTarpits(victim, requests))
+
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
@@ -190,6 +194,7 @@ export const abuses = {
   'largest documents': largestDocuments,
   assets,
   introspection,
+  tarpits,
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {

@@ -6,10 +6,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createApiToken } from '../../../src/auth/api-token.ts'
+import { startSession } from '../../../src/auth/session.ts'
+import { parseConfig } from '../../../src/config/config.ts'
 import { openPglite } from '../../../src/db/client.ts'
-import { systemClock } from '../../../src/db/clock.ts'
 import { migrateDatabase } from '../../../src/db/migrate.ts'
 import { users } from '../../../src/db/tables.ts'
+import { createDeps } from '../../../src/deps.ts'
+import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
+import { createLog } from '../../../src/telemetry/log.ts'
 import { findFreePort } from '../../support/free-port.ts'
 import { compileCache, nodeOptions } from '../../support/node-start.ts'
 import { percentile } from '../../support/percentile.ts'
@@ -22,6 +26,8 @@ export type Service = { asked: number; failed: number; medianMilliseconds: numbe
 
 const START_MILLISECONDS = 60_000
 const PAUSE_MILLISECONDS = 25
+// Of people who have webhooks: an ordinary one, and ten greedy ones.
+const SESSIONS = 11
 
 /**
  * Starts the gateway.
@@ -30,7 +36,7 @@ const PAUSE_MILLISECONDS = 25
 export async function startVictim(people: number) {
   await using resources = new AsyncDisposableStack()
   const { path } = resources.use(await makeTemporaryDirectory('abuse'))
-  const tokens = await addPeople(join(path, 'pglite'), people)
+  const { tokens, cookies } = await addPeople(path, people)
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
   const child = spawn(process.execPath, [...nodeOptions, '--disable-warning=ExperimentalWarning', 'src/main.ts'], {
@@ -41,6 +47,7 @@ export async function startVictim(people: number) {
       DATA_DIR: path,
       RATE_LIMITS: 'off',
       LOG_LEVEL: 'error',
+      WEBHOOK_EGRESS: 'loopback',
       ...compileCache,
     },
     stdio: ['ignore', 'ignore', 'inherit'],
@@ -56,6 +63,8 @@ export async function startVictim(people: number) {
     url,
     port,
     tokens,
+    /** The Cookie headers of sessions, each of another user. */
+    cookies,
     memoryMb: () => readMemoryMb(child.pid),
     /** Sends one request after the other until `work` is done. */
     watch: (work: () => Promise<void>) => watch(url, work),
@@ -70,22 +79,35 @@ function readMemoryMb(pid: number | undefined): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(file, 'utf8'))?.[1]) / 1024
 }
 
-async function addPeople(directory: string, people: number): Promise<string[]> {
-  const database = await openPglite(directory)
+async function addPeople(dataDir: string, people: number): Promise<{ tokens: string[]; cookies: string[] }> {
+  await using resources = new AsyncDisposableStack()
+  const database = await openPglite(join(dataDir, 'pglite'))
+  resources.defer(() => database.close())
   await migrateDatabase(database)
-  const deps = { db: database.db, clock: systemClock }
+  const webhookEgress = createWebhookEgress({ policy: 'PUBLIC', deadlineSeconds: 1 })
+  resources.defer(() => webhookEgress.close())
+  const deps = createDeps({
+    db: database.db,
+    config: parseConfig({ DATA_DIR: dataDir }),
+    log: createLog('error', { write: (line) => void process.stderr.write(line) }),
+    jobs: { enqueue: async () => {}, deleteAllOf: async () => {}, expectDeliveries: () => {} },
+    webhookEgress,
+    eventNotifier: { notify: () => {}, end: async () => {} },
+  })
   const tokens: string[] = []
-  for (let githubId = 1; githubId <= people; githubId++) {
+  const cookies: string[] = []
+  for (let githubId = 1; githubId <= Math.max(people, SESSIONS); githubId++) {
     const [user] = await deps.db
       .insert(users)
       .values({ githubId, login: `person-${githubId}` })
       .returning()
     if (user === undefined) throw new Error('Bug: an insert gives no row')
     const token = { name: 'a program', scopes: ['events:read'], expiresInDays: 1 }
-    tokens.push((await createApiToken(deps, { userId: user.id }, token)).secret)
+    if (tokens.length < people) tokens.push((await createApiToken(deps, { userId: user.id }, token)).secret)
+    if (cookies.length < SESSIONS)
+      cookies.push((await startSession(deps, user.id, null)).setCookie.split(';', 1)[0] ?? '')
   }
-  await database.close()
-  return tokens
+  return { tokens, cookies }
 }
 
 async function becomesReady(url: string): Promise<void> {
