@@ -36,7 +36,9 @@ export const DEFAULT_EXPIRY_DAYS = 90
 export const MAX_EXPIRY_DAYS = 366
 /** The number of active tokens of a user. It limits what a stolen session can create. */
 export const MAX_LIVE_TOKENS = 50
-export const MAX_LISTED_TOKENS = 100
+/** The number of ended tokens of a user that are kept, so that creating and revoking adds no rows. */
+export const MAX_ENDED_TOKENS = 50
+export const MAX_LISTED_TOKENS = MAX_LIVE_TOKENS + MAX_ENDED_TOKENS
 const MAX_NAME_LENGTH = 100
 // Names are printed in terminals, one a line: no control characters, line breaks, lone surrogates
 // or bidirectional controls.
@@ -62,7 +64,10 @@ export async function createApiToken(
   const expiresInDays = parseExpiry(input.expiresInDays)
   const secret = createSecret(userId)
   return transaction(deps, async (deps) => {
-    if (userId !== OPERATOR_ID) await assertBelowLimit(deps, userId)
+    if (userId !== OPERATOR_ID) {
+      await assertBelowLimit(deps, userId)
+      await deleteSurplusTokens(deps, userId)
+    }
     const [apiToken] = await deps.db
       .insert(apiTokens)
       .values({
@@ -222,6 +227,17 @@ async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> 
     .from(apiTokens)
     .where(and(isOwnedBy({ userId }), isLive(deps)))
   if ((live?.count ?? 0) >= MAX_LIVE_TOKENS) throw new AppError('TOO_MANY_API_TOKENS')
+}
+
+// The last to end are kept.
+async function deleteSurplusTokens(deps: TokenDeps, userId: string): Promise<void> {
+  const surplus = deps.db
+    .select({ id: apiTokens.id })
+    .from(apiTokens)
+    .where(and(isOwnedBy({ userId }), sql`not (${isLive(deps)})`))
+    .orderBy(desc(sql`coalesce(${apiTokens.revokedAt}, ${apiTokens.expiresAt})`))
+    .offset(MAX_ENDED_TOKENS)
+  await deps.db.delete(apiTokens).where(and(isOwnedBy({ userId }), inArray(apiTokens.id, surplus)))
 }
 
 /** The condition for tokens that are active. */

@@ -8,9 +8,14 @@ export type RateLimitPolicy = { limit: number; windowSeconds: number }
 
 /** The limits that apply where RATE_LIMITS does not name them. */
 export const defaultRateLimits = Object.freeze({
+  /**
+   * API requests of a user in all sessions and with all API tokens: more tokens do not give more. One
+   * bot in a loop leaves its owner's sessions what they may have.
+   */
+  total: { limit: 1200, windowSeconds: 60 },
   /** API requests of a user, over all sessions: a new sign-in does not reset the limit. */
   user: { limit: 600, windowSeconds: 60 },
-  /** API requests of one API token: a bot in a loop affects neither its owner nor other bots. */
+  /** API requests of one API token: a bot in a loop affects neither its owner nor another bot. */
   token: { limit: 600, windowSeconds: 60 },
   /**
    * API requests without a session from one address, and its look-ups of unknown session cookies and
@@ -24,6 +29,11 @@ export const defaultRateLimits = Object.freeze({
   'sign-in': { limit: 60, windowSeconds: 60 },
   /** Connect attempts that a user starts. Each is a row that is kept for a day. */
   connect: { limit: 30, windowSeconds: 600 },
+  /**
+   * Changes of a user that record an event or a row each, of those that nothing else bounds: API
+   * tokens and webhook endpoints created, tests and replays of webhooks, visibility.
+   */
+  change: { limit: 60, windowSeconds: 600 },
   /** Tweets posted for a user. A runaway program costs the operator money. X itself allows 100. */
   post: { limit: 20, windowSeconds: 900 },
 } satisfies Record<string, RateLimitPolicy>)

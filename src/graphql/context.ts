@@ -3,7 +3,7 @@ import { type ConnectedAccount, listAccountsByIds } from '../accounts/accounts.t
 import { requireRecentSignIn } from '../auth/session.ts'
 import { type SessionViewer, sessionOf, type User, type Viewer } from '../auth/viewer.ts'
 import type { Deps } from '../deps.ts'
-import type { RateLimiter } from '../rate-limit/limiter.ts'
+import { consumeRateLimit, type RateLimiter } from '../rate-limit/limiter.ts'
 import type { OperationLogFields } from '../telemetry/log.ts'
 import type { Tweet } from '../tweets/outcome.ts'
 import { listTweetsByIds } from '../tweets/tweets.ts'
@@ -77,6 +77,13 @@ export function getUser({ viewer }: GraphqlContext): User {
   if (viewer === null || viewer.kind === 'OPERATOR_TOKEN')
     throw new Error('Bug: a field that needs a user admitted a caller without one')
   return viewer.user
+}
+
+/** Consumes from the user's limit of changes. @throws AppError RATE_LIMITED */
+export function consumeChange({ deps, viewer }: GraphqlContext): Promise<void> {
+  const session = sessionOf(viewer)
+  if (session === null) throw new Error('Bug: a change without a session')
+  return consumeRateLimit(deps, 'change', session.user.id, 1)
 }
 
 /**

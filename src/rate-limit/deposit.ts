@@ -26,7 +26,7 @@ export async function withDeposit<T>(
     isFree = !isCharged(result)
     return result
   } finally {
-    if (isFree) await returnDeposit(open(), policy)
+    if (isFree) await returnCost(open(), policy, 1)
     open().deposits.delete(promise)
     resolve()
   }
@@ -44,8 +44,9 @@ async function consumeOrWait(open: () => KnownBucket, consume: () => Promise<voi
   }
 }
 
-// The statement that takes a slice replaces what is known of the bucket.
-async function returnDeposit(bucket: KnownBucket, policy: RateLimitPolicy): Promise<void> {
+/** Gives a cost back to the bucket that it was consumed from. */
+export async function returnCost(bucket: KnownBucket, policy: RateLimitPolicy, cost: number): Promise<void> {
+  // The statement that takes a slice replaces what is known of the bucket.
   while (bucket.asking !== null) await bucket.asking.catch(() => {})
-  giveBack(bucket, policy, 1)
+  giveBack(bucket, policy, cost)
 }

@@ -11,7 +11,7 @@ import { consumeFromRow, readRow } from './rows.ts'
 import { chooseSlice, consumeSlice, isKnownSpent, remainingUnits, resetInSeconds, unitSeconds } from './slices.ts'
 
 // The others have few units, each of which is expensive: they are taken one by one.
-const slicedLimits: ReadonlySet<RateLimitName> = new Set(['user', 'token', 'address'])
+const slicedLimits: ReadonlySet<RateLimitName> = new Set(['total', 'user', 'token', 'address'])
 // Each try fails only if other instances consume meanwhile.
 const MAX_TRIES = 10
 

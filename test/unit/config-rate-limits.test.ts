@@ -29,7 +29,7 @@ describe('RATE_LIMITS', () => {
     'off,user=1/1',
   ])('refuses %s', (text) => {
     expect(problemsOf({ RATE_LIMITS: text })[0]).toMatch(
-      /^RATE_LIMITS: ".+" is neither off nor one of user, token, address, sign-in, connect, post with a limit and a window in seconds/,
+      /^RATE_LIMITS: ".+" is neither off nor one of total, user, token, address, sign-in, connect, change, post with a limit and a window in seconds/,
     )
   })
 })

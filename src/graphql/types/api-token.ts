@@ -4,6 +4,7 @@ import {
   createApiToken,
   DEFAULT_EXPIRY_DAYS,
   listApiTokens,
+  MAX_ENDED_TOKENS,
   MAX_EXPIRY_DAYS,
   MAX_LISTED_TOKENS,
   MAX_LIVE_TOKENS,
@@ -11,7 +12,7 @@ import {
 } from '../../auth/api-token.ts'
 import { apiScopes } from '../../db/tables.ts'
 import { builder, type ViewerFields } from '../builder.ts'
-import { getRecentSession, getSession } from '../context.ts'
+import { consumeChange, getRecentSession, getSession } from '../context.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { NodeRef } from './node-interface.ts'
@@ -61,7 +62,7 @@ export const apiTokensField = (t: ViewerFields) =>
   t.field({
     type: [ApiTokenRef],
     authScopes: { session: true },
-    description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days; each group newest first, ${MAX_LISTED_TOKENS} at most in all.`,
+    description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days, ${MAX_ENDED_TOKENS} of them at most; each group newest first.`,
     complexity: { field: 1, multiplier: MAX_LISTED_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
   })
@@ -124,18 +125,20 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, events: 1 }),
-    description: `Creates an API token that acts for the viewer. Up to ${MAX_LIVE_TOKENS} can be active at once. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
+    description: `Creates an API token that acts for the viewer. Up to ${MAX_LIVE_TOKENS} can be active at once. Consumes from the limit \`change\` (RATE_LIMITED). Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
     args: {
       input: t.arg({ type: CreateApiTokenInput, required: true, description: 'The settings of the API token.' }),
     },
     resolve: (_, { input }, context) =>
-      toPayload(() =>
-        createApiToken(
+      toPayload(async () => {
+        const { user } = getRecentSession(context)
+        await consumeChange(context)
+        return createApiToken(
           context.deps,
-          { userId: getRecentSession(context).user.id },
+          { userId: user.id },
           { ...input, expiresInDays: input.expiresInDays ?? null },
-        ),
-      ),
+        )
+      }),
   }),
   revokeApiToken: t.field({
     type: RevokeApiTokenPayloadRef,

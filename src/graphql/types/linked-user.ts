@@ -8,7 +8,7 @@ import {
   type UserKey,
 } from '../../users/link-visibility.ts'
 import { builder } from '../builder.ts'
-import { getSession } from '../context.ts'
+import { consumeChange, getSession } from '../context.ts'
 import { userCursor } from '../cursor.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
 import { pageComplexity, resolvePage } from '../pagination.ts'
@@ -131,10 +131,14 @@ builder.mutationField('setLinkVisibility', (t) =>
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, events: 1 }),
-    description: "Sets who may see that the viewer's GitHub user and X accounts belong together. Takes effect at once.",
+    description:
+      "Sets who may see that the viewer's GitHub user and X accounts belong together. Takes effect at once. Consumes from the limit `change` (RATE_LIMITED).",
     args: { input: t.arg({ type: SetLinkVisibilityInput, required: true, description: 'The audience to set.' }) },
     resolve: (_, { input }, context) =>
-      toPayload(() => setLinkVisibility(context.deps, getSession(context).user.id, input.visibility)),
+      toPayload(async () => {
+        await consumeChange(context)
+        return setLinkVisibility(context.deps, getSession(context).user.id, input.visibility)
+      }),
   }),
 )
 

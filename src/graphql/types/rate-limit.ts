@@ -33,7 +33,7 @@ export const rateLimitField = (t: ViewerFields) =>
     nullable: true,
     authScopes: { anyone: true },
     description:
-      'The rate limit of the caller: of a signed-in user in all sessions together, of an API token, or of the address of a caller that is not authenticated. Null when the operator has set no limit.',
+      'The rate limit of the caller: of a signed-in user in all sessions together, of an API token, or of the address of a caller that is not authenticated; or of a user in total, where less of that is left. Null when the operator has set no limit.',
     resolve: (_, _args, context) => resolveRateLimit(context),
   })
 

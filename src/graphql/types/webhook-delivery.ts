@@ -8,7 +8,7 @@ import {
 } from '../../webhooks/deliveries.ts'
 import { MAX_ATTEMPTS } from '../../webhooks/retry.ts'
 import { builder, describeValues } from '../builder.ts'
-import { getSession, getUser } from '../context.ts'
+import { consumeChange, getSession, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
 import { readableTypes } from '../event-access.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
@@ -152,11 +152,14 @@ builder.mutationField('replayWebhookDelivery', (t) =>
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 2, callsService: true }),
-    description: `Sends a DEAD or DELIVERED webhook delivery again, with the same \`webhook-id\` and up to ${MAX_ATTEMPTS} further attempts.`,
+    description: `Sends a DEAD or DELIVERED webhook delivery again, with the same \`webhook-id\` and up to ${MAX_ATTEMPTS} further attempts. Consumes from the limit \`change\` (RATE_LIMITED).`,
     args: {
       input: t.arg({ type: ReplayWebhookDeliveryInput, required: true, description: 'The delivery to send again.' }),
     },
     resolve: (_, { input }, context) =>
-      toPayload(() => replayWebhookDelivery(context.deps, getSession(context).user.id, input.webhookDeliveryId)),
+      toPayload(async () => {
+        await consumeChange(context)
+        return replayWebhookDelivery(context.deps, getSession(context).user.id, input.webhookDeliveryId)
+      }),
   }),
 )

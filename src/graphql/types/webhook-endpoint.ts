@@ -15,7 +15,7 @@ import {
 } from '../../webhooks/endpoints.ts'
 import { SLOW_LANE_SECONDS } from '../../webhooks/turns.ts'
 import { builder, describeValues, type ViewerFields } from '../builder.ts'
-import { getSession, getUser } from '../context.ts'
+import { consumeChange, getSession, getUser } from '../context.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
@@ -207,7 +207,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, callsService: true }),
-    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}, each with up to ${MAX_PENDING_DELIVERIES.toLocaleString('en')} PENDING deliveries: further ones are DEAD at once, with \`lastError: TOO_MANY_PENDING\`.`,
+    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}, each with up to ${MAX_PENDING_DELIVERIES.toLocaleString('en')} PENDING deliveries: further ones are DEAD at once, with \`lastError: TOO_MANY_PENDING\`. Consumes from the limit \`change\` (RATE_LIMITED).`,
     args: {
       input: t.arg({
         type: CreateWebhookEndpointInput,
@@ -216,13 +216,14 @@ builder.mutationFields((t) => ({
       }),
     },
     resolve: (_, { input }, context) =>
-      toPayload(() =>
-        createWebhookEndpoint(context.deps, getSession(context).user.id, {
+      toPayload(async () => {
+        await consumeChange(context)
+        return createWebhookEndpoint(context.deps, getSession(context).user.id, {
           url: input.url,
           description: input.description ?? null,
           types: input.types ?? null,
-        }),
-      ),
+        })
+      }),
   }),
   updateWebhookEndpoint: t.field({
     type: UpdateWebhookEndpointPayloadRef,
@@ -276,7 +277,8 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 0, events: 1, callsService: true }),
-    description: 'Sends the event `webhook.test` to a webhook endpoint, also when its `types` leave that out.',
+    description:
+      'Sends the event `webhook.test` to a webhook endpoint, also when its `types` leave that out. Consumes from the limit `change` (RATE_LIMITED).',
     args: {
       input: t.arg({
         type: TestWebhookEndpointInput,
@@ -285,6 +287,9 @@ builder.mutationFields((t) => ({
       }),
     },
     resolve: (_, { input }, context) =>
-      toPayload(() => testWebhookEndpoint(context.deps, getSession(context).user.id, input.webhookEndpointId)),
+      toPayload(async () => {
+        await consumeChange(context)
+        return testWebhookEndpoint(context.deps, getSession(context).user.id, input.webhookEndpointId)
+      }),
   }),
 }))

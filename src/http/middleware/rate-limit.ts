@@ -4,6 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono'
 import type { Viewer } from '../../auth/viewer.ts'
 import type { RateLimitName } from '../../config/rate-limits.ts'
 import type { Deps } from '../../deps.ts'
+import { createCombinedLimiter } from '../../rate-limit/combined-limiter.ts'
 import { createRateLimiter, type RateLimit, type RateLimiter } from '../../rate-limit/limiter.ts'
 import { addressBlock } from '../client-address.ts'
 import type { HttpEnv } from '../request-context.ts'
@@ -56,12 +57,14 @@ export function describeRateLimit(result: RateLimit): Record<string, string> {
 }
 
 /**
- * Creates the rate limiter of a caller: the user's for a session, the token's own for an API token,
- * otherwise the address's.
+ * Creates the rate limiter of a caller: for a session that of all sessions of its user, for an API
+ * token its own, both together with what the user has in total; otherwise the address's.
  */
 export function createViewerLimiter(deps: Deps, viewer: Viewer | null, address: string | null): RateLimiter {
   if (viewer === null) return createRateLimiter(deps, 'address', addressBlock(address))
+  if (viewer.kind === 'OPERATOR_TOKEN') return createRateLimiter(deps, 'token', viewer.apiToken.id)
+  const total = ['total', viewer.user.id] as const
   return viewer.kind === 'SESSION'
-    ? createRateLimiter(deps, 'user', viewer.user.id)
-    : createRateLimiter(deps, 'token', viewer.apiToken.id)
+    ? createCombinedLimiter(deps, ['user', viewer.user.id], total)
+    : createCombinedLimiter(deps, ['token', viewer.apiToken.id], total)
 }

@@ -1,12 +1,13 @@
 // API tokens in a user's session, and the rows that they leave.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { apiTokenStatus, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
+import { apiTokenStatus, MAX_ENDED_TOKENS, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
 import { sha256 } from '../../../src/crypto.ts'
 import { apiTokens, events, OPERATOR_ID, users } from '../../../src/db/tables.ts'
 import type { Browser, UserError } from '../../support/browser.ts'
 import { isPerson } from '../../support/connected-account.ts'
 import { readEveryRow } from '../../support/dump.ts'
+import { newPerson } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -170,6 +171,31 @@ describe('creating a token', () => {
 })
 
 describe('the list', () => {
+  test('keeps the last fifty that have ended, however many are created and revoked', async () => {
+    const person = await newPerson(world)
+    const made = await createGood(person, { name: 'active' })
+    const [row] = await world.db().select().from(apiTokens).where(eq(apiTokens.id, made.apiToken.id))
+    if (row === undefined) throw new Error('There is no token')
+    const ended = Array.from({ length: MAX_ENDED_TOKENS + 20 }, (_, age) => ({
+      ...row,
+      id: crypto.randomUUID(),
+      secretHash: sha256(`ended ${age}`),
+      name: `ended ${age}`,
+      revokedAt: new Date(Date.now() - (age + 1) * 1000),
+    }))
+    await world.db().insert(apiTokens).values(ended)
+    await createGood(person, { name: 'another' })
+    const names = (await list(person)).map(({ name }) => name).filter((name) => name.startsWith('ended'))
+    expect(names.toSorted()).toEqual(
+      ended
+        .slice(0, MAX_ENDED_TOKENS)
+        .map(({ name }) => name)
+        .toSorted(),
+    )
+    const isHers = eq(apiTokens.userId, row.userId)
+    expect(await world.db().$count(apiTokens, isHers)).toBe(MAX_ENDED_TOKENS + 2)
+  })
+
   test('has the user’s own tokens, valid ones first, and those that ended within thirty days', async () => {
     const person = await world.signedIn('tomasz-k')
     const old = await createGood(person, { name: 'expired', expiresInDays: 1 })

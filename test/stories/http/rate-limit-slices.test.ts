@@ -11,6 +11,7 @@ import { createDeps, type Deps, transaction } from '../../../src/deps.ts'
 import { AppError } from '../../../src/errors.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createRateLimitBuckets } from '../../../src/process/rate-limit-buckets.ts'
+import { createCombinedLimiter } from '../../../src/rate-limit/combined-limiter.ts'
 import { createRateLimiter } from '../../../src/rate-limit/limiter.ts'
 import { returnSlices } from '../../../src/rate-limit/rows.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
@@ -282,4 +283,37 @@ describe('K-07 three instances', () => {
     await returnSlices(one)
     expect(await readRemaining(subject)).toBeCloseTo(2)
   })
+})
+
+test('what one limit grants and the shared one refuses is given back', async () => {
+  const deps = open()
+  const [own, shared] = [newSubject(), newSubject()]
+  const combined = createCombinedLimiter(deps, ['token', own], ['total', shared])
+  await combined.consume(1)
+  expect(combined.lastResult()).toMatchObject({ name: 'token', remaining: LIMIT - 1 })
+  await createRateLimiter(deps, 'total', shared).consume(LIMIT - 1)
+  for (let call = 0; call < 3; call++) {
+    expect(combined.consumeHeld(1)).toBe(false)
+    await expect(combined.consume(1)).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+    expect(combined.lastResult()).toMatchObject({ name: 'total', remaining: 0 })
+  }
+  const alone = createRateLimiter(deps, 'token', own)
+  await alone.consume(1)
+  expect(alone.lastResult()).toMatchObject({ remaining: LIMIT - 2 })
+  // The other way round nothing reaches the shared one.
+  const [another, sharedByAnother] = [newSubject(), newSubject()]
+  await createRateLimiter(deps, 'token', another).consume(LIMIT)
+  await expect(
+    createCombinedLimiter(deps, ['token', another], ['total', sharedByAnother]).consume(1),
+  ).rejects.toMatchObject({ code: 'RATE_LIMITED' })
+  expect(await readRemaining(sharedByAnother)).toBe(LIMIT)
+})
+
+test('two limits need no more statements than one while their slices last', async () => {
+  const deps = open()
+  const combined = createCombinedLimiter(deps, ['token', newSubject()], ['total', newSubject()])
+  expect(await queriesOf(() => combined.consume(1))).toHaveLength(2)
+  expect(await queriesOf(() => combined.consume(1))).toEqual([])
+  expect(combined.consumeHeld(1)).toBe(true)
+  expect(combined.lastResult()).toMatchObject({ remaining: LIMIT - 3 })
 })

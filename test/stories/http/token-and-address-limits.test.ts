@@ -36,6 +36,27 @@ describe('K-07 an API token', () => {
     expect(await ask(one)()).toMatchObject({ policy: '"token";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
   })
 
+  test('shares one limit with all tokens and sessions of its user', async () => {
+    world = await startLimited(`total=5/${HOUR_SECONDS}`)
+    const person = await world.signedIn()
+    const [user] = await world.db().select().from(users).where(isPerson)
+    const [one, other] = [await makeToken(user?.id ?? ''), await makeToken(user?.id ?? '')]
+    expect(await statuses(2, ask(one))).toEqual([200, 200])
+    expect(await statuses(2, ask(other))).toEqual([200, 200])
+    // The headers are those of the limit with less left.
+    const last = await send(person, '{rateLimit{limit remaining}}')
+    expect(last).toMatchObject({
+      status: 200,
+      policy: '"total";q=5;w=3600',
+      body: { data: { rateLimit: { limit: 5, remaining: 0 } } },
+    })
+    for (const refused of [await ask(one)(), await ask(other)(), await send(person, '{viewer{login}}')])
+      expect(refused).toMatchObject({ status: 429, left: expect.stringMatching(/^"total";r=0;/) })
+    // Another user and the operator are not affected.
+    expect(await statuses(1, async () => send(await world.signedIn('yuki-ito'), '{viewer{login}}'))).toEqual([200])
+    expect(await statuses(1, ask(await makeToken(null)))).toEqual([200])
+  })
+
   test('that is unknown consumes from the limit of the address if it was looked up', async () => {
     world = await startLimited(`address=3/${HOUR_SECONDS},token=5/${HOUR_SECONDS}`)
     const valid = await makeToken(null)

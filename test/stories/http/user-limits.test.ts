@@ -1,5 +1,7 @@
 // The rate limit of a user, and how the user learns of it.
+import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
+import { apiTokens, events } from '../../../src/db/tables.ts'
 import { cookieOf } from '../../support/browser.ts'
 import { connectAccount } from '../../support/connected-account.ts'
 import { openStream } from '../../support/event-stream.ts'
@@ -164,5 +166,26 @@ describe('K-07 a user', () => {
     })
     const { rateLimit } = await world.browser().api('rate-limit')
     expect(rateLimit).toMatchObject({ limit: 20, remaining: 19 })
+  })
+
+  test('can make so many changes, each of which is an event, however they are sent', async () => {
+    world = await startLimited(`change=3/${HOUR_SECONDS}`)
+    const person = await world.signedIn()
+    const set = (number: number) =>
+      `${number === 0 ? '' : `a${number}: `}setLinkVisibility(input: {visibility: ${number % 2 === 0 ? 'INTEGRATORS' : 'NOBODY'}}) { userErrors { code message retryAt } }`
+    const { status, body } = await send(person, `mutation {${Array.from({ length: 16 }, (_, n) => set(n)).join(' ')}}`)
+    const errors = Object.values(body.data ?? {}).flatMap(
+      (payload) => (payload as { userErrors: { code: string; message: string; retryAt: string }[] }).userErrors,
+    )
+    expect(status).toBe(200)
+    expect(errors.map(({ code }) => code)).toEqual(Array(13).fill('RATE_LIMITED'))
+    expect(errors[0]?.message).toMatch(/limit of 3 per 3600 s\. Try again in \d+ s\.$/)
+    expect(Date.parse(errors[0]?.retryAt ?? '')).toBeGreaterThan(world.clock.now().getTime())
+    expect(await world.db().$count(events, eq(events.type, 'link_visibility.changed'))).toBe(3)
+    const { createApiToken } = await person.api('create-api-token', {
+      input: { name: 'a bot', scopes: ['tweets:read'] },
+    })
+    expect(createApiToken).toMatchObject({ secret: null, userErrors: [{ code: 'RATE_LIMITED' }] })
+    expect(await world.db().$count(apiTokens)).toBe(0)
   })
 })
