@@ -27,7 +27,7 @@ import type { Deps } from '../deps.ts'
 import { deleteOperatorCopies } from '../events/events.ts'
 
 /** The number of rows that a batch deletes at most. */
-export const DELETION_BATCH = 500
+export const DELETION_BATCH = 1_000
 
 /**
  * Deletes the next rows of a user, in the transaction of `deps`, which has locked the user for update.

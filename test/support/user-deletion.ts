@@ -30,6 +30,16 @@ export async function countRows(world: World, userId: string): Promise<Record<st
   return counts
 }
 
+/** Waits until the API says that the deletion has ended. It needs no session. */
+export async function untilDeleted(world: World, userDeletionId: string, seconds = 60): Promise<void> {
+  const person = world.browser()
+  const ask = async () => {
+    const { userDeletion } = await person.api('user-deletion', { userDeletionId })
+    expect(userDeletion).toMatchObject({ status: 'DELETED', finishedAt: expect.any(String) })
+  }
+  await vi.waitFor(ask, { timeout: seconds * 1000, interval: 500 })
+}
+
 /** Waits until no row names this user. */
 export function untilNoRows(world: World, userId: string): Promise<void> {
   return vi.waitFor(async () => expect(await countRows(world, userId)).toEqual({}), { timeout: 60_000, interval: 100 })
