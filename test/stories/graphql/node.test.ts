@@ -147,7 +147,7 @@ test('the viewer is named once at most: a document does not multiply the stateme
   const send = (ids: string[]) => instance.ask(document, cookieOf(account.person), { ids })
   const once = await send([account.userId, crypto.randomUUID()])
   expect(once).toMatchObject({ errors: [], data: { nodes: [{ events: expect.anything() }, null] } })
-  const ids = Array.from({ length: 100 }, (_, at) => (at % 2 ? account.userId : account.userId.toUpperCase()))
+  const ids = Array.from({ length: 40 }, (_, at) => (at % 2 ? account.userId : account.userId.toUpperCase()))
   const queries = await instance.queriesOf(async () => {
     const extensions = { code: 'BAD_USER_INPUT', field: ['ids'] }
     expect(await send(ids)).toMatchObject({ data: null, errors: [{ extensions }] })
