@@ -11,7 +11,7 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
-  database = await createTestDatabase('pglite')
+  database = await createTestDatabase('postgres')
 })
 afterAll(() => database.remove())
 

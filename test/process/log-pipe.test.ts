@@ -18,12 +18,11 @@ const KILLED_AFTER_MILLISECONDS = 30_000
 const HANGS_AFTER_MILLISECONDS = 20_000
 
 async function startInProduction(streamsIn: (directory: string) => Streams) {
-  const database = await createTestDatabase('pglite')
+  const database = await createTestDatabase('postgres')
   const port = await findFreePort()
   const gateway = startGatewayProcess(
     {
       ...production(),
-      DATABASE_URL: '',
       ...database.environment,
       HOST: '127.0.0.1',
       PORT: String(port),

@@ -25,7 +25,7 @@ async function openNetwork(certificateOptions: Parameters<typeof makeCertificate
   const certificate = await makeCertificate(hosts, certificateOptions)
   const providers = await startHttps(certificate, passTo(sandbox.url))
   const proxy = await startConnectProxy()
-  const database = await createTestDatabase('pglite')
+  const database = await createTestDatabase('postgres')
   onTestFinished(async () => {
     await proxy[Symbol.asyncDispose]()
     await providers[Symbol.asyncDispose]()

@@ -12,7 +12,7 @@ import { startGatewayProcess } from '../support/gateway-process.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program uses the %s', async (variable) => {
-  await using database = await createTestDatabase('pglite')
+  await using database = await createTestDatabase('postgres')
   const port = await findFreePort()
   const other = createServer().listen(port, '127.0.0.1')
   await once(other, 'listening')
@@ -28,7 +28,7 @@ test.each(['PORT', 'SANDBOX_PORT'])('names the variable when another program use
 })
 
 test('says to set PORT if the next port, the one for the sandbox, is in use', async () => {
-  await using database = await createTestDatabase('pglite')
+  await using database = await createTestDatabase('postgres')
   const port = await findFreePort()
   const other = createServer().listen(port, '127.0.0.1')
   await once(other, 'listening')
@@ -65,11 +65,10 @@ test.each([
 })
 
 test('E-09 in production prints one JSON object per line, and warns of options that expose its memory', async () => {
-  await using database = await createTestDatabase('pglite')
+  await using database = await createTestDatabase('postgres')
   const port = await findFreePort()
   const gateway = startGatewayProcess({
     ...production(),
-    DATABASE_URL: '',
     ...database.environment,
     HOST: '127.0.0.1',
     PORT: String(port),
