@@ -1,4 +1,6 @@
-// A bounded run of `npm run fuzz`. A failure prints the shrunken input.
+// A bounded run of `npm run fuzz`, with 51,000 inputs. A document costs fifteen times as much as a
+// cookie or a form. Of the rarest kind of document more than a hundred are sent. A failure prints the
+// shrunken input.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type FuzzGateway, openFuzzGateway } from './gateway.ts'
 import { fuzzParts } from './parts.ts'
@@ -12,18 +14,18 @@ beforeAll(async () => {
 })
 afterAll(() => gateway.close())
 
-test('G-05 20,000 documents and other bodies get no 5xx, no leak and no error without a code', {
+test('G-05 8,000 documents and other bodies get no 5xx, no leak and no error without a code', {
   timeout: 600_000,
 }, async () => {
-  const { inputs, refusals } = await fuzz('documents', 20_000)
-  expect(inputs).toBe(20_000)
+  const { inputs, refusals } = await fuzz('documents', 8_000)
+  expect(inputs).toBe(8_000)
   // Otherwise nothing would be refused, or nothing executed.
-  expect(refusals.length).toBeGreaterThan(2_000)
-  expect(refusals.length).toBeLessThan(19_500)
+  expect(refusals.length).toBeGreaterThan(800)
+  expect(refusals.length).toBeLessThan(7_800)
 })
 
-test('S-08 14,500 cookies and Authorization headers cause no error', { timeout: 600_000 }, () =>
-  expectTame('identities', 14_500),
+test('S-08 20,500 cookies and Authorization headers cause no error', { timeout: 600_000 }, () =>
+  expectTame('identities', 20_500),
 )
 
 test(
@@ -35,9 +37,9 @@ test(
 )
 
 test(
-  'C-02 14,500 forms and other bodies, at routes that expect one and others, cause no error',
+  'C-02 20,500 forms and other bodies, at routes that expect one and others, cause no error',
   { timeout: 600_000 },
-  () => expectTame('forms', 14_500),
+  () => expectTame('forms', 20_500),
 )
 
 test(
