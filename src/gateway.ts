@@ -5,6 +5,7 @@ import { startStreamRechecks } from './auth/stream-recheck.ts'
 import type { Config } from './config/config.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
+import { runInBackground } from './db/caller.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import type { Clock } from './db/clock.ts'
 import { JOBS_CHANNEL } from './db/jobs.ts'
@@ -72,7 +73,9 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   try {
     await prepareDatabase(database, config, log)
     const { db } = database
-    const eventNotifier = createEventNotifier(log, (userIds) => notifyOfEvents(db, userIds))
+    const eventNotifier = createEventNotifier(log, (userIds) =>
+      runInBackground('notifications', () => notifyOfEvents(db, userIds)),
+    )
     const { jobs } = queue
     const deps = createDeps({
       ...{ db, config, log, jobs, webhookEgress, eventNotifier },

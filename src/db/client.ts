@@ -11,6 +11,7 @@ import { withDeadlines } from './deadlines.ts'
 import { lockDirectory } from './pglite-directory.ts'
 import { drizzlePostgres } from './postgres.ts'
 import * as tables from './tables.ts'
+import { createWaitingRoom, type WaitingRoom } from './waiting-room.ts'
 
 /** Drizzle's handle: the pool, or a transaction. */
 export type Db = PgDatabase<PgQueryResultHKT, typeof tables>
@@ -74,7 +75,10 @@ export function openPostgres(database: PostgresConfig | string): Database {
     backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
   })
   return {
-    db: drizzlePostgres(withDeadlines(client), { schema: tables, casing: 'snake_case' }),
+    db: drizzlePostgres(withDeadlines(client, undefined, createWaitingRoom(source.poolSize)), {
+      schema: tables,
+      casing: 'snake_case',
+    }),
     source,
     close: () => client.end({ timeout: 5 }),
   }
@@ -95,13 +99,36 @@ export async function openPglite(directory: string | null): Promise<Database> {
   ])
   const client = keepUsedParsers(checkCommits(await createPglite(directory)))
   return {
-    db: drizzle(client, { schema: tables, casing: 'snake_case' }),
+    db: drizzle(withTurns(client, createWaitingRoom(1)), { schema: tables, casing: 'snake_case' }),
     source: { kind: 'pglite', client },
     close: async () => {
       await client.close()
       release()
     },
   }
+}
+
+// PGlite runs one query or transaction at a time, in the order in which they were sent.
+function withTurns(client: PGlite, room: WaitingRoom): PGlite {
+  const inTurn = <T>(start: () => Promise<T>) =>
+    new Promise<T>((resolve, reject) => {
+      room.enter(() => {
+        const started = start()
+        started.then(resolve, reject)
+        return started
+      }, reject)
+    })
+  const query = (...args: Parameters<PGlite['query']>) => inTurn(() => client.query(...args))
+  const transaction = (...args: Parameters<PGlite['transaction']>) => inTurn(() => client.transaction(...args))
+  return new Proxy(client, {
+    get: (target, property) => {
+      if (property === 'query') return query
+      if (property === 'transaction') return transaction
+      const value: unknown = Reflect.get(target, property)
+      // Its methods use private fields.
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 /**

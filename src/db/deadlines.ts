@@ -5,18 +5,24 @@
 import type postgres from 'postgres'
 import { DatabaseTimeoutError } from './outage.ts'
 import { runAgainIfRolledBack } from './rolled-back.ts'
+import type { WaitingRoom } from './waiting-room.ts'
 
 // Above the statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8
-// More would wait longer than their clients do.
+// Of a client without a waiting room. More would wait longer than their clients do.
 const MAX_WAITING = 200
 
 /**
  * Returns the client with a deadline on every query and transaction through `unsafe` and `begin`,
  * which Drizzle uses. Of a query there are `then`, `catch` and `values`.
+ * @param room the queue for the client's connections. The deadline includes the time in it.
  */
-export function withDeadlines(client: postgres.Sql, deadlineSeconds = DEADLINE_SECONDS): postgres.Sql {
-  const bound = createBound(deadlineSeconds)
+export function withDeadlines(
+  client: postgres.Sql,
+  deadlineSeconds = DEADLINE_SECONDS,
+  room: WaitingRoom | null = null,
+): postgres.Sql {
+  const bound = createBound(deadlineSeconds, room ?? createBoundedEntry())
   return new Proxy(client, {
     get(target, property) {
       if (property === 'unsafe')
@@ -39,7 +45,7 @@ type Query = postgres.PendingQuery<postgres.Row[]>
 
 // All work has the same time, so that it ends in the order of its start, and one timer is enough. A
 // timer and a race for each query cost as much as the query itself.
-function createBound(deadlineSeconds: number): Bound {
+function createBound(deadlineSeconds: number, room: WaitingRoom): Bound {
   type Waiting = { until: number; expire: () => void }
   const waiting = new Set<Waiting>()
   let timer: NodeJS.Timeout | null = null
@@ -58,29 +64,50 @@ function createBound(deadlineSeconds: number): Bound {
   }
   return (start, cancel) =>
     new Promise((resolve, reject) => {
-      if (waiting.size >= MAX_WAITING)
-        throw new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`)
-      const started = start()
+      let cancelStarted = () => {}
+      let leave = () => false
       const work: Waiting = {
         until: performance.now() + deadlineSeconds * 1000,
         expire: () => {
           reject(new DatabaseTimeoutError(`The database has not responded for ${deadlineSeconds} s`))
-          cancel(started)
+          if (!leave()) cancelStarted()
         },
+      }
+      const fail = (error: unknown) => {
+        waiting.delete(work)
+        reject(error)
       }
       waiting.add(work)
       if (timer === null) arm(deadlineSeconds * 1000)
-      started.then(
-        (result) => {
+      leave = room.enter(() => {
+        const started = start()
+        cancelStarted = () => cancel(started)
+        started.then((result) => {
           waiting.delete(work)
           resolve(result)
-        },
-        (error) => {
-          waiting.delete(work)
-          reject(error)
-        },
-      )
+        }, fail)
+        return started
+      }, fail)
     })
+}
+
+// For a client whose queue is its driver's: it starts all at once, up to a bound.
+function createBoundedEntry(): WaitingRoom {
+  let running = 0
+  return {
+    enter: (start, refuse) => {
+      if (running >= MAX_WAITING) {
+        refuse(new DatabaseTimeoutError(`More than ${MAX_WAITING} queries wait for the database`))
+        return () => true
+      }
+      running += 1
+      const end = () => {
+        running -= 1
+      }
+      start().then(end, end)
+      return () => false
+    },
+  }
 }
 
 // A query starts when it is awaited; before that, Drizzle may call `values`.

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../errors.ts'
 import type { Log } from '../telemetry/log.ts'
+import { runInBackground } from './caller.ts'
 
 /** The limit for a write whose result a person waits for in a browser. */
 export const PERSON_WAITS_SECONDS = 30
@@ -26,7 +27,7 @@ export async function retryUntilWritten<T>(
   const startedAt = performance.now()
   for (let tries = 1; ; tries++) {
     try {
-      return await write()
+      return await runInBackground('results', write)
     } catch (error) {
       if (isRejected(error) || (performance.now() - startedAt) / 1000 > giveUpAfterSeconds) throw error
       if (tries === 1) log.error({ error }, `The database did not accept a write. Retrying to ${purpose}`)

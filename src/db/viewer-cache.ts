@@ -1,3 +1,4 @@
+import { identifyCaller } from './caller.ts'
 import type { Clock } from './clock.ts'
 import type { users } from './tables.ts'
 
@@ -112,7 +113,9 @@ export function createViewerCache<Viewer extends CachedViewer>({ now }: Pick<Clo
         if (viewer !== null && isOpen && changes === before) keep(hash, { viewer, ...times })
         return viewer
       }
-      const viewer = await (existing.has(hash) ? lookUpAndKeep() : charge(lookUpAndKeep))
+      const isExisting = existing.has(hash)
+      if (isExisting) identifyCaller(hash)
+      const viewer = await (isExisting ? lookUpAndKeep() : charge(lookUpAndKeep))
       if (viewer === null) addUnknown(hash)
       else addExisting(hash)
       return viewer

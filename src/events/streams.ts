@@ -3,6 +3,7 @@
 // resumes at its position. NOTIFY only wakes a stream; one recheck for all streams of the process
 // wakes those whose notification was lost (auth/stream-recheck.ts).
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keepCaller } from '../db/caller.ts'
 import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -51,7 +52,8 @@ export async function followEvents(deps: Deps, parameters: StreamParameters): Pr
     stream.startAt(last)
     const events = readPages(deps, stream, parameters, after ?? last, () => hasDisconnected)
     const iterator: AsyncIterableIterator<Event> = {
-      next: () => events.next(),
+      // The response reads the stream outside of the request.
+      next: keepCaller(() => events.next()),
       // The client has disconnected. `end` wakes the generator, which would otherwise keep its
       // place until its next wait ends.
       return: () => {

@@ -4,8 +4,9 @@
 // handed over before anything is consumed or executed.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { listCrossSiteOrigins } from '../config/same-site.ts'
+import { runForAddress } from '../db/caller.ts'
 import type { Deps } from '../deps.ts'
-import { createAddressReader, createProxyWatch } from '../http/client-address.ts'
+import { addressBlock, createAddressReader, createProxyWatch } from '../http/client-address.ts'
 import { describeFailure } from '../http/error-handler.ts'
 import { findCaller, findKeptCaller, renewCookie } from '../http/middleware/authenticate.ts'
 import { allowReading } from '../http/middleware/cors.ts'
@@ -121,7 +122,7 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
       operationLog: null,
       cookies: [],
     }
-    const response = await respond(request).catch((error) =>
+    const response = await runForAddress(addressBlock(request.address), () => respond(request)).catch((error) =>
       readPlainResponse(describeFailure(deps, error, request.requestId)),
     )
     if (response === null) return false

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { listProblems } from '../accounts/deployment-problems.ts'
+import { runProbe } from '../db/caller.ts'
 import type { Deps } from '../deps.ts'
 import type { HttpEnv } from '../http/request-context.ts'
 import { withTimeout } from '../process/with-timeout.ts'
@@ -11,7 +12,11 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   const app = new Hono<HttpEnv>()
   const findProblems = shareResult(deps.timing.readinessKeptSeconds, async () => {
     try {
-      return await withTimeout(READY_WITHIN_SECONDS, listProblems(deps), late)
+      return await withTimeout(
+        READY_WITHIN_SECONDS,
+        runProbe(() => listProblems(deps)),
+        late,
+      )
     } catch (error) {
       deps.log.warn({ error }, 'Not ready')
       throw error

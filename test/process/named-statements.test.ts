@@ -8,6 +8,8 @@ import { transaction } from '../../src/deps.ts'
 import { createDatabase } from '../support/postgres-databases.ts'
 
 const CONNECTIONS = 4
+// One caller gets half of the pool.
+const POOL_SIZE = 2 * CONNECTIONS
 // Above the bound of a connection.
 const TEXTS = 450
 
@@ -16,7 +18,7 @@ let opened: ReturnType<typeof openPostgres>
 let migrating: ReturnType<typeof openPostgres>
 beforeEach(async () => {
   database = await createDatabase(inject('postgres'))
-  opened = openPostgres({ ...postgresAt(database.url), poolSize: CONNECTIONS })
+  opened = openPostgres({ ...postgresAt(database.url), poolSize: POOL_SIZE })
   migrating = openPostgres(database.url)
   await migrating.db.execute(sql`create table things (id int primary key, name text, good boolean, facts jsonb)`)
   await migrating.db.execute(sql`insert into things values (1, 'one', true, '{"a": 1}')`)

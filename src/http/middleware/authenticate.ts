@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
-import { findKeptViewer, findSessionViewer, findTokenViewer } from '../../auth/viewer.ts'
+import { findKeptViewer, findSessionViewer, findTokenViewer, type Viewer } from '../../auth/viewer.ts'
+import { identifyCaller } from '../../db/caller.ts'
 import type { ChargeLookUp } from '../../db/viewer-cache.ts'
 import type { Deps } from '../../deps.ts'
 import type { RateLimiter } from '../../rate-limit/limiter.ts'
@@ -22,8 +23,9 @@ export function authenticate(deps: Deps): MiddlewareHandler<HttpEnv> {
       c.set('rateLimiter', rateLimiter)
       return rateLimiter
     }
-    const caller = c.env?.incoming?.caller ?? (await findCaller(deps, header, createLimiter))
-    const { viewer, renewed, rateLimiter } = caller
+    const handedOver = c.env?.incoming?.caller
+    if (handedOver !== undefined) identifyViewer(handedOver.viewer)
+    const { viewer, renewed, rateLimiter } = handedOver ?? (await findCaller(deps, header, createLimiter))
     c.set('rateLimiter', rateLimiter)
     const authorization = header('authorization')
     if (authorization !== undefined && viewer === null) return refuseToken(parseBearer(authorization))
@@ -48,6 +50,7 @@ export async function findCaller(deps: Deps, header: HeaderReader, createLimiter
     return rateLimiter.consumeFor(lookUp, (found) => found === null)
   }
   const { viewer, renewed } = await findViewer(deps, header, charge)
+  identifyViewer(viewer)
   return { viewer, renewed, rateLimiter: viewer === null ? rateLimiter : null }
 }
 
@@ -57,7 +60,14 @@ export function findKeptCaller(deps: Deps, header: HeaderReader): Caller | null 
   const secret = authorization === undefined ? null : parseBearer(authorization)
   if (authorization !== undefined && secret === null) return null
   const viewer = findKeptViewer(deps, secret, header('cookie') ?? null)
+  identifyViewer(viewer)
   return viewer && { viewer, renewed: null, rateLimiter: null }
+}
+
+// The rest of the request has the turns of its user, or of the operator's token, at the database.
+function identifyViewer(viewer: Viewer | null): void {
+  if (viewer === null) return
+  identifyCaller(viewer.kind === 'OPERATOR_TOKEN' ? viewer.apiToken.id : viewer.user.id)
 }
 
 async function findViewer(

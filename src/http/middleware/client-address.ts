@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
+import { runForAddress } from '../../db/caller.ts'
 import type { Deps } from '../../deps.ts'
-import { createAddressReader, createProxyWatch } from '../client-address.ts'
+import { addressBlock, createAddressReader, createProxyWatch } from '../client-address.ts'
 import type { HttpEnv } from '../request-context.ts'
 
 /** Determines the client's address, and warns of proxies that are not in TRUSTED_PROXIES. */
@@ -9,8 +10,9 @@ export function clientAddress(deps: Deps): MiddlewareHandler<HttpEnv> {
   const watchProxies = createProxyWatch(deps.log, deps.config.trustedProxies)
   return async (c, next) => {
     const peer = c.env?.incoming?.socket.remoteAddress
-    c.set('address', readAddress(peer, c.req.header('x-forwarded-for')))
+    const address = readAddress(peer, c.req.header('x-forwarded-for'))
+    c.set('address', address)
     watchProxies(peer, (name) => c.req.header(name))
-    return next()
+    return runForAddress(addressBlock(address), next)
   }
 }
