@@ -2,12 +2,15 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter } from '../../../src/app.ts'
-import type { Browser } from '../../support/browser.ts'
+import { createSecret } from '../../../src/auth/api-token-format.ts'
+import { defaultRateLimits } from '../../../src/config/rate-limits.ts'
+import { randomToken } from '../../../src/crypto.ts'
+import { type Browser, cookieOf } from '../../support/browser.ts'
 import { queryRows } from '../../support/connected-account.ts'
 import { expectSafePage, findPolicyFaults } from '../../support/content-policy.ts'
 import { parseSpans, readDocument } from '../../support/documents/markdown.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type Instance, openInstance } from '../../support/instance.ts'
+import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
 let world: World
 let instance: Instance
@@ -48,6 +51,64 @@ test('docs/front-ends.md lists the routes, without assets', () => {
     .map(({ method, path }) => `${method} ${path}`)
     .filter((route) => !/\/favicon|\/assets/.test(route))
   expect(new Set(named)).toEqual(new Set(shown))
+})
+
+describe('G-24 the table of what a request can cause', () => {
+  const rows = () => {
+    const [, section = ''] = readDocument('SECURITY.md').split('## What a request can cause')
+    const [table = ''] = section.split('\n## ')
+    return table
+      .split('\n')
+      .filter((line) => line.startsWith('| ') && !line.startsWith('| request'))
+      .map((line) => line.split('|').map((cell) => cell.trim()))
+      .map(([, request = '', causes = '', charged = '', bound = '']) => ({ request, causes, charged, bound }))
+  }
+
+  test('has each route, and no other', () => {
+    const listed = rows().flatMap(({ request }) => /^`([A-Z]+ [^`]+)`/.exec(request)?.[1] ?? [])
+    expect(new Set(listed)).toEqual(new Set(routes.map(({ method, path }) => `${method} ${path}`)))
+  })
+
+  test('names for each request that causes statements what bounds them, and limits that exist', () => {
+    const working = rows().filter(({ causes }) => !causes.startsWith('no statement'))
+    expect(working.length).toBeGreaterThan(8)
+    for (const { request, charged, bound } of working) {
+      expect(bound, request).not.toBe('')
+      if (!request.includes('/readyz')) expect(charged, request).not.toBe('')
+      for (const [, name] of charged.matchAll(/`([a-z-]+)`/g)) expect(Object.keys(defaultRateLimits)).toContain(name)
+    }
+  })
+
+  test('is right about the routes that cause no statement', async () => {
+    const quiet = rows().filter(({ request, causes }) => causes === 'no statement' && request.startsWith('`'))
+    expect(quiet.length).toBeGreaterThan(3)
+    const credentials = [
+      {},
+      cookieOf(person),
+      { cookie: `xconnect_session=${randomToken()}` },
+      bearer(createSecret(crypto.randomUUID())),
+    ]
+    for (const { request } of quiet) {
+      const [method = '', path = ''] = request.replaceAll('`', '').split(' ')
+      const queries = await instance.queriesOf(async () => {
+        for (const headers of credentials) {
+          const { status } = await instance.request(pathOf(path), {
+            method,
+            headers: { accept: 'text/html', ...headers },
+          })
+          expect(status, request).toBeLessThan(400)
+        }
+      })
+      expect(queries, request).toEqual([])
+    }
+    const foreign = await instance.queriesOf(async () => {
+      for (const { path } of routes.filter(({ method, path }) => method === 'POST' && !path.endsWith('/revoke'))) {
+        const headers = { ...cookieOf(person), origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+        expect((await instance.request(path, { method: 'POST', headers, body: '{}' })).status, path).toBe(403)
+      }
+    })
+    expect(foreign).toEqual([])
+  })
 })
 
 test('C-03 no GET with a session changes a row, except for attempts and rate limits', async () => {
