@@ -2,6 +2,7 @@
 // its queries belong to its requests, so that they can be counted.
 import { drizzle as drizzlePglite } from 'drizzle-orm/pglite'
 import { createApp } from '../../src/app.ts'
+import { type Caller, currentCaller } from '../../src/db/caller.ts'
 import { connectPostgres } from '../../src/db/connection.ts'
 import { listenForNotifications } from '../../src/db/listen.ts'
 import { drizzlePostgres } from '../../src/db/postgres.ts'
@@ -44,6 +45,7 @@ export async function openListeningInstance(world: World): Promise<Instance> {
 
 export function openInstance(world: World) {
   const queries: string[] = []
+  const callers: (Caller & { text: string })[] = []
   const sent: SentStatement[] = []
   const lines: string[] = []
   const { source } = world.database()
@@ -53,6 +55,7 @@ export function openInstance(world: World) {
     logger: {
       logQuery: (text: string, params: unknown[]) => {
         queries.push(text)
+        callers.push({ ...currentCaller(), text })
         sent.push({ text, params })
         logStatement(text)
       },
@@ -100,6 +103,13 @@ export function openInstance(world: World) {
     return { status: response.status, challenge: response.headers.get('www-authenticate'), text, data, errors }
   }
 
+  /** Returns the callers for whom this instance sends queries during `work`, with the queries. */
+  async function callersOf(work: () => Promise<unknown>) {
+    const before = callers.length
+    await work()
+    return callers.slice(before)
+  }
+
   /** Returns the queries that this instance sends during `work`. */
   async function queriesOf(work: () => Promise<unknown>): Promise<string[]> {
     const before = queries.length
@@ -119,6 +129,7 @@ export function openInstance(world: World) {
     request,
     ask,
     queriesOf,
+    callersOf,
     statementsOf,
     logs: () => lines.join(''),
     close: async () => void (await pool?.end()),

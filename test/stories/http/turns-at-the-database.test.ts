@@ -1,13 +1,15 @@
 // Greedy callers and their neighbours at a database that has become slow, with the pool and the queue
 // of a gateway.
 import { sql } from 'drizzle-orm'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createUserSecret } from '../../../src/auth/user-secret.ts'
 import { cookieOf } from '../../support/browser.ts'
 import { databaseKind } from '../../support/database.ts'
+import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
-import { type Instance, openListeningInstance } from '../../support/instance.ts'
+import { bearer, type Instance, openListeningInstance } from '../../support/instance.ts'
+import { serveInstance } from '../../support/served-instance.ts'
 
 const GREEDY = '203.0.113.1'
 const NEIGHBOUR = '203.0.113.2'
@@ -112,3 +114,71 @@ test('G-23 while a greedy user and 300 requests of a greedy address wait, the ne
   expect(new Set(refused.map(({ retryAfter }) => retryAfter))).toEqual(new Set(['5']))
   expect(refused.length).toBeLessThan(200)
 })
+
+describe('G-23 each query has the turns of its caller', () => {
+  const ACCOUNTS = JSON.stringify({ query: '{ connectedAccounts { id } }' })
+  const WHO = JSON.stringify({ query: '{ viewer { id } }' })
+  const json = { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin' }
+  let served: Awaited<ReturnType<typeof serveInstance>>
+  let person: Awaited<ReturnType<World['signedIn']>>
+  let userId: string
+  let token: string
+  beforeAll(async () => {
+    served = await serveInstance(instance)
+    person = await world.signedIn()
+    userId = (await person.api('viewer')).viewer?.id ?? ''
+    token = await makeToken(person, ['accounts:read', 'events:read'])
+    // From here on the instance knows both secrets.
+    for (const headers of [cookieOf(person), bearer(token)]) await post('/graphql', headers, WHO)
+  })
+  afterAll(() => served.close())
+
+  const post = async (path: string, headers: Record<string, string>, body: string) => {
+    const response = await fetch(`${served.url}${path}`, { method: 'POST', headers: { ...json, ...headers }, body })
+    await response.text()
+  }
+
+  test.each(['/graphql', '/graphql?from=router'])('by %s, whether its viewer is in memory or not', async (path) => {
+    for (const headers of [cookieOf(person), bearer(token)]) {
+      const { viewers } = instance.deps
+      viewers.stopKeeping()
+      const lookedUp = await instance.callersOf(() => post(path, headers, ACCOUNTS))
+      for (const listener of viewers.listeners.values()) listener(null, async () => {})
+      await post(path, headers, ACCOUNTS)
+      const kept = await instance.callersOf(() => post(path, headers, ACCOUNTS))
+      // The look-up itself has the turns of the secret, which the instance knows.
+      expect(new Set([...lookedUp, ...kept].map(({ kind }) => kind))).toEqual(new Set(['IDENTIFIED']))
+      for (const queries of [lookedUp, kept]) expect(queries.at(-1)).toMatchObject({ subject: userId })
+    }
+  })
+
+  test.each(['/graphql', '/graphql?from=router'])('by %s of nobody: those of the address', async (path) => {
+    const queries = await instance.callersOf(() => post(path, madeUp(), WHO))
+    expect(queries.length).toBeGreaterThan(0)
+    for (const { kind, subject } of queries) expect([kind, subject]).toEqual(['ANONYMOUS', '127.0.0.1'])
+  })
+
+  test('of /readyz: its own', async () => {
+    const queries = await instance.callersOf(() => instance.request('/readyz'))
+    expect(new Set(queries.map(({ kind }) => kind))).toEqual(new Set(['PROBE']))
+  })
+
+  test('of an event stream for as long as it is open: those of its user', async () => {
+    const stream = await openStream(served.url, bearer(token))
+    await expect.poll(() => instance.deps.eventStreams.list().length).toBe(1)
+    const queries = await instance.callersOf(async () => {
+      await makeToken(person, ['accounts:read'])
+      instance.deps.eventStreams.notify([userId])
+      await expect.poll(() => stream.edges.length).toBeGreaterThan(0)
+    })
+    await stream.hangUp()
+    const reads = queries.filter(({ text }) => /from "(events|api_tokens)"/.test(text))
+    expect(reads.length).toBeGreaterThan(0)
+    for (const { kind, subject } of reads) expect([kind, subject]).toEqual(['IDENTIFIED', userId])
+  })
+})
+
+async function makeToken(person: Awaited<ReturnType<World['signedIn']>>, scopes: string[]): Promise<string> {
+  const { createApiToken } = await person.api('create-api-token', { input: { name: 'bot', scopes } })
+  return createApiToken.secret ?? ''
+}
