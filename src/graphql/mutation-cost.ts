@@ -5,11 +5,11 @@ import { MAX_WEBHOOK_ENDPOINTS } from '../webhooks/endpoints.ts'
 
 // Of a call of another service, for which the caller waits.
 const SERVICE_COMPLEXITY = 500
-/** The complexity of a row that is written, so that 1 point pays for 25. */
-export const ROW_COMPLEXITY = 4
-// An event and the counter of its user, and for each endpoint of the user a delivery and its job. The
+/** The complexity of a row that is written, so that 1 point pays for 16. */
+export const ROW_COMPLEXITY = 6
+// An event, the counter and the turn of its user, and a delivery for each endpoint of the user. The
 // operator's copy, with deliveries to the operator's endpoints, is the operator's choice.
-const ROWS_OF_EVENT = 2 + 2 * MAX_WEBHOOK_ENDPOINTS
+const ROWS_OF_EVENT = 3 + MAX_WEBHOOK_ENDPOINTS
 
 /** What a mutation does at most. */
 export type Work = {

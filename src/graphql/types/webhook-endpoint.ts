@@ -264,7 +264,7 @@ builder.mutationFields((t) => ({
     type: DeleteWebhookEndpointPayloadRef,
     nullable: true,
     authScopes: { session: true },
-    complexity: mutationComplexity({ rows: 1 }),
+    complexity: mutationComplexity({ rows: 2 }),
     description: 'Deletes a webhook endpoint with all its deliveries. PENDING deliveries are no longer sent.',
     args: {
       input: t.arg({ type: DeleteWebhookEndpointInput, required: true, description: 'The endpoint to delete.' }),

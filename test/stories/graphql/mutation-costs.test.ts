@@ -31,6 +31,7 @@ beforeAll(async () => {
       enqueue: async () => {
         jobs += 1
       },
+      expectDeliveries: () => {},
     },
     webhookEgress: { ...instance.deps.webhookEgress, check: async (url: string) => url },
   })
