@@ -11,6 +11,7 @@ export const scenarioNames = [
   'connectedAccountsByToken',
   'viewer',
   'tweets',
+  'embedded',
   'postTweet',
   'callback',
   'streams',

@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os'
 import { type AddedRounds, measureCallbacks, measurePosts } from './added-time.ts'
 import { type BenchOptions, parseBenchArguments, type ScenarioName } from './arguments.ts'
+import { measureEmbedded } from './embedded.ts'
 import { runGrowthCommand } from './growth/command.ts'
 import { installPeers } from './peers.ts'
 import { measureRequests, requestScenarios } from './requests.ts'
@@ -16,6 +17,7 @@ const USAGE = `npm run bench -- [SCENARIO…] [options]: the gateway beside a ha
   connectedAccountsByToken  by an API token, beside the limit
   viewer                    id and login, beside the limit
   tweets                    the last 20 of 100,000, beside the limit
+  embedded                  connectedAccounts by cookie on the embedded database, beside the limit on PostgreSQL
   postTweet                 what the gateway adds to the post at a stub of X, beside an INSERT and an UPDATE
   callback                  what the gateway adds to the calls of a callback that connects an account, beside the same
   streams                   an event, from its commit to the last of 100 streams, beside a NOTIFY; memory of a stream
@@ -32,7 +34,8 @@ npm run bench -- growth [options]: a large database beside a small one; growth -
 
 const NOTE = `In parentheses: the multiple of the limit, the median of the ratios within each round. CPU is of one request.
 The limit (node:http, one hand-written SQL join, JSON.stringify), Mercurius, Apollo Server and Yoga have no rate limit, no log, no protection
-against cross-site requests beyond what they ship, and no revocation but the session's row. The gateway has all of its protections on.`
+against cross-site requests beyond what they ship, and no revocation but the session's row. better-auth checks the origin of requests, and takes the
+session from a signed cookie for an hour, so that a revoked session still responds; its rate limit is off. The gateway has all of its protections on.`
 
 const [command, ...args] = process.argv.slice(2)
 if (command === 'growth') {
@@ -91,7 +94,10 @@ async function measure(stage: Stage, name: ScenarioName, options: BenchOptions):
       { scenario: name, subject: 'gateway, PostgreSQL', rounds: postgres, base: [] },
     ]
   }
-  const rounds = await measureRequests(stage, requestScenarios[name], options)
+  const rounds =
+    name === 'embedded'
+      ? await measureEmbedded(stage, options)
+      : await measureRequests(stage, requestScenarios[name], options)
   const base = rounds.get('limit') ?? []
   return [...rounds].map(([subject, figures]) => ({
     scenario: name,

@@ -15,6 +15,7 @@ export type ServerProcess = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+const END_WITH_PARENT = join(import.meta.dirname, 'servers/end-with-parent.js')
 const root = join(import.meta.dirname, '../..')
 const START_MILLISECONDS = 120_000
 const POLL_MILLISECONDS = 5
@@ -40,11 +41,11 @@ async function startNode(
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
   const startedAt = performance.now()
-  const child = spawn(process.execPath, [...options], {
+  const child = spawn(process.execPath, [`--import=${END_WITH_PARENT}`, ...options], {
     cwd: root,
     env: { NODE_ENV: 'production', PORT: String(port), HOST: '127.0.0.1', PUBLIC_URL: url, ...environment },
-    // As a log that nothing slows down.
-    stdio: ['ignore', 'ignore', 'inherit'],
+    // It ends with its standard input; its log goes where nothing slows it down.
+    stdio: ['pipe', 'ignore', 'inherit'],
   })
   const ended = once(child, 'close')
   const stop = async () => {

@@ -1,4 +1,7 @@
 // That the command of the benchmark works; its figures are for an idle machine.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { expect, test } from 'vitest'
 import { startProgram } from '../support/program.ts'
@@ -39,4 +42,26 @@ test('npm run bench -- growth measures a small and a smaller database, and print
   for (const rate of idle.slice(0, 2)) expect(Number(rate)).toBeLessThanOrEqual(1)
   const [, , ...refreshes] = figures.find(([, name]) => name === 'idle refreshes a minute') ?? []
   for (const rate of refreshes.slice(0, 2)) expect(Number(rate.replaceAll(',', ''))).toBeGreaterThan(0)
+})
+
+test('the servers of the benchmark end when it is killed', async () => {
+  const program = `
+    const { startServer } = await import('./test/bench/server-process.ts')
+    console.log('pid ' + (await startServer('provider-stub.ts', {})).pid)
+    setInterval(() => {}, 1000)`
+  const parent = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const ended = once(parent, 'close')
+  let output = ''
+  for await (const chunk of parent.stdout) {
+    output += chunk
+    if (output.includes('\n')) break
+  }
+  const pid = Number(/^pid (\d+)$/m.exec(output)?.[1])
+  const isRunning = () => existsSync(`/proc/${pid}`)
+  expect([pid > 0, isRunning()]).toEqual([true, true])
+  parent.kill('SIGKILL')
+  await ended
+  await expect.poll(isRunning, { timeout: 20_000 }).toBe(false)
 })
