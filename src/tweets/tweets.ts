@@ -1,5 +1,5 @@
 // Reads tweets.
-import { and, eq, inArray, type Placeholder, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, inArray, type Placeholder, sql } from 'drizzle-orm'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { onceForEachHandle } from '../db/once-for-each-handle.ts'
 import { type PreparedQuery, prepareQuery } from '../db/prepared-query.ts'
@@ -14,6 +14,12 @@ import { MAX_READS } from './reconcile.ts'
 
 const GIVEN_UP =
   'X did not say whether it posted this, and the timeline does not show for certain that it did or did not. Look for it at x.com. If it is not there, post it under another idempotency key.'
+
+// What the posting of a tweet needs, and no reader of a list.
+const { userId, attempt, claimedUntil, sentAt, unknownSince, mayExistSince, ...shown } = getTableColumns(tweets)
+
+/** A tweet as the API shows it. */
+export type ShownTweet = Pick<Tweet, keyof typeof shown>
 
 /** Returns the user's tweet with this id, or null. */
 export async function findTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet | null> {
@@ -30,7 +36,7 @@ export async function listTweets(
   deps: Deps,
   userId: string,
   page: KeysetPage & { accountId: string | null },
-): Promise<Tweet[]> {
+): Promise<ShownTweet[]> {
   const { accountId, newerThan, olderThan } = page
   if (accountId !== null && !isRowId(accountId)) return []
   return prepareList(
@@ -59,14 +65,14 @@ export function listTweetsByIds(deps: Deps, userId: string, ids: readonly string
 function prepareList(
   deps: Pick<Deps, 'db'>,
   { accountId, newerThan, olderThan, limit, backward }: KeysetPage & { accountId: string | null },
-): PreparedQuery<Tweet> {
+): PreparedQuery<ShownTweet> {
   const prepared = preparedLists(deps)
   const form = [accountId !== null, newerThan !== null, olderThan !== null, backward, limit].join()
   const known = prepared.get(form)
   if (known !== undefined) return known
   const given = sql.placeholder
   const query = deps.db
-    .select()
+    .select(shown)
     .from(tweets)
     .where(
       and(
@@ -86,7 +92,7 @@ function prepareList(
   return list
 }
 
-const preparedLists = onceForEachHandle((_deps: Pick<Deps, 'db'>) => new Map<string, PreparedQuery<Tweet>>())
+const preparedLists = onceForEachHandle((_deps: Pick<Deps, 'db'>) => new Map<string, PreparedQuery<ShownTweet>>())
 
 /** Counts the user's tweets, of one account or, with `accountId` null, of all. */
 export async function countTweets(deps: Deps, userId: string, accountId: string | null): Promise<number> {
@@ -96,7 +102,7 @@ export async function countTweets(deps: Deps, userId: string, accountId: string 
 }
 
 /** Returns the error of a tweet that is FAILED or UNKNOWN; null for any other. */
-export function tweetError(tweet: Tweet): AppError | null {
+export function tweetError(tweet: ShownTweet): AppError | null {
   const { errorCode, errorDetail, retryAt } = tweet
   if (errorCode === null) return null
   if (!isErrorCode(errorCode)) return new AppError('INTERNAL')

@@ -3,7 +3,7 @@ import type { replySettings, tweetStatuses } from '../../db/tables.ts'
 import { deleteTweet } from '../../tweets/delete.ts'
 import type { Tweet } from '../../tweets/outcome.ts'
 import { postTweet } from '../../tweets/post.ts'
-import { countTweets, findTweet, listTweets, tweetError } from '../../tweets/tweets.ts'
+import { countTweets, findTweet, listTweets, type ShownTweet, tweetError } from '../../tweets/tweets.ts'
 import { builder, COUNT_COMPLEXITY, describeValues, type ViewerFields } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
@@ -39,7 +39,7 @@ const ReplySettingsRef = builder.enumType('ReplySettings', {
 })
 
 /** A tweet of the user. */
-export const TweetRef = builder.objectRef<Tweet>('Tweet').implement({
+export const TweetRef = builder.objectRef<ShownTweet>('Tweet').implement({
   interfaces: [NodeRef],
   description: 'A tweet that was sent through this API, posted or not.',
   fields: (t) => ({
