@@ -109,9 +109,14 @@ test('a reader that resumes repeatedly while eight transactions write sees every
   const { db } = database
   const writers = Array.from({ length: 8 }, (_, writer) => writer)
   let writing = true
+  let resumptions = 0
   const written = Promise.all(
     writers.map(async (writer) => {
       for (let round = 0; round < 40; round++) {
+        // So that the reader resumes more than ten times, however slow it is.
+        await expect
+          .poll(() => resumptions, { interval: 1, timeout: 60_000 })
+          .toBeGreaterThanOrEqual(Math.min(round, 11))
         await transaction({ db, clock: systemClock }, async (deps) => {
           await record(deps, OPERATOR_ID, `W${writer}_R${round}_A`)
           await deps.db.execute(sql`select pg_sleep(${Math.random() / 100})`)
@@ -124,7 +129,6 @@ test('a reader that resumes repeatedly while eight transactions write sees every
   })
   const seen: (string | null)[] = []
   let position = 0
-  let resumptions = 0
   for (let last = false; !last; ) {
     last = !writing
     const page = await readAfter(db, position)
