@@ -16,6 +16,7 @@ import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
 import { EVENTS_CHANNEL, notifyOfEvents, parseNotification } from './events/notify.ts'
+import { serveWithinLimits } from './http/unread-responses.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
 import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
@@ -97,7 +98,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     )
     stopRechecks = startStreamRechecks(deps)
     const app = createApp(deps)
-    const { server, port } = await listen(app, log, config)
+    const { server, port } = await listen(app, log, config, timing)
     warnOfCrossSiteOrigins(config, log)
     const { eventStreams, refreshes } = deps
     // The embedded database is told to stop listening before it is closed.
@@ -186,18 +187,28 @@ const SERVER_OPTIONS: ServerOptions = {
   keepAliveTimeout: 65_000,
 }
 
-function listen(app: App, log: Log, config: Config): Promise<{ server: Server; port: number }> {
+// A few dozens of the largest responses.
+const MIN_UNREAD_BYTES = 64_000_000
+
+function listen(
+  app: App,
+  log: Log,
+  config: Config,
+  { unreadResponseSeconds }: Timing,
+): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {
     const respond = getRequestListener(app.fetch, { hostname: config.host })
     const handle = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
-      if (!(await app.handleDirectly(incoming, outgoing))) await respond(incoming, outgoing)
-    }
-    const server = createServer(SERVER_OPTIONS, (incoming, outgoing) => {
-      handle(incoming, outgoing).catch((error) => {
+      try {
+        if (!(await app.handleDirectly(incoming, outgoing))) await respond(incoming, outgoing)
+      } catch (error) {
         log.error({ error }, 'A request got no response')
         outgoing.destroy()
-      })
-    })
+      }
+    }
+    const server = createServer(SERVER_OPTIONS)
+    const maxBytes = Math.max(MIN_UNREAD_BYTES, 4 * config.maxResponseBytes)
+    serveWithinLimits(server, handle, { seconds: unreadResponseSeconds, maxBytes }, log)
     server.listen(config.port, config.host, () => {
       const address = server.address()
       if (typeof address !== 'object' || address === null) throw new Error('Bug: a server that listens has a port')

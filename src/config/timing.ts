@@ -79,6 +79,8 @@ export type Timing = {
   webhookPromptSeconds: number
   /** How long what the database has said to /readyz is the response to all who ask. */
   readinessKeptSeconds: number
+  /** How long a connection stays whose client reads nothing of a response; at most twice as long. */
+  unreadResponseSeconds: number
 }
 
 /** The values in production. */
@@ -107,4 +109,5 @@ export const productionTiming: Timing = Object.freeze({
   streamLifetimeSeconds: 900,
   webhookPromptSeconds: 2,
   readinessKeptSeconds: 1,
+  unreadResponseSeconds: 10,
 })
