@@ -1,5 +1,6 @@
 // Executes the parameters of a request without a Request, a Response and their streams: through the
 // same plugins of Yoga in the same order, and with Yoga's own conversion of a result to JSON.
+import type { ExecutionResult } from 'graphql'
 import {
   type FetchAPI,
   type GraphQLParams,
@@ -13,21 +14,22 @@ import type { GraphqlContext } from './context.ts'
 import { isPromise } from './execution.ts'
 import type { PreparedEngine } from './prepared-engine.ts'
 
-/**
- * Executes the parameters of a request. Returns null, with nothing executed and nothing consumed,
- * for all but a query or mutation that responds with JSON: for a subscription, another Accept
- * header, and parameters that a plugin refuses.
- */
-export type DirectExecution = (
-  params: unknown,
-  accept: string | undefined,
-  about: GraphqlRequest,
-) => Promise<PlainResponse | null>
+/** Both return null, with nothing executed and nothing consumed, where the response is not JSON. */
+export type DirectExecution = {
+  /**
+   * Executes the parameters of a request. Returns null also for all but a query or mutation, and for
+   * parameters that a plugin refuses.
+   */
+  execute(params: unknown, accept: string | undefined, about: GraphqlRequest): Promise<PlainResponse | null>
+  /** Returns the response with a result. */
+  describe(result: ExecutionResult, accept: string | undefined, about: GraphqlRequest): PlainResponse | null
+}
 
 /** The server itself. What `createYoga` returns hides the plugins. */
 type Yoga = YogaServer<GraphqlRequest, GraphqlContext>
 type ProcessResult = NonNullable<Plugin['onResultProcess']>
 type ResultProcess = Parameters<ProcessResult>[0]
+type ServerContext = ResultProcess['serverContext']
 
 // Clients send few different Accept headers. Invented ones push each other out; long ones take the
 // way through Yoga.
@@ -47,7 +49,7 @@ export function createDirectExecution(
   // For each Accept header a request that stands for all that have it, with the media type of the
   // response; null where that is not JSON. Plugins read nothing else of a request.
   const negotiated = new Map<string, Negotiated | null>()
-  const negotiate = (accept: string, about: ResultProcess['serverContext']): Negotiated | null => {
+  const negotiate = (accept: string, about: ServerContext): Negotiated | null => {
     const known = negotiated.get(accept)
     if (known !== undefined) return known
     if (accept.length > MAX_ACCEPT_CHARACTERS) return null
@@ -60,26 +62,37 @@ export function createDirectExecution(
     return found
   }
   const fetchApi = { ...yoga.fetchAPI, Response: CapturedResponse as unknown as FetchAPI['Response'] }
-  return async (params, accept, about) => {
-    // Yoga compares media types literally, although they are case-insensitive (RFC 9110 section
-    // 8.3.1).
-    const context = { ...about, waitUntil: () => {} }
-    const chosen = negotiate(accept?.toLowerCase() ?? '*/*', context)
-    if (chosen === null || !isQueryOrMutation(params)) return null
-    const { request, mediaType } = chosen
-    let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
-    try {
-      const prepared = executePrepared(params, request, about)
-      executed =
-        (isPromise(prepared) ? await prepared : prepared) ?? (await getResultForParams({ params, request }, context))
-    } catch {
-      // A plugin has refused the parameters, before the execution.
-      return null
-    }
-    if (executed === undefined || isAsyncIterable(executed)) throw new Error('Bug: a query responds with one result')
+  // Yoga compares media types literally, although they are case-insensitive (RFC 9110 section 8.3.1).
+  const choose = (accept: string | undefined, context: ServerContext) =>
+    negotiate(accept?.toLowerCase() ?? '*/*', context)
+  const respond = ({ request, mediaType }: Negotiated, executed: ResultProcess['result'], context: ServerContext) => {
     const { result } = processResult(request, executed, context)
     const { status, headers, body } = processRegularResult(result, fetchApi, mediaType) as unknown as CapturedResponse
     return { status, headers, body }
+  }
+  return {
+    execute: async (params, accept, about) => {
+      const context = { ...about, waitUntil: () => {} }
+      const chosen = choose(accept, context)
+      if (chosen === null || !isQueryOrMutation(params)) return null
+      const { request } = chosen
+      let executed: Awaited<ReturnType<Yoga['getResultForParams']>>
+      try {
+        const prepared = executePrepared(params, request, about)
+        executed =
+          (isPromise(prepared) ? await prepared : prepared) ?? (await getResultForParams({ params, request }, context))
+      } catch {
+        // A plugin has refused the parameters, before the execution.
+        return null
+      }
+      if (executed === undefined || isAsyncIterable(executed)) throw new Error('Bug: a query responds with one result')
+      return respond(chosen, executed, context)
+    },
+    describe: (result, accept, about) => {
+      const context = { ...about, waitUntil: () => {} }
+      const chosen = choose(accept, context)
+      return chosen === null ? null : respond(chosen, result, context)
+    },
   }
 }
 
@@ -88,7 +101,7 @@ type Negotiated = { request: Request; mediaType: string }
 // Runs the plugins that look at a result, among them the one of Yoga that chooses its media type.
 function createResultProcess(plugins: readonly Plugin[]) {
   const hooks = plugins.flatMap(({ onResultProcess }) => onResultProcess ?? [])
-  return (request: Request, result: ResultProcess['result'], serverContext: ResultProcess['serverContext']) => {
+  return (request: Request, result: ResultProcess['result'], serverContext: ServerContext) => {
     const process = { result, resultProcessor: undefined as ResultProcess['resultProcessor'], acceptedMediaType: '' }
     for (const hook of hooks)
       void hook({

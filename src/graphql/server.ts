@@ -17,6 +17,7 @@ import { createPreparedEngine } from './prepared-engine.ts'
 import { executeByPlan, prepareDocuments } from './prepared-execution.ts'
 import { boundResponses } from './response-bounds.ts'
 import { schema } from './schema.ts'
+import { refuseSpent, refuseSpentLimits } from './spent-limits.ts'
 import { checkSubscription, setStreamHeaders } from './subscriptions.ts'
 
 // For unauthenticated requests, which cannot post a tweet. No other request needs as much.
@@ -31,14 +32,15 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
   const documents = createPreparedDocuments(schema, MAX_PREPARED_BYTES, deps.config.maxResponseBytes)
   const forAnybody = createYogaWithin(deps, documents, MAX_BODY_BYTES).yoga
   const { yoga: forIdentified, server, plugins } = createYogaWithin(deps, documents, MAX_IDENTIFIED_BODY_BYTES)
+  const maskError = createErrorMask(deps)
   const executePrepared = createPreparedEngine({
     schema,
     documents,
     // Typed as plugins of Envelop alone.
     plugins: server.getEnveloped._plugins as unknown as Plugin[],
-    maskError: createErrorMask(deps),
+    maskError,
   })
-  const executeDirectly = createDirectExecution(server, plugins, executePrepared)
+  const direct = createDirectExecution(server, plugins, executePrepared)
   // A request without an executable document costs 1 as well. Returns the body of a refusal.
   const consumeAtLeastOne = async ({ rateLimiter, requestId }: GraphqlRequest) => {
     if (rateLimiter.wasConsulted()) return null
@@ -61,12 +63,20 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
       return refusal === null ? response : Response.json(refusal)
     },
     respondDirectly: async (params, accept, about) => {
-      const response = await executeDirectly(params, accept, about)
+      const response = await direct.execute(params, accept, about)
       if (response === null) return null
       const refusal = await consumeAtLeastOne(about)
       if (refusal !== null) return readPlainResponse(Response.json(refusal))
       const isOutage = response.status === 503 && response.headers['retry-after'] === undefined
       return isOutage ? readPlainResponse(outageResponse(about.requestId)) : response
+    },
+    refuseDirectly: async (accept, about) => {
+      try {
+        await refuseSpent(about.rateLimiter)
+        return null
+      } catch (error) {
+        return direct.describe({ errors: [maskError(error)] }, accept, about)
+      }
     },
     maxBodyBytes: (viewer) => (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES),
   }
@@ -83,6 +93,7 @@ function createErrorMask(deps: Deps) {
 function createYogaWithin(deps: Deps, documents: PreparedDocuments, maxBodyBytes: number) {
   let server = null as YogaServer<GraphqlRequest, GraphqlContext> | null
   const plugins = [
+    refuseSpentLimits(documents),
     refuseMisplacedToken,
     refusePersistedQuery,
     limitDocuments,

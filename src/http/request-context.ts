@@ -69,6 +69,11 @@ export type GraphqlServer = {
    * null, with nothing executed, for whatever is not a query or mutation that responds with JSON.
    */
   respondDirectly(params: unknown, accept: string | undefined, about: GraphqlRequest): Promise<PlainResponse | null>
+  /**
+   * Responds to a request whose rate limit is used up, without its body. Returns null where the
+   * response is not JSON.
+   */
+  refuseDirectly(accept: string | undefined, about: GraphqlRequest): Promise<PlainResponse | null>
   /** The most bytes that a body may have. */
   maxBodyBytes(viewer: Viewer | null): number
 }

@@ -21,6 +21,8 @@ export type KnownBucket = {
   clockAheadSeconds: number
   /** Settles when the statement that takes a slice has ended, as it has; null while there is none. */
   asking: Promise<unknown> | null
+  /** How many requests were refused that cost more than was left, in a window since this moment. */
+  refusals: { since: number; count: number }
   /** Deposits on work that is under way. Each settles when it has been kept or given back. */
   readonly deposits: Set<Promise<void>>
 }
@@ -71,5 +73,9 @@ export function createRateLimitBuckets(
 }
 
 function createBucket(name: string, subject: string): KnownBucket {
-  return { name, subject, fullAt: 0, slice: null, clockAheadSeconds: 0, asking: null, deposits: new Set() }
+  return {
+    ...{ name, subject, fullAt: 0, slice: null, clockAheadSeconds: 0, asking: null },
+    refusals: { since: Number.NEGATIVE_INFINITY, count: 0 },
+    deposits: new Set(),
+  }
 }

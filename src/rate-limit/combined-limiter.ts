@@ -34,6 +34,7 @@ export function createCombinedLimiter(deps: Deps, own: Bucket, shared: Bucket): 
       return false
     },
     consumeFor: (work, isCharged) => first.consumeFor(() => second.consumeFor(work, isCharged), isCharged),
+    isSpent: () => first.isSpent() || second.isSpent(),
     wasConsulted: first.wasConsulted,
     lastResult: () => chooseResult(first.lastResult(), second.lastResult()),
   }

@@ -33,7 +33,10 @@ export type RateLimit = {
 
 /** The rate limiter of one caller during one request. */
 export type RateLimiter = {
-  /** @throws AppError RATE_LIMITED, with nothing consumed. */
+  /**
+   * @throws AppError RATE_LIMITED, with nothing consumed. Of the refusals while more than nothing is
+   * left, all after the first ten in a window consume 1: a document was parsed to know its cost.
+   */
   consume(cost: number): Promise<void>
   /**
    * Consumes what this process can grant from memory. Returns false, with nothing consumed, where
@@ -45,6 +48,8 @@ export type RateLimiter = {
    * @throws AppError RATE_LIMITED, with `work` not run.
    */
   consumeFor<T>(work: () => Promise<T>, isCharged: (result: T) => boolean): Promise<T>
+  /** Returns true if not even a cost of 1 is left, as far as this process knows. Asks nothing. */
+  isSpent(): boolean
   /** True after the first call of `consume`, granted or refused. */
   wasConsulted(): boolean
   /** The result of the last `consume`; null before the first one, and with RATE_LIMITS=off. */
@@ -60,7 +65,9 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
   const consume = async (cost: number) => {
     wasConsulted = true
     lastResult = await tryConsume(deps, name, subject, cost)
-    if (lastResult !== null) assertGranted(deps, lastResult)
+    if (lastResult === null) return
+    if (lastResult.retryInSeconds !== null && cost > 1) await chargeRefusal(deps, name, subject)
+    assertGranted(deps, lastResult)
   }
   return {
     consume,
@@ -78,9 +85,24 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
       const open = () => deps.rateLimitBuckets.open(name, subject)
       return withDeposit({ open, policy, consume: () => consume(1) }, work, isCharged)
     },
+    isSpent: () => isRateLimitSpent(deps, name, subject, 1),
     wasConsulted: () => wasConsulted,
     lastResult: () => lastResult,
   }
+}
+
+const FREE_REFUSALS = 10
+
+// Otherwise a caller with less left than the cost of its documents has them parsed for nothing.
+async function chargeRefusal(deps: Deps, name: RateLimitName, subject: string): Promise<void> {
+  const policy = deps.config.rateLimits?.[name]
+  if (policy === undefined) return
+  const { rateLimitBuckets: buckets } = deps
+  const bucket = buckets.open(name, subject)
+  const now = buckets.nowSeconds()
+  if (now - bucket.refusals.since > policy.windowSeconds) bucket.refusals = { since: now, count: 0 }
+  bucket.refusals.count += 1
+  if (bucket.refusals.count > FREE_REFUSALS) await tryConsume(deps, name, subject, 1)
 }
 
 /** Consumes from the limit of `subject`. @throws AppError RATE_LIMITED, with nothing consumed. */

@@ -68,15 +68,16 @@ export function createDirectGraphqlRoute(deps: Deps, server: GraphqlServer): Dir
     if (viewer === null && header('authorization') !== undefined) return null
     if (viewer === null && crossSiteOrigins.includes(header('origin') ?? '')) return null
     if (Number(header('content-length')) > server.maxBodyBytes(viewer)) return null
-    const body = await readBody(incoming)
-    if (body === null) return null
     const operationLog = { operation: null, fields: [], errorCodes: [] }
     const rateLimiter = createViewerLimiter(deps, viewer, address)
-    request.operationLog = operationLog
-    request.rateLimiter = rateLimiter
     const cookies: string[] = []
     const setCookie = (cookie: string) => void cookies.push(cookie)
     const about = { viewer, requestId, rateLimiter, operationLog, setCookie }
+    request.operationLog = operationLog
+    request.rateLimiter = rateLimiter
+    if (rateLimiter.isSpent()) return server.refuseDirectly(header('accept'), about)
+    const body = await readBody(incoming)
+    if (body === null) return null
     const response = await server.respondDirectly(parseJson(body), header('accept'), about)
     if (response === null) handedOver.rawBody = body
     request.cookies = cookies
