@@ -182,7 +182,8 @@ const introspection: Abuse = (victim, { requests }) => {
 }
 
 // Ten users with receivers that never respond, and a flood of deliveries to each.
-const tarpits: Abuse = async (victim, { requests }) => measure(victim, await prepareTarpits(victim, requests))
+const tarpits: Abuse = async (victim, { requests }) =>
+  measure(victim, await prepareTarpits(victim, Math.ceil(requests / 4)))
 
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
