@@ -165,7 +165,7 @@ export async function spendAtX(world: World, account: ConnectedAccount): Promise
  * Returns the rows of a query on either database: postgres.js returns a list, PGlite an object with
  * one.
  */
-export async function queryRows(world: World, query: SQL): Promise<Record<string, unknown>[]> {
+export async function queryRows(world: Pick<World, 'db'>, query: SQL): Promise<Record<string, unknown>[]> {
   const response: unknown = await world.db().execute(query)
   const rows: unknown = Array.isArray(response) ? response : (response as { rows: unknown }).rows
   return rows as Record<string, unknown>[]

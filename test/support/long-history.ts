@@ -11,7 +11,7 @@ export type History = { tweets: number; events: number; deliveries: number; keys
  * and idempotency keys. Foreign keys are not checked, because the rows fit.
  */
 export async function addHistory(
-  world: World,
+  world: Pick<World, 'db'>,
   { userId, accountId }: { userId: string; accountId: string },
   { tweets, events, deliveries, keys }: History,
 ): Promise<void> {
@@ -60,7 +60,11 @@ function secondsAgo(days: number, rows: number): SQL {
 }
 
 // Each part is far from the time limit of statements.
-async function insertInParts(world: World, count: number, values: (from: number, to: number) => SQL): Promise<void> {
+async function insertInParts(
+  world: Pick<World, 'db'>,
+  count: number,
+  values: (from: number, to: number) => SQL,
+): Promise<void> {
   for (let from = 1; from <= count; from += PART)
     await world.db().transaction(async (db) => {
       await db.execute(sql`set local session_replication_role = replica`)

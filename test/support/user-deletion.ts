@@ -5,7 +5,7 @@ import { queryRows } from './connected-account.ts'
 import type { World } from './harness.ts'
 
 /** The number of rows that each table has of this user, if any, by each column that names users. */
-export async function countRows(world: World, userId: string): Promise<Record<string, number>> {
+export async function countRows(world: Pick<World, 'db'>, userId: string): Promise<Record<string, number>> {
   const columns = await queryRows(
     world,
     sql`select table_name as "table", column_name as "column" from information_schema.columns
