@@ -99,7 +99,10 @@ export async function openPglite(directory: string | null): Promise<Database> {
   ])
   const client = keepUsedParsers(checkCommits(await createPglite(directory)))
   return {
-    db: drizzle(withTurns(client, createWaitingRoom(1)), { schema: tables, casing: 'snake_case' }),
+    db: drizzle(withTurns(client, createWaitingRoom(1, { isInProcess: true })), {
+      schema: tables,
+      casing: 'snake_case',
+    }),
     source: { kind: 'pglite', client },
     close: async () => {
       await client.close()

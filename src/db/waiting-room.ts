@@ -30,8 +30,10 @@ type Lane = { running: number; waiting: number; callers: Map<string, CallerState
  * Creates the queue.
  * @param connections how many pieces of work run at once. Of four or more, one is kept for the
  *   probe, one for the background, and one for each kind of callers. One caller gets half of all.
+ * @param isInProcess true for a database that runs in this process: requests are read between its
+ *   queries, which would otherwise run one after the other until none waits.
  */
-export function createWaitingRoom(connections: number): WaitingRoom {
+export function createWaitingRoom(connections: number, { isInProcess = false } = {}): WaitingRoom {
   const reserve = connections < 4 ? 0 : 1
   const maxOfCaller = Math.ceil(connections / 2)
   const lanes: Record<CallerKind, Lane> = {
@@ -86,11 +88,15 @@ export function createWaitingRoom(connections: number): WaitingRoom {
   const run = ({ start, refuse, caller }: Entry) => {
     caller.running += 1
     lanes[caller.kind].running += 1
-    const end = () => {
+    const free = () => {
       caller.running -= 1
       lanes[caller.kind].running -= 1
       forget(caller)
       serve()
+    }
+    const end = () => {
+      if (isInProcess && count(kinds, 'waiting') > 0) setImmediate(free)
+      else free()
     }
     try {
       start().then(end, end)

@@ -20,6 +20,8 @@ test.each([
   ['G-12 streams are idle while others are served', 'idle streams'],
   ['G-17 introspections that multiply the schema are refused while others are served', 'introspection'],
   ['G-16 the largest asset is sent again and again while others are served', 'assets'],
+  ['G-18 readiness is asked again and again while others are served', 'readiness'],
+  ['G-23 made-up cookies are looked up without a rate limit while others are served', 'made-up cookies'],
   ['W-05 receivers never respond while the webhooks of others arrive', 'tarpits'],
 ] as const)('%s', async (_title, name) => {
   const { service, figures } = await abuses[name](victim, scale)

@@ -179,3 +179,14 @@ test('work runs for the caller that entered, whoever’s work has ended before',
   first.resolve()
   await expect.poll(() => seen.toSorted()).toEqual(['b', 'jobs'])
 })
+
+test('G-23 requests are read between the queries of a database that runs in this process', async () => {
+  const room = createWaitingRoom(1, { isInProcess: true })
+  const order: string[] = []
+  const query = (name: string) => async () => void order.push(name)
+  for (const name of ['first', 'second', 'third']) runForAddress('greedy', () => room.enter(query(name), () => {}))
+  // Reads a request, which sends a query.
+  setImmediate(() => runForAddress('neighbour', () => room.enter(query('neighbour'), () => {})))
+  await expect.poll(() => order.length).toBe(4)
+  expect(order.indexOf('neighbour')).toBeLessThan(3)
+})

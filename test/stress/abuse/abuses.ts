@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atMost, exactly, type Figure } from '../chaos/figures.ts'
 import { prepareTarpits } from './tarpits.ts'
+import { floodMadeUpCookies, floodReadiness } from './unpaid.ts'
 import { ask, type Service, type Victim } from './victim.ts'
 
 /** The size of each abuse. */
@@ -196,6 +197,8 @@ export const abuses = {
   assets,
   introspection,
   tarpits,
+  readiness: (victim, { requests }) => floodReadiness(victim, requests),
+  'made-up cookies': (victim, { requests }) => floodMadeUpCookies(victim, requests),
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {

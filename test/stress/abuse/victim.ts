@@ -66,8 +66,11 @@ export async function startVictim(people: number) {
     /** The Cookie headers of sessions, each of another user. */
     cookies,
     memoryMb: () => readMemoryMb(child.pid),
-    /** Sends one request after the other until `work` is done. */
-    watch: (work: () => Promise<void>) => watch(url, work),
+    /**
+     * Sends one request after the other until `work` is done.
+     * @param send sends one and returns its status; without it, one of nobody.
+     */
+    watch: (work: () => Promise<void>, send = () => ask(url, '{ viewer { id } }')) => watch(send, work),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
@@ -118,15 +121,15 @@ async function becomesReady(url: string): Promise<void> {
   throw new Error('The gateway did not become ready')
 }
 
-/** Posts a document without a cookie or a token. */
-export async function ask(url: string, query: string): Promise<number> {
-  const headers = { 'content-type': 'application/json' }
+/** Posts a document, without a cookie or a token unless `credentials` has one. */
+export async function ask(url: string, query: string, credentials: Record<string, string> = {}): Promise<number> {
+  const headers = { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...credentials }
   const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) })
   await response.arrayBuffer()
   return response.status
 }
 
-async function watch(url: string, work: () => Promise<void>): Promise<Service> {
+async function watch(send: () => Promise<number>, work: () => Promise<void>): Promise<Service> {
   const latencies: number[] = []
   let failed = 0
   let isDone = false
@@ -135,7 +138,7 @@ async function watch(url: string, work: () => Promise<void>): Promise<Service> {
   })
   while (!isDone) {
     const startedAt = performance.now()
-    const status = await ask(url, '{ viewer { id } }').catch(() => 0)
+    const status = await send().catch(() => 0)
     if (status !== 200) failed += 1
     latencies.push(performance.now() - startedAt)
     await sleep(PAUSE_MILLISECONDS)
