@@ -215,8 +215,9 @@ test('a session is taken from memory while notifications arrive, and from the da
 
 test('S-13 of a hundred sessions that are revoked one after the other, the second gateway accepts none any more', async () => {
   const person = await signIn()
-  const lost = await Promise.all(Array.from({ length: 100 }, () => signIn()))
-  for (const browser of lost) {
+  // One after the other, because a user has fewer sessions at once.
+  for (let count = 0; count < 100; count++) {
+    const browser = await signIn()
     const elsewhere = openAt(1, browser)
     expect(await isSignedIn(elsewhere)).toBe(true)
     await browser.api('sign-out')
