@@ -12,6 +12,7 @@ import { apiScopes, sessions, users } from '../../../src/db/tables.ts'
 import { graphqlInputs } from '../../stress/fuzz/documents.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { isPerson } from '../../support/connected-account.ts'
+import { generousLimits } from '../../support/generous-limits.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openInstance } from '../../support/instance.ts'
 
@@ -28,7 +29,12 @@ let person: Browser
 let token: string
 let direct: Awaited<ReturnType<typeof listenDirectly>>
 beforeAll(async () => {
-  world = await startWorld({ ALLOWED_ORIGINS: `${LISTED},${CROSS_SITE}`, TRUSTED_PROXIES: '127.0.0.1' })
+  world = await startWorld({
+    ALLOWED_ORIGINS: `${LISTED},${CROSS_SITE}`,
+    TRUSTED_PROXIES: '127.0.0.1',
+    // The headers name the limit with less left, which is the same for both ways.
+    RATE_LIMITS: `${generousLimits},total=2000000/60`,
+  })
   person = await world.connected('maraholt')
   const [user] = await world.db().select().from(users).where(isPerson)
   const deps = { db: world.db(), clock: world.clock }
