@@ -83,21 +83,26 @@ type TransactionDeps = Pick<Deps, 'db'> & Partial<Pick<Deps, 'afterCommit' | 're
  * pool is out of reach. `work` must not call a provider. The events that it records are written
  * last, so that their locks are held for the commit alone; inside another transaction, they are
  * written at the end of that one. `work` runs again when PostgreSQL has rolled the transaction back for
- * a reason that is gone then (db/rolled-back.ts).
+ * a reason that is gone then (db/rolled-back.ts), so it must change nothing outside of the database
+ * but by `afterCommit`.
  */
 export async function transaction<T, Some extends TransactionDeps>(
   deps: Some,
   work: (deps: Some) => Promise<T>,
 ): Promise<T> {
+  const run = () => runTransaction(deps, work)
   // A savepoint would keep the locks of the transaction around it, which runs again as a whole.
   const isSavepoint = deps.recordedEvents !== undefined
-  return isSavepoint ? runTransaction(deps, work) : runAgainIfRolledBack(() => runTransaction(deps, work))
+  const { result, release } = isSavepoint ? await run() : await runAgainIfRolledBack(run)
+  // Not in `run`: what is committed must not run again.
+  await release(deps.afterCommit ?? atOnce)
+  return result
 }
 
 async function runTransaction<T, Some extends TransactionDeps>(
   deps: Some,
   work: (deps: Some) => Promise<T>,
-): Promise<T> {
+): Promise<{ result: T; release: (outer: AfterCommit) => Promise<void> }> {
   const { afterCommit, release } = createAfterCommit()
   const recordedEvents = createRecordedEvents()
   const result = await deps.db.transaction(async (db) => {
@@ -105,6 +110,5 @@ async function runTransaction<T, Some extends TransactionDeps>(
     await recordedEvents.finish(deps.recordedEvents ?? null, { db, afterCommit })
     return result
   })
-  await release(deps.afterCommit ?? atOnce)
-  return result
+  return { result, release }
 }

@@ -97,5 +97,7 @@ async function adoptOrphan(deps: Deps, account: AccountKey & { version: number }
       refreshIssuedAt: orphan.createdAt,
     })
     .where(isUnchanged)
-  deps.log.warn({ accountId: account.id }, 'An orphaned token pair replaces a rejected one, and will be tried')
+  deps.afterCommit(() =>
+    deps.log.warn({ accountId: account.id }, 'An orphaned token pair replaces a rejected one, and will be tried'),
+  )
 }

@@ -39,21 +39,24 @@ async function replaceLost(
   signal: AbortSignal,
 ): Promise<void> {
   let after: Row | null = null
-  const replacePage = () =>
-    transaction(deps, async (deps) => {
+  const replacePage = async () => {
+    const from = after
+    const page = await transaction(deps, async (deps) => {
       // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
       // minute apart.
       const [lock] = await queryRows(
         deps.db,
         sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
       )
-      if (lock?.mine !== true) return 0
-      const page = await readPage(deps, after)
+      if (lock?.mine !== true) return []
+      const page = await readPage(deps, from)
       const queued = await findQueued(deps, name, page)
       for (const row of page) if (!queued.has(row.id)) await deps.jobs.enqueue(deps, name, row, afterSeconds)
-      after = page.at(-1) ?? null
-      return page.length
+      return page
     })
+    after = page.at(-1) ?? null
+    return page.length
+  }
   await runBatches(BATCH, replacePage, signal)
 }
 

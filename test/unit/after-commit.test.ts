@@ -37,6 +37,21 @@ test('never runs when the transaction is rolled back', async () => {
   expect(noted).toEqual([])
 })
 
+test('runs again with the transaction, and not again after the commit', async () => {
+  const deadlock = () => Object.assign(new Error('deadlock detected'), { code: '40P01' })
+  let runs = 0
+  const committed = transaction(transactionsThatNote(), async (deps) => {
+    runs += 1
+    deps.afterCommit(() => {
+      noted.push(`after run ${runs}`)
+      throw deadlock()
+    })
+    if (runs === 1) throw deadlock()
+  })
+  await expect(committed).rejects.toThrow('deadlock detected')
+  expect(noted).toEqual(['end of transaction', 'after run 2'])
+})
+
 test('runs at once outside of a transaction', () => {
   const { afterCommit } = transactionsThatNote()
   afterCommit(() => noted.push('now'))
