@@ -1,6 +1,7 @@
 // Lets an instance wait until all others have handled the notifications that were sent before: it
 // asks on one channel, and the others confirm on another. PostgreSQL delivers the notifications of
-// all sessions in the order of their commits.
+// all sessions in the order of their commits. The others are counted in pg_stat_activity, which shows
+// a role the application names of its own connections alone: all instances have one role.
 import { sql } from 'drizzle-orm'
 import { withTimeout } from '../process/with-timeout.ts'
 import type { Log } from '../telemetry/log.ts'
