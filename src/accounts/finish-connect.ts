@@ -1,5 +1,5 @@
 // Finishes a connect attempt with the authorization response that X's redirect brings.
-import { and, isNull, lt, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNull, lt, sql } from 'drizzle-orm'
 import { type CallbackParameters, parseCode } from '../auth/authorization-response.ts'
 import {
   abandonConnectAttempt,
@@ -13,6 +13,7 @@ import { ABANDONED_SECONDS } from '../auth/oauth-attempt.ts'
 import { describeRefusal, exchangeCode } from '../auth/oauth-client.ts'
 import { logFailedFlow } from '../auth/oauth-flow-log.ts'
 import type { SessionViewer } from '../auth/viewer.ts'
+import { runBatchesByUser } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -24,6 +25,8 @@ import { classifyTokenError, type IssuedTokens, isRedirectRefused, parseIssuedTo
 import { storeAttemptTokens, type TakenAttempt } from './attempt-tokens.ts'
 import { type ConnectOutcome, completeConnection, recordedError } from './complete-connection.ts'
 import { queueConnectionChecks, revokeAttemptTokens } from './refuse-connection.ts'
+
+const SWEEP_BATCH = 200
 
 /**
  * The outcome of a callback; `isRepeated` marks the outcome of an earlier one. `attempt` is null
@@ -86,24 +89,37 @@ export async function finishXConnect(
 }
 
 /**
- * Fails the attempts whose process died after it had taken them, before it stored their tokens.
+ * Fails the attempts whose process died after it had taken them, before it stored their tokens,
+ * until the signal.
  */
-export async function endAbandonedAttempts(deps: Deps): Promise<void> {
+export async function endAbandonedAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
   const isAbandoned = and(
     sql`${connectAttempts.status} = 'PENDING'`,
     isNull(connectAttempts.tokensSealed),
     lt(connectAttempts.takenAt, sqlIn(deps.clock, -ABANDONED_SECONDS)),
   )
-  const ended = await transaction(deps, async (deps) => {
-    const ended = await deps.db
-      .update(connectAttempts)
-      .set({ status: 'FAILED', errorCode: 'X_UNAVAILABLE', finishedAt: deps.clock.sqlNow() })
+  const find = () =>
+    deps.db
+      .select({ userId: connectAttempts.userId, id: connectAttempts.id })
+      .from(connectAttempts)
       .where(isAbandoned)
-      .returning()
-    for (const attempt of ended) await queueConnectionChecks(deps, attempt)
-    return ended
-  })
-  for (const attempt of ended) await logFailedFlow(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
+      .orderBy(asc(connectAttempts.takenAt))
+      .limit(SWEEP_BATCH)
+  const end = async (userId: string, ids: string[]) => {
+    const isOne = and(eq(connectAttempts.userId, userId), inArray(connectAttempts.id, ids), isAbandoned)
+    const ended = await transaction(deps, async (deps) => {
+      const ended = await deps.db
+        .update(connectAttempts)
+        .set({ status: 'FAILED', errorCode: 'X_UNAVAILABLE', finishedAt: deps.clock.sqlNow() })
+        .where(isOne)
+        .returning()
+      for (const attempt of ended) await queueConnectionChecks(deps, attempt)
+      return ended
+    })
+    for (const attempt of ended) await logFailedFlow(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
+    return ended.length
+  }
+  await runBatchesByUser(SWEEP_BATCH, find, end, signal)
 }
 
 // Errors with which a visit from another session ended the attempt. They are not shown to the

@@ -3,6 +3,7 @@
 // may be the pair that is still good, and is tried before the user has to connect the account
 // again.
 import { and, desc, eq, exists, gt } from 'drizzle-orm'
+import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { type AccountKey, isOrphanOf, isTokensOf } from './account-rows.ts'
@@ -58,22 +59,24 @@ export async function takeNewestOrphanedTokens(
   return newest
 }
 
-/** Deletes the orphaned pairs of earlier versions: X has issued a newer pair, and ended these. */
-export async function sweepOrphanedTokens(deps: Deps): Promise<void> {
-  await deps.db.delete(orphanedTokens).where(
-    exists(
-      deps.db
-        .select({ accountId: oauthTokens.accountId })
-        .from(oauthTokens)
-        .where(
-          and(
-            eq(oauthTokens.userId, orphanedTokens.userId),
-            eq(oauthTokens.accountId, orphanedTokens.accountId),
-            gt(oauthTokens.version, orphanedTokens.fromVersion),
-          ),
+/**
+ * Deletes the orphaned pairs of earlier versions, until the signal: X has issued a newer pair, and
+ * ended these.
+ */
+export async function sweepOrphanedTokens(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const isReplaced = exists(
+    deps.db
+      .select({ accountId: oauthTokens.accountId })
+      .from(oauthTokens)
+      .where(
+        and(
+          eq(oauthTokens.userId, orphanedTokens.userId),
+          eq(oauthTokens.accountId, orphanedTokens.accountId),
+          gt(oauthTokens.version, orphanedTokens.fromVersion),
         ),
-    ),
+      ),
   )
+  await deleteOfUsers(deps, orphanedTokens, orphanedTokens, isReplaced, signal)
 }
 
 async function adoptOrphan(deps: Deps, account: AccountKey & { version: number }): Promise<void> {

@@ -58,7 +58,7 @@ export async function refreshIdleAccounts(deps: Deps, signal: AbortSignal): Prom
  */
 export async function recoverOrphanedTokens(deps: Deps, signal: AbortSignal): Promise<void> {
   await adoptOrphanedTokens(deps)
-  await sweepOrphanedTokens(deps)
+  await sweepOrphanedTokens(deps, signal)
   const adopted = await deps.db
     .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)

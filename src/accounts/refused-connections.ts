@@ -1,6 +1,7 @@
 // The last refused connection of each X account. The approval at X has ended the grants that were
 // approved before it, also those of another user whose connection is still being stored.
 import { and, eq, gte, lt, ne, sql } from 'drizzle-orm'
+import { deleteLookUps } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { refusedConnections } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -51,7 +52,9 @@ export async function findRefusedConnection(
   return refused?.attemptId ?? null
 }
 
-/** Deletes the rows of more than a day ago. */
-export async function sweepRefusedConnections(deps: Deps): Promise<void> {
-  await deps.db.delete(refusedConnections).where(lt(refusedConnections.refusedAt, sqlIn(deps.clock, -KEPT_SECONDS)))
+/** Deletes the rows of more than a day ago, until the signal. */
+export async function sweepRefusedConnections(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const { providerAccountId, provider, refusedAt } = refusedConnections
+  const isOld = lt(refusedAt, sqlIn(deps.clock, -KEPT_SECONDS))
+  await deleteLookUps(deps, refusedConnections, [providerAccountId, provider], isOld, signal)
 }

@@ -4,6 +4,7 @@
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { sha256 } from '../crypto.ts'
 import { isActiveUser } from '../db/active-user.ts'
+import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
@@ -193,10 +194,10 @@ export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Pro
     await revokeWhere(deps, and(isOwnedBy({ userId }), eq(apiTokens.secretHash, sha256(secret))), 'LEAKED')
 }
 
-/** Deletes the tokens that ended more than 30 days ago. */
-export async function sweepApiTokens(deps: TokenDeps): Promise<void> {
+/** Deletes the tokens that ended more than 30 days ago, until the signal. */
+export async function sweepApiTokens(deps: TokenDeps, signal?: AbortSignal): Promise<void> {
   const endedAt = sql`coalesce(${apiTokens.revokedAt}, ${apiTokens.expiresAt})`
-  await deps.db.delete(apiTokens).where(lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)))
+  await deleteOfUsers(deps, apiTokens, apiTokens, lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)), signal)
 }
 
 function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | null): Promise<ApiToken | null> {

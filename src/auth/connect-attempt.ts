@@ -1,6 +1,7 @@
 // The attempts to connect an X account. Each belongs to the user and session that started it.
 import { and, eq, gt, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
+import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -177,18 +178,17 @@ export async function finishConnectAttempt(
     .where(isAttempt(attempt))
 }
 
-/** Deletes the attempts whose outcome is no longer kept. */
-export async function sweepConnectAttempts(deps: Deps): Promise<void> {
+/** Deletes the attempts whose outcome is no longer kept, until the signal. */
+export async function sweepConnectAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
   const moment = sqlIn(deps.clock, -KEPT_SECONDS)
-  await deps.db.delete(connectAttempts).where(
-    and(
-      lt(connectAttempts.expiresAt, moment),
-      // An attempt that waited for X has ended long after it expired.
-      or(isNull(connectAttempts.finishedAt), lt(connectAttempts.finishedAt, moment)),
-      // It is not waiting for X.
-      isNull(connectAttempts.tokensSealed),
-    ),
+  const isOver = and(
+    lt(connectAttempts.expiresAt, moment),
+    // An attempt that waited for X has ended long after it expired.
+    or(isNull(connectAttempts.finishedAt), lt(connectAttempts.finishedAt, moment)),
+    // It is not waiting for X.
+    isNull(connectAttempts.tokensSealed),
   )
+  await deleteOfUsers(deps, connectAttempts, connectAttempts, isOver, signal)
 }
 
 /** The condition for the row of an attempt. */

@@ -1,8 +1,9 @@
 // The rows of sessions: until when one is good, and how it is removed.
-import { and, desc, eq, gt, inArray, lte, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, inArray, lte, or, type SQL } from 'drizzle-orm'
 import { isActiveUser } from '../db/active-user.ts'
-import { runBatches } from '../db/batches.ts'
+import { runBatchesByUser } from '../db/batches.ts'
 import { sessions } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { recordEvent } from '../events/events.ts'
@@ -25,21 +26,21 @@ const ABSOLUTE_LIFETIME_MILLISECONDS = 90 * 86_400_000
  * that a stolen session cannot keep its user out.
  */
 export const MAX_SESSIONS = 50
-// Few: the transaction locks the event counters of all their users.
-const SWEEP_BATCH = 50
+const SWEEP_BATCH = 200
 
 /** Deletes the expired sessions, until the signal. */
 export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<void> {
-  const expired = deps.db
-    .select({ userId: sessions.userId, id: sessions.id })
-    .from(sessions)
-    .where(or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps))))
-    .limit(SWEEP_BATCH)
-  await runBatches(
-    SWEEP_BATCH,
-    async () => (await removeSessions(deps, sql`(${sessions.userId}, ${sessions.id}) in ${expired}`, 'EXPIRED')).length,
-    signal,
-  )
+  const hasExpired = or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps)))
+  const findExpired = () =>
+    deps.db.select({ userId: sessions.userId, id: sessions.id }).from(sessions).where(hasExpired).limit(SWEEP_BATCH)
+  const remove = (userId: string, ids: string[]) =>
+    transaction(deps, async (deps) => {
+      await lockUsers(deps.db, [userId])
+      // Checked again: one may have been extended.
+      const isOne = and(eq(sessions.userId, userId), inArray(sessions.id, ids), hasExpired)
+      return (await removeSessions(deps, isOne, 'EXPIRED')).length
+    })
+  await runBatchesByUser(SWEEP_BATCH, findExpired, remove, signal)
 }
 
 /** The row of a session. */

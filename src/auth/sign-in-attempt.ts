@@ -1,6 +1,7 @@
 // The attempts to sign in at GitHub. They have no user yet, and are found by their state.
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
 import { createCodeVerifier, randomToken, seal, sha256, unseal } from '../crypto.ts'
+import { deleteLookUps } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { signInAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -97,17 +98,14 @@ export async function finishSignInAttempt(
     .where(eq(signInAttempts.stateHash, stateHash))
 }
 
-/** Deletes the sign-ins whose outcome is no longer kept. */
-export async function sweepSignInAttempts(deps: Deps): Promise<void> {
+/** Deletes the sign-ins whose outcome is no longer kept, until the signal. */
+export async function sweepSignInAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
   const moment = sqlIn(deps.clock, -KEPT_SECONDS)
-  await deps.db
-    .delete(signInAttempts)
-    .where(
-      and(
-        lt(signInAttempts.expiresAt, moment),
-        or(isNull(signInAttempts.finishedAt), lt(signInAttempts.finishedAt, moment)),
-      ),
-    )
+  const isOver = and(
+    lt(signInAttempts.expiresAt, moment),
+    or(isNull(signInAttempts.finishedAt), lt(signInAttempts.finishedAt, moment)),
+  )
+  await deleteLookUps(deps, signInAttempts, [signInAttempts.stateHash], isOver, signal)
 }
 
 async function readAttempt(deps: Deps, stateHash: string): Promise<SignInAttempt | undefined> {

@@ -3,6 +3,7 @@
 // one, and it lets one statement on the user's own rows find the secret.
 import { eq, lt } from 'drizzle-orm'
 import { randomToken, sha256 } from '../crypto.ts'
+import { deleteLookUps } from '../db/batch-deletion.ts'
 import { secretOwners } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
@@ -48,7 +49,8 @@ export async function findEarlierSecretOwner(deps: Pick<Deps, 'db'>, secret: str
   return owner?.userId ?? null
 }
 
-/** Deletes the owners of secrets that have ended. */
-export async function sweepSecretOwners(deps: Deps): Promise<void> {
-  await deps.db.delete(secretOwners).where(lt(secretOwners.endsAt, deps.clock.sqlNow()))
+/** Deletes the owners of secrets that have ended, until the signal. */
+export async function sweepSecretOwners(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const { secretHash, endsAt } = secretOwners
+  await deleteLookUps(deps, secretOwners, [secretHash], lt(endsAt, deps.clock.sqlNow()), signal)
 }

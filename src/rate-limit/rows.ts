@@ -2,6 +2,7 @@
 import { and, eq, lte, type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import type { RateLimitPolicy } from '../config/rate-limits.ts'
+import { deleteLookUps } from '../db/batch-deletion.ts'
 import { queryRows } from '../db/client.ts'
 import type { Clock } from '../db/clock.ts'
 import { rateLimits } from '../db/tables.ts'
@@ -84,9 +85,10 @@ export async function returnSlices(deps: Deps): Promise<void> {
   }
 }
 
-/** Deletes the rows of buckets that are full again. */
-export async function sweepRateLimits(deps: Deps): Promise<void> {
-  await deps.db.delete(rateLimits).where(lte(rateLimits.fullAt, sqlEpoch(deps.clock)))
+/** Deletes the rows of buckets that are full again, until the signal. */
+export async function sweepRateLimits(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const { subject, name, fullAt } = rateLimits
+  await deleteLookUps(deps, rateLimits, [subject, name], lte(fullAt, sqlEpoch(deps.clock)), signal)
 }
 
 async function readRows(deps: Deps, query: SQL): Promise<BucketRow[]> {

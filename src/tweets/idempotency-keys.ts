@@ -1,8 +1,8 @@
 // Idempotency keys of `postTweet`. Of the callers with one key, one inserts the key and the tweet,
 // in one statement (claim.ts). The others wait for its commit and find the tweet by the key.
-import { and, eq, getTableColumns, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, inArray, lt, type SQL } from 'drizzle-orm'
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
-import { runBatches } from '../db/batches.ts'
+import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { idempotencyKeys, tweets } from '../db/tables.ts'
 import { lockUsers } from '../db/user-lock.ts'
@@ -16,7 +16,6 @@ import { isTweet, type Tweet } from './outcome.ts'
  * and jobs retry.
  */
 export const KEY_KEPT_SECONDS = 30 * 86_400
-const SWEEP_BATCH = 1_000
 
 /** SHA-256 of an idempotency key and of the input that was sent with it. */
 export type IdempotencyKey = { hash: string; requestHash: string }
@@ -74,27 +73,10 @@ export async function claimTweetAgain(
   return claimed ?? null
 }
 
-/** Deletes the keys that have expired. Their tweets stay. */
-export async function sweepIdempotencyKeys(deps: Deps, signal?: AbortSignal): Promise<void> {
-  // In both conditions: a key may be postponed between the search and its deletion.
-  const hasExpired = lt(idempotencyKeys.expiresAt, deps.clock.sqlNow())
-  const expired = deps.db
-    .select({ userId: idempotencyKeys.userId, keyHash: idempotencyKeys.keyHash })
-    .from(idempotencyKeys)
-    .where(hasExpired)
-    .orderBy(idempotencyKeys.expiresAt)
-    .limit(SWEEP_BATCH)
-  await runBatches(
-    SWEEP_BATCH,
-    async () => {
-      const deleted = await deps.db
-        .delete(idempotencyKeys)
-        .where(and(sql`(${idempotencyKeys.userId}, ${idempotencyKeys.keyHash}) in ${expired}`, hasExpired))
-        .returning({ keyHash: idempotencyKeys.keyHash })
-      return deleted.length
-    },
-    signal,
-  )
+/** Deletes the keys that have expired, until the signal. Their tweets stay. */
+export async function sweepIdempotencyKeys(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+  const { userId, keyHash: id, expiresAt } = idempotencyKeys
+  await deleteOfUsers(deps, idempotencyKeys, { userId, id }, lt(expiresAt, deps.clock.sqlNow()), signal)
 }
 
 /** The condition for the row of a key. */

@@ -40,8 +40,9 @@
 //   FAILED  → PENDING   postTweet           the failure is of a kind that may have been resolved
 //
 // A new row that the rate limit refuses is deleted at once, by withdrawClaim.
-import { and, eq, inArray, isNotNull, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNotNull, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
+import { runBatchesByUser } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
 import { tweets } from '../db/tables.ts'
 import { lockUsers } from '../db/user-lock.ts'
@@ -52,6 +53,8 @@ import { type NewEvent, recordEvent } from '../events/events.ts'
 import type { XResult } from '../x/api.ts'
 import { describeProblem } from '../x/refusals.ts'
 import { writePendingOutcome } from './outcome-statement.ts'
+
+const SWEEP_BATCH = 200
 
 /** The row of a tweet. */
 export type Tweet = typeof tweets.$inferSelect
@@ -139,22 +142,33 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: Pos
 }
 
 /**
- * Ends the PENDING tweets of processes that died: FAILED when nothing was sent, UNKNOWN when it may
- * have been.
+ * Ends the PENDING tweets of processes that died, until the signal: FAILED when nothing was sent,
+ * UNKNOWN when it may have been.
  */
-export async function sweepTweets(deps: Deps): Promise<void> {
-  const isAbandoned = and(
+export async function sweepTweets(deps: Deps, signal?: AbortSignal): Promise<void> {
+  const findAbandoned = () =>
+    deps.db
+      .select({ userId: tweets.userId, id: tweets.id })
+      .from(tweets)
+      .where(isAbandoned(deps))
+      .orderBy(asc(tweets.claimedUntil))
+      .limit(SWEEP_BATCH)
+  await runBatchesByUser(SWEEP_BATCH, findAbandoned, (userId, ids) => endAbandoned(deps, userId, ids), signal)
+}
+
+function isAbandoned({ clock, timing }: Deps): SQL | undefined {
+  return and(
+    // As in the condition of the index `tweets_open`.
     sql`${tweets.status} = 'PENDING'`,
-    lt(tweets.claimedUntil, sqlIn(deps.clock, -deps.timing.lapseMarginSeconds)),
+    lt(tweets.claimedUntil, sqlIn(clock, -timing.lapseMarginSeconds)),
   )
+}
+
+async function endAbandoned(deps: Deps, userId: string, ids: readonly string[]): Promise<number> {
   const swept = await transaction(deps, async (deps) => {
-    const owners = await deps.db.selectDistinct({ userId: tweets.userId }).from(tweets).where(isAbandoned)
-    const userIds = await lockUsers(
-      deps.db,
-      owners.map(({ userId }) => userId),
-    )
-    if (userIds.length === 0) return []
-    const isLocked = and(inArray(tweets.userId, userIds), isAbandoned)
+    await lockUsers(deps.db, [userId])
+    // Checked again: one may have been ended or claimed since.
+    const isOne = and(eq(tweets.userId, userId), inArray(tweets.id, [...ids]), isAbandoned(deps))
     const uncertain = await deps.db
       .update(tweets)
       .set({
@@ -162,7 +176,7 @@ export async function sweepTweets(deps: Deps): Promise<void> {
         errorCode: 'OUTCOME_UNKNOWN',
         unknownSince: sql`coalesce(${tweets.unknownSince}, ${tweets.sentAt})`,
       })
-      .where(and(isLocked, isNotNull(tweets.sentAt)))
+      .where(and(isOne, isNotNull(tweets.sentAt)))
       .returning()
     for (const tweet of uncertain) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
     const notSent = await deps.db
@@ -170,13 +184,14 @@ export async function sweepTweets(deps: Deps): Promise<void> {
       .set({ status: 'FAILED', errorCode: 'POST_INTERRUPTED' })
       // Checked again: since the previous statement another claim may have expired, or a tweet may
       // have been sent.
-      .where(and(isLocked, isNull(tweets.sentAt)))
+      .where(and(isOne, isNull(tweets.sentAt)))
       .returning()
     const swept = [...uncertain, ...notSent]
     await recordEvent(deps, ...swept.map((tweet) => outcomeEvent(tweet, false)))
     return swept
   })
   for (const tweet of swept) logOutcome(deps, tweet, null)
+  return swept.length
 }
 
 function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {

@@ -3,6 +3,7 @@
 // (deletion-job.ts).
 import { and, eq, lt } from 'drizzle-orm'
 import { deleteIdentity, lockForDeletion } from '../auth/user-identity.ts'
+import { deleteLookUps } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { userDeletions, users, webhookEndpoints } from '../db/tables.ts'
@@ -91,6 +92,7 @@ export async function findUserDeletion({ db }: Pick<Deps, 'db'>, deletionId: str
 }
 
 /** Deletes the deletions that ended more than a week ago. */
-export async function sweepUserDeletions({ db, clock }: Pick<Deps, 'db' | 'clock'>): Promise<void> {
-  await db.delete(userDeletions).where(lt(userDeletions.finishedAt, sqlIn(clock, -KEPT_SECONDS)))
+export async function sweepUserDeletions(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+  const isOld = lt(userDeletions.finishedAt, sqlIn(deps.clock, -KEPT_SECONDS))
+  await deleteLookUps(deps, userDeletions, [userDeletions.id], isOld, signal)
 }

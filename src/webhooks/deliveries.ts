@@ -1,7 +1,7 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
 
 import { and, asc, eq, gt, inArray, lt, ne, or, type SQL, sql } from 'drizzle-orm'
-import { runBatchesByUser } from '../db/batches.ts'
+import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -25,7 +25,6 @@ export const DELIVERIES_KEPT_SECONDS = 30 * 86_400
 // A month later the sweep deletes what is left: rows of the default partition, and those of a month
 // that has a pending delivery.
 const LEFT_OVER_SECONDS = DELIVERIES_KEPT_SECONDS + 31 * 86_400
-const SWEEP_BATCH = 1_000
 
 const isSent = and(
   eq(webhookEndpoints.userId, webhookDeliveries.userId),
@@ -123,18 +122,9 @@ export async function replayWebhookDelivery(
 
 /** Deletes finished deliveries that were not dropped with their month, until the signal. */
 export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
-  const findOld = () =>
-    deps.db
-      .select({ userId: webhookDeliveries.userId, id: webhookDeliveries.id })
-      .from(webhookDeliveries)
-      .where(
-        and(
-          lt(webhookDeliveries.createdAt, sqlIn(deps.clock, -LEFT_OVER_SECONDS)),
-          ne(webhookDeliveries.status, 'PENDING'),
-        ),
-      )
-      .limit(SWEEP_BATCH)
-  await runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteFinished(deps, userId, ids), signal)
+  const { createdAt, status } = webhookDeliveries
+  const isLeftOver = and(lt(createdAt, sqlIn(deps.clock, -LEFT_OVER_SECONDS)), ne(status, 'PENDING'))
+  await deleteOfUsers(deps, webhookDeliveries, webhookDeliveries, isLeftOver, signal)
 }
 
 async function assertBelowLimit({ db }: Pick<Deps, 'db'>, { userId, id }: WebhookEndpoint): Promise<void> {
@@ -159,25 +149,4 @@ function isKept({ clock }: Pick<Deps, 'clock'>): SQL | undefined {
     gt(webhookDeliveries.createdAt, sqlIn(clock, -DELIVERIES_KEPT_SECONDS)),
     eq(webhookDeliveries.status, 'PENDING'),
   )
-}
-
-// Skips rows that the deletion of the user has locked: that transaction deletes them.
-async function deleteFinished({ db }: Pick<Deps, 'db'>, userId: string, ids: readonly string[]): Promise<number> {
-  const finished = db
-    .select({ id: webhookDeliveries.id })
-    .from(webhookDeliveries)
-    .where(
-      and(
-        eq(webhookDeliveries.userId, userId),
-        inArray(webhookDeliveries.id, [...ids]),
-        // Checked again: one may have been replayed.
-        ne(webhookDeliveries.status, 'PENDING'),
-      ),
-    )
-    .for('update', { skipLocked: true })
-  const deleted = await db
-    .delete(webhookDeliveries)
-    .where(and(eq(webhookDeliveries.userId, userId), inArray(webhookDeliveries.id, finished)))
-    .returning({ id: webhookDeliveries.id })
-  return deleted.length
 }

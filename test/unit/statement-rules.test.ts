@@ -123,7 +123,7 @@ test.each<[string, string]>([
 })
 
 describe('a statement over all users', () => {
-  const sweep = 'select user_id, id from notes where seen_at < $1 and text is null'
+  const sweep = 'select user_id, id from notes where seen_at < $1 and text is null limit 100'
 
   test('is named by its verb, tables and conditions', () => {
     expect(judgeStatement(sweep, keys, {}).shapes).toEqual(['select notes by seen_at, text'])
@@ -131,14 +131,38 @@ describe('a statement over all users', () => {
 
   test('is accepted if its shape is in the list', () => {
     expect(judge(sweep, { 'select notes by seen_at, text': 'A reason.' })).toEqual([])
-    expect(judge(`${sweep} and id = $2`, { 'select notes by seen_at, text': 'A reason.' })).toHaveLength(1)
+    expect(
+      judge(sweep.replace('text is null', 'text is null and id = $2'), {
+        'select notes by seen_at, text': 'A reason.',
+      }),
+    ).toHaveLength(1)
   })
 
   test('joins its tables on the user even then', () => {
     const shape = 'select notes, tags by id, note_id, seen_at'
     const text = 'select 1 from notes join tags on notes.id = tags.note_id and'
-    expect(judge(`${text} notes.seen_at < $1`, { [shape]: 'A reason.' })).toEqual([
+    expect(judge(`${text} notes.seen_at < $1 limit 100`, { [shape]: 'A reason.' })).toEqual([
       'It joins tables of users, but not on the user.',
     ])
+  })
+  test('reads with LIMIT, unless its bound is in the list', () => {
+    const shape = 'select notes by seen_at, text'
+    const text = sweep.replace(' limit 100', '')
+    expect(judge(text, { [shape]: 'A reason.' })).toEqual([`It reads rows of all users without LIMIT. (${shape})`])
+    expect(judgeStatement(text, keys, { [shape]: 'A reason.' }, { [shape]: 'A bound.' }).problems).toEqual([])
+  })
+
+  test.each([
+    ['delete from notes where seen_at < $1', 'delete notes by seen_at'],
+    ['update notes set text = null where seen_at < $1', 'update notes by seen_at'],
+  ])('changes nothing by itself: %s', (text, shape) => {
+    expect(judge(text, { [shape]: 'A reason.' })).toEqual([
+      `It changes rows of all users at once: find them with LIMIT. (${shape})`,
+    ])
+    expect(
+      judge(`${text} and (user_id, id) in (select user_id, id from notes where seen_at < $1 limit 100)`, {
+        'select notes by seen_at': 'A reason.',
+      }),
+    ).toEqual([])
   })
 })

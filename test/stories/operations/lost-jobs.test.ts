@@ -3,8 +3,10 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { grantRevocations, tweets, webhookEndpoints } from '../../../src/db/tables.ts'
+import { replaceLostJobs } from '../../../src/jobs/lost-jobs.ts'
 import { connectAccount, postFault, queryRows } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { failsForTenMinutes, startReceiver, tryDue, webhooksOf } from '../../support/webhook-receiver.ts'
 
@@ -115,4 +117,30 @@ test('a webhook needs no job, and is sent when it is due, and once', async () =>
   expect(receiver.received).toHaveLength(2)
   await world.db().delete(webhookEndpoints)
   await receiver.close()
+})
+
+test('a page of the search that PostgreSQL rolls back is searched again', async () => {
+  const { tweetId } = await postIntoDoubt()
+  await loseJobs()
+  const { deps, close } = openInstance(world)
+  const { db } = deps
+  const begin: typeof db.transaction = db.transaction.bind(db)
+  let tries = 0
+  // The first try of each transaction ends as in a deadlock, after its work.
+  vi.spyOn(db, 'transaction').mockImplementation((work, options) =>
+    begin(async (db) => {
+      const result = await work(db)
+      tries += 1
+      if (tries % 2 === 1) throw Object.assign(new Error('deadlock detected'), { code: '40P01' })
+      return result
+    }, options),
+  )
+  const enqueued: string[] = []
+  const jobs = {
+    ...deps.jobs,
+    enqueue: async (_: unknown, __: unknown, { id }: { id: string }) => void enqueued.push(id),
+  }
+  await replaceLostJobs({ ...deps, jobs }, new AbortController().signal)
+  expect(enqueued).toEqual([tweetId, tweetId])
+  await close()
 })

@@ -1,7 +1,7 @@
 // The statements of a post; what is left of a claim that the rate limit refuses; its account.
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { connectedAccounts, idempotencyKeys, tweets, webhookDeliveries } from '../../../src/db/tables.ts'
+import { connectedAccounts, events, idempotencyKeys, tweets, webhookDeliveries } from '../../../src/db/tables.ts'
 import { claimTweet, withdrawClaim } from '../../../src/tweets/claim.ts'
 import { parseIdempotencyKey } from '../../../src/tweets/tweet-input.ts'
 import { cookieOf } from '../../support/browser.ts'
@@ -9,7 +9,7 @@ import { type ConnectedAccount, connectAccount, postFault, watchX } from '../../
 import { startWorld, type World } from '../../support/harness.ts'
 import { openInstance } from '../../support/instance.ts'
 import { HOUR_SECONDS, startLimited } from '../../support/rate-limited.ts'
-import { sweepNow } from '../../support/sweep.ts'
+import { runTask, sweepNow } from '../../support/sweep.ts'
 import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
 let world: World
@@ -37,6 +37,27 @@ test('a request that posts sends at most six statements, five of them for the po
   expect(ofPost.map((text) => text.match(/^\w+/)?.[0])).toEqual(['with', 'insert', 'select', 'update', 'with'])
   expect(transactions).not.toHaveBeenCalled()
   await instance.close()
+})
+
+test('any number of tweets whose process died are ended, each with its event', async () => {
+  world = await startWorld()
+  const accounts = [
+    await connectAccount(world),
+    await connectAccount(world, { person: await world.signedIn('yuki-ito') }),
+  ]
+  for (const { id, userId } of accounts)
+    await world.db().execute(
+      sql`insert into tweets (user_id, id, account_id, text, status, claimed_until, created_at)
+        select ${userId}, gen_random_uuid(), ${id}, 'Tweet ' || number, 'PENDING', now() - interval '1 hour', now() - interval '1 hour'
+        from generate_series(1, 150) as number`,
+    )
+  // More than one batch.
+  expect(await runTask(world, 'sweepTweets')).toBe('completed')
+  for (const { userId } of accounts) {
+    const ended = and(eq(tweets.userId, userId), eq(tweets.status, 'FAILED'), eq(tweets.errorCode, 'POST_INTERRUPTED'))
+    expect(await world.db().$count(tweets, ended)).toBe(150)
+    expect(await world.db().$count(events, and(eq(events.userId, userId), eq(events.type, 'tweet.failed')))).toBe(150)
+  }
 })
 
 test('the webhook of a posted tweet is written with its outcome, and sent by another instance if its own does not', async () => {

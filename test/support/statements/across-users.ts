@@ -3,9 +3,10 @@
  * the conditions), with the reason of each. An entry that no test needs fails a whole run.
  */
 export const acrossUsers: Readonly<Record<string, string>> = {
-  'delete connect_attempts by expires_at, finished_at, tokens_sealed': 'The sweep deletes attempts after a day.',
-  'delete orphaned_tokens': 'The sweep deletes the orphaned tokens that a newer pair has replaced. There are few.',
-  'delete api_tokens by revoked_at, expires_at': 'The sweep deletes tokens that ended 30 days ago, by an index.',
+  'select connect_attempts by expires_at, finished_at, tokens_sealed':
+    'The sweep finds attempts of more than a day ago.',
+  'select orphaned_tokens': 'The sweep finds the orphaned tokens that a newer pair has replaced. There are few.',
+  'select api_tokens by revoked_at, expires_at': 'The sweep finds tokens that ended 30 days ago, by an index.',
   'select idempotency_keys by expires_at': 'The sweep finds keys that have expired, by an index.',
   'select events by occurred_at': 'The sweep reads the oldest events, in batches, by their index.',
   'select webhook_deliveries by created_at, status':
@@ -14,17 +15,15 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select webhook_turns by prompt_at, user_id': 'Without the users who have as many workers as they may.',
   'select webhook_turns by slow_at': 'The same in the lane of slow receivers.',
   'select webhook_turns by slow_at, user_id': 'The same in the lane of slow receivers, without some users.',
-  'delete rate_limits by full_at':
-    'The sweep deletes buckets that are full. The table is small and has no index for it.',
-  'delete refused_connections by refused_at': 'The sweep deletes refused connections after a day.',
+  'select rate_limits by full_at': 'The sweep finds buckets that are full. The table is small and has no index for it.',
+  'select refused_connections by refused_at': 'The sweep finds refused connections of more than a day ago.',
   'select refused_connections by user_id': 'The deletion of a user. Each shard has an index for it.',
-  'delete secret_owners by ends_at': 'The sweep deletes the owners of secrets that have ended.',
+  'select secret_owners by ends_at': 'The sweep finds the owners of secrets that have ended.',
   'select secret_owners by user_id': 'The deletion of a user. Each shard has an index for it.',
-  'delete sign_in_attempts by expires_at, finished_at': 'The sweep deletes sign-ins after an hour.',
+  'select sign_in_attempts by expires_at, finished_at': 'The sweep finds sign-ins of more than an hour ago.',
   'select sign_in_attempts by user_id': 'The deletion of a user. Each shard has an index for it.',
-  'delete user_deletions by finished_at': 'The sweep deletes deletions that ended a week ago, by an index.',
   'select user_deletions by finished_at':
-    'The search for lost jobs reads the deletions that are under way. A partial index has them.',
+    'The sweep finds deletions that ended a week ago, by an index. The search for lost jobs reads those that are under way.',
   'select connect_attempts by tokens_sealed, next_try_at':
     'The sweep finds attempts that are due and have lost their job.',
   'select connected_accounts, users by status, id, user_id, link_visibility':
@@ -44,11 +43,20 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds idle accounts whose tokens are due.',
   'select oauth_tokens, connected_accounts by state, next_try_at, status, user_id, account_id, id':
     'The sweep finds uncertain tokens that are due.',
-  'select tweets by status, claimed_until': 'The sweep ends tweets whose process died.',
+  'select tweets by status, claimed_until': 'The sweep finds tweets whose process died.',
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
-  'update connect_attempts by status, tokens_sealed, taken_at': 'The sweep ends attempts whose process died.',
+  'select connect_attempts by status, tokens_sealed, taken_at': 'The sweep finds attempts whose process died.',
   'select sessions by expires_at, created_at': 'The sweep finds expired sessions, by an index for each time.',
   'select users by link_visibility': 'Operators page through the users who show their accounts, by an index.',
   'select users by link_visibility, id': 'A later page of the users who show their accounts.',
+}
+
+/** The reads over the rows of all users without LIMIT, by their shape, with the bound of each. */
+export const withoutLimit: Readonly<Record<string, string>> = {
+  'select connected_accounts, users by status, id, user_id, link_visibility': 'The ids are those of one page.',
+  'select oauth_tokens by access_refused_at, account_id':
+    'It looks for another account, until it has found one that X refuses now.',
+  'select oauth_tokens by access_refused_at': 'It counts the accounts that X refuses now.',
+  'select sign_in_attempts by status, expires_at': 'It counts the sign-ins of ten minutes.',
 }

@@ -1,7 +1,7 @@
 // Judges statements by what a schema that is distributed by user demands. Citus refuses most of
 // these at run time.
 import { readMigrationFiles } from 'drizzle-orm/migrator'
-import { acrossUsers } from './across-users.ts'
+import { acrossUsers, withoutLimit } from './across-users.ts'
 import { functionVolatility } from './functions.ts'
 import type { LoggedStatement } from './statement-log.ts'
 import { findNodes, findNodesDeep, type Level, listOf, namesOf, parseLevels, type Tree, treeOf } from './syntax-tree.ts'
@@ -42,8 +42,14 @@ export function judgeStatements(statements: readonly LoggedStatement[], keys: Ta
 /**
  * @param keys the tables to which the rules apply.
  * @param allowed reasons of statements over all users, by their shape.
+ * @param unlimited reasons of those without LIMIT.
  */
-export function judgeStatement(text: string, keys: TableKeys, allowed = acrossUsers): Verdict {
+export function judgeStatement(
+  text: string,
+  keys: TableKeys,
+  allowed = acrossUsers,
+  unlimited = withoutLimit,
+): Verdict {
   const levels = parseLevels(text, keys)
   const keyed = levels.flatMap(keyedRelations)
   if (keyed.length === 0) return { problems: [], shapes: [], isKeyed: false }
@@ -52,6 +58,7 @@ export function judgeStatement(text: string, keys: TableKeys, allowed = acrossUs
     ...shapes
       .filter((shape) => allowed[shape] === undefined)
       .map((shape) => `It names no user, and "${shape}" is not in across-users.ts.`),
+    ...levels.flatMap((level) => judgeBound(level, unlimited)),
     ...levels.flatMap(judgeLevel),
     ...judgeMixture(levels, keyed),
   ]
@@ -65,6 +72,15 @@ function shapesOf(level: Level): string[] {
   const columns = conditionColumns(level)
   const condition = columns.length === 0 ? '' : ` by ${columns.join(', ')}`
   return [`${level.verb} ${unbound.map(({ table }) => table).join(', ')}${condition}`]
+}
+
+/** Work over the rows of all users is done in batches: no statement grows with the tables. */
+function judgeBound(level: Level, unlimited: Readonly<Record<string, string>>): string[] {
+  return shapesOf(level).flatMap((shape) => {
+    if (level.verb !== 'select') return [`It changes rows of all users at once: find them with LIMIT. (${shape})`]
+    const isBounded = level.tree.limitCount !== undefined || unlimited[shape] !== undefined
+    return isBounded ? [] : [`It reads rows of all users without LIMIT. (${shape})`]
+  })
 }
 
 function judgeLevel(level: Level): string[] {
