@@ -54,7 +54,7 @@ export async function findRefusedConnection(
 
 /** Deletes the rows of more than a day ago, until the signal. */
 export async function sweepRefusedConnections(deps: Deps, signal?: AbortSignal): Promise<void> {
-  const { providerAccountId, provider, refusedAt } = refusedConnections
+  const { providerAccountId, refusedAt } = refusedConnections
   const isOld = lt(refusedAt, sqlIn(deps.clock, -KEPT_SECONDS))
-  await deleteLookUps(deps, refusedConnections, [providerAccountId, provider], isOld, signal)
+  await deleteLookUps(deps, refusedConnections, providerAccountId, isOld, signal)
 }

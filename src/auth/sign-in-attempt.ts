@@ -105,7 +105,7 @@ export async function sweepSignInAttempts(deps: Deps, signal?: AbortSignal): Pro
     lt(signInAttempts.expiresAt, moment),
     or(isNull(signInAttempts.finishedAt), lt(signInAttempts.finishedAt, moment)),
   )
-  await deleteLookUps(deps, signInAttempts, [signInAttempts.stateHash], isOver, signal)
+  await deleteLookUps(deps, signInAttempts, signInAttempts.stateHash, isOver, signal)
 }
 
 async function readAttempt(deps: Deps, stateHash: string): Promise<SignInAttempt | undefined> {

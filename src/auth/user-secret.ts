@@ -52,5 +52,5 @@ export async function findEarlierSecretOwner(deps: Pick<Deps, 'db'>, secret: str
 /** Deletes the owners of secrets that have ended, until the signal. */
 export async function sweepSecretOwners(deps: Deps, signal?: AbortSignal): Promise<void> {
   const { secretHash, endsAt } = secretOwners
-  await deleteLookUps(deps, secretOwners, [secretHash], lt(endsAt, deps.clock.sqlNow()), signal)
+  await deleteLookUps(deps, secretOwners, secretHash, lt(endsAt, deps.clock.sqlNow()), signal)
 }

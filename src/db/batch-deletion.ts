@@ -46,24 +46,26 @@ export async function deleteOfUsers(
 /**
  * Deletes the rows of a look-up table that meet a condition, in batches. They are on as many nodes as
  * there are keys, so they are not locked before.
- * @param key the columns of the primary key.
+ * @param key the column by which the rows are looked up.
  * @param signal ends the run between two batches.
  */
 export async function deleteLookUps(
   { db }: { db: Db },
   table: PgTable,
-  key: readonly [PgColumn, ...PgColumn[]],
+  key: PgColumn,
   condition: SQL | undefined,
   signal?: AbortSignal,
 ): Promise<void> {
-  const columns = sql.join([...key], sql`, `)
-  const found = sql`(select ${columns} from ${table} where ${condition} limit ${sql.raw(String(DELETED_AT_ONCE))})`
   const removeBatch = async () => {
-    const deleted = await db
-      .delete(table)
-      .where(and(sql`(${columns}) in ${found}`, condition))
-      .returning({ key: key[0] })
-    return deleted.length
+    const found = await db
+      .select({ key: sql`${key}` })
+      .from(table)
+      .where(condition)
+      .limit(DELETED_AT_ONCE)
+    const keys = found.map((row) => row.key)
+    // Checked again: it may have changed since.
+    if (keys.length > 0) await db.delete(table).where(and(inArray(key, keys), condition))
+    return found.length
   }
   await runBatches(DELETED_AT_ONCE, removeBatch, signal)
 }

@@ -87,8 +87,8 @@ export async function returnSlices(deps: Deps): Promise<void> {
 
 /** Deletes the rows of buckets that are full again, until the signal. */
 export async function sweepRateLimits(deps: Deps, signal?: AbortSignal): Promise<void> {
-  const { subject, name, fullAt } = rateLimits
-  await deleteLookUps(deps, rateLimits, [subject, name], lte(fullAt, sqlEpoch(deps.clock)), signal)
+  const { subject, fullAt } = rateLimits
+  await deleteLookUps(deps, rateLimits, subject, lte(fullAt, sqlEpoch(deps.clock)), signal)
 }
 
 async function readRows(deps: Deps, query: SQL): Promise<BucketRow[]> {

@@ -94,5 +94,5 @@ export async function findUserDeletion({ db }: Pick<Deps, 'db'>, deletionId: str
 /** Deletes the deletions that ended more than a week ago. */
 export async function sweepUserDeletions(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
   const isOld = lt(userDeletions.finishedAt, sqlIn(deps.clock, -KEPT_SECONDS))
-  await deleteLookUps(deps, userDeletions, [userDeletions.id], isOld, signal)
+  await deleteLookUps(deps, userDeletions, userDeletions.id, isOld, signal)
 }
