@@ -15,7 +15,7 @@ const listed = [...readDocument('schema/README.md').matchAll(/^\| (`\w+`(?:, `\w
     [...names.matchAll(/`(\w+)`/g)].map(([, name]) => ({ name, complexity: Number(complexity.replaceAll(',', '')) })),
 )
 
-test('the manual lists the complexity of every mutation', () => {
+test('G-32 the manual lists the complexity of every mutation', () => {
   const byName = (one: { name?: string }, other: { name?: string }) =>
     String(one.name).localeCompare(String(other.name))
   expect(listed.toSorted(byName)).toEqual(

@@ -9,7 +9,7 @@ const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20, requ
 
 let victim: Victim
 beforeAll(async () => {
-  victim = await startVictim(scale.streams / 5)
+  victim = await startVictim(scale.streams / 5, 5_000)
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
@@ -33,6 +33,16 @@ test('G-07 does not keep distinct documents of the largest size in memory', asyn
   // In Yoga's cache these would take 130 MB.
   const { figures } = await abuses['largest documents'](victim, scale)
   expect(figures.filter(({ reached }) => !reached)).toEqual([])
+})
+
+// After the measurement of memory: they fill the database, which is in the memory of the process.
+test.each([
+  ['G-32 events are recorded in floods while others are served', 'event floods'],
+  ['G-31 a long history is searched while others are served', 'history scans'],
+] as const)('%s', async (_title, name) => {
+  const { service, figures } = await abuses[name](victim, scale)
+  expect(service.asked).toBeGreaterThan(0)
+  expect(figures.filter(({ what, reached }) => !reached && !what.includes('to the quiet one'))).toEqual([])
 })
 
 test('shows the usage of the command', async () => {

@@ -171,7 +171,7 @@ describe('creating a token', () => {
 })
 
 describe('the list', () => {
-  test('keeps the last fifty that have ended, however many are created and revoked', async () => {
+  test('K-14 keeps the last fifty that have ended, however many are created and revoked', async () => {
     const person = await newPerson(world)
     const made = await createGood(person, { name: 'active' })
     const [row] = await world.db().select().from(apiTokens).where(eq(apiTokens.id, made.apiToken.id))

@@ -67,7 +67,7 @@ async function rowsOf(query: string, headers: Record<string, string> = cookieOf(
 
 const FIELDS = 'edges { cursor node { id type } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }'
 
-describe('a page reads rows in proportion to what it can return', () => {
+describe('G-31 a page reads rows in proportion to what it can return', () => {
   test('fifteen lists of two types in one document', async () => {
     const lists = Array.from(
       { length: 15 },
@@ -146,7 +146,7 @@ describe('a client that pages through what its filter passes over', () => {
   })
 })
 
-describe('an event stream', () => {
+describe('G-31 an event stream', () => {
   let paid: number
   let streams: AsyncIterableIterator<Event>[]
   beforeEach(async () => {

@@ -112,7 +112,7 @@ const scenarios: Record<string, Scenario> = {
   deleteViewer: { input: async () => ({ login: 'mara-holt' }) },
 }
 
-test('every mutation has a scenario here', () => {
+test('G-32 every mutation has a scenario here', () => {
   expect(Object.keys(scenarios).toSorted()).toEqual(Object.keys(mutations).toSorted())
 })
 
@@ -120,7 +120,7 @@ test('every mutation has a scenario here', () => {
 const CALLS = Object.keys(mutations).filter((name) => mutations[name]?.extensions.complexity === 500)
 const DELETIONS = ['deleteViewer', 'deleteWebhookEndpoint']
 
-test.each(Object.keys(scenarios))('%s writes no more rows than it costs', async (name) => {
+test.each(Object.keys(scenarios))('G-32 %s writes no more rows than it costs', async (name) => {
   const { input, browser } = scenarios[name] ?? expect.fail()
   const variables = { input: await input() }
   const headers = cookieOf((await browser?.()) ?? person)

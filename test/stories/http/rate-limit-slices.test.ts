@@ -285,7 +285,7 @@ describe('K-07 three instances', () => {
   })
 })
 
-test('what one limit grants and the shared one refuses is given back', async () => {
+test('K-13 what one limit grants and the shared one refuses is given back', async () => {
   const deps = open()
   const [own, shared] = [newSubject(), newSubject()]
   const combined = createCombinedLimiter(deps, ['token', own], ['total', shared])

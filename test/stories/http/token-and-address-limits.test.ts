@@ -36,7 +36,7 @@ describe('K-07 an API token', () => {
     expect(await ask(one)()).toMatchObject({ policy: '"token";q=3;w=3600', retryAfter: expect.stringMatching(/^\d+$/) })
   })
 
-  test('shares one limit with all tokens and sessions of its user', async () => {
+  test('K-13 shares one limit with all tokens and sessions of its user', async () => {
     world = await startLimited(`total=5/${HOUR_SECONDS}`)
     const person = await world.signedIn()
     const [user] = await world.db().select().from(users).where(isPerson)

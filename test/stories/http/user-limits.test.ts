@@ -168,7 +168,7 @@ describe('K-07 a user', () => {
     expect(rateLimit).toMatchObject({ limit: 20, remaining: 19 })
   })
 
-  test('can make so many changes, each of which is an event, however they are sent', async () => {
+  test('K-14 can make so many changes, each of which is an event, however they are sent', async () => {
     world = await startLimited(`change=3/${HOUR_SECONDS}`)
     const person = await world.signedIn()
     const set = (number: number) =>

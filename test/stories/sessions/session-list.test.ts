@@ -148,7 +148,7 @@ describe('S-07 the list of one’s sessions', () => {
     expect(await revokeOthers(person)).toEqual({ revokedCount: 60, userErrors: [] })
   })
 
-  test('has fifty at most: a further sign-in ends the one that was used least recently', async () => {
+  test('K-14 has fifty at most: a further sign-in ends the one that was used least recently', async () => {
     const person = await signIn(CHROME)
     const oldest = await signIn(FIREFOX)
     const [row] = await world.db().select().from(sessions).where(isSessionOf(oldest))

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atMost, exactly, type Figure } from '../chaos/figures.ts'
+import { floodEvents, scanHistory } from './database-floods.ts'
 import { prepareTarpits } from './tarpits.ts'
 import { floodMadeUpCookies, floodReadiness } from './unpaid.ts'
 import { ask, type Service, type Victim } from './victim.ts'
@@ -186,6 +187,16 @@ const introspection: Abuse = (victim, { requests }) => {
 const tarpits: Abuse = async (victim, { requests }) =>
   measure(victim, await prepareTarpits(victim, Math.ceil(requests / 4)))
 
+const eventFloods: Abuse = async (victim, { requests }) => ({
+  ...(await floodEvents(victim, Math.ceil(requests / 10))),
+  memoryMb: victim.memoryMb(),
+})
+
+const historyScans: Abuse = async (victim, { requests }) => ({
+  ...(await scanHistory(victim, Math.ceil(requests / 10))),
+  memoryMb: victim.memoryMb(),
+})
+
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
@@ -199,6 +210,8 @@ export const abuses = {
   tarpits,
   readiness: (victim, { requests }) => floodReadiness(victim, requests),
   'made-up cookies': (victim, { requests }) => floodMadeUpCookies(victim, requests),
+  'event floods': eventFloods,
+  'history scans': historyScans,
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {

@@ -6,6 +6,9 @@ import { type Abused, abuses, type Scale } from './abuses.ts'
 import { renderAbused } from './table.ts'
 import { startVictim } from './victim.ts'
 
+// Of one user: the half year of a busy bot.
+const HISTORY = 100_000
+
 const USAGE = `npm run abuse -- [options]: a real gateway, and clients that are slow, greedy or many
 
   --only A,B        what is done: ${Object.keys(abuses).join(', ')} (all)
@@ -44,7 +47,7 @@ for (const name of wanted)
   if (!(name in abuses)) throw new Error(`There is no ${name}, only ${Object.keys(abuses).join(', ')}.`)
 const results: Abused[] = []
 // Five streams for each user.
-await using victim = await startVictim(Math.ceil(scale.streams / 5))
+await using victim = await startVictim(Math.ceil(scale.streams / 5), HISTORY)
 for (const [name, abuse] of Object.entries(abuses)) {
   if (!wanted.includes(name)) continue
   console.log(`${name} …`)

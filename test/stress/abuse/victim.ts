@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'drizzle-orm'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { startSession } from '../../../src/auth/session.ts'
 import { parseConfig } from '../../../src/config/config.ts'
@@ -32,11 +33,12 @@ const SESSIONS = 11
 /**
  * Starts the gateway.
  * @param people the number of users, each with a token that may follow events.
+ * @param history the number of events of the first of them.
  */
-export async function startVictim(people: number) {
+export async function startVictim(people: number, history: number) {
   await using resources = new AsyncDisposableStack()
   const { path } = resources.use(await makeTemporaryDirectory('abuse'))
-  const { tokens, cookies } = await addPeople(path, people)
+  const { tokens, cookies } = await addPeople(path, people, history)
   const port = await findFreePort()
   const url = `http://127.0.0.1:${port}`
   const child = spawn(process.execPath, [...nodeOptions, '--disable-warning=ExperimentalWarning', 'src/main.ts'], {
@@ -82,7 +84,11 @@ function readMemoryMb(pid: number | undefined): number {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(file, 'utf8'))?.[1]) / 1024
 }
 
-async function addPeople(dataDir: string, people: number): Promise<{ tokens: string[]; cookies: string[] }> {
+async function addPeople(
+  dataDir: string,
+  people: number,
+  history: number,
+): Promise<{ tokens: string[]; cookies: string[] }> {
   await using resources = new AsyncDisposableStack()
   const database = await openPglite(join(dataDir, 'pglite'))
   resources.defer(() => database.close())
@@ -110,6 +116,13 @@ async function addPeople(dataDir: string, people: number): Promise<{ tokens: str
     if (cookies.length < SESSIONS)
       cookies.push((await startSession(deps, user.id, null)).setCookie.split(';', 1)[0] ?? '')
   }
+  await database.db.execute(sql`insert into events (user_id, id, position, type, occurred_at)
+    select user_id, gen_random_uuid(), position + n, 'tweet.posted', xconnect_now()
+    from event_positions, generate_series(1, ${history}::int) n
+    where user_id = (select id from users where github_id = 1)`)
+  await database.db.execute(sql`update event_positions set position = position + ${history}::int
+    where user_id = (select id from users where github_id = 1)`)
+  await database.db.execute(sql`analyze events`)
   return { tokens, cookies }
 }
 
