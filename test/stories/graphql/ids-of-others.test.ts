@@ -23,9 +23,9 @@ import { ask, sendGraphql } from '../../support/raw-graphql.ts'
 /** A field, the name of its id, and a document that passes it as $id and selects everything. */
 type Taker = { field: string; name: string; document: string }
 
-// These ids belong to no user of the gateway: X's own, and a GitHub user's, which only an
-// operator's token may use.
-const OTHER_IDS = ['postTweet.replyToXTweetId', 'linkedUser.githubId']
+// These ids belong to no user of the gateway: X's own, a GitHub user's, which only an operator's
+// token may use, and that of a deletion, which is a secret that the person keeps.
+const OTHER_IDS = ['postTweet.replyToXTweetId', 'linkedUser.githubId', 'userDeletion.userDeletionId']
 
 const takers = [schema.getQueryType(), schema.getMutationType()].flatMap((root) => (root ? findTakers(root) : []))
 const known = takers.filter(({ field, name }) => !OTHER_IDS.includes(`${field}.${name}`))

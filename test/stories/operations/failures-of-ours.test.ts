@@ -86,14 +86,16 @@ test('an unexpected error in the second of two posts leaves the first one in the
   expect(world.sandbox.control.tweets('maraholt').map(({ text }) => text)).toEqual(['The first'])
 })
 
-const CONNECT_STATE = `00000000-0000-4000-8000-000000000000.${'x'.repeat(43)}`
+// What has no form of a state is not looked up.
+const STATE = 'x'.repeat(43)
+const CONNECT_STATE = `00000000-0000-4000-8000-000000000000.${STATE}`
 
 test.each([
   ['/auth/github', 'sign_in_attempts'],
   ['/auth/x', 'connect_attempts'],
   [`/auth/x/callback?state=${CONNECT_STATE}&code=y`, 'connect_attempts'],
-  ['/auth/x/callback?state=x&code=y', 'secret_owners'],
-  ['/auth/github/callback?state=x&code=y', 'sign_in_attempts'],
+  [`/auth/x/callback?state=${STATE}&code=y`, 'secret_owners'],
+  [`/auth/github/callback?state=${STATE}&code=y`, 'sign_in_attempts'],
 ])('what breaks in %s is a 500 that tells nothing but the request’s id', async (path, table) => {
   await withoutTable(table, async () => {
     const response = await person.request(path)
