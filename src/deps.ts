@@ -14,6 +14,7 @@ import { createEventStreams, type EventStreams } from './process/event-streams.t
 import { createRateLimitBuckets, type RateLimitBuckets } from './process/rate-limit-buckets.ts'
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
+import { createRareLine, type RareLine } from './telemetry/rare-line.ts'
 
 /**
  * The dependencies that live as long as the process. Every function that needs one takes them as
@@ -42,11 +43,15 @@ export type Deps = {
    * The number of log lines that this process has dropped because standard output accepted no more.
    */
   droppedLogLines(): number
+  /** Logs a request whose query was refused by a full database queue, once in ten seconds. */
+  logFullQueue: RareLine
 }
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
 export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress' | 'eventNotifier'> &
   Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'rateLimitBuckets' | 'eventStreams' | 'droppedLogLines'>>
+
+const FULL_QUEUE = 'A request was refused because too many queries wait for the database'
 
 /** Creates the dependencies of one gateway. */
 export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier, ...parts }: DepsParts): Deps {
@@ -73,6 +78,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     eventStreams,
     eventNotifier,
     droppedLogLines,
+    logFullQueue: createRareLine(log, FULL_QUEUE, { keys: 1, level: 'error', windowSeconds: 10 }),
   }
 }
 

@@ -4,8 +4,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 /**
- * In the order of their precedence: the probe of /readyz, the work that no request waits for,
- * callers whose session or API token is valid, and all others.
+ * The probe of /readyz, the work that no request waits for, callers whose session or API token is
+ * valid, and all others.
  */
 export type CallerKind = 'PROBE' | 'BACKGROUND' | 'IDENTIFIED' | 'ANONYMOUS'
 

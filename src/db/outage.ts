@@ -12,6 +12,9 @@ export class DatabaseTimeoutError extends Error {
   }
 }
 
+/** Too many queries wait for a connection of this process: the database has not got this one. */
+export class DatabaseQueueFullError extends DatabaseTimeoutError {}
+
 /** A connection could not be opened. */
 export class DatabaseConnectError extends Error {
   readonly code: string
@@ -39,6 +42,13 @@ const OF_THE_NETWORK =
 // exception; class 53, insufficient resources, as 53300, too many connections; 57P01 to 57P05, the
 // server ends the session or is not ready for one; 25006, a primary that has become a standby.
 const OF_THE_SERVER = /^(08\w{3}|53\w{3}|57P0[1-5]|25006)$/
+
+/** True when the error, or one of its causes, is a full queue of this process. */
+export function isDatabaseQueueFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof DatabaseQueueFullError) return true
+  return false
+}
 
 /** True when the error, or one of its causes, means that the database is unavailable. */
 export function isDatabaseOutage(error: unknown): boolean {

@@ -1,14 +1,14 @@
-// Queries that wait for a connection. Callers take turns, so that one who sends many waits for
-// himself, and some connections are kept free for those that matter most.
+// Queries that wait for a connection. Callers take turns, so that a caller who sends many delays
+// only their own, and some connections are kept for the probe, the background and other callers.
 import { type CallerKind, currentCaller, keepCaller } from './caller.ts'
-import { DatabaseTimeoutError } from './outage.ts'
+import { DatabaseQueueFullError } from './outage.ts'
 
 /** The queue of a pool of connections. */
 export type WaitingRoom = {
   /**
    * Starts the work of the current caller, at once or when it is its turn. Its connection is free
    * when the work settles.
-   * @param refuse is called instead of `start`, now or later, with a DatabaseTimeoutError.
+   * @param refuse is called instead of `start`, now or later, with a DatabaseQueueFullError.
    * @returns a function that gives the place up. It returns false when the work has started.
    */
   enter(start: () => PromiseLike<unknown>, refuse: (error: Error) => void): () => boolean
@@ -137,7 +137,7 @@ export function createWaitingRoom(connections: number, { isInProcess = false } =
     const victim = findVictim(newcomer)
     if (victim === null) return false
     remove(victim)
-    victim.refuse(new DatabaseTimeoutError('Too many queries wait for the database, most of them of this caller'))
+    victim.refuse(new DatabaseQueueFullError('Too many queries wait for the database, most of them of this caller'))
     return true
   }
 
@@ -161,7 +161,7 @@ export function createWaitingRoom(connections: number, { isInProcess = false } =
       }
       if (!makeRoom(caller)) {
         forget(caller)
-        refuse(new DatabaseTimeoutError('Too many queries of this caller wait for the database'))
+        refuse(new DatabaseQueueFullError('Too many queries of this caller wait for the database'))
         return () => true
       }
       // A turn comes while another caller's code runs.

@@ -8,6 +8,7 @@ import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { errorExtensions, OUTAGE_HEADERS } from '../http/error-response.ts'
+import { logFailure } from '../http/failure-log.ts'
 import type { GraphqlContext } from './context.ts'
 
 // Replaces the sentences of Yoga that do not say what to send instead.
@@ -82,7 +83,7 @@ export function describeError(deps: Deps, error: unknown, requestId: string | nu
     })
   }
   if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
-  deps.log.error({ error: original, requestId }, 'A request failed with an internal error')
+  logFailure(deps, original, requestId)
   const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,

@@ -1,6 +1,6 @@
 import { BlockList, isIP } from 'node:net'
 import type { Log } from '../telemetry/log.ts'
-import { createRareWarning } from '../telemetry/rare-warning.ts'
+import { createRareLine } from '../telemetry/rare-line.ts'
 
 // The headers in which proxies name the client. Only the first is used.
 const FORWARDING_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip']
@@ -31,7 +31,7 @@ export function createAddressReader(trustedProxies: readonly string[]) {
  */
 export function createProxyWatch(log: Log, trustedProxies: readonly string[]) {
   const isTrusted = createProxyList(trustedProxies)
-  const warn = createRareWarning(
+  const warn = createRareLine(
     log,
     'A peer that is not in TRUSTED_PROXIES sent forwarding headers, which are ignored: if it is your proxy, list it and have it send X-Forwarded-For, or all its clients share the rate limits of one address',
     { keys: PEERS_PER_HOUR },

@@ -5,6 +5,7 @@ import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { errorResponse, outageResponse } from './error-response.ts'
+import { logFailure } from './failure-log.ts'
 import type { HttpEnv } from './request-context.ts'
 
 const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 }
@@ -25,7 +26,7 @@ export function describeFailure(deps: Deps, thrown: unknown, requestId: string):
     const { code, message, retryAt } = error
     return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
   }
-  deps.log.error({ error, requestId }, 'A request failed with an internal error')
+  logFailure(deps, error, requestId)
   if (isDatabaseOutage(error)) return outageResponse(requestId)
   return errorResponse(500, { code: 'INTERNAL', requestId })
 }

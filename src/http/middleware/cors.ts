@@ -2,7 +2,7 @@
 // and warnings of requests that browsers will block.
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Deps } from '../../deps.ts'
-import { createRareWarning } from '../../telemetry/rare-warning.ts'
+import { createRareLine } from '../../telemetry/rare-line.ts'
 import type { HttpEnv } from '../request-context.ts'
 
 /**
@@ -76,7 +76,7 @@ function preflightResponse(c: Context<HttpEnv>, origin: string): Response {
 
 // Warns of an origin that is neither our own nor listed.
 function createOriginWarning({ config, log }: Deps) {
-  const warn = createRareWarning(
+  const warn = createRareLine(
     log,
     'A page of an origin that is not in ALLOWED_ORIGINS sent a request: its browser blocks the response',
     { keys: ORIGINS_PER_HOUR },
@@ -90,7 +90,7 @@ function createOriginWarning({ config, log }: Deps) {
 
 // Warns of a preflight that requests a header or method outside of the lists above.
 function createPreflightWarning({ log }: Deps) {
-  const warn = createRareWarning(
+  const warn = createRareLine(
     log,
     'A page of a listed origin requested a header or a method that is not allowed: its browser blocks the request',
     { keys: ORIGINS_PER_HOUR },

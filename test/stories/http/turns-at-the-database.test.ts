@@ -113,6 +113,14 @@ test('G-23 while a greedy user and 300 requests of a greedy address wait, the ne
   expect(ofGreedy).toBe(450)
   expect(new Set(refused.map(({ retryAfter }) => retryAfter))).toEqual(new Set(['5']))
   expect(refused.length).toBeLessThan(200)
+  // One line in ten seconds, and not one for each of them.
+  const lines = instance
+    .logs()
+    .split('\n')
+    .filter((line) => line.includes('too many queries wait for the database'))
+  expect(lines.length).toBeGreaterThan(0)
+  expect(lines.length).toBeLessThanOrEqual(refused.length / 10)
+  expect(instance.logs()).not.toContain('A request failed with an internal error')
 })
 
 describe('G-23 each query has the turns of its caller', () => {
