@@ -37,6 +37,7 @@ select create_distributed_table('idempotency_keys', 'user_id', colocate_with => 
 select create_distributed_table('event_positions', 'user_id', colocate_with => 'users');
 select create_distributed_table('events', 'user_id', colocate_with => 'users');
 select create_distributed_table('event_horizons', 'user_id', colocate_with => 'users');
+select create_distributed_table('hidden_copies', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_endpoints', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_deliveries', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_turns', 'user_id', colocate_with => 'users');

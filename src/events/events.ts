@@ -3,12 +3,13 @@
 // positions without a gap: the row of `event_positions` is locked from the assignment of a position
 // until the commit, so that a reader of this user never finds an earlier event later, and nobody
 // waits for the events of another user.
-import { and, asc, count, eq, inArray } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
-import { events, type eventTypes, OPERATOR_ID, users, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
+import { type eventTypes, OPERATOR_ID, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { completeDeliveries, type WrittenDeliveries } from './deliveries.ts'
 import { notifyOfEvents } from './notify.ts'
+import { hideOperatorCopies } from './operator-copies.ts'
 import { type UnplacedEvent, unplaced, writeEvents } from './write.ts'
 
 /** A type of event, as rows and webhooks name it. The SDL's enum has the same names in capitals. */
@@ -68,43 +69,6 @@ export function isAboutAccount(type: EventType): boolean {
   return type.startsWith('account.')
 }
 
-/**
- * Deletes the operator's copies of a user's events, with their deliveries, and returns their number.
- * Call it in a transaction that excludes further copies: it has locked the user's position, or the
- * user for update.
- * @param limit the number of copies that are deleted at most.
- */
-export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: string, limit?: number): Promise<number> {
-  // Lock order everywhere: endpoints before their deliveries.
-  await db
-    .select({ id: webhookEndpoints.id })
-    .from(webhookEndpoints)
-    .where(eq(webhookEndpoints.userId, OPERATOR_ID))
-    .orderBy(asc(webhookEndpoints.id))
-    .for('no key update')
-  const isCopy = and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId))
-  const next = limit === undefined ? null : db.select({ id: events.id }).from(events).where(isCopy).limit(limit)
-  const copies = db.$with('copies').as(
-    db
-      .delete(events)
-      .where(and(isCopy, next === null ? undefined : inArray(events.id, next)))
-      .returning({ id: events.id }),
-  )
-  const undelivered = db.$with('undelivered').as(
-    db
-      .delete(webhookDeliveries)
-      .where(
-        and(
-          eq(webhookDeliveries.userId, OPERATOR_ID),
-          inArray(webhookDeliveries.eventId, db.select({ id: copies.id }).from(copies)),
-        ),
-      )
-      .returning({ id: webhookDeliveries.id }),
-  )
-  const [deleted] = await db.with(copies, undelivered).select({ count: count() }).from(copies)
-  return deleted?.count ?? 0
-}
-
 // Users in the order of their ids and the operator last, so that two transactions that write events
 // of several users cannot deadlock. The operator's events are a statement of their own, because they
 // may be on another node. Returns the users who have new events.
@@ -133,7 +97,7 @@ async function listShown(
   written: readonly UnplacedEvent[],
 ): Promise<UnplacedEvent[]> {
   const decided = written.findLastIndex(({ type }) => type === 'link_visibility.changed')
-  if (decided >= 0) await deleteOperatorCopies(deps, userId)
+  if (decided >= 0) await hideOperatorCopies(deps, userId)
   const concerned = written.slice(decided + 1).filter(({ type }) => isAboutAccount(type))
   if (concerned.length === 0) return []
   const [user] = await deps.db.select({ linkVisibility: users.linkVisibility }).from(users).where(eq(users.id, userId))

@@ -6,6 +6,7 @@ import type { PgColumn } from 'drizzle-orm/pg-core'
 import { eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { EventType } from './events.ts'
+import { isNotHidden } from './operator-copies.ts'
 
 /**
  * A reader of events. A user reads their own; the operator reads the copies of account events of
@@ -109,9 +110,9 @@ function isBetween(reader: EventReader, { after, before }: EventPage): SQL | und
   )
 }
 
-/** The operator's own events are for webhooks alone. */
+/** The operator's own events are for webhooks alone, and hidden copies for nobody. */
 export function isReadable(reader: EventReader): SQL | undefined {
-  return reader.kind === 'OPERATOR' ? isNotNull(events.subjectUserId) : undefined
+  return reader.kind === 'OPERATOR' ? and(isNotNull(events.subjectUserId), isNotHidden()) : undefined
 }
 
 function inOrder({ backward }: EventPage, position: PgColumn | SQL.Aliased): SQL {

@@ -13,6 +13,7 @@ import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
 import { maintainPartitions } from '../db/partitions.ts'
 import type { Deps } from '../deps.ts'
+import { sweepHiddenCopies } from '../events/operator-copies.ts'
 import { sweepEvents } from '../events/sweep.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 import { sweepRateLimits } from '../rate-limit/rows.ts'
@@ -35,6 +36,7 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>
   ['endAbandonedAttempts', endAbandonedAttempts],
   ['replaceLostJobs', replaceLostJobs],
   ['maintainPartitions', maintainPartitions],
+  ['sweepHiddenCopies', sweepHiddenCopies],
   ['sweepConnectAttempts', sweepConnectAttempts],
   ['sweepRefusedConnections', sweepRefusedConnections],
   ['sweepSignInAttempts', sweepSignInAttempts],

@@ -24,7 +24,7 @@ import {
   xBlocks,
 } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { deleteOperatorCopies } from '../events/events.ts'
+import { deleteOperatorCopies } from '../events/operator-copies.ts'
 
 /** The number of rows that a batch deletes at most. */
 export const DELETION_BATCH = 1_000
@@ -113,7 +113,7 @@ function byUser(table: PgTable, key: PgColumn, user: PgColumn): DeleteBatch {
 }
 
 async function deleteCopies(deps: Deps, userId: string): Promise<string | null> {
-  return (await deleteOperatorCopies(deps, userId, DELETION_BATCH)) < DELETION_BATCH ? null : ''
+  return (await deleteOperatorCopies(deps, userId, DELETION_BATCH)) ? null : ''
 }
 
 async function deleteBuckets(deps: Deps, _userId: string, subjects: string[]): Promise<void> {

@@ -4,8 +4,9 @@
 // the receiver recognises a repetition by its webhook-id.
 import { and, eq, isNotNull, ne, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
-import { events, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
+import { events, OPERATOR_ID, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { isNotHidden } from '../events/operator-copies.ts'
 import { type Event, toEvent } from '../events/read.ts'
 import { type CallReport, type CallResult, OutboundError } from '../outbound/provider-calls.ts'
 import { EgressRefusedError } from '../outbound/webhook-egress.ts'
@@ -37,8 +38,14 @@ export async function deliverWebhook(deps: Deps, { endpoint, delivery }: TakenTu
   const [event] = await deps.db
     .select()
     .from(events)
-    .where(and(eq(events.userId, delivery.userId), eq(events.id, delivery.eventId)))
-  // Deleted since the claim, and the delivery with it.
+    .where(
+      and(
+        eq(events.userId, delivery.userId),
+        eq(events.id, delivery.eventId),
+        delivery.userId === OPERATOR_ID ? isNotHidden() : undefined,
+      ),
+    )
+  // Deleted or hidden since the claim: the delivery is deleted with it.
   if (event === undefined) return
   const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, () => send(deps, endpoint, toEvent(event)))
   await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))

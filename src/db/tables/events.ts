@@ -45,10 +45,10 @@ export const eventPositions = pgTable('event_positions', {
  * An event of a user, an account, a tweet, a token or an endpoint. Inserted in the transaction
  * of the change and never updated. The operator has a copy, under the same id, of each account
  * event of the time in which its user shows their accounts; hiding them and deleting the user
- * delete the copies. The references to other rows have no foreign keys, since those may be deleted;
- * only the deletion of a user deletes the events too. The sweep deletes events beyond the
- * retention. Partitioned by month of `occurredAt`, which is therefore part of each unique key
- * (db/partitions.ts).
+ * delete the copies, in batches. The references to other rows have no foreign keys, since those
+ * may be deleted; only the deletion of a user deletes the events too. The sweep deletes events
+ * beyond the retention. Partitioned by month of `occurredAt`, which is therefore part of each
+ * unique key (db/partitions.ts).
  */
 export const events = pgTable(
   'events',
@@ -97,4 +97,23 @@ export const eventHorizons = pgTable(
     position: bigint({ mode: 'number' }).notNull(),
   },
   (table) => [primaryKey({ columns: [table.userId, table.type] })],
+)
+
+/**
+ * Copies of the operator that their user has hidden and that are not deleted yet: those up to this
+ * position. Nobody reads them, and no webhook sends them. Inserted when a user with many copies hides
+ * their accounts; deleted by the sweep with the last of the copies.
+ */
+export const hiddenCopies = pgTable(
+  'hidden_copies',
+  {
+    /** Always OPERATOR_ID, the user of the copies. */
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: 'cascade' }),
+    /** The user that the copies are about. */
+    subjectUserId: uuid().notNull(),
+    position: bigint({ mode: 'number' }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.subjectUserId] })],
 )
