@@ -11,7 +11,7 @@ type Bucket = readonly [name: RateLimitName, subject: string]
 
 /**
  * Creates a rate limiter that consumes from both buckets, or from neither. Its result is that of the
- * limit that has refused, and otherwise of the one with less left.
+ * limit that has refused; otherwise of the shared one where that has less left, and of the own one.
  */
 export function createCombinedLimiter(deps: Deps, own: Bucket, shared: Bucket): RateLimiter {
   const [first, second] = [createRateLimiter(deps, ...own), createRateLimiter(deps, ...shared)]
@@ -49,7 +49,11 @@ function findBucket({ config, rateLimitBuckets }: Deps, [name, subject]: Bucket)
   return { bucket: rateLimitBuckets.open(name, subject), policy: config.rateLimits?.[name] }
 }
 
+// Two equal buckets are read one after the other, and one may have refilled by a unit in between: the
+// name would change from one response to the next.
+const ROUNDING_UNITS = 1
+
 function chooseResult(own: RateLimit | null, shared: RateLimit | null): RateLimit | null {
   if (own === null || shared === null || own.retryInSeconds !== null) return own
-  return shared.retryInSeconds !== null || shared.remaining < own.remaining ? shared : own
+  return shared.retryInSeconds !== null || shared.remaining < own.remaining - ROUNDING_UNITS ? shared : own
 }

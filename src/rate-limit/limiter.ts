@@ -34,8 +34,8 @@ export type RateLimit = {
 /** The rate limiter of one caller during one request. */
 export type RateLimiter = {
   /**
-   * @throws AppError RATE_LIMITED, with nothing consumed. Of the refusals while more than nothing is
-   * left, all after the first ten in a window consume 1: a document was parsed to know its cost.
+   * @throws AppError RATE_LIMITED, with nothing consumed. After ten refusals of a cost above 1 in a
+   * window, each further one consumes 1: a document was parsed to calculate its cost.
    */
   consume(cost: number): Promise<void>
   /**
@@ -50,7 +50,7 @@ export type RateLimiter = {
   consumeFor<T>(work: () => Promise<T>, isCharged: (result: T) => boolean): Promise<T>
   /** Returns true if not even a cost of 1 is left, as far as this process knows. Asks nothing. */
   isSpent(): boolean
-  /** True after the first call of `consume`, granted or refused. */
+  /** True after the first call of `consume` or `consumeHeld`, granted or refused. */
   wasConsulted(): boolean
   /** The result of the last `consume`; null before the first one, and with RATE_LIMITS=off. */
   lastResult(): RateLimit | null

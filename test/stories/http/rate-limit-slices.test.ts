@@ -309,6 +309,20 @@ test('K-13 what one limit grants and the shared one refuses is given back', asyn
   expect(await readRemaining(sharedByAnother)).toBe(LIMIT)
 })
 
+test('the result of two limits is that of the own one unless the shared one has less by more than the rounding of a unit', async () => {
+  const deps = open()
+  const shared = newSubject()
+  const combined = createCombinedLimiter(deps, ['token', newSubject()], ['total', shared])
+  const others = createRateLimiter(deps, 'total', shared)
+  const names: (string | undefined)[] = []
+  for (let call = 0; call < 3; call++) {
+    await combined.consume(1)
+    names.push(combined.lastResult()?.name)
+    await others.consume(1)
+  }
+  expect(names).toEqual(['token', 'token', 'total'])
+})
+
 test('two limits need no more statements than one while their slices last', async () => {
   const deps = open()
   const combined = createCombinedLimiter(deps, ['token', newSubject()], ['total', newSubject()])
