@@ -1,6 +1,7 @@
 // The loop of one process that sends webhooks. Whose turn it is, is decided in the database
 // (webhooks/turns.ts). Each lane has workers of its own; an attempt whose receiver is slow moves to the
 // slow lane, also beyond the number of its workers, and frees a worker of the prompt one.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../deps.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -31,6 +32,8 @@ export const LANE_CAPACITY: Readonly<Record<WebhookLane, number>> = { PROMPT: 24
 export const USER_CAPACITY = 2
 
 const RETRY_SECONDS = 1
+// Another transaction may have locked the turn, which stays due meanwhile.
+const NOT_TAKEN_SECONDS = 0.1
 
 type RunningAttempt = { userId: string; endpointId: string; ended: Promise<void> }
 
@@ -79,7 +82,7 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
     try {
       const turn = await takeTurn(deps, userId, lane)
       if (turn !== null) start(deps, lane, userId, turn)
-      alarm.setIn(0)
+      alarm.setIn(turn === null ? NOT_TAKEN_SECONDS : 0)
     } catch (error) {
       log.error({ error, userId }, 'A webhook delivery that is due could not be taken')
       alarm.setIn(RETRY_SECONDS)
@@ -99,11 +102,18 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
       alarm.setIn(0)
     }
     attempt.ended = deliverWebhook(deps, turn, moveToSlowLane)
-      .catch((error) => log.warn({ error }, 'A webhook delivery was interrupted and will be repeated'))
+      .catch((error) => pauseAfter(error))
       .finally(() => {
         for (const running of lanes.values()) running.delete(attempt)
         alarm.setIn(0)
       })
+  }
+
+  // What failed may be due again at once. The attempt keeps its worker, so that it is not repeated in
+  // a tight loop.
+  async function pauseAfter(error: unknown): Promise<void> {
+    log.warn({ error }, 'A webhook delivery was interrupted and will be repeated')
+    await sleep(RETRY_SECONDS * 1000)
   }
 
   return {
