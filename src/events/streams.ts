@@ -82,7 +82,7 @@ async function* readPages(
   let isBehind = false
   try {
     while (!stream.isOver()) {
-      if (isBehind && !(await isPaid(payForPage))) continue
+      if (isBehind && !(await isPaid(deps, payForPage))) continue
       const checkedAt = performance.now()
       const page = await retryThroughOutages(deps, async () => {
         const read = await readEvents(deps, reader, filter, {
@@ -135,13 +135,15 @@ async function retryThroughOutages(deps: Deps, read: () => Promise<EventsRead>):
   }
 }
 
-// Returns false after a pause when the rate limit is used up.
-async function isPaid(payForPage: () => Promise<void>): Promise<boolean> {
+// Returns false after a pause when the rate limit is used up, or the database is unavailable.
+async function isPaid({ log }: Pick<Deps, 'log'>, payForPage: () => Promise<void>): Promise<boolean> {
   try {
     await payForPage()
     return true
   } catch (error) {
-    if (!(error instanceof AppError && error.code === 'RATE_LIMITED')) throw error
+    const isSpent = error instanceof AppError && error.code === 'RATE_LIMITED'
+    if (!isSpent && !isDatabaseOutage(error)) throw error
+    if (!isSpent) log.debug({ error }, 'An event stream is waiting for the database')
     await sleep(SPENT_PAUSE_SECONDS * 1000)
     return false
   }

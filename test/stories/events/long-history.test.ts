@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { DatabaseTimeoutError } from '../../../src/db/outage.ts'
 import { eventTypes } from '../../../src/db/tables.ts'
 import { AppError } from '../../../src/errors.ts'
 import { MAX_EXAMINED_EVENTS } from '../../../src/events/page-statement.ts'
@@ -203,11 +204,14 @@ describe('G-31 an event stream', () => {
     await closeAll()
   })
 
-  test('waits while it cannot pay, and then goes on where it was', async () => {
+  test.each([
+    ['the rate limit is used up', new AppError('RATE_LIMITED')],
+    ['the database is unavailable', new DatabaseTimeoutError('no connection')],
+  ])('waits while %s when it pays for a page, and then goes on where it was', async (_, error) => {
     let isSpent = true
     const got = await follow(async () => {
       paid += 1
-      if (isSpent) throw new AppError('RATE_LIMITED')
+      if (isSpent) throw error
     })
     await expect.poll(() => paid, { timeout: 20_000 }).toBeGreaterThan(1)
     expect(got).toEqual(positions.slice(0, 1))
