@@ -83,7 +83,7 @@ async function disconnectFirst(deps: Deps, userId: string): Promise<void> {
 
 /**
  * Returns the deletion with this id, also for a week after its end; null when there is none. The id
- * is random, so that whoever knows it may ask.
+ * is random and secret: knowing it is enough to read the deletion.
  */
 export async function findUserDeletion({ db }: Pick<Deps, 'db'>, deletionId: string): Promise<UserDeletion | null> {
   if (!isRowId(deletionId)) return null

@@ -170,6 +170,15 @@ describe('accounts, tokens, tweets and events', () => {
     ])
   })
 
+  test('each user with pending deliveries has a turn, which is due with the first of them', async () => {
+    const due = sql`select user_id, min(next_attempt_at) as prompt_at from webhook_deliveries where status = 'PENDING' group by user_id`
+    const turns = sql`select user_id, prompt_at from webhook_turns where slow_at is null`
+    expect(await queryRows(database.db, sql`${due} order by user_id`)).toHaveLength(2)
+    expect(await queryRows(database.db, sql`${turns} order by user_id`)).toEqual(
+      await queryRows(database.db, sql`${due} order by user_id`),
+    )
+  })
+
   test('a finished delivery beyond the retention is deleted where it has no month of its own', async () => {
     const rows = await queryRows(
       database.db,

@@ -80,7 +80,7 @@ test('the webhook of a posted tweet is written with its outcome, and sent by ano
 describe('a claim that the rate limit refuses', () => {
   const state = async () => [await world.db().$count(tweets), await world.db().$count(idempotencyKeys)]
 
-  test('leaves no tweet and no key, whoever waits for its outcome', async () => {
+  test('leaves no tweet and no key, also when several requests wait for its outcome', async () => {
     world = await startLimited(`post=1/${HOUR_SECONDS}`)
     const account = await connectAccount(world)
     expect(codeOf(await account.post())).toBe('POSTED')

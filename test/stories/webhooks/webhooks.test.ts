@@ -514,7 +514,7 @@ test('the deletion of users does not wait for the deliveries of their last event
     for (const _ of [1, 2]) await connectAccount(world, { person: leaving })
   }
   const { id } = await webhooks.create({ url: receiver.url })
-  // Each unlinks two accounts first, which their webhooks hear of.
+  // Each disconnects two accounts first, and their webhooks receive these events.
   const leave = async (leaving: Browser) => {
     const { viewer } = await leaving.api<{ viewer: { login: string } }>('viewer')
     return leaving.api<{ deleteViewer: unknown }>('delete-viewer', { input: { login: viewer.login } })
