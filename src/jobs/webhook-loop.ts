@@ -1,7 +1,6 @@
 // The loop of one process that sends webhooks. Whose turn it is, is decided in the database
 // (webhooks/turns.ts). Each lane has workers of its own; an attempt whose receiver is slow moves to the
 // slow lane, also beyond the number of its workers, and frees a worker of the prompt one.
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../deps.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -32,8 +31,8 @@ export const LANE_CAPACITY: Readonly<Record<WebhookLane, number>> = { PROMPT: 24
 export const USER_CAPACITY = 2
 
 const RETRY_SECONDS = 1
-// Another transaction may have locked the turn, which stays due meanwhile.
-const NOT_TAKEN_SECONDS = 0.1
+// For the turn of a user that is due and was not taken: another transaction may have locked it.
+const LOCKED_SECONDS = 0.1
 
 type RunningAttempt = { userId: string; endpointId: string; ended: Promise<void> }
 
@@ -47,6 +46,8 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
     ['SLOW', new Set()],
   ])
   const alarm = createAlarm()
+  /** The users whose turns are not looked for now, because the last one could not be taken or has failed. */
+  const leftOut = new Set<string>()
   let isPaused = false
   let looping = Promise.resolve()
 
@@ -69,7 +70,9 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
     // Instances that look at different times find the deliveries of a killed one sooner.
     alarm.setIn(LOOK_SECONDS * (0.8 + Math.random() * 0.2))
     const wanted = [...lanes].flatMap(([lane, running]) =>
-      freeIn(lane) > 0 ? [[lane, { count: freeIn(lane), without: usersAtCapacity(running) }] as const] : [],
+      freeIn(lane) > 0
+        ? [[lane, { count: freeIn(lane), without: [...leftOut, ...usersAtCapacity(running)] }] as const]
+        : [],
     )
     for (const { lane, userId, seconds } of await listTurns(deps, new Map(wanted))) {
       if (seconds > 0) alarm.setIn(seconds)
@@ -81,12 +84,23 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
   async function take(deps: Deps, lane: WebhookLane, userId: string): Promise<void> {
     try {
       const turn = await takeTurn(deps, userId, lane)
-      if (turn !== null) start(deps, lane, userId, turn)
-      alarm.setIn(turn === null ? NOT_TAKEN_SECONDS : 0)
+      if (turn === null) leaveOut(userId, LOCKED_SECONDS)
+      else start(deps, lane, userId, turn)
     } catch (error) {
       log.error({ error, userId }, 'A webhook delivery that is due could not be taken')
-      alarm.setIn(RETRY_SECONDS)
+      leaveOut(userId, RETRY_SECONDS)
     }
+    alarm.setIn(0)
+  }
+
+  // What is due and cannot be done would otherwise be tried again at once, before the turns of others.
+  function leaveOut(userId: string, seconds: number): void {
+    leftOut.add(userId)
+    const lookAgain = () => {
+      leftOut.delete(userId)
+      alarm.setIn(0)
+    }
+    setTimeout(lookAgain, seconds * 1000).unref()
   }
 
   function start(deps: Deps, lane: WebhookLane, userId: string, turn: TakenTurn): void {
@@ -102,18 +116,14 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
       alarm.setIn(0)
     }
     attempt.ended = deliverWebhook(deps, turn, moveToSlowLane)
-      .catch((error) => pauseAfter(error))
+      .catch((error) => {
+        log.warn({ error }, 'A webhook delivery was interrupted and will be repeated')
+        leaveOut(userId, RETRY_SECONDS)
+      })
       .finally(() => {
         for (const running of lanes.values()) running.delete(attempt)
         alarm.setIn(0)
       })
-  }
-
-  // What failed may be due again at once. The attempt keeps its worker, so that it is not repeated in
-  // a tight loop.
-  async function pauseAfter(error: unknown): Promise<void> {
-    log.warn({ error }, 'A webhook delivery was interrupted and will be repeated')
-    await sleep(RETRY_SECONDS * 1000)
   }
 
   return {
