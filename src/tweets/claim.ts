@@ -19,6 +19,8 @@ import { premiumSubscriptions } from './tweet-input.ts'
 /** A tweet that this caller may send. */
 export type Claim = {
   tweet: Tweet
+  /** Of the account that it was claimed for. */
+  username: string
   /** By `performance.now()`, before the statement. */
   claimedAt: number
   /** The account's token; null where it has none. */
@@ -56,19 +58,22 @@ export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKe
         )
   const candidates = db.$with('candidates').as(
     db
-      .select({ id: connectedAccounts.id, subscriptionType: connectedAccounts.subscriptionType })
+      .select({
+        id: connectedAccounts.id,
+        subscriptionType: connectedAccounts.subscriptionType,
+        username: connectedAccounts.username,
+      })
       .from(connectedAccounts)
       .where(and(eq(connectedAccounts.userId, userId), isAsked))
       .limit(2),
   )
   const isOnly = eq(db.select({ number: count() }).from(candidates), 1)
   const isLongEnough = isLong ? inArray(candidates.subscriptionType, [...premiumSubscriptions]) : undefined
-  const chosen = db.$with('chosen').as(
-    db
-      .select({ accountId: sql<string>`${candidates.id}`.as('account_id') })
-      .from(candidates)
-      .where(and(isOnly, isLongEnough)),
-  )
+  const chosen = db
+    .$with('chosen')
+    .as(
+      db.select({ id: candidates.id, username: candidates.username }).from(candidates).where(and(isOnly, isLongEnough)),
+    )
   const taken = db.$with('taken').as(
     db
       .insert(idempotencyKeys)
@@ -82,7 +87,7 @@ export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKe
     ...request,
     userId,
     id,
-    accountId: sql`${chosen}.account_id`,
+    accountId: sql`${chosen}.id`,
     status: 'PENDING',
     claimedUntil: sqlIn(clock, timing.tweetClaimSeconds),
     createdAt: clock.sqlNow(),
@@ -97,11 +102,12 @@ export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKe
     .with(...(key === null ? [candidates, chosen, inserted] : [candidates, chosen, taken, inserted]))
     .select()
     .from(inserted)
+    .innerJoin(chosen, eq(chosen.id, inserted.accountId))
     .leftJoin(oauthTokens, and(eq(oauthTokens.userId, userId), eq(oauthTokens.accountId, inserted.accountId)))
   if (claimed === undefined) return null
-  const { inserted: tweet, oauth_tokens: tokens } = claimed
+  const { inserted: tweet, chosen: account, oauth_tokens: tokens } = claimed
   // Its creation is the time of this statement.
-  return { tweet, claimedAt, token: tokens && toTokenRow(tokens, tweet.createdAt) }
+  return { tweet, username: account.username, claimedAt, token: tokens && toTokenRow(tokens, tweet.createdAt) }
 }
 
 /**

@@ -22,7 +22,7 @@ import { isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from '
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
 import { assertTweetText, isLongTweet, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
-import { findTweet, tweetError } from './tweets.ts'
+import { findTweet, type ShownTweet, tweetError } from './tweets.ts'
 
 /** The input of `postTweet`. A null leaves the choice to the gateway, or to X. */
 export type PostTweetInput = XTweetRequest & { accountId: string | null; idempotencyKey: string | null }
@@ -39,11 +39,11 @@ const UNCLEAR = 'The timeline does not show whether an earlier sending was poste
  * for any number of callers, also while the first call is under way. A failure that time or a
  * person can resolve is tried again.
  *
- * @returns the row: POSTED, FAILED or UNKNOWN; PENDING when another call with the same key takes
+ * @returns the tweet: POSTED, FAILED or UNKNOWN; PENDING when another call with the same key takes
  * too long.
  * @throws AppError for input errors, before a row is inserted; the key then stays unused.
  */
-export async function postTweet(deps: Deps, userId: string, input: PostTweetInput): Promise<Tweet> {
+export async function postTweet(deps: Deps, userId: string, input: PostTweetInput): Promise<ShownTweet> {
   assertTweetText(input.text, MAX_PREMIUM_WEIGHTED_LENGTH)
   if (input.replyToXTweetId !== null && !/^\d{1,19}$/.test(input.replyToXTweetId)) {
     throw new AppError('REPLY_TARGET_INVALID', { field: ['input', 'replyToXTweetId'] })
@@ -78,7 +78,11 @@ async function repeatOrRefuse(deps: Deps, tweet: NewTweet, key: IdempotencyKey |
 
 // Of the callers of one key, the one that has claimed it consumes the rate limit. If that is
 // refused, no row is left.
-async function sendNew(deps: Deps, { tweet, claimedAt, token }: Claim, key: IdempotencyKey | null): Promise<Tweet> {
+async function sendNew(
+  deps: Deps,
+  { tweet, username, claimedAt, token }: Claim,
+  key: IdempotencyKey | null,
+): Promise<ShownTweet> {
   try {
     await consumeRateLimit(deps, 'post', tweet.userId, 1)
   } catch (error) {
@@ -88,7 +92,8 @@ async function sendNew(deps: Deps, { tweet, claimedAt, token }: Claim, key: Idem
     throw error
   }
   const isFresh = performance.now() - claimedAt < TOKEN_FRESH_MILLISECONDS
-  return send(deps, tweet, claimedAt, { earlier: null, token: isFresh ? token : null })
+  const sent = await send(deps, tweet, claimedAt, { earlier: null, token: isFresh ? token : null })
+  return { ...sent, username }
 }
 
 // @param earlier the row before it was claimed again; null for a tweet that was never sent.

@@ -18,8 +18,8 @@ const GIVEN_UP =
 // What the posting of a tweet needs, and no reader of a list.
 const { userId, attempt, claimedUntil, sentAt, unknownSince, mayExistSince, ...shown } = getTableColumns(tweets)
 
-/** A tweet as the API shows it. */
-export type ShownTweet = Pick<Tweet, keyof typeof shown>
+/** A tweet as the API shows it. `username` is the account's, where it was read with the tweet. */
+export type ShownTweet = Pick<Tweet, keyof typeof shown> & { username?: string }
 
 /** Returns the user's tweet with this id, or null. */
 export async function findTweet(deps: Deps, userId: string, tweetId: string): Promise<Tweet | null> {

@@ -51,9 +51,9 @@ export const TweetRef = builder.objectRef<ShownTweet>('Tweet').implement({
     url: t.string({
       nullable: true,
       description: 'The URL of the tweet at X; null unless POSTED.',
-      resolve: async ({ status, xTweetId, accountId }, _args, { deps, accounts }) =>
+      resolve: async ({ status, xTweetId, accountId, username }, _args, { deps, accounts }) =>
         status === 'POSTED'
-          ? `${deps.config.x.url}/${(await accounts.load(accountId)).username}/status/${xTweetId}`
+          ? `${deps.config.x.url}/${username ?? (await accounts.load(accountId)).username}/status/${xTweetId}`
           : null,
     }),
     text: t.exposeString('text', {
@@ -193,7 +193,7 @@ const PostTweetInput = builder.inputType('PostTweetInput', {
   }),
 })
 
-const PostTweetPayloadRef = payloadRef<Tweet>(
+const PostTweetPayloadRef = payloadRef<ShownTweet>(
   'PostTweetPayload',
   'The reason why there is no tweet, or why it is FAILED or UNKNOWN. Empty when it is POSTED.',
 ).implement({

@@ -24,9 +24,10 @@ test('a request that posts sends at most six statements, five of them for the po
   const instance = openInstance(world)
   const transactions = vi.spyOn(instance.deps.db, 'transaction')
   const post = async (input: string) => {
-    const query = `mutation { postTweet(input: {text: "${input}", idempotencyKey: "${input}"}) { tweet { status } userErrors { code } } }`
+    const query = `mutation { postTweet(input: {text: "${input}", idempotencyKey: "${input}"}) { tweet { status url } userErrors { code } } }`
     const response = await instance.ask(query, cookieOf(account.person))
-    expect(response.data).toEqual({ postTweet: { tweet: { status: 'POSTED' }, userErrors: [] } })
+    const url = expect.stringContaining(`/${account.username}/status/`)
+    expect(response.data).toEqual({ postTweet: { tweet: { status: 'POSTED', url }, userErrors: [] } })
   }
   await post('The first takes a slice of the rate limit')
   const sent = await instance.queriesOf(() => post('The second does not'))
