@@ -6,6 +6,7 @@ import { and, asc, desc, eq, exists, gt, inArray, isNull, lt, ne, sql } from 'dr
 import { connectedAccounts, type linkVisibilities, loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
 
 /** The audience of a user's connected accounts. */
@@ -49,7 +50,10 @@ const isLinked = ne(connectedAccounts.status, 'DISCONNECTED')
 // Without a parameter, so that every plan can use the index `users_visible`.
 const isVisible = sql`${users.linkVisibility} = 'INTEGRATORS'`
 
-/** Sets the audience of the user's connected accounts, and returns the user. */
+/**
+ * Sets the audience of the user's connected accounts, and returns the user.
+ * @throws AppError UNAUTHENTICATED when the user was deleted or is being deleted.
+ */
 export function setLinkVisibility(
   deps: Deps,
   userId: string,
@@ -66,7 +70,7 @@ export function setLinkVisibility(
       await announceViewerChange(deps, userId)
     }
     const [now] = await deps.db.select().from(users).where(eq(users.id, userId))
-    if (now === undefined) throw new Error('Bug: a viewer has no row')
+    if (now === undefined || now.deletionId !== null) throw new AppError('UNAUTHENTICATED')
     return now
   })
 }

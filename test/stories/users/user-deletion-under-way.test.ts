@@ -3,6 +3,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { tweets, users } from '../../../src/db/tables.ts'
+import { setLinkVisibility } from '../../../src/users/link-visibility.ts'
 import { cookieOf, isSignedIn } from '../../support/browser.ts'
 import {
   connectAccount,
@@ -13,6 +14,7 @@ import {
 } from '../../support/connected-account.ts'
 import { openStream } from '../../support/event-stream.ts'
 import { startWorld, type World } from '../../support/harness.ts'
+import { openInstance } from '../../support/instance.ts'
 import { runTask } from '../../support/sweep.ts'
 import { countRows, untilDeleted, untilNoRows } from '../../support/user-deletion.ts'
 import { webhooksOf } from '../../support/webhook-receiver.ts'
@@ -112,6 +114,19 @@ describe('L-09 for a user who is being deleted', () => {
     await mark(null)
     await runTask(world, 'refreshIdleAccounts')
     expect(x.refreshes()).toBe(2)
+  })
+
+  test('a request that was let in before does not show the accounts again', async () => {
+    const { userId } = await connectAccount(world)
+    const instance = openInstance(world)
+    const show = () => setLinkVisibility(instance.deps, userId, 'INTEGRATORS')
+    await world.db().update(users).set({ deletionId: crypto.randomUUID() }).where(eq(users.id, userId))
+    await expect(show()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+    const [marked] = await world.db().select().from(users).where(eq(users.id, userId))
+    expect(marked).toMatchObject({ linkVisibility: 'NOBODY' })
+    await world.db().delete(users).where(eq(users.id, userId))
+    await expect(show()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+    await instance.close()
   })
 })
 
