@@ -11,7 +11,15 @@ export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'finish-connect' | 'c
  * The payload of a job: the user and the id of the row that it works on. Jobs of one user can share
  * a part of the workers, so that a long queue of one user does not delay the others.
  */
-export type JobData = { userId: string; id: string }
+export type JobData = {
+  userId: string
+  id: string
+  /** Where the last run of the same work has ended; undefined to start from the beginning. */
+  progress?: JobProgress | undefined
+}
+
+/** The table that a job has reached, and the key of its last row that is done, as text; null before the first. */
+export type JobProgress = { table: string; after: string | null }
 
 /** The NOTIFY channel on which an instance that cannot take a due job or webhook tells the others. */
 export const JOBS_CHANNEL = 'xconnect_jobs'

@@ -50,7 +50,11 @@ const BOSS_OPTIONS = {
   flowIntervalSeconds: 86_400,
   bamIntervalSeconds: 600,
 } as const satisfies ConstructorOptions
-const jobDataShape = z.object({ userId: z.string().refine(isRowId), id: z.string().refine(isRowId) })
+const jobDataShape = z.object({
+  userId: z.string().refine(isRowId),
+  id: z.string().refine(isRowId),
+  progress: z.object({ table: z.string(), after: z.string().nullable() }).optional(),
+})
 // Other instances are told of jobs that this one cannot take at most this often.
 const TELL_SECONDS = 1
 
@@ -176,13 +180,17 @@ function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOpti
 }
 
 async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data: JobData, afterSeconds: number) {
-  const { userId, id } = data
+  const { userId, id, progress } = data
   // postgres.js returns the rows, PGlite an object with rows. pg-boss accepts both, which Drizzle's
   // common type cannot express.
   const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
   const db = fromDrizzle({ execute }, sql)
   // The key is indexed, and makes nothing unique: the maintenance finds by it whether a row has a job.
-  await boss.send(name, { userId, id }, { db, startAfter: afterSeconds, group: { id: userId }, singletonKey: id })
+  await boss.send(
+    name,
+    { userId, id, ...(progress && { progress }) },
+    { db, startAfter: afterSeconds, group: { id: userId }, singletonKey: id },
+  )
 }
 
 // A job of another release may lack its user. It is dropped: the maintenance queues one for each row

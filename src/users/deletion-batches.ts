@@ -1,5 +1,5 @@
 // The rows of a user, deleted in batches, so that no statement grows with what the user has.
-import { and, eq, inArray, type SQL, sql } from 'drizzle-orm'
+import { and, eq, getTableName, inArray, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import { revokeAttemptTokensOf } from '../accounts/refuse-connection.ts'
 import {
@@ -37,12 +37,12 @@ export const DELETION_BATCH = 1_000
 export type DeleteBatch = (deps: Deps, userId: string, after: string | null) => Promise<string | null>
 
 /**
- * The batches of all tables. Rows that refer to others come before these, so that no foreign key
- * cascades over many rows. Not here are the connections to X, which are ended before
- * (deletion-job.ts), and `grant_revocations`, which outlive the user until X has confirmed.
+ * The batches of all tables, by the names of these. Rows that refer to others come before them, so
+ * that no foreign key cascades over many rows. Not here are the connections to X, which are ended
+ * before (deletion-job.ts), and `grant_revocations`, which outlive the user until X has confirmed.
  */
-export const deletionBatches: readonly DeleteBatch[] = [
-  deleteCopies,
+export const deletionBatches: ReadonlyMap<string, DeleteBatch> = new Map([
+  ['copies of the operator', deleteCopies],
   // Grants of attempts that wait for X are revoked with them.
   inOrderOf(connectAttempts.id, revokeAttemptTokensOf),
   inOrderOf(webhookDeliveries.id),
@@ -62,11 +62,14 @@ export const deletionBatches: readonly DeleteBatch[] = [
   byUser(signInAttempts, signInAttempts.stateHash, signInAttempts.userId),
   byUser(refusedConnections, refusedConnections.providerAccountId, refusedConnections.userId),
   byUser(secretOwners, secretOwners.secretHash, secretOwners.userId),
-  async (deps, userId) => {
-    await deleteBuckets(deps, userId, [userId])
-    return null
-  },
-]
+  [
+    getTableName(rateLimits),
+    async (deps, userId) => {
+      await deleteBuckets(deps, userId, [userId])
+      return null
+    },
+  ],
+])
 
 type UserTable = PgTable & { userId: PgColumn }
 
@@ -78,9 +81,9 @@ type UserTable = PgTable & { userId: PgColumn }
 function inOrderOf(
   key: PgColumn,
   alongside?: (deps: Deps, userId: string, keys: string[]) => Promise<void>,
-): DeleteBatch {
+): [table: string, DeleteBatch] {
   const table = key.table as UserTable
-  return async (deps, userId, after) => {
+  const deleteBatch: DeleteBatch = async (deps, userId, after) => {
     const isOfUser = eq(table.userId, userId)
     const isLater = after === null ? undefined : sql`${key} > ${after}`
     const page = await deps.db
@@ -96,11 +99,12 @@ function inOrderOf(
     await deps.db.delete(table).where(and(isOfUser, isLater, sql`${key} <= ${last}`))
     return keys.length < DELETION_BATCH ? null : last
   }
+  return [getTableName(table), deleteBatch]
 }
 
 /** Deletes rows of a look-up table, which an index finds by the user. */
-function byUser(table: PgTable, key: PgColumn, user: PgColumn): DeleteBatch {
-  return async (deps, userId) => {
+function byUser(table: PgTable, key: PgColumn, user: PgColumn): [table: string, DeleteBatch] {
+  const deleteBatch: DeleteBatch = async (deps, userId) => {
     const page = await deps.db
       .select({ key: sql<string>`${key}` })
       .from(table)
@@ -110,6 +114,7 @@ function byUser(table: PgTable, key: PgColumn, user: PgColumn): DeleteBatch {
     if (keys.length > 0) await deps.db.delete(table).where(and(inArray(key, keys), eq(user, userId)))
     return keys.length < DELETION_BATCH ? null : ''
   }
+  return [getTableName(table), deleteBatch]
 }
 
 async function deleteCopies(deps: Deps, userId: string): Promise<string | null> {

@@ -2,7 +2,7 @@
 // transaction of its own, so that a killed process loses one batch of work, and any instance goes on.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { and, eq, sql } from 'drizzle-orm'
-import type { JobData } from '../db/jobs.ts'
+import type { JobData, JobProgress } from '../db/jobs.ts'
 import { userDeletions, users } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { isContended } from '../db/violations.ts'
@@ -19,32 +19,37 @@ const MAX_PAUSE_MILLISECONDS = 200
  * It uses at most half of the time of one connection, so that requests are served meanwhile.
  */
 export async function continueUserDeletion(deps: Deps, job: JobData): Promise<void> {
-  const { userId } = job
+  const { userId, id } = job
   const endsAt = performance.now() + RUN_SECONDS * 1000
   const run: Run = { deps, isOver: () => performance.now() > endsAt }
+  const isDisconnected = await retryContended(run, () => disconnectAll(deps, userId, () => !run.isOver()))
+  const progress = isDisconnected ? await deleteRows(run, userId, job.progress ?? null) : null
   const isDone =
-    (await besideOthers(run, () => disconnectAll(deps, userId, () => !run.isOver()))) &&
-    (await deleteRows(run, userId)) &&
+    isDisconnected &&
+    progress === null &&
     (await deleteJobs(run, userId)) &&
-    (await besideOthers(run, () => finish(deps, job)))
-  if (!isDone) await deps.jobs.enqueue(deps, 'delete-user', job)
+    (await retryContended(run, () => finish(deps, job)))
+  if (!isDone) await deps.jobs.enqueue(deps, 'delete-user', { userId, id, progress: progress ?? undefined })
 }
 
 type Run = { deps: Deps; isOver(): boolean }
 
-// Returns false when the time was over before the end.
-async function deleteRows(run: Run, userId: string): Promise<boolean> {
-  for (const deleteBatch of deletionBatches) {
-    let after: string | null = null
+// Starts where the last run has ended: the index entries of deleted rows stay until a vacuum, and
+// each run would read all of them. Returns where this run has ended; null when no table is left.
+async function deleteRows(run: Run, userId: string, progress: JobProgress | null): Promise<JobProgress | null> {
+  // A table of another release is not found, and the run starts with the first one.
+  const start = Math.max([...deletionBatches.keys()].indexOf(progress?.table ?? ''), 0)
+  for (const [table, deleteBatch] of [...deletionBatches].slice(start)) {
+    let after = progress?.table === table ? progress.after : null
     do {
-      if (run.isOver()) return false
+      if (run.isOver()) return { table, after }
       const startedAt = performance.now()
       const from: string | null = after
-      after = await besideOthers(run, () => deleteUnderLock(run.deps, userId, deleteBatch, from))
+      after = await retryContended(run, () => deleteUnderLock(run.deps, userId, deleteBatch, from))
       if (after !== null) await sleep(Math.min(performance.now() - startedAt, MAX_PAUSE_MILLISECONDS))
     } while (after !== null)
   }
-  return true
+  return null
 }
 
 async function deleteJobs({ deps }: Run, userId: string): Promise<true> {
@@ -67,7 +72,8 @@ function finish(deps: Deps, { userId, id: deletionId }: JobData): Promise<boolea
     const { db, clock, log } = deps
     if (await lockUser(deps, userId)) {
       if ((await findConnected(deps, userId)) !== null) return false
-      for (const deleteBatch of deletionBatches) if ((await deleteBatch(deps, userId, null)) !== null) return false
+      for (const deleteBatch of deletionBatches.values())
+        if ((await deleteBatch(deps, userId, null)) !== null) return false
       await db.delete(users).where(eq(users.id, userId))
       await announceViewerChange(deps, userId)
     }
@@ -91,7 +97,7 @@ async function lockUser({ db }: Pick<Deps, 'db'>, userId: string): Promise<boole
 }
 
 // What was rolled back because of other transactions runs again, until the time of the run is over.
-async function besideOthers<T>({ deps, isOver }: Run, work: () => Promise<T>): Promise<T> {
+async function retryContended<T>({ deps, isOver }: Run, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await work()
