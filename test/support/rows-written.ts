@@ -5,8 +5,15 @@ import type { World } from './harness.ts'
 
 /** Tables whose rows no mutation writes for itself. */
 const UNCOUNTED = ['rate_limits', 'rows_written']
-/** The gateway of the world updates these rows meanwhile, as it sends webhooks. */
-const UPDATED_BY_OTHERS = ['webhook_deliveries', 'webhook_turns']
+/**
+ * The gateway of the world updates rows of these tables meanwhile, as it sends webhooks: updates count
+ * only where they set one of these columns.
+ */
+const UPDATED_BY_OTHERS: Readonly<Record<string, string>> = {
+  webhook_deliveries: '',
+  webhook_turns: '',
+  webhook_endpoints: 'url, description, event_types, secret_sealed, status, deleted_at',
+}
 
 /** Creates the triggers, for the rest of the world's life. */
 export async function installRowCounter(world: World): Promise<void> {
@@ -21,8 +28,9 @@ export async function installRowCounter(world: World): Promise<void> {
   )
   for (const { name } of tables) {
     if (UNCOUNTED.includes(String(name))) continue
-    const when = UPDATED_BY_OTHERS.includes(String(name)) ? sql`insert` : sql`insert or update`
-    await db.execute(sql`create trigger count_row_written after ${when} on ${sql.identifier(String(name))}
+    const columns = UPDATED_BY_OTHERS[String(name)]
+    const update = columns === undefined ? ' or update' : columns === '' ? '' : ` or update of ${columns}`
+    await db.execute(sql`create trigger count_row_written after insert${sql.raw(update)} on ${sql.identifier(String(name))}
       for each row execute function count_row_written()`)
   }
 }
