@@ -15,6 +15,7 @@ import {
   OPERATOR_ID,
   orphanedTokens,
   tweets,
+  userDeletions,
   users,
   xBlocks,
 } from '../../src/db/tables.ts'
@@ -241,6 +242,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
   await db
     .insert(xBlocks)
     .values({ userId, subject: accountId, endpoint: 'DELETE_TWEET', errorCode: 'X_RATE_LIMITED', until: now })
+  await db.insert(userDeletions).values({ id: randomUUID(), requestedAt: now, finishedAt: now })
   await db.insert(eventHorizons).values({ userId: OPERATOR_ID, type: 'account.connected', position: 1 })
   const [somebody] = await db.insert(users).values({ githubId: 7, login: 'somebody' }).returning()
   await db.execute(sql`insert into connected_accounts (user_id, provider, provider_account_id, username, scopes, status, status_since, connected_at, display_name)
