@@ -17,8 +17,8 @@
 // transaction that changes rows of a user and records an event needs the user for its foreign key,
 // so that it would wait for the batch while the batch waits for it, unless it locks the user first.
 // The end of the deletion locks what is left in the order of users/deletion-batches.ts, when nobody
-// else can have rows of the user. A sweep over the rows of many users cannot keep this order; when PostgreSQL ends a deadlock,
-// db/rolled-back.ts runs the transaction again.
+// else can have rows of the user. A sweep over the rows of many users cannot keep this order; when
+// PostgreSQL ends a deadlock, db/rolled-back.ts runs the transaction again.
 import { eq } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { users } from './tables.ts'

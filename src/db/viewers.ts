@@ -1,4 +1,4 @@
-// Who is asking, kept in memory while notifications tell of every change.
+// The viewers of sessions and API tokens, kept in memory while notifications tell of every change.
 import { sql } from 'drizzle-orm'
 import type { Log } from '../telemetry/log.ts'
 import { type AfterCommit, atOnce } from './after-commit.ts'

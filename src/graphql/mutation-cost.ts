@@ -1,5 +1,5 @@
-// What a mutation counts towards the complexity of its document: the rows that it may write. What it
-// deletes was counted when it was written.
+// The complexity of mutations: the rows that each may write. A row that it deletes was counted when it
+// was written.
 import type { GraphQLSchema } from 'graphql'
 import { MAX_WEBHOOK_ENDPOINTS } from '../webhooks/endpoints.ts'
 
@@ -11,7 +11,7 @@ export const ROW_COMPLEXITY = 6
 // operator's copy, with deliveries to the operator's endpoints, is the operator's choice.
 const ROWS_OF_EVENT = 3 + MAX_WEBHOOK_ENDPOINTS
 
-/** What a mutation does at most. */
+/** The most that a mutation does. */
 export type Work = {
   /** The rows that it inserts or updates, without those of events. */
   rows: number

@@ -1,4 +1,4 @@
-// The plugins that prepare a document once, and answer from it what each request asks.
+// The plugins that prepare a document once, and execute the requests that send it.
 import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql'
 import type { GraphQLParams, Plugin } from 'graphql-yoga'
 import { AppError } from '../errors.ts'

@@ -1,4 +1,4 @@
-// What this process knows of the buckets of rate limits: the slices that it has taken from their
+// The buckets of rate limits as this process knows them: the slices that it has taken from their
 // rows, and the rows that it has found used up. This registry is part of `Deps`, so it is below the
 // features; rate-limit/ decides by it. A bucket that is dropped loses its slice, which lapses as
 // the bucket refills.

@@ -198,7 +198,7 @@ builder.subscriptionField('events', (t) =>
   }),
 )
 
-// What a filter may pass over, compared with the fields of a page.
+// The events that a filter may pass over, compared with the fields of a page.
 const FILTER_COMPLEXITY = 100
 
 /** The complexity of a page of events: that of any page, and more for a filter. */
