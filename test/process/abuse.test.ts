@@ -2,14 +2,21 @@
 // command.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { abuses } from '../stress/abuse/abuses.ts'
+import { limitedAbuses } from '../stress/abuse/limited.ts'
 import { startVictim, type Victim } from '../stress/abuse/victim.ts'
+import type { Figure } from '../stress/chaos/figures.ts'
 import { startProgram } from '../support/program.ts'
 
+const size = { people: 8, history: 5_000, tweets: 3_000, database: 'pglite' } as const
 const scale = { connections: 60, streams: 40, documents: 1_000, bodies: 20, requests: 200 }
+
+// The figures that depend on the machine are those of the command.
+const isCountMissed = ({ what, reached }: Figure) =>
+  !reached && !/memory|to the quiet one|to that beside|processor|seconds/.test(what)
 
 let victim: Victim
 beforeAll(async () => {
-  victim = await startVictim(scale.streams / 5, 5_000)
+  victim = await startVictim({ ...size, limits: 'off' })
 })
 afterAll(() => victim[Symbol.asyncDispose]())
 
@@ -26,7 +33,7 @@ test.each([
 ] as const)('%s', async (_title, name) => {
   const { service, figures } = await abuses[name](victim, scale)
   expect(service.asked).toBeGreaterThan(0)
-  expect(figures.filter(({ what, reached }) => !reached && !/memory|to the quiet one/.test(what))).toEqual([])
+  expect(figures.filter(isCountMissed)).toEqual([])
 })
 
 test('G-07 does not keep distinct documents of the largest size in memory', async () => {
@@ -42,11 +49,24 @@ test.each([
 ] as const)('%s', async (_title, name) => {
   const { service, figures } = await abuses[name](victim, scale)
   expect(service.asked).toBeGreaterThan(0)
-  expect(figures.filter(({ what, reached }) => !reached && !what.includes('to the quiet one'))).toEqual([])
+  expect(figures.filter(isCountMissed)).toEqual([])
+})
+
+test('neighbours are served beside floods that the rate limits as shipped refuse, and beside a large deletion', {
+  timeout: 240_000,
+}, async () => {
+  await using limited = await startVictim({ ...size, limits: 'shipped' })
+  for (const [name, abuse] of Object.entries(limitedAbuses)) {
+    if (name.startsWith('unread')) continue
+    const { service, figures } = await abuse(limited, scale)
+    expect(service.asked).toBeGreaterThan(0)
+    expect({ name, missed: figures.filter(isCountMissed) }).toEqual({ name, missed: [] })
+  }
 })
 
 test('shows the usage of the command', async () => {
   const program = startProgram('test/stress/abuse/run.ts', {}, ['--help'])
   expect(await program.ended).toBe(0)
-  for (const name of ['--only', '--connections', ...Object.keys(abuses)]) expect(program.output()).toContain(name)
+  for (const name of ['--only', '--connections', ...Object.keys(abuses), ...Object.keys(limitedAbuses)])
+    expect(program.output()).toContain(name)
 })

@@ -3,16 +3,18 @@ import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { atMost, exactly, type Figure } from '../chaos/figures.ts'
+import { ask } from './ask.ts'
 import { floodEvents, scanHistory } from './database-floods.ts'
+import { inTurns, type Service } from './neighbour.ts'
 import { prepareTarpits } from './tarpits.ts'
 import { floodMadeUpCookies, floodReadiness } from './unpaid.ts'
-import { ask, type Service, type Victim } from './victim.ts'
+import type { Victim } from './victim.ts'
 
 /** The size of each abuse. */
 export type Scale = { connections: number; streams: number; documents: number; bodies: number; requests: number }
 
 /** One abuse: its actions, the service expected meanwhile, and its result. */
-export type Abused = { name: string; service: Service; memoryMb: number; figures: Figure[] }
+export type Abused = { name: string; quiet?: Service; service: Service; memoryMb: number; figures: Figure[] }
 
 type Abuse = (victim: Victim, scale: Scale) => Promise<Omit<Abused, 'name'>>
 
@@ -25,7 +27,6 @@ const DOCUMENT_CHARACTERS = 8_000
 const MAX_GROWTH_MB = 50
 const BODY_BYTES = 2_000_000
 const MAX_REFUSAL_BYTES = 1_000
-const AT_ONCE = 8
 
 const quiet: Abuse = (victim) =>
   measure(victim, async () => {
@@ -187,16 +188,6 @@ const introspection: Abuse = (victim, { requests }) => {
 const tarpits: Abuse = async (victim, { requests }) =>
   measure(victim, await prepareTarpits(victim, Math.ceil(requests / 4)))
 
-const eventFloods: Abuse = async (victim, { requests }) => ({
-  ...(await floodEvents(victim, Math.ceil(requests / 10))),
-  memoryMb: victim.memoryMb(),
-})
-
-const historyScans: Abuse = async (victim, { requests }) => ({
-  ...(await scanHistory(victim, Math.ceil(requests / 10))),
-  memoryMb: victim.memoryMb(),
-})
-
 /** Every abuse by its name, in the order of a run. */
 export const abuses = {
   quiet,
@@ -210,8 +201,8 @@ export const abuses = {
   tarpits,
   readiness: (victim, { requests }) => floodReadiness(victim, requests),
   'made-up cookies': (victim, { requests }) => floodMadeUpCookies(victim, requests),
-  'event floods': eventFloods,
-  'history scans': historyScans,
+  'event floods': (victim, { requests }) => floodEvents(victim, Math.ceil(requests / 10)),
+  'history scans': (victim, { requests }) => scanHistory(victim, Math.ceil(requests / 10)),
 } satisfies Record<string, Abuse>
 
 async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<Omit<Abused, 'name'>> {
@@ -221,20 +212,6 @@ async function measure(victim: Victim, work: () => Promise<Figure[]>): Promise<O
   })
   const failures = exactly('requests of others that failed meanwhile', 0, service.failed)
   return { service, memoryMb: victim.memoryMb(), figures: [failures, ...figures] }
-}
-
-// Limits how many run at once.
-async function inTurns<T>(count: number, work: (index: number) => Promise<T>): Promise<T[]> {
-  const results: T[] = []
-  let next = 0
-  const turn = async () => {
-    while (next < count) {
-      const index = next++
-      results[index] = await work(index)
-    }
-  }
-  await Promise.all(Array.from({ length: AT_ONCE }, turn))
-  return results
 }
 
 // The gateway responds before it has read the whole body, and then closes the connection.
