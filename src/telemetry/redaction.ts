@@ -13,8 +13,9 @@ const SECRET_NAME =
   /(authorization|cookies?|tokens?|secrets?|passwords?|passphrase|verifier|apikey|privatekey|encryptionkeys?|credentials?|databaseurl)$|^(code|authorizationcode|state|sealed)$/
 
 // The same names inside a text: form data, a header, JSON, a connection string.
+// "Reauthorization: its user …" names no value.
 const NAMED_VALUE =
-  /((?:access_?token|refresh_?token|id_?token|client_?secret|code_?verifier|password|pwd|set-cookie|cookie|authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:(?:bearer|basic)\s+)?[^\s"'\\,;&]+/gi
+  /((?:access_?token|refresh_?token|id_?token|client_?secret|code_?verifier|password|pwd|set-cookie|cookie|(?<!\bre)authorization)\\*["']?\s*[:=]\s*\\*["']?)(?:(?:bearer|basic)\s+)?[^\s"'\\,;&]+/gi
 const SHORT_NAMED_VALUE = /\b((?:code|state|token|secret)=)[^\s"'\\,;&]+/gi
 
 const SHAPES = [

@@ -1,4 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { globSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createSecret } from '../../src/auth/api-token-format.ts'
@@ -276,4 +278,18 @@ test('fields that are marked as redacted are logged as they are, and others are 
     .map((line) => JSON.parse(line))
   expect(lines).toMatchObject([{ requestId: 'r', address: '::1' }, { requestId: '[secret]' }])
   expect(Object.keys(lines[0])).toEqual(['level', 'time', 'requestId', 'address', 'msg'])
+})
+
+test('E-08 no sentence that the gateway logs is mistaken for a secret', () => {
+  const root = path.join(import.meta.dirname, '../../src')
+  const names = globSync('**/*.ts', { cwd: root }).filter((name) => !name.startsWith('sandbox/'))
+  const files = names.map((file) => readFileSync(path.join(root, file), 'utf8'))
+  // Every literal with several words, in whatever call, but for those that show a header.
+  const sentences = files.flatMap((text) =>
+    [...text.matchAll(/'([A-Z][^'\n]* [^'\n]+)'/g)].map(([, sentence]) => sentence ?? ''),
+  )
+  expect(sentences).toContain('An account needs reauthorization: its user has to connect it again')
+  expect(
+    sentences.filter((sentence) => !sentence.includes('"Authorization: ') && redactText(sentence) !== sentence),
+  ).toEqual([])
 })
