@@ -18,7 +18,10 @@ export type JobData = {
   progress?: JobProgress | undefined
 }
 
-/** The table that a job has reached, and the key of its last row that is done, as text; null before the first. */
+/**
+ * The table that a job has reached, and the key of its last row that is done, as text; null before
+ * the first.
+ */
 export type JobProgress = { table: string; after: string | null }
 
 /** The NOTIFY channel on which an instance that cannot take a due job or webhook tells the others. */

@@ -7,8 +7,9 @@ import type { JobName } from '../db/jobs.ts'
 const PAGE = 5_000
 
 /**
- * Deletes the jobs of a user that wait or have failed, in all queues but `kept`. The queue has no index by user, and one would be
- * written by each job; so all jobs are read by their primary key, one page in each statement.
+ * Deletes the jobs of a user that wait or have failed, in all queues but `kept`. The queue has no
+ * index by user, and one would be written by each job; so all jobs are read by their primary key,
+ * one page in each statement.
  */
 export async function deleteJobsOfUser({ db }: { db: Db }, userId: string, kept: readonly JobName[]): Promise<void> {
   const queues = await queryRows(db, sql`select name from pgboss.queue order by name`)

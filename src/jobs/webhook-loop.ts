@@ -46,7 +46,10 @@ export function createWebhookLoop(log: Log, onBusy: () => void): WebhookLoop {
     ['SLOW', new Set()],
   ])
   const alarm = createAlarm()
-  /** The users whose turns are not looked for now, because the last one could not be taken or has failed. */
+  /**
+   * The users whose turns are not looked for now, because the last one could not be taken or has
+   * failed.
+   */
   const leftOut = new Set<string>()
   let isPaused = false
   let looping = Promise.resolve()

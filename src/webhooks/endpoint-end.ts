@@ -2,6 +2,7 @@
 // tens of thousands. It is disabled or hidden at once. What the request leaves is done by the next
 // turns of the user, which any instance takes.
 import { and, eq, type SQLWrapper, sql } from 'drizzle-orm'
+import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import { webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { countEndpointChange } from '../events/deliveries.ts'
@@ -21,17 +22,8 @@ export async function disableEndpoint(
   { id, userId }: Pick<WebhookEndpoint, 'id' | 'userId'>,
   reason: NonNullable<WebhookEndpoint['disabledReason']>,
 ): Promise<void> {
-  const [endpoint] = await deps.db
-    .update(webhookEndpoints)
-    .set({ status: 'DISABLED', disabledReason: reason })
-    .where(isEndpoint({ userId, id }))
-    .returning()
-  if (endpoint === undefined) return
-  // Events that are written after this are not delivered to it.
-  await countEndpointChange(deps, userId)
-  await endBatch(deps, endpoint)
-  await updateTurns(deps, userId)
-  if (reason !== 'BY_OWNER')
+  const isFound = await endEndpoint(deps, { userId, id }, { disabledReason: reason })
+  if (isFound && reason !== 'BY_OWNER')
     await recordEvent(deps, { type: 'webhook.disabled', userId, webhookEndpointId: id, reason })
 }
 
@@ -43,15 +35,30 @@ export async function removeEndpoint(
   deps: Pick<Deps, 'db' | 'clock'>,
   { id, userId, disabledReason }: WebhookEndpoint,
 ): Promise<void> {
+  await endEndpoint(
+    deps,
+    { userId, id },
+    { disabledReason: disabledReason ?? 'BY_OWNER', deletedAt: deps.clock.sqlNow() },
+  )
+}
+
+// Returns false when there is no such endpoint any more.
+async function endEndpoint(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  { userId, id }: Pick<WebhookEndpoint, 'id' | 'userId'>,
+  change: PgUpdateSetSource<typeof webhookEndpoints>,
+): Promise<boolean> {
   const [endpoint] = await deps.db
     .update(webhookEndpoints)
-    .set({ status: 'DISABLED', disabledReason: disabledReason ?? 'BY_OWNER', deletedAt: deps.clock.sqlNow() })
+    .set({ status: 'DISABLED', ...change })
     .where(isEndpoint({ userId, id }))
     .returning()
-  if (endpoint === undefined) return
+  if (endpoint === undefined) return false
+  // Events that are written after this are not delivered to it.
   await countEndpointChange(deps, userId)
   await endBatch(deps, endpoint)
   await updateTurns(deps, userId)
+  return true
 }
 
 /**

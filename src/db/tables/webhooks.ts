@@ -48,7 +48,10 @@ export const webhookEndpoints = pgTable(
     failingSince: moment(),
     /** Until then the deliveries have the slow lane, because the receiver has taken long. */
     slowUntil: moment(),
-    /** The owner has deleted it, and some of its deliveries remain to be deleted. It is hidden and disabled. */
+    /**
+     * The owner has deleted it, and some of its deliveries remain to be deleted. It is hidden and
+     * disabled.
+     */
     deletedAt: moment(),
     createdAt: moment().notNull(),
   },
