@@ -52,7 +52,7 @@ export function parseProviders(
     }
   }
   for (const name of missing)
-    problems.push(`${name} is missing: copy it from the OAuth app that you registered (docs/operating.md).`)
+    problems.push(`${name} is missing: copy it from the OAuth app that you registered (docs/operate.md).`)
   return {
     github: {
       clientId: get('GITHUB_CLIENT_ID') ?? '',

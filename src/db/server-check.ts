@@ -34,7 +34,7 @@ export type ServerFacts = {
  */
 export type ServerProblem = { sentence: string; exitCode: StartupError['exitCode'] }
 
-// The oldest release that the tests run on. docs/operating.md names it.
+// The oldest release that the tests run on. docs/operate.md names it.
 const OLDEST_VERSION = 15
 
 /** Reads the properties that `judgeServer` needs. */

@@ -66,7 +66,7 @@ describe('a role that migrates and a role that serves', () => {
   beforeAll(async () => {
     roles = await makeRoles()
     const to = roles.serving.name
-    // As in docs/operating.md.
+    // As in docs/operate.md.
     await execute(
       roles.migrating.url,
       `ALTER DEFAULT PRIVILEGES GRANT USAGE ON SCHEMAS TO ${to}`,

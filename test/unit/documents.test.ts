@@ -78,7 +78,7 @@ describe('file names in code', () => {
     const sources = list('src/**/*.ts', 'test/**/*.ts', '.env.example', 'schema/schema.graphql')
     const texts = sources.filter((file) => file !== 'test/unit/documents.test.ts').map(read)
     const named = texts.join('\n').match(/\b(?:(?:docs|src|schema|test)\/[\w-]+|SECURITY|CHANGELOG)\.md\b/g)
-    expect(named).toContain('docs/operating.md')
+    expect(named).toContain('docs/operate.md')
     expect([...new Set(named)].filter((file) => !documents.has(file))).toEqual([])
   })
 
@@ -156,7 +156,7 @@ describe('variables and codes', () => {
   test('are those of .env.example, of the schema and of the sources', () => {
     const names = {
       environment: read('.env.example'),
-      manual: 'docs/operating.md',
+      manual: 'docs/operate.md',
       sources: readAll('src/**/*.{ts,js}', 'test/support/**/*.ts', 'schema/schema.graphql'),
       examples: readAll('test/examples/*.ts'),
     }
