@@ -17,7 +17,10 @@ import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { createWebhookEgress } from './outbound/webhook-egress.ts'
 import { StartupError } from './process/startup-error.ts'
+import { VERSION } from './process/version.ts'
 import { createLog } from './telemetry/log.ts'
+
+const VERSION_USAGE = '  xconnect version         print the version of this release'
 
 const MIGRATE_USAGE = '  xconnect migrate         create or update the tables for this release'
 
@@ -39,6 +42,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['webhook', { usage: WEBHOOK_USAGE, parse: parseWebhook }],
   ['providers', { usage: PROVIDERS_USAGE, parse: parseProviders }],
   ['database', { usage: DATABASE_USAGE, parse: parseDatabase }],
+  ['version', { usage: VERSION_USAGE, parse: withoutArguments(version) }],
 ])
 
 const USAGE = `xconnect: commands for the operator of the gateway
@@ -48,6 +52,7 @@ ${[...commands.values()].map(({ usage }) => usage).join('\n')}
 All commands read the environment variables of the gateway and the file .env. With the embedded database, stop the gateway first.`
 
 const HELP = ['--help', '-h']
+const OPTION_FOR_VERSION = '--version'
 
 // Standard output carries the result alone, such as a secret, so that a script can read it.
 const terminal: Output = { result: (line) => console.log(line), message: (line) => console.error(line) }
@@ -55,7 +60,7 @@ const terminal: Output = { result: (line) => console.log(line), message: (line) 
 const onTerminal = { report: (_fields: unknown, sentence: string) => terminal.message(`${sentence}.`) }
 
 async function run([name = 'help', ...words]: readonly string[]): Promise<number> {
-  const command = commands.get(name)
+  const command = commands.get(name === OPTION_FOR_VERSION ? 'version' : name)
   if (command === undefined) {
     if (name !== 'help' && !HELP.includes(name)) {
       console.error(`There is no command "${name}".\n\n${USAGE}`)
@@ -99,6 +104,11 @@ function migrate(): Promise<number> {
     terminal.result('The tables are up to date.')
     return 0
   })
+}
+
+async function version(): Promise<number> {
+  terminal.result(VERSION)
+  return 0
 }
 
 function parseKeys([verb, ...rest]: readonly string[]): () => Promise<number> {

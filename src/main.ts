@@ -7,6 +7,7 @@ import { lockDirectory } from './db/pglite-directory.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
 import { endOnSignals } from './process/signals.ts'
 import { explainListenError, StartupError } from './process/startup-error.ts'
+import { VERSION } from './process/version.ts'
 import { createLog, type Log } from './telemetry/log.ts'
 import { openLogOutput } from './telemetry/log-output.ts'
 
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
   const config = sandbox === null ? configured : withSandboxUrl(configured, sandbox.url)
   const gateway = await startGateway(config, log, { database, droppedLogLines: output.droppedLines })
   // Log collectors in production expect one JSON object a line.
-  if (config.production) log.info({ publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
+  if (config.production) log.info({ version: VERSION, publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
   else announce(config, sandbox?.url ?? null)
   endOnSignals(log, output, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
@@ -88,6 +89,7 @@ function announce(config: Config, sandboxUrl: string | null): void {
       '',
       '  xconnect-gateway is ready',
       '',
+      `  Version      ${VERSION}`,
       `  Console      ${config.publicUrl}/`,
       `  GraphQL API  ${config.publicUrl}/graphql${config.graphiql ? '   (open it in a browser for GraphiQL)' : ''}`,
       `  Providers    ${providers}`,

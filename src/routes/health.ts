@@ -3,6 +3,7 @@ import { listProblems } from '../accounts/deployment-problems.ts'
 import { runProbe } from '../db/caller.ts'
 import type { Deps } from '../deps.ts'
 import type { HttpEnv } from '../http/request-context.ts'
+import { VERSION } from '../process/version.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 
 const READY_WITHIN_SECONDS = 2
@@ -28,7 +29,7 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
       if (isDraining()) throw new Error('The process is shutting down')
       // Problems of the deployment do not make an instance unready: the other instances have them
       // too.
-      return c.json({ status: 'ready', problems: await findProblems() })
+      return c.json({ status: 'ready', version: VERSION, problems: await findProblems() })
     } catch {
       return c.json({ status: 'not ready' }, 503)
     }

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 import { production } from '../support/config-environment.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
@@ -82,6 +83,9 @@ test('E-09 in production prints one JSON object per line, and warns of options t
     .split('\n')
     .filter((line) => !line.includes('ExperimentalWarning') && !line.includes('--trace-warnings'))
   expect(lines.map((line) => JSON.parse(line).msg)).toEqual(expect.arrayContaining(['Ready', 'Stopped']))
+  expect(lines.map((line) => JSON.parse(line))).toContainEqual(
+    expect.objectContaining({ msg: 'Ready', version: packageJson.version }),
+  )
   expect(lines.map((line) => JSON.parse(line))).toContainEqual(
     expect.objectContaining({ level: 'warn', options: ['--report-on-signal'] }),
   )

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 import { type CommandResult, xconnect } from '../support/xconnect.ts'
 
@@ -26,12 +27,21 @@ test.each<[string[], RegExp]>([
   [['token', '--help'], /^Usage:\n\n {2}xconnect token create /],
   [['token', 'create', '--name', '-h'], /^Usage:\n\n {2}xconnect token create /],
   [['database', 'copy', '--help'], /^Usage:\n\n {2}xconnect database copy TARGET\n/],
+  [['version', '--help'], /^Usage:\n\n {2}xconnect version .*\n$/],
 ])('shows the usage for %j, and opens nothing', async (words, usage) => {
   expect(await run(words)).toEqual({ code: 0, stdout: expect.stringMatching(usage), stderr: '' })
 })
 
+test.each([['version'], ['--version']])(
+  'prints the version of package.json for %j, and opens nothing',
+  async (word) => {
+    expect(await run([word])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: '' })
+  },
+)
+
 test.each<[string[], RegExp]>([
   [['tokens', '--help'], /^There is no command "tokens"\.\n\nxconnect: commands for the operator/],
+  [['version', 'now'], /^Usage:\n\n {2}xconnect version /],
   [['doctor', 'now'], /^Usage:\n\n {2}xconnect doctor /],
   [['keys'], /^Usage:\n\n {2}xconnect keys generate /],
   [['token', 'bogus'], /^Usage:\n\n {2}xconnect token create /],

@@ -2,11 +2,13 @@
 // connection.
 import { ne } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import packageJson from '../../../package.json' with { type: 'json' }
 import { connectedAccounts } from '../../../src/db/tables.ts'
 import { type ConnectedAccount, connectAccount, UNTIL_DUE_SECONDS, watchX } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
 const ACCOUNTS = 20
+const { version } = packageJson
 
 let world: World
 let accounts: ConnectedAccount[]
@@ -38,13 +40,14 @@ const nobodyIsDisconnected = async () =>
   expect(await world.db().select().from(connectedAccounts).where(ne(connectedAccounts.status, 'ACTIVE'))).toEqual([])
 
 test('while the access tokens are valid, posting works, and the operator is told', async () => {
-  expect(await readReadiness()).toEqual({ status: 'ready', problems: [] })
+  expect(await readReadiness()).toEqual({ status: 'ready', version, problems: [] })
   const x = watchX(world)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
   expect([x.refreshes(), x.posts()]).toEqual([ACCOUNTS, ACCOUNTS])
   await nobodyIsDisconnected()
   expect(await readReadiness()).toEqual({
     status: 'ready',
+    version,
     problems: [
       {
         code: 'X_CREDENTIALS_REJECTED',
@@ -89,7 +92,7 @@ test('with the right secret all accounts recover without help, and no problem is
   world.advance(60)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
   await nobodyIsDisconnected()
-  expect(await readReadiness()).toEqual({ status: 'ready', problems: [] })
+  expect(await readReadiness()).toEqual({ status: 'ready', version, problems: [] })
   expect(await tokenHealths()).toMatchObject(Array(ACCOUNTS).fill({ lastEvent: 'REFRESHED', nextTryAt: null }))
   expect(accounts.map((account) => account.grant())).toMatchObject(
     Array(ACCOUNTS).fill({ live: true, rotations: 1, replays: 0 }),
