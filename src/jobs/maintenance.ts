@@ -1,7 +1,7 @@
 // The periodic maintenance. Each task is a job of its own every minute: it has its own deadline, it
 // fails alone, and whatever instance is free runs it. Every task is idempotent, and a later run
 // does what an earlier one missed.
-import type { JobInsert, Queue } from 'pg-boss'
+import type { JobInsert, PgBoss, Queue } from 'pg-boss'
 import { z } from 'zod'
 import { endAbandonedAttempts } from '../accounts/finish-connect.ts'
 import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-sweep.ts'
@@ -11,6 +11,8 @@ import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
 import { sweepSessions } from '../auth/session-rows.ts'
 import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
+import { JOBS_SCHEMA } from '../db/grants.ts'
+import type { JobDatabase } from '../db/job-database.ts'
 import { maintainPartitions } from '../db/partitions.ts'
 import type { Deps } from '../deps.ts'
 import { sweepHiddenCopies } from '../events/operator-copies.ts'
@@ -79,10 +81,24 @@ export const MAINTENANCE_OPTIONS = {
 } as const satisfies Omit<Queue, 'name'>
 
 /**
- * Returns the jobs of one round. Each minute has one slot for each task, by the clock of the
- * database, whatever the number of instances that insert them.
+ * How long a task waits at most before it is taken ahead of all that have waited for less: where the
+ * first tasks take all the time that there is, the last would otherwise never run.
  */
-export function maintenanceJobs(): JobInsert[] {
+export const MAINTENANCE_OVERDUE_SECONDS = 5 * MAINTENANCE_SECONDS
+
+/**
+ * Queues one round, and moves the tasks that are overdue ahead, the oldest first. Each minute has one
+ * slot for each task, by the clock of the database, whatever the number of instances that do this.
+ */
+export async function queueMaintenanceRound(
+  boss: Pick<PgBoss, 'insert'>,
+  database: Pick<JobDatabase, 'executeSql'>,
+): Promise<void> {
+  await boss.insert(MAINTENANCE_QUEUE, maintenanceJobs())
+  await database.executeSql(ADVANCE_OVERDUE, [MAINTENANCE_QUEUE, OVERDUE_PRIORITY, MAINTENANCE_OVERDUE_SECONDS])
+}
+
+function maintenanceJobs(): JobInsert[] {
   return [...maintenanceTasks.keys()].map((task, index) => ({
     data: { task },
     singletonKey: task,
@@ -90,6 +106,16 @@ export function maintenanceJobs(): JobInsert[] {
     priority: maintenanceTasks.size - index,
   }))
 }
+
+// Above all tasks. Those of one priority are taken in the order in which they were queued.
+const OVERDUE_PRIORITY = maintenanceTasks.size + 1
+
+// A task that waits keeps its job, so the age of the job is the time that it has waited. Every instance
+// runs this statement, at the same time: one that finds a row locked leaves it to the other.
+const ADVANCE_OVERDUE = `update ${JOBS_SCHEMA}.job set priority = $2 where name = $1 and id in (
+  select id from ${JOBS_SCHEMA}.job
+  where name = $1 and state = 'created' and priority < $2 and created_on < now() - make_interval(secs => $3)
+  for update skip locked)`
 
 /**
  * Runs one task, for at most 45 s. Its signal tells it when to stop; it may go on for the duration

@@ -17,7 +17,7 @@ import {
   MAINTENANCE_OPTIONS,
   MAINTENANCE_QUEUE,
   MAINTENANCE_SECONDS,
-  maintenanceJobs,
+  queueMaintenanceRound,
   runMaintenance,
 } from './maintenance.ts'
 import { deleteJobsOfUser } from './user-jobs.ts'
@@ -138,7 +138,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
 
   async function queueRound(): Promise<void> {
     try {
-      await boss.insert(MAINTENANCE_QUEUE, maintenanceJobs())
+      await queueMaintenanceRound(boss, jobDatabase)
       loop.expect(MAINTENANCE_QUEUE, 0)
     } catch (error) {
       log.error({ error }, 'The job queue could not fetch or store a job')
@@ -167,7 +167,8 @@ function createOthersNotifier(database: Pick<JobDatabase, 'executeSql'>, log: Lo
 
 type OpenBoss = { boss: PgBoss; jobDatabase: Pick<JobDatabase, 'executeSql'>; close(): Promise<void> }
 
-function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOptions): OpenBoss {
+/** Opens pg-boss on the tables of a database, without workers. The caller starts and stops it. */
+export function openBoss({ source }: Pick<Database, 'source'>, options: ConstructorOptions): OpenBoss {
   // The migrations create the schema: pg-boss would require the right to create schemas even where
   // it exists.
   const common = { schema: JOBS_SCHEMA, createSchema: false, ...options }
