@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // xconnect, the operator's command line. It uses the configuration of the gateway.
 import { DATABASE_USAGE, parseDatabaseCommand } from './cli/database.ts'
 import { DOCTOR_USAGE, examine } from './cli/doctor.ts'

@@ -28,7 +28,7 @@ export function startServer(file: string, environment: Record<string, string>): 
 /** Starts the gateway as `npm start` does, and waits until it is ready. */
 export function startGateway(environment: Record<string, string>): Promise<ServerProcess> {
   const { scripts }: { scripts: { start: string } } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  const [, options] = /^exec node (.*)$/.exec(scripts.start) ?? []
+  const [, options] = / exec node (.*)$/.exec(scripts.start) ?? []
   if (options === undefined) throw new Error('Bug: npm start no longer executes node')
   return startNode(options.split(' '), environment, '/readyz')
 }

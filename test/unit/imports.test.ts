@@ -12,6 +12,7 @@ const features = ['tweets/', 'users/', 'accounts/', 'x/', 'webhooks/', 'auth/', 
  */
 const rule: ImportRule = {
   layers: [
+    { places: ['xconnect.js'], together: false },
     { places: ['main.ts', 'cli.ts'], together: false },
     { places: ['gateway.ts', 'cli/'], together: false },
     { places: ['app.ts'], together: false },
@@ -98,7 +99,7 @@ test('src/README.md lists the layers of the rule, in their order', () => {
   // cli.ts and cli/ have one name.
   const named = new Set<string>()
   const layers = rule.layers.map(({ places }) => {
-    const names = places.map((place) => place.replace(/(\.ts|\/)$/, '')).filter((name) => !named.has(name))
+    const names = places.map((place) => place.replace(/(\.[jt]s|\/)$/, '')).filter((name) => !named.has(name))
     for (const name of names) named.add(name)
     return names
   })
