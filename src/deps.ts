@@ -43,6 +43,8 @@ export type Deps = {
    * The number of log lines that this process has dropped because standard output accepted no more.
    */
   droppedLogLines(): number
+  /** How long this gateway has run, by a monotonic clock. */
+  uptimeSeconds(): number
   /** Logs a request whose query was refused by a full database queue, once in ten seconds. */
   logFullQueue: RareLine
 }
@@ -62,6 +64,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     eventStreams = createEventStreams(timing.streamLifetimeSeconds, config.maxEventStreams),
   } = parts
   const refreshes = createRunningRefreshes()
+  const startedAt = performance.now()
   return {
     db,
     afterCommit: atOnce,
@@ -78,6 +81,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     eventStreams,
     eventNotifier,
     droppedLogLines,
+    uptimeSeconds: () => (performance.now() - startedAt) / 1000,
     logFullQueue: createRareLine(log, FULL_QUEUE, { keys: 1, level: 'error', windowSeconds: 10 }),
   }
 }

@@ -1,5 +1,6 @@
 // The problems that /readyz shows to an operator, read from the last events of all instances.
 import { and, asc, desc, eq, gt, inArray, or, sql } from 'drizzle-orm'
+import { listMaintenanceRuns, type TaskBehind } from '../db/maintenance-runs.ts'
 import { OPERATOR_ID, oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
@@ -14,7 +15,7 @@ const LOG_LINES_DROPPED =
  * A problem of the whole deployment, not of one account. `since` is null when that is not known.
  */
 export type Problem = {
-  code: ErrorCode | 'LOG_LINES_DROPPED' | 'X_TOKENS_REFUSED'
+  code: ErrorCode | 'LOG_LINES_DROPPED' | 'TASKS_BEHIND' | 'X_TOKENS_REFUSED'
   since: Date | null
   detail: string
 }
@@ -58,6 +59,9 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
   const refused = await countRefusedAccessTokens(deps)
   if (refused.accounts > 0)
     add({ code: 'X_TOKENS_REFUSED', since: refused.since, detail: describeRefusedTokens(refused.accounts) })
+  const runs = await listMaintenanceRuns(deps, deps.timing.taskBehindSeconds, deps.uptimeSeconds())
+  const behind = runs.flatMap(({ behind }) => behind ?? [])
+  if (behind.length > 0) add(describeTasksBehind(behind))
   if (deps.droppedLogLines() > 0) add({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
   return [...problems.values()]
 }
@@ -65,6 +69,20 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
 function describeRefusedTokens(accounts: number): string {
   const whose = accounts === 1 ? 'one account' : `${accounts} accounts`
   return `X refuses access tokens that it has just issued, of ${whose} within the last hour. Check at X whether the app is suspended or restricted. No account was disconnected for it.`
+}
+
+function describeTasksBehind(behind: readonly TaskBehind[]): Problem {
+  const times = behind.flatMap(({ since }) => since?.getTime() ?? [])
+  const reasons = behind.map(({ task, reason, failureCount, since }) =>
+    reason === 'FAILED'
+      ? `${task} has failed ${failureCount} times in a row`
+      : `${task} has had no good run ${since === null ? 'yet' : `since ${since.toISOString()}`}`,
+  )
+  return {
+    code: 'TASKS_BEHIND',
+    since: times.length < behind.length ? null : new Date(Math.min(...times)),
+    detail: `The maintenance falls behind: ${reasons.join('; ')}. The log of the instances has the cause ("A maintenance task failed").`,
+  }
 }
 
 function describe(code: ErrorCode, since: Date | null): Problem {

@@ -92,7 +92,7 @@ export async function finishXConnect(
  * Fails the attempts whose process died after it had taken them, before it stored their tokens,
  * until the signal.
  */
-export async function endAbandonedAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function endAbandonedAttempts(deps: Deps, signal?: AbortSignal): Promise<number> {
   const isAbandoned = and(
     sql`${connectAttempts.status} = 'PENDING'`,
     isNull(connectAttempts.tokensSealed),
@@ -119,7 +119,7 @@ export async function endAbandonedAttempts(deps: Deps, signal?: AbortSignal): Pr
     for (const attempt of ended) await logFailedFlow(deps, 'X_CONNECT', attempt, new AppError('X_UNAVAILABLE'))
     return ended.length
   }
-  await runBatchesByUser(SWEEP_BATCH, find, end, signal)
+  return runBatchesByUser(SWEEP_BATCH, find, end, signal)
 }
 
 // Errors with which a visit from another session ended the attempt. They are not shown to the

@@ -63,7 +63,7 @@ export async function takeNewestOrphanedTokens(
  * Deletes the orphaned pairs of earlier versions, until the signal: X has issued a newer pair, and
  * ended these.
  */
-export async function sweepOrphanedTokens(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepOrphanedTokens(deps: Deps, signal?: AbortSignal): Promise<number> {
   const isReplaced = exists(
     deps.db
       .select({ accountId: oauthTokens.accountId })
@@ -76,7 +76,7 @@ export async function sweepOrphanedTokens(deps: Deps, signal?: AbortSignal): Pro
         ),
       ),
   )
-  await deleteOfUsers(deps, orphanedTokens, orphanedTokens, isReplaced, signal)
+  return deleteOfUsers(deps, orphanedTokens, orphanedTokens, isReplaced, signal)
 }
 
 async function adoptOrphan(deps: Deps, account: AccountKey & { version: number }): Promise<void> {

@@ -29,8 +29,9 @@ const MAX_AT_ONCE = 16
  * of 10 s for each, 1,440 a minute if it takes 0.5 s. After an outage of a month, 10 million ×
  * 30 / 150 = 2 million are due, which takes 23 hours at that rate.
  * @param signal ends the run between two accounts; the next one goes on.
+ * @returns the number of accounts for which a refresh was tried.
  */
-export async function refreshIdleAccounts(deps: Deps, signal: AbortSignal): Promise<void> {
+export async function refreshIdleAccounts(deps: Deps, signal: AbortSignal): Promise<number> {
   const isIdle = isIdleSince(sqlIn(deps.clock, -deps.timing.idleRefreshSeconds))
   const bounded = deps.db
     .select({ one: sql`1` })
@@ -48,17 +49,18 @@ export async function refreshIdleAccounts(deps: Deps, signal: AbortSignal): Prom
     .where(and(isIdle, mayTry(deps), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
     .orderBy(asc(oauthTokens.refreshIssuedAt))
     .limit(batch)
-  await refreshAll(deps, idle, { accessTokenRejected: false, signal })
+  return refreshAll(deps, idle, { accessTokenRejected: false, signal })
 }
 
 /**
  * Tries the orphaned token pairs of accounts that need reauthorization. Where X still accepts one,
  * the account works again without its user.
  * @param signal as for `refreshIdleAccounts`.
+ * @returns the number of orphaned pairs that were deleted, and of accounts for which a refresh was tried.
  */
-export async function recoverOrphanedTokens(deps: Deps, signal: AbortSignal): Promise<void> {
+export async function recoverOrphanedTokens(deps: Deps, signal: AbortSignal): Promise<number> {
   await adoptOrphanedTokens(deps)
-  await sweepOrphanedTokens(deps, signal)
+  const deleted = await sweepOrphanedTokens(deps, signal)
   const adopted = await deps.db
     .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)
@@ -67,7 +69,7 @@ export async function recoverOrphanedTokens(deps: Deps, signal: AbortSignal): Pr
     .where(and(sql`${oauthTokens.state} = 'UNCERTAIN'`, mayTry(deps), eq(connectedAccounts.status, 'NEEDS_REAUTH')))
     .orderBy(sql`${oauthTokens.nextTryAt} nulls first`)
     .limit(MAX_BATCH)
-  await refreshAll(deps, adopted, { accessTokenRejected: true, signal })
+  return deleted + (await refreshAll(deps, adopted, { accessTokenRejected: true, signal }))
 }
 
 // As in the condition of the index `oauth_tokens_idle`.
@@ -85,16 +87,25 @@ function mayTry({ clock }: Deps): SQL | undefined {
 
 type Run = { accessTokenRejected: boolean; signal: AbortSignal }
 
-async function refreshAll(deps: Deps, accounts: readonly DueAccount[], run: Run): Promise<void> {
-  const left = accounts.values()
+// Returns the number of accounts that were tried.
+async function refreshAll(deps: Deps, accounts: readonly DueAccount[], run: Run): Promise<number> {
+  let tried = 0
+  const takeAccounts = function* () {
+    for (const account of accounts) {
+      tried += 1
+      yield account
+    }
+  }
+  const left = takeAccounts()
   // Alone, so that an outage of X costs one call.
-  if (!(await refreshNext(deps, left, run))) return
+  if (!(await refreshNext(deps, left, run))) return tried
   let isOver = false
   const worker = async () => {
     while (!isOver) if (!(await refreshNext(deps, left, run))) isOver = true
   }
   const atOnce = Math.min(MAX_AT_ONCE, Math.ceil(accounts.length / BATCH_PER_REFRESH))
   await Promise.all(Array.from({ length: atOnce }, worker))
+  return tried
 }
 
 // False when there is nothing more to do: X is unavailable or rejects our credentials, so the

@@ -53,8 +53,8 @@ export async function findRefusedConnection(
 }
 
 /** Deletes the rows of more than a day ago, until the signal. */
-export async function sweepRefusedConnections(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepRefusedConnections(deps: Deps, signal?: AbortSignal): Promise<number> {
   const { providerAccountId, refusedAt } = refusedConnections
   const isOld = lt(refusedAt, sqlIn(deps.clock, -KEPT_SECONDS))
-  await deleteLookUps(deps, refusedConnections, providerAccountId, isOld, signal)
+  return deleteLookUps(deps, refusedConnections, providerAccountId, isOld, signal)
 }

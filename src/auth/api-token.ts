@@ -195,9 +195,9 @@ export async function revokeLeakedApiToken(deps: TokenDeps, secret: string): Pro
 }
 
 /** Deletes the tokens that ended more than 30 days ago, until the signal. */
-export async function sweepApiTokens(deps: TokenDeps, signal?: AbortSignal): Promise<void> {
+export async function sweepApiTokens(deps: TokenDeps, signal?: AbortSignal): Promise<number> {
   const endedAt = sql`coalesce(${apiTokens.revokedAt}, ${apiTokens.expiresAt})`
-  await deleteOfUsers(deps, apiTokens, apiTokens, lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)), signal)
+  return deleteOfUsers(deps, apiTokens, apiTokens, lt(endedAt, sqlIn(deps.clock, -KEPT_AFTER_END_SECONDS)), signal)
 }
 
 function revokeWhere(deps: TokenDeps, isIt: SQL | undefined, reason: 'LEAKED' | null): Promise<ApiToken | null> {

@@ -179,7 +179,7 @@ export async function finishConnectAttempt(
 }
 
 /** Deletes the attempts whose outcome is no longer kept, until the signal. */
-export async function sweepConnectAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepConnectAttempts(deps: Deps, signal?: AbortSignal): Promise<number> {
   const moment = sqlIn(deps.clock, -KEPT_SECONDS)
   const isOver = and(
     lt(connectAttempts.expiresAt, moment),
@@ -188,7 +188,7 @@ export async function sweepConnectAttempts(deps: Deps, signal?: AbortSignal): Pr
     // It is not waiting for X.
     isNull(connectAttempts.tokensSealed),
   )
-  await deleteOfUsers(deps, connectAttempts, connectAttempts, isOver, signal)
+  return deleteOfUsers(deps, connectAttempts, connectAttempts, isOver, signal)
 }
 
 /** The condition for the row of an attempt. */

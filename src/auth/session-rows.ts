@@ -29,7 +29,7 @@ export const MAX_SESSIONS = 50
 const SWEEP_BATCH = 200
 
 /** Deletes the expired sessions, until the signal. */
-export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<number> {
   const hasExpired = or(lte(sessions.expiresAt, new Date()), lte(sessions.createdAt, oldestStart(deps)))
   const findExpired = () =>
     deps.db.select({ userId: sessions.userId, id: sessions.id }).from(sessions).where(hasExpired).limit(SWEEP_BATCH)
@@ -40,7 +40,7 @@ export async function sweepSessions(deps: Deps, signal?: AbortSignal): Promise<v
       const isOne = and(eq(sessions.userId, userId), inArray(sessions.id, ids), hasExpired)
       return (await removeSessions(deps, isOne, 'EXPIRED')).length
     })
-  await runBatchesByUser(SWEEP_BATCH, findExpired, remove, signal)
+  return runBatchesByUser(SWEEP_BATCH, findExpired, remove, signal)
 }
 
 /** The row of a session. */

@@ -99,13 +99,13 @@ export async function finishSignInAttempt(
 }
 
 /** Deletes the sign-ins whose outcome is no longer kept, until the signal. */
-export async function sweepSignInAttempts(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepSignInAttempts(deps: Deps, signal?: AbortSignal): Promise<number> {
   const moment = sqlIn(deps.clock, -KEPT_SECONDS)
   const isOver = and(
     lt(signInAttempts.expiresAt, moment),
     or(isNull(signInAttempts.finishedAt), lt(signInAttempts.finishedAt, moment)),
   )
-  await deleteLookUps(deps, signInAttempts, signInAttempts.stateHash, isOver, signal)
+  return deleteLookUps(deps, signInAttempts, signInAttempts.stateHash, isOver, signal)
 }
 
 async function readAttempt(deps: Deps, stateHash: string): Promise<SignInAttempt | undefined> {

@@ -50,7 +50,7 @@ export async function findEarlierSecretOwner(deps: Pick<Deps, 'db'>, secret: str
 }
 
 /** Deletes the owners of secrets that have ended, until the signal. */
-export async function sweepSecretOwners(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepSecretOwners(deps: Deps, signal?: AbortSignal): Promise<number> {
   const { secretHash, endsAt } = secretOwners
-  await deleteLookUps(deps, secretOwners, secretHash, lt(endsAt, deps.clock.sqlNow()), signal)
+  return deleteLookUps(deps, secretOwners, secretHash, lt(endsAt, deps.clock.sqlNow()), signal)
 }

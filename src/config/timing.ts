@@ -77,6 +77,8 @@ export type Timing = {
    * attempt one of their workers.
    */
   webhookPromptSeconds: number
+  /** How long ago the last good run of a maintenance task is when the task is late: ten of its periods. */
+  taskBehindSeconds: number
   /** How long what the database has said to /readyz is the response to all who ask. */
   readinessKeptSeconds: number
   /** How long a connection stays whose client reads nothing of a response; at most twice as long. */
@@ -108,6 +110,7 @@ export const productionTiming: Timing = Object.freeze({
   streamRecheckSeconds: 10,
   streamLifetimeSeconds: 900,
   webhookPromptSeconds: 2,
+  taskBehindSeconds: 600,
   readinessKeptSeconds: 1,
   unreadResponseSeconds: 10,
 })

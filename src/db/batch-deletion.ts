@@ -12,6 +12,7 @@ const DELETED_AT_ONCE = 1_000
  * left to the next run: a sweep that waits for nobody is in no deadlock.
  * @param row the columns of the user's id and of the row's id, which are its key.
  * @param signal ends the run between two users.
+ * @returns the number of deleted rows.
  */
 export async function deleteOfUsers(
   { db }: { db: Db },
@@ -19,7 +20,7 @@ export async function deleteOfUsers(
   row: { userId: PgColumn; id: PgColumn },
   condition: SQL | undefined,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const find = () =>
     db
       .select({ userId: sql<string>`${row.userId}`, id: sql<string>`${row.id}` })
@@ -40,7 +41,7 @@ export async function deleteOfUsers(
       .returning({ id: row.id })
     return deleted.length
   }
-  await runBatchesByUser(DELETED_AT_ONCE, find, remove, signal)
+  return runBatchesByUser(DELETED_AT_ONCE, find, remove, signal)
 }
 
 /**
@@ -48,6 +49,7 @@ export async function deleteOfUsers(
  * there are keys, so they are not locked before.
  * @param key the column by which the rows are looked up.
  * @param signal ends the run between two batches.
+ * @returns the number of deleted rows.
  */
 export async function deleteLookUps(
   { db }: { db: Db },
@@ -55,7 +57,7 @@ export async function deleteLookUps(
   key: PgColumn,
   condition: SQL | undefined,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const removeBatch = async () => {
     const found = await db
       .select({ key: sql`${key}` })
@@ -67,5 +69,5 @@ export async function deleteLookUps(
     if (keys.length > 0) await db.delete(table).where(and(inArray(key, keys), condition))
     return found.length
   }
-  await runBatches(DELETED_AT_ONCE, removeBatch, signal)
+  return runBatches(DELETED_AT_ONCE, removeBatch, signal)
 }

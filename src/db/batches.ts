@@ -4,13 +4,14 @@
  * @param find returns up to `batchSize` rows.
  * @param handle handles rows of one user, and returns how many.
  * @param signal ends the run between two users.
+ * @returns the number of handled rows.
  */
 export async function runBatchesByUser(
   batchSize: number,
   find: () => PromiseLike<{ userId: string; id: string }[]>,
   handle: (userId: string, ids: string[]) => Promise<number>,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   const runBatch = async () => {
     let handled = 0
     for (const [userId, own] of Map.groupBy(await find(), (row) => row.userId)) {
@@ -22,7 +23,7 @@ export async function runBatchesByUser(
     }
     return handled
   }
-  await runBatches(batchSize, runBatch, signal)
+  return runBatches(batchSize, runBatch, signal)
 }
 
 /**
@@ -31,13 +32,18 @@ export async function runBatchesByUser(
  * @param runBatch handles up to `batchSize` rows, in a transaction of its own if it needs one, and
  *   returns how many.
  * @param signal ends the run between two batches.
+ * @returns the number of handled rows.
  */
 export async function runBatches(
   batchSize: number,
   runBatch: () => Promise<number>,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  let total = 0
   let handled: number
-  do handled = await runBatch()
-  while (handled === batchSize && !signal?.aborted)
+  do {
+    handled = await runBatch()
+    total += handled
+  } while (handled === batchSize && !signal?.aborted)
+  return total
 }

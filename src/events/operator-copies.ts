@@ -46,7 +46,7 @@ export async function deleteOperatorCopies({ db }: Pick<Deps, 'db'>, userId: str
 }
 
 /** Deletes the copies that users have hidden, with their deliveries, until the signal. */
-export async function sweepHiddenCopies(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepHiddenCopies(deps: Deps, signal?: AbortSignal): Promise<number> {
   const runBatch = () =>
     transaction(deps, async ({ db }) => {
       const [next] = await db.select().from(hiddenCopies).where(eq(hiddenCopies.userId, OPERATOR_ID)).limit(1)
@@ -58,7 +58,7 @@ export async function sweepHiddenCopies(deps: Deps, signal?: AbortSignal): Promi
         await db.delete(hiddenCopies).where(and(isHidden(subjectUserId), eq(hiddenCopies.position, position)))
       return 1
     })
-  await runBatches(1, runBatch, signal)
+  return runBatches(1, runBatch, signal)
 }
 
 /**

@@ -15,7 +15,7 @@ const SWEEP_BATCH = 1_000
  * Deletes events beyond the retention and stores the highest deleted position of each user and
  * type, until the signal.
  */
-export async function sweepEvents(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+export async function sweepEvents(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<number> {
   const findOld = () =>
     deps.db
       .select({ userId: events.userId, id: events.id })
@@ -23,7 +23,7 @@ export async function sweepEvents(deps: Pick<Deps, 'db' | 'clock'>, signal?: Abo
       .where(lt(events.occurredAt, sqlIn(deps.clock, -EVENTS_KEPT_SECONDS)))
       .orderBy(asc(events.occurredAt))
       .limit(SWEEP_BATCH)
-  await runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteEvents(deps, userId, ids), signal)
+  return runBatchesByUser(SWEEP_BATCH, findOld, (userId, ids) => deleteEvents(deps, userId, ids), signal)
 }
 
 // Locks the user before the rows; skips a user who is being deleted, whose rows that transaction deletes.

@@ -18,46 +18,54 @@ type Row = { userId: string; id: string }
 /**
  * Queues all missing jobs. Rows and their jobs are written in one transaction, or the job right after
  * it, so a row without a job has lost it.
+ * @returns the number of queued jobs.
  */
-export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<void> {
-  await replaceLost(deps, 'revoke-grant', readRevocations, 0, signal)
-  await replaceLost(deps, 'delete-user', readDeletions, 0, signal)
+export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<number> {
+  let queued = 0
+  queued += await replaceLost(deps, 'revoke-grant', readRevocations, 0, signal)
+  queued += await replaceLost(deps, 'delete-user', readDeletions, 0, signal)
   // Also attempts that wait for X: they have no job until they are due.
-  await replaceLost(deps, 'finish-connect', readDueAttempts, 0, signal)
+  queued += await replaceLost(deps, 'finish-connect', readDueAttempts, 0, signal)
   // The lost job may have read the timeline just now.
-  await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, deps.timing.reconcileAgainAfterSeconds, signal)
+  const { reconcileAgainAfterSeconds } = deps.timing
+  queued += await replaceLost(deps, 'reconcile-tweet', readUnknownTweets, reconcileAgainAfterSeconds, signal)
+  return queued
 }
 
 // Reads the rows that need a job page by page, in the order of their keys, and queues a job for each
-// that has none. Rows and jobs are read by two statements: on a distributed database they are on
-// different nodes.
+// that has none. Returns how many it has queued. Rows and jobs are read by two statements: on a
+// distributed database they are on different nodes.
 async function replaceLost(
   deps: Deps,
   name: JobName,
   readPage: (deps: Deps, after: Row | null) => Promise<Row[]>,
   afterSeconds: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
   let after: Row | null = null
+  let replaced = 0
   const replacePage = async () => {
     const from = after
-    const page = await transaction(deps, async (deps) => {
+    const { page, lost } = await transaction(deps, async (deps): Promise<{ page: Row[]; lost: Row[] }> => {
       // One instance at a time: two jobs of one tweet would read the timeline at once instead of a
       // minute apart.
       const [lock] = await queryRows(
         deps.db,
         sql`select pg_try_advisory_xact_lock(hashtextextended('xconnect-lost-jobs', 0)) as mine`,
       )
-      if (lock?.mine !== true) return []
+      if (lock?.mine !== true) return { page: [], lost: [] }
       const page = await readPage(deps, from)
       const queued = await findQueued(deps, name, page)
-      for (const row of page) if (!queued.has(row.id)) await deps.jobs.enqueue(deps, name, row, afterSeconds)
-      return page
+      const lost = page.filter(({ id }) => !queued.has(id))
+      for (const row of lost) await deps.jobs.enqueue(deps, name, row, afterSeconds)
+      return { page, lost }
     })
     after = page.at(-1) ?? null
+    replaced += lost.length
     return page.length
   }
   await runBatches(BATCH, replacePage, signal)
+  return replaced
 }
 
 // Returns the ids of the rows that have a job. Read by pg-boss's indexes: on (name, singleton_key) of

@@ -13,6 +13,7 @@ import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
 import { JOBS_SCHEMA } from '../db/grants.ts'
 import type { JobDatabase } from '../db/job-database.ts'
+import { type MaintenanceTaskName, maintenanceTaskNames } from '../db/maintenance-runs.ts'
 import { maintainPartitions } from '../db/partitions.ts'
 import type { Deps } from '../deps.ts'
 import { sweepHiddenCopies } from '../events/operator-copies.ts'
@@ -24,33 +25,37 @@ import { sweepTweets } from '../tweets/outcome.ts'
 import { sweepUserDeletions } from '../users/deletion.ts'
 import { sweepWebhookDeliveries } from '../webhooks/deliveries.ts'
 import { replaceLostJobs } from './lost-jobs.ts'
+import type { RunRecorder } from './run-recorder.ts'
 
-type Task = (deps: Deps, signal: AbortSignal) => Promise<unknown>
+// Returns the number of rows that the run has handled; null where it handles none.
+type Task = (deps: Deps, signal: AbortSignal) => Promise<number | null>
 
 /**
  * The tasks by name, in the order in which they are taken: first those without which an account
  * loses its tokens.
  */
-export const maintenanceTasks: ReadonlyMap<string, Task> = new Map<string, Task>([
-  ['refreshIdleAccounts', refreshIdleAccounts],
-  ['recoverOrphanedTokens', recoverOrphanedTokens],
-  ['sweepTweets', sweepTweets],
-  ['endAbandonedAttempts', endAbandonedAttempts],
-  ['replaceLostJobs', replaceLostJobs],
-  ['maintainPartitions', maintainPartitions],
-  ['sweepHiddenCopies', sweepHiddenCopies],
-  ['sweepConnectAttempts', sweepConnectAttempts],
-  ['sweepRefusedConnections', sweepRefusedConnections],
-  ['sweepSignInAttempts', sweepSignInAttempts],
-  ['sweepSecretOwners', sweepSecretOwners],
-  ['sweepUserDeletions', sweepUserDeletions],
-  ['sweepSessions', sweepSessions],
-  ['sweepRateLimits', sweepRateLimits],
-  ['sweepEvents', sweepEvents],
-  ['sweepApiTokens', sweepApiTokens],
-  ['sweepIdempotencyKeys', sweepIdempotencyKeys],
-  ['sweepWebhookDeliveries', sweepWebhookDeliveries],
-])
+export const maintenanceTasks: ReadonlyMap<string, Task> = new Map(
+  Object.entries({
+    refreshIdleAccounts,
+    recoverOrphanedTokens,
+    sweepTweets,
+    endAbandonedAttempts,
+    replaceLostJobs,
+    maintainPartitions: (deps) => maintainPartitions(deps).then(() => null),
+    sweepHiddenCopies,
+    sweepConnectAttempts,
+    sweepRefusedConnections,
+    sweepSignInAttempts,
+    sweepSecretOwners,
+    sweepUserDeletions,
+    sweepSessions,
+    sweepRateLimits,
+    sweepEvents,
+    sweepApiTokens,
+    sweepIdempotencyKeys,
+    sweepWebhookDeliveries,
+  } satisfies Record<MaintenanceTaskName, Task>),
+)
 
 /** The name of the queue of the tasks. */
 export const MAINTENANCE_QUEUE = 'maintenance'
@@ -123,19 +128,24 @@ const ADVANCE_OVERDUE = `update ${JOBS_SCHEMA}.job set priority = $2 where name 
  * @param data the data of the job: the name of the task.
  * @throws Error when the task fails or has not ended in time
  */
-export async function runMaintenance(deps: Deps, data: unknown): Promise<void> {
-  const task = dataShape.safeParse(data).data?.task ?? ''
-  const run = maintenanceTasks.get(task)
+export async function runMaintenance(deps: Deps, data: unknown, recorder: RunRecorder): Promise<void> {
+  const { success, data: job } = dataShape.safeParse(data)
   // A job of another release.
-  if (run === undefined) return deps.log.warn({ task }, 'An unknown maintenance task was dropped')
+  if (!success) return deps.log.warn({ data }, 'An unknown maintenance task was dropped')
+  const { task } = job
+  const run = maintenanceTasks.get(task)
+  if (run === undefined) throw new Error(`Bug: ${task} has no function`)
   const startedAt = performance.now()
   const stop = new AbortController()
   try {
-    await withTimeout(DEADLINE_SECONDS, run(deps, stop.signal), () => {
+    const rows = await withTimeout(DEADLINE_SECONDS, run(deps, stop.signal), () => {
       throw new Error(`The task has not ended within ${DEADLINE_SECONDS} s`)
     })
-    deps.log.debug({ task, milliseconds: Math.round(performance.now() - startedAt) }, 'A maintenance task is done')
+    const milliseconds = Math.round(performance.now() - startedAt)
+    recorder.recordSuccess(task, milliseconds, rows)
+    deps.log.debug({ task, milliseconds, rows }, 'A maintenance task is done')
   } catch (error) {
+    recorder.recordFailure(task)
     deps.log.warn({ error, task }, 'A maintenance task failed; it runs again within a minute')
     throw error
   } finally {
@@ -143,4 +153,4 @@ export async function runMaintenance(deps: Deps, data: unknown): Promise<void> {
   }
 }
 
-const dataShape = z.object({ task: z.string() })
+const dataShape = z.object({ task: z.enum(maintenanceTaskNames) })

@@ -20,6 +20,8 @@ import {
   queueMaintenanceRound,
   runMaintenance,
 } from './maintenance.ts'
+import { createRunRecorder, type RunRecorder } from './run-recorder.ts'
+import { createTaskWatch } from './task-watch.ts'
 import { deleteJobsOfUser } from './user-jobs.ts'
 import { createWebhookLoop } from './webhook-loop.ts'
 import { RETRIED_QUEUE, workers } from './workers.ts'
@@ -81,7 +83,9 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   const telling = createOthersNotifier(jobDatabase, log)
   const loop = createJobLoop({ boss, database: jobDatabase, log }, queues, telling.tell)
   const webhookLoop = createWebhookLoop(log, telling.tell)
+  const watchTasks = createTaskWatch()
   let rounds: NodeJS.Timeout | undefined
+  let recorder: RunRecorder | null = null
   return {
     jobs: {
       enqueue: async (deps, name, data, afterSeconds = 0) => {
@@ -103,13 +107,15 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         queues.set(name, { capacity, groupCapacity: userCapacity, keepsFinished: false, run: runJob })
       }
       await boss.createQueue(MAINTENANCE_QUEUE, MAINTENANCE_OPTIONS)
+      const runs = createRunRecorder(deps)
+      recorder = runs
       queues.set(MAINTENANCE_QUEUE, {
         capacity: MAINTENANCE_CAPACITY,
         groupCapacity: null,
         keepsFinished: true,
-        run: (data) => runMaintenance(deps, data),
+        run: (data) => runMaintenance(deps, data, runs),
       })
-      rounds = setInterval(() => void queueRound(), MAINTENANCE_SECONDS * 1000)
+      rounds = setInterval(() => void queueRound(deps), MAINTENANCE_SECONDS * 1000)
       loop.start()
       webhookLoop.start(deps)
     },
@@ -123,6 +129,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
       telling.end()
       try {
         await Promise.all([loop.drain(seconds), webhookLoop.drain(seconds)])
+        await recorder?.store()
         await boss.stop({ graceful: false })
       } finally {
         await close()
@@ -136,12 +143,17 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     webhookLoop.pause()
   }
 
-  async function queueRound(): Promise<void> {
+  async function queueRound(deps: Deps): Promise<void> {
     try {
       await queueMaintenanceRound(boss, jobDatabase)
       loop.expect(MAINTENANCE_QUEUE, 0)
     } catch (error) {
       log.error({ error }, 'The job queue could not fetch or store a job')
+    }
+    try {
+      await watchTasks(deps)
+    } catch (error) {
+      log.warn({ error }, 'The last runs of the maintenance could not be read')
     }
   }
 }

@@ -86,9 +86,9 @@ export async function returnSlices(deps: Deps): Promise<void> {
 }
 
 /** Deletes the rows of buckets that are full again, until the signal. */
-export async function sweepRateLimits(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepRateLimits(deps: Deps, signal?: AbortSignal): Promise<number> {
   const { subject, fullAt } = rateLimits
-  await deleteLookUps(deps, rateLimits, subject, lte(fullAt, sqlEpoch(deps.clock)), signal)
+  return deleteLookUps(deps, rateLimits, subject, lte(fullAt, sqlEpoch(deps.clock)), signal)
 }
 
 async function readRows(deps: Deps, query: SQL): Promise<BucketRow[]> {

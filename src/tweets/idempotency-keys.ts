@@ -74,9 +74,9 @@ export async function claimTweetAgain(
 }
 
 /** Deletes the keys that have expired, until the signal. Their tweets stay. */
-export async function sweepIdempotencyKeys(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+export async function sweepIdempotencyKeys(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<number> {
   const { userId, keyHash: id, expiresAt } = idempotencyKeys
-  await deleteOfUsers(deps, idempotencyKeys, { userId, id }, lt(expiresAt, deps.clock.sqlNow()), signal)
+  return deleteOfUsers(deps, idempotencyKeys, { userId, id }, lt(expiresAt, deps.clock.sqlNow()), signal)
 }
 
 /** The condition for the row of a key. */

@@ -145,7 +145,7 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: Pos
  * Ends the PENDING tweets of processes that died, until the signal: FAILED when nothing was sent,
  * UNKNOWN when it may have been.
  */
-export async function sweepTweets(deps: Deps, signal?: AbortSignal): Promise<void> {
+export async function sweepTweets(deps: Deps, signal?: AbortSignal): Promise<number> {
   const findAbandoned = () =>
     deps.db
       .select({ userId: tweets.userId, id: tweets.id })
@@ -153,7 +153,7 @@ export async function sweepTweets(deps: Deps, signal?: AbortSignal): Promise<voi
       .where(isAbandoned(deps))
       .orderBy(asc(tweets.claimedUntil))
       .limit(SWEEP_BATCH)
-  await runBatchesByUser(SWEEP_BATCH, findAbandoned, (userId, ids) => endAbandoned(deps, userId, ids), signal)
+  return runBatchesByUser(SWEEP_BATCH, findAbandoned, (userId, ids) => endAbandoned(deps, userId, ids), signal)
 }
 
 function isAbandoned({ clock, timing }: Deps): SQL | undefined {

@@ -92,7 +92,7 @@ export async function findUserDeletion({ db }: Pick<Deps, 'db'>, deletionId: str
 }
 
 /** Deletes the deletions that ended more than a week ago. */
-export async function sweepUserDeletions(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+export async function sweepUserDeletions(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<number> {
   const isOld = lt(userDeletions.finishedAt, sqlIn(deps.clock, -KEPT_SECONDS))
-  await deleteLookUps(deps, userDeletions, userDeletions.id, isOld, signal)
+  return deleteLookUps(deps, userDeletions, userDeletions.id, isOld, signal)
 }

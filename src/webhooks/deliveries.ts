@@ -121,10 +121,10 @@ export async function replayWebhookDelivery(
 }
 
 /** Deletes finished deliveries that were not dropped with their month, until the signal. */
-export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<void> {
+export async function sweepWebhookDeliveries(deps: Pick<Deps, 'db' | 'clock'>, signal?: AbortSignal): Promise<number> {
   const { createdAt, status } = webhookDeliveries
   const isLeftOver = and(lt(createdAt, sqlIn(deps.clock, -LEFT_OVER_SECONDS)), ne(status, 'PENDING'))
-  await deleteOfUsers(deps, webhookDeliveries, webhookDeliveries, isLeftOver, signal)
+  return deleteOfUsers(deps, webhookDeliveries, webhookDeliveries, isLeftOver, signal)
 }
 
 async function assertBelowLimit({ db }: Pick<Deps, 'db'>, { userId, id }: WebhookEndpoint): Promise<void> {

@@ -31,6 +31,7 @@ const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   secret_owners: { kind: 'look-up', column: 'secret_hash' },
   rate_limits: { kind: 'look-up', column: 'subject' },
   provider_problems: { kind: 'local', column: null },
+  maintenance_runs: { kind: 'local', column: null },
   encryption_canaries: { kind: 'local', column: null },
   deployment: { kind: 'local', column: null },
 }
