@@ -34,11 +34,10 @@ export type App = {
    * itself. Resolves to false, with nothing consumed, for one that `fetch` has to handle.
    */
   handleDirectly(incoming: IncomingMessage, outgoing: ServerResponse): Promise<boolean>
-  /**
-   * Makes /readyz respond 503, so that load balancers stop sending requests, and each response the
-   * last of its connection.
-   */
+  /** Makes /readyz respond 503, so that load balancers stop sending requests. */
   drain(): void
+  /** Makes each response the last of its connection. */
+  endConnections(): void
   /** Resolves when no request is in progress, including those whose client has disconnected. */
   settled(): Promise<void>
 }
@@ -46,6 +45,7 @@ export type App = {
 /** Creates the app. */
 export function createApp(deps: Deps): App {
   let isDraining = false
+  let endsConnections = false
   const graphqlServer = createGraphqlServer(deps)
   const router = createRouter(deps, () => isDraining, graphqlServer)
   const handleDirectly = createDirectGraphqlRoute(deps, graphqlServer)
@@ -64,12 +64,15 @@ export function createApp(deps: Deps): App {
     fetch: (...request) =>
       track(
         Promise.resolve(router.fetch(...request)).then((response) =>
-          isDraining ? closeConnectionAfter(response) : response,
+          endsConnections ? closeConnectionAfter(response) : response,
         ),
       ),
-    handleDirectly: (incoming, outgoing) => track(handleDirectly(incoming, outgoing, () => isDraining)),
+    handleDirectly: (incoming, outgoing) => track(handleDirectly(incoming, outgoing, () => endsConnections)),
     drain: () => {
       isDraining = true
+    },
+    endConnections: () => {
+      endsConnections = true
     },
     settled: async () => {
       while (inProgress > 0) await new Promise<void>((resolve) => waiting.push(resolve))

@@ -22,6 +22,7 @@ import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
 import { createEventNotifier } from './process/event-notifier.ts'
+import { stopListening } from './process/listener.ts'
 import { type Running, shutDown, waitAtMost } from './process/shutdown.ts'
 import { explainListenError } from './process/startup-error.ts'
 import { returnSlices } from './rate-limit/rows.ts'
@@ -63,14 +64,14 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const opening = Promise.resolve(parts.database ?? openDatabase(config.database))
   const database = await logWhileWaiting(log, 'the database to open', opening)
   const queue = createJobQueue(database, log)
-  let stopListening = async () => {}
+  let stopNotifications = async () => {}
   let stopRechecks = () => {}
   const close = async () => {
     stopRechecks()
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
-  const closeListener = () => waitAtMost(log, 'notifications', CLOSE_SECONDS, stopListening())
+  const closeListener = () => waitAtMost(log, 'notifications', CLOSE_SECONDS, stopNotifications())
   try {
     await prepareDatabase(database, config, log)
     const { db } = database
@@ -83,7 +84,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       ...{ timing, clock, droppedLogLines },
     })
     await logWhileWaiting(log, 'the job queue', queue.start(deps))
-    stopListening = await logWhileWaiting(
+    stopNotifications = await logWhileWaiting(
       log,
       'a connection that listens',
       listenForNotifications(
@@ -109,7 +110,11 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     }
     const running: Running = {
       app,
-      server,
+      server: {
+        stopListening: () => stopListening(server),
+        closeIdleConnections: () => server.closeIdleConnections(),
+        closeAllConnections: () => server.closeAllConnections(),
+      },
       queue,
       eventNotifier,
       eventStreams,

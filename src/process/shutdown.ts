@@ -12,15 +12,20 @@ import { withTimeout } from './with-timeout.ts'
 /** The parts of a running gateway that a shutdown ends. The layers above implement them. */
 export type Running = {
   app: {
-    /** Makes the instance not ready, and each response the last of its connection. */
+    /** Makes the instance not ready. */
     drain(): void
+    /** Makes each response the last of its connection. */
+    endConnections(): void
     /** Resolves when no request is in progress. */
     settled(): Promise<void>
   }
   server: {
-    close(callback: () => void): unknown
-    closeIdleConnections?(): void
-    closeAllConnections?(): void
+    /**
+     * Closes the listener. Connections stay open; `ended` resolves when all of them have ended.
+     */
+    stopListening(): Promise<{ ended: Promise<void> }>
+    closeIdleConnections(): void
+    closeAllConnections(): void
   }
   queue: {
     /** Starts no more jobs. */
@@ -57,6 +62,13 @@ const WRITTEN_SECONDS = 21.5
  */
 const CLOSED_SECONDS = 23
 
+/**
+ * How long idle connections are served after the listener has closed. A proxy that sends a request
+ * while its connection is closed gets a reset, and must not repeat a POST. Each response is the last
+ * of its connection, and no other can be opened, so that the proxy has left this instance before
+ * the end of this time. In production only.
+ */
+const IDLE_CONNECTION_SECONDS = 5
 // For a client that has connected but not yet sent its request, and for the last response to be
 // sent.
 const QUIET_CONNECTION_SECONDS = 2
@@ -75,7 +87,7 @@ export async function shutDown(running: Running, { log, production }: { log: Log
   // Other instances run the jobs from here on. Requests may still queue some.
   const paused = queue.pause()
   if (production) await sleep(LOAD_BALANCER_SECONDS * 1000)
-  await finish('requests', REQUESTS_SECONDS, finishRequests(running))
+  await finish('requests', REQUESTS_SECONDS, finishRequests(running, production ? IDLE_CONNECTION_SECONDS : 0))
   clearTimeout(lastRefresh)
   refreshes.close()
   await Promise.all([
@@ -88,23 +100,27 @@ export async function shutDown(running: Running, { log, production }: { log: Log
       paused.then(() => queue.stop(secondsUntil(WRITTEN_SECONDS))),
     ),
   ])
-  server.closeAllConnections?.()
+  server.closeAllConnections()
   await finish('notifications', WRITTEN_SECONDS, eventNotifier.end())
   await finish('connections', CLOSED_SECONDS, running.close())
 }
 
 // Browsers open connections in advance. Node does not count one without any request as idle, and
 // would wait for it.
-async function finishRequests({ app, server, eventStreams }: Running): Promise<void> {
+async function finishRequests({ app, server, eventStreams }: Running, idleSeconds: number): Promise<void> {
+  const { ended } = await server.stopListening()
+  // Not before the listener is closed: the clients would open new connections, and those that wait
+  // to be accepted when it closes are reset.
+  app.endConnections()
   // They would last for minutes. Their clients reconnect to another instance and resume there.
   eventStreams.finishAll()
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeIdleConnections?.()
-  await withTimeout(QUIET_CONNECTION_SECONDS, closed, () => {})
+  if (idleSeconds > 0) await withTimeout(idleSeconds, ended, () => {})
+  server.closeIdleConnections()
+  await withTimeout(QUIET_CONNECTION_SECONDS, ended, () => {})
   // The server forgets a request whose client has disconnected, but the result of its call to X
   // must still be written.
   await app.settled()
-  await withTimeout(LAST_RESPONSE_SECONDS, closed, () => {})
+  await withTimeout(LAST_RESPONSE_SECONDS, ended, () => {})
 }
 
 /**

@@ -7,7 +7,8 @@ import { openBrowser } from '../support/browser.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
-import { describeWithPgBouncer, startPgBouncer } from '../support/pgbouncer.ts'
+import { describeWithProgram } from '../support/installed-program.ts'
+import { startPgBouncer } from '../support/pgbouncer.ts'
 import { startProgram } from '../support/program.ts'
 
 const POSTS = 12
@@ -64,7 +65,7 @@ async function connectAndPost(resources: AsyncDisposableStack, url: string): Pro
 const locksLeft = (direct: Sql) => direct`select pid from pg_locks where locktype = 'advisory' and granted
   and database = (select oid from pg_database where datname = current_database())`
 
-describeWithPgBouncer('PgBouncer', () => {
+describeWithProgram('pgbouncer', 'PgBouncer', () => {
   test('works in session mode without a setting: acknowledged rows are stored, streams and jobs work', async () => {
     await using resources = new AsyncDisposableStack()
     const { dataDir, pooledUrl, direct } = await openPooled(resources, { pool_mode: 'session' })

@@ -32,9 +32,12 @@ export async function isSignedIn(person: Browser): Promise<boolean> {
   return (await person.query<{ viewer: object | null }>('{ viewer { id } }')).viewer !== null
 }
 
-/** Opens a browser without cookies. @param userAgent its User-Agent header. */
-export function openBrowser(gatewayUrl: string, userAgent = 'story') {
-  const agent = new Agent()
+/**
+ * Opens a browser without cookies.
+ * @param userAgent its User-Agent header.
+ * @param agent its connections, for a certificate that Node does not trust.
+ */
+export function openBrowser(gatewayUrl: string, userAgent = 'story', agent = new Agent()) {
   const cookies = new Map<string, string>()
   let responses: ReceivedResponse[] | null = null
   const isOurs = (url: string) => new URL(url).origin === new URL(gatewayUrl).origin

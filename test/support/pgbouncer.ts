@@ -1,19 +1,16 @@
 /** Starts an installed PgBouncer in front of a PostgreSQL server, and removes it afterwards. */
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, chown, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
-import { describe, test } from 'vitest'
-import { isExecutable } from './executable.ts'
 import { findFreePort } from './free-port.ts'
+import { describeMissing, findInstalledProgram } from './installed-program.ts'
+import { findServerOwner } from './postgres-cluster.ts'
 import { makeTemporaryDirectory } from './temporary-directory.ts'
 
 const START_LIMIT_MILLISECONDS = 30_000
-
-const missingSentence = 'No PgBouncer was found. Install one (Debian: apt-get install pgbouncer).'
 
 export type PgBouncer = {
   /** Returns the URL of the same database through the pooler. */
@@ -25,39 +22,13 @@ export type PgBouncer = {
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** The path of the executable; null if PgBouncer is not installed. */
-export function findPgBouncer(): string | null {
-  // Debian installs it in a directory that only root's PATH contains.
-  const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'].filter(Boolean)
-  return directories.map((directory) => join(directory, 'pgbouncer')).find(isExecutable) ?? null
-}
-
-/**
- * `describe` for tests that need PgBouncer. Without it they are skipped with a note; with CI=true
- * they fail.
- */
-export function describeWithPgBouncer(title: string, suite: () => void): void {
-  if (findPgBouncer() !== null) {
-    describe(title, suite)
-  } else if (process.env.CI === 'true') {
-    describe(title, () => {
-      test('has a PgBouncer to run', () => {
-        throw new Error(missingSentence)
-      })
-    })
-  } else {
-    console.warn(`SKIPPED: ${title}. ${missingSentence}`)
-    describe.skip(`${title} (skipped: no PgBouncer found)`, suite)
-  }
-}
-
 /**
  * Starts PgBouncer in front of the server of `url`, with its defaults and these settings.
  * @param settings of the section [pgbouncer], `pool_mode` first of all.
  */
 export async function startPgBouncer(url: string, settings: Record<string, string>): Promise<PgBouncer> {
-  const executable = findPgBouncer()
-  if (executable === null) throw new Error(missingSentence)
+  const executable = findInstalledProgram('pgbouncer')
+  if (executable === null) throw new Error(describeMissing('pgbouncer'))
   const target = new URL(url)
   await using resources = new AsyncDisposableStack()
   const directory = resources.use(await makeTemporaryDirectory('pgbouncer')).path
@@ -83,7 +54,8 @@ export async function startPgBouncer(url: string, settings: Record<string, strin
       '',
     ].join('\n'),
   }
-  const owner = await findOwner()
+  // PgBouncer refuses to run as root.
+  const owner = await findServerOwner()
   for (const [name, text] of Object.entries(files)) {
     const file = join(directory, name)
     await writeFile(file, text, { mode: 0o600 })
@@ -126,14 +98,6 @@ export async function startPgBouncer(url: string, settings: Record<string, strin
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
-}
-
-// PgBouncer refuses to run as root.
-async function findOwner(): Promise<{ uid: number; gid: number } | null> {
-  if (process.getuid?.() !== 0) return null
-  const ids = ['-u', '-g'].map(async (flag) => Number((await promisify(execFile)('id', [flag, 'nobody'])).stdout))
-  const [uid = 0, gid = 0] = await Promise.all(ids)
-  return { uid, gid }
 }
 
 function listens(port: number): Promise<boolean> {
