@@ -11,5 +11,6 @@ export function createState(): State {
     codes: [],
     grants: [],
     tweets: [],
+    media: [],
   }
 }

@@ -2,14 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { respondWithFaults } from './control/apply-faults.ts'
 import type { Faults } from './control/faults.ts'
 import type { Recorder } from './control/recorder.ts'
+import { parseBody } from './parameters.ts'
 import { type ProviderResponse, readResponse, sendResponse } from './provider-response.ts'
 import { isOwnForm } from './same-origin.ts'
 import type { World } from './world.ts'
 
 export type Application = { fetch(request: Request): Response | Promise<Response> }
 
-// The largest body that X accepts is a media chunk of 5 MB.
 const MAX_BODY_BYTES = 6 * 1024 * 1024
+// A segment of 8 MB is a third larger as base64 in JSON.
+const MAX_MEDIA_BODY_BYTES = 12 * 1024 * 1024
 
 /**
  * Handles a request: reads and records it, applies faults, and sends the provider's response. It
@@ -32,7 +34,8 @@ export async function handleRequest(
   }
 
   const headers = plainHeaders(incoming)
-  const arrival = recorder.arrive({ method, url, headers, text: body.toString('utf8'), at: world.clock.now() })
+  const recorded = await parseBody(body, headers['content-type'] ?? null)
+  const arrival = recorder.arrive({ method, url, headers, body: recorded, at: world.clock.now() })
   const { received, parameters } = arrival
   const act = async (): Promise<ProviderResponse> => {
     received.acted = true
@@ -64,11 +67,12 @@ function findRefusal(
 async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = []
   let size = 0
+  const maxBytes = incoming.url?.startsWith('/2/media/') ? MAX_MEDIA_BODY_BYTES : MAX_BODY_BYTES
   for await (const chunk of incoming) {
     size += chunk.length
-    if (size <= MAX_BODY_BYTES) chunks.push(chunk)
+    if (size <= maxBytes) chunks.push(chunk)
   }
-  return size > MAX_BODY_BYTES ? null : Buffer.concat(chunks)
+  return size > maxBytes ? null : Buffer.concat(chunks)
 }
 
 // Accepts a path only: an absolute-form target would let the client choose the origin.

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /**
  * Request parameters of a form, a JSON body or the query. X's token endpoint reads all three. The
  * body wins over the query; RFC 6749, section 3.2 forbids repeated parameters.
@@ -14,13 +16,41 @@ export function readQuery(url: string): Parameters {
   return parameters([[...new URL(url).searchParams]])
 }
 
-/** Parses a body for the recorder: the fields of a form, JSON, or the text. */
-export function parseBody(text: string, contentType: string | null): unknown {
-  if (text === '') return null
+/** What is kept of a file in a recorded request. */
+export type FileSummary = { bytes: number; sha256: string }
+
+/**
+ * Parses a body for the recorder: the fields of a form, JSON, or the text. A file, which may have
+ * megabytes, is recorded as its size and digest.
+ */
+export async function parseBody(body: Buffer, contentType: string | null): Promise<unknown> {
+  if (body.length === 0) return null
+  if (mediaType(contentType) === 'multipart/form-data') return parseMultipart(body, contentType ?? '')
+  const text = body.toString('utf8')
   if (mediaType(contentType) === 'application/x-www-form-urlencoded') {
     return Object.fromEntries(new URLSearchParams(text))
   }
-  return mediaType(contentType).endsWith('json') ? (parseJson(text) ?? text) : text
+  if (!mediaType(contentType).endsWith('json')) return text
+  const json = parseJson(text) ?? text
+  const isFile = typeof json === 'object' && json !== null && 'media' in json && typeof json.media === 'string'
+  return isFile ? { ...json, media: summarizeFile(Buffer.from(String(json.media), 'base64')) } : json
+}
+
+async function parseMultipart(body: Buffer, contentType: string): Promise<unknown> {
+  const response = new Response(new Uint8Array(body), { headers: { 'content-type': contentType } })
+  const form = await response.formData().catch(() => null)
+  if (form === null) return null
+  const fields = [...form].map(
+    async ([name, value]): Promise<[string, unknown]> => [
+      name,
+      typeof value === 'string' ? value : summarizeFile(Buffer.from(await value.arrayBuffer())),
+    ],
+  )
+  return Object.fromEntries(await Promise.all(fields))
+}
+
+function summarizeFile(bytes: Buffer): FileSummary {
+  return { bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 
 /** Returns the media type of a Content-Type header, without parameters and in lower case. */

@@ -12,6 +12,7 @@ import { loadState, saveState } from './state-file.ts'
 import type { ReplayMode } from './switches.ts'
 import { createWorld, type GithubClient, type World, type XClient } from './world.ts'
 import { addXAuthorize } from './x/authorize.ts'
+import { addXMedia } from './x/media.ts'
 import { addXPosting } from './x/posting.ts'
 import { addXReading } from './x/reading.ts'
 import { addXToken } from './x/token.ts'
@@ -27,7 +28,10 @@ export type SandboxOptions = {
   port?: number
   /** The host in `url`: a gateway on 127.0.0.1 and a sandbox on localhost do not share cookies. */
   hostname?: string
-  /** The file in which the state survives a restart; null or absent: memory only. */
+  /**
+   * The file in which the state survives a restart, with a directory for media beside it; null or
+   * absent: neither survives.
+   */
   stateFile?: string | null
   /** A null secret makes a public client. */
   xClient: XClient
@@ -50,7 +54,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     throw new Error('The sandbox never starts with NODE_ENV=production: in it, any visitor can sign in as any user.')
   }
   const stateFile = options.stateFile ?? null
-  const world = createWorld(loadState(stateFile), options.xClient, options.githubClient, options.replay ?? 'end-grant')
+  const world = createWorld(loadState(stateFile), {
+    xClient: options.xClient,
+    githubClient: options.githubClient,
+    replay: options.replay ?? 'end-grant',
+    mediaDirectory: stateFile === null ? null : `${stateFile}.media`,
+  })
   const recorder = createRecorder()
   const faults = createFaults(options.random)
   const save = () => {
@@ -90,6 +99,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       server.closeAllConnections()
       await closed
       save()
+      world.media.close()
     },
   }
 }
@@ -103,6 +113,7 @@ function createApplication(world: World): Hono {
   addXAuthorize(app, world)
   addXToken(app, world)
   addXUsers(app, world)
+  addXMedia(app, world)
   addXPosting(app, world)
   addXReading(app, world)
   addPages(app, world)

@@ -64,6 +64,32 @@ const grantSchema = z.object({
   ended: z.enum(['superseded', 'revoked-by-app', 'revoked-by-user', 'replay']).nullable(),
 })
 
+const mediaSchema = z.object({
+  id: z.string(),
+  /** The account that may use it. */
+  accountId: z.string(),
+  mediaKey: z.string(),
+  category: z.string(),
+  totalBytes: z.number().int(),
+  /** Until then it can be attached to a post; later it stays with the posts that have it. */
+  expiresAt: z.number(),
+  /** Bytes of each received segment, by its index. */
+  segments: z.record(z.string(), z.number().int()),
+  finalizedAt: z.number().nullable(),
+  /** Null: ready at once. Seconds are of the sandbox's clock. */
+  processing: z.object({ seconds: z.number(), failure: z.string().nullable() }).nullable(),
+  content: z
+    .object({
+      mediaType: z.string().nullable(),
+      width: z.number().nullable(),
+      height: z.number().nullable(),
+      frames: z.number(),
+      durationSeconds: z.number().nullable(),
+    })
+    .nullable(),
+  altText: z.string().nullable(),
+})
+
 const tweetSchema = z.object({
   id: z.string(),
   accountId: z.string(),
@@ -77,6 +103,7 @@ const tweetSchema = z.object({
   replySettings: z.string(),
   madeWithAi: z.boolean(),
   poll: z.object({ options: z.array(z.string()), durationMinutes: z.number() }).nullable(),
+  mediaIds: z.array(z.string()).default([]),
   /** Ids of the versions before an edit, oldest first. */
   earlierIds: z.array(z.string()).default([]),
   deleted: z.boolean(),
@@ -94,6 +121,7 @@ export const stateSchema = z.object({
   codes: z.array(codeSchema),
   grants: z.array(grantSchema),
   tweets: z.array(tweetSchema),
+  media: z.array(mediaSchema).default([]),
 })
 
 export type GithubPerson = z.infer<typeof githubPersonSchema>
@@ -101,5 +129,6 @@ export type GithubCode = z.infer<typeof githubCodeSchema>
 export type XAccount = z.infer<typeof accountSchema>
 export type AuthorizationCode = z.infer<typeof codeSchema>
 export type Grant = z.infer<typeof grantSchema>
+export type Media = z.infer<typeof mediaSchema>
 export type StoredTweet = z.infer<typeof tweetSchema>
 export type State = z.infer<typeof stateSchema>

@@ -3,6 +3,9 @@ import type { Vocabulary } from './x/vocabulary.ts'
 // The lifetime that X documents.
 const ACCESS_TOKEN_SECONDS = 7200
 
+// docs.x.com, "Media upload": at most 8 MB.
+const MAX_SEGMENT_BYTES = 8 * 1024 * 1024
+
 /** The effect of a second use of a refresh token, which X does not document. */
 export type ReplayMode = 'end-grant' | 'invalid-request'
 
@@ -27,6 +30,14 @@ export type Switches = {
   accessTokenSeconds: number
   /** True when X refuses a text that the account has posted before. */
   refusesDuplicates: boolean
+  /** How long X processes a video or a GIF, and its reason for refusing the next ones. */
+  mediaProcessing: { seconds: number; failure: string | null }
+  /** A larger segment of an upload is answered with an empty 413. */
+  maxSegmentBytes: number
+  /**
+   * True when a second finalize of an upload is answered as the first. X does not document it.
+   */
+  finalizesAgain: boolean
   /** X's word for a tweet in field names and refusals. */
   vocabulary: Vocabulary
   /** True when a truncated text comes with the whole text in `note_tweet`. */
@@ -54,6 +65,9 @@ export function createSwitches(replay: ReplayMode): Switches {
     revocationEndsAccount: false,
     accessTokenSeconds: ACCESS_TOKEN_SECONDS,
     refusesDuplicates: true,
+    mediaProcessing: { seconds: 2, failure: null },
+    maxSegmentBytes: MAX_SEGMENT_BYTES,
+    finalizesAgain: false,
     vocabulary: 'tweet',
     showsNotes: true,
     showsReferences: true,

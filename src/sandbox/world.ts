@@ -2,6 +2,7 @@ import { type Clock, createClock } from './clock.ts'
 import type { State, XAccount } from './state.ts'
 import { createSwitches, type ReplayMode, type Switches } from './switches.ts'
 import { createGrantIndex, type GrantIndex } from './x/grant-index.ts'
+import { createMediaIndex, type MediaIndex } from './x/media-index.ts'
 import { createRateLimits, type RateLimits } from './x/rate-limits.ts'
 import { createTweetIndex, type TweetIndex } from './x/tweet-index.ts'
 
@@ -20,12 +21,29 @@ export type World = {
   githubClient: GithubClient
   grants: GrantIndex
   tweets: TweetIndex
+  media: MediaIndex
   rateLimits: RateLimits
   switches: Switches
 }
 
-/** Creates the providers from their state and clients. */
-export function createWorld(state: State, xClient: XClient, githubClient: GithubClient, replay: ReplayMode): World {
+/**
+ * Creates the providers from their state and clients.
+ * @param mediaDirectory the directory of uploaded files; null for a temporary one.
+ */
+export function createWorld(
+  state: State,
+  {
+    xClient,
+    githubClient,
+    replay,
+    mediaDirectory,
+  }: {
+    xClient: XClient
+    githubClient: GithubClient
+    replay: ReplayMode
+    mediaDirectory: string | null
+  },
+): World {
   return {
     url: '',
     clock: createClock(state.clockOffsetSeconds),
@@ -34,6 +52,7 @@ export function createWorld(state: State, xClient: XClient, githubClient: Github
     githubClient: { ...githubClient, redirectUris: [...githubClient.redirectUris] },
     grants: createGrantIndex(state),
     tweets: createTweetIndex(state),
+    media: createMediaIndex(state, mediaDirectory),
     rateLimits: createRateLimits(),
     switches: createSwitches(replay),
   }

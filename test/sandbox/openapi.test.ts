@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { describe, expect, it } from 'vitest'
-import { at, call, connectAccount, openSandbox, post, type ReceivedResponse } from './client.ts'
+import { makeMp4, makePng } from '../support/media-files.ts'
+import { ALL_SCOPES, at, call, connectAccount, openSandbox, post, type ReceivedResponse } from './client.ts'
 
 const REFERENCE = fileURLToPath(new URL('../../../shared/reference/', import.meta.url))
 
@@ -40,6 +41,30 @@ describe.each(['2.166', '2.167'])('responses validate against X’s OpenAPI docu
     validate('get', '/2/users/{id}/tweets', await call(sandbox, access, 'GET', '/2/users/12/tweets'))
     validate('delete', '/2/tweets/{id}', await call(sandbox, access, 'DELETE', `/2/tweets/${id}`))
     validate('delete', '/2/tweets/{id}', await call(sandbox, access, 'DELETE', `/2/tweets/${id}`))
+  })
+
+  // 2.166 requires a `meta` in one of these responses, which nobody has seen and 2.167 dropped.
+  it.skipIf(!present || version === '2.166')(title('of uploads'), async () => {
+    const validate = createValidator(file)
+    const sandbox = await openSandbox()
+    const { access } = await connectAccount(sandbox, 'maraholt', `${ALL_SCOPES} media.write`)
+    const video = makeMp4()
+    const body = { media_category: 'tweet_video', media_type: 'video/mp4', total_bytes: video.length }
+    const started = await call(sandbox, access, 'POST', '/2/media/upload/initialize', body)
+    validate('post', '/2/media/upload/initialize', started)
+    const id = String(at(started.body, 'data', 'id'))
+    const segment = { media: video.toString('base64'), segment_index: 0 }
+    const path = `/2/media/upload/${id}`
+    validate('post', '/2/media/upload/{id}/append', await call(sandbox, access, 'POST', `${path}/append`, segment))
+    validate('post', '/2/media/upload/{id}/finalize', await call(sandbox, access, 'POST', `${path}/finalize`))
+    const status = `/2/media/upload?command=STATUS&media_id=${id}`
+    validate('get', '/2/media/upload', await call(sandbox, access, 'GET', status))
+    sandbox.control.advance(5)
+    validate('get', '/2/media/upload', await call(sandbox, access, 'GET', status))
+    const image = { media: makePng().toString('base64'), media_category: 'tweet_image' }
+    validate('post', '/2/media/upload', await call(sandbox, access, 'POST', '/2/media/upload', image))
+    const metadata = { id, metadata: { alt_text: { text: 'A video' } } }
+    validate('post', '/2/media/metadata', await call(sandbox, access, 'POST', '/2/media/metadata', metadata))
   })
 
   it.skipIf(!present)(title('of refusals'), async () => {

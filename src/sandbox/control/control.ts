@@ -8,6 +8,7 @@ import type { LimitName } from '../x/rate-limits.ts'
 import { editTweet, storeTweet } from '../x/tweet-store.ts'
 import type { Vocabulary } from '../x/vocabulary.ts'
 import type { Fault, Faults, PlantedFault } from './faults.ts'
+import { createMediaControl } from './media-control.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
 import { type GrantView, type TweetView, viewGrant, viewTweet } from './views.ts'
 
@@ -29,6 +30,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
     return account
   }
   return {
+    ...createMediaControl(world),
     /** Moves the sandbox's clock forward. */
     advance(seconds: number): void {
       world.clock.advance(seconds)
@@ -123,6 +125,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       const { id } = storeTweet(world, mustFind(username), {
         text,
         inReplyToTweetId: inReplyToTweetId ?? null,
+        mediaIds: [],
         replySettings: 'everyone',
         madeWithAi: false,
         poll: null,

@@ -1,12 +1,10 @@
-import { parseBody } from '../parameters.ts'
-
 /** A request to the sandbox, for tests. Kept in memory only, since it contains tokens. */
 export type ReceivedRequest = {
   method: string
   path: string
   query: Record<string, string>
   headers: Record<string, string>
-  /** Fields of a form, parsed JSON, other text, or null. */
+  /** Fields of a form with its files as `FileSummary`, parsed JSON, other text, or null. */
   body: unknown
   /** Milliseconds of the sandbox's clock. */
   at: number
@@ -19,7 +17,7 @@ export type ReceivedRequest = {
 export type ReceivedFilter = { method?: string; path?: string; acted?: boolean }
 
 export type Recorder = {
-  arrive(request: { method: string; url: URL; headers: Record<string, string>; text: string; at: number }): {
+  arrive(request: { method: string; url: URL; headers: Record<string, string>; body: unknown; at: number }): {
     received: ReceivedRequest
     parameters: Record<string, string>
     leave(): void
@@ -39,9 +37,8 @@ export function createRecorder(): Recorder {
   const inFlight = new Map<string, number>()
 
   return {
-    arrive({ method, url, headers, text, at }) {
+    arrive({ method, url, headers, body, at }) {
       const query = Object.fromEntries(url.searchParams)
-      const body = parseBody(text, headers['content-type'] ?? null)
       const received = { method, path: url.pathname, query, headers, body, at, status: null, acted: false }
       requests.push(received)
       if (requests.length > KEPT_REQUESTS) requests = requests.slice(-KEPT_REQUESTS / 2)

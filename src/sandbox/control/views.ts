@@ -39,6 +39,9 @@ export type TweetView = {
   repliesToNames: string[]
   replySettings: string
   madeWithAi: boolean
+  /** Ids of the media, in the order of the post. */
+  mediaIds: string[]
+  poll: StoredTweet['poll']
   /** Ids of the versions before an edit. */
   earlierIds: string[]
   deleted: boolean
@@ -64,7 +67,7 @@ export function viewGrant(world: World, grant: Grant): GrantView {
 }
 
 /** Returns a tweet as the control shows it. */
-export function viewTweet(world: World, { poll: _poll, urls: _urls, ...tweet }: StoredTweet): TweetView {
+export function viewTweet(world: World, { urls: _urls, ...tweet }: StoredTweet): TweetView {
   return { ...tweet, username: usernameOf(world, tweet.accountId) }
 }
 

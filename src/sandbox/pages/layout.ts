@@ -27,7 +27,7 @@ export function respondWithPage(
   // No form-action: Chromium applies it also to the redirect to the app that follows.
   c.header(
     'content-security-policy',
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; base-uri 'none'; frame-ancestors 'none'",
   )
   c.header('referrer-policy', 'no-referrer')
   c.header('cache-control', 'no-store')

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
 import type { Context, Hono } from 'hono'
 import { readParameters } from '../parameters.ts'
 import { findAccount, findAccountById, type World } from '../world.ts'
@@ -37,6 +39,14 @@ export function addPages(app: Hono, world: World): void {
     return account === null ? c.notFound() : respondWithPicture(c, drawBanner(account.id))
   })
 
+  app.get('/assets/media/:id', (c) => {
+    const media = world.media.byId.get(c.req.param('id'))
+    const mediaType = media?.finalizedAt == null ? null : (media.content?.mediaType ?? null)
+    if (media === undefined || mediaType === null) return c.notFound()
+    const headers = { 'content-type': mediaType, ...UNTRUSTED_FILE }
+    return c.body(Readable.toWeb(createReadStream(world.media.path(media.id))) as ReadableStream, 200, headers)
+  })
+
   app.get('/:username/status/:id', (c) => {
     const tweet = world.tweets.byId.get(c.req.param('id'))
     const author = tweet === undefined || tweet.deleted ? null : findAccountById(world, tweet.accountId)
@@ -52,6 +62,13 @@ export function addPages(app: Hono, world: World): void {
     const account = findAccount(world, name)
     return account === null ? respondWithMissingPage(c) : respondWithTimelinePage(c, world, account)
   })
+}
+
+// What anybody uploaded is shown as a picture or a video, and never as a page.
+const UNTRUSTED_FILE = {
+  'content-security-policy': "default-src 'none'; sandbox",
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'private, max-age=3600',
 }
 
 function respondWithPicture(c: Context, svg: string) {

@@ -102,6 +102,10 @@ legend, .label { font-weight: 600; padding: 0; margin-bottom: .625rem; }
 .tweet.large .text { font-size: 1.3125rem; line-height: 1.4; grid-column: 1 / -1; margin-top: .5rem; }
 .tweet.large .foot { grid-column: 1 / -1; }
 .feed .poll li { border: 1px solid var(--line); }
+.media { display: grid; gap: .25rem; margin-top: .625rem; border-radius: .875rem; overflow: hidden; border: 1px solid var(--line); }
+.media img, .media video { display: block; width: 100%; height: 100%; max-height: 32rem; object-fit: cover; background: var(--sunken); }
+.media.count-2, .media.count-3, .media.count-4 { grid-template-columns: 1fr 1fr; aspect-ratio: 16 / 9; }
+.media.count-3 :first-child { grid-row: span 2; }
 .poll { list-style: none; display: grid; gap: .375rem; margin-top: .625rem; }
 .poll li { border: 1px solid var(--line); border-radius: .5rem; padding: .375rem .75rem; }
 .empty { text-align: center; padding: 3rem 1.5rem; display: grid; gap: .375rem; }

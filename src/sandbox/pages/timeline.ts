@@ -45,6 +45,7 @@ ${target === null || target.deleted ? '' : html`<div class="card feed">${showTwe
 <img class="avatar" src="/assets/avatars/x/${author.id}.svg" alt="" width="40" height="40">
 <div class="who"><a class="name" href="/${author.username}"><b>${author.name}</b></a><span class="soft">@${author.username}</span></div>
 <p class="text" dir="auto">${showText(tweet)}</p>
+${showMedia(world, tweet)}
 ${showPoll(tweet)}
 <p class="soft small foot">${showTime(tweet.createdAt)}${tweet.madeWithAi ? html` · Made with AI` : ''} · id ${tweet.id}</p>
 </article>
@@ -75,6 +76,7 @@ export function showTweet(world: World, tweet: StoredTweet): PageContent {
 <p class="line"><a href="/${author.username}"><b>${author.name}</b></a> <span class="soft">@${author.username}</span> <span class="soft" aria-hidden="true">·</span> <a class="soft small" href="/${author.username}/status/${tweet.id}">${showTime(tweet.createdAt)}</a></p>
 ${repliedTo === null ? '' : html`<p class="soft small">Replying to @${repliedTo.username}</p>`}
 <p class="text" dir="auto">${showText(tweet)}</p>
+${showMedia(world, tweet)}
 ${showPoll(tweet)}
 ${tweet.madeWithAi ? html`<p class="soft small">Made with AI</p>` : ''}
 </div>
@@ -95,19 +97,32 @@ function showText(tweet: StoredTweet): PageContent {
   const parts: PageContent[] = []
   // The page does not show the leading names of a reply.
   let position = tweet.repliesToNames.map((name) => `@${name} `).join('').length
+  // The link to the media, which ends the text, is shown as the media themselves.
+  const mediaLink = tweet.mediaIds.length === 0 ? undefined : tweet.urls.at(-1)
   for (const link of tweet.urls) {
+    if (link === mediaLink) continue
     parts.push(html`${decodeEntities(characters.slice(position, link.start).join(''))}`)
     parts.push(
       html`<a href="${link.expandedUrl}" rel="nofollow noreferrer">${link.expandedUrl.replace(/^https?:\/\//, '')}</a>`,
     )
     position = link.end
   }
-  parts.push(html`${decodeEntities(characters.slice(position).join(''))}`)
+  parts.push(html`${decodeEntities(characters.slice(position, mediaLink?.start).join('').trimEnd())}`)
   return html`${parts}`
 }
 
 function decodeEntities(text: string): string {
   return text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
+}
+
+function showMedia(world: World, tweet: StoredTweet): PageContent {
+  const media = tweet.mediaIds.flatMap((id) => world.media.byId.get(id) ?? [])
+  if (media.length === 0) return html``
+  return html`<div class="media count-${media.length}">${media.map(({ id, category, altText }) =>
+    category === 'tweet_video'
+      ? html`<video controls preload="metadata" src="/assets/media/${id}" aria-label="${altText ?? 'Video'}"></video>`
+      : html`<img src="/assets/media/${id}" alt="${altText ?? ''}">`,
+  )}</div>`
 }
 
 function showPoll(tweet: StoredTweet): PageContent {

@@ -4,6 +4,7 @@ import { mediaType, parseJson } from '../parameters.ts'
 import type { XAccount } from '../state.ts'
 import type { World } from '../world.ts'
 import { respondWithData, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
+import { judgeMedia } from './media-rules.ts'
 import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
 import { API_PROBLEMS } from './problems.ts'
 import { findVisibleTweet, fitsLength, isDuplicate, storeTweet } from './tweet-store.ts'
@@ -64,15 +65,18 @@ export function addXPosting(app: Hono, world: World): void {
       const body = readBody(c.req.header('content-type') ?? null, await c.req.text())
       if ('status' in body) return problemResponse(body)
       const text = body.text ?? ''
+      const mediaIds = body.media?.media_ids ?? []
       const inReplyToTweetId = body.reply?.in_reply_to_tweet_id ?? null
       const refusal =
         judgeReply(world, caller, body) ??
         judgeText(caller, text) ??
-        (isDuplicate(world, caller, { text, inReplyToTweetId }) ? API_PROBLEMS['duplicate-content'] : null)
+        (mediaIds.length === 0 ? null : judgeMedia(world, caller, mediaIds)) ??
+        (isDuplicate(world, caller, { text, inReplyToTweetId, mediaIds }) ? API_PROBLEMS['duplicate-content'] : null)
       if (refusal !== null) return problemResponse(refusal)
       const tweet = storeTweet(world, caller, {
         text,
         inReplyToTweetId,
+        mediaIds,
         replySettings: body.reply_settings ?? 'everyone',
         madeWithAi: body.made_with_ai ?? false,
         poll: body.poll ? { options: body.poll.options, durationMinutes: body.poll.duration_minutes } : null,
@@ -99,8 +103,6 @@ function judgeShape(body: PostBody): Problem | null {
   if (used.length > 1) return invalidRequest(`Only one of [${used.join(', ')}] can be given.`, {})
   if (body.media === undefined && dropInvisible(body.text ?? '').trim() === '') return API_PROBLEMS['invalid-request']
   if (hasForbiddenCharacters(body.text ?? '')) return invalidRequest('$.text: contains invalid characters', {})
-  // The sandbox has no uploads: every media id is unknown.
-  if (body.media !== undefined) return API_PROBLEMS['invalid-media']
   // The sandbox's accounts can use no editing, communities or super follows.
   const unavailable = body.edit_options ?? body.community_id ?? body.for_super_followers_only
   return unavailable === undefined || unavailable === false ? null : API_PROBLEMS['not-permitted']

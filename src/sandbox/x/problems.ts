@@ -149,6 +149,8 @@ export const API_PROBLEMS = {
   'v1-rate-limited': numbered(429, 88, 'Rate limit exceeded'),
   'invalid-request': invalidRequest('$.text: is missing but it is required', {}),
   'invalid-media': invalidRequest('Your media IDs are invalid.', {}),
+  'segments-do-not-add-up': invalidRequest('Segments do not add up to provided total file size.', {}),
+  'video-too-long': blank(403, 'Forbidden', 'This user is not allowed to post a video longer than 20 minutes.'),
   'too-many-requests': blank(429, 'Too Many Requests', 'Too Many Requests'),
   'internal-server-error': blank(500, 'Internal Server Error', 'Internal Server Error'),
   'bad-gateway': blank(502, 'Bad Gateway', 'Bad Gateway'),

@@ -3,7 +3,18 @@
  * request. They are not stored, since a window is 15 minutes at most.
  */
 export type LimitName = 'posts-per-day' | EndpointLimit
-export type EndpointLimit = 'post-tweet' | 'delete-tweet' | 'users-me' | 'user-tweets' | 'read-tweets'
+export type EndpointLimit =
+  | 'post-tweet'
+  | 'delete-tweet'
+  | 'users-me'
+  | 'user-tweets'
+  | 'read-tweets'
+  | 'media-upload'
+  | 'media-status'
+  | 'media-initialize'
+  | 'media-append'
+  | 'media-finalize'
+  | 'media-metadata'
 
 export type RateLimits = {
   take(name: EndpointLimit, accountId: string, now: number): { allowed: boolean; headers: Record<string, string> }
@@ -23,6 +34,12 @@ export function createRateLimits(): RateLimits {
     'users-me': 75,
     'user-tweets': 900,
     'read-tweets': 900,
+    'media-upload': 500,
+    'media-status': 1000,
+    'media-initialize': 1875,
+    'media-append': 1875,
+    'media-finalize': 1875,
+    'media-metadata': 500,
     // A limit of the whole app. X does not document the limit per user of paid plans: the same
     // value is sent.
     'posts-per-day': 10_000,

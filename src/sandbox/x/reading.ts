@@ -107,11 +107,27 @@ function showTweet(world: World, tweet: StoredTweet, fields: Set<string>): Recor
     referenced_tweets:
       target === null || !world.switches.showsReferences ? undefined : [{ type: 'replied_to', id: target.id }],
     entities: shown.urls.length === 0 ? undefined : { urls: shown.urls.map(showUrl) },
+    attachments: showAttachments(world, tweet),
+    media_metadata: showMediaMetadata(world, tweet),
     note_tweet: isCut && world.switches.showsNotes ? note : undefined,
   }
   const asked = Object.entries(optional).filter(([name, value]) => isAsked(fields, name) && value !== undefined)
   const history = [...tweet.earlierIds, tweet.id]
   return { id: tweet.id, text: shown.text, edit_history_tweet_ids: history, ...Object.fromEntries(asked) }
+}
+
+function showAttachments(world: World, tweet: StoredTweet): Record<string, unknown> | undefined {
+  if (tweet.poll !== null) return { poll_ids: [tweet.id] }
+  const keys = tweet.mediaIds.flatMap((id) => world.media.byId.get(id)?.mediaKey ?? [])
+  return keys.length === 0 ? undefined : { media_keys: keys }
+}
+
+function showMediaMetadata(world: World, tweet: StoredTweet): Record<string, unknown>[] | undefined {
+  const described = tweet.mediaIds.flatMap((id) => {
+    const media = world.media.byId.get(id)
+    return media === undefined || media.altText === null ? [] : [{ media_key: media.mediaKey, alt_text: media.altText }]
+  })
+  return described.length === 0 ? undefined : described
 }
 
 // Both names request the same field.

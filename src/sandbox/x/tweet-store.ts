@@ -7,6 +7,7 @@ import { countWeighted, dropInvisible, encodeText, mentionsIn } from './tweet-te
 export type NewTweet = {
   text: string
   inReplyToTweetId: string | null
+  mediaIds: string[]
   replySettings: string
   madeWithAi: boolean
   poll: StoredTweet['poll']
@@ -28,8 +29,9 @@ export function storeTweet(world: World, account: XAccount, fresh: NewTweet): St
     id,
     accountId: account.id,
     sentText: fresh.text,
-    ...shownText(fresh.text, repliesToNames, id),
+    ...shownText(fresh.text, repliesToNames, id, mediaLink(world, account, id, fresh.mediaIds)),
     createdAt: world.clock.now(),
+    mediaIds: fresh.mediaIds,
     inReplyToTweetId: fresh.inReplyToTweetId,
     repliesToNames,
     replySettings: fresh.replySettings,
@@ -53,7 +55,7 @@ export function editTweet(world: World, tweet: StoredTweet, text: string): Store
     ...tweet,
     id,
     sentText: text,
-    ...shownText(text, tweet.repliesToNames, id),
+    ...shownText(text, tweet.repliesToNames, id, mediaLink(world, authorOf(world, tweet), id, tweet.mediaIds)),
     createdAt: world.clock.now(),
     earlierIds: [...tweet.earlierIds, tweet.id],
   }
@@ -65,14 +67,15 @@ export function editTweet(world: World, tweet: StoredTweet, text: string): Store
 
 /**
  * Compares texts with the leading names of a reply, so that equal replies to two people are no
- * duplicates.
+ * duplicates. X does not document the rule for posts with media: they never are, since each upload
+ * has its own id.
  */
 export function isDuplicate(
   world: World,
   account: XAccount,
-  fresh: Pick<NewTweet, 'text' | 'inReplyToTweetId'>,
+  fresh: Pick<NewTweet, 'text' | 'inReplyToTweetId' | 'mediaIds'>,
 ): boolean {
-  if (!world.switches.refusesDuplicates) return false
+  if (!world.switches.refusesDuplicates || fresh.mediaIds.length > 0) return false
   const names = namesInFront(world, account, fresh)
   const earlier = world.tweets.newestByText.get(textKey(account.id, names, fresh.text))
   if (earlier === undefined || earlier.deleted) return false
@@ -140,8 +143,28 @@ function namesInFront(
   return names
 }
 
-function shownText(text: string, names: readonly string[], id: string): Pick<StoredTweet, 'text' | 'urls'> {
-  const encoded = encodeText(dropInvisible(text), id)
+function authorOf(world: World, tweet: StoredTweet): XAccount {
+  const author = world.state.accounts.find(({ id }) => id === tweet.accountId)
+  if (author === undefined) throw new Error('Bug: a tweet without an author')
+  return author
+}
+
+// X ends the text of a post with media with one t.co link to them.
+function mediaLink(world: World, account: XAccount, id: string, mediaIds: readonly string[]): string | null {
+  const [first] = mediaIds
+  if (first === undefined) return null
+  const kind = world.media.byId.get(first)?.category === 'tweet_video' ? 'video' : 'photo'
+  return `https://x.com/${account.username}/status/${id}/${kind}/1`
+}
+
+function shownText(
+  text: string,
+  names: readonly string[],
+  id: string,
+  link: string | null,
+): Pick<StoredTweet, 'text' | 'urls'> {
+  const separator = text === '' ? '' : ' '
+  const encoded = encodeText(dropInvisible(link === null ? text : `${text}${separator}${link}`), id)
   const front = names.map((name) => `@${name} `).join('')
   return {
     text: front + encoded.text,
