@@ -12,5 +12,6 @@ export function createState(): State {
     grants: [],
     tweets: [],
     media: [],
+    subscriptions: [],
   }
 }

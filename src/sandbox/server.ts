@@ -11,6 +11,8 @@ import { addPages } from './pages/routes.ts'
 import { loadState, saveState } from './state-file.ts'
 import type { ReplayMode } from './switches.ts'
 import { createWorld, type GithubClient, type World, type XClient } from './world.ts'
+import { addXActivity } from './x/activity.ts'
+import { endStreams } from './x/activity-streams.ts'
 import { addXAuthorize } from './x/authorize.ts'
 import { addXMedia } from './x/media.ts'
 import { addXPosting } from './x/posting.ts'
@@ -95,6 +97,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     url: world.url,
     control,
     async close() {
+      endStreams(world)
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeAllConnections()
       await closed
@@ -113,6 +116,7 @@ function createApplication(world: World): Hono {
   addXAuthorize(app, world)
   addXToken(app, world)
   addXUsers(app, world)
+  addXActivity(app, world)
   addXMedia(app, world)
   addXPosting(app, world)
   addXReading(app, world)

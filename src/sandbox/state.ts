@@ -90,6 +90,15 @@ const mediaSchema = z.object({
   altText: z.string().nullable(),
 })
 
+const subscriptionSchema = z.object({
+  id: z.string(),
+  eventType: z.string(),
+  /** Null: events about all users of the app. */
+  userId: z.string().nullable(),
+  tag: z.string().nullable(),
+  createdAt: z.number(),
+})
+
 const tweetSchema = z.object({
   id: z.string(),
   accountId: z.string(),
@@ -122,6 +131,7 @@ export const stateSchema = z.object({
   grants: z.array(grantSchema),
   tweets: z.array(tweetSchema),
   media: z.array(mediaSchema).default([]),
+  subscriptions: z.array(subscriptionSchema).default([]),
 })
 
 export type GithubPerson = z.infer<typeof githubPersonSchema>
@@ -129,6 +139,7 @@ export type GithubCode = z.infer<typeof githubCodeSchema>
 export type XAccount = z.infer<typeof accountSchema>
 export type AuthorizationCode = z.infer<typeof codeSchema>
 export type Grant = z.infer<typeof grantSchema>
+export type Subscription = z.infer<typeof subscriptionSchema>
 export type Media = z.infer<typeof mediaSchema>
 export type StoredTweet = z.infer<typeof tweetSchema>
 export type State = z.infer<typeof stateSchema>

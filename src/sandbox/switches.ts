@@ -38,6 +38,12 @@ export type Switches = {
    * True when a second finalize of an upload is answered as the first. X does not document it.
    */
   finalizesAgain: boolean
+  /** True when X refuses the Activity API to the app. */
+  refusesActivity: boolean
+  /** The shape of a new subscription in `data`: X has answered in all three. */
+  subscriptionShape: 'object' | 'array' | 'subscription'
+  /** Seconds of the system's clock between the empty lines on an activity stream. */
+  keepAliveSeconds: number
   /** X's word for a tweet in field names and refusals. */
   vocabulary: Vocabulary
   /** True when a truncated text comes with the whole text in `note_tweet`. */
@@ -68,6 +74,9 @@ export function createSwitches(replay: ReplayMode): Switches {
     mediaProcessing: { seconds: 2, failure: null },
     maxSegmentBytes: MAX_SEGMENT_BYTES,
     finalizesAgain: false,
+    refusesActivity: false,
+    subscriptionShape: 'object',
+    keepAliveSeconds: 15,
     vocabulary: 'tweet',
     showsNotes: true,
     showsReferences: true,

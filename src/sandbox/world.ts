@@ -9,6 +9,9 @@ import { createTweetIndex, type TweetIndex } from './x/tweet-index.ts'
 /** The registered app at X. A null secret makes it a public client. */
 export type XClient = { id: string; secret: string | null; redirectUris: string[] }
 
+/** The same app at X, in the calls that it makes for itself. */
+export type XApp = { id: string; apiKey: string; apiSecret: string; bearerToken: string }
+
 /** The registered app at GitHub. */
 export type GithubClient = { id: string; secret: string; redirectUris: string[] }
 
@@ -18,12 +21,23 @@ export type World = {
   clock: Clock
   state: State
   xClient: XClient
+  xApp: XApp
   githubClient: GithubClient
   grants: GrantIndex
   tweets: TweetIndex
   media: MediaIndex
+  /** The open streams of X's Activity API. */
+  activityStreams: Set<ReadableStreamDefaultController<Uint8Array>>
   rateLimits: RateLimits
   switches: Switches
+}
+
+/** What the developer portal shows of the app, in every sandbox. */
+export const X_APP: XApp = {
+  id: '29000000',
+  apiKey: 'sandbox-api-key',
+  apiSecret: 'sandbox-api-secret',
+  bearerToken: 'AAAAAAAAAAAAAAAAAAAAAsandbox%2Fbearer%3Dtoken',
 }
 
 /**
@@ -48,10 +62,12 @@ export function createWorld(
     url: '',
     clock: createClock(state.clockOffsetSeconds),
     state,
+    xApp: { ...X_APP },
     xClient: { ...xClient, redirectUris: [...xClient.redirectUris] },
     githubClient: { ...githubClient, redirectUris: [...githubClient.redirectUris] },
     grants: createGrantIndex(state),
     tweets: createTweetIndex(state),
+    activityStreams: new Set(),
     media: createMediaIndex(state, mediaDirectory),
     rateLimits: createRateLimits(),
     switches: createSwitches(replay),

@@ -7,6 +7,7 @@ import { findProblem } from '../x/problems.ts'
 import type { LimitName } from '../x/rate-limits.ts'
 import { editTweet, storeTweet } from '../x/tweet-store.ts'
 import type { Vocabulary } from '../x/vocabulary.ts'
+import { createActivityControl } from './activity-control.ts'
 import type { Fault, Faults, PlantedFault } from './faults.ts'
 import { createMediaControl } from './media-control.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
@@ -31,6 +32,7 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
   }
   return {
     ...createMediaControl(world),
+    ...createActivityControl(world),
     /** Moves the sandbox's clock forward. */
     advance(seconds: number): void {
       world.clock.advance(seconds)

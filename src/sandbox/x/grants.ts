@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto'
 import { newXSecret } from '../secrets.ts'
 import type { AuthorizationCode, Grant } from '../state.ts'
 import type { World } from '../world.ts'
+import { announceRevocation } from './activity-streams.ts'
 
 const REFRESH_TOKEN_SECONDS = 183 * 24 * 60 * 60
 
@@ -72,12 +73,20 @@ export function revokeToken(world: World, token: string, clientId: string): void
   const named = world.switches.revocationEndsAccount
     ? liveGrants(world).filter((live) => live.accountId === grant.accountId && live.clientId === clientId)
     : [grant]
-  for (const live of named) if (live.ended === null) endGrant(live, 'revoked-by-app')
+  for (const live of named) {
+    if (live.ended !== null) continue
+    endGrant(live, 'revoked-by-app')
+    announceRevocation(world, live.accountId)
+  }
 }
 
 /** Ends the live grants of an account, as the connected-apps page does. */
 export function revokeGrantsOf(world: World, accountId: string): void {
-  for (const grant of liveGrants(world)) if (grant.accountId === accountId) endGrant(grant, 'revoked-by-user')
+  for (const grant of liveGrants(world)) {
+    if (grant.accountId !== accountId) continue
+    endGrant(grant, 'revoked-by-user')
+    announceRevocation(world, accountId)
+  }
 }
 
 /** Returns the grants that have not ended. */

@@ -150,6 +150,20 @@ export const API_PROBLEMS = {
   'invalid-request': invalidRequest('$.text: is missing but it is required', {}),
   'invalid-media': invalidRequest('Your media IDs are invalid.', {}),
   'segments-do-not-add-up': invalidRequest('Segments do not add up to provided total file size.', {}),
+  'duplicate-subscription': {
+    status: 409,
+    body: { title: 'Conflict', detail: 'DuplicateSubscription', status: 409, type: 'about:blank' },
+  },
+  'too-many-subscriptions': blank(400, 'Invalid Request', 'You have reached the limit of subscriptions.'),
+  'too-many-streams': {
+    status: 429,
+    body: {
+      title: 'ConnectionException',
+      detail: 'This stream is currently at the maximum allowed connection limit.',
+      connection_issue: 'TooManyConnections',
+      type: `${TYPE}/streaming-connection`,
+    },
+  },
   'video-too-long': blank(403, 'Forbidden', 'This user is not allowed to post a video longer than 20 minutes.'),
   'too-many-requests': blank(429, 'Too Many Requests', 'Too Many Requests'),
   'internal-server-error': blank(500, 'Internal Server Error', 'Internal Server Error'),
