@@ -1,7 +1,8 @@
 /**
  * The assets of the pages, from a fixed list: no request path reaches the file system. The
- * browser's modules are the TypeScript sources with their types stripped, in the layout of src, so
- * that relative imports work. Modules that need Node are replaced by their values.
+ * browser's modules are the TypeScript sources with their types stripped, or in the built package
+ * the compiled modules, in the layout of src, so that relative imports work. Modules that need Node
+ * are replaced by their values.
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -27,8 +28,11 @@ export type Assets = {
 const sources = path.join(import.meta.dirname, '..')
 const page = path.join(import.meta.dirname, 'page')
 
+/** `.ts` in a checkout, `.js` in the built package. */
+const MODULE = path.extname(import.meta.filename)
+
 // Modules outside the folder that the page's modules import.
-const SHARED_MODULES = ['error-codes.ts', 'tweets/text/length.ts', 'tweets/text/urls.ts', 'tweets/text/punycode.ts']
+const SHARED_MODULES = ['error-codes', 'tweets/text/length', 'tweets/text/urls', 'tweets/text/punycode']
 
 // Served where GraphiQL is on. The development builds of React would warn about GraphiQL's code.
 const LIBRARIES = [
@@ -56,12 +60,13 @@ export function loadAssets({ graphiql }: { graphiql: boolean }): Assets {
     if (contentType === undefined) throw new Error(`Bug: ${name} has no content type`)
     files.set(name, { contentType, ...represent(body) })
   }
+  const addModule = (name: string) => add(`${name}.js`, readModule(name))
   for (const file of readdirSync(page)) {
     const name = `console/page/${file}`
-    if (file.endsWith('.ts')) add(toScriptName(name), readModule(name))
+    if (file.endsWith(MODULE)) addModule(name.slice(0, -MODULE.length))
     else if (path.extname(file) in CONTENT_TYPES) add(name, readFileSync(path.join(page, file), 'utf8'))
   }
-  for (const name of SHARED_MODULES) add(toScriptName(name), readModule(name))
+  for (const name of SHARED_MODULES) addModule(name)
   add('console/operations.js', writeModule(operations))
   add('tweets/text/data.js', writeModule(textData))
   if (graphiql)
@@ -82,12 +87,12 @@ function represent(body: Uint8Array<ArrayBuffer>): Pick<Asset, 'identity' | 'gzi
 
 // Types are replaced by blanks, which keeps lines and columns, so that no source map is needed.
 function readModule(name: string): string {
-  const source = stripTypeScriptTypes(readFileSync(path.join(sources, name), 'utf8'))
-  return source.replace(/^(import|\} from|export .* from)(.*['"]\.[^'"]*)\.ts(['"])/gm, '$1$2.js$3')
-}
-
-function toScriptName(name: string): string {
-  return name.replace(/\.ts$/, '.js')
+  const source = readFileSync(path.join(sources, name + MODULE), 'utf8')
+  if (MODULE === '.js') return source
+  return stripTypeScriptTypes(source).replace(
+    /^(import|\} from|export .* from)(.*['"]\.[^'"]*)\.ts(['"])/gm,
+    '$1$2.js$3',
+  )
 }
 
 /** The source of a module with the same exports, whose values are JSON or regular expressions. */

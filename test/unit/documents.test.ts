@@ -12,7 +12,7 @@ import { findNameProblems } from '../support/documents/names.ts'
 import { findPathProblems, findUnnamedRooms } from '../support/documents/paths.ts'
 
 const root = join(import.meta.dirname, '../..')
-const NOT_OURS = ['node_modules', '.git', '.data']
+const NOT_OURS = ['node_modules', '.git', '.data', 'dist']
 const MOST_BYTES_OF_README = 12 * 1024
 /** The documents for users of the API, in which every name of GraphQL is one of the schema. */
 const API_DOCUMENTS = ['README.md', 'schema/README.md', 'docs/']
@@ -24,7 +24,8 @@ const readAll = (...patterns: string[]) =>
     .map(read)
     .join('\n')
 
-const files = new Set(list('**/*', '.*', '.ci/*'))
+// `npm run build` makes dist.
+const files = new Set([...list('**/*', '.*', '.ci/*'), 'dist'])
 const documents = new Map([...files].filter((file) => file.endsWith('.md')).map((file) => [file, read(file)]))
 // Entries of earlier releases stay as they were.
 documents.set('CHANGELOG.md', documents.get('CHANGELOG.md')?.split(/^## /m).slice(0, 2).join('## ') ?? '')

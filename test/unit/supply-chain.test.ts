@@ -8,7 +8,10 @@ import { z } from 'zod'
 const root = join(import.meta.dirname, '../..')
 const versions = z.record(z.string(), z.string()).default({})
 const packageFile = z
-  .object({ dependencies: versions, devDependencies: versions, allowScripts: z.record(z.string(), z.boolean()) })
+  .object({
+    ...{ dependencies: versions, optionalDependencies: versions, devDependencies: versions },
+    allowScripts: z.record(z.string(), z.boolean()),
+  })
   .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
 const lockShape = z.object({
   lockfileVersion: z.literal(3),
@@ -64,6 +67,7 @@ describe('E-10 the lock file', () => {
 
   test('has the same dependencies as package.json', () => {
     expect(own?.dependencies).toEqual(packageFile.dependencies)
+    expect(own?.optionalDependencies).toEqual(packageFile.optionalDependencies)
     expect(own?.devDependencies).toEqual(packageFile.devDependencies)
   })
 
@@ -92,7 +96,8 @@ describe('E-10 a dependency', () => {
     .map(([, name = '']) => name)
 
   test('has a line in the packages of src/README.md, and every line names a dependency', () => {
-    const direct = [...Object.keys(packageFile.dependencies), ...Object.keys(packageFile.devDependencies)]
+    const { dependencies, optionalDependencies, devDependencies } = packageFile
+    const direct = Object.keys({ ...dependencies, ...optionalDependencies, ...devDependencies })
     expect([...new Set(named)].sort()).toEqual(direct.sort())
     expect(named).toHaveLength(direct.length)
   })
@@ -126,6 +131,7 @@ test('E-10 npm run sbom lists every package that the gateway runs on, with versi
   const needed = installed.filter(({ dev, devOptional }) => !dev && !devOptional)
   expect(bill.components).toHaveLength(needed.length)
   const listed = new Set(bill.components.map(({ name }) => name))
-  expect(Object.keys(packageFile.dependencies).filter((name) => !listed.has(name))).toEqual([])
+  const { dependencies, optionalDependencies } = packageFile
+  expect(Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !listed.has(name))).toEqual([])
   for (const name of ['vitest', 'typescript', 'fast-check']) expect(listed.has(name)).toBe(false)
 })

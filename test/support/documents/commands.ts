@@ -9,7 +9,7 @@ export type Commands = {
   usage: string
 }
 
-const NPM_BUILT_IN = ['ci', 'init', 'install', 'pkg']
+const NPM_BUILT_IN = ['ci', 'init', 'install', 'pack', 'pkg']
 const HELP = 'help'
 /** A placeholder for any command, as in "xconnect COMMAND --help". */
 const PLACEHOLDER = /^[A-Z]+$/
