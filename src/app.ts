@@ -38,6 +38,8 @@ export type App = {
   drain(): void
   /** Makes each response the last of its connection. */
   endConnections(): void
+  /** True from the call of `drain` on. */
+  isDraining(): boolean
   /** Resolves when no request is in progress, including those whose client has disconnected. */
   settled(): Promise<void>
 }
@@ -74,6 +76,7 @@ export function createApp(deps: Deps): App {
     endConnections: () => {
       endsConnections = true
     },
+    isDraining: () => isDraining,
     settled: async () => {
       while (inProgress > 0) await new Promise<void>((resolve) => waiting.push(resolve))
     },

@@ -14,6 +14,7 @@ import { createEventStreams, type EventStreams } from './process/event-streams.t
 import { createRateLimitBuckets, type RateLimitBuckets } from './process/rate-limit-buckets.ts'
 import { createRunningRefreshes, type RunningRefreshes } from './process/running-refreshes.ts'
 import type { Log } from './telemetry/log.ts'
+import type { Metrics } from './telemetry/metrics.ts'
 import { createRareLine, type RareLine } from './telemetry/rare-line.ts'
 
 /**
@@ -26,6 +27,8 @@ export type Deps = {
   config: Config
   clock: Clock
   log: Log
+  /** Null where nobody reads metrics. */
+  metrics: Metrics | null
   timing: Timing
   circuitBreakers: CircuitBreakers
   jobs: Jobs
@@ -51,13 +54,18 @@ export type Deps = {
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
 export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEgress' | 'eventNotifier'> &
-  Partial<Pick<Deps, 'clock' | 'timing' | 'circuitBreakers' | 'rateLimitBuckets' | 'eventStreams' | 'droppedLogLines'>>
+  Partial<
+    Pick<
+      Deps,
+      'clock' | 'timing' | 'circuitBreakers' | 'rateLimitBuckets' | 'eventStreams' | 'droppedLogLines' | 'metrics'
+    >
+  >
 
 const FULL_QUEUE = 'A request was refused because too many queries wait for the database'
 
 /** Creates the dependencies of one gateway. */
 export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier, ...parts }: DepsParts): Deps {
-  const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0 } = parts
+  const { clock = systemClock, timing = productionTiming, droppedLogLines = () => 0, metrics = null } = parts
   const {
     circuitBreakers = createCircuitBreakers(log, () => clock.now()),
     rateLimitBuckets = createRateLimitBuckets(() => clock.now()),
@@ -71,6 +79,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     config,
     clock,
     log,
+    metrics,
     timing,
     circuitBreakers,
     jobs,

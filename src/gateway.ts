@@ -3,6 +3,7 @@ import { getRequestListener } from '@hono/node-server'
 import { type App, createApp } from './app.ts'
 import { startStreamRechecks } from './auth/stream-recheck.ts'
 import type { Config } from './config/config.ts'
+import type { ListenAddress } from './config/listen-address.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
 import { runInBackground } from './db/caller.ts'
@@ -17,6 +18,7 @@ import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
 import { EVENTS_CHANNEL, notifyOfEvents, parseNotification } from './events/notify.ts'
 import { serveWithinLimits } from './http/unread-responses.ts'
+import { readDatabaseFigures } from './jobs/database-figures.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
 import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
@@ -26,7 +28,9 @@ import { stopListening } from './process/listener.ts'
 import { type Running, shutDown, waitAtMost } from './process/shutdown.ts'
 import { explainListenError } from './process/startup-error.ts'
 import { returnSlices } from './rate-limit/rows.ts'
+import { createMetricsServer } from './routes/metrics.ts'
 import type { Log } from './telemetry/log.ts'
+import { nameProviderCall } from './telemetry/metrics.ts'
 
 /** A gateway that accepts requests. */
 export type Gateway = {
@@ -57,7 +61,18 @@ const CLOSE_SECONDS = 2
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
   const { timing = productionTiming, clock, droppedLogLines } = parts
   const callDeadlineSeconds = timing.callDeadlineSeconds
-  const outbound = installOutbound(callDeadlineSeconds, config.outboundProxy, createClockSkewWarning(log))
+  // Imported here, so that a gateway without METRICS_PORT loads none of it.
+  const prometheus =
+    config.metrics === null ? null : (await import('./telemetry/prometheus.ts')).createPrometheusMetrics()
+  const metrics = prometheus?.metrics ?? null
+  const outbound = installOutbound(
+    callDeadlineSeconds,
+    config.outboundProxy,
+    createClockSkewWarning(log),
+    metrics &&
+      (({ method, path, status, seconds }) =>
+        metrics.countProviderCall(nameProviderCall(method, path), status, seconds)),
+  )
   const webhookEgress =
     parts.webhookEgress ??
     createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds: callDeadlineSeconds })
@@ -66,8 +81,10 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const queue = createJobQueue(database, log)
   let stopNotifications = async () => {}
   let stopRechecks = () => {}
+  let stopMetrics = () => {}
   const close = async () => {
     stopRechecks()
+    stopMetrics()
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
@@ -81,7 +98,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     const { jobs } = queue
     const deps = createDeps({
       ...{ db, config, log, jobs, webhookEgress, eventNotifier },
-      ...{ timing, clock, droppedLogLines },
+      ...{ timing, clock, droppedLogLines, metrics },
     })
     await logWhileWaiting(log, 'the job queue', queue.start(deps))
     stopNotifications = await logWhileWaiting(
@@ -100,6 +117,12 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
     stopRechecks = startStreamRechecks(deps)
     const app = createApp(deps)
     const { server, port } = await listen(app, log, config, timing)
+    if (prometheus !== null && config.metrics !== null) {
+      const readDatabase = () => readDatabaseFigures(deps)
+      const isReady = () => !app.isDraining()
+      const sources = { prometheus, readDatabase, databaseUsage: database.usage, isReady }
+      stopMetrics = await listenForScrapes(createMetricsServer(deps, sources), config.metrics, log)
+    }
     warnOfCrossSiteOrigins(config, log)
     const { eventStreams, refreshes } = deps
     // The embedded database is told to stop listening before it is closed.
@@ -153,6 +176,21 @@ async function prepareDatabase(database: Database, config: Config, log: Log): Pr
   await logWhileWaiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
   await logWhileWaiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
   await logWhileWaiting(log, 'the providers to be compared', checkProviders(database.db, config))
+}
+
+function listenForScrapes(server: Server, { host, port }: ListenAddress, log: Log): Promise<() => void> {
+  const { promise, resolve, reject } = Promise.withResolvers<() => void>()
+  server.listen(port, host, () => {
+    log.info({ address: server.address() }, 'Metrics are served at /metrics')
+    resolve(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+  })
+  server.once('error', (error) =>
+    reject(explainListenError(error, port, 'Set METRICS_PORT to a free one.', host, 'METRICS_')),
+  )
+  return promise
 }
 
 function warnOfCrossSiteOrigins(config: Config, log: Log): void {

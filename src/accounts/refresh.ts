@@ -45,6 +45,7 @@ import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { CircuitOpenError } from '../outbound/provider-calls.ts'
 import type { RefreshOutcome } from '../process/running-refreshes.ts'
+import type { RefreshCountOutcome } from '../telemetry/metrics.ts'
 import { xApp } from '../x/api.ts'
 import { parseRetryAt } from '../x/rate-limit-headers.ts'
 import { classifyTokenError, parseIssuedTokens } from '../x/token-response.ts'
@@ -127,10 +128,23 @@ async function refreshUnderLease(
   progress.sent = response.kind !== 'unusable' || response.sent
   const receivedAt = performance.now()
   const issued = response.kind === 'issued' ? parseIssuedTokens(response.body, timing) : null
+  deps.metrics?.countRefresh(describeOutcome(response, issued !== null), response.report.status)
   if (issued === null) return endWithoutTokens(deps, lease, response)
   // RFC 6749 section 6: without a new refresh token in the response, the old one stays valid.
   await storeRefreshedTokens(deps, lease, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
   return issued.accessToken === null ? { kind: 'failed', error: new AppError('X_UNAVAILABLE') } : { kind: 'changed' }
+}
+
+function describeOutcome(response: TokenResponse, hasTokens: boolean): RefreshCountOutcome {
+  if (response.kind === 'issued') return hasTokens ? 'REFRESHED' : 'LOST'
+  if (response.kind === 'unusable' && !response.sent) return 'NOT_SENT'
+  const meanings = {
+    GRANT_DEAD: 'REJECTED',
+    AMBIGUOUS: 'LOST',
+    APP_REJECTED: 'APP_REJECTED',
+    RETRY_LATER: 'UNAVAILABLE',
+  } as const
+  return meanings[classifyTokenError(response)]
 }
 
 async function openRefreshToken(deps: Deps, lease: RefreshLease): Promise<string> {

@@ -9,7 +9,7 @@ import { StartupError } from '../process/startup-error.ts'
 import { type DatabaseConfig, parseDatabaseConfig } from './database-config.ts'
 import { loadEncryptionKeys } from './encryption-keys.ts'
 import { readEnvironmentFile } from './environment-file.ts'
-import { parseHost } from './listen-address.ts'
+import { type ListenAddress, parseHost, parseMetricsAddress } from './listen-address.ts'
 import { parseEgressPolicy, parseOutboundProxy, parseTrustedProxies } from './network-config.ts'
 import { type ProvidersConfig, parseProviders } from './provider-config.ts'
 import { parseRateLimits, type RateLimits } from './rate-limits.ts'
@@ -57,6 +57,8 @@ export type Config = Readonly<{
   maxResponseBytes: number
   graphiql: boolean
   logLevel: string
+  /** Where /metrics is served; null for nowhere. */
+  metrics: ListenAddress | null
   /** A sentence for each setting that has no effect, for the log. */
   warnings: readonly string[]
 }> &
@@ -120,9 +122,10 @@ export function parseConfig(env: Environment): Config {
   const keys = loadEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) problems.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
+  const host = parseHost(get('HOST'), 'HOST', production ? '0.0.0.0' : '127.0.0.1', problems)
   const config: Omit<Config, 'encryptionKeys'> = {
     production,
-    host: parseHost(get('HOST'), production ? '0.0.0.0' : '127.0.0.1', problems),
+    host,
     port,
     publicUrl,
     dataDir,
@@ -148,6 +151,7 @@ export function parseConfig(env: Environment): Config {
     ),
     graphiql: parseSwitch(get('GRAPHIQL'), 'GRAPHIQL', !production, problems),
     logLevel,
+    metrics: parseMetricsAddress(get, { host, port }, problems),
     warnings,
   }
   const [first, ...others] = keys.ring

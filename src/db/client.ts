@@ -21,8 +21,13 @@ export type Database = {
   db: Db
   /** The connection under `db`, for migrations, LISTEN and the job queue. */
   source: PostgresConfig | { kind: 'pglite'; client: PGlite }
+  /** The connections of `db` that are in use and waited for. */
+  usage(): DatabaseUsage
   close(): Promise<void>
 }
+
+/** How many queries and transactions of each kind of caller run, and how many wait for a connection. */
+export type DatabaseUsage = ReturnType<WaitingRoom['usage']>
 
 const APPLICATION = 'xconnect-gateway'
 // A statement that takes longer waits for something broken: no lock is held during a call to a
@@ -54,6 +59,7 @@ export async function openForLong(database: DatabaseConfig): Promise<Database> {
   return {
     db: drizzlePostgres(client, { schema: tables, casing: 'snake_case' }),
     source: database,
+    usage: () => [],
     close: () => client.end({ timeout: 5 }),
   }
 }
@@ -74,12 +80,14 @@ export function openPostgres(database: PostgresConfig | string): Database {
     // wait up to 20 s.
     backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
   })
+  const room = createWaitingRoom(source.poolSize)
   return {
-    db: drizzlePostgres(withDeadlines(client, undefined, createWaitingRoom(source.poolSize)), {
+    db: drizzlePostgres(withDeadlines(client, undefined, room), {
       schema: tables,
       casing: 'snake_case',
     }),
     source,
+    usage: room.usage,
     close: () => client.end({ timeout: 5 }),
   }
 }
@@ -98,12 +106,14 @@ export async function openPglite(directory: string | null): Promise<Database> {
     import('./result-parsers.ts'),
   ])
   const client = keepUsedParsers(checkCommits(await createPglite(directory)))
+  const room = createWaitingRoom(1, { isInProcess: true })
   return {
-    db: drizzle(withTurns(client, createWaitingRoom(1, { isInProcess: true })), {
+    db: drizzle(withTurns(client, room), {
       schema: tables,
       casing: 'snake_case',
     }),
     source: { kind: 'pglite', client },
+    usage: room.usage,
     close: async () => {
       await client.close()
       release()

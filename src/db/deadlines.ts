@@ -20,7 +20,7 @@ const MAX_WAITING = 200
 export function withDeadlines(
   client: postgres.Sql,
   deadlineSeconds = DEADLINE_SECONDS,
-  room: WaitingRoom | null = null,
+  room: Pick<WaitingRoom, 'enter'> | null = null,
 ): postgres.Sql {
   const bound = createBound(deadlineSeconds, room ?? createBoundedEntry())
   return new Proxy(client, {
@@ -45,7 +45,7 @@ type Query = postgres.PendingQuery<postgres.Row[]>
 
 // All work has the same time, so that it ends in the order of its start, and one timer is enough. A
 // timer and a race for each query cost as much as the query itself.
-function createBound(deadlineSeconds: number, room: WaitingRoom): Bound {
+function createBound(deadlineSeconds: number, room: Pick<WaitingRoom, 'enter'>): Bound {
   type Waiting = { until: number; expire: () => void }
   const waiting = new Set<Waiting>()
   let timer: NodeJS.Timeout | null = null
@@ -92,7 +92,7 @@ function createBound(deadlineSeconds: number, room: WaitingRoom): Bound {
 }
 
 // For a client whose queue is its driver's: it starts all at once, up to a bound.
-function createBoundedEntry(): WaitingRoom {
+function createBoundedEntry(): Pick<WaitingRoom, 'enter'> {
   let running = 0
   return {
     enter: (start, refuse) => {

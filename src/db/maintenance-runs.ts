@@ -98,6 +98,21 @@ export type TaskBehind = {
 export const MAX_TASK_FAILURES = 5
 
 /**
+ * Returns how a task has fallen behind; null while it keeps up.
+ * @param runs `ageSeconds` is the age of its last good run; null when none is known.
+ * @param behindSeconds, uptimeSeconds as for `listMaintenanceRuns`.
+ */
+export function judgeTask(
+  { failureCount, ageSeconds }: { failureCount: number; ageSeconds: number | null },
+  behindSeconds: number,
+  uptimeSeconds: number,
+): TaskBehind['reason'] | null {
+  if (failureCount >= MAX_TASK_FAILURES) return 'FAILED'
+  const isLate = uptimeSeconds >= behindSeconds && (ageSeconds === null || ageSeconds >= behindSeconds)
+  return isLate ? 'LATE' : null
+}
+
+/**
  * Returns what is known of all tasks, by one statement.
  * @param behindSeconds a task is late when its last good run was so long ago.
  * @param uptimeSeconds how long this instance has run. Before `behindSeconds` no task is late: all
@@ -116,8 +131,8 @@ export async function listMaintenanceRuns(
   return maintenanceTaskNames.map((task) => {
     const row = rows.find(({ runs }) => runs.task === task)
     const { succeededAt = null, durationMilliseconds = null, rowCount = null, failureCount = 0 } = row?.runs ?? {}
-    const isLate = uptimeSeconds >= behindSeconds && (succeededAt === null || (row?.ageSeconds ?? 0) >= behindSeconds)
-    const reason = failureCount >= MAX_TASK_FAILURES ? 'FAILED' : isLate ? 'LATE' : null
+    const ageSeconds = succeededAt === null ? null : (row?.ageSeconds ?? null)
+    const reason = judgeTask({ failureCount, ageSeconds }, behindSeconds, uptimeSeconds)
     return {
       task,
       succeededAt,

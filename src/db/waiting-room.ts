@@ -12,6 +12,8 @@ export type WaitingRoom = {
    * @returns a function that gives the place up. It returns false when the work has started.
    */
   enter(start: () => PromiseLike<unknown>, refuse: (error: Error) => void): () => boolean
+  /** The pieces of work that run and wait now, by kind of caller. */
+  usage(): { caller: CallerKind; running: number; waiting: number }[]
 }
 
 // More would wait longer than their clients do.
@@ -152,6 +154,7 @@ export function createWaitingRoom(connections: number, { isInProcess = false } =
   }
 
   return {
+    usage: () => kinds.map((caller) => ({ caller, running: lanes[caller].running, waiting: lanes[caller].waiting })),
     enter: (start, refuse) => {
       const caller = findState()
       const isNext = caller.waiting.length === 0 && caller.running < maxOfCaller && hasConnection(caller.kind)

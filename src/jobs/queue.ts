@@ -102,7 +102,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
         const runJob = async (data: unknown) => {
           const parsed = parseJobData(deps, name, data)
-          if (parsed !== null) await runLogged(deps, name, () => run(deps, parsed))
+          if (parsed !== null) await counted(deps, name, () => runLogged(deps, name, () => run(deps, parsed)))
         }
         queues.set(name, { capacity, groupCapacity: userCapacity, keepsFinished: false, run: runJob })
       }
@@ -113,7 +113,7 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
         capacity: MAINTENANCE_CAPACITY,
         groupCapacity: null,
         keepsFinished: true,
-        run: (data) => runMaintenance(deps, data, runs),
+        run: (data) => counted(deps, MAINTENANCE_QUEUE, () => runMaintenance(deps, data, runs)),
       })
       rounds = setInterval(() => void queueRound(deps), MAINTENANCE_SECONDS * 1000)
       loop.start()
@@ -144,16 +144,17 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
   }
 
   async function queueRound(deps: Deps): Promise<void> {
+    // Before the tasks run, so that it takes none of the connections beside theirs.
+    try {
+      await watchTasks(deps)
+    } catch (error) {
+      log.warn({ error }, 'The last runs of the maintenance could not be read')
+    }
     try {
       await queueMaintenanceRound(boss, jobDatabase)
       loop.expect(MAINTENANCE_QUEUE, 0)
     } catch (error) {
       log.error({ error }, 'The job queue could not fetch or store a job')
-    }
-    try {
-      await watchTasks(deps)
-    } catch (error) {
-      log.warn({ error }, 'The last runs of the maintenance could not be read')
     }
   }
 }
@@ -213,6 +214,18 @@ function parseJobData({ log }: Pick<Deps, 'log'>, job: string, data: unknown): J
   if (parsed.success) return parsed.data
   log.warn({ job }, 'A background job without the id of a user and of a row was dropped')
   return null
+}
+
+async function counted({ metrics }: Deps, queue: string, run: () => Promise<void>): Promise<void> {
+  if (metrics === null) return run()
+  const startedAt = performance.now()
+  let outcome: 'DONE' | 'FAILED' = 'FAILED'
+  try {
+    await run()
+    outcome = 'DONE'
+  } finally {
+    metrics.countJob(queue, outcome, (performance.now() - startedAt) / 1000)
+  }
 }
 
 async function runLogged(deps: Deps, job: string, run: () => Promise<void>): Promise<void> {

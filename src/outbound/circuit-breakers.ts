@@ -9,7 +9,12 @@ import { type CallResult, type CircuitBreaker, CircuitOpenError } from './provid
 /**
  * One circuit breaker for each class of calls, because X can refresh tokens while posting is down.
  */
-export type CircuitBreakers = Readonly<Record<'X_REFRESH' | 'X_POST', CircuitBreaker>>
+export type CircuitBreakers = Readonly<Record<BreakerName, CircuitBreaker>> & {
+  /** True while calls of this class are not sent, but for a probe. */
+  isOpen(name: BreakerName): boolean
+}
+
+type BreakerName = 'X_REFRESH' | 'X_POST'
 
 // A breaker opens when more than half of at least 20 calls within 30 seconds were left in doubt.
 // Open, it lets one probe through every 5 seconds; the first that gets a response from X closes it.
@@ -26,10 +31,22 @@ const WAIT_FOR_PROBE_SECONDS = 2
  * @param now the process's clock.
  */
 export function createCircuitBreakers(log: Log, now: () => Date): CircuitBreakers {
-  return { X_REFRESH: createCircuitBreaker('X_REFRESH', log, now), X_POST: createCircuitBreaker('X_POST', log, now) }
+  const created = {
+    X_REFRESH: createCircuitBreaker('X_REFRESH', log, now),
+    X_POST: createCircuitBreaker('X_POST', log, now),
+  }
+  return {
+    X_REFRESH: created.X_REFRESH.breaker,
+    X_POST: created.X_POST.breaker,
+    isOpen: (name) => created[name].isOpen(),
+  }
 }
 
-function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => Date): CircuitBreaker {
+function createCircuitBreaker(
+  name: BreakerName,
+  log: Log,
+  now: () => Date,
+): { breaker: CircuitBreaker; isOpen: () => boolean } {
   let recent: { at: number; failed: boolean }[] = []
   // When the breaker opened or its last probe started, in milliseconds; null while it is closed.
   let openSince: number | null = null
@@ -71,7 +88,7 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
     }
   }
 
-  return async (call) => {
+  const breaker: CircuitBreaker = async (call) => {
     if (openSince !== null && probe !== null) await withTimeout(WAIT_FOR_PROBE_SECONDS, probe, () => {})
     if (openSince !== null) {
       const seconds = PROBE_AFTER_SECONDS - secondsSince(openSince)
@@ -84,6 +101,7 @@ function createCircuitBreaker(name: keyof CircuitBreakers, log: Log, now: () => 
     if (openSince === null && result.report.sent) count(isInDoubt(result))
     return result
   }
+  return { breaker, isOpen: () => openSince !== null }
 }
 
 // A 4xx comes from a healthy X. Without a status, with a 5xx, or with a response that cannot be

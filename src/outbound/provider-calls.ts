@@ -124,11 +124,13 @@ export type OutboundProxy = Readonly<{
  * @param deadlineSeconds the limit for one call, from its start to the last byte of the response.
  * @param proxy for https calls to other machines; loopback addresses are called directly.
  * @param onDate receives the Date header of every response.
+ * @param onCall is called when a request that was sent has ended.
  */
 export function installOutbound(
   deadlineSeconds: number,
   proxy: OutboundProxy | null = null,
   onDate: (date: string | string[] | undefined) => void = () => {},
+  onCall: OnCall | null = null,
 ): { close(): Promise<void> } {
   const timeout = CONNECT_TIMEOUT_MILLISECONDS
   const agent = new EnvHttpProxyAgent({
@@ -150,13 +152,16 @@ export function installOutbound(
     // POST in doubt.
     pipelining: 0,
   })
-  setGlobalDispatcher(agent.compose(outboundRules({ deadlineSeconds, maxResponseBytes, onDate })))
+  setGlobalDispatcher(agent.compose(outboundRules({ deadlineSeconds, maxResponseBytes, onDate, onCall })))
   return { close: () => agent.close() }
 }
 
 function maxResponseBytes(path: string): number {
   return POSTS_PATH.test(path) ? MAX_POSTS_BYTES : MAX_RESPONSE_BYTES
 }
+
+/** Receives a request that was sent, when it has ended. @param status null when no response came. */
+export type OnCall = (call: { method: string; path: string; status: number | null; seconds: number }) => void
 
 /**
  * The rules for one call, as an undici interceptor: a deadline, a size limit, no redirects, no
@@ -166,11 +171,13 @@ export function outboundRules({
   deadlineSeconds,
   maxResponseBytes,
   onDate,
+  onCall = null,
 }: {
   deadlineSeconds: number
   /** The size limit for a path with its query. */
   maxResponseBytes(path: string): number
   onDate: (date: string | string[] | undefined) => void
+  onCall?: OnCall | null
 }): Dispatcher.DispatcherComposeInterceptor {
   return (dispatch) => (options, handler) => {
     const report = reports.getStore()
@@ -180,10 +187,19 @@ export function outboundRules({
     let timer: NodeJS.Timeout | undefined
     let received = 0
     let cutOff = false
+    let status: number | null = null
+    let startedAt: number | null = null
+    const { method, path } = options
+    const end = () => {
+      clearTimeout(timer)
+      if (onCall === null || startedAt === null) return
+      onCall({ method, path, status, seconds: (performance.now() - startedAt) / 1000 })
+      startedAt = null
+    }
 
     const cut = (controller: Dispatcher.DispatchController, error: OutboundError) => {
       cutOff = true
-      clearTimeout(timer)
+      end()
       controller.abort(error)
     }
     const arm = (controller: Dispatcher.DispatchController, milliseconds: number) => {
@@ -199,16 +215,21 @@ export function outboundRules({
       {
         onRequestStart(controller, context) {
           if (report) report.sent = true
+          startedAt = performance.now()
           arm(controller, deadlineSeconds * 1000)
           inner.onRequestStart?.(controller, context)
         },
-        onResponseStart(controller, status, headers, statusMessage) {
+        onResponseStart(controller, responseStatus, headers, statusMessage) {
+          status = responseStatus
           if (report) Object.assign(report, { status, headers })
           onDate(headers.date)
-          if (status >= 300 && status < 400) {
+          if (responseStatus >= 300 && responseStatus < 400) {
             cut(
               controller,
-              new OutboundError('REDIRECT', `The response is a redirect (${status}). Redirects are not followed.`),
+              new OutboundError(
+                'REDIRECT',
+                `The response is a redirect (${responseStatus}). Redirects are not followed.`,
+              ),
             )
           } else if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
             cut(
@@ -216,7 +237,7 @@ export function outboundRules({
               new OutboundError('ENCODED', 'The response is compressed, although the request asked for identity.'),
             )
           } else {
-            inner.onResponseStart?.(controller, status, headers, statusMessage)
+            inner.onResponseStart?.(controller, responseStatus, headers, statusMessage)
           }
         },
         onResponseData(controller, chunk) {
@@ -227,11 +248,11 @@ export function outboundRules({
           else inner.onResponseData?.(controller, chunk)
         },
         onResponseEnd(controller, trailers) {
-          clearTimeout(timer)
+          end()
           if (!cutOff) inner.onResponseEnd?.(controller, trailers)
         },
         onResponseError(controller, error) {
-          clearTimeout(timer)
+          end()
           inner.onResponseError?.(controller, error)
         },
       },

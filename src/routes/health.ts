@@ -3,6 +3,7 @@ import { listProblems } from '../accounts/deployment-problems.ts'
 import { runProbe } from '../db/caller.ts'
 import type { Deps } from '../deps.ts'
 import type { HttpEnv } from '../http/request-context.ts'
+import { shareResult } from '../process/share-result.ts'
 import { VERSION } from '../process/version.ts'
 import { withTimeout } from '../process/with-timeout.ts'
 
@@ -11,6 +12,8 @@ const READY_WITHIN_SECONDS = 2
 /** `/healthz`: the process responds. `/readyz`: it accepts requests and its database responds. */
 export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEnv> {
   const app = new Hono<HttpEnv>()
+  // Anybody may ask, so that the database is asked by one caller at a time, and its response kept for
+  // the others.
   const findProblems = shareResult(deps.timing.readinessKeptSeconds, async () => {
     try {
       return await withTimeout(
@@ -35,23 +38,6 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
     }
   })
   return app
-}
-
-// Anybody may ask, so that the database is asked by one caller at a time, and its response kept for
-// the others.
-function shareResult<T>(keptSeconds: number, find: () => Promise<T>): () => Promise<T> {
-  let shared: { result: Promise<T>; askedAt: number; isPending: boolean } | null = null
-  return () => {
-    const now = performance.now()
-    if (shared !== null && (shared.isPending || now - shared.askedAt < keptSeconds * 1000)) return shared.result
-    const asked = { result: find(), askedAt: now, isPending: true }
-    const settle = () => {
-      asked.isPending = false
-    }
-    asked.result.then(settle, settle)
-    shared = asked
-    return asked.result
-  }
 }
 
 function late(): never {

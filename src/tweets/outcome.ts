@@ -141,6 +141,13 @@ export function logOutcome({ log }: Pick<Deps, 'log'>, tweet: Tweet, result: Pos
   if (tweet.status === 'UNKNOWN') log.warn(about, 'X did not report whether it posted a tweet')
 }
 
+/** Counts how a posting has ended. Call it after the commit. @param result null when X was not called. */
+export function countOutcome({ metrics }: Pick<Deps, 'metrics'>, { status }: Tweet, result: PostResult | null): void {
+  if (metrics === null || status === 'PENDING' || status === 'DELETED') return
+  const xStatus = result?.kind === 'refused' ? (result.problem?.status ?? null) : null
+  metrics.countPost(status, result?.kind === 'done' ? '2xx' : xStatus)
+}
+
 /**
  * Ends the PENDING tweets of processes that died, until the signal: FAILED when nothing was sent,
  * UNKNOWN when it may have been.
@@ -190,7 +197,10 @@ async function endAbandoned(deps: Deps, userId: string, ids: readonly string[]):
     await recordEvent(deps, ...swept.map((tweet) => outcomeEvent(tweet, false)))
     return swept
   })
-  for (const tweet of swept) logOutcome(deps, tweet, null)
+  for (const tweet of swept) {
+    logOutcome(deps, tweet, null)
+    countOutcome(deps, tweet, null)
+  }
   return swept.length
 }
 

@@ -18,7 +18,7 @@ import { createTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal } from '../x/refusals.ts'
 import { type Claim, claimTweet, type NewTweet, withdrawClaim } from './claim.ts'
 import { claimTweetAgain, findTweetOfKey, type IdempotencyKey } from './idempotency-keys.ts'
-import { isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
+import { countOutcome, isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
 import { assertTweetText, isLongTweet, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
@@ -140,6 +140,7 @@ async function send(
 async function finish(deps: Deps, tweet: Tweet, result: PostResult): Promise<Tweet> {
   const written = await retryUntilWritten(deps, 'store the outcome of a tweet', () => writeOutcome(deps, tweet, result))
   logOutcome(deps, written, result)
+  countOutcome(deps, written, result)
   return written
 }
 
@@ -148,7 +149,9 @@ async function finish(deps: Deps, tweet: Tweet, result: PostResult): Promise<Twe
 async function giveUp(deps: Deps, tweet: Tweet, isSent: boolean, cause: unknown): Promise<void> {
   const result: PostResult = isSent ? { kind: 'unknown', cause } : refusal('POST_INTERRUPTED')
   try {
-    logOutcome(deps, await writeOutcome(deps, tweet, result), null)
+    const written = await writeOutcome(deps, tweet, result)
+    logOutcome(deps, written, null)
+    countOutcome(deps, written, null)
   } catch (error) {
     deps.log.warn({ error, tweetId: tweet.id }, 'Could not store the outcome of a tweet; the sweep will')
   }

@@ -47,10 +47,14 @@ export async function deliverWebhook(deps: Deps, { endpoint, delivery }: TakenTu
     )
   // Deleted or hidden since the claim: the delivery is deleted with it.
   if (event === undefined) return
+  const startedAt = performance.now()
   const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, () => send(deps, endpoint, toEvent(event)))
+  const attemptSeconds = (performance.now() - startedAt) / 1000
   await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
   if (isSlow) await markSlow(deps, endpoint)
   logFailure(deps, delivery, outcome)
+  const end = isLastAttempt(delivery.attempts, outcome) ? 'DEAD' : 'FAILED'
+  deps.metrics?.countDelivery(outcome.error === null ? 'DELIVERED' : end, attemptSeconds)
 }
 
 // Marks the endpoint as soon as the response is late, so that its next delivery does not get a worker

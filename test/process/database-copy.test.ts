@@ -12,6 +12,7 @@ import {
   eventHorizons,
   events,
   grantRevocations,
+  maintenanceRuns,
   OPERATOR_ID,
   orphanedTokens,
   tweets,
@@ -267,6 +268,7 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
       occurredAt: now,
     })),
   )
+  await db.insert(maintenanceRuns).values({ task: 'sweepEvents', failureCount: 1, failedAt: now })
   for (const table of Object.values<unknown>(tables).filter((table) => is(table, PgTable))) await fillIfEmpty(db, table)
 }
 

@@ -38,6 +38,7 @@ const rule: ImportRule = {
     { name: 'pg-boss', importers: ['jobs/'] },
     { name: 'undici', importers: ['outbound/'] },
     { name: 'ipaddr.js', importers: ['outbound/webhook-egress.ts'] },
+    { name: 'prom-client', importers: ['telemetry/prometheus.ts'] },
     { name: 'pino', importers: ['telemetry/log.ts'] },
     { name: 'tldts', importers: ['config/same-site.ts'] },
     { name: 'sonic-boom', importers: ['telemetry/log-output.ts'] },

@@ -38,8 +38,8 @@ export type LoggedRequest = {
   operationLog: OperationLogFields | null
 }
 
-/** Logs the line of a request. */
-export function logRequest({ log }: Pick<Deps, 'log'>, request: LoggedRequest): void {
+/** Logs the line of a request, and counts it. */
+export function logRequest({ log, metrics }: Pick<Deps, 'log' | 'metrics'>, request: LoggedRequest): void {
   const { requestId, method, path, status, startedAt, address, viewer, operationLog } = request
   const fields = {
     // These two are a client's own texts. The others come from closed lists, ids of ours and
@@ -55,6 +55,13 @@ export function logRequest({ log }: Pick<Deps, 'log'>, request: LoggedRequest): 
   }
   if (HEALTH_PATHS.includes(path)) log.debug(markRedacted(fields), 'request')
   else logRedacted(log, fields, 'request')
+  metrics?.countRequest({
+    path,
+    status,
+    seconds: (performance.now() - startedAt) / 1000,
+    rootFields: operationLog?.fields ?? null,
+    errorCodes: operationLog?.errorCodes ?? [],
+  })
 }
 
 function viewerFields(viewer: Viewer | null): { userId?: string; apiTokenId?: string } {

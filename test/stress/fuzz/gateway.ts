@@ -54,6 +54,7 @@ export async function openFuzzGateway() {
       get X_POST() {
         return breakers().X_POST
       },
+      isOpen: () => false,
     },
     // Background jobs are not under test.
     jobs: { enqueue: async () => {}, deleteAllOf: async () => {}, expectDeliveries: () => {} },

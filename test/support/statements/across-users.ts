@@ -43,6 +43,16 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds idle accounts whose tokens are due.',
   'select oauth_tokens, connected_accounts by state, next_try_at, status, user_id, account_id, id':
     'The sweep finds uncertain tokens that are due.',
+  'select connected_accounts':
+    'The metrics count small tables, and estimate large ones by the statistics of PostgreSQL.',
+  'select oauth_tokens by state, refresh_token_sealed':
+    'The metrics show the oldest refresh, by an index in its order.',
+  'select tweets by status':
+    'The metrics count open tweets up to a bound, and show the oldest. A partial index has them.',
+  'select tweets by status, timeline_reads':
+    'The metrics count tweets in doubt up to a bound. A partial index has them.',
+  'select webhook_deliveries by status':
+    'The metrics count pending deliveries up to a bound. A partial index has them.',
   'select tweets by status, claimed_until': 'The sweep finds tweets whose process died.',
   'select tweets, connected_accounts by status, timeline_reads, user_id, id, account_id':
     'The sweep finds tweets in doubt that have lost their job.',
@@ -54,6 +64,7 @@ export const acrossUsers: Readonly<Record<string, string>> = {
 
 /** The reads over the rows of all users without LIMIT, by their shape, with the bound of each. */
 export const withoutLimit: Readonly<Record<string, string>> = {
+  'select connected_accounts': 'It is done while the table has fewer than 100,000 rows.',
   'select connected_accounts, users by status, id, user_id, link_visibility': 'The ids are those of one page.',
   'select oauth_tokens by access_refused_at, account_id':
     'It looks for another account, until it has found one that X refuses now.',
