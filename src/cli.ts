@@ -4,6 +4,7 @@ import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
 import { generateKey, KEYS_USAGE, rotateKeys } from './cli/keys.ts'
 import type { Output } from './cli/output.ts'
 import { PROVIDERS_USAGE, parseProvidersCommand } from './cli/providers.ts'
+import { parseSandboxCommand, SANDBOX_USAGE } from './cli/sandbox.ts'
 import { parseTokenCommand, TOKEN_USAGE } from './cli/token.ts'
 import { UsageError } from './cli/usage-error.ts'
 import { parseWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
@@ -41,6 +42,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['webhook', { usage: WEBHOOK_USAGE, parse: parseWebhook }],
   ['providers', { usage: PROVIDERS_USAGE, parse: parseProviders }],
   ['database', { usage: DATABASE_USAGE, parse: parseDatabase }],
+  ['sandbox', { usage: SANDBOX_USAGE, parse: parseSandbox }],
   ['version', { usage: VERSION_USAGE, parse: withoutArguments(version) }],
 ])
 
@@ -150,6 +152,11 @@ function parseWebhook(words: readonly string[]): () => Promise<number> {
         await webhookEgress.close()
       }
     })
+}
+
+function parseSandbox(words: readonly string[]): () => Promise<number> {
+  const work = parseSandboxCommand(words)
+  return () => work(terminal)
 }
 
 function parseProviders(words: readonly string[]): () => Promise<number> {

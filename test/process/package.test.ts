@@ -115,6 +115,17 @@ test('starts by npx in a path with spaces, and a user posts a tweet', async () =
   expect((await person.request('/graphql', { headers: { accept: 'text/html' } })).status).toBe(200)
 })
 
+test('runs the sandbox alone', async () => {
+  const sandbox = npx('xconnect', ['sandbox', '--port', '0'], {})
+  await using stopped = new AsyncDisposableStack()
+  stopped.defer(sandbox.stop)
+  await vi.waitFor(() => expect(sandbox.output()).toMatch(/^http:/m), { timeout: 60_000, interval: 50 })
+  const [url = ''] = sandbox.output().match(/^http:.+$/m) ?? []
+  const response = await fetch(`${url}/2/users/me`)
+  expect(response.status).toBe(401)
+  expect(await response.json()).toMatchObject({ title: 'Unauthorized' })
+})
+
 test('has the command xconnect', async () => {
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
   const { stdout } = await run('npx', ['--no-install', 'xconnect', 'version'], { cwd: project, env: environment })

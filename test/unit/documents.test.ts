@@ -16,6 +16,8 @@ const NOT_OURS = ['node_modules', '.git', '.data', 'dist']
 const MOST_BYTES_OF_README = 12 * 1024
 /** The documents for users of the API, in which every name of GraphQL is one of the schema. */
 const API_DOCUMENTS = ['README.md', 'schema/README.md', 'docs/']
+/** It is about the APIs of X and GitHub. */
+const SANDBOX_DOCUMENT = 'docs/sandbox.md'
 
 const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const list = (...patterns: string[]) => globSync(patterns, { cwd: root, exclude: (name) => NOT_OURS.includes(name) })
@@ -29,7 +31,8 @@ const files = new Set([...list('**/*', '.*', '.ci/*'), 'dist'])
 const documents = new Map([...files].filter((file) => file.endsWith('.md')).map((file) => [file, read(file)]))
 // Entries of earlier releases stay as they were.
 documents.set('CHANGELOG.md', documents.get('CHANGELOG.md')?.split(/^## /m).slice(0, 2).join('## ') ?? '')
-const apiDocuments = new Map([...documents].filter(([file]) => API_DOCUMENTS.some((each) => file.startsWith(each))))
+const isAboutApi = (file: string) => file !== SANDBOX_DOCUMENT && API_DOCUMENTS.some((each) => file.startsWith(each))
+const apiDocuments = new Map([...documents].filter(([file]) => isAboutApi(file)))
 const { scripts }: { scripts: Record<string, string> } = JSON.parse(read('package.json'))
 const readScript = (command: string) => read(command.split(' ').findLast((word) => word.endsWith('.ts')) ?? '')
 
