@@ -1,5 +1,4 @@
 import { and, desc, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
-import { onceForEachHandle } from '../db/once-for-each-handle.ts'
 import { prepareQuery } from '../db/prepared-query.ts'
 import { isRowId } from '../db/row-id.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
@@ -21,19 +20,20 @@ export function listConnectedAccounts(
   userId: string,
   { includeDisconnected }: { includeDisconnected: boolean },
 ): Promise<ConnectedAccount[]> {
-  const { all, connected } = accountLists(deps)
-  return (includeDisconnected ? all : connected)({ userId })
+  return (includeDisconnected ? listAll : listConnected)(deps, { userId })
 }
 
 // The most frequent query.
-const accountLists = onceForEachHandle((deps: Pick<Deps, 'db'>) => {
-  const isOwn = eq(connectedAccounts.userId, sql.placeholder('userId'))
-  const prepare = (where: SQL | undefined) =>
-    prepareQuery(
-      selectAccounts(deps).where(where).orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id)),
-    )
-  return { all: prepare(isOwn), connected: prepare(and(isOwn, ne(connectedAccounts.status, 'DISCONNECTED'))) }
-})
+const listAll = prepareList(undefined)
+const listConnected = prepareList(ne(connectedAccounts.status, 'DISCONNECTED'))
+
+function prepareList(isListed: SQL | undefined) {
+  return prepareQuery((deps) =>
+    selectAccounts(deps)
+      .where(and(eq(connectedAccounts.userId, sql.placeholder('userId')), isListed))
+      .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id)),
+  )
+}
 
 /** Returns the user's account with this id, or null. */
 export async function findConnectedAccount(

@@ -16,7 +16,8 @@ import {
 } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { completeEvents, type NewEvent } from '../events/events.ts'
-import { eventParts, unplaced } from '../events/write.ts'
+import { unplaced } from '../events/unplaced-event.ts'
+import { eventParts, eventValues } from '../events/write.ts'
 import { isAccount, isOrphanOf } from './account-rows.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 
@@ -128,7 +129,7 @@ export async function writeConnectionRows(
       .returning({ id: connectAttempts.id }),
   )
   const happened = events.map(unplaced)
-  const recorded = eventParts(deps, userId, happened, sql`${ended}`)
+  const recorded = eventParts(deps, eventValues(userId, happened), sql`${ended}`)
   const [first] = await db
     .with(
       owner,
@@ -142,20 +143,19 @@ export async function writeConnectionRows(
     )
     .select({
       linkVisibility: owner.linkVisibility,
-      occurredAt: owner.now,
+      now: owner.now,
       isWritten: hasOne(written),
       isEnded: hasOne(ended),
-      recorded: { hasTurn: recorded.recorded.hasTurn, isStale: recorded.recorded.isStale },
+      position: recorded.counter.position,
+      endpointsVersion: recorded.counter.endpointsVersion,
     })
     .from(owner)
-    .leftJoin(recorded.recorded, sql`true`)
+    .leftJoin(recorded.counter, sql`true`)
   if (first === undefined || !first.isWritten) return 'not-written'
   if (!first.isEnded) return 'taken-over'
-  await completeEvents(deps, userId, happened, {
-    occurredAt: first.occurredAt,
-    isShown: first.linkVisibility === 'INTEGRATORS',
-    ...(first.recorded ?? { hasTurn: false, isStale: false }),
-  })
+  const { linkVisibility, now, position, endpointsVersion } = first
+  if (position === null || endpointsVersion === null) throw new Error('Bug: a connection has got no events')
+  await completeEvents(deps, userId, happened, { now, position, endpointsVersion }, linkVisibility === 'INTEGRATORS')
   return 'written'
 }
 

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 
 /** The two clocks of the gateway. Tests shift both together. */
 export type Clock = {
@@ -9,7 +9,8 @@ export type Clock = {
   now(): Date
   /**
    * The database's clock, which all instances share. Leases, claims and expiries are written and
-   * compared by it.
+   * compared by it. The text is the same at each call, and a parameter is read when the statement is
+   * sent, because the texts of prepared queries are kept (prepared-query.ts).
    */
   sqlNow(): SQL<Date>
 }
@@ -22,7 +23,10 @@ export type Clock = {
  */
 export const systemClock: Clock = { now: () => new Date(), sqlNow: () => sql<Date>`xconnect_now()` }
 
-/** The database's time, `seconds` from now (negative for the past). */
-export function sqlIn(clock: Clock, seconds: number): SQL<Date> {
+/**
+ * The database's time, `seconds` from now (negative for the past).
+ * @param seconds the number, or its placeholder in a prepared query.
+ */
+export function sqlIn(clock: Clock, seconds: number | SQLWrapper): SQL<Date> {
   return sql<Date>`(${clock.sqlNow()} + make_interval(secs => ${seconds}))`
 }

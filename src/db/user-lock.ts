@@ -19,7 +19,7 @@
 // The end of the deletion locks what is left in the order of users/deletion-batches.ts, when nobody
 // else can have rows of the user. A sweep over the rows of many users cannot keep this order; when
 // PostgreSQL ends a deadlock, db/rolled-back.ts runs the transaction again.
-import { eq } from 'drizzle-orm'
+import { and, eq, type SQL, type SQLWrapper } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import { users } from './tables.ts'
 
@@ -38,7 +38,14 @@ export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[
   return locked
 }
 
-/** The query that `lockUsers` sends for one user, for a part of a statement. */
-export function lockedUser(db: Pick<Db, 'select'>, id: string) {
-  return db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share')
+/**
+ * The query that `lockUsers` sends for one user, for a part of a statement.
+ * @param condition that has to be true as well.
+ */
+export function lockedUser(db: Pick<Db, 'select'>, id: string | SQLWrapper, condition?: SQL) {
+  return db
+    .select({ id: users.id })
+    .from(users)
+    .where(and(eq(users.id, id), condition))
+    .for('key share')
 }

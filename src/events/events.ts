@@ -7,10 +7,11 @@ import { eq } from 'drizzle-orm'
 import type { NewEvent } from '../db/recorded-events.ts'
 import { type eventTypes, OPERATOR_ID, users } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
-import { completeDeliveries, type WrittenDeliveries } from './deliveries.ts'
+import { writeDeliveries } from './deliveries.ts'
 import { notifyOfEvents } from './notify.ts'
 import { hideOperatorCopies } from './operator-copies.ts'
-import { type UnplacedEvent, unplaced, writeEvents } from './write.ts'
+import { type UnplacedEvent, unplaced, type WrittenEvents } from './unplaced-event.ts'
+import { writeEvents } from './write.ts'
 
 /** A type of event, as rows and webhooks name it. The SDL's enum has the same names in capitals. */
 export type EventType = (typeof eventTypes)[number]
@@ -40,26 +41,26 @@ export async function recordEvent(deps: RecordDeps, ...happened: NewEvent[]): Pr
 }
 
 /**
- * Completes what a statement of the transaction of `deps` has written by `eventParts`: completes the
- * deliveries, writes the operator's copies, and notifies all instances after the commit. Call it last
- * in its transaction.
- * @param written `occurredAt` is the time of the events, as PostgreSQL formats it. `isShown` is true
- *   for a user who shows their accounts: the statement has read it from the row of the user, and
- *   locked it for share.
+ * Completes what a statement of the transaction of `deps` has written by `eventParts`: writes the
+ * deliveries and the operator's copies, and notifies all instances after the commit. Call it last in
+ * its transaction.
+ * @param isShown true for a user who shows their accounts: the statement has read it from the row of
+ *   the user, and locked it for share. Events that are not about accounts have no copies.
  */
 export async function completeEvents(
   deps: Pick<Deps, 'db' | 'clock' | 'jobs' | 'eventNotifier' | 'afterCommit'>,
   userId: string,
   happened: readonly UnplacedEvent[],
-  { occurredAt, isShown, ...written }: WrittenDeliveries & { occurredAt: string; isShown: boolean },
+  written: WrittenEvents,
+  isShown: boolean,
 ): Promise<void> {
-  await completeDeliveries(deps, userId, happened, written)
+  await writeDeliveries(deps, userId, happened, written)
   const copied = isShown ? happened.filter(({ type }) => isAboutAccount(type)) : []
   if (copied.length > 0)
     await writeEvents(
       deps,
       OPERATOR_ID,
-      copied.map((event) => ({ ...event, subjectUserId: userId, occurredAt })),
+      copied.map((event) => ({ ...event, subjectUserId: userId, occurredAt: written.now })),
     )
   await deps.afterCommit(() => deps.eventNotifier.notify(copied.length > 0 ? [userId, OPERATOR_ID] : [userId]))
 }

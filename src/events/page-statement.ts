@@ -3,6 +3,7 @@
 // A page that has applied it to so many ends there, and its reader continues behind the last one.
 import { and, asc, desc, eq, getTableColumns, gt, isNotNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
+import { fixedLimit, prepareForms } from '../db/prepared-query.ts'
 import { eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { EventType } from './events.ts'
@@ -38,28 +39,70 @@ export function userIdOf(reader: EventReader): string {
  * the same snapshot; without events that position alone. `place` counts the events to which the
  * filter was applied. The last of these is returned even if it does not match.
  */
-export function readPageRows({ db }: Pick<Deps, 'db'>, reader: EventReader, filter: EventFilter, page: EventPage) {
-  const last = db
-    .select({ position: sql<number>`coalesce(max(${eventPositions.position}), 0)::float8`.as('last_position') })
-    .from(eventPositions)
-    .where(eq(eventPositions.userId, userIdOf(reader)))
-    .as('last')
+export function readPageRows(
+  deps: Pick<Deps, 'db' | 'clock'>,
+  reader: EventReader,
+  filter: EventFilter,
+  page: EventPage,
+) {
   const { types, accountId } = filter
-  const isByType = types !== null && types.length <= MAX_TYPES_BY_INDEX && accountId === null
-  const found = isByType ? findByType(db, reader, types, page) : examineInOrder(db, reader, filter, page)
-  return db.select().from(last).leftJoin(found, sql`true`).orderBy(inOrder(page, found.position))
+  return readForm(deps, formOf(reader, filter, page), {
+    userId: userIdOf(reader),
+    after: page.after ?? 0,
+    ...(page.before !== null && { before: page.before }),
+    // Their names need no quotes.
+    ...(types !== null && { types: `{${types.join(',')}}` }),
+    ...(accountId !== null && { accountId }),
+  })
 }
+
+/** What the text of the statement depends on. */
+type PageForm = {
+  readerKind: EventReader['kind']
+  filterKind: 'NONE' | 'FEW_TYPES' | 'TYPES' | 'ACCOUNT' | 'TYPES_AND_ACCOUNT'
+  hasEnd: boolean
+  backward: boolean
+  limit: number
+}
+
+function formOf(reader: EventReader, { types, accountId }: EventFilter, page: EventPage): PageForm {
+  const ofTypes = types !== null && types.length <= MAX_TYPES_BY_INDEX ? 'FEW_TYPES' : 'TYPES'
+  const ofAccount = types === null ? 'ACCOUNT' : 'TYPES_AND_ACCOUNT'
+  const withoutAccount = types === null ? 'NONE' : ofTypes
+  return {
+    readerKind: reader.kind,
+    filterKind: accountId === null ? withoutAccount : ofAccount,
+    hasEnd: page.before !== null,
+    backward: page.backward,
+    limit: page.limit,
+  }
+}
+
+const readForm = prepareForms(
+  (form: PageForm) => Object.values(form).join(),
+  ({ db }, form) => {
+    const last = db
+      .select({ position: sql<number>`coalesce(max(${eventPositions.position}), 0)::float8`.as('last_position') })
+      .from(eventPositions)
+      .where(eq(eventPositions.userId, given('userId')))
+      .as('last')
+    const found = form.filterKind === 'FEW_TYPES' ? findByType(db, form) : examineInOrder(db, form)
+    return db.select().from(last).leftJoin(found, sql`true`).orderBy(inOrder(form, found.position))
+  },
+)
 
 type Db = Deps['db']
 
+const given = sql.placeholder
+
 // Looks for each type in turn: the planner joins a list of types by sorting all their events.
-function findByType(db: Db, reader: EventReader, types: readonly EventType[], page: EventPage) {
+function findByType(db: Db, form: PageForm) {
   const ofType = db
     .select()
     .from(events)
-    .where(and(isBetween(reader, page), eq(events.type, sql`wanted.type`), isReadable(reader)))
-    .orderBy(inOrder(page, events.position))
-    .limit(page.limit)
+    .where(and(isBetween(form), eq(events.type, sql`wanted.type`), isReadable(form.readerKind)))
+    .orderBy(inOrder(form, events.position))
+    .limit(fixedLimit(form.limit))
     .as('of_type')
   return db
     .select({
@@ -67,19 +110,21 @@ function findByType(db: Db, reader: EventReader, types: readonly EventType[], pa
       isMatch: sql<boolean>`true`.as('is_match'),
       place: sql<number>`0`.as('place'),
     })
-    .from(sql`unnest(${arrayOf(types)}) as wanted (type)`)
+    .from(sql`unnest(${givenTypes}) as wanted (type)`)
     .crossJoinLateral(ofType)
-    .orderBy(inOrder(page, ofType.position))
-    .limit(page.limit)
+    .orderBy(inOrder(form, ofType.position))
+    .limit(fixedLimit(form.limit))
     .as('found')
 }
 
-function examineInOrder(db: Db, reader: EventReader, { types, accountId }: EventFilter, page: EventPage) {
-  const order = inOrder(page, events.position)
+function examineInOrder(db: Db, form: PageForm) {
+  const order = inOrder(form, events.position)
+  const ofTypes = sql`${events.type} = any(${givenTypes})`
+  const ofAccount = eq(events.accountId, given('accountId'))
   const filters = and(
-    types === null ? undefined : sql`${events.type} = any(${arrayOf(types)})`,
-    accountId === null ? undefined : eq(events.accountId, accountId),
-    isReadable(reader),
+    form.filterKind === 'TYPES' || form.filterKind === 'TYPES_AND_ACCOUNT' ? ofTypes : undefined,
+    form.filterKind === 'ACCOUNT' || form.filterKind === 'TYPES_AND_ACCOUNT' ? ofAccount : undefined,
+    isReadable(form.readerKind),
   )
   const isMatch = filters === undefined ? sql<boolean>`true` : sql<boolean>`coalesce(${filters}, false)`
   const examined = db
@@ -89,38 +134,35 @@ function examineInOrder(db: Db, reader: EventReader, { types, accountId }: Event
       place: sql<number>`(row_number() over (order by ${order}))::int`.as('place'),
     })
     .from(events)
-    .where(isBetween(reader, page))
+    .where(isBetween(form))
     .orderBy(order)
-    .limit(MAX_EXAMINED_EVENTS)
+    .limit(fixedLimit(MAX_EXAMINED_EVENTS))
     .as('examined')
   return db
     .select()
     .from(examined)
     .where(or(examined.isMatch, eq(examined.place, MAX_EXAMINED_EVENTS)))
-    .orderBy(inOrder(page, examined.position))
-    .limit(page.limit)
+    .orderBy(inOrder(form, examined.position))
+    .limit(fixedLimit(form.limit))
     .as('found')
 }
 
-function isBetween(reader: EventReader, { after, before }: EventPage): SQL | undefined {
+function isBetween({ hasEnd }: PageForm): SQL | undefined {
   return and(
-    eq(events.userId, userIdOf(reader)),
-    gt(events.position, after ?? 0),
-    before === null ? undefined : lt(events.position, before),
+    eq(events.userId, given('userId')),
+    gt(events.position, given('after')),
+    hasEnd ? lt(events.position, given('before')) : undefined,
   )
 }
 
 /** The operator's own events are for webhooks alone, and hidden copies for nobody. */
-export function isReadable(reader: EventReader): SQL | undefined {
-  return reader.kind === 'OPERATOR' ? and(isNotNull(events.subjectUserId), isNotHidden()) : undefined
+export function isReadable(readerKind: EventReader['kind']): SQL | undefined {
+  return readerKind === 'OPERATOR' ? and(isNotNull(events.subjectUserId), isNotHidden()) : undefined
 }
 
-function inOrder({ backward }: EventPage, position: PgColumn | SQL.Aliased): SQL {
+function inOrder({ backward }: Pick<EventPage, 'backward'>, position: PgColumn | SQL.Aliased): SQL {
   return backward ? desc(position) : asc(position)
 }
 
-// One parameter, so that the text of the statement does not depend on the number of types. Their
-// names need no quotes.
-function arrayOf(types: readonly EventType[]): SQL {
-  return sql`${`{${types.join(',')}}`}::text::text[]`
-}
+// One parameter, so that the text of the statement does not depend on the number of types.
+const givenTypes = sql`${given('types')}::text::text[]`

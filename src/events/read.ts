@@ -83,7 +83,7 @@ export async function listEventsByIds(deps: Deps, reader: EventReader, ids: read
   const found = await deps.db
     .select()
     .from(events)
-    .where(and(eq(events.userId, userIdOf(reader)), isReadable(reader), inArray(events.id, [...ids])))
+    .where(and(eq(events.userId, userIdOf(reader)), isReadable(reader.kind), inArray(events.id, [...ids])))
   return found.map(toEvent)
 }
 

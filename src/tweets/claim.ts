@@ -6,6 +6,7 @@ import { and, count, eq, inArray, isNull, sql } from 'drizzle-orm'
 import { type TokenRow, toTokenRow } from '../accounts/usable-token.ts'
 import { sqlIn } from '../db/clock.ts'
 import { insertedValues } from '../db/inserted-values.ts'
+import { fixedLimit, prepareForms } from '../db/prepared-query.ts'
 import { isRowId } from '../db/row-id.ts'
 import { hasOne } from '../db/statement-parts.ts'
 import { connectedAccounts, idempotencyKeys, oauthTokens, tweets } from '../db/tables.ts'
@@ -42,73 +43,94 @@ export type NewTweet = XTweetRequest & {
  * @returns null when nothing was inserted: the key is in use, or the account cannot post this.
  */
 export async function claimTweet(deps: Deps, input: NewTweet, key: IdempotencyKey | null): Promise<Claim | null> {
-  const { db, clock, timing } = deps
   const { userId, accountId, isLong, ...request } = input
   if (accountId !== null && !isRowId(accountId)) return null
   const claimedAt = performance.now()
-  const id = randomUUID()
-  // As `chooseAccount` in post.ts, which explains a refusal.
-  const isAsked =
-    accountId === null
-      ? eq(connectedAccounts.status, 'ACTIVE')
-      : and(
-          eq(connectedAccounts.id, accountId),
-          inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
-          sql`'tweet.write' = any(${connectedAccounts.scopes})`,
-        )
-  const candidates = db.$with('candidates').as(
-    db
-      .select({
-        id: connectedAccounts.id,
-        subscriptionType: connectedAccounts.subscriptionType,
-        username: connectedAccounts.username,
-      })
-      .from(connectedAccounts)
-      .where(and(eq(connectedAccounts.userId, userId), isAsked))
-      .limit(2),
-  )
-  const isOnly = eq(db.select({ number: count() }).from(candidates), 1)
-  const isLongEnough = isLong ? inArray(candidates.subscriptionType, [...premiumSubscriptions]) : undefined
-  const chosen = db
-    .$with('chosen')
-    .as(
-      db.select({ id: candidates.id, username: candidates.username }).from(candidates).where(and(isOnly, isLongEnough)),
-    )
-  const taken = db.$with('taken').as(
-    db
-      .insert(idempotencyKeys)
-      .select(
-        sql`select ${userId}::uuid, ${key?.hash ?? ''}, ${key?.requestHash ?? ''}, ${id}::uuid, ${sqlIn(clock, KEY_KEPT_SECONDS)} from ${chosen}`,
-      )
-      .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
-      .returning({ userId: idempotencyKeys.userId }),
-  )
-  const values = insertedValues(tweets, {
+  const form = { hasKey: key !== null, hasAccount: accountId !== null, isLong }
+  const [claimed] = await insertClaim(deps, form, {
     ...request,
     userId,
-    id,
-    accountId: sql`${chosen}.id`,
-    status: 'PENDING',
-    claimedUntil: sqlIn(clock, timing.tweetClaimSeconds),
-    createdAt: clock.sqlNow(),
+    id: randomUUID(),
+    claimSeconds: deps.timing.tweetClaimSeconds,
+    ...(accountId !== null && { accountId }),
+    ...(key !== null && { keyHash: key.hash, requestHash: key.requestHash }),
   })
-  const inserted = db.$with('inserted').as(
-    db
-      .insert(tweets)
-      .select(key === null ? sql`select ${values} from ${chosen}` : sql`select ${values} from ${chosen}, ${taken}`)
-      .returning(),
-  )
-  const [claimed] = await db
-    .with(...(key === null ? [candidates, chosen, inserted] : [candidates, chosen, taken, inserted]))
-    .select()
-    .from(inserted)
-    .innerJoin(chosen, eq(chosen.id, inserted.accountId))
-    .leftJoin(oauthTokens, and(eq(oauthTokens.userId, userId), eq(oauthTokens.accountId, inserted.accountId)))
   if (claimed === undefined) return null
   const { inserted: tweet, chosen: account, oauth_tokens: tokens } = claimed
   // Its creation is the time of this statement.
   return { tweet, username: account.username, claimedAt, token: tokens && toTokenRow(tokens, tweet.createdAt) }
 }
+
+const insertClaim = prepareForms(
+  ({ hasKey, hasAccount, isLong }: { hasKey: boolean; hasAccount: boolean; isLong: boolean }) =>
+    [hasKey, hasAccount, isLong].join(),
+  ({ db, clock }, { hasKey, hasAccount, isLong }) => {
+    const given = sql.placeholder
+    const userId = given('userId')
+    // As `chooseAccount` in post.ts, which explains a refusal.
+    const isAsked = hasAccount
+      ? and(
+          eq(connectedAccounts.id, given('accountId')),
+          inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+          sql`'tweet.write' = any(${connectedAccounts.scopes})`,
+        )
+      : eq(connectedAccounts.status, 'ACTIVE')
+    const candidates = db.$with('candidates').as(
+      db
+        .select({
+          id: connectedAccounts.id,
+          subscriptionType: connectedAccounts.subscriptionType,
+          username: connectedAccounts.username,
+        })
+        .from(connectedAccounts)
+        .where(and(eq(connectedAccounts.userId, userId), isAsked))
+        .limit(fixedLimit(2)),
+    )
+    const isOnly = eq(db.select({ number: count() }).from(candidates), 1)
+    const isLongEnough = isLong ? inArray(candidates.subscriptionType, [...premiumSubscriptions]) : undefined
+    const chosen = db
+      .$with('chosen')
+      .as(
+        db
+          .select({ id: candidates.id, username: candidates.username })
+          .from(candidates)
+          .where(and(isOnly, isLongEnough)),
+      )
+    const taken = db.$with('taken').as(
+      db
+        .insert(idempotencyKeys)
+        .select(
+          sql`select ${userId}::uuid, ${given('keyHash')}, ${given('requestHash')}, ${given('id')}::uuid, ${sqlIn(clock, KEY_KEPT_SECONDS)} from ${chosen}`,
+        )
+        .onConflictDoNothing({ target: [idempotencyKeys.userId, idempotencyKeys.keyHash] })
+        .returning({ userId: idempotencyKeys.userId }),
+    )
+    const values = insertedValues(tweets, {
+      userId,
+      id: given('id'),
+      text: given('text'),
+      replyToXTweetId: given('replyToXTweetId'),
+      replySettings: given('replySettings'),
+      madeWithAi: given('madeWithAi'),
+      accountId: sql`${chosen}.id`,
+      status: 'PENDING',
+      claimedUntil: sqlIn(clock, given('claimSeconds')),
+      createdAt: clock.sqlNow(),
+    })
+    const inserted = db.$with('inserted').as(
+      db
+        .insert(tweets)
+        .select(hasKey ? sql`select ${values} from ${chosen}, ${taken}` : sql`select ${values} from ${chosen}`)
+        .returning(),
+    )
+    return db
+      .with(...(hasKey ? [candidates, chosen, taken, inserted] : [candidates, chosen, inserted]))
+      .select()
+      .from(inserted)
+      .innerJoin(chosen, eq(chosen.id, inserted.accountId))
+      .leftJoin(oauthTokens, and(eq(oauthTokens.userId, userId), eq(oauthTokens.accountId, inserted.accountId)))
+  },
+)
 
 /**
  * Deletes a claim that nothing was sent for, so that its key is unused. A tweet that another caller

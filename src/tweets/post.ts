@@ -2,12 +2,13 @@
 // marked as sent (`sentAt`) before the request is sent, so that after a crash it shows whether the
 // tweet may exist. A tweet that may exist is not sent again. The states are drawn in outcome.ts.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { and, eq, gt } from 'drizzle-orm'
+import { and, eq, gt, sql } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { type ConnectedAccount, findConnectedAccount, listConnectedAccounts } from '../accounts/accounts.ts'
 import type { TokenRow } from '../accounts/usable-token.ts'
 import { isActiveUser } from '../db/active-user.ts'
 import { sqlIn } from '../db/clock.ts'
+import { prepareQuery } from '../db/prepared-query.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import { tweets } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -18,7 +19,7 @@ import { createTweet, type XTweetRequest } from '../x/api.ts'
 import { refusal } from '../x/refusals.ts'
 import { type Claim, claimTweet, type NewTweet, withdrawClaim } from './claim.ts'
 import { claimTweetAgain, findTweetOfKey, type IdempotencyKey } from './idempotency-keys.ts'
-import { countOutcome, isTweet, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
+import { countOutcome, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
 import { assertTweetText, isLongTweet, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
@@ -157,29 +158,37 @@ async function giveUp(deps: Deps, tweet: Tweet, isSent: boolean, cause: unknown)
   }
 }
 
-async function markSent(deps: Deps, tweet: Tweet, claimedAt: number): Promise<void> {
-  const { timing } = deps
+async function markSent(deps: Deps, { userId, id, attempt }: Tweet, claimedAt: number): Promise<void> {
+  const { callDeadlineSeconds, sendMarginSeconds, tweetClaimSeconds } = deps.timing
   const secondsSpent = (performance.now() - claimedAt) / 1000
   const [marked] =
-    secondsSpent > timing.tweetClaimSeconds - timing.callDeadlineSeconds - timing.sendMarginSeconds
+    secondsSpent > tweetClaimSeconds - callDeadlineSeconds - sendMarginSeconds
       ? []
-      : await deps.db
-          .update(tweets)
-          // The timeline does not contain the earlier sending.
-          .set({ sentAt: deps.clock.sqlNow(), mayExistSince: null })
-          .where(
-            and(
-              isTweet(tweet),
-              eq(tweets.attempt, tweet.attempt),
-              eq(tweets.status, 'PENDING'),
-              isActiveUser(tweet.userId),
-              // The statement itself may have been delayed by a slow database.
-              gt(tweets.claimedUntil, sqlIn(deps.clock, timing.callDeadlineSeconds)),
-            ),
-          )
-          .returning({ id: tweets.id })
+      : await updateSent(deps, { userId, id, attempt, callDeadlineSeconds })
   if (marked === undefined) throw new AppError('POST_INTERRUPTED')
 }
+
+const updateSent = prepareQuery(({ db, clock }) => {
+  const given = sql.placeholder
+  return (
+    db
+      .update(tweets)
+      // The timeline does not contain the earlier sending.
+      .set({ sentAt: clock.sqlNow(), mayExistSince: null })
+      .where(
+        and(
+          eq(tweets.userId, given('userId')),
+          eq(tweets.id, given('id')),
+          eq(tweets.attempt, given('attempt')),
+          eq(tweets.status, 'PENDING'),
+          isActiveUser(given('userId')),
+          // The statement itself may have been delayed by a slow database.
+          gt(tweets.claimedUntil, sqlIn(clock, given('callDeadlineSeconds'))),
+        ),
+      )
+      .returning({ id: tweets.id })
+  )
+})
 
 // Returns null when the tweet has been deleted since, with its key.
 async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<Tweet | null> {

@@ -1,8 +1,7 @@
 // Reads tweets.
-import { and, eq, getTableColumns, inArray, type Placeholder, sql } from 'drizzle-orm'
+import { and, eq, getTableColumns, inArray, sql } from 'drizzle-orm'
 import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
-import { onceForEachHandle } from '../db/once-for-each-handle.ts'
-import { type PreparedQuery, prepareQuery } from '../db/prepared-query.ts'
+import { fixedLimit, prepareForms } from '../db/prepared-query.ts'
 import { isRowId } from '../db/row-id.ts'
 import { tweets } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -39,16 +38,11 @@ export async function listTweets(
 ): Promise<ShownTweet[]> {
   const { accountId, newerThan, olderThan } = page
   if (accountId !== null && !isRowId(accountId)) return []
-  return prepareList(
-    deps,
-    page,
-  )({
+  return readList(deps, page, {
     userId,
-    accountId,
-    newerAt: newerThan?.createdAt,
-    newerId: newerThan?.id,
-    olderAt: olderThan?.createdAt,
-    olderId: olderThan?.id,
+    ...(accountId !== null && { accountId }),
+    ...(newerThan !== null && { newerAt: newerThan.createdAt, newerId: newerThan.id }),
+    ...(olderThan !== null && { olderAt: olderThan.createdAt, olderId: olderThan.id }),
   })
 }
 
@@ -60,39 +54,29 @@ export function listTweetsByIds(deps: Deps, userId: string, ids: readonly string
     .where(and(eq(tweets.userId, userId), inArray(tweets.id, [...ids])))
 }
 
-// The text of a list depends on its conditions and its length. The length is written into it: where
-// it is a parameter, PostgreSQL plans the statement again for each execution.
-function prepareList(
-  deps: Pick<Deps, 'db'>,
-  { accountId, newerThan, olderThan, limit, backward }: KeysetPage & { accountId: string | null },
-): PreparedQuery<ShownTweet> {
-  const prepared = preparedLists(deps)
-  const form = [accountId !== null, newerThan !== null, olderThan !== null, backward, limit].join()
-  const known = prepared.get(form)
-  if (known !== undefined) return known
-  const given = sql.placeholder
-  const query = deps.db
-    .select(shown)
-    .from(tweets)
-    .where(
-      and(
-        eq(tweets.userId, given('userId')),
-        accountId === null ? undefined : eq(tweets.accountId, given('accountId')),
-        keysetCondition(tweets, {
-          newerThan: newerThan && { createdAt: given('newerAt'), id: given('newerId') },
-          olderThan: olderThan && { createdAt: given('olderAt'), id: given('olderId') },
-        }),
-      ),
-    )
-    .orderBy(...keysetOrder(tweets, { backward }))
-    // Its type allows no expression.
-    .limit(sql.raw(String(limit)) as unknown as Placeholder)
-  const list = prepareQuery(query)
-  prepared.set(form, list)
-  return list
-}
-
-const preparedLists = onceForEachHandle((_deps: Pick<Deps, 'db'>) => new Map<string, PreparedQuery<ShownTweet>>())
+// The text of a list depends on its conditions and its length.
+const readList = prepareForms(
+  ({ accountId, newerThan, olderThan, limit, backward }: KeysetPage & { accountId: string | null }) =>
+    [accountId !== null, newerThan !== null, olderThan !== null, backward, limit].join(),
+  ({ db }, { accountId, newerThan, olderThan, limit, backward }) => {
+    const given = sql.placeholder
+    return db
+      .select(shown)
+      .from(tweets)
+      .where(
+        and(
+          eq(tweets.userId, given('userId')),
+          accountId === null ? undefined : eq(tweets.accountId, given('accountId')),
+          keysetCondition(tweets, {
+            newerThan: newerThan && { createdAt: given('newerAt'), id: given('newerId') },
+            olderThan: olderThan && { createdAt: given('olderAt'), id: given('olderId') },
+          }),
+        ),
+      )
+      .orderBy(...keysetOrder(tweets, { backward }))
+      .limit(fixedLimit(limit))
+  },
+)
 
 /** Counts the user's tweets, of one account or, with `accountId` null, of all. */
 export async function countTweets(deps: Deps, userId: string, accountId: string | null): Promise<number> {

@@ -2,6 +2,7 @@
 // has no credits. They are stored for all instances, so that each costs one refused call.
 import { and, desc, eq, getTableColumns, gt, lte, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
+import { prepareQuery } from '../db/prepared-query.ts'
 import { OPERATOR_ID, xBlocks, type xEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
@@ -46,22 +47,28 @@ export const ENDED_BY_OPERATOR: ErrorCode[] = [
  * @param subject the account, or the connect attempt, that the call is for.
  */
 export async function findBlock(deps: Deps, subject: Subject, endpoint: XEndpoint): Promise<BlockState> {
-  const now = deps.clock.sqlNow()
-  const found = await deps.db
-    .select({ ...getTableColumns(xBlocks), isOver: sql<boolean>`${xBlocks.until} <= ${now}` })
-    .from(xBlocks)
-    .where(concerning(subject, endpoint))
+  const found = await listBlocks(deps, { ...keyOf(subject), endpoint })
   if (found.length === 0) return { refusal: null, isProbe: false }
   const isProbe = found.every(({ isOver }) => isOver) && (await claimProbes(deps, found))
   if (isProbe) return { refusal: null, isProbe }
   const [last] = await deps.db
     .select()
     .from(xBlocks)
-    .where(and(concerning(subject, endpoint), gt(xBlocks.until, now)))
+    .where(and(concerning(subject, endpoint), gt(xBlocks.until, deps.clock.sqlNow())))
     .orderBy(desc(xBlocks.until))
     .limit(1)
   return { refusal: last === undefined ? null : describe(last), isProbe: false }
 }
+
+// Every call to X starts with it.
+const listBlocks = prepareQuery(({ db, clock }) => {
+  const [userId, subject] = [sql.placeholder('userId'), sql.placeholder('subject')]
+  const isOfSubject = and(eq(xBlocks.userId, userId), eq(xBlocks.subject, subject))
+  return db
+    .select({ ...getTableColumns(xBlocks), isOver: sql<boolean>`${xBlocks.until} <= ${clock.sqlNow()}` })
+    .from(xBlocks)
+    .where(and(or(isOfSubject, isOf(OF_APP)), eq(xBlocks.endpoint, sql.placeholder('endpoint'))))
+})
 
 // Claims the probe of each expired block. A caller that gets the account's probe
 // and not the app's makes no call, which delays this account alone.

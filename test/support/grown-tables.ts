@@ -60,8 +60,8 @@ function statementsFor({ connections, tweets, events }: Size): string[] {
       select ${owner}, ${hash("'key' || m")}, ${hash("'request' || m")}, ${idOf('tweet', 'm')},
         now() + interval '30 days' - m * interval '1 s'
       from generate_series(1, ${Math.min(tweets, 29 * 86_400)}) m`,
-    `insert into event_positions (user_id, position)
-      select ${idOf('user', 'n')}, ${Math.ceil(events / connections)} from ${everyUser}`,
+    `insert into event_positions (user_id, position, endpoints_version)
+      select ${idOf('user', 'n')}, ${Math.ceil(events / connections)}, (n % 20 = 1)::int from ${everyUser}`,
     `insert into events (user_id, id, position, type, account_id, tweet_id, occurred_at)
       select ${owner}, ${idOf('event', 'm')}, 1 + (m - 1) / ${connections}, 'tweet.posted',
         ${idOf('account', `(1 + m % ${connections})`)}, ${idOf('tweet', 'm')}, now() - m * interval '1 s'

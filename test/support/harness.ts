@@ -107,7 +107,8 @@ export async function startWorld(
   let skewSeconds = 0
   const clock: Clock = {
     now: () => new Date(Date.now() + (offsetSeconds + skewSeconds) * 1000),
-    sqlNow: () => sql<Date>`(xconnect_now() + make_interval(secs => ${offsetSeconds}))`,
+    // The offset is read when a statement is sent: the texts of prepared queries are kept.
+    sqlNow: () => sql<Date>`(xconnect_now() + make_interval(secs => ${{ toString: () => String(offsetSeconds) }}))`,
   }
   let opened: Database
   let gateway: Gateway

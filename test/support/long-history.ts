@@ -45,6 +45,12 @@ export async function addHistory(
       select ${userId}::uuid, md5('endpoint')::uuid, 'https://example.com', 'sealed', now()`,
   )
   await insert(
+    1,
+    () => sql`
+      insert into event_positions as known (user_id, position, endpoints_version) values (${userId}::uuid, 0, 1)
+      on conflict (user_id) do update set endpoints_version = 1`,
+  )
+  await insert(
     deliveries,
     (from, to) => sql`
       insert into webhook_deliveries (user_id, id, endpoint_id, event_id, status, attempts, created_at, delivered_at)

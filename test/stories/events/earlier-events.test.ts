@@ -15,6 +15,7 @@ import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
 import { ask, expectGraphqlRefusal } from '../../support/raw-graphql.ts'
+import { record } from '../../support/recorded-events.ts'
 import { sweepNow } from '../../support/sweep.ts'
 import { startReceiver, webhooksOf } from '../../support/webhook-receiver.ts'
 
@@ -147,4 +148,11 @@ test('a user who comes later begins with the first position', async () => {
   const { viewer } = await newcomer.api<{ viewer: { id: string } }>('viewer')
   const [counter] = await world.db().select().from(eventPositions).where(eq(eventPositions.userId, viewer.id))
   expect(counter?.position).toBe(1)
+})
+
+test('an event after the migration is delivered to the endpoints that were there before', async () => {
+  const before = receiver.received.length
+  for (const userId of [maraId, OPERATOR_ID]) await record(world, { type: 'account.disconnected', userId })
+  const paths = () => receiver.received.slice(before).map(({ path }) => path.replace('/hook/', ''))
+  await vi.waitFor(() => expect(paths().toSorted()).toEqual(['mara', 'operator']), { timeout: 30_000 })
 })

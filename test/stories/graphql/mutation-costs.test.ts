@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { desc, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MAX_SESSIONS } from '../../../src/auth/session-rows.ts'
-import { sessions, tweets, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
+import { eventPositions, sessions, tweets, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import { ROW_COMPLEXITY } from '../../../src/graphql/mutation-cost.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { MAX_WEBHOOK_ENDPOINTS } from '../../../src/webhooks/endpoints.ts'
@@ -40,6 +40,7 @@ beforeAll(async () => {
   await world.db().execute(sql`insert into webhook_endpoints (user_id, id, url, secret_sealed, created_at)
     select user_id, gen_random_uuid(), 'https://example.com/' || n, 'sealed', xconnect_now()
     from connected_accounts, generate_series(1, ${MAX_WEBHOOK_ENDPOINTS}::int) n`)
+  await world.db().update(eventPositions).set({ endpointsVersion: 1 })
 })
 afterAll(async () => {
   await instance.close()

@@ -1,7 +1,11 @@
 // The number of statements that a request needs. Not counted are BEGIN and COMMIT, the statement that
 // takes a slice of a rate limit for many requests, and the NOTIFY for the events of many requests.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { webhookDeliveries } from '../../../src/db/tables.ts'
+import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
+import { createWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
+import { connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, type Instance, openListeningInstance } from '../../support/instance.ts'
 
@@ -20,6 +24,8 @@ afterAll(async () => {
 
 const ACCOUNTS =
   '{ connectedAccounts { id provider username displayName avatarUrl scopes status accessTokenExpiresAt } }'
+
+const POST = 'mutation P($input: PostTweetInput!) { postTweet(input: $input) { tweet { status } userErrors { code } } }'
 
 /** Returns the statements of a request, without those of rate limits and notifications. */
 async function statementsOf(request: () => Promise<{ status: number }>, status = 200): Promise<string[]> {
@@ -59,8 +65,6 @@ test('viewer needs no statement once it is known who asks', async () => {
 
 test('postTweet needs four statements, and one more to find out who asks', async () => {
   const poster = await world.connected('tomasz_k', 'tomasz-k')
-  const POST =
-    'mutation P($input: PostTweetInput!) { postTweet(input: $input) { tweet { status } userErrors { code } } }'
   const post = (text: string) => async () => {
     const response = await instance.ask(POST, cookieOf(poster), { input: { text, idempotencyKey: text } })
     expect(response.data).toEqual({ postTweet: { tweet: { status: 'POSTED' }, userErrors: [] } })
@@ -77,6 +81,22 @@ test('postTweet needs four statements, and one more to find out who asks', async
     ...posted,
   ])
   expect(await statementsOf(post('The second'))).toEqual(posted)
+})
+
+test('postTweet needs two more where the user has a webhook endpoint: a transaction writes outcome and deliveries', async () => {
+  const { person: poster, id: accountId, userId } = await connectAccount(world)
+  const webhookEgress = createWebhookEgress({ policy: 'LOOPBACK', deadlineSeconds: 5 })
+  const deps = { db: world.db(), clock: world.clock, config: world.config, webhookEgress }
+  await createWebhookEndpoint(deps, userId, { url: 'http://127.0.0.1:9/', description: null, types: ['tweet.posted'] })
+  await webhookEgress.close()
+  const post = () => instance.ask(POST, cookieOf(poster), { input: { text: 'With a webhook', accountId } })
+  const outcome = expect.stringMatching(/update "tweets" set "status".*insert into "events"/s)
+  expect((await statementsOf(post)).slice(-3)).toEqual([
+    outcome,
+    outcome,
+    expect.stringMatching(/insert into "webhook_deliveries"/),
+  ])
+  expect(await world.db().$count(webhookDeliveries)).toBe(1)
 })
 
 // Between the attempt and its end: the token pair, then the call to X, then the transaction.

@@ -7,7 +7,7 @@ import { transaction } from '../../../src/deps.ts'
 import { recordEvent } from '../../../src/events/events.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createWebhookEndpoint, updateWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
-import { queryRows } from '../../support/connected-account.ts'
+import { connectAccount, queryRows } from '../../support/connected-account.ts'
 import { databaseKind } from '../../support/database.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 
@@ -34,7 +34,7 @@ const isWaiting = () =>
     async () => {
       const rows = await queryRows(
         world,
-        sql`select pid from pg_stat_activity where wait_event_type = 'Lock' and query like 'with owner as%'
+        sql`select pid from pg_stat_activity where wait_event_type = 'Lock' and query like 'with "owner" as%'
           and datname = current_database()`,
       )
       expect(rows).toHaveLength(1)
@@ -86,6 +86,24 @@ describe.skipIf(databaseKind() === 'pglite')('while an event waits', () => {
       expect(await world.db().$count(webhookTurns)).toBe(1)
     },
   )
+
+  test('with the outcome of a tweet, the first endpoint of the user, which is created meanwhile, receives it', async () => {
+    const { person, userId } = await connectAccount(world)
+    const { posted, created } = await whileLocked(
+      sql`select from event_positions where user_id = ${userId}`,
+      async () => {
+        const created = createWebhookEndpoint(depsOf(), userId, { ...input, types: ['tweet.posted'] })
+        await areWaiting(1)
+        const posted = person.api('post-tweet', { input: { text: 'Good morning' } })
+        await areWaiting(2)
+        return { posted, created }
+      },
+    )
+    const [{ endpoint }] = await Promise.all([created, posted])
+    const deliveries = await world.db().select().from(webhookDeliveries)
+    expect(deliveries).toMatchObject([{ userId, endpointId: endpoint.id, status: 'PENDING' }])
+    expect(await world.db().$count(webhookTurns)).toBe(1)
+  })
 
   test('and an endpoint is disabled before its commit, that endpoint has no delivery', async () => {
     const { endpoint } = await createWebhookEndpoint(depsOf(), OPERATOR_ID, input)

@@ -33,7 +33,7 @@ beforeAll(async () => {
   database = await openDatabase(parseConfig(files.environment).database)
   const clock: Clock = {
     now: () => new Date(Date.now() + offsetSeconds * 1000),
-    sqlNow: () => sql<Date>`(xconnect_now() + make_interval(secs => ${offsetSeconds}))`,
+    sqlNow: () => sql<Date>`(xconnect_now() + make_interval(secs => ${{ toString: () => String(offsetSeconds) }}))`,
   }
   deps = createDeps({
     db: withStatementLog(database).db,
