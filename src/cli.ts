@@ -1,7 +1,7 @@
 // xconnect, the operator's command line. It uses the configuration of the gateway.
 import { DATABASE_USAGE, parseDatabaseCommand } from './cli/database.ts'
 import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
-import { generateKey, KEYS_USAGE, rotateKeys } from './cli/keys.ts'
+import { generateKey, KEYS_USAGE, requireKnown, rotateKeys } from './cli/keys.ts'
 import type { Output } from './cli/output.ts'
 import { PROVIDERS_USAGE, parseProvidersCommand } from './cli/providers.ts'
 import { parseSandboxCommand, SANDBOX_USAGE } from './cli/sandbox.ts'
@@ -122,8 +122,7 @@ function parseKeys([verb, ...rest]: readonly string[]): () => Promise<number> {
   return withoutArguments(() =>
     withDatabase(terminal, async (config, database) => {
       await migrateDatabase(database, onTerminal)
-      await checkEncryptionKeys(database.db, config.encryptionKeys)
-      await rotateKeys(database.db, config, terminal)
+      await rotateKeys(database, config, terminal)
       return 0
     }),
   )(rest)
@@ -143,6 +142,7 @@ function parseWebhook(words: readonly string[]): () => Promise<number> {
   return () =>
     withDatabase(terminal, async (config, database) => {
       await migrateDatabase(database, onTerminal)
+      await requireKnown(database, config)
       await checkEncryptionKeys(database.db, config.encryptionKeys)
       const deadlineSeconds = productionTiming.callDeadlineSeconds
       const webhookEgress = createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds })

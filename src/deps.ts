@@ -50,6 +50,8 @@ export type Deps = {
   uptimeSeconds(): number
   /** Logs a request whose query was refused by a full database queue, once in ten seconds. */
   logFullQueue: RareLine
+  /** Logs an encryption key that this instance lacks, once an hour. */
+  logMissingKey: RareLine
 }
 
 /** The parts of `Deps` that have no default, and those whose default can be replaced. */
@@ -61,6 +63,8 @@ export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEg
     >
   >
 
+const MISSING_KEY =
+  'This instance lacks an encryption key that another instance uses. Give all instances the same ENCRYPTION_KEYS; until then what needs the key is postponed'
 const FULL_QUEUE = 'A request was refused because too many queries wait for the database'
 
 /** Creates the dependencies of one gateway. */
@@ -92,6 +96,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     droppedLogLines,
     uptimeSeconds: () => (performance.now() - startedAt) / 1000,
     logFullQueue: createRareLine(log, FULL_QUEUE, { keys: 1, level: 'error', windowSeconds: 10 }),
+    logMissingKey: createRareLine(log, MISSING_KEY, { keys: 10, level: 'error' }),
   }
 }
 

@@ -51,6 +51,11 @@ export const errorCodes = {
     sentence: 'You have reached a rate limit of this gateway. Try again at retryAt.',
   },
   DATABASE_UNAVAILABLE: { retry: 'LATER', sentence: 'The database does not respond. Try again shortly.' },
+  ENCRYPTION_KEY_MISSING: {
+    retry: 'LATER',
+    sentence:
+      'This instance of the gateway lacks an encryption key that another instance uses. Nothing is lost: try again. The operator has to give all instances the same ENCRYPTION_KEYS.',
+  },
   INTERNAL: {
     retry: 'LATER',
     sentence: 'The gateway failed. Try again; if the error persists, report the request id to the operator.',

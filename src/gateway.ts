@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts'
 import type { ListenAddress } from './config/listen-address.ts'
 import { explainCrossSite, listCrossSiteOrigins } from './config/same-site.ts'
 import { productionTiming, type Timing } from './config/timing.ts'
+import { announceKeys, countInstances } from './db/announced-keys.ts'
 import { runInBackground } from './db/caller.ts'
 import { type Database, openDatabase } from './db/client.ts'
 import type { Clock } from './db/clock.ts'
@@ -112,6 +113,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
           ...deps.viewers.listeners,
         ]),
         deps.viewers.onLost,
+        announceKeys(config.encryptionKeys),
       ),
     )
     stopRechecks = startStreamRechecks(deps)
@@ -175,6 +177,7 @@ async function prepareDatabase(database: Database, config: Config, log: Log): Pr
   // Under the lock of the migrations.
   await logWhileWaiting(log, 'the migrations', migrateDatabase(database, { report, underLock }))
   await logWhileWaiting(log, 'the keys to be compared', checkEncryptionKeys(database.db, config.encryptionKeys))
+  await warnOfLackingInstances(database, config, log)
   await logWhileWaiting(log, 'the providers to be compared', checkProviders(database.db, config))
 }
 
@@ -191,6 +194,17 @@ function listenForScrapes(server: Server, { host, port }: ListenAddress, log: Lo
     reject(explainListenError(error, port, 'Set METRICS_PORT to a free one.', host, 'METRICS_')),
   )
   return promise
+}
+
+// From now on this instance encrypts with its first key.
+async function warnOfLackingInstances(database: Database, config: Config, log: Log): Promise<void> {
+  const keyId = config.encryptionKeys[0].id
+  const { lacking } = await countInstances(database, keyId)
+  if (lacking > 0)
+    log.error(
+      { keyId, instances: lacking },
+      'Running instances lack the encryption key that this one encrypts with, and will respond 503 to what needs it. Give them the key behind their first one, and restart them',
+    )
 }
 
 function warnOfCrossSiteOrigins(config: Config, log: Log): void {

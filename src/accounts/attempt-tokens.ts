@@ -4,14 +4,14 @@
 import { and, eq, getTableColumns, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { type ConnectAttempt, isAttempt } from '../auth/connect-attempt.ts'
-import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
+import { type SealContext, seal, UnsealError } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import { PERSON_WAITS_SECONDS, retryUntilWritten } from '../db/retry-write.ts'
+import { openSealed } from '../db/sealed-values.ts'
 import { connectAttempts, connectedAccounts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { IssuedTokens } from '../x/token-response.ts'
 import { type AccountKey, isAccount } from './account-rows.ts'
-import { isUnreadable } from './sealed-tokens.ts'
 
 /** A connect attempt that was taken by the user who started it. */
 export type TakenAttempt = ConnectAttempt & { takenAt: Date }
@@ -187,7 +187,7 @@ export function sealAttemptTokens(
 
 /**
  * Opens the token pair of an attempt; null when the row was altered.
- * @throws UnsealError when its key is missing.
+ * @throws EncryptionKeyMissingError when this instance lacks its key.
  */
 export async function openAttemptTokens(
   deps: Deps,
@@ -196,9 +196,9 @@ export async function openAttemptTokens(
 ): Promise<AttemptWithTokens['tokens'] | null> {
   try {
     const context = attemptTokensSealContext(attempt.id, attempt.userId)
-    return tokensShape.parse(JSON.parse(unseal(deps.config.encryptionKeys, context, sealed)))
+    return tokensShape.parse(JSON.parse(await openSealed(deps, context, sealed)))
   } catch (error) {
-    if (!(error instanceof UnsealError) || !(await isUnreadable(deps, error))) throw error
+    if (!(error instanceof UnsealError)) throw error
     deps.log.error({ error, attempt: attempt.id }, 'The tokens of a connect attempt were altered outside this program')
     return null
   }

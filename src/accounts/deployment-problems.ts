@@ -1,6 +1,7 @@
 // The problems that /readyz shows to an operator, read from the last events of all instances.
 import { and, asc, desc, eq, gt, inArray, or, sql } from 'drizzle-orm'
 import { listMaintenanceRuns, type TaskBehind } from '../db/maintenance-runs.ts'
+import { listMissingKeys } from '../db/sealed-values.ts'
 import { OPERATOR_ID, oauthTokens, providerProblems, xBlocks } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, isErrorCode } from '../error-codes.ts'
@@ -62,6 +63,8 @@ export async function listProblems(deps: Deps): Promise<Problem[]> {
   const runs = await listMaintenanceRuns(deps, deps.timing.taskBehindSeconds, deps.uptimeSeconds())
   const behind = runs.flatMap(({ behind }) => behind ?? [])
   if (behind.length > 0) add(describeTasksBehind(behind))
+  const [keyId] = await listMissingKeys(deps)
+  if (keyId !== undefined) add({ code: 'ENCRYPTION_KEY_MISSING', since: null, detail: describeMissingKey(keyId) })
   if (deps.droppedLogLines() > 0) add({ code: 'LOG_LINES_DROPPED', since: null, detail: LOG_LINES_DROPPED })
   return [...problems.values()]
 }
@@ -83,6 +86,10 @@ function describeTasksBehind(behind: readonly TaskBehind[]): Problem {
     since: times.length < behind.length ? null : new Date(Math.min(...times)),
     detail: `The maintenance falls behind: ${reasons.join('; ')}. The log of the instances has the cause ("A maintenance task failed").`,
   }
+}
+
+function describeMissingKey(keyId: string): string {
+  return `This instance lacks the encryption key "${keyId}", which another instance uses. Add it to ENCRYPTION_KEYS here; until then what needs it is postponed.`
 }
 
 function describe(code: ErrorCode, since: Date | null): Problem {

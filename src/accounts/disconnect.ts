@@ -61,20 +61,20 @@ async function requestRevocationOf(
 ): Promise<void> {
   const { id: accountId, userId, providerAccountId } = account
   const owner = { accountId, userId, providerAccountId }
-  const open = (column: 'refreshTokenSealed' | 'accessTokenSealed') => {
+  const open = async (column: 'refreshTokenSealed' | 'accessTokenSealed') => {
     try {
-      return openToken(deps, owner, column, tokens)
+      return await openToken(deps, owner, column, tokens)
     } catch (error) {
-      // An account must be disconnectable even when its tokens cannot be decrypted.
+      // An account must be disconnectable even when its tokens were altered.
       if (!(error instanceof UnsealError)) throw error
       deps.log.error({ error, accountId: account.id }, 'A token of a disconnected account could not be decrypted')
       return null
     }
   }
-  const refreshToken = open('refreshTokenSealed')
+  const refreshToken = await open('refreshTokenSealed')
   if (refreshToken !== null) await requestRevocation(deps, owner, refreshToken, 'refresh_token')
   // X may no longer know the grant of a spent refresh token; it still knows that of the access
   // token.
-  const accessToken = refreshToken === null || isMaybeSpent ? open('accessTokenSealed') : null
+  const accessToken = refreshToken === null || isMaybeSpent ? await open('accessTokenSealed') : null
   if (accessToken) await requestRevocation(deps, owner, accessToken, 'access_token')
 }

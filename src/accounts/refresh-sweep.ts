@@ -2,6 +2,7 @@
 // pairs.
 import { and, asc, count, eq, inArray, isNotNull, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
+import { isEncryptionKeyMissing } from '../db/sealed-values.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { hasTokens } from './account-rows.ts'
@@ -118,8 +119,9 @@ async function refreshNext(deps: Deps, left: Iterator<DueAccount>, { accessToken
     const outcome = await shareRefresh(deps, account, account.version, accessTokenRejected)
     return outcome.kind !== 'failed'
   } catch (error) {
-    // One account's error must not stop the others.
-    deps.log.warn({ error, accountId: account.id }, 'Could not refresh the tokens of an account in the sweep')
+    // One account's error must not stop the others. A missing key has a line of its own.
+    if (!isEncryptionKeyMissing(error))
+      deps.log.warn({ error, accountId: account.id }, 'Could not refresh the tokens of an account in the sweep')
     return true
   }
 }

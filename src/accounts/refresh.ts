@@ -41,6 +41,7 @@
 // its holder may have sent the token: the next lease then ends in one of the transitions from
 // UNCERTAIN. `disconnectAccount` deletes the row in any state.
 import { exchangeRefreshToken, type TokenResponse } from '../auth/oauth-client.ts'
+import { UnsealError } from '../crypto.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { CircuitOpenError } from '../outbound/provider-calls.ts'
@@ -63,7 +64,7 @@ import {
   secondsToSend,
 } from './refresh-lease.ts'
 import { adoptUnderLease, storeRefreshedTokens } from './refreshed-tokens.ts'
-import { isUnreadable, openToken } from './sealed-tokens.ts'
+import { openToken } from './sealed-tokens.ts'
 
 /**
  * Refreshes the token pair that has `version`, or joins the refresh of the account that is under
@@ -149,11 +150,11 @@ function describeOutcome(response: TokenResponse, hasTokens: boolean): RefreshCo
 
 async function openRefreshToken(deps: Deps, lease: RefreshLease): Promise<string> {
   try {
-    const refreshToken = openToken(deps, lease, 'refreshTokenSealed', lease)
+    const refreshToken = await openToken(deps, lease, 'refreshTokenSealed', lease)
     if (refreshToken === null) throw new Error('Bug: a row without a refresh token was leased')
     return refreshToken
   } catch (error) {
-    if (!(await isUnreadable(deps, error))) throw error
+    if (!(error instanceof UnsealError)) throw error
     deps.log.error(
       { error, accountId: lease.accountId },
       'The stored tokens of an account were altered outside this program',

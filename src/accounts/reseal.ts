@@ -41,9 +41,14 @@ export type Resealed = {
  * Seals all stored secrets with the ring's first key, in small batches while gateways serve. A row
  * is written only if it has not changed since it was read; one that is being refreshed is left for
  * the next pass.
+ * @param beforeRetiring throws when another instance may still encrypt with one of the other keys.
  * @throws UnsealError when a value needs a key that is not configured.
  */
-export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
+export async function resealAll(
+  db: Db,
+  keys: KeyRing,
+  beforeRetiring: () => Promise<void> = async () => {},
+): Promise<Resealed> {
   const known = await db.select({ keyId: encryptionCanaries.keyId }).from(encryptionCanaries)
   const counts = { resealed: 0, waiting: 0, unreadable: 0, knownKeyIds: known.map(({ keyId }) => keyId) }
   await resealTokens(db, keys, counts)
@@ -54,7 +59,9 @@ export async function resealAll(db: Db, keys: KeyRing): Promise<Resealed> {
   const waitingAttempts = await countAttempts(db, keys)
   const { resealed, unreadable } = counts
   const waiting = counts.waiting + waitingAttempts
-  return { resealed, waiting, waitingAttempts, unreadable, retired: waiting === 0 ? await retireKeys(db, keys) : [] }
+  if (waiting > 0) return { resealed, waiting, waitingAttempts, unreadable, retired: [] }
+  await beforeRetiring()
+  return { resealed, waiting, waitingAttempts, unreadable, retired: await retireKeys(db, keys) }
 }
 
 async function resealTokens(db: Db, keys: KeyRing, counts: ResealCounts): Promise<void> {

@@ -3,9 +3,10 @@
 // retried until X has confirmed.
 import { and, eq, gt, gte, isNotNull, isNull, or, type SQL } from 'drizzle-orm'
 import { revokeToken } from '../auth/oauth-client.ts'
-import { type SealContext, seal, unseal } from '../crypto.ts'
+import { type SealContext, seal } from '../crypto.ts'
 import { sqlIn } from '../db/clock.ts'
 import type { JobData } from '../db/jobs.ts'
+import { openSealed } from '../db/sealed-values.ts'
 import { connectAttempts, connectedAccounts, grantRevocations } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { xApp } from '../x/api.ts'
@@ -56,11 +57,8 @@ export async function revokeGrant(deps: Deps, job: JobData): Promise<void> {
   const { isUnderWay, isWaiting } = await findConnecting(deps, request)
   if (isUnderWay) return deps.jobs.enqueue(deps, 'revoke-grant', job, AGAIN_SECONDS)
   if (isWaiting) return
-  const token = unseal(
-    deps.config.encryptionKeys,
-    revocationSealContext(request.accountId, request.userId),
-    request.tokenSealed,
-  )
+  const context = revocationSealContext(request.accountId, request.userId)
+  const token = await openSealed(deps, context, request.tokenSealed)
   const isRevoked = await revokeToken(
     xApp(deps),
     `${deps.config.x.apiUrl}/2/oauth2/revoke`,

@@ -1,8 +1,8 @@
 // Seals the tokens of `oauth_tokens`. The seal context binds a token to its column, account and
 // user, so that a sealed token that is copied to another row does not open.
-import { eq } from 'drizzle-orm'
-import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
-import { encryptionCanaries, type oauthTokens } from '../db/tables.ts'
+import { type SealContext, seal } from '../crypto.ts'
+import { openSealed } from '../db/sealed-values.ts'
+import type { oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
 /** The account and user that a token's seal is bound to. */
@@ -15,27 +15,18 @@ export function sealToken(deps: Deps, owner: TokenOwner, column: Column, token: 
   return seal(deps.config.encryptionKeys, tokenSealContext(owner, column), token)
 }
 
-/** Opens a token of `oauth_tokens`; null when the row has none. @throws UnsealError */
-export function openToken(
+/**
+ * Opens a token of `oauth_tokens`; null when the row has none.
+ * @throws UnsealError or EncryptionKeyMissingError, as `openSealed`.
+ */
+export async function openToken(
   deps: Deps,
   owner: TokenOwner,
   column: Column,
   row: Pick<typeof oauthTokens.$inferSelect, Column>,
-): string | null {
+): Promise<string | null> {
   const sealed = row[column]
-  return sealed === null ? null : unseal(deps.config.encryptionKeys, tokenSealContext(owner, column), sealed)
-}
-
-/**
- * Returns true for the error of a value that no key will ever open: it was altered, or names a key
- * that was never in use here. False when a key is missing that the operator can restore.
- */
-export async function isUnreadable(deps: Deps, error: unknown): Promise<boolean> {
-  if (!(error instanceof UnsealError)) return false
-  if (error.keyId === null) return true
-  // An altered key id may contain bytes that no text of the database can.
-  if (!/^[\w-]{1,32}$/.test(error.keyId)) return true
-  return (await deps.db.$count(encryptionCanaries, eq(encryptionCanaries.keyId, error.keyId))) === 0
+  return sealed === null ? null : openSealed(deps, tokenSealContext(owner, column), sealed)
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
+import { UnsealError } from '../crypto.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -12,7 +13,7 @@ import { type AccountKey, hasTokens, isAccount } from './account-rows.ts'
 import { markNeedsReauth } from './account-status.ts'
 import { shareRefresh } from './refresh.ts'
 import { isTokenOfAnotherRefused } from './refused-access-tokens.ts'
-import { isUnreadable, openToken } from './sealed-tokens.ts'
+import { openToken } from './sealed-tokens.ts'
 
 const POLL_MIN_MILLISECONDS = 50
 const POLL_MAX_MILLISECONDS = 400
@@ -127,13 +128,14 @@ async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
 
 async function open(deps: Deps, account: AccountKey, row: TokenRow): Promise<UsableToken> {
   try {
-    const accessToken = openToken(deps, { accountId: account.id, userId: account.userId }, 'accessTokenSealed', row)
+    const owner = { accountId: account.id, userId: account.userId }
+    const accessToken = await openToken(deps, owner, 'accessTokenSealed', row)
     const { version, accessUnproven: isUnproven } = row
     const keepSeconds = Math.min(deps.timing.keepRefusedSeconds - row.secondsSinceIssue, row.secondsLeft)
     const keepUntil = isUnproven ? performance.now() + keepSeconds * 1000 : 0
     return { accessToken: accessToken ?? '', version, isUnproven, keepUntil }
   } catch (error) {
-    if (!(await isUnreadable(deps, error))) throw error
+    if (!(error instanceof UnsealError)) throw error
     deps.log.error(
       { error, accountId: account.id },
       'The stored tokens of an account were altered outside this program',

@@ -1,8 +1,9 @@
 // The attempts to connect an X account. Each belongs to the user and session that started it.
 import { and, eq, gt, inArray, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
-import { createCodeVerifier, seal, sha256, unseal } from '../crypto.ts'
+import { createCodeVerifier, seal, sha256 } from '../crypto.ts'
 import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
+import { isEncryptionKeyMissing, openSealed } from '../db/sealed-values.ts'
 import { connectAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
@@ -88,6 +89,7 @@ export type FoundAttempt = {
  * started it and it has not expired. Of any number of callers one takes it.
  * @param session null for a callback without a session, which takes nothing.
  * @returns null when no attempt has this state.
+ * @throws EncryptionKeyMissingError; the attempt is then not taken.
  */
 export async function takeConnectAttempt(
   deps: Deps,
@@ -124,8 +126,18 @@ export async function takeConnectAttempt(
   const { id, verifierSealed } = row.found
   const takenAt = row.taken?.takenAt ?? null
   if (takenAt === null || verifierSealed === null) return { attempt: row.found, taken: null }
-  const codeVerifier = unseal(deps.config.encryptionKeys, verifierSealContext(id, userId), verifierSealed)
-  return { attempt: row.found, taken: { codeVerifier, takenAt } }
+  try {
+    const codeVerifier = await openSealed(deps, verifierSealContext(id, userId), verifierSealed)
+    return { attempt: row.found, taken: { codeVerifier, takenAt } }
+  } catch (error) {
+    // The callback can be repeated at another instance.
+    if (isEncryptionKeyMissing(error))
+      await deps.db
+        .update(connectAttempts)
+        .set({ takenAt: null, verifierSealed })
+        .where(and(isIts, eq(connectAttempts.takenAt, takenAt), isNull(connectAttempts.verifierSealed)))
+    throw error
+  }
 }
 
 /**

@@ -1,8 +1,9 @@
 // The attempts to sign in at GitHub. They have no user yet, and are found by their state.
 import { and, eq, gt, isNull, lt, or } from 'drizzle-orm'
-import { createCodeVerifier, randomToken, seal, sha256, unseal } from '../crypto.ts'
+import { createCodeVerifier, randomToken, seal, sha256 } from '../crypto.ts'
 import { deleteLookUps } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
+import { openSealed } from '../db/sealed-values.ts'
 import { signInAttempts } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
@@ -58,10 +59,13 @@ export function isBrowserOf({ browserHash }: SignInAttempt, browserToken: string
  * Takes a sign-in, and returns its code verifier. Of any number of callers one succeeds; all others
  * get null.
  * @throws AppError ATTEMPT_EXPIRED
+ * @throws EncryptionKeyMissingError before the attempt is taken.
  */
 export async function takeSignInAttempt(deps: Deps, attempt: SignInAttempt): Promise<string | null> {
   const { id, stateHash, verifierSealed } = attempt
   if (attempt.takenAt !== null || verifierSealed === null) return null
+  // Before it is taken: with a missing key the callback can be repeated at another instance.
+  const codeVerifier = await openSealed(deps, verifierSealContext(id, ''), verifierSealed)
   const now = deps.clock.sqlNow()
   const [taken] = await deps.db
     .update(signInAttempts)
@@ -70,7 +74,7 @@ export async function takeSignInAttempt(deps: Deps, attempt: SignInAttempt): Pro
       and(eq(signInAttempts.stateHash, stateHash), isNull(signInAttempts.takenAt), gt(signInAttempts.expiresAt, now)),
     )
     .returning({ id: signInAttempts.id })
-  if (taken !== undefined) return unseal(deps.config.encryptionKeys, verifierSealContext(id, ''), verifierSealed)
+  if (taken !== undefined) return codeVerifier
   const left = await readAttempt(deps, stateHash)
   if (left?.takenAt) return null
   throw new AppError('ATTEMPT_EXPIRED')

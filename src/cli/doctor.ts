@@ -1,12 +1,14 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import type { PostgresConfig } from '../config/database-config.ts'
+import { countInstances } from '../db/announced-keys.ts'
 import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
 import { explainMissingGrants, findMissingGrants } from '../db/grants.ts'
 import { openJobDatabase } from '../db/job-database.ts'
 import { listenForNotifications } from '../db/listen.ts'
 import { countPendingMigrations, DatabaseUnreachableError } from '../db/migrate.ts'
 import { assertKeepsSession, assertPooledDatabase } from '../db/pooler.ts'
+import { listKeyIds } from '../db/sealed-values.ts'
 import { judgeServer, readServerFacts } from '../db/server-check.ts'
 import { explainMissingKey, findMissingKey } from '../db/startup-checks.ts'
 import { callProvider, noCircuitBreaker } from '../outbound/provider-calls.ts'
@@ -132,7 +134,8 @@ function unusable(detail: string): Finding[] {
   ]
 }
 
-async function examineKeys(config: Config, { db }: Database): Promise<Finding> {
+async function examineKeys(config: Config, database: Database): Promise<Finding> {
+  const { db } = database
   const name = 'Encryption keys'
   const [canaries] = await queryRows(db, sql`select to_regclass('encryption_canaries') is not null as exist`)
   if (canaries?.exist !== true)
@@ -140,8 +143,20 @@ async function examineKeys(config: Config, { db }: Database): Promise<Finding> {
   return look(name, async () => {
     const missing = await findMissingKey(db, config.encryptionKeys)
     if (missing !== null) throw new Error(explainMissingKey(missing))
-    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${config.encryptionKeys[0].id}" encrypts`
+    const [first, ...others] = config.encryptionKeys
+    const { running, lacking } = await countInstances(database, first.id)
+    if (lacking > 0)
+      throw new Error(
+        `${lacking} of ${running} running instances lack the encryption key "${first.id}", with which this configuration encrypts. Add it behind the present key at every instance and restart them, before it is the first.`,
+      )
+    const used = await listKeyIds(db)
+    const decrypting = others.length === 0 ? '' : `, for decryption alone: ${quoteIds(others.map(({ id }) => id))}`
+    return `${config.encryptionKeysSource}: ${config.encryptionKeys.length} configured, "${first.id}" encrypts${decrypting}; stored values use ${used.length === 0 ? 'none yet' : quoteIds(used)}`
   })
+}
+
+function quoteIds(ids: readonly string[]): string {
+  return ids.map((id) => `"${id}"`).join(', ')
 }
 
 async function look(name: string, work: () => Promise<string>): Promise<Finding> {

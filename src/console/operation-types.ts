@@ -149,6 +149,8 @@ export type ErrorCode =
   | 'DATABASE_UNAVAILABLE'
   /** X refuses the same text twice within a short time. Change the text. */
   | 'DUPLICATE_TWEET'
+  /** This instance of the gateway lacks an encryption key that another instance uses. Nothing is lost: try again. The operator has to give all instances the same ENCRYPTION_KEYS. */
+  | 'ENCRYPTION_KEY_MISSING'
   /** These credentials do not allow this request. Use a session or an API token that does. */
   | 'FORBIDDEN'
   /** GitHub has suspended your account. Resolve that with GitHub's support, then sign in again. */

@@ -22,12 +22,14 @@ const NOTIFY = 'select pg_notify($1, $2)'
  * opened again whenever it is lost. Notifications of the time between are lost: a listener reads
  * the tables too.
  * @param onLost is called when the connection is lost, as soon as notifications can be missed.
+ * @param announcement is executed whenever the process begins to listen, in the same session.
  * @returns a function that stops listening.
  */
 export async function listenForNotifications(
   { source }: Pick<Database, 'source'>,
   listeners: ReadonlyMap<string, Listener>,
   onLost: () => void = () => {},
+  announcement: string | null = null,
 ): Promise<() => Promise<void>> {
   if (source.kind === 'pglite') {
     const { client } = source
@@ -58,7 +60,8 @@ export async function listenForNotifications(
   const notify: Notify = (channel, payload) => client.unsafe(NOTIFY, [channel, payload])
   const listen = async () => {
     // One message, so that either all are listened to or none.
-    await client.unsafe([...listeners.keys()].map((channel) => `listen "${channel}"`).join('; '))
+    const statements = [...listeners.keys()].map((channel) => `listen "${channel}"`)
+    await client.unsafe([...statements, ...(announcement === null ? [] : [announcement])].join('; '))
     if (state === 'STOPPED') return
     state = 'LISTENING'
     for (const listener of listeners.values()) listener(null, notify)

@@ -2,13 +2,12 @@
 // published list, and a sentence that says what to do.
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import { isDatabaseOutage } from '../db/outage.ts'
 import { isUserGone } from '../db/violations.ts'
 import type { Deps } from '../deps.ts'
 import { type ErrorCode, errorCodes, isErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { errorExtensions, OUTAGE_HEADERS } from '../http/error-response.ts'
-import { logFailure } from '../http/failure-log.ts'
+import { errorExtensions, OUTAGE_HEADERS, type UnavailableCode } from '../http/error-response.ts'
+import { findUnavailable, logFailure } from '../http/failure-log.ts'
 import type { GraphqlContext } from './context.ts'
 
 // Replaces the sentences of Yoga that do not say what to send instead.
@@ -46,9 +45,7 @@ export function describeErrors(deps: Deps): Plugin<GraphqlContext> {
     const isEmpty = data == null || Object.values(data).every((value) => value === null)
     return errors?.map((error) => {
       const described = describeError(deps, error, requestId)
-      return isEmpty && described.extensions.code === ('DATABASE_UNAVAILABLE' satisfies ErrorCode)
-        ? unavailable(described, OUTAGE_HEADERS)
-        : described
+      return isEmpty && isUnavailable(described.extensions.code) ? unavailable(described, OUTAGE_HEADERS) : described
     })
   }
   return {
@@ -84,14 +81,20 @@ export function describeError(deps: Deps, error: unknown, requestId: string | nu
   }
   if (error instanceof GraphQLError && original instanceof GraphQLError) return coded(error)
   logFailure(deps, original, requestId)
-  const code: ErrorCode = isDatabaseOutage(original) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
+  const code: ErrorCode = findUnavailable(original) ?? 'INTERNAL'
   return new GraphQLError(errorCodes[code].sentence, {
     ...place,
     extensions: errorExtensions(code, { ...(requestId && { requestId }) }),
   })
 }
 
-/** Makes the response a 503, as on other routes during an outage of the database. */
+const UNAVAILABLE: readonly unknown[] = ['DATABASE_UNAVAILABLE', 'ENCRYPTION_KEY_MISSING'] satisfies UnavailableCode[]
+
+function isUnavailable(code: unknown): boolean {
+  return UNAVAILABLE.includes(code)
+}
+
+/** Makes the response a 503, as on other routes. */
 export function unavailable({ message, nodes, path, extensions }: GraphQLError, headers = {}): GraphQLError {
   return new GraphQLError(message, { nodes, path, extensions: { ...extensions, http: { status: 503, headers } } })
 }

@@ -4,7 +4,7 @@ import { isDatabaseOutage } from '../db/outage.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { challenge, MISPLACED_TOKEN, TOKEN_PARAMETER } from '../http/bearer.ts'
-import { errorExtensions, errorResponse, outageResponse, PERSISTED_QUERY_MESSAGE } from '../http/error-response.ts'
+import { errorExtensions, errorResponse, PERSISTED_QUERY_MESSAGE, unavailableResponse } from '../http/error-response.ts'
 import { readPlainResponse } from '../http/plain-response.ts'
 import type { GraphqlRequest, GraphqlServer } from '../http/request-context.ts'
 import { createContext, type GraphqlContext } from './context.ts'
@@ -68,7 +68,7 @@ export function createGraphqlServer(deps: Deps): GraphqlServer {
       const refusal = await consumeAtLeastOne(about)
       if (refusal !== null) return readPlainResponse(Response.json(refusal))
       const isOutage = response.status === 503 && response.headers['retry-after'] === undefined
-      return isOutage ? readPlainResponse(outageResponse(about.requestId)) : response
+      return isOutage ? readPlainResponse(unavailableResponse('DATABASE_UNAVAILABLE', about.requestId)) : response
     },
     refuseDirectly: async (accept, about) => {
       try {
@@ -158,7 +158,8 @@ function withPlainMediaTypes(request: Request): Request {
 // Replaces responses of Yoga that do not say what to do, or lack the request's id.
 function withReason(response: Response, { requestId, viewer }: GraphqlRequest): Response {
   // Only when nothing was executed. Otherwise the errors name the fields that the outage affected.
-  if (response.status === 503 && !response.headers.has('retry-after')) return outageResponse(requestId)
+  if (response.status === 503 && !response.headers.has('retry-after'))
+    return unavailableResponse('DATABASE_UNAVAILABLE', requestId)
   if (response.status === 413) {
     const most = (viewer === null ? MAX_BODY_BYTES : MAX_IDENTIFIED_BODY_BYTES).toLocaleString('en')
     // The rest of the body is not read, so the connection cannot be reused.

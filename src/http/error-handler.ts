@@ -1,11 +1,10 @@
 import type { ErrorHandler } from 'hono'
-import { isDatabaseOutage } from '../db/outage.ts'
 import { isUserGone } from '../db/violations.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { errorResponse, outageResponse } from './error-response.ts'
-import { logFailure } from './failure-log.ts'
+import { errorResponse, unavailableResponse } from './error-response.ts'
+import { findUnavailable, logFailure } from './failure-log.ts'
 import type { HttpEnv } from './request-context.ts'
 
 const STATUSES: Partial<Record<ErrorCode, 401 | 429>> = { UNAUTHENTICATED: 401, RATE_LIMITED: 429 }
@@ -27,6 +26,7 @@ export function describeFailure(deps: Deps, thrown: unknown, requestId: string):
     return errorResponse(STATUSES[code] ?? 400, { code, message, ...(retryAt && { retryAt }) })
   }
   logFailure(deps, error, requestId)
-  if (isDatabaseOutage(error)) return outageResponse(requestId)
+  const unavailable = findUnavailable(error)
+  if (unavailable !== null) return unavailableResponse(unavailable, requestId)
   return errorResponse(500, { code: 'INTERNAL', requestId })
 }

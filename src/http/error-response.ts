@@ -42,13 +42,16 @@ export function methodNotAllowedResponse(methods: readonly string[], message?: s
  */
 export const PERSISTED_QUERY_MESSAGE = 'PersistedQueryNotSupported'
 
-/** The headers of a 503 response while the database is unavailable. */
+/** The headers of a 503 response that another request soon may not get. */
 export const OUTAGE_HEADERS = { 'retry-after': '5' }
 
+/** The codes of failures of this gateway that pass: their responses are a 503. */
+export type UnavailableCode = Extract<ErrorCode, 'DATABASE_UNAVAILABLE' | 'ENCRYPTION_KEY_MISSING'>
+
 /**
- * The response while the database is unavailable.
+ * The 503 response to a request that this instance cannot serve now.
  * @param requestId identifies the cause in the log.
  */
-export function outageResponse(requestId: string): Response {
-  return errorResponse(503, { code: 'DATABASE_UNAVAILABLE', requestId }, OUTAGE_HEADERS)
+export function unavailableResponse(code: UnavailableCode, requestId: string): Response {
+  return errorResponse(503, { code, requestId }, OUTAGE_HEADERS)
 }

@@ -9,6 +9,7 @@ import { JOBS_SCHEMA } from '../db/grants.ts'
 import { type JobDatabase, openJobDatabase } from '../db/job-database.ts'
 import { JOBS_CHANNEL, type JobData, type Jobs } from '../db/jobs.ts'
 import { isRowId } from '../db/row-id.ts'
+import { isEncryptionKeyMissing } from '../db/sealed-values.ts'
 import type { Deps } from '../deps.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createJobLoop, type LoopQueue } from './job-loop.ts'
@@ -232,7 +233,8 @@ async function runLogged(deps: Deps, job: string, run: () => Promise<void>): Pro
   try {
     await run()
   } catch (error) {
-    deps.log.warn({ error, job }, 'A background job failed and will be retried')
+    // A missing key has a line of its own.
+    if (!isEncryptionKeyMissing(error)) deps.log.warn({ error, job }, 'A background job failed and will be retried')
     throw error
   }
 }

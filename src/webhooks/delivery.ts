@@ -4,6 +4,7 @@
 // the receiver recognises a repetition by its webhook-id.
 import { and, eq, isNotNull, ne, type SQL, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
+import { isEncryptionKeyMissing } from '../db/sealed-values.ts'
 import { events, OPERATOR_ID, webhookDeliveries, webhookEndpoints, type webhookErrors } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { isNotHidden } from '../events/operator-copies.ts'
@@ -26,6 +27,8 @@ type Outcome = { error: WebhookError | null; httpStatus: number | null; retryAft
 /** An endpoint is disabled after failing for this long without a success. */
 export const FAILING_ENDS_SECONDS = 5 * 86_400
 const GONE = 410
+// Until an attempt whose instance lacks the key of the secret is made by another one.
+const KEY_MISSING_SECONDS = 5
 
 /**
  * Attempts the delivery of a turn, or ends deliveries of an endpoint that is disabled or deleted.
@@ -47,8 +50,11 @@ export async function deliverWebhook(deps: Deps, { endpoint, delivery }: TakenTu
     )
   // Deleted or hidden since the claim: the delivery is deleted with it.
   if (event === undefined) return
+  const secrets = await openSecretsOrPostpone(deps, endpoint, delivery)
+  if (secrets === 'POSTPONED') return
   const startedAt = performance.now()
-  const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, () => send(deps, endpoint, toEvent(event)))
+  const attempt = () => send(deps, endpoint, toEvent(event), secrets)
+  const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, attempt)
   const attemptSeconds = (performance.now() - startedAt) / 1000
   await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
   if (isSlow) await markSlow(deps, endpoint)
@@ -91,9 +97,13 @@ function isDelivery({ userId, id }: Pick<Delivery, 'userId' | 'id'>): SQL | unde
   return and(eq(webhookDeliveries.userId, userId), eq(webhookDeliveries.id, id))
 }
 
-async function send(deps: Deps, endpoint: WebhookEndpoint, event: Event): Promise<Outcome> {
+async function send(
+  deps: Deps,
+  endpoint: WebhookEndpoint,
+  event: Event,
+  secrets: readonly string[] | null,
+): Promise<Outcome> {
   const timestamp = deps.clock.now()
-  const secrets = openSecrets(deps, endpoint, timestamp)
   if (secrets === null) return { error: 'SECRET_UNREADABLE', httpStatus: null, retryAfterSeconds: null }
   const body = JSON.stringify(payloadOf(event))
   const headers = {
@@ -116,12 +126,43 @@ function payloadOf({ id, type, occurredAt, userId, accountId, tweetId, apiTokenI
   }
 }
 
+// An instance that lacks the key makes no attempt: the delivery is due again soon, for another one.
+async function openSecretsOrPostpone(
+  deps: Deps,
+  endpoint: WebhookEndpoint,
+  delivery: Delivery,
+): Promise<string[] | null | 'POSTPONED'> {
+  try {
+    return await openSecrets(deps, endpoint, deps.clock.now())
+  } catch (error) {
+    if (!isEncryptionKeyMissing(error)) throw error
+    await transaction(deps, (deps) => postpone(deps, delivery))
+    return 'POSTPONED'
+  }
+}
+
+async function postpone(deps: Deps, delivery: Delivery): Promise<void> {
+  // Lock order everywhere: the endpoint's row before the delivery's.
+  if ((await lockEndpoint(deps, delivery.userId, delivery.endpointId)) === null) return
+  await deps.db
+    .update(webhookDeliveries)
+    .set({ attempts: delivery.attempts - 1, nextAttemptAt: sqlIn(deps.clock, KEY_MISSING_SECONDS) })
+    .where(
+      and(
+        isDelivery(delivery),
+        eq(webhookDeliveries.status, 'PENDING'),
+        eq(webhookDeliveries.attempts, delivery.attempts),
+      ),
+    )
+  await updateTurns(deps, delivery.userId)
+}
+
 // Null when the sealed secret was altered; the owner has to rotate it.
-function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): string[] | null {
-  const secret = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
+async function openSecrets(deps: Deps, endpoint: WebhookEndpoint, now: Date): Promise<string[] | null> {
+  const secret = await openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
   if (secret === null) return null
   if (endpoint.previousSecretEndsAt === null || endpoint.previousSecretEndsAt <= now) return [secret]
-  const previous = openWebhookSecret(deps, endpoint, 'previousSecretSealed', endpoint.previousSecretSealed)
+  const previous = await openWebhookSecret(deps, endpoint, 'previousSecretSealed', endpoint.previousSecretSealed)
   return previous === null ? [secret] : [secret, previous]
 }
 

@@ -133,7 +133,7 @@ export async function rotateWebhookSecret(
   const secret = createWebhookSecret()
   return transaction(deps, async (deps) => {
     const endpoint = await getLockedEndpoint(deps, userId, endpointId)
-    const previous = openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
+    const previous = await openWebhookSecret(deps, endpoint, 'secretSealed', endpoint.secretSealed)
     const [rotated] = await deps.db
       .update(webhookEndpoints)
       .set({

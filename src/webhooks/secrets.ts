@@ -1,4 +1,5 @@
-import { type SealContext, seal, UnsealError, unseal } from '../crypto.ts'
+import { type SealContext, seal, UnsealError } from '../crypto.ts'
+import { openSealed, type SealedDeps } from '../db/sealed-values.ts'
 import { OPERATOR_ID, type webhookEndpoints } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 
@@ -19,18 +20,18 @@ export function sealWebhookSecret(
 }
 
 /**
- * Opens a sealed webhook secret; null when there is none or it was altered. A missing key means
- * altered too, because the gateway does not start without the keys of its rows.
+ * Opens a sealed webhook secret; null when there is none or it was altered.
+ * @throws EncryptionKeyMissingError when this instance lacks its key.
  */
-export function openWebhookSecret(
-  deps: Pick<Deps, 'config'>,
+export async function openWebhookSecret(
+  deps: SealedDeps,
   owner: SecretOwner,
   column: SecretColumn,
   sealed: string | null,
-): string | null {
+): Promise<string | null> {
   if (sealed === null) return null
   try {
-    return unseal(deps.config.encryptionKeys, webhookSecretSealContext(owner, column), sealed)
+    return await openSealed(deps, webhookSecretSealContext(owner, column), sealed)
   } catch (error) {
     if (error instanceof UnsealError) return null
     throw error

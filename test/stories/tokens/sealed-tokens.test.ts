@@ -146,7 +146,7 @@ test('E-05 a token under a key that this instance lacks concerns the operator, a
   await account.setTokens({ accessTokenSealed: flipBit(tokens?.accessTokenSealed ?? '', 3) })
   const x = watchX(world)
   await expect(account.post()).rejects.toMatchObject({
-    response: { errors: [{ extensions: { code: 'INTERNAL' } }] },
+    response: { status: 503, errors: [{ extensions: { code: 'ENCRYPTION_KEY_MISSING', retry: 'LATER' } }] },
   })
   expect([x.refreshes(), x.posts()]).toEqual([0, 0])
   expect(await account.show()).toMatchObject({ status: 'ACTIVE', statusReason: null })
