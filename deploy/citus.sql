@@ -6,8 +6,8 @@
 --
 -- The partitions of events and webhook_deliveries are distributed with them, also those that are created later.
 --
--- Local, on the coordinator alone, remain deployment, encryption_canaries, maintenance_runs and provider_problems, which have a few rows,
--- and the schemas drizzle (which migrations have run) and pgboss (the job queue).
+-- Local, on the coordinator alone, remain deployment, encryption_canaries, generations, maintenance_runs and provider_problems, which have a
+-- few rows, and the schemas drizzle (which migrations have run) and pgboss (the job queue).
 \set QUIET on
 \set ON_ERROR_STOP on
 set client_min_messages = warning;
@@ -31,6 +31,7 @@ select create_distributed_table('connected_accounts', 'user_id', colocate_with =
 select create_distributed_table('oauth_tokens', 'user_id', colocate_with => 'users');
 select create_distributed_table('orphaned_tokens', 'user_id', colocate_with => 'users');
 select create_distributed_table('grant_revocations', 'user_id', colocate_with => 'users');
+select create_distributed_table('restored_timelines', 'user_id', colocate_with => 'users');
 select create_distributed_table('x_blocks', 'user_id', colocate_with => 'users');
 select create_distributed_table('tweets', 'user_id', colocate_with => 'users');
 select create_distributed_table('idempotency_keys', 'user_id', colocate_with => 'users');

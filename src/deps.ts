@@ -3,6 +3,7 @@ import { productionTiming, type Timing } from './config/timing.ts'
 import { type AfterCommit, atOnce, createAfterCommit } from './db/after-commit.ts'
 import type { Db } from './db/client.ts'
 import { type Clock, systemClock } from './db/clock.ts'
+import { createGenerations, type Generations } from './db/generations.ts'
 import type { Jobs } from './db/jobs.ts'
 import { createRecordedEvents, type RecordedEvents } from './db/recorded-events.ts'
 import { runAgainIfRolledBack } from './db/rolled-back.ts'
@@ -33,6 +34,7 @@ export type Deps = {
   circuitBreakers: CircuitBreakers
   jobs: Jobs
   viewers: Viewers
+  generations: Generations
   /** Sends requests to addresses that users chose. */
   webhookEgress: WebhookEgress
   refreshes: RunningRefreshes
@@ -88,6 +90,7 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     circuitBreakers,
     jobs,
     viewers: createViewers({ db, clock, log }),
+    generations: createGenerations({ db, clock, log }),
     webhookEgress,
     refreshes,
     rateLimitBuckets,

@@ -334,6 +334,11 @@ export const errorCodes = {
     retry: 'LATER',
     sentence: 'The gateway stopped before it sent the tweet. Nothing was posted; send it again.',
   },
+  POSSIBLY_POSTED: {
+    retry: 'LATER',
+    sentence:
+      "The operator has restored the database from a backup, and the account's timeline does not show yet whether a tweet with this idempotency key was posted before that. Nothing was posted now. Send it again with the same key; if this stays so and the tweet is not at X, send it without a key.",
+  },
   NOT_POSTED: {
     retry: 'AFTER_ACTION',
     sentence:

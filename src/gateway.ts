@@ -9,7 +9,8 @@ import { productionTiming, type Timing } from './config/timing.ts'
 import { announceKeys, countInstances } from './db/announced-keys.ts'
 import { runInBackground } from './db/caller.ts'
 import { type Database, openDatabase } from './db/client.ts'
-import type { Clock } from './db/clock.ts'
+import { type Clock, systemClock } from './db/clock.ts'
+import { checkGeneration } from './db/generations.ts'
 import { JOBS_CHANNEL } from './db/jobs.ts'
 import { type Listener, listenForNotifications } from './db/listen.ts'
 import { migrateDatabase } from './db/migrate.ts'
@@ -60,7 +61,7 @@ const CLOSE_SECONDS = 2
  * @throws StartupError
  */
 export async function startGateway(config: Config, log: Log, parts: GatewayParts = {}): Promise<Gateway> {
-  const { timing = productionTiming, clock, droppedLogLines } = parts
+  const { timing = productionTiming, clock = systemClock, droppedLogLines } = parts
   const callDeadlineSeconds = timing.callDeadlineSeconds
   // Imported here, so that a gateway without METRICS_PORT loads none of it.
   const prometheus =
@@ -92,6 +93,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   const closeListener = () => waitAtMost(log, 'notifications', CLOSE_SECONDS, stopNotifications())
   try {
     await prepareDatabase(database, config, log)
+    await logWhileWaiting(log, 'the generation of the database', checkGeneration({ db: database.db, clock, log }))
     const { db } = database
     const eventNotifier = createEventNotifier(log, (userIds) =>
       runInBackground('notifications', () => notifyOfEvents(db, userIds)),

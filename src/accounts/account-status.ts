@@ -27,7 +27,7 @@ export async function markNeedsReauth(
   deps: Pick<Deps, 'db' | 'clock'> & { log: Deps['log'] | null },
   account: AccountKey,
   seen: { version: number; grantId: string },
-  reason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
+  reason: 'GRANT_REVOKED' | 'REFRESH_LOST' | 'DATABASE_RESTORED' | 'REFRESH_TOKEN_MISSING' | 'TOKENS_UNREADABLE',
 ): Promise<void> {
   const unchanged = deps.db
     .select({ accountId: oauthTokens.accountId })

@@ -33,6 +33,9 @@ export type RefreshLease = {
   acquiredAt: number
 }
 
+// The cause of a token that the restore of a database has brought back.
+const RESTORED = 'DATABASE_RESTORED'
+
 const NO_LEASE = { leaseId: null, leaseUntil: null }
 
 /** The columns of a row that has just received a token pair: no lease, no error, no pause. */
@@ -53,12 +56,13 @@ export const FRESH = {
  * row has changed, its next try is not due, or the user is being deleted.
  * @param accessTokenRejected true when X has rejected the access token: an uncertain refresh token
  * is then tried at once instead of shortly before the access token expires.
+ * @param isProbe true for a token of a restored database that may be spent: see restored-tokens.ts.
  */
 export async function acquireRefreshLease(
   deps: Deps,
   account: AccountKey,
   version: number,
-  accessTokenRejected: boolean,
+  { accessTokenRejected, isProbe }: { accessTokenRejected: boolean; isProbe: boolean },
 ): Promise<RefreshLease | null> {
   const { timing } = deps
   const leaseId = crypto.randomUUID()
@@ -68,6 +72,7 @@ export async function acquireRefreshLease(
   const isMaybeSpent = and(
     or(
       and(eq(oauthTokens.state, 'UNCERTAIN'), isNull(oauthTokens.leaseId), isDue),
+      isProbe ? isUnspent : undefined,
       lte(oauthTokens.leaseUntil, sqlIn(deps.clock, -timing.lapseMarginSeconds)),
     ),
     accessTokenRejected ? undefined : lte(oauthTokens.accessExpiresAt, sqlIn(deps.clock, timing.probeBeforeEndSeconds)),
@@ -98,8 +103,9 @@ export async function acquireRefreshLease(
   let unspent: Awaited<ReturnType<typeof acquireWhere>>
   let acquired: Awaited<ReturnType<typeof acquireWhere>>
   try {
-    unspent = await acquireWhere(isUnspent, undefined)
-    acquired = unspent ?? (await acquireWhere(isMaybeSpent, sql`coalesce(${oauthTokens.cause}, 'LEASE_EXPIRED')`))
+    const cause = isProbe ? RESTORED : 'LEASE_EXPIRED'
+    unspent = isProbe ? undefined : await acquireWhere(isUnspent, undefined)
+    acquired = unspent ?? (await acquireWhere(isMaybeSpent, sql`coalesce(${oauthTokens.cause}, ${cause})`))
   } catch (error) {
     await releaseUnconfirmed(deps, account, leaseId)
     throw error
@@ -245,9 +251,14 @@ export async function markDead(deps: Deps, lease: RefreshLease): Promise<void> {
         .returning({ accountId: oauthTokens.accountId })
       // Another process holds the lease now, and finds out itself whether the grant is dead.
       if (row === undefined) return
-      await markNeedsReauth(deps, leasedAccount(lease), lease, lease.cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST')
+      await markNeedsReauth(deps, leasedAccount(lease), lease, reasonOf(lease))
     }),
   )
+}
+
+function reasonOf({ cause }: RefreshLease): 'GRANT_REVOKED' | 'REFRESH_LOST' | 'DATABASE_RESTORED' {
+  if (cause === RESTORED) return 'DATABASE_RESTORED'
+  return cause === null ? 'GRANT_REVOKED' : 'REFRESH_LOST'
 }
 
 /** Returns the key of the account whose tokens are leased. */

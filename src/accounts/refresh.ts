@@ -39,7 +39,8 @@
 //
 // `acquireRefreshLease` changes no state. A row whose lease has expired counts as UNCERTAIN, because
 // its holder may have sent the token: the next lease then ends in one of the transitions from
-// UNCERTAIN. `disconnectAccount` deletes the row in any state.
+// UNCERTAIN. So does an ACTIVE row of a restored database whose token may be spent.
+// `disconnectAccount` deletes the row in any state.
 import { exchangeRefreshToken, type TokenResponse } from '../auth/oauth-client.ts'
 import { UnsealError } from '../crypto.ts'
 import type { Deps } from '../deps.ts'
@@ -64,6 +65,7 @@ import {
   secondsToSend,
 } from './refresh-lease.ts'
 import { adoptUnderLease, storeRefreshedTokens } from './refreshed-tokens.ts'
+import { beginProbe, endProbe, type ProbeResult } from './restored-tokens.ts'
 import { openToken } from './sealed-tokens.ts'
 
 /**
@@ -86,16 +88,25 @@ async function refreshTokens(
   version: number,
   accessTokenRejected: boolean,
 ): Promise<RefreshOutcome> {
-  const lease = await acquireRefreshLease(deps, account, version, accessTokenRejected)
-  if (lease === null) return { kind: 'leased' }
-  const progress = { sent: false }
+  const probe = await beginProbe(deps, account, accessTokenRejected)
+  if (probe === 'WAIT') return { kind: 'leased' }
+  const progress: Progress = { sent: false, result: null }
   try {
-    return await refreshUnderLease(deps, lease, progress)
-  } catch (error) {
-    await releaseAfterError(deps, lease, progress.sent)
-    throw error
+    const lease = await acquireRefreshLease(deps, account, version, { accessTokenRejected, isProbe: probe !== null })
+    if (lease === null) return { kind: 'leased' }
+    try {
+      return await refreshUnderLease(deps, lease, progress)
+    } catch (error) {
+      await releaseAfterError(deps, lease, progress.sent)
+      throw error
+    }
+  } finally {
+    if (probe !== null) await endProbe(deps, probe, progress.result)
   }
 }
+
+// What has become of the refresh so far: whether it was sent, and whether X has accepted the token.
+type Progress = { sent: boolean; result: ProbeResult }
 
 // For unexpected errors: with a lease left behind, the account could not post until it expires.
 // Does nothing where an earlier step has released the lease, or another process has acquired it.
@@ -108,11 +119,7 @@ async function releaseAfterError(deps: Deps, lease: RefreshLease, sent: boolean)
   }
 }
 
-async function refreshUnderLease(
-  deps: Deps,
-  lease: RefreshLease,
-  progress: { sent: boolean },
-): Promise<RefreshOutcome> {
+async function refreshUnderLease(deps: Deps, lease: RefreshLease, progress: Progress): Promise<RefreshOutcome> {
   const { timing } = deps
   if (lease.cause !== null && (await adoptUnderLease(deps, lease))) return { kind: 'changed' }
   const refreshToken = await openRefreshToken(deps, lease)
@@ -130,7 +137,8 @@ async function refreshUnderLease(
   const receivedAt = performance.now()
   const issued = response.kind === 'issued' ? parseIssuedTokens(response.body, timing) : null
   deps.metrics?.countRefresh(describeOutcome(response, issued !== null), response.report.status)
-  if (issued === null) return endWithoutTokens(deps, lease, response)
+  if (issued === null) return endWithoutTokens(deps, lease, response, progress)
+  progress.result = 'ACCEPTED'
   // RFC 6749 section 6: without a new refresh token in the response, the old one stays valid.
   await storeRefreshedTokens(deps, lease, { ...issued, refreshToken: issued.refreshToken ?? refreshToken }, receivedAt)
   return issued.accessToken === null ? { kind: 'failed', error: new AppError('X_UNAVAILABLE') } : { kind: 'changed' }
@@ -164,7 +172,12 @@ async function openRefreshToken(deps: Deps, lease: RefreshLease): Promise<string
   }
 }
 
-async function endWithoutTokens(deps: Deps, lease: RefreshLease, response: TokenResponse): Promise<RefreshOutcome> {
+async function endWithoutTokens(
+  deps: Deps,
+  lease: RefreshLease,
+  response: TokenResponse,
+  progress: Progress,
+): Promise<RefreshOutcome> {
   if (response.kind === 'issued') {
     // A 200 without any token: X may have rotated the refresh token.
     await markUncertain(deps, lease)
@@ -185,6 +198,7 @@ async function endWithoutTokens(deps: Deps, lease: RefreshLease, response: Token
   if (meaning === 'GRANT_DEAD') {
     deps.log.warn(evidence, 'X no longer accepts the refresh token of an account')
     await markDead(deps, lease)
+    progress.result = 'REFUSED'
     return { kind: 'changed' }
   }
   if (meaning === 'AMBIGUOUS') {

@@ -73,6 +73,15 @@ export async function endSurplusSessions(deps: Deps, userId: string): Promise<vo
   await removeSessions(deps, and(eq(sessions.userId, userId), inArray(sessions.id, surplus)), 'LIMIT_REACHED')
 }
 
+/**
+ * Ends the sessions of all users, without events: for a restored database, in which ended sessions are
+ * back. A gateway that runs may accept them for ten seconds.
+ * @returns their number.
+ */
+export async function endAllSessions({ db }: Pick<Deps, 'db'>): Promise<number> {
+  return (await db.delete(sessions).returning({ userId: sessions.userId })).length
+}
+
 /** The condition for sessions that have not ended, of users who are not being deleted. */
 export function isLiveSession(deps: Deps): SQL | undefined {
   return and(

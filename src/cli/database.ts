@@ -1,10 +1,15 @@
-// xconnect database: copies the embedded database to PostgreSQL, or back.
+// xconnect database: copies the embedded database to PostgreSQL, or back; declares that it was restored.
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { endAllSessions } from '../auth/session-rows.ts'
 import type { Config } from '../config/config.ts'
 import { type DatabaseConfig, DEFAULT_POOL_SIZE, pgliteDirectory } from '../config/database-config.ts'
 import { isPostgresUrl, parsePostgresUrl } from '../config/database-url.ts'
 import { type Database, openForLong } from '../db/client.ts'
+import { systemClock } from '../db/clock.ts'
 import { copyDatabase, refuseRunningGateway } from '../db/copy.ts'
+import { beginGeneration, declareNothingLost } from '../db/generations.ts'
 import { migrateDatabase } from '../db/migrate.ts'
 import { checkEncryptionKeys } from '../db/startup-checks.ts'
 import { StartupError } from '../process/startup-error.ts'
@@ -12,7 +17,13 @@ import { UsageError } from './usage-error.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
                            copy everything to an empty database: postgres://… or a directory, the next DATA_DIR.
-                           Stop all gateways first. PGPASSWORD can contain the password`
+                           Stop all gateways first. PGPASSWORD can contain the password
+  xconnect database restored [--lost-since TIME] [--end-sessions]
+                           declare that the database is a restored backup, before the gateways start: spent tokens
+                           are then tried one at a time, and tweets looked for before they are posted. TIME, as
+                           2026-11-27T10:00:00Z, is when the backup was made; by default when its newest event was
+  xconnect database restored --nothing-lost
+                           declare that the last restore or failover has lost nothing`
 
 type Message = (line: string) => void
 type Target = DatabaseConfig
@@ -26,10 +37,76 @@ export function parseDatabaseCommand(
   words: readonly string[],
 ): (config: Config, source: Database, message: Message) => Promise<void> {
   const [verb, text = '', ...rest] = words
+  if (verb === 'restored') {
+    const restored = parseRestored(words.slice(1))
+    return (config, database, message) => declareRestored(config, database, restored, message)
+  }
   if (verb !== 'copy' || rest.length > 0) throw new UsageError()
   const target = parseTarget(text)
   return (config, source, message) => copy(config, source, target, message)
 }
+
+type Restored = { lostSince: Date | null; endSessions: boolean; nothingLost: boolean }
+
+function parseRestored(words: readonly string[]): Restored {
+  const { values } = parseOptions(words)
+  const text = values['lost-since']
+  const lostSince = text === undefined ? null : new Date(text)
+  if (text !== undefined && !TIME.test(text)) throw new UsageError('TIME needs a date, a time and a zone.')
+  if (lostSince !== null && !(lostSince.getTime() <= Date.now())) throw new UsageError('TIME is no time of the past.')
+  const endSessions = values['end-sessions'] === true
+  const nothingLost = values['nothing-lost'] === true
+  if (nothingLost && (endSessions || lostSince !== null)) throw new UsageError()
+  return { lostSince, endSessions, nothingLost }
+}
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
+
+function parseOptions(words: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...words],
+      options: {
+        'lost-since': { type: 'string' },
+        'end-sessions': { type: 'boolean' },
+        'nothing-lost': { type: 'boolean' },
+      },
+    })
+  } catch {
+    throw new UsageError()
+  }
+}
+
+async function declareRestored(
+  config: Config,
+  { db, ...database }: Database,
+  { lostSince, endSessions, nothingLost }: Restored,
+  message: Message,
+): Promise<void> {
+  await migrateDatabase(database, { report: (_fields, sentence) => message(`${sentence}.`) })
+  await checkEncryptionKeys(db, config.encryptionKeys)
+  if (nothingLost) {
+    const isDeclared = await declareNothingLost({ db })
+    return message(isDeclared ? 'Tokens and keys of before are used as usual again.' : 'There was no restore.')
+  }
+  const restore = await beginGeneration({ db, clock: systemClock }, lostSince)
+  message(
+    `This is generation ${restore.generation} of the database. What was written from ${restore.lostSince.toISOString()} to ${restore.restoredAt.toISOString()} counts as lost.`,
+  )
+  if (endSessions) message(`Sessions ended: ${await endAllSessions({ db })}. Everybody has to sign in again.`)
+  // A gateway that runs reads the generation every two seconds.
+  await setTimeout(NOTICED_MILLISECONDS)
+  for (const line of AFTER_RESTORE) message(line)
+}
+
+const NOTICED_MILLISECONDS = 2_500
+
+const AFTER_RESTORE = [
+  'Next steps:',
+  '- stop every gateway that still runs on the original database, and never start one on it again;',
+  '- what was revoked, disconnected or deleted in the lost interval is back: sessions, API tokens, accounts, users, tweets. Repeat what has to stay so;',
+  '- start the gateways. Accounts whose tokens were lost become NEEDS_REAUTH with DATABASE_RESTORED when they are used.',
+]
 
 function parseTarget(text: string): Target {
   if (text === '') throw new UsageError('The target is missing.')

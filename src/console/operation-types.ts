@@ -26,6 +26,8 @@ export type AccountStatus =
 
 /** The reason why a connection is not ACTIVE. */
 export type AccountStatusReason =
+  /** NEEDS_REAUTH: the gateway's database was restored from a backup, and X had refreshed the tokens since that was made. */
+  | 'DATABASE_RESTORED'
   /** DISCONNECTED: by the user. */
   | 'DISCONNECTED_BY_USER'
   /** NEEDS_REAUTH: the user revoked the app at X, or the account was connected elsewhere with the same X app. */
@@ -197,6 +199,8 @@ export type ErrorCode =
   | 'PAYLOAD_TOO_LARGE'
   /** The gateway stores no documents by their hash. Send the whole document as "query". */
   | 'PERSISTED_QUERY_NOT_SUPPORTED'
+  /** The operator has restored the database from a backup, and the account's timeline does not show yet whether a tweet with this idempotency key was posted before that. Nothing was posted now. Send it again with the same key; if this stays so and the tweet is not at X, send it without a key. */
+  | 'POSSIBLY_POSTED'
   /** The gateway stopped before it sent the tweet. Nothing was posted; send it again. */
   | 'POST_INTERRUPTED'
   /** You have reached a rate limit of this gateway. Try again at retryAt. */
@@ -290,7 +294,7 @@ export type EventType =
   | 'ACCOUNT_CONNECTED'
   /** `account.disconnected`: An account was disconnected. `reason`: DISCONNECTED_BY_USER. */
   | 'ACCOUNT_DISCONNECTED'
-  /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
+  /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, DATABASE_RESTORED, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
   | 'ACCOUNT_NEEDS_REAUTH'
   /** `account.profile_changed`: An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED. */
   | 'ACCOUNT_PROFILE_CHANGED'

@@ -7,6 +7,7 @@ import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { StartupError } from '../process/startup-error.ts'
 import { runBatches } from './batches.ts'
 import { type Database, type Db, queryRows } from './client.ts'
+import { adoptLineage } from './generations.ts'
 import { createMonthsOf } from './partitions.ts'
 import * as tables from './tables.ts'
 
@@ -40,6 +41,8 @@ export async function copyDatabase(source: Db, target: Db): Promise<CopiedTable[
         const done: CopiedTable[] = []
         for (const table of order)
           done.push({ name: getTableName(table), rows: await copyTable(source, target, table) })
+        // Nothing is lost: the copy is not restored.
+        await adoptLineage(target)
         return done
       },
       { isolationLevel: 'repeatable read', accessMode: 'read only' },

@@ -1,6 +1,7 @@
 // Reads events in the order of their positions.
 import { and, eq, exists, gt, inArray, sql } from 'drizzle-orm'
 import { queryRows } from '../db/client.ts'
+import { POSITIONS_PER_GENERATION } from '../db/generations.ts'
 import { isRowId } from '../db/row-id.ts'
 import { eventHorizons, eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
@@ -101,7 +102,13 @@ export function toEvent({ userId, subjectUserId, ...event }: EventRow): Event {
   return { ...event, userId: subjectUserId ?? (userId === OPERATOR_ID ? null : userId) }
 }
 
-/** @throws AppError CURSOR_EXPIRED when events of the filter after `after` have been deleted. */
+const LOST_EVENTS =
+  'The operator has restored the database from a backup, which lacks the events up to this cursor. Read connectedAccounts and tweets for the present state, then go on without a cursor.'
+
+/**
+ * @throws AppError CURSOR_EXPIRED when events of the filter after `after` have been deleted, or
+ * `after` is of an event that a restored database has lost.
+ */
 export async function assertNoGap(
   deps: Deps,
   reader: EventReader,
@@ -124,11 +131,15 @@ export async function assertNoGap(
         ),
       ),
   )
-  // After a restore from a backup the position is behind its readers, and is assigned again.
-  const last = deps.db
-    .select({ position: eventPositions.position })
-    .from(eventPositions)
-    .where(eq(eventPositions.userId, userIdOf(reader)))
-  const [found] = await queryRows(deps.db, sql`select ${isSwept} or ${after}::bigint > coalesce((${last}), 0) as gap`)
-  if (found?.gap !== false) throw new AppError('CURSOR_EXPIRED', { field: ['after'] })
+  // A position behind the reader's newest, or between the last before a restore and the first after
+  // it, is of an event that the restored database has lost.
+  const [found] = await queryRows(
+    deps.db,
+    sql`select ${isSwept} as is_swept, not coalesce((select ${after}::bigint <= position
+        and not (restored_position is not null and ${after}::bigint > restored_position
+          and ${after}::bigint < position - position % ${POSITIONS_PER_GENERATION}::bigint)
+      from ${eventPositions} where ${eq(eventPositions.userId, userIdOf(reader))}), ${after}::bigint = 0) as is_lost`,
+  )
+  if (found?.is_lost === true) throw new AppError('CURSOR_EXPIRED', { field: ['after'], detail: LOST_EVENTS })
+  if (found?.is_swept !== false) throw new AppError('CURSOR_EXPIRED', { field: ['after'] })
 }

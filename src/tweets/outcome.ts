@@ -10,8 +10,8 @@
 //                   └───────────┘                                        └──────────┘
 //                     │       │                                               ▲
 //      writeOutcome,  │       │ writeOutcome,                                 │ reconcileTweet,
-//  lookBeforeSending  │       │ sweepTweets       ┌───────────┐               │ writeOutcome
-//                     │       └─────────────────▶ │           │ ──────────────┘
+// lookBeforeSending,  │       │ sweepTweets       ┌───────────┐               │ writeOutcome
+//    lookForLostPost  │       └─────────────────▶ │           │ ──────────────┘
 //                     ▼                           │  UNKNOWN  │
 //                   ┌──────────┐  reconcileTweet, │           │
 //                   │          │  writeOutcome    │           │
@@ -27,10 +27,12 @@
 //   none    → PENDING   postTweet           the row is inserted before X is called
 //   PENDING → POSTED    writeOutcome        X has posted it
 //   PENDING → POSTED    lookBeforeSending   an earlier sending is found in the timeline
+//   PENDING → POSTED    lookForLostPost     a restored database had lost the tweet
 //   PENDING → FAILED    writeOutcome        X has refused it, or nothing was sent
 //   PENDING → FAILED    sweepTweets         the process died before it sent anything
 //   PENDING → UNKNOWN   writeOutcome        the response was lost
-//   PENDING → UNKNOWN   sweepTweets         the process died after it had marked the row as sent
+//   PENDING → UNKNOWN   sweepTweets         the process died after it had marked the row as sent, or
+//                                           the row is of a restored database
 //   UNKNOWN → POSTED    reconcileTweet      it is found in the timeline
 //   UNKNOWN → POSTED    writeOutcome        the response arrives after the sweep
 //   UNKNOWN → FAILED    reconcileTweet      the timeline proves that it does not exist
@@ -40,10 +42,11 @@
 //   FAILED  → PENDING   postTweet           the failure is of a kind that may have been resolved
 //
 // A new row that the rate limit refuses is deleted at once, by withdrawClaim.
-import { and, asc, eq, inArray, isNotNull, isNull, lt, ne, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNotNull, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm'
 import { markUsed } from '../accounts/accounts.ts'
 import { runBatchesByUser } from '../db/batches.ts'
 import { sqlIn } from '../db/clock.ts'
+import type { Restore } from '../db/generations.ts'
 import { tweets } from '../db/tables.ts'
 import { lockUsers } from '../db/user-lock.ts'
 import { isDuplicate } from '../db/violations.ts'
@@ -172,6 +175,7 @@ function isAbandoned({ clock, timing }: Deps): SQL | undefined {
 }
 
 async function endAbandoned(deps: Deps, userId: string, ids: readonly string[]): Promise<number> {
+  const [restore] = await deps.generations.readRecent()
   const swept = await transaction(deps, async (deps) => {
     await lockUsers(deps.db, [userId])
     // Checked again: one may have been ended or claimed since.
@@ -181,9 +185,13 @@ async function endAbandoned(deps: Deps, userId: string, ids: readonly string[]):
       .set({
         status: 'UNKNOWN',
         errorCode: 'OUTCOME_UNKNOWN',
-        unknownSince: sql`coalesce(${tweets.unknownSince}, ${tweets.sentAt})`,
+        // The timeline is read until then: it may have been sent again in the lost interval.
+        ...(restore && {
+          claimedUntil: sql`greatest(${tweets.claimedUntil}, ${restore.restoredAt.toISOString()}::timestamptz)`,
+        }),
+        unknownSince: sql`coalesce(${tweets.unknownSince}, ${tweets.sentAt}, ${restore?.lostSince.toISOString() ?? null}::timestamptz)`,
       })
-      .where(and(isOne, isNotNull(tweets.sentAt)))
+      .where(and(isOne, or(isNotNull(tweets.sentAt), restore && isClaimedBefore(deps, restore))))
       .returning()
     for (const tweet of uncertain) await deps.jobs.enqueue(deps, 'reconcile-tweet', tweet, 0)
     const notSent = await deps.db
@@ -202,6 +210,11 @@ async function endAbandoned(deps: Deps, userId: string, ids: readonly string[]):
     countOutcome(deps, tweet, null)
   }
   return swept.length
+}
+
+// The claim is in the backup, and what became of the tweet may not be.
+function isClaimedBefore({ timing }: Deps, { restoredAt }: Restore): SQL {
+  return lt(tweets.claimedUntil, new Date(restoredAt.getTime() + timing.tweetClaimSeconds * 1000))
 }
 
 function outcomeColumns(deps: Deps, tweet: Tweet, result: PostResult) {

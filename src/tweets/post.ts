@@ -21,6 +21,7 @@ import { type Claim, claimTweet, type NewTweet, withdrawClaim } from './claim.ts
 import { claimTweetAgain, findTweetOfKey, type IdempotencyKey } from './idempotency-keys.ts'
 import { countOutcome, logOutcome, type PostResult, type Tweet, writeOutcome } from './outcome.ts'
 import { lookBeforeSending } from './reconcile.ts'
+import { lookForLostPost } from './restored-posts.ts'
 import { MAX_PREMIUM_WEIGHTED_LENGTH } from './text/length.ts'
 import { assertTweetText, isLongTweet, maxTweetLength, parseIdempotencyKey } from './tweet-input.ts'
 import { findTweet, type ShownTweet, tweetError } from './tweets.ts'
@@ -93,7 +94,11 @@ async function sendNew(
     throw error
   }
   const isFresh = performance.now() - claimedAt < TOKEN_FRESH_MILLISECONDS
-  const sent = await send(deps, tweet, claimedAt, { earlier: null, token: isFresh ? token : null })
+  const sent = await send(deps, tweet, claimedAt, {
+    earlier: null,
+    token: isFresh ? token : null,
+    hasKey: key !== null,
+  })
   return { ...sent, username }
 }
 
@@ -103,11 +108,15 @@ async function send(
   deps: Deps,
   tweet: Tweet,
   claimedAt: number,
-  { earlier, token }: { earlier: Tweet | null; token: TokenRow | null },
+  { earlier, token, hasKey }: { earlier: Tweet | null; token: TokenRow | null; hasKey: boolean },
 ): Promise<Tweet> {
   let result: PostResult
   let isSent = false
   try {
+    if (hasKey) {
+      const found = await lookForLostPost(deps, tweet)
+      if (found !== null) return 'kind' in found ? await finish(deps, tweet, found) : found
+    }
     if (earlier?.mayExistSince != null) {
       const found = await lookBeforeSending(deps, tweet, earlier.mayExistSince, earlier.claimedUntil)
       if (found === 'UNCLEAR') return await finish(deps, tweet, { kind: 'unknown', cause: new Error(UNCLEAR) })
@@ -215,7 +224,9 @@ async function repeat(deps: Deps, earlier: Tweet, key: IdempotencyKey): Promise<
     if (claimed !== null) await consumeRateLimit(deps, 'post', userId, 1)
     return claimed
   })
-  return again === null ? waitForOutcome(deps, userId, earlier) : send(deps, again, claimedAt, { earlier, token: null })
+  return again === null
+    ? waitForOutcome(deps, userId, earlier)
+    : send(deps, again, claimedAt, { earlier, token: null, hasKey: true })
 }
 
 // Returns null when the tweet has been deleted since.

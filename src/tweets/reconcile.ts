@@ -21,17 +21,19 @@ import { isTweet, logOutcome, outcomeEvent, type Tweet } from './outcome.ts'
 export const MAX_READS = 3
 // Two reads a minute apart: X's timeline may lag behind its response.
 const READS_TO_BE_SURE = 2
-// X's clock and the database's may differ.
-const CLOCK_MARGIN_MILLISECONDS = 60_000
-// With more skew than this, the requested period is shifted; less is covered by the margin,
-// together with a slow response.
-const CLOCK_TOLERANCE_MILLISECONDS = 30_000
+/** X's clock and the database's may differ by this. */
+export const CLOCK_MARGIN_MILLISECONDS = 60_000
+/**
+ * With more skew than this, the requested period is shifted; less is covered by the margin, together
+ * with a slow response.
+ */
+export const CLOCK_TOLERANCE_MILLISECONDS = 30_000
 
 /**
  * The result of reading the timeline: the posts that match the tweet; ABSENT when the timeline
  * proves that there is none.
  */
-type TimelineMatch = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
+export type TimelineMatch = { kind: 'FOUND'; posts: TimelinePost[] } | { kind: 'ABSENT' } | { kind: 'UNCLEAR' }
 
 type Account = { id: string; userId: string; providerAccountId: string }
 
@@ -105,7 +107,15 @@ async function readAndMatch(
   period: Period,
   onUnread: () => Promise<void>,
 ): Promise<TimelineMatch> {
-  const page = await readTimeline(deps, account, period, onUnread)
+  return matchPosts(deps, tweet, await readTimeline(deps, account, period, onUnread))
+}
+
+/** Compares a tweet with the posts of a period that belong to no other tweet of its account. */
+export async function matchPosts(
+  deps: Deps,
+  tweet: Tweet,
+  page: Pick<TimelinePage, 'posts' | 'isWhole'>,
+): Promise<TimelineMatch> {
   const ids = page.posts.flatMap((post) => [post.xTweetId, ...post.earlierXTweetIds])
   const known = await findOthers(deps, tweet, ids)
   const unknown = page.posts.filter((post) => ![post.xTweetId, ...post.earlierXTweetIds].some((id) => known.has(id)))
@@ -184,15 +194,19 @@ async function uncountRead(deps: Deps, tweet: Tweet): Promise<void> {
     .where(isTweet(tweet))
 }
 
-// Takes the oldest post that belongs to no other tweet. Returns null when there is none.
-async function takePost(
+/**
+ * Makes a tweet the oldest of these posts that belongs to no other tweet.
+ * @returns its row, which is POSTED; null when there is none.
+ */
+export async function takePost(
   deps: Deps,
   tweet: Tweet,
   from: 'UNKNOWN' | 'PENDING',
   posts: TimelinePost[],
+  more: Pick<Partial<Tweet>, 'unknownSince'> = {},
 ): Promise<Tweet | null> {
   for (const { xTweetId, createdAt: postedAt } of posts.toReversed()) {
-    const found = { status: 'POSTED' as const, xTweetId, postedAt, mayExistSince: null }
+    const found = { status: 'POSTED' as const, xTweetId, postedAt, mayExistSince: null, ...more }
     try {
       return await writeReconciled(deps, tweet, from, { ...found, errorCode: null, errorDetail: null, retryAt: null })
     } catch (error) {

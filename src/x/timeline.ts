@@ -35,6 +35,10 @@ export type TimelinePage = {
    * here may then exist.
    */
   isWhole: boolean
+  /** True when X withholds some posts of this page. */
+  hasWithheld: boolean
+  /** For the next page; null on the last one. */
+  nextToken: string | null
   /** The Date header of the response, by X's clock; null when there is none. */
   respondedAt: Date | null
 }
@@ -77,6 +81,7 @@ const timelineShape = z.object({
 /**
  * Reads the account's posts between two moments of X's clock. X bills each post.
  * @param until null for all posts until now.
+ * @param pageToken the `nextToken` of the page before; null for the newest page.
  */
 export async function fetchTimeline(
   deps: Deps,
@@ -84,21 +89,28 @@ export async function fetchTimeline(
   providerAccountId: string,
   since: Date,
   until: Date | null,
+  pageToken: string | null = null,
 ): Promise<XResult<TimelinePage>> {
   const query = new URLSearchParams({
     max_results: String(TIMELINE_PAGE),
     start_time: inWholeSeconds(since),
     ...(until && { end_time: inWholeSeconds(until) }),
+    ...(pageToken && { pagination_token: pageToken }),
     // The names of OpenAPI 2.166 only: X accepts them, and refuses a parameter that it does not
     // know.
     'tweet.fields': 'created_at,entities,note_tweet,referenced_tweets,in_reply_to_user_id',
   })
   const response = await callX(deps, 'GET', `/2/users/${providerAccountId}/tweets?${query}`, accessToken)
-  return parseResult(deps, response, timelineShape, ({ data, errors, meta }) => ({
-    posts: data.map(toTimelinePost),
-    isWhole: meta.next_token === undefined && errors.length === 0 && (meta.result_count ?? data.length) === data.length,
-    respondedAt: parseDate(response.report.headers.date),
-  }))
+  return parseResult(deps, response, timelineShape, ({ data, errors, meta }) => {
+    const hasWithheld = errors.length > 0 || (meta.result_count ?? data.length) !== data.length
+    return {
+      posts: data.map(toTimelinePost),
+      isWhole: meta.next_token === undefined && !hasWithheld,
+      hasWithheld,
+      nextToken: meta.next_token ?? null,
+      respondedAt: parseDate(response.report.headers.date),
+    }
+  })
 }
 
 function toTimelinePost(post: z.infer<typeof postShape>): TimelinePost {

@@ -34,6 +34,7 @@ export const actionWords: Record<NonNullable<Account['nextAction']>, string> = {
 const reasons: Record<string, string> = {
   GRANT_REVOKED: 'The gateway’s access was revoked at X, or the account was connected elsewhere.',
   REFRESH_LOST: 'New tokens from X were lost because of a network failure.',
+  DATABASE_RESTORED: 'The gateway was restored from a backup, which had older tokens.',
   REFRESH_TOKEN_MISSING: 'Access ended after two hours, because the permission to stay connected was not granted at X.',
   TOKENS_UNREADABLE: 'The stored tokens were altered outside the gateway.',
 }

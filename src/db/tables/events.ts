@@ -39,6 +39,8 @@ export const eventPositions = pgTable('event_positions', {
    * writer of events that has read the endpoints before such a change finds another number here.
    */
   endpointsVersion: integer().notNull().default(0),
+  /** The position before the last restore of the database; null if there was none. */
+  restoredPosition: bigint({ mode: 'number' }),
 })
 
 /**

@@ -33,6 +33,8 @@ const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> 
   GRANT_REVOKED:
     'NEEDS_REAUTH: the user revoked the app at X, or the account was connected elsewhere with the same X app.',
   REFRESH_LOST: 'NEEDS_REAUTH: X refreshed the tokens, and its response with the new pair was lost.',
+  DATABASE_RESTORED:
+    "NEEDS_REAUTH: the gateway's database was restored from a backup, and X had refreshed the tokens since that was made.",
   REFRESH_TOKEN_MISSING:
     'NEEDS_REAUTH: offline.access was not granted, and the access token, good for two hours, has ended.',
   TOKENS_UNREADABLE: 'NEEDS_REAUTH: the stored tokens were altered outside the gateway.',

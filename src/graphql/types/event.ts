@@ -30,7 +30,7 @@ const typeDescriptions: Record<EventType, string> = {
   'account.reconnected': `An X account that was connected was connected again. ${LIMITED_REASON}`,
   'account.recovered': `An account that was NEEDS_REAUTH works again: it was connected again, or a lost token pair was found. ${LIMITED_REASON}`,
   'account.needs_reauth':
-    'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
+    'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, DATABASE_RESTORED, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
   'account.disconnected': 'An account was disconnected. `reason`: DISCONNECTED_BY_USER.',
   'account.profile_changed':
     'An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
@@ -150,7 +150,7 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. A filter passes over up to ${MAX_EXAMINED_EVENTS.toLocaleString('en')} events: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. A filter passes over up to ${MAX_EXAMINED_EVENTS.toLocaleString('en')} events: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted, or that is ahead of a database that was restored from a backup, is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),

@@ -9,6 +9,9 @@ export const acrossUsers: Readonly<Record<string, string>> = {
   'select api_tokens by revoked_at, expires_at': 'The sweep finds tokens that ended 30 days ago, by an index.',
   'select idempotency_keys by expires_at': 'The sweep finds keys that have expired, by an index.',
   'select events by occurred_at': 'The sweep reads the oldest events, in batches, by their index.',
+  'select events': 'The time of the newest event, by its index, when a restored database is noticed.',
+  'select event_positions by user_id':
+    'A restored database moves the positions of all users, in pages by the primary key.',
   'select webhook_deliveries by created_at, status':
     'The sweep reads the oldest deliveries, in batches, by their index.',
   'select webhook_turns by prompt_at': 'The users whose webhooks come next, by a partial index in this order.',

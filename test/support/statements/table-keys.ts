@@ -34,6 +34,7 @@ const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   maintenance_runs: { kind: 'local', column: null },
   encryption_canaries: { kind: 'local', column: null },
   deployment: { kind: 'local', column: null },
+  generations: { kind: 'local', column: null },
 }
 
 const configs = Object.values(schema)
