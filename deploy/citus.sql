@@ -6,8 +6,8 @@
 --
 -- The partitions of events and webhook_deliveries are distributed with them, also those that are created later.
 --
--- Local, on the coordinator alone, remain deployment, encryption_canaries, generations, maintenance_runs and provider_problems, which have a
--- few rows, and the schemas drizzle (which migrations have run) and pgboss (the job queue).
+-- Local, on the coordinator alone, remain activity_stream, deployment, encryption_canaries, generations, maintenance_runs and
+-- provider_problems, which have a few rows, and the schemas drizzle (which migrations have run) and pgboss (the job queue).
 \set QUIET on
 \set ON_ERROR_STOP on
 set client_min_messages = warning;

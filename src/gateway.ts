@@ -22,6 +22,7 @@ import { EVENTS_CHANNEL, notifyOfEvents, parseNotification } from './events/noti
 import { serveWithinLimits } from './http/unread-responses.ts'
 import { readDatabaseFigures } from './jobs/database-figures.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
+import { startRevocationStream } from './jobs/revocation-stream.ts'
 import { createClockSkewWarning } from './outbound/clock-skew.ts'
 import { installOutbound } from './outbound/provider-calls.ts'
 import { createWebhookEgress, type WebhookEgress } from './outbound/webhook-egress.ts'
@@ -84,9 +85,11 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
   let stopNotifications = async () => {}
   let stopRechecks = () => {}
   let stopMetrics = () => {}
+  let stopRevocationStream = async () => {}
   const close = async () => {
     stopRechecks()
     stopMetrics()
+    await waitAtMost(log, 'the activity stream', CLOSE_SECONDS, stopRevocationStream())
     const closing = [database.close(), outbound.close(), webhookEgress.close()]
     await Promise.all(closing.map((work) => waitAtMost(log, 'connections', CLOSE_SECONDS, work)))
   }
@@ -119,6 +122,7 @@ export async function startGateway(config: Config, log: Log, parts: GatewayParts
       ),
     )
     stopRechecks = startStreamRechecks(deps)
+    stopRevocationStream = startRevocationStream(deps, outbound)
     const app = createApp(deps)
     const { server, port } = await listen(app, log, config, timing)
     if (prometheus !== null && config.metrics !== null) {

@@ -28,7 +28,8 @@
 //   ACTIVE    → ACTIVE      adoptUnderLease         an orphaned pair has arrived after a 5xx of X
 //   ACTIVE    → ACTIVE      releaseLease            the refresh token was not spent
 //   ACTIVE    → UNCERTAIN   markUncertain           the response was lost: the token may be spent
-//   ACTIVE    → UNCERTAIN   markSuperseded          a later approval at X may have ended the grant
+//   ACTIVE    → UNCERTAIN   markSuperseded          a later approval at X may have ended the grant, or X
+//                                                   has told of its revocation
 //   ACTIVE    → DEAD        markDead                X has rejected the refresh token
 //   UNCERTAIN → ACTIVE      storeRefreshedTokens    the refresh token was still good
 //   UNCERTAIN → ACTIVE      adoptUnderLease         an orphaned pair replaces the uncertain one

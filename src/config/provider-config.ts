@@ -17,10 +17,17 @@ const sandboxCredentials = {
   x: { clientId: 'sandbox-x-app', clientSecret: 'sandbox-x-secret' },
 } as const
 
+/** The credentials with which the app calls X for itself, without a user. */
+export type XAppConfig = Readonly<
+  | { id: string | null; bearerToken: string }
+  | { id: string | null; bearerToken: null; apiKey: string; apiSecret: string }
+>
+
 /** The provider part of the configuration. */
 export type ProvidersConfig = Readonly<{
   github: Readonly<ProviderConfig<string>>
-  x: Readonly<ProviderConfig<string | null>>
+  /** `app` is null when X is not asked to tell of revocations. */
+  x: Readonly<ProviderConfig<string | null> & { app: XAppConfig | null }>
   /** The sandbox that is started beside the gateway; null when real providers are used. */
   sandbox: Readonly<{ port: number; followsPort: boolean }> | null
 }>
@@ -35,6 +42,7 @@ export function parseProviders(
   { production, port }: { production: boolean; port: number },
   problems: string[],
 ): ProvidersConfig {
+  const app = parseXApp(get, problems)
   const needed = ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']
   const missing = needed.filter((name) => get(name) === null)
   const choice = get('SANDBOX') ?? 'auto'
@@ -47,7 +55,7 @@ export function parseProviders(
     const url = `http://localhost:${sandboxPort}`
     return {
       github: { ...sandboxCredentials.github, url, apiUrl: url },
-      x: { ...sandboxCredentials.x, url, apiUrl: url },
+      x: { ...sandboxCredentials.x, url, apiUrl: url, app },
       sandbox: { port: sandboxPort, followsPort: given === null },
     }
   }
@@ -67,9 +75,18 @@ export function parseProviders(
       // there.
       url: withoutTwitter(parseBaseUrl(get, 'X_URL', 'https://x.com', problems)),
       apiUrl: parseBaseUrl(get, 'X_API_URL', 'https://api.x.com', problems),
+      app,
     },
     sandbox: null,
   }
+}
+
+function parseXApp(get: (name: string) => string | null, problems: string[]): XAppConfig | null {
+  const [bearerToken, apiKey, apiSecret, id] = ['X_APP_BEARER_TOKEN', 'X_API_KEY', 'X_API_SECRET', 'X_APP_ID'].map(get)
+  if (id != null && !/^\d{1,19}$/.test(id)) problems.push('X_APP_ID must be the number of the app at X.')
+  if ((apiKey == null) !== (apiSecret == null)) problems.push('X_API_KEY and X_API_SECRET belong together: set both.')
+  if (bearerToken != null) return { id: id ?? null, bearerToken }
+  return apiKey == null || apiSecret == null ? null : { id: id ?? null, bearerToken: null, apiKey, apiSecret }
 }
 
 function withoutTwitter(url: string): string {

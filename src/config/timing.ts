@@ -81,6 +81,12 @@ export type Timing = {
   taskBehindSeconds: number
   /** How long what the database has said to /readyz is the response to all who ask. */
   readinessKeptSeconds: number
+  /** How long an instance that was killed still has the stream of X's Activity API. */
+  activityLeaseSeconds: number
+  /** X sends at least an empty line every 20 s: a stream that is silent for longer is dead. */
+  activityIdleSeconds: number
+  /** How long X is not asked again after it has refused its Activity API to the app. */
+  activityRefusedSeconds: number
   /** How long a connection stays whose client reads nothing of a response; at most twice as long. */
   unreadResponseSeconds: number
 }
@@ -112,5 +118,8 @@ export const productionTiming: Timing = Object.freeze({
   webhookPromptSeconds: 2,
   taskBehindSeconds: 600,
   readinessKeptSeconds: 1,
+  activityLeaseSeconds: 30,
+  activityIdleSeconds: 45,
+  activityRefusedSeconds: 3_600,
   unreadResponseSeconds: 10,
 })

@@ -1,5 +1,6 @@
 // Re-exports every table, one file for each subject. drizzle-kit and Drizzle read the tables here.
 export * from './tables/account-holders.ts'
+export * from './tables/activity-stream.ts'
 export * from './tables/api-tokens.ts'
 export * from './tables/connect-attempts.ts'
 export * from './tables/connected-accounts.ts'

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { DecoratorHandler, type Dispatcher, EnvHttpProxyAgent, Pool, setGlobalDispatcher } from 'undici'
 import { z } from 'zod'
+import { openProviderStream, type ProviderStream, type StreamOptions } from './provider-stream.ts'
 
 /** The facts about a call, whether it succeeded or failed. */
 export type CallReport = {
@@ -119,6 +120,13 @@ export type OutboundProxy = Readonly<{
   except: string
 }>
 
+/** The installed dispatcher. */
+export type Outbound = {
+  /** Opens a response that stays open. Its connection is made as those of other calls. */
+  openStream(url: string, options: StreamOptions): Promise<ProviderStream>
+  close(): Promise<void>
+}
+
 /**
  * Installs the dispatcher for the whole process. Call it once, before the first fetch.
  * @param deadlineSeconds the limit for one call, from its start to the last byte of the response.
@@ -131,7 +139,7 @@ export function installOutbound(
   proxy: OutboundProxy | null = null,
   onDate: (date: string | string[] | undefined) => void = () => {},
   onCall: OnCall | null = null,
-): { close(): Promise<void> } {
+): Outbound {
   const timeout = CONNECT_TIMEOUT_MILLISECONDS
   const agent = new EnvHttpProxyAgent({
     // Empty instead of undefined, with which undici would read the environment.
@@ -153,7 +161,7 @@ export function installOutbound(
     pipelining: 0,
   })
   setGlobalDispatcher(agent.compose(outboundRules({ deadlineSeconds, maxResponseBytes, onDate, onCall })))
-  return { close: () => agent.close() }
+  return { openStream: (url, options) => openProviderStream(agent, url, options), close: () => agent.close() }
 }
 
 function maxResponseBytes(path: string): number {

@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { getActivityState } from '../accounts/activity-lease.ts'
 import { listProblems } from '../accounts/deployment-problems.ts'
 import { runProbe } from '../db/caller.ts'
 import type { Deps } from '../deps.ts'
@@ -14,11 +15,11 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
   const app = new Hono<HttpEnv>()
   // Anybody may ask, so that the database is asked by one caller at a time, and its response kept for
   // the others.
-  const findProblems = shareResult(deps.timing.readinessKeptSeconds, async () => {
+  const findState = shareResult(deps.timing.readinessKeptSeconds, async () => {
     try {
       return await withTimeout(
         READY_WITHIN_SECONDS,
-        runProbe(() => listProblems(deps)),
+        runProbe(async () => ({ revocations: await getActivityState(deps), problems: await listProblems(deps) })),
         late,
       )
     } catch (error) {
@@ -32,7 +33,7 @@ export function healthRoutes(deps: Deps, isDraining: () => boolean): Hono<HttpEn
       if (isDraining()) throw new Error('The process is shutting down')
       // Problems of the deployment do not make an instance unready: the other instances have them
       // too.
-      return c.json({ status: 'ready', version: VERSION, problems: await findProblems() })
+      return c.json({ status: 'ready', version: VERSION, ...(await findState()) })
     } catch {
       return c.json({ status: 'not ready' }, 503)
     }

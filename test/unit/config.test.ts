@@ -176,6 +176,9 @@ test.each([
   [{ GITHUB_CLIENT_ID: 'id' }, ['GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
   [{ GITHUB_CLIENT_SECRET: SECRET }, ['GITHUB_CLIENT_ID', 'X_CLIENT_ID']],
   [{ X_CLIENT_ID: 'id' }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET']],
+  [{ X_API_KEY: 'key' }, ['X_API_KEY']],
+  [{ X_API_SECRET: SECRET }, ['X_API_KEY']],
+  [{ X_APP_ID: 'my-app' }, ['X_APP_ID']],
   [{ X_CLIENT_SECRET: SECRET }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
   [{ SANDBOX: 'off' }, ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET', 'X_CLIENT_ID']],
 ])('some credentials without the others are refused, and do not start the sandbox: %o', (environment, missing) => {

@@ -40,7 +40,7 @@ const nobodyIsDisconnected = async () =>
   expect(await world.db().select().from(connectedAccounts).where(ne(connectedAccounts.status, 'ACTIVE'))).toEqual([])
 
 test('while the access tokens are valid, posting works, and the operator is told', async () => {
-  expect(await readReadiness()).toEqual({ status: 'ready', version, problems: [] })
+  expect(await readReadiness()).toEqual({ status: 'ready', version, revocations: 'OFF', problems: [] })
   const x = watchX(world)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
   expect([x.refreshes(), x.posts()]).toEqual([ACCOUNTS, ACCOUNTS])
@@ -48,6 +48,7 @@ test('while the access tokens are valid, posting works, and the operator is told
   expect(await readReadiness()).toEqual({
     status: 'ready',
     version,
+    revocations: 'OFF',
     problems: [
       {
         code: 'X_CREDENTIALS_REJECTED',
@@ -92,7 +93,7 @@ test('with the right secret all accounts recover without help, and no problem is
   world.advance(60)
   expect((await postWithAll()).map(({ tweet }) => tweet?.status)).toEqual(Array(ACCOUNTS).fill('POSTED'))
   await nobodyIsDisconnected()
-  expect(await readReadiness()).toEqual({ status: 'ready', version, problems: [] })
+  expect(await readReadiness()).toEqual({ status: 'ready', version, revocations: 'OFF', problems: [] })
   expect(await tokenHealths()).toMatchObject(Array(ACCOUNTS).fill({ lastEvent: 'REFRESHED', nextTryAt: null }))
   expect(accounts.map((account) => account.grant())).toMatchObject(
     Array(ACCOUNTS).fill({ live: true, rotations: 1, replays: 0 }),

@@ -30,6 +30,7 @@ const others: Readonly<Record<string, Pick<TableKey, 'kind' | 'column'>>> = {
   sign_in_attempts: { kind: 'look-up', column: 'state_hash' },
   secret_owners: { kind: 'look-up', column: 'secret_hash' },
   rate_limits: { kind: 'look-up', column: 'subject' },
+  activity_stream: { kind: 'local', column: null },
   provider_problems: { kind: 'local', column: null },
   maintenance_runs: { kind: 'local', column: null },
   encryption_canaries: { kind: 'local', column: null },

@@ -1,0 +1,164 @@
+// Keeps the stream on which X tells of revocations (x/activity.ts), in one instance at a time. It is
+// an addition: while it is away, a revocation is found when the tokens are used.
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type ActivityStreamState,
+  holdActivityLease,
+  releaseActivityLease,
+  storeActivityState,
+} from '../accounts/activity-lease.ts'
+import { markToldRevocation } from '../accounts/told-revocations.ts'
+import { runInBackground } from '../db/caller.ts'
+import { retryUntilWritten } from '../db/retry-write.ts'
+import type { Deps } from '../deps.ts'
+import type { Outbound } from '../outbound/provider-calls.ts'
+import { getAppToken, isLastingRefusal, parseRevocations, subscribeToRevocations } from '../x/activity.ts'
+
+// docs.x.com, "Consuming streaming data": pauses before the next connection, doubled each time.
+const PAUSES = {
+  ended: { firstSeconds: 0.25, mostSeconds: 16 },
+  failed: { firstSeconds: 5, mostSeconds: 320 },
+  limited: { firstSeconds: 60, mostSeconds: 320 },
+}
+// X repeats an event within seconds.
+const KEPT_EVENT_IDS = 1_000
+// A lease is renewed three times before it ends.
+const RENEWALS = 3
+
+type Ending = keyof typeof PAUSES | 'refused'
+
+/**
+ * Starts to keep the stream, where the credentials of the app are configured.
+ * @param outbound opens the stream.
+ * @returns a function that stops it, and gives the lease to another instance.
+ */
+export function startRevocationStream(deps: Deps, outbound: Outbound): () => Promise<void> {
+  if (deps.config.x.app === null) return async () => {}
+  const stopped = new AbortController()
+  const running = keepStream(deps, outbound, stopped.signal)
+  return () => {
+    stopped.abort()
+    return running
+  }
+}
+
+async function keepStream(deps: Deps, outbound: Outbound, stopped: AbortSignal): Promise<void> {
+  const holderId = randomUUID()
+  const { activityLeaseSeconds } = deps.timing
+  const hold = () =>
+    runInBackground('revocations', () => holdActivityLease(deps, holderId)).catch((error) => {
+      deps.log.debug({ error }, 'The lease of the activity stream could not be renewed')
+      return false
+    })
+  while (!stopped.aborted) {
+    if (await hold()) await followUnderLease(deps, outbound, holderId, hold, stopped)
+    await pause(activityLeaseSeconds / RENEWALS, stopped)
+  }
+  await releaseActivityLease(deps, holderId).catch(() => {})
+}
+
+// Returns once the lease is lost, or the gateway stops.
+async function followUnderLease(
+  deps: Deps,
+  outbound: Outbound,
+  holderId: string,
+  hold: () => Promise<boolean>,
+  stopped: AbortSignal,
+): Promise<void> {
+  const lost = new AbortController()
+  const signal = AbortSignal.any([stopped, lost.signal])
+  const renew = async () => {
+    if (!(await hold())) lost.abort()
+  }
+  const renewals = setInterval(() => void renew(), (deps.timing.activityLeaseSeconds / RENEWALS) * 1000)
+  const seen = new Set<string>()
+  let failures = 0
+  try {
+    while (!signal.aborted) {
+      const { ending, wasOpen } = await followOnce(deps, outbound, { holderId, seen, signal })
+      failures = wasOpen ? 0 : failures + 1
+      await pause(secondsBefore(deps, ending, failures), signal)
+    }
+  } finally {
+    clearInterval(renewals)
+  }
+}
+
+function secondsBefore(deps: Deps, ending: Ending, failures: number): number {
+  if (ending === 'refused') return deps.timing.activityRefusedSeconds
+  const { firstSeconds, mostSeconds } = PAUSES[ending]
+  // At once after a stream that worked.
+  return failures === 0 ? 0 : Math.min(firstSeconds * 2 ** (failures - 1), mostSeconds)
+}
+
+type Follower = { holderId: string; seen: Set<string>; signal: AbortSignal }
+
+async function followOnce(
+  deps: Deps,
+  outbound: Outbound,
+  { holderId, seen, signal }: Follower,
+): Promise<{ ending: Ending; wasOpen: boolean }> {
+  const tell = (state: ActivityStreamState) =>
+    runInBackground('revocations', () => storeActivityState(deps, holderId, state)).catch((error) =>
+      deps.log.debug({ error }, 'The state of the activity stream could not be stored'),
+    )
+  const refuse = async (status: number) => {
+    deps.log.warn({ status }, 'X does not tell this app of revocations; they are found when tokens are used')
+    await tell('REFUSED')
+    return { ending: 'refused', wasOpen: false } as const
+  }
+  let wasOpen = false
+  try {
+    const token = await getAppToken(deps)
+    const subscribed = token.kind === 'done' ? await subscribeToRevocations(deps, token.value) : token
+    if (token.kind !== 'done' || subscribed.kind !== 'done') {
+      const { status } = subscribed.kind === 'done' ? { status: null } : subscribed
+      if (subscribed.kind === 'refused') return await refuse(subscribed.status)
+      return { ending: status === 429 ? 'limited' : 'failed', wasOpen: false }
+    }
+    const stream = await outbound.openStream(`${deps.config.x.apiUrl}/2/activity/stream`, {
+      headers: { authorization: `Bearer ${token.value}`, 'user-agent': 'xconnect-gateway' },
+      headersSeconds: deps.timing.callDeadlineSeconds,
+      idleSeconds: deps.timing.activityIdleSeconds,
+      signal,
+    })
+    if (stream.status !== 200) {
+      stream.close()
+      if (isLastingRefusal(stream.status)) return await refuse(stream.status)
+      return { ending: stream.status === 429 ? 'limited' : 'failed', wasOpen: false }
+    }
+    wasOpen = true
+    await tell('CONNECTED')
+    deps.log.info({}, 'X tells this instance of revocations')
+    try {
+      for await (const line of stream.lines) await handleLine(deps, line, seen)
+    } finally {
+      stream.close()
+      if (!signal.aborted) await tell('CONNECTING')
+    }
+    return { ending: 'ended', wasOpen }
+  } catch (error) {
+    if (!signal.aborted) deps.log.debug({ error }, 'The activity stream of X ended')
+    return { ending: 'ended', wasOpen }
+  }
+}
+
+async function handleLine(deps: Deps, line: string, seen: Set<string>): Promise<void> {
+  const appId = deps.config.x.app?.id ?? null
+  for (const event of parseRevocations(line)) {
+    if (seen.has(event.eventId) || (appId !== null && event.appId !== appId)) continue
+    seen.add(event.eventId)
+    const [oldest] = seen
+    if (seen.size > KEPT_EVENT_IDS && oldest !== undefined) seen.delete(oldest)
+    try {
+      await retryUntilWritten(deps, 'record a revocation', () => markToldRevocation(deps, event))
+    } catch (error) {
+      deps.log.warn({ error }, 'A revocation that X has told of was not recorded; it is found when the tokens are used')
+    }
+  }
+}
+
+function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  return sleep(seconds * 1000, undefined, { signal, ref: false }).catch(() => {})
+}
