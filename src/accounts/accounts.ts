@@ -28,10 +28,12 @@ const listAll = prepareList(undefined)
 const listConnected = prepareList(ne(connectedAccounts.status, 'DISCONNECTED'))
 
 function prepareList(isListed: SQL | undefined) {
-  return prepareQuery((deps) =>
-    selectAccounts(deps)
-      .where(and(eq(connectedAccounts.userId, sql.placeholder('userId')), isListed))
-      .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id)),
+  return prepareQuery(
+    (deps) =>
+      selectAccounts(deps)
+        .where(and(eq(connectedAccounts.userId, sql.placeholder('userId')), isListed))
+        .orderBy(desc(connectedAccounts.connectedAt), desc(connectedAccounts.id)),
+    { isShort: true },
   )
 }
 

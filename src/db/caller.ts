@@ -39,7 +39,7 @@ export function runProbe<T>(work: () => T): T {
 }
 
 /** Returns a function that runs `work` for the caller of now, wherever it is called. */
-export function keepCaller<T>(work: () => T): () => T {
+export function keepCaller<Args extends unknown[], T>(work: (...args: Args) => T): (...args: Args) => T {
   return AsyncLocalStorage.bind(work)
 }
 

@@ -26,7 +26,10 @@ export type Database = {
   close(): Promise<void>
 }
 
-/** How many queries and transactions of each kind of caller run, and how many wait for a connection. */
+/**
+ * How many connections the queries and transactions of each kind of caller use, and how many of these
+ * wait for one.
+ */
 export type DatabaseUsage = ReturnType<WaitingRoom['usage']>
 
 const APPLICATION = 'xconnect-gateway'
@@ -39,6 +42,8 @@ const LIMITS = {
 } as const
 
 const RECONNECT_SECONDS = 0.2
+// One after the other they take about a millisecond of a connection.
+const MAX_SHORT_IN_TURN = 8
 
 // PGlite reserves and touches all of it at the start; its default is 128 MB. What does not fit is in
 // the file cache of the system.
@@ -80,12 +85,12 @@ export function openPostgres(database: PostgresConfig | string): Database {
     // wait up to 20 s.
     backoff: () => RECONNECT_SECONDS * (0.5 + Math.random()),
   })
-  const room = createWaitingRoom(source.poolSize)
+  // A pooler in transaction mode takes one query after the other.
+  const room = createWaitingRoom(source.poolSize, {
+    maxShared: source.pooler === 'transaction' ? 1 : MAX_SHORT_IN_TURN,
+  })
   return {
-    db: drizzlePostgres(withDeadlines(client, undefined, room), {
-      schema: tables,
-      casing: 'snake_case',
-    }),
+    db: drizzlePostgres(withDeadlines(client, undefined, room), { schema: tables, casing: 'snake_case' }),
     source,
     usage: room.usage,
     close: () => client.end({ timeout: 5 }),

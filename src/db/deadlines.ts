@@ -5,12 +5,19 @@
 import type postgres from 'postgres'
 import { DatabaseTimeoutError } from './outage.ts'
 import { runAgainIfRolledBack } from './rolled-back.ts'
-import type { WaitingRoom } from './waiting-room.ts'
+import type { Turn, WaitingRoom } from './waiting-room.ts'
 
 // Above the statement_timeout of 5 s, whose error says more.
 const DEADLINE_SECONDS = 8
 // Of a client without a waiting room. More would wait longer than their clients do.
 const MAX_WAITING = 200
+
+/** The options of `unsafe` on a client with deadlines. */
+export type QueryOptions = UnsafeArguments[2] & {
+  /** As in the waiting room. */
+  isShort?: boolean
+}
+type UnsafeArguments = Parameters<postgres.Sql['unsafe']>
 
 /**
  * Returns the client with a deadline on every query and transaction through `unsafe` and `begin`,
@@ -23,10 +30,14 @@ export function withDeadlines(
   room: Pick<WaitingRoom, 'enter'> | null = null,
 ): postgres.Sql {
   const bound = createBound(deadlineSeconds, room ?? createBoundedEntry())
+  const unsafe = (text: string, parameters?: UnsafeArguments[1], options: QueryOptions = {}) => {
+    const create = (turn: Turn | null): Query =>
+      client.unsafe<postgres.Row[]>(text, parameters, turn === null ? options : Object.assign({ turn }, options))
+    return boundQuery(create, bound, options.isShort)
+  }
   return new Proxy(client, {
     get(target, property) {
-      if (property === 'unsafe')
-        return (...args: Parameters<postgres.Sql['unsafe']>) => boundQuery(() => target.unsafe(...args), bound)
+      if (property === 'unsafe') return unsafe
       if (property === 'begin') {
         // The deadline of the transaction covers its queries.
         return (...args: [never]) =>
@@ -40,7 +51,11 @@ export function withDeadlines(
   })
 }
 
-type Bound = <T>(work: () => PromiseLike<T>, cancel: (started: PromiseLike<T>) => void) => Promise<T>
+type Bound = <T>(
+  start: (turn: Turn | null) => PromiseLike<T>,
+  cancel: (started: PromiseLike<T>) => void,
+  isShort?: boolean,
+) => Promise<T>
 type Query = postgres.PendingQuery<postgres.Row[]>
 
 // All work has the same time, so that it ends in the order of its start, and one timer is enough. A
@@ -62,7 +77,7 @@ function createBound(deadlineSeconds: number, room: Pick<WaitingRoom, 'enter'>):
       work.expire()
     }
   }
-  return (start, cancel) =>
+  return (start, cancel, isShort) =>
     new Promise((resolve, reject) => {
       let cancelStarted = () => {}
       let leave = () => false
@@ -79,15 +94,16 @@ function createBound(deadlineSeconds: number, room: Pick<WaitingRoom, 'enter'>):
       }
       waiting.add(work)
       if (timer === null) arm(deadlineSeconds * 1000)
-      leave = room.enter(() => {
-        const started = start()
+      const startBound = (turn: Turn | null) => {
+        const started = start(turn)
         cancelStarted = () => cancel(started)
         started.then((result) => {
           waiting.delete(work)
           resolve(result)
         }, fail)
         return started
-      }, fail)
+      }
+      leave = room.enter(startBound, fail, isShort)
     })
 }
 
@@ -104,21 +120,21 @@ function createBoundedEntry(): Pick<WaitingRoom, 'enter'> {
       const end = () => {
         running -= 1
       }
-      start().then(end, end)
+      start(null).then(end, end)
       return () => false
     },
   }
 }
 
 // A query starts when it is awaited; before that, Drizzle may call `values`.
-function boundQuery(create: () => Query, bound: Bound): Query {
-  const send = () => bound(create, (query) => cancelQuietly(query as Query))
+function boundQuery(create: (turn: Turn | null) => Query, bound: Bound, isShort?: boolean): Query {
+  const send = () => bound(create, (query) => cancelQuietly(query as Query), isShort)
   const then = (onFulfilled?: (rows: unknown) => unknown, onRejected?: (error: unknown) => unknown) =>
     runAgainIfRolledBack<unknown>(send).then(onFulfilled, onRejected)
   const query = {
     then,
     catch: (onRejected: (error: unknown) => unknown) => then(undefined, onRejected),
-    values: () => boundQuery(() => create().values() as unknown as Query, bound),
+    values: () => boundQuery((turn) => create(turn).values() as unknown as Query, bound, isShort),
   }
   return query as unknown as Query
 }

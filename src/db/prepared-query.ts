@@ -4,6 +4,7 @@
 import { DrizzleQueryError, is, Param, Placeholder, sql } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import type { Clock } from './clock.ts'
+import type { QueryOptions } from './deadlines.ts'
 import { createRowMapper, type RawRow, type SelectedField } from './row-mapper.ts'
 
 /** The values of the placeholders of a query, by name. */
@@ -24,7 +25,9 @@ type Parts = {
   queryConfig?: unknown
 }
 type Client = Postgres | Pglite
-type Postgres = { unsafe(text: string, parameters: unknown[]): { values(): PromiseLike<RawRow[]> } }
+type Postgres = {
+  unsafe(text: string, parameters: unknown[], options: QueryOptions): { values(): PromiseLike<RawRow[]> }
+}
 type Pglite = { query(text: string, parameters: unknown[], options: unknown): Promise<{ rows: RawRow[] }> }
 type Run<Row> = (db: Db, values: QueryValues) => Promise<Row[]>
 
@@ -32,11 +35,17 @@ type Run<Row> = (db: Db, values: QueryValues) => Promise<Row[]>
  * Returns a function that runs a query, whose text is built at the first call for a database.
  * @param build must use nothing of its argument but the handle and the clock, and describes what differs
  *   between calls by placeholders.
+ * @param options how it is sent outside of transactions.
  */
 export function prepareQuery<Row>(
   build: (deps: QueryDeps) => DrizzleQuery<Row>,
+  options: QueryOptions = {},
 ): (deps: QueryDeps, values: QueryValues) => Promise<Row[]> {
-  const run = prepareForms(() => '', build)
+  const run = prepareForms(
+    () => '',
+    build,
+    () => options,
+  )
   return (deps, values) => run(deps, null, values)
 }
 
@@ -48,6 +57,7 @@ export function prepareQuery<Row>(
 export function prepareForms<Form, Row>(
   nameForm: (form: Form) => string,
   build: (deps: QueryDeps, form: Form) => DrizzleQuery<Row>,
+  choose: (form: Form) => QueryOptions = () => ({}),
 ): (deps: QueryDeps, form: Form, values: QueryValues) => Promise<Row[]> {
   // Transactions have their own handles, which share the dialect of their pool.
   const byDatabase = new WeakMap<object, WeakMap<Clock, Map<string, Run<Row>>>>()
@@ -57,7 +67,7 @@ export function prepareForms<Form, Row>(
       deps.clock,
       () => new Map(),
     )
-    const run = findOrAdd(forms, nameForm(form), () => createRun(build(deps, form)))
+    const run = findOrAdd(forms, nameForm(form), () => createRun(build(deps, form), choose(form)))
     return run(deps.db, values)
   }
 }
@@ -71,7 +81,7 @@ export function fixedLimit(limit: number): Placeholder {
   return sql.raw(String(limit)) as unknown as Placeholder
 }
 
-function createRun<Row>(query: DrizzleQuery<Row>): Run<Row> {
+function createRun<Row>(query: DrizzleQuery<Row>, options: QueryOptions): Run<Row> {
   // All statements are named by the driver: this name is not used.
   const { queryString, params, fields, joinsNotNullableMap, logger, queryConfig } = query.prepare(
     'query',
@@ -85,7 +95,7 @@ function createRun<Row>(query: DrizzleQuery<Row>): Run<Row> {
       const client = clientOf(db)
       rows =
         'unsafe' in client
-          ? await client.unsafe(queryString, parameters).values()
+          ? await client.unsafe(queryString, parameters, options).values()
           : (await client.query(queryString, parameters, queryConfig)).rows
     } catch (error) {
       throw new DrizzleQueryError(queryString, parameters, error instanceof Error ? error : undefined)

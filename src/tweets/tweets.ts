@@ -76,6 +76,8 @@ const readList = prepareForms(
       .orderBy(...keysetOrder(tweets, { backward }))
       .limit(fixedLimit(limit))
   },
+  // The index has no account: what is not of it is read and left out.
+  ({ accountId }) => ({ isShort: accountId === null }),
 )
 
 /** Counts the user's tweets, of one account or, with `accountId` null, of all. */

@@ -2,18 +2,20 @@
 import { describe, expect, test } from 'vitest'
 import { currentCaller, identifyCaller, runForAddress, runInBackground, runProbe } from '../../src/db/caller.ts'
 import { DatabaseTimeoutError } from '../../src/db/outage.ts'
-import { createWaitingRoom } from '../../src/db/waiting-room.ts'
+import { createWaitingRoom, type Turn, type WaitingRoomOptions } from '../../src/db/waiting-room.ts'
 
 /** A pool of connections, whose work ends when the test says so. */
-function openPool(connections: number) {
-  const room = createWaitingRoom(connections)
+function openPool(connections: number, options: WaitingRoomOptions = {}) {
+  const room = createWaitingRoom(connections, options)
   const started: string[] = []
   const refused: string[] = []
   const running: { name: string; end: () => void }[] = []
-  const enter = (name: string) =>
+  const turns: (Turn | null)[] = []
+  const enter = (name: string, isShort = false) =>
     room.enter(
-      () => {
+      (turn) => {
         started.push(name)
+        turns.push(turn)
         const { promise, resolve } = Promise.withResolvers<void>()
         running.push({ name, end: resolve })
         return promise
@@ -22,16 +24,19 @@ function openPool(connections: number) {
         expect(error).toBeInstanceOf(DatabaseTimeoutError)
         refused.push(name)
       },
+      isShort,
     )
   return {
     started,
+    /** The turns of what has started. */
+    turns,
     refused,
     enter,
-    anonymous: (name: string) => runForAddress(name, () => enter(name)),
-    identified: (name: string) =>
+    anonymous: (name: string, isShort = false) => runForAddress(name, () => enter(name, isShort)),
+    identified: (name: string, isShort = false) =>
       runForAddress('somewhere', () => {
         identifyCaller(name)
-        return enter(name)
+        return enter(name, isShort)
       }),
     /** Ends what has run longest, and returns what has started since. */
     endFirst: async () => {
@@ -189,4 +194,84 @@ test('G-23 requests are read between the queries of a database that runs in this
   setImmediate(() => runForAddress('neighbour', () => room.enter(query('neighbour'), () => {})))
   await expect.poll(() => order.length).toBe(4)
   expect(order.indexOf('neighbour')).toBeLessThan(3)
+})
+
+describe('short queries', () => {
+  const SHORT = true
+
+  test('that wait share a turn, in the order of their callers', async () => {
+    const pool = openPool(1, { maxShared: 4 })
+    pool.anonymous('first', SHORT)
+    times(5, () => pool.anonymous('a', SHORT))
+    pool.anonymous('b', SHORT)
+    pool.anonymous('c')
+    expect(await pool.endFirst()).toEqual(['a', 'b', 'a', 'a'])
+    // The connection is free when all of them have ended.
+    for (let ended = 0; ended < 3; ended++) expect(await pool.endFirst()).toEqual([])
+    expect(await pool.endFirst()).toEqual(['c'])
+    expect(await pool.endFirst()).toEqual(['a', 'a'])
+    const [first, ...shared] = pool.turns
+    expect([first, shared[4]]).toEqual([null, null])
+    expect(new Set(shared.slice(0, 4)).size).toBe(1)
+    expect(shared[5]).toBe(shared[6])
+    expect(shared[5]).not.toBe(shared[0])
+  })
+
+  test('share no turn with those of another kind, nor with others', async () => {
+    const pool = openPool(1, { maxShared: 4 })
+    pool.anonymous('first')
+    for (const kind of ['anonymous', 'identified'] as const) times(2, () => pool[kind](kind, SHORT))
+    const turns: string[][] = []
+    for (let started = await pool.endFirst(); started.length > 0; started = await pool.endFirst()) {
+      turns.push(started)
+      for (let other = 1; other < started.length; other++) await pool.endFirst()
+    }
+    expect(turns.toSorted()).toEqual([
+      ['anonymous', 'anonymous'],
+      ['identified', 'identified'],
+    ])
+    times(3, () => pool.anonymous('a'))
+    expect(await pool.endFirst()).toEqual(['a'])
+    expect(pool.turns.at(-1)).toBeNull()
+  })
+
+  test('G-23 of a greedy caller take half of the turns at most, and those that wait are given up one by one', async () => {
+    const pool = openPool(10, { maxShared: 8 })
+    const leave: (() => boolean)[] = []
+    times(25, () => leave.push(pool.identified('greedy', SHORT)))
+    expect(pool.started).toHaveLength(5)
+    expect(leave[7]?.()).toBe(true)
+    for (let turn = 0; turn < 5; turn++) await pool.endFirst()
+    expect(pool.started).toHaveLength(24)
+    expect(new Set(pool.turns.slice(5)).size).toBe(3)
+    pool.identified('neighbour')
+    expect(pool.started.at(-1)).toBe('neighbour')
+    times(20, () => pool.identified('greedy'))
+    expect(pool.started).toHaveLength(27)
+  })
+
+  test('end their turn when one of them cannot be started', async () => {
+    const room = createWaitingRoom(1, { maxShared: 4 })
+    const order: string[] = []
+    const first = Promise.withResolvers<void>()
+    room.enter(
+      () => first.promise,
+      () => {},
+    )
+    const fail = () => {
+      throw new Error('no connection')
+    }
+    room.enter(fail, ({ message }) => order.push(message), SHORT)
+    room.enter(
+      async () => void order.push('second'),
+      () => {},
+      SHORT,
+    )
+    room.enter(
+      async () => void order.push('next'),
+      () => {},
+    )
+    first.resolve()
+    await expect.poll(() => order).toEqual(['no connection', 'second', 'next'])
+  })
 })
