@@ -161,6 +161,12 @@ export function createPrometheusMetrics(): PrometheusMetrics {
     JOB_BUCKETS,
   )
 
+  // A rate does not see the first event of a series that was not there before.
+  for (const outcome of ['DELIVERED', 'FAILED', 'DEAD']) deliveries.inc({ outcome }, 0)
+  for (const outcome of ['FAILED', 'UNKNOWN']) posts.inc({ outcome, code: 'none' }, 0)
+  for (const outcome of ['LOST', 'NOT_SENT']) refreshes.inc({ outcome, code: 'none' }, 0)
+  refreshes.inc({ outcome: 'REJECTED', code: '400' }, 0)
+
   const operations = new Set<string>()
   const boundOperation = (operation: string) => {
     if (operations.has(operation)) return operation
