@@ -18,6 +18,14 @@ test.each<[string, object]>([
   ['all of a table that does not grow', { 'Node Type': 'Seq Scan', 'Relation Name': 'settings' }],
   ['the beginning of an index', { 'Node Type': 'Limit', Plans: [scan({})] }],
   [
+    'all of a table while it is small',
+    {
+      'Node Type': 'Result',
+      'One-Time Filter': "((InitPlan 1).col1 < '100000'::double precision)",
+      Plans: [{ 'Node Type': 'Seq Scan', 'Relation Name': 'notes' }],
+    },
+  ],
+  [
     'a bitmap',
     {
       'Node Type': 'Bitmap Heap Scan',
@@ -36,6 +44,15 @@ test.each<[string, object, string]>([
     {
       'Node Type': 'Limit',
       Plans: [{ 'Node Type': 'Sort', Plans: [{ 'Node Type': 'Seq Scan', 'Relation Name': 'notes' }] }],
+    },
+    'It reads all of notes.',
+  ],
+  [
+    'a table on a condition that says nothing of its size',
+    {
+      'Node Type': 'Result',
+      'One-Time Filter': '($1 < $2)',
+      Plans: [{ 'Node Type': 'Seq Scan', 'Relation Name': 'notes' }],
     },
     'It reads all of notes.',
   ],

@@ -161,6 +161,25 @@ test('connections by status, queues, tasks and the state of the process are in a
   expect(find('nodejs_eventloop_lag_p99_seconds')).toBeGreaterThan(0)
 })
 
+test('above 100,000 accounts their number is estimated, and the table is not read', async () => {
+  await using resources = new AsyncDisposableStack()
+  const { world, scrape } = await openWorld(resources)
+  const account = await connectAccount(world)
+  await queryRows(
+    world,
+    sql`insert into connected_accounts (user_id, provider, provider_account_id, username, scopes, status, status_since, connected_at, disconnected_at)
+      select user_id, provider, 'other-' || n, username, scopes, case when n % 4 = 0 then 'DISCONNECTED' else status end, status_since, connected_at,
+        case when n % 4 = 0 then now() end
+      from connected_accounts, generate_series(1, 399) n where id = ${account.id}`,
+  )
+  await queryRows(world, sql`analyze connected_accounts`)
+  await queryRows(world, sql`update pg_class set reltuples = 400000 where oid = 'connected_accounts'::regclass`)
+  const { find } = await scrape()
+  // By the shares of the 400 rows.
+  expect(find('xconnect_connected_accounts', { status: 'ACTIVE' })).toBe(301_000)
+  expect(find('xconnect_connected_accounts', { status: 'DISCONNECTED' })).toBe(99_000)
+})
+
 test('blocks of X and problems of the deployment are shown with their codes', async () => {
   await using resources = new AsyncDisposableStack()
   const { world, scrape } = await openWorld(resources)

@@ -20,6 +20,7 @@ const planShape = z.looseObject({
   'Index Name': z.string().optional(),
   'Index Cond': z.string().optional(),
   Filter: z.string().optional(),
+  'One-Time Filter': z.string().optional(),
   /** With ANALYZE, for each of the loops. */
   'Actual Rows': z.number().optional(),
   'Actual Loops': z.number().optional(),
@@ -35,6 +36,10 @@ export function parsePlan(json: unknown): Plan {
   const [{ Plan: plan }] = z.tuple([z.object({ Plan: planShape })]).parse(json)
   return plan
 }
+
+// What is below is read while the estimated number of rows is below a constant. The plan shows the
+// subquery as $0, or by its name.
+const WHILE_SMALL = /^\((?:\$\d+|\(InitPlan \d+\)\.col1) < '\d{1,6}'::double precision\)$/
 
 /**
  * Returns a sentence for each table with a key that a plan reads as a whole.
@@ -59,6 +64,7 @@ export function judgePlan(plan: Plan, growing: ReadonlySet<string>, partialIndex
 
 function flatten(plan: Plan, isLimited = false): { node: Plan; isLimited: boolean }[] {
   const below = isLimited || plan['Node Type'] === 'Limit'
+  if (WHILE_SMALL.test(plan['One-Time Filter'] ?? '')) return []
   const isOrderLost = ['Sort', 'Aggregate', 'Hash'].includes(plan['Node Type'])
   const children = (plan.Plans ?? []).flatMap((child) => flatten(child, below && !isOrderLost))
   return [{ node: plan, isLimited }, ...children]
