@@ -9,11 +9,17 @@ import { giveBack } from './slices.ts'
  * Runs `work` on a deposit. While the limit is used up by the deposits of others, it waits for
  * these: they may come back.
  * @param open returns the bucket that `consume` consumes a cost of 1 from.
+ * @param onReturned is called when the deposit was given back.
  * @param isCharged returns true for a result that keeps the deposit. An error returns it.
  * @throws AppError RATE_LIMITED
  */
 export async function withDeposit<T>(
-  { open, policy, consume }: { open(): KnownBucket; policy: RateLimitPolicy; consume(): Promise<void> },
+  {
+    open,
+    policy,
+    consume,
+    onReturned,
+  }: { open(): KnownBucket; policy: RateLimitPolicy; consume(): Promise<void>; onReturned(): void },
   work: () => Promise<T>,
   isCharged: (result: T) => boolean,
 ): Promise<T> {
@@ -26,7 +32,10 @@ export async function withDeposit<T>(
     isFree = !isCharged(result)
     return result
   } finally {
-    if (isFree) await returnCost(open(), policy, 1)
+    if (isFree) {
+      await returnCost(open(), policy, 1)
+      onReturned()
+    }
     open().deposits.delete(promise)
     resolve()
   }

@@ -52,7 +52,10 @@ export type RateLimiter = {
   isSpent(): boolean
   /** True after the first call of `consume` or `consumeHeld`, granted or refused. */
   wasConsulted(): boolean
-  /** The result of the last `consume`; null before the first one, and with RATE_LIMITS=off. */
+  /**
+   * The result of the last `consume`, after all that it has charged; null before the first one, with
+   * RATE_LIMITS=off, and when the cost was given back.
+   */
   lastResult(): RateLimit | null
 }
 
@@ -66,7 +69,7 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
     wasConsulted = true
     lastResult = await tryConsume(deps, name, subject, cost)
     if (lastResult === null) return
-    if (lastResult.retryInSeconds !== null && cost > 1) await chargeRefusal(deps, name, subject)
+    if (lastResult.retryInSeconds !== null && cost > 1) lastResult = await chargeRefusal(deps, subject, lastResult)
     assertGranted(deps, lastResult)
   }
   return {
@@ -83,7 +86,10 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
       const policy = deps.config.rateLimits?.[name]
       if (policy === undefined) return work()
       const open = () => deps.rateLimitBuckets.open(name, subject)
-      return withDeposit({ open, policy, consume: () => consume(1) }, work, isCharged)
+      const onReturned = () => {
+        lastResult = null
+      }
+      return withDeposit({ open, policy, consume: () => consume(1), onReturned }, work, isCharged)
     },
     isSpent: () => isRateLimitSpent(deps, name, subject, 1),
     wasConsulted: () => wasConsulted,
@@ -94,15 +100,20 @@ export function createRateLimiter(deps: Deps, name: RateLimitName, subject: stri
 const FREE_REFUSALS = 10
 
 // Otherwise a caller with less left than the cost of its documents has them parsed for nothing.
-async function chargeRefusal(deps: Deps, name: RateLimitName, subject: string): Promise<void> {
+// Returns the refusal with what is left after the charge.
+async function chargeRefusal(deps: Deps, subject: string, refused: RateLimit): Promise<RateLimit> {
+  const { name, cost } = refused
   const policy = deps.config.rateLimits?.[name]
-  if (policy === undefined) return
+  if (policy === undefined) return refused
   const { rateLimitBuckets: buckets } = deps
   const bucket = buckets.open(name, subject)
   const now = buckets.nowSeconds()
   if (now - bucket.refusals.since > policy.windowSeconds) bucket.refusals = { since: now, count: 0 }
   bucket.refusals.count += 1
-  if (bucket.refusals.count > FREE_REFUSALS) await tryConsume(deps, name, subject, 1)
+  if (bucket.refusals.count <= FREE_REFUSALS) return refused
+  const charged = await tryConsume(deps, name, subject, 1)
+  if (charged === null) return refused
+  return describe(name, policy, { cost, isGranted: false, resetInSeconds: charged.resetInSeconds })
 }
 
 /** Consumes from the limit of `subject`. @throws AppError RATE_LIMITED, with nothing consumed. */

@@ -61,7 +61,9 @@ async function send(path: string, caller: Headers, body: string) {
     headers: { 'content-type': 'application/json', 'sec-fetch-site': 'same-origin', ...caller },
     body,
   })
-  return { status: response.status, type: response.headers.get('content-type'), text: await response.text() }
+  const { status, headers } = response
+  const left = Number(/;r=(\d+);/.exec(headers.get('ratelimit') ?? '')?.[1])
+  return { status, type: headers.get('content-type'), left, text: await response.text() }
 }
 
 // Distinct documents of the largest size.
@@ -154,6 +156,25 @@ test('G-27 documents that cost more than is left are parsed no more often than t
   expect(parsers()).toBeLessThanOrEqual(LIMIT + 10)
   expect(statuses.slice(LIMIT + 10)).toEqual(Array(2 * LIMIT - 10).fill(429))
 })
+
+test.each(['/graphql', '/graphql?way=router'])(
+  'G-27 at %s, a refusal that is charged shows what is left after the charge',
+  async (path) => {
+    const caller = await makers['an API token']()
+    const dear = () =>
+      write([1, 2, 3].map((n) => `t${n}: tweets(first: 100) { nodes { id text status createdAt url } }`).join(' '))
+    for (let sent = 0; sent < LIMIT - 8; sent += 1) await send(path, caller, '{"query":"{ __typename }"}')
+    const lefts: number[] = []
+    for (let sent = 0; sent < 16; sent += 1) {
+      const { status, left, text } = await send(path, caller, dear())
+      expect(status).toBe(429)
+      expect(text).toContain(`and ${left} remain of this gateway's limit`)
+      lefts.push(left)
+    }
+    expect(lefts).toEqual([...Array(10).fill(8), 7, 6, 5, 4, 3, 2])
+    expect((await send(path, caller, '{"query":"{ __typename }"}')).left).toBe(1)
+  },
+)
 
 test('G-27 a refusal takes a fraction of the processor time of a response', async () => {
   const [refused, answered] = [makers.nobody(), { 'x-forwarded-for': '203.0.113.250' }]
