@@ -52,6 +52,36 @@ export async function resolvePage<Place, Row extends Place & object>(
   return { edges, pageInfo: { ...pageInfo, startCursor: startCursor || null, endCursor: endCursor || null } }
 }
 
+// The rows that a filter may pass over, compared with the fields of a page.
+const FILTER_COMPLEXITY = 100
+
+/** The complexity of a connection whose filter passes over rows: that of any, and more for a filter. */
+export function filteredPageComplexity(size: PageSize, isFiltered: boolean): { field: number; multiplier: number } {
+  const { field, multiplier } = pageComplexity(size)
+  return { field: field + (isFiltered ? FILTER_COMPLEXITY : 0), multiplier }
+}
+
+/** The `PageInfo` of a connection. */
+export type PageInfo = {
+  hasNextPage: boolean
+  hasPreviousPage: boolean
+  startCursor: string | null
+  endCursor: string | null
+}
+
+/**
+ * Returns the `PageInfo` of a page that has ended where its filter was applied to enough rows: the next
+ * page begins behind these.
+ * @param examinedTo the cursor of the last of these rows; null when the page is complete.
+ * @param backward true for a page that was asked for by `last`.
+ */
+export function continuePage(pageInfo: PageInfo, examinedTo: string | null, backward: boolean): PageInfo {
+  if (examinedTo === null) return pageInfo
+  return backward
+    ? { ...pageInfo, hasPreviousPage: true, startCursor: examinedTo }
+    : { ...pageInfo, hasNextPage: true, endCursor: examinedTo }
+}
+
 function assertPageSize({ first, last }: PageSize): void {
   for (const [argument, size] of Object.entries({ first, last })) {
     if (typeof size === 'number' && (size < 1 || size > MAX_PAGE)) {

@@ -1,9 +1,9 @@
 // The deliveries to an endpoint, as its owner lists and replays them.
 
-import { and, asc, eq, gt, inArray, lt, ne, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, exists, getTableColumns, gt, inArray, isNotNull, lt, ne, or, type SQL, sql } from 'drizzle-orm'
 import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
-import { type KeysetPage, keysetCondition, keysetOrder } from '../db/keyset.ts'
+import { type KeysetPage, keysetCondition, keysetOrder, type RowKey } from '../db/keyset.ts'
 import { isRowId } from '../db/row-id.ts'
 import { events, OPERATOR_ID, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -33,35 +33,79 @@ const isSent = and(
 )
 const isDelivered = and(eq(events.userId, webhookDeliveries.userId), eq(events.id, webhookDeliveries.eventId))
 
+/** The number of deliveries to which one page applies its filter. */
+export const MAX_EXAMINED_DELIVERIES = 1_000
+
+/** What a page has of the deliveries that it was asked for. */
+export type DeliveriesRead = {
+  deliveries: WebhookDelivery[]
+  /**
+   * The last delivery that the filter was applied to, when the page ends there: there may be matching
+   * ones behind it. Null when the page is complete.
+   */
+  examinedTo: RowKey | null
+}
+
 /**
  * A keyset page of the deliveries to one of the user's endpoints, newest first; `status` null
- * means any status, `types` null events of any type.
+ * means any status, `types` null events of any type. What it reads is bounded, however long the
+ * history: dead deliveries are found by an index, and any other filter is applied to the next
+ * deliveries in order. A page that has applied it to so many ends there.
  */
 export async function listWebhookDeliveries(
   deps: Pick<Deps, 'db' | 'clock'>,
   userId: string,
   endpointId: string,
   page: KeysetPage & { status: WebhookDelivery['status'] | null; types: readonly EventType[] | null },
-): Promise<WebhookDelivery[]> {
-  if (!isRowId(endpointId)) return []
-  const rows = await deps.db
-    .select({ delivery: webhookDeliveries, eventType: events.type })
+): Promise<DeliveriesRead> {
+  if (!isRowId(endpointId)) return { deliveries: [], examinedTo: null }
+  const { db } = deps
+  const endpoint = db
+    .select({ id: webhookEndpoints.id })
+    .from(webhookEndpoints)
+    .where(and(eq(webhookEndpoints.userId, userId), eq(webhookEndpoints.id, endpointId), isVisible()))
+  const order = keysetOrder(webhookDeliveries, page)
+  const examined = db
+    .select({
+      ...getTableColumns(webhookDeliveries),
+      place: sql<number>`(row_number() over (order by ${sql.join(order, sql`, `)}))::int`.as('place'),
+    })
     .from(webhookDeliveries)
-    .innerJoin(webhookEndpoints, isSent)
-    .innerJoin(events, isDelivered)
     .where(
       and(
         eq(webhookDeliveries.userId, userId),
         eq(webhookDeliveries.endpointId, endpointId),
+        exists(endpoint),
         isKept(deps),
-        page.status === null ? undefined : eq(webhookDeliveries.status, page.status),
-        page.types === null ? undefined : inArray(events.type, [...page.types]),
+        // Written as the condition of the index.
+        page.status === 'DEAD' ? sql`${webhookDeliveries.status} = 'DEAD'` : undefined,
         keysetCondition(webhookDeliveries, page),
       ),
     )
-    .orderBy(...keysetOrder(webhookDeliveries, page))
+    .orderBy(...order)
+    .limit(MAX_EXAMINED_DELIVERIES)
+    .as('examined')
+  const event = db
+    .select({ id: events.id, type: events.type })
+    .from(events)
+    .where(and(eq(events.userId, userId), page.types === null ? undefined : inArray(events.type, [...page.types])))
+    .as('event')
+  const isMatch = and(isNotNull(event.id), page.status === null ? undefined : eq(examined.status, page.status))
+  const rows = await db
+    .select()
+    .from(examined)
+    .leftJoin(event, eq(event.id, examined.eventId))
+    .where(or(isMatch, eq(examined.place, MAX_EXAMINED_DELIVERIES)))
+    .orderBy(...keysetOrder(examined, page))
     .limit(page.limit)
-  return rows.map(({ delivery, eventType }) => ({ ...delivery, eventType }))
+  const deliveries = rows.flatMap(({ examined: { place: _, ...delivery }, event }) =>
+    event !== null && delivery.status === (page.status ?? delivery.status)
+      ? [{ ...delivery, eventType: event.type }]
+      : [],
+  )
+  const last = rows.at(-1)?.examined
+  const isCutOff = deliveries.length < page.limit && last?.place === MAX_EXAMINED_DELIVERIES
+  return { deliveries, examinedTo: isCutOff ? { createdAt: last.createdAt, id: last.id } : null }
 }
 
 /** Deliveries to endpoints of the user by id. The ids are those of rows. */

@@ -133,6 +133,10 @@ export const webhookDeliveries = pgTable(
     index().on(table.userId, table.endpointId, table.createdAt, table.id),
     index().on(table.userId, table.eventId),
     index().on(table.createdAt),
+    // Few deliveries are dead: the list of these is not found among all.
+    index('webhook_deliveries_dead')
+      .on(table.userId, table.endpointId, table.createdAt, table.id)
+      .where(sql`${table.status} = 'DEAD'`),
     index('webhook_deliveries_pending')
       .on(table.userId, table.endpointId, table.nextAttemptAt)
       .where(sql`${table.status} = 'PENDING'`),

@@ -13,7 +13,7 @@ import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
 import { readableTypes } from '../event-access.ts'
-import { type PageSize, pageComplexity, resolvePage } from '../pagination.ts'
+import { continuePage, filteredPageComplexity, type PageInfo, type PageSize, resolvePage } from '../pagination.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { LinkedAccountRef } from './linked-user.ts'
 import { NodeRef } from './node-interface.ts'
@@ -198,14 +198,9 @@ builder.subscriptionField('events', (t) =>
   }),
 )
 
-// The events that a filter may pass over, compared with the fields of a page.
-const FILTER_COMPLEXITY = 100
-
 /** The complexity of a page of events: that of any page, and more for a filter. */
 export function eventsComplexity(args: PageSize & EventArguments) {
-  const { field, multiplier } = pageComplexity(args)
-  const isFiltered = (args.types ?? args.accountId ?? null) !== null
-  return { field: field + (isFiltered ? FILTER_COMPLEXITY : 0), multiplier }
+  return filteredPageComplexity(args, (args.types ?? args.accountId ?? null) !== null)
 }
 
 type EventArguments = { types?: readonly EventType[] | null; accountId?: string | null }
@@ -228,26 +223,15 @@ export async function resolveEvents(
   const [read] = reads
   return {
     edges,
-    pageInfo: read === undefined ? pageInfo : continuePage(pageInfo, read, typeof args.last === 'number'),
+    pageInfo: read === undefined ? pageInfo : describePage(pageInfo, read, typeof args.last === 'number'),
   }
 }
 
-type PageInfo = {
-  hasNextPage: boolean
-  hasPreviousPage: boolean
-  startCursor: string | null
-  endCursor: string | null
-}
-
-// The next page begins behind what this one has examined. A page that was asked for without a cursor
-// and has no events gets the cursor after which all events are new.
-function continuePage(pageInfo: PageInfo, { examinedTo, lastPosition }: EventsRead, backward: boolean): PageInfo {
+// A page that was asked for without a cursor and has no events gets the cursor after which all events
+// are new.
+function describePage(pageInfo: PageInfo, { examinedTo, lastPosition }: EventsRead, backward: boolean): PageInfo {
   const known = { ...pageInfo, endCursor: pageInfo.endCursor ?? eventCursor.write({ position: lastPosition }) }
-  if (examinedTo === null) return known
-  const cursor = eventCursor.write({ position: examinedTo })
-  return backward
-    ? { ...known, hasPreviousPage: true, startCursor: cursor }
-    : { ...known, hasNextPage: true, endCursor: cursor }
+  return continuePage(known, examinedTo === null ? null : eventCursor.write({ position: examinedTo }), backward)
 }
 
 function readerOf(context: GraphqlContext): EventReader {

@@ -2,7 +2,9 @@ import type { webhookDeliveryStatuses, webhookErrors } from '../../db/tables.ts'
 import { MAX_PENDING_DELIVERIES } from '../../events/deliveries.ts'
 import {
   DELIVERIES_KEPT_SECONDS,
+  type DeliveriesRead,
   listWebhookDeliveries,
+  MAX_EXAMINED_DELIVERIES,
   replayWebhookDelivery,
   type WebhookDelivery,
 } from '../../webhooks/deliveries.ts'
@@ -12,7 +14,7 @@ import { consumeChange, getSession, getUser } from '../context.ts'
 import { rowCursor } from '../cursor.ts'
 import { readableTypes } from '../event-access.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
-import { pageComplexity, resolvePage } from '../pagination.ts'
+import { continuePage, filteredPageComplexity, resolvePage } from '../pagination.ts'
 import { payloadRef, toPayload } from '../payload.ts'
 import { EventTypeRef } from './event.ts'
 import { NodeRef } from './node-interface.ts'
@@ -94,7 +96,7 @@ builder.queryField('webhookDeliveries', (t) =>
     {
       type: WebhookDeliveryRef,
       authScopes: { scope: 'events:read' },
-      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`. An API token does not get those of events of sessions.`,
+      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`. A filter, and what an API token may not read, passes over up to ${MAX_EXAMINED_DELIVERIES.toLocaleString('en')} deliveries: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). An API token does not get those of events of sessions.`,
       args: {
         webhookEndpointId: t.arg.id({
           required: true,
@@ -105,18 +107,24 @@ builder.queryField('webhookDeliveries', (t) =>
           description: 'Only deliveries with this status. Default: all.',
         }),
       },
-      complexity: pageComplexity,
-      resolve: (_, args, context) =>
-        resolvePage(args, rowCursor, ({ after, before, ...page }) =>
-          listWebhookDeliveries(context.deps, getUser(context).id, args.webhookEndpointId, {
+      complexity: (args) => filteredPageComplexity(args, (args.status ?? null) !== null),
+      resolve: async (_, args, context) => {
+        let examinedTo: DeliveriesRead['examinedTo'] = null
+        const { edges, pageInfo } = await resolvePage(args, rowCursor, async ({ after, before, ...page }) => {
+          const read = await listWebhookDeliveries(context.deps, getUser(context).id, args.webhookEndpointId, {
             status: args.status ?? null,
             types: readableTypes(context.viewer, null),
             ...page,
             // Newest first: what comes after a cursor is older.
             olderThan: after,
             newerThan: before,
-          }),
-        ),
+          })
+          examinedTo = read.examinedTo
+          return read.deliveries
+        })
+        const cursor = examinedTo === null ? null : rowCursor.write(examinedTo)
+        return { edges, pageInfo: continuePage(pageInfo, cursor, typeof args.last === 'number') }
+      },
     },
     {
       name: 'WebhookDeliveryConnection',

@@ -172,7 +172,7 @@ describe('the deliveries that wait for an endpoint', () => {
     await flood(userId, 3)
     expect(await countDeliveries(userId, 'PENDING')).toBe(2 * MAX_PENDING_DELIVERIES)
     const page = { status: 'DEAD', types: null, olderThan: null, newerThan: null, limit: 10, backward: false } as const
-    const dead = await listWebhookDeliveries(deps, userId, full, page)
+    const { deliveries: dead } = await listWebhookDeliveries(deps, userId, full, page)
     expect(dead).toHaveLength(2)
     expect(dead).toMatchObject(Array(2).fill({ lastError: 'TOO_MANY_PENDING', attempts: 0, nextAttemptAt: null }))
     const deliveryId = dead[0]?.id ?? ''
@@ -258,7 +258,7 @@ describe('an endpoint with tens of thousands of deliveries', () => {
     await deleteWebhookEndpoint(deps, userId, id)
     expect(await listWebhookEndpoints(deps, userId)).toEqual([])
     const page = { status: null, types: null, olderThan: null, newerThan: null, limit: 10, backward: false }
-    expect(await listWebhookDeliveries(deps, userId, id, page)).toEqual([])
+    expect(await listWebhookDeliveries(deps, userId, id, page)).toEqual({ deliveries: [], examinedTo: null })
     await expect(updateWebhookEndpoint(deps, userId, id, { enabled: true })).rejects.toMatchObject({
       code: 'WEBHOOK_ENDPOINT_NOT_FOUND',
     })

@@ -1,0 +1,1 @@
+CREATE INDEX "webhook_deliveries_dead" ON "webhook_deliveries" USING btree ("user_id","endpoint_id","created_at","id") WHERE "webhook_deliveries"."status" = 'DEAD';
