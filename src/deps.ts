@@ -75,7 +75,11 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
   const {
     circuitBreakers = createCircuitBreakers(log, () => clock.now()),
     rateLimitBuckets = createRateLimitBuckets(() => clock.now()),
-    eventStreams = createEventStreams(timing.streamLifetimeSeconds, config.maxEventStreams),
+    eventStreams = createEventStreams(
+      timing.streamLifetimeSeconds,
+      config.maxEventStreams,
+      config.userLimits.eventStreams,
+    ),
   } = parts
   const refreshes = createRunningRefreshes()
   const startedAt = performance.now()

@@ -205,6 +205,11 @@ export const errorCodes = {
     sentence:
       "X no longer accepts the gateway's authorization for this account. Connect it again with startXConnect(input: {reconnectAccountId}).",
   },
+  TOO_MANY_ACCOUNTS: {
+    retry: 'AFTER_ACTION',
+    sentence:
+      'You have as many X accounts connected as the limit allows. Disconnect one that is no longer used with disconnectAccount, then connect this one again.',
+  },
   ACCOUNT_SUSPENDED: {
     retry: 'AFTER_ACTION',
     sentence: 'X has suspended or locked this account. Resolve that at x.com.',
@@ -227,7 +232,8 @@ export const errorCodes = {
   },
   TOO_MANY_STREAMS: {
     retry: 'LATER',
-    sentence: 'You have five event streams open, which is the limit. Close one, or follow several types in one stream.',
+    sentence:
+      'You have as many event streams open as the limit allows. Close one, or follow several types in one stream.',
   },
 
   // API tokens.
@@ -243,7 +249,8 @@ export const errorCodes = {
   },
   TOO_MANY_API_TOKENS: {
     retry: 'AFTER_ACTION',
-    sentence: 'You have 50 active API tokens, which is the limit. Revoke one that is no longer used.',
+    sentence:
+      'You have as many active API tokens as the limit allows. Revoke one that is no longer used with revokeApiToken.',
   },
 
   // Tweets.

@@ -18,6 +18,7 @@ import type { Deps } from '../deps.ts'
 import { completeEvents, type NewEvent } from '../events/events.ts'
 import { unplaced } from '../events/unplaced-event.ts'
 import { eventParts, eventValues } from '../events/write.ts'
+import { isFarBelowLimit } from './account-limit.ts'
 import { isAccount, isOrphanOf } from './account-rows.ts'
 import type { AttemptWithTokens } from './attempt-tokens.ts'
 
@@ -28,6 +29,8 @@ export type ConnectionRows = {
   accountId: string
   /** True for an account that the user has never connected: its row is inserted. */
   isNew: boolean
+  /** True if nothing is to be written where the user is not far below the limit of accounts. */
+  needsRoom: boolean
   account: Values<Omit<typeof connectedAccounts.$inferInsert, 'userId' | 'id' | 'provider' | 'providerAccountId'>> & {
     providerAccountId: string
   }
@@ -40,14 +43,15 @@ export type ConnectionRows = {
 /**
  * Writes a connection in the transaction of `deps`. The rows are locked in the order of
  * db/user-lock.ts: each part of the statement waits for the one before it. Call it last.
- * @returns 'written'; 'not-written' when the user or the session is gone, or the account is not new;
+ * @returns 'written'; 'not-written' when the user or the session is gone, the account is not new, or the
+ * user is near the limit of accounts;
  * 'taken-over' when another process has finished the attempt, and the transaction has to be rolled
  * back.
  */
 export async function writeConnectionRows(
   deps: Deps,
   { attempt, sealed }: Pick<AttemptWithTokens, 'attempt' | 'sealed'>,
-  { accountId, isNew, account, tokens, end, events }: ConnectionRows,
+  { accountId, isNew, needsRoom, account, tokens, end, events }: ConnectionRows,
 ): Promise<'written' | 'not-written' | 'taken-over'> {
   const { db } = deps
   const { userId } = attempt
@@ -60,7 +64,8 @@ export async function writeConnectionRows(
         now: sql<string>`${deps.clock.sqlNow()}::text`.as('now'),
       })
       .from(users)
-      .where(and(eq(users.id, userId), isNull(users.deletionId)))
+      // Near the limit it locks nothing: the caller locks the user for itself.
+      .where(and(eq(users.id, userId), isNull(users.deletionId), needsRoom ? isFarBelowLimit(deps, userId) : undefined))
       .for('share'),
   )
   const session = db.$with('session').as(lockedSession(deps, { id: attempt.sessionId, userId }, hasOne(owner)))

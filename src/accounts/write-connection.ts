@@ -7,6 +7,7 @@ import type { NewEvent } from '../events/events.ts'
 import type { XProfile } from '../x/api.ts'
 import { workingStatus } from '../x/scopes.ts'
 import { lockAccountHolder } from './account-holder.ts'
+import { requireRoomForAccount } from './account-limit.ts'
 import { type AttemptWithTokens, updateAttempt } from './attempt-tokens.ts'
 import { writeConnectionRows } from './connection-statement.ts'
 import { type EarlierConnection, lockEarlierConnection } from './earlier-connection.ts'
@@ -39,8 +40,8 @@ export class NotStored extends Error {
 /**
  * Stores the connection in the transaction of `deps`, which an error rolls back.
  * @param older the grants and attempts that are known to be older than this grant.
- * @throws NotStored, AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, ACCOUNT_DISCONNECTED and
- * SESSION_MISSING.
+ * @throws NotStored, AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, ACCOUNT_DISCONNECTED, TOO_MANY_ACCOUNTS
+ * and SESSION_MISSING.
  */
 export async function writeConnection(
   deps: Deps,
@@ -60,9 +61,10 @@ export async function writeConnection(
   if (holder.userId !== userId) throw new AppError('ACCOUNT_CONNECTED_TO_ANOTHER_USER')
   // A user who did not have the account has mostly never had it, so that there is nothing to read.
   if (holder.isNew && grant.attempt.status === 'PENDING') {
-    const written = await write(deps, profile, grant, null, mismatch)
+    const written = await write(deps, profile, grant, null, mismatch, true)
     if (written !== null) return written
   }
+  if (holder.isNew) await requireRoomForAccount(deps, userId)
   const earlier = await lockEarlierConnection(deps, grant.attempt, profile.providerAccountId)
   // An earlier try was committed, and only its confirmation was lost.
   if (earlier?.grantId === grant.grantId) return { kind: 'stored' }
@@ -70,18 +72,20 @@ export async function writeConnection(
     throw new AppError('ACCOUNT_DISCONNECTED')
   if (earlier?.grantId && !older.has(earlier.grantId) && earlier.connectedAt >= takenAt)
     throw new NotStored({ kind: 'conflict', accountId: earlier.id, otherGrantId: earlier.grantId })
-  const written = await write(deps, profile, grant, earlier, mismatch)
+  const written = await write(deps, profile, grant, earlier, mismatch, false)
   if (written === null) throw new Error('Bug: an account is neither inserted nor found')
   return written
 }
 
-// Returns null when nothing was written: the user or the session is gone, or the account was not new.
+// Returns null when nothing was written: the user or the session is gone, the account was not new, or,
+// with `needsRoom`, the user is near the limit of accounts.
 async function write(
   deps: Deps,
   profile: XProfile,
   grant: Grant,
   earlier: EarlierConnection | null,
   mismatch: AppError | null,
+  needsRoom: boolean,
 ): Promise<StoredConnection | null> {
   const { userId } = grant.attempt
   const { scopes } = grant.tokens
@@ -93,6 +97,7 @@ async function write(
   const result = await writeConnectionRows(deps, grant, {
     accountId,
     isNew: earlier === null,
+    needsRoom,
     account: { ...profile, scopes, ...status, statusSince: now, connectedAt: now, disconnectedAt: null },
     tokens: {
       ...sealGrant(deps, about, grant),

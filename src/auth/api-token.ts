@@ -2,6 +2,7 @@
 // seconds, only while notifications tell of its end: a revoked token stops working at once on every
 // instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { defaultUserLimits } from '../config/user-limits.ts'
 import { sha256 } from '../crypto.ts'
 import { isActiveUser } from '../db/active-user.ts'
 import { deleteOfUsers } from '../db/batch-deletion.ts'
@@ -29,17 +30,14 @@ export type ApiTokenOwner = { userId: string }
 export type CreateApiTokenInput = { name: string; scopes: readonly string[]; expiresInDays: number | null }
 
 // The command line has no other dependencies.
-type TokenDeps = Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'afterCommit' | 'viewers'>>
+type TokenDeps = Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'afterCommit' | 'viewers' | 'config'>>
 
 /** The default lifetime of a token. */
 export const DEFAULT_EXPIRY_DAYS = 90
 /** The longest lifetime of a token: a year, with a day for its replacement. */
 export const MAX_EXPIRY_DAYS = 366
-/** The number of active tokens of a user. It limits what a stolen session can create. */
-export const MAX_LIVE_TOKENS = 50
 /** The number of ended tokens of a user that are kept, so that creating and revoking adds no rows. */
 export const MAX_ENDED_TOKENS = 50
-export const MAX_LISTED_TOKENS = MAX_LIVE_TOKENS + MAX_ENDED_TOKENS
 const MAX_NAME_LENGTH = 100
 // Names are printed in terminals, one a line: no control characters, line breaks, lone surrogates
 // or bidirectional controls.
@@ -162,7 +160,7 @@ export function listApiTokens(deps: TokenDeps, owner: ApiTokenOwner): Promise<Ap
     .from(apiTokens)
     .where(isOwnedBy(owner))
     .orderBy(desc(sql`${isLive(deps)}`), desc(apiTokens.createdAt), desc(apiTokens.id))
-    .limit(MAX_LISTED_TOKENS)
+    .limit(maxActiveTokens(deps) + MAX_ENDED_TOKENS)
 }
 
 /** Returns the status of a token. */
@@ -227,7 +225,15 @@ async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> 
     .select({ count: count() })
     .from(apiTokens)
     .where(and(isOwnedBy({ userId }), isLive(deps)))
-  if ((live?.count ?? 0) >= MAX_LIVE_TOKENS) throw new AppError('TOO_MANY_API_TOKENS')
+  const max = maxActiveTokens(deps)
+  if ((live?.count ?? 0) < max) return
+  throw new AppError('TOO_MANY_API_TOKENS', {
+    detail: `You have ${max} active API tokens, which is the limit. Revoke one that is no longer used with revokeApiToken.`,
+  })
+}
+
+function maxActiveTokens({ config }: TokenDeps): number {
+  return (config?.userLimits ?? defaultUserLimits).apiTokens
 }
 
 // The last to end are kept.

@@ -13,6 +13,7 @@ import { type ListenAddress, parseHost, parseMetricsAddress } from './listen-add
 import { parseEgressPolicy, parseOutboundProxy, parseTrustedProxies } from './network-config.ts'
 import { type ProvidersConfig, parseProviders } from './provider-config.ts'
 import { parseRateLimits, type RateLimits } from './rate-limits.ts'
+import { parseUserLimits, type UserLimits } from './user-limits.ts'
 import {
   type Environment,
   parseCount,
@@ -51,6 +52,8 @@ export type Config = Readonly<{
   webhookEgressPolicy: EgressPolicy
   /** The rate limits of one caller; null when they are off. */
   rateLimits: RateLimits
+  /** What one user may have at once. */
+  userLimits: UserLimits
   /** The maximum of event streams that are open at this instance. */
   maxEventStreams: number
   /** The most bytes of the JSON that an operation, or one event of a stream, responds with. */
@@ -139,6 +142,7 @@ export function parseConfig(env: Environment): Config {
     outboundProxy: parseOutboundProxy(get, problems),
     webhookEgressPolicy: parseEgressPolicy(get('WEBHOOK_EGRESS'), production, problems),
     rateLimits: parseRateLimits(get('RATE_LIMITS'), problems),
+    userLimits: parseUserLimits(get, problems),
     maxEventStreams: parseCount(
       get('MAX_EVENT_STREAMS'),
       { name: 'MAX_EVENT_STREAMS', things: 'streams', most: 100_000 },

@@ -235,11 +235,13 @@ export type ErrorCode =
   | 'TEXT_INVALID_CHARACTERS'
   /** The text is longer than X allowed this account when it was last connected. Shorten it; or, if its subscription has changed since, connect it again with startXConnect(input: {reconnectAccountId}). */
   | 'TEXT_TOO_LONG'
-  /** You have 50 active API tokens, which is the limit. Revoke one that is no longer used. */
+  /** You have as many X accounts connected as the limit allows. Disconnect one that is no longer used with disconnectAccount, then connect this one again. */
+  | 'TOO_MANY_ACCOUNTS'
+  /** You have as many active API tokens as the limit allows. Revoke one that is no longer used with revokeApiToken. */
   | 'TOO_MANY_API_TOKENS'
   /** This webhook endpoint has as many pending deliveries as it may have. Replay this one when some of them are DELIVERED or DEAD. */
   | 'TOO_MANY_PENDING_DELIVERIES'
-  /** You have five event streams open, which is the limit. Close one, or follow several types in one stream. */
+  /** You have as many event streams open as the limit allows. Close one, or follow several types in one stream. */
   | 'TOO_MANY_STREAMS'
   /** You have reached the limit of webhook endpoints. Delete one with deleteWebhookEndpoint first. */
   | 'TOO_MANY_WEBHOOK_ENDPOINTS'

@@ -1,7 +1,7 @@
 // The complexity of mutations: the rows that each may write. A row that it deletes was counted when it
 // was written.
 import type { GraphQLSchema } from 'graphql'
-import { MAX_WEBHOOK_ENDPOINTS } from '../webhooks/endpoints.ts'
+import { defaultUserLimits } from '../config/user-limits.ts'
 
 // Of a call of another service, for which the caller waits.
 const SERVICE_COMPLEXITY = 500
@@ -9,7 +9,7 @@ const SERVICE_COMPLEXITY = 500
 export const ROW_COMPLEXITY = 6
 // An event, the counter and the turn of its user, and a delivery for each endpoint of the user. The
 // operator's copy, with deliveries to the operator's endpoints, is the operator's choice.
-const ROWS_OF_EVENT = 3 + MAX_WEBHOOK_ENDPOINTS
+const ROWS_OF_EVENT = 3 + defaultUserLimits.webhookEndpoints
 
 /** The most that a mutation does. */
 export type Work = {

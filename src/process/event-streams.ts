@@ -51,8 +51,11 @@ export type EventStream = {
   end(): void
 }
 
-/** The maximum of open streams at an instance for one user or one operator token. */
-export const MAX_STREAMS_PER_OWNER = 5
+/**
+ * The maximum of open streams at an instance for one user or one operator token, unless it is
+ * configured otherwise (MAX_EVENT_STREAMS_PER_USER).
+ */
+export const DEFAULT_STREAMS_PER_OWNER = 5
 /**
  * The maximum of streams at an instance, unless it is configured otherwise. Each takes about 160 kB
  * of memory.
@@ -63,15 +66,24 @@ export const DEFAULT_MAX_STREAMS = 500
  * Creates the registry.
  * @param lifeSeconds after which a stream ends, so that its client reconnects.
  * @param maxStreams the maximum of streams at this instance.
+ * @param maxPerOwner the maximum of those of one user or operator token.
  */
-export function createEventStreams(lifeSeconds: number, maxStreams = DEFAULT_MAX_STREAMS): EventStreams {
+export function createEventStreams(
+  lifeSeconds: number,
+  maxStreams = DEFAULT_MAX_STREAMS,
+  maxPerOwner = DEFAULT_STREAMS_PER_OWNER,
+): EventStreams {
   const open = new Set<Member>()
   const byOwner = createGroups<Member>()
   const byUser = createGroups<Member>()
   let closed = false
   return {
     open: (owner, followed) => {
-      if (byOwner.get(owner).size >= MAX_STREAMS_PER_OWNER) throw new AppError('TOO_MANY_STREAMS')
+      if (byOwner.get(owner).size >= maxPerOwner) {
+        throw new AppError('TOO_MANY_STREAMS', {
+          detail: `You have ${maxPerOwner} event streams open at this instance, which is the limit. Close one, or follow several types in one stream.`,
+        })
+      }
       if (open.size >= maxStreams) {
         throw new AppError('TOO_MANY_STREAMS', {
           detail: 'This instance has as many event streams open as it serves. Try again shortly, or poll with events.',

@@ -59,7 +59,7 @@ function recordDeletion(deps: Deps, user: User): Promise<UserDeletion> {
     if (deletion === undefined) throw new Error('Bug: an insert returned no row')
     await db.update(users).set({ deletionId: deletion.id, linkVisibility: 'NOBODY' }).where(eq(users.id, userId))
     await deleteIdentity(deps, user, locked.login)
-    // At most MAX_WEBHOOK_ENDPOINTS. Their pending deliveries are not sent.
+    // At most MAX_WEBHOOK_ENDPOINTS_PER_USER. Their pending deliveries are not sent.
     await db
       .update(webhookEndpoints)
       .set({ status: 'DISABLED', disabledReason: 'BY_OWNER' })

@@ -17,8 +17,6 @@ import { createWebhookSecret } from './signature.ts'
 /** The settings of an endpoint; `types` null means all events. */
 export type WebhookEndpointInput = { url: string; description: string | null; types: readonly EventType[] | null }
 
-/** The maximum number of endpoints of a user. The operator has no limit. */
-export const MAX_WEBHOOK_ENDPOINTS = 10
 /** After a rotation, messages are signed with both secrets for this long. */
 export const SECRET_OVERLAP_SECONDS = 86_400
 
@@ -203,7 +201,8 @@ async function endPendingDeliveries(
   while (!isDone)
 }
 
-async function assertBelowLimit(deps: Pick<Deps, 'db'>, userId: string): Promise<void> {
+// The operator has no limit.
+async function assertBelowLimit(deps: Pick<Deps, 'db' | 'config'>, userId: string): Promise<void> {
   if (userId === OPERATOR_ID) return
   // Serialises the creations of one user, so that two concurrent ones cannot both pass the count.
   await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
@@ -211,5 +210,9 @@ async function assertBelowLimit(deps: Pick<Deps, 'db'>, userId: string): Promise
     .select({ number: count() })
     .from(webhookEndpoints)
     .where(and(eq(webhookEndpoints.userId, userId), isVisible()))
-  if ((found?.number ?? 0) >= MAX_WEBHOOK_ENDPOINTS) throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS')
+  const max = deps.config.userLimits.webhookEndpoints
+  if ((found?.number ?? 0) < max) return
+  throw new AppError('TOO_MANY_WEBHOOK_ENDPOINTS', {
+    detail: `You have ${max} webhook endpoints, which is the limit. Delete one with deleteWebhookEndpoint first.`,
+  })
 }

@@ -11,7 +11,7 @@ import { transaction } from '../../src/deps.ts'
 import { recordEvent } from '../../src/events/events.ts'
 import { notifyOfEvents } from '../../src/events/notify.ts'
 import { createEventNotifier } from '../../src/process/event-notifier.ts'
-import { MAX_STREAMS_PER_OWNER } from '../../src/process/event-streams.ts'
+import { DEFAULT_STREAMS_PER_OWNER } from '../../src/process/event-streams.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { percentile } from '../support/percentile.ts'
 import type { BenchOptions } from './arguments.ts'
@@ -28,7 +28,7 @@ const SETTLE_SECONDS = 2
 
 export async function measureStreams(stage: Stage, { rounds }: BenchOptions): Promise<StreamRounds> {
   await using resources = new AsyncDisposableStack()
-  const secrets = await createOperatorTokens(stage, STREAMS / MAX_STREAMS_PER_OWNER)
+  const secrets = await createOperatorTokens(stage, STREAMS / DEFAULT_STREAMS_PER_OWNER)
   await stage.person.api('set-link-visibility', { input: { visibility: 'INTEGRATORS' } })
   const opened = openPostgres(stage.databaseUrl)
   resources.defer(() => opened.close())
@@ -44,7 +44,7 @@ export async function measureStreams(stage: Stage, { rounds }: BenchOptions): Pr
   const pool = new Pool(stage.gateway.url, { connections: STREAMS, bodyTimeout: 0 })
   resources.defer(() => pool.destroy())
   for (const secret of secrets)
-    for (let n = 0; n < MAX_STREAMS_PER_OWNER; n++) await openStream(pool, secret, received.add)
+    for (let n = 0; n < DEFAULT_STREAMS_PER_OWNER; n++) await openStream(pool, secret, received.add)
   await sleep(SETTLE_SECONDS * 1000)
   const bytesOfStream = (readResidentBytes(stage.gateway.pid) - residentBefore) / STREAMS
   const measured: StreamRounds = { gateway: [], notify: [] }

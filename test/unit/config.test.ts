@@ -184,3 +184,15 @@ test.each([
 ])('some credentials without the others are refused, and do not start the sandbox: %o', (environment, missing) => {
   expect(problemsOf(environment).map((problem) => problem.split(' ')[0])).toEqual(missing)
 })
+
+test.each([
+  ['MAX_ACCOUNTS_PER_USER', 'accounts', 100, 'X accounts', 10_000],
+  ['MAX_WEBHOOK_ENDPOINTS_PER_USER', 'webhookEndpoints', 10, 'webhook endpoints', 100],
+  ['MAX_API_TOKENS_PER_USER', 'apiTokens', 50, 'API tokens', 1_000],
+  ['MAX_EVENT_STREAMS_PER_USER', 'eventStreams', 5, 'streams', 1_000],
+] as const)('%s is a number from 1', (name, limit, byDefault, things, most) => {
+  const limitOf = (text: string) => parseConfig({ DATA_DIR: newDirectory(), [name]: text }).userLimits[limit]
+  expect(['', '1', String(most)].map(limitOf)).toEqual([byDefault, 1, most])
+  for (const text of ['0', '-1', String(most + 1), '2.5', 'off'])
+    expect(() => limitOf(text)).toThrow(`${name} must be a number of ${things} from 1 to ${most}.`)
+})

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { AppError } from '../../src/errors.ts'
-import { createEventStreams, type Followed, MAX_STREAMS_PER_OWNER } from '../../src/process/event-streams.ts'
+import { createEventStreams, DEFAULT_STREAMS_PER_OWNER, type Followed } from '../../src/process/event-streams.ts'
 
 const follow = (userId: string): Followed => ({ userId, credential: { kind: 'SESSION', userId, id: `of ${userId}` } })
 
@@ -8,7 +8,7 @@ test('G-12 an instance opens streams up to its limit, and another one once a str
   const maxStreams = 10_000
   const streams = createEventStreams(900, maxStreams)
   const open = (owner: number) => streams.open(`owner ${owner}`, follow(`user ${owner}`))
-  const owners = maxStreams / MAX_STREAMS_PER_OWNER
+  const owners = maxStreams / DEFAULT_STREAMS_PER_OWNER
   const opened = Array.from({ length: maxStreams }, (_, number) => open(number % owners))
   for (const owner of [0, owners]) expect(() => open(owner)).toThrow(AppError)
   opened[0]?.end()

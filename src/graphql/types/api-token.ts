@@ -6,10 +6,9 @@ import {
   listApiTokens,
   MAX_ENDED_TOKENS,
   MAX_EXPIRY_DAYS,
-  MAX_LISTED_TOKENS,
-  MAX_LIVE_TOKENS,
   revokeApiToken,
 } from '../../auth/api-token.ts'
+import { defaultUserLimits } from '../../config/user-limits.ts'
 import { apiScopes } from '../../db/tables.ts'
 import { builder, type ViewerFields } from '../builder.ts'
 import { consumeChange, getRecentSession, getSession } from '../context.ts'
@@ -63,7 +62,7 @@ export const apiTokensField = (t: ViewerFields) =>
     type: [ApiTokenRef],
     authScopes: { session: true },
     description: `The viewer's API tokens: the active ones, then those that expired or were revoked in the last 30 days, ${MAX_ENDED_TOKENS} of them at most; each group newest first.`,
-    complexity: { field: 1, multiplier: MAX_LISTED_TOKENS },
+    complexity: { field: 1, multiplier: defaultUserLimits.apiTokens + MAX_ENDED_TOKENS },
     resolve: (_, _args, context) => listApiTokens(context.deps, { userId: getSession(context).user.id }),
   })
 
@@ -125,7 +124,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, events: 1 }),
-    description: `Creates an API token that acts for the viewer. Up to ${MAX_LIVE_TOKENS} can be active at once. Consumes from the limit \`change\` (RATE_LIMITED). Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
+    description: `Creates an API token that acts for the viewer. Up to ${defaultUserLimits.apiTokens} can be active at once, unless the operator has set another limit (TOO_MANY_API_TOKENS). Consumes from the limit \`change\` (RATE_LIMITED). Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.`,
     args: {
       input: t.arg({ type: CreateApiTokenInput, required: true, description: 'The settings of the API token.' }),
     },

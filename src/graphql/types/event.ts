@@ -8,7 +8,7 @@ import { type EventFilter, type EventReader, MAX_EXAMINED_EVENTS } from '../../e
 import { type Event, type EventsRead, listEvents } from '../../events/read.ts'
 import { followEvents } from '../../events/streams.ts'
 import { EVENTS_KEPT_SECONDS } from '../../events/sweep.ts'
-import { MAX_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
+import { DEFAULT_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
@@ -167,7 +167,7 @@ builder.subscriptionField('events', (t) =>
   t.field({
     type: EventEdgeRef,
     authScopes: { scope: 'events:read', operator: 'events:read' },
-    description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${MAX_STREAMS_PER_OWNER} streams at once. A stream that has to catch up costs 1 for each further page of 50 events, or of ${MAX_EXAMINED_EVENTS.toLocaleString('en')} that its filter passes over, and waits while the rate limit is used up.`,
+    description: `The events of the query \`events\` as they happen, on any instance: each event once and in order. Keep the \`cursor\` of the last one. The stream ends with the error STREAM_ENDED after a quarter of an hour, and when an instance stops: open it again \`after\` that cursor, and no event is missed. It ends with UNAUTHENTICATED soon after the session or API token that opened it has ended. At most ${DEFAULT_STREAMS_PER_OWNER} streams at once on an instance, unless the operator has set another limit (TOO_MANY_STREAMS). A stream that has to catch up costs 1 for each further page of 50 events, or of ${MAX_EXAMINED_EVENTS.toLocaleString('en')} that its filter passes over, and waits while the rate limit is used up.`,
     args: {
       types: t.arg({ type: [EventTypeRef], description: TYPES }),
       accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),

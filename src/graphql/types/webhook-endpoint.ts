@@ -1,4 +1,5 @@
 import { productionTiming } from '../../config/timing.ts'
+import { defaultUserLimits } from '../../config/user-limits.ts'
 import type { webhookDisabledReasons, webhookEndpointStatuses } from '../../db/tables.ts'
 import { MAX_PENDING_DELIVERIES } from '../../events/deliveries.ts'
 import { FAILING_ENDS_SECONDS } from '../../webhooks/delivery.ts'
@@ -7,7 +8,6 @@ import {
   createWebhookEndpoint,
   deleteWebhookEndpoint,
   listWebhookEndpoints,
-  MAX_WEBHOOK_ENDPOINTS,
   rotateWebhookSecret,
   SECRET_OVERLAP_SECONDS,
   testWebhookEndpoint,
@@ -207,7 +207,7 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { session: true },
     complexity: mutationComplexity({ rows: 1, callsService: true }),
-    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${MAX_WEBHOOK_ENDPOINTS}, each with up to ${MAX_PENDING_DELIVERIES.toLocaleString('en')} PENDING deliveries: further ones are DEAD at once, with \`lastError: TOO_MANY_PENDING\`. Consumes from the limit \`change\` (RATE_LIMITED).`,
+    description: `Creates a webhook endpoint. Events from now on are sent to it. A user may have up to ${defaultUserLimits.webhookEndpoints}, unless the operator has set another limit (TOO_MANY_WEBHOOK_ENDPOINTS), each with up to ${MAX_PENDING_DELIVERIES.toLocaleString('en')} PENDING deliveries: further ones are DEAD at once, with \`lastError: TOO_MANY_PENDING\`. Consumes from the limit \`change\` (RATE_LIMITED).`,
     args: {
       input: t.arg({
         type: CreateWebhookEndpointInput,

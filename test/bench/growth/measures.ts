@@ -10,7 +10,7 @@ import { transaction } from '../../../src/deps.ts'
 import { recordEvent } from '../../../src/events/events.ts'
 import { followEvents } from '../../../src/events/streams.ts'
 import { maintenanceTasks } from '../../../src/jobs/maintenance.ts'
-import { MAX_STREAMS_PER_OWNER } from '../../../src/process/event-streams.ts'
+import { DEFAULT_STREAMS_PER_OWNER } from '../../../src/process/event-streams.ts'
 import { readProcessorTime, readTreeTime } from '../processor-time.ts'
 import { CLIENTS, type Stage } from './stage.ts'
 
@@ -136,7 +136,7 @@ export async function measureStreams(stage: Stage, streams: number, seconds: num
     const userId = String(token?.user_id)
     const events = await followEvents(deps, {
       reader: { kind: 'USER', userId },
-      owner: `owner ${Math.floor(n / MAX_STREAMS_PER_OWNER)}`,
+      owner: `owner ${Math.floor(n / DEFAULT_STREAMS_PER_OWNER)}`,
       filter: { types: null, accountId: null },
       after: null,
       credential: { kind: 'API_TOKEN', userId, id: String(token?.id) },

@@ -1,7 +1,8 @@
 // API tokens in a user's session, and the rows that they leave.
 import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { apiTokenStatus, MAX_ENDED_TOKENS, MAX_LIVE_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
+import { apiTokenStatus, MAX_ENDED_TOKENS, sweepApiTokens } from '../../../src/auth/api-token.ts'
+import { defaultUserLimits } from '../../../src/config/user-limits.ts'
 import { sha256 } from '../../../src/crypto.ts'
 import { apiTokens, events, OPERATOR_ID, users } from '../../../src/db/tables.ts'
 import type { Browser, UserError } from '../../support/browser.ts'
@@ -157,8 +158,8 @@ describe('creating a token', () => {
 
   test('is limited to fifty tokens, also by sixty requests at once, and works again when one has ended', async () => {
     const person = await world.signedIn('yuki-ito')
-    const made = await Promise.all(Array.from({ length: MAX_LIVE_TOKENS + 10 }, () => create(person)))
-    expect(made.filter(({ secret }) => secret !== null)).toHaveLength(MAX_LIVE_TOKENS)
+    const made = await Promise.all(Array.from({ length: defaultUserLimits.apiTokens + 10 }, () => create(person)))
+    expect(made.filter(({ secret }) => secret !== null)).toHaveLength(defaultUserLimits.apiTokens)
     expect(made.flatMap(({ userErrors }) => userErrors.map(({ code }) => code))).toEqual(
       Array(10).fill('TOO_MANY_API_TOKENS'),
     )

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { desc, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MAX_SESSIONS } from '../../../src/auth/session-rows.ts'
+import { defaultUserLimits } from '../../../src/config/user-limits.ts'
 import { eventPositions, sessions, tweets, webhookDeliveries, webhookEndpoints } from '../../../src/db/tables.ts'
 import { ROW_COMPLEXITY } from '../../../src/graphql/mutation-cost.ts'
 import { schema } from '../../../src/graphql/schema.ts'
-import { MAX_WEBHOOK_ENDPOINTS } from '../../../src/webhooks/endpoints.ts'
 import { type Browser, cookieOf } from '../../support/browser.ts'
 import { type ConnectedAccount, connectAccount } from '../../support/connected-account.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -39,7 +39,7 @@ beforeAll(async () => {
   // As many endpoints as a user may have, all of which get every event.
   await world.db().execute(sql`insert into webhook_endpoints (user_id, id, url, secret_sealed, created_at)
     select user_id, gen_random_uuid(), 'https://example.com/' || n, 'sealed', xconnect_now()
-    from connected_accounts, generate_series(1, ${MAX_WEBHOOK_ENDPOINTS}::int) n`)
+    from connected_accounts, generate_series(1, ${defaultUserLimits.webhookEndpoints}::int) n`)
   await world.db().update(eventPositions).set({ endpointsVersion: 1 })
 })
 afterAll(async () => {

@@ -105,7 +105,6 @@ describe('G-33 a page of webhook deliveries reads a bounded part of the history'
   test('without a filter it reads what it returns', async () => {
     const { edges, rows, events } = await read('first: 20')
     expect(edges).toHaveLength(20)
-    // The page ends at twenty, and the thousand that it might examine are the bound.
     expect(rows).toBeLessThanOrEqual(MAX_EXAMINED_DELIVERIES + LOOKS)
     expect(events).toBeLessThanOrEqual(21 + LOOKS)
   })
