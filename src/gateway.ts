@@ -19,7 +19,7 @@ import { checkProviders } from './db/providers.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { createDeps } from './deps.ts'
 import { EVENTS_CHANNEL, notifyOfEvents, parseNotification } from './events/notify.ts'
-import { serveWithinLimits } from './http/unread-responses.ts'
+import { READING_RATE, serveWithinLimits } from './http/unread-responses.ts'
 import { readDatabaseFigures } from './jobs/database-figures.ts'
 import { createJobQueue, installJobTables } from './jobs/queue.ts'
 import { startRevocationStream } from './jobs/revocation-stream.ts'
@@ -271,7 +271,7 @@ function listen(
     }
     const server = createServer(SERVER_OPTIONS)
     const maxBytes = Math.max(MIN_UNREAD_BYTES, 4 * config.maxResponseBytes)
-    serveWithinLimits(server, handle, { seconds: unreadResponseSeconds, maxBytes }, log)
+    serveWithinLimits(server, handle, { seconds: unreadResponseSeconds, maxBytes, ...READING_RATE }, log)
     server.listen(config.port, config.host, () => {
       const address = server.address()
       if (typeof address !== 'object' || address === null) throw new Error('Bug: a server that listens has a port')

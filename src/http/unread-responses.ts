@@ -1,6 +1,6 @@
 // Clients that do not read their responses. What they leave unread waits in the memory of this
-// process: a connection is ended when nothing of it was read for a while, and when all connections
-// together leave too much. A slow client that reads gets everything.
+// process: a connection is ended when nothing of it was read for a while, when it is read too slowly,
+// and when all connections together leave too much. Any other slow client gets everything.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Log } from '../telemetry/log.ts'
@@ -11,7 +11,20 @@ export type UnreadLimits = {
   seconds: number
   /** The most bytes that wait for all clients together. Those that have waited longest end first. */
   maxBytes: number
+  /**
+   * What waits for a client has to be read at this rate, after `seconds`. It is below any connection
+   * that a program works over: a client that reads a byte now and then would keep its response in memory
+   * for as long as it likes.
+   */
+  minBytesPerSecond: number
+  /** How often the rates are looked at. */
+  rateCheckSeconds: number
+  /** The time in seconds, from any start. */
+  now?: () => number
 }
+
+/** The rate in production. */
+export const READING_RATE = { minBytesPerSecond: 10_000, rateCheckSeconds: 5 } as const
 
 type Handle = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
 
@@ -23,18 +36,20 @@ const MAX_PIPELINED = 16
  * Serves the requests of `server` by `handle`, within the limits: one request of a connection after
  * the other, so that one response waits for each client at most.
  */
-export function serveWithinLimits(server: Server, handle: Handle, { seconds, maxBytes }: UnreadLimits, log: Log): void {
+export function serveWithinLimits(server: Server, handle: Handle, limits: UnreadLimits, log: Log): void {
+  const { seconds, maxBytes, minBytesPerSecond, rateCheckSeconds } = limits
+  const now = limits.now ?? (() => performance.now() / 1000)
   const connections = new Map<Socket, Connection>()
   const end = (socket: Socket, reason: string) => {
     log.debug({ bytes: socket.writableLength, reason }, 'Ended the connection of a client that does not read')
     socket.destroy()
   }
   const endLongestUnread = () => {
-    const now = performance.now()
+    const time = now()
     const unread: [Socket, number][] = []
     let bytes = 0
     for (const [socket, connection] of connections) {
-      connection.unreadSince = socket.writableLength === 0 ? null : (connection.unreadSince ?? now)
+      connection.unreadSince = socket.writableLength === 0 ? null : (connection.unreadSince ?? time)
       if (connection.unreadSince === null) continue
       bytes += socket.writableLength
       unread.push([socket, connection.unreadSince])
@@ -44,6 +59,20 @@ export function serveWithinLimits(server: Server, handle: Handle, { seconds, max
       if (bytes <= maxBytes) return
       bytes -= socket.writableLength
       end(socket, 'bytes')
+    }
+  }
+  // What waits at one look has to be read at another: bytes that are written meanwhile, as those of an
+  // event stream, are not asked for.
+  const endTooSlow = () => {
+    const time = now()
+    for (const [socket, connection] of connections) {
+      const { writableLength, bytesWritten } = socket
+      const { awaited } = connection
+      const read = bytesWritten - writableLength
+      if (writableLength === 0) connection.awaited = null
+      else if (awaited === null || read >= awaited.read)
+        connection.awaited = { read: bytesWritten, until: time + seconds + writableLength / minBytesPerSecond }
+      else if (time > awaited.until) end(socket, 'rate')
     }
   }
   const serve = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
@@ -63,12 +92,14 @@ export function serveWithinLimits(server: Server, handle: Handle, { seconds, max
     })
     const connection = connections.get(socket)
     if (connection === undefined) {
-      connections.set(socket, { waiting: [], unreadSince: null })
+      connections.set(socket, { waiting: [], unreadSince: null, awaited: null })
       return start()
     }
     connection.waiting.push(start)
     if (connection.waiting.length > MAX_PIPELINED) end(socket, 'requests')
   })
+  const looking = setInterval(endTooSlow, rateCheckSeconds * 1000).unref()
+  server.on('close', () => clearInterval(looking))
   // Node calls this when a connection was idle for this time. One whose client reads slowly is not:
   // Node looks at what the system has taken of a write.
   server.setTimeout(seconds * 1000, (socket: Socket) => {
@@ -80,6 +111,8 @@ export function serveWithinLimits(server: Server, handle: Handle, { seconds, max
 type Connection = {
   /** Starts the requests that wait for the response to an earlier one. */
   waiting: (() => void)[]
-  /** Since when bytes are known to wait for the client, by `performance.now()`; null while none do. */
+  /** Since when bytes are known to wait for the client; null while none do. */
   unreadSince: number | null
+  /** The number of bytes of the connection that have to be read until a time; null while none wait. */
+  awaited: { read: number; until: number } | null
 }

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
-import { serveWithinLimits, type UnreadLimits } from '../../src/http/unread-responses.ts'
+import { serveWithinLimits, READING_RATE, type UnreadLimits } from '../../src/http/unread-responses.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
 type Handle = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
@@ -26,7 +26,7 @@ async function serve(handle: Handle, limits: Partial<UnreadLimits>) {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  serveWithinLimits(server, handle, { seconds: 0.5, maxBytes: 1e9, ...limits }, log)
+  serveWithinLimits(server, handle, { ...READING_RATE, seconds: 0.5, maxBytes: 1e9, ...limits }, log)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   closing.push(async () => {
@@ -62,6 +62,17 @@ async function readAll(socket: Socket, pauseMilliseconds = 0): Promise<number> {
     read = 0
     await sleep(pauseMilliseconds)
   }
+  return bytes
+}
+
+/** Reads until so many bytes have come. */
+async function readBytes(socket: Socket, count: number): Promise<number> {
+  let bytes = 0
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.byteLength
+  })
+  socket.resume()
+  await expect.poll(() => bytes, { timeout: 20_000 }).toBeGreaterThanOrEqual(count)
   return bytes
 }
 
@@ -101,6 +112,47 @@ test('G-28 an event stream that is not read is ended, and one without events is 
   // Longer than a connection that reads nothing is kept.
   await sleep(1_500)
   expect([server.open(), server.reasons()]).toEqual([1, Array(5).fill('seconds')])
+})
+
+test('G-28 a client that reads less than the minimum rate is ended, however often it reads; one that reads enough and an idle stream are not', async () => {
+  let seconds = 0
+  const [grace, rate] = [100, 1_000_000]
+  const streams: ServerResponse[] = []
+  const server = await serve(
+    async (incoming, outgoing) => {
+      if (incoming.url !== '/stream') return void outgoing.end(LARGE)
+      streams.push(outgoing)
+      outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
+      outgoing.write(': hello\n\n')
+    },
+    { seconds: grace, minBytesPerSecond: rate, rateCheckSeconds: 0.01, now: () => seconds },
+  )
+  const [slow, fast, stream] = [
+    await server.send(GET),
+    await server.send(GET),
+    await server.send('GET /stream HTTP/1.1\r\nHost: x\r\n\r\n'),
+  ]
+  stream.resume()
+  await expect.poll(server.unreadBytes).toBeGreaterThan(LARGE.byteLength)
+  // Both read before their time is over, and one of them not enough.
+  await sleep(100)
+  slow.read(PIECE_BYTES)
+  expect(await readBytes(fast, LARGE.byteLength)).toBeGreaterThanOrEqual(LARGE.byteLength)
+  seconds += grace + 1
+  slow.read(PIECE_BYTES)
+  await sleep(100)
+  expect(server.reasons()).toEqual([])
+  seconds += LARGE.byteLength / rate
+  await expect.poll(server.reasons).toEqual(['rate'])
+  expect(server.unreadBytes()).toBe(0)
+  // The stream sends something now and then, and its client reads it.
+  for (let sent = 0; sent < 3; sent += 1) {
+    streams[0]?.write('data: 1\n\n')
+    await once(stream, 'data')
+    seconds += 1_000
+    await sleep(50)
+  }
+  expect([server.open(), server.reasons()]).toEqual([2, ['rate']])
 })
 
 test('G-28 all connections together leave a bounded number of bytes unread, those first that wait longest', async () => {
