@@ -28,6 +28,8 @@ export type EventPage = { after: number | null; before: number | null; limit: nu
 export const MAX_EXAMINED_EVENTS = 1_000
 // A page takes up to its limit of each type. More types are most of a history.
 const MAX_TYPES_BY_INDEX = eventTypes.length / 2
+// Of the operator's events of one type, so that those of all types are no more than MAX_EXAMINED_EVENTS.
+const MAX_EXAMINED_OF_TYPE = Math.floor(MAX_EXAMINED_EVENTS / MAX_TYPES_BY_INDEX)
 
 /** The user under whose id the events of a reader are stored. */
 export function userIdOf(reader: EventReader): string {
@@ -86,7 +88,7 @@ const readForm = prepareForms(
       .from(eventPositions)
       .where(eq(eventPositions.userId, given('userId')))
       .as('last')
-    const found = form.filterKind === 'FEW_TYPES' ? findByType(db, form) : examineInOrder(db, form)
+    const found = findRows(db, form)
     return db.select().from(last).leftJoin(found, sql`true`).orderBy(inOrder(form, found.position))
   },
 )
@@ -94,6 +96,11 @@ const readForm = prepareForms(
 type Db = Deps['db']
 
 const given = sql.placeholder
+
+function findRows(db: Db, form: PageForm) {
+  if (form.filterKind !== 'FEW_TYPES') return examineInOrder(db, form)
+  return form.readerKind === 'OPERATOR' ? examineByType(db, form) : findByType(db, form)
+}
 
 // Looks for each type in turn: the planner joins a list of types by sorting all their events.
 function findByType(db: Db, form: PageForm) {
@@ -113,6 +120,44 @@ function findByType(db: Db, form: PageForm) {
     .from(sql`unnest(${givenTypes}) as wanted (type)`)
     .crossJoinLateral(ofType)
     .orderBy(inOrder(form, ofType.position))
+    .limit(fixedLimit(form.limit))
+    .as('found')
+}
+
+// The same for the operator, who may not read some of the events: hidden copies can be any number, so the
+// next events of each type are examined, and the page ends with the last of all that were certainly next.
+function examineByType(db: Db, form: PageForm) {
+  const limit = Math.max(form.limit, MAX_EXAMINED_OF_TYPE)
+  const ofType = db
+    .select({
+      ...getTableColumns(events),
+      isMatch: sql<boolean>`coalesce(${isReadable(form.readerKind)}, false)`.as('is_match'),
+    })
+    .from(events)
+    .where(and(isBetween(form), eq(events.type, sql`wanted.type`)))
+    .orderBy(inOrder(form, events.position))
+    .limit(fixedLimit(limit))
+    .as('of_type')
+  const examined = db
+    .select({
+      ...ofType._.selectedFields,
+      isMatch: ofType.isMatch,
+      // That of the last one is the one that ends a page.
+      place:
+        sql<number>`(${sql.raw(String(MAX_EXAMINED_EVENTS - limit))} + row_number() over (order by ${inOrder(form, ofType.position)}))::int`.as(
+          'place',
+        ),
+    })
+    .from(sql`unnest(${givenTypes}) as wanted (type)`)
+    .crossJoinLateral(ofType)
+    .orderBy(inOrder(form, ofType.position))
+    .limit(fixedLimit(limit))
+    .as('examined')
+  return db
+    .select()
+    .from(examined)
+    .where(or(examined.isMatch, eq(examined.place, MAX_EXAMINED_EVENTS)))
+    .orderBy(inOrder(form, examined.position))
     .limit(fixedLimit(form.limit))
     .as('found')
 }

@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
-import { serveWithinLimits, READING_RATE, type UnreadLimits } from '../../src/http/unread-responses.ts'
+import { READING_RATE, serveWithinLimits, type UnreadLimits } from '../../src/http/unread-responses.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 
 type Handle = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>

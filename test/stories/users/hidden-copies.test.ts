@@ -5,6 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { createApiToken } from '../../../src/auth/api-token.ts'
 import { events, hiddenCopies, OPERATOR_ID, webhookDeliveries, webhookTurns } from '../../../src/db/tables.ts'
 import { COPIES_DELETED_AT_ONCE } from '../../../src/events/operator-copies.ts'
+import { MAX_EXAMINED_EVENTS } from '../../../src/events/page-statement.ts'
 import { createWebhookEgress } from '../../../src/outbound/webhook-egress.ts'
 import { createWebhookEndpoint } from '../../../src/webhooks/endpoints.ts'
 import { connectAccount } from '../../support/connected-account.ts'
@@ -12,6 +13,7 @@ import type { EventPage } from '../../support/event-reader.ts'
 import { startWorld, type World } from '../../support/harness.ts'
 import { bearer, openInstance } from '../../support/instance.ts'
 import { readOperation } from '../../support/operations.ts'
+import { countRowsRead } from '../../support/rows-read.ts'
 import { runTask, wakeJobs } from '../../support/sweep.ts'
 import { untilDeleted, untilNoRows } from '../../support/user-deletion.ts'
 import { startReceiver } from '../../support/webhook-receiver.ts'
@@ -122,4 +124,64 @@ test('the deletion of a user deletes the copies that they have hidden', async ()
   await untilDeleted(world, deleteViewer.deletion?.id ?? '')
   await untilNoRows(world, account.userId)
   expect(await world.db().select().from(hiddenCopies)).toEqual([])
+})
+
+test('G-31 a list of few types of the operator passes over a thousand hidden copies at most, and continues behind them', async () => {
+  const HIDDEN = 2_500
+  const LOOKS = 10
+  const world = await startWorld()
+  const instance = openInstance(world)
+  onTestFinished(async () => {
+    await instance.close()
+    await world.close()
+  })
+  const account = await connectAccount(world)
+  const run = (text: ReturnType<typeof sql>) => world.db().execute(text)
+  const made = { name: 'monitor', scopes: ['events:read'], expiresInDays: 1 }
+  const { secret } = await createApiToken({ db: world.db(), clock: world.clock }, { userId: OPERATOR_ID }, made)
+  await run(sql`insert into event_positions (user_id, position) values (${OPERATOR_ID}, ${HIDDEN} + 100)
+    on conflict (user_id) do update set position = excluded.position`)
+  // Two types in turns. The last two events are of another user, and not hidden.
+  await run(sql`insert into events (user_id, id, position, type, subject_user_id, account_id, occurred_at)
+    select ${OPERATOR_ID}, gen_random_uuid(), n + 10, case when n % 2 = 0 then 'account.reconnected' else 'account.connected' end,
+      case when n > ${HIDDEN} then gen_random_uuid() else ${account.userId}::uuid end, ${account.id}, now()
+    from generate_series(1, ${HIDDEN}::int + 2) n`)
+  await run(
+    sql`insert into hidden_copies (user_id, subject_user_id, position) values (${OPERATOR_ID}, ${account.userId}, ${HIDDEN} + 10)`,
+  )
+  await run(sql`analyze events`)
+
+  const readAll = async (types: string) => {
+    const seen: string[] = []
+    let after: string | null = null
+    for (let pages = 1; ; pages++) {
+      let page: EventPage | undefined
+      const statements = await instance.statementsOf(async () => {
+        const { data, errors } = await instance.ask(
+          `query ($after: String) { events(first: 1, types: [${types}], after: $after) {
+            edges { cursor node { type } } pageInfo { hasNextPage endCursor } } }`,
+          bearer(secret),
+          { after },
+        )
+        expect(errors).toEqual([])
+        page = data?.events as EventPage
+      })
+      const rows = await countRowsRead(
+        world,
+        'events',
+        statements.filter(({ text }) => text.includes('from "events"')),
+      )
+      expect(rows).toBeLessThanOrEqual(MAX_EXAMINED_EVENTS + LOOKS)
+      seen.push(...(page?.edges ?? []).map(({ node }) => node.type))
+      after = page?.pageInfo.endCursor ?? null
+      if (!page?.pageInfo.hasNextPage) return { seen, pages }
+    }
+  }
+  const one = await readAll('ACCOUNT_RECONNECTED')
+  expect(one.seen).toEqual(['ACCOUNT_RECONNECTED'])
+  expect(one.pages).toBeGreaterThan(1)
+  expect((await readAll('ACCOUNT_RECONNECTED, ACCOUNT_CONNECTED')).seen).toEqual([
+    'ACCOUNT_CONNECTED',
+    'ACCOUNT_RECONNECTED',
+  ])
 })
