@@ -7,6 +7,7 @@ import { atMost, exactly } from '../chaos/figures.ts'
 import { ask } from './ask.ts'
 import { type Besides, measureBeside, timeFlood } from './beside.ts'
 import { floodEvents, scanHistory } from './database-floods.ts'
+import { measureFloor } from './floor.ts'
 import { askReadiness, sendMadeUpCookie } from './unpaid.ts'
 import type { Victim } from './victim.ts'
 
@@ -130,6 +131,7 @@ const refusedDocuments: LimitedAbuse = (victim, scale) =>
 
 /** Every abuse of a gateway that has its rate limits by its name, in the order of a run. */
 export const limitedAbuses = {
+  'a bare server that refuses': (_, { requests }) => measureFloor(requests),
   'quiet, limited': quiet,
   'deletion at size, limited': deletionAtSize,
   'unread responses, limited': unreadResponses,
