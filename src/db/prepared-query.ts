@@ -17,8 +17,7 @@ type DrizzleQuery<Row> = { prepare(name: string): { execute(values?: Record<stri
 type Parts = {
   queryString: string
   params: readonly unknown[]
-  /** Absent for a statement that returns no rows. */
-  fields?: readonly SelectedField[]
+  fields: readonly SelectedField[]
   joinsNotNullableMap: Record<string, boolean> | undefined
   logger: { logQuery(text: string, parameters: unknown[]): void }
   /** Of PGlite alone. */
@@ -86,7 +85,7 @@ function createRun<Row>(query: DrizzleQuery<Row>, options: QueryOptions): Run<Ro
   const { queryString, params, fields, joinsNotNullableMap, logger, queryConfig } = query.prepare(
     'query',
   ) as unknown as Parts
-  const mapRow = createRowMapper<Row>(fields ?? [], joinsNotNullableMap)
+  const mapRow = createRowMapper<Row>(fields, joinsNotNullableMap)
   return async (db, values) => {
     const parameters = fillParameters(params, values)
     logger.logQuery(queryString, parameters)

@@ -30,6 +30,7 @@ test('npm run bench -- growth measures a small and a smaller database, and print
       'ms: sweepTweets',
       'idle refreshes a minute',
       'commits/s: an UPDATE and an event',
+      'commits/s: an UPDATE and a bare INSERT',
       'statements/s: 50 idle streams',
     ]),
   )

@@ -1,10 +1,13 @@
 // What is measured in each database. A measure returns figures by name.
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { and, eq } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
+import { pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { Pool } from 'undici'
 import { refreshIdleAccounts } from '../../../src/accounts/refresh-sweep.ts'
 import { sealToken } from '../../../src/accounts/sealed-tokens.ts'
 import { startStreamRechecks } from '../../../src/auth/stream-recheck.ts'
+import { prepareQuery } from '../../../src/db/prepared-query.ts'
 import { connectedAccounts } from '../../../src/db/tables.ts'
 import { transaction } from '../../../src/deps.ts'
 import { recordEvent } from '../../../src/events/events.ts'
@@ -99,12 +102,33 @@ async function sealNext({ deps, run }: Stage, batch: number): Promise<void> {
     from (values ${values.join(', ')}) v (user_id, sealed) where t.user_id = v.user_id`)
 }
 
-/** Transactions a second of an UPDATE alone, and of the same with an event, by 16 clients. */
+// A table with one index, without constraints and partitions.
+const bareEvents = pgTable(
+  'bare_events',
+  { userId: uuid(), id: uuid(), type: text(), accountId: uuid(), occurredAt: timestamp({ withTimezone: true }) },
+  (table) => [primaryKey({ columns: [table.userId, table.id] })],
+)
+
+const insertBare = prepareQuery(({ db, clock }) => {
+  const given = sql.placeholder
+  const row = { userId: given('userId'), id: given('id'), type: given('type'), accountId: given('accountId') }
+  return db
+    .insert(bareEvents)
+    .values({ ...row, occurredAt: clock.sqlNow() })
+    .returning({ id: bareEvents.id })
+})
+
+/**
+ * Transactions a second, by 16 clients: of an UPDATE alone, of the same with an event, and of the same
+ * with the least that could be one, an INSERT of its values by a prepared statement.
+ */
 export async function measureCommits(stage: Stage, seconds: number): Promise<Figures> {
-  const { deps, size } = stage
+  const { deps, size, run } = stage
+  await run(`create table if not exists bare_events
+    (user_id uuid, id uuid, type text, account_id uuid, occurred_at timestamptz, primary key (user_id, id))`)
   const users = stage.userIds(Math.min(CLIENTS * 4, size.connections))
   let next = 0
-  const commit = (withEvent: boolean) =>
+  const commit = (write: 'NOTHING' | 'EVENT' | 'BARE_ROW') =>
     transaction(deps, async (deps) => {
       const userId = users[next++ % users.length] ?? ''
       const [account] = await deps.db
@@ -112,15 +136,19 @@ export async function measureCommits(stage: Stage, seconds: number): Promise<Fig
         .set({ lastUsedAt: deps.clock.sqlNow() })
         .where(and(eq(connectedAccounts.userId, userId), eq(connectedAccounts.provider, 'X')))
         .returning({ id: connectedAccounts.id })
-      if (withEvent && account !== undefined)
-        await recordEvent(deps, { type: 'tweet.posted', userId, accountId: account.id })
+      const event = { type: 'tweet.posted' as const, userId, accountId: account?.id ?? userId }
+      if (write === 'EVENT') await recordEvent(deps, event)
+      if (write === 'BARE_ROW') await insertBare(deps, { ...event, id: randomUUID() })
     })
-  // In short turns, so that what else the machine does slows both alike.
-  const [alone = 0, withEvent = 0] = await alternate([() => commit(false), () => commit(true)], seconds)
+  // In short turns, so that what else the machine does slows all alike.
+  const works = (['NOTHING', 'EVENT', 'BARE_ROW'] as const).map((write) => () => commit(write))
+  const [alone = 0, withEvent = 0, withRow = 0] = await alternate(works, seconds)
   return {
     'commits/s: an UPDATE': alone,
     'commits/s: an UPDATE and an event': withEvent,
     'share that the event leaves': withEvent / alone,
+    'commits/s: an UPDATE and a bare INSERT': withRow,
+    'share that the bare INSERT leaves': withRow / alone,
   }
 }
 
