@@ -9,6 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import path from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { StartupError } from '../process/startup-error.ts'
 import * as textData from '../tweets/text/data.ts'
 import * as operations from './operations.ts'
 
@@ -70,7 +71,8 @@ export function loadAssets({ graphiql }: { graphiql: boolean }): Assets {
   add('console/operations.js', writeModule(operations))
   add('tweets/text/data.js', writeModule(textData))
   if (graphiql)
-    for (const [library, file] of LIBRARIES) add(`${library}/${path.basename(file)}`, readLibrary(library, file))
+    for (const [library, file] of LIBRARIES)
+      add(`${library}/${path.basename(file)}`, readFileSync(findLibrary(library, file), 'utf8'))
   const version = hash(new TextEncoder().encode([...files].map(([name, { identity }]) => name + identity.etag).join()))
   return { version, files }
 }
@@ -106,10 +108,20 @@ function writeModule(exports: Readonly<Record<string, unknown>>): string {
     .join('')
 }
 
+/** @throws StartupError when GraphiQL's libraries, which are optional dependencies, are missing. */
+export function assertGraphiqlInstalled(): void {
+  try {
+    for (const [library, file] of LIBRARIES) findLibrary(library, file)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND')) throw error
+    throw new StartupError('GraphiQL is not installed. Set GRAPHIQL=off, or install without --omit=optional.', 78)
+  }
+}
+
 // The packages do not export their script builds, but they export package.json.
-function readLibrary(library: string, file: string): string {
+function findLibrary(library: string, file: string): string {
   const manifest = createRequire(import.meta.url).resolve(`${library}/package.json`)
-  return readFileSync(path.join(path.dirname(manifest), file), 'utf8')
+  return path.join(path.dirname(manifest), file)
 }
 
 function hash(bytes: Uint8Array): string {

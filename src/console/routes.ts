@@ -5,7 +5,7 @@ import { accepts } from 'hono/accepts'
 import type { Config } from '../config/config.ts'
 import { randomToken } from '../crypto.ts'
 import { errorResponse } from '../http/error-response.ts'
-import { type Assets, loadAssets } from './assets.ts'
+import { type Assets, assertGraphiqlInstalled, loadAssets } from './assets.ts'
 
 const ONE_YEAR_SECONDS = 31_536_000
 
@@ -17,6 +17,7 @@ export function consoleRoutes({ config }: { config: SiteConfig }, permissions: r
   // Loaded by the first request for a page: it takes a tenth of a second, and loads the compiler of
   // TypeScript, which a gateway that only serves programs never needs.
   let loaded: Site | null = null
+  if (config.graphiql) assertGraphiqlInstalled()
   const site = () => {
     loaded ??= loadSite(config, permissions)
     return loaded

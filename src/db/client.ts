@@ -5,6 +5,7 @@ import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import type { Sql } from 'postgres'
 import { z } from 'zod'
 import { type DatabaseConfig, type PostgresConfig, postgresAt } from '../config/database-config.ts'
+import { StartupError } from '../process/startup-error.ts'
 import { checkCommits } from './commit.ts'
 import { connectPostgres } from './connection.ts'
 import { withDeadlines } from './deadlines.ts'
@@ -109,7 +110,10 @@ export async function openPglite(directory: string | null): Promise<Database> {
   const [{ drizzle }, { keepUsedParsers }] = await Promise.all([
     import('drizzle-orm/pglite'),
     import('./result-parsers.ts'),
-  ])
+  ]).catch((error) => {
+    release()
+    throw explainMissingPglite(error)
+  })
   const client = keepUsedParsers(checkCommits(await createPglite(directory)))
   const room = createWaitingRoom(1, { isInProcess: true })
   return {
@@ -124,6 +128,17 @@ export async function openPglite(directory: string | null): Promise<Database> {
       release()
     },
   }
+}
+
+// PGlite is an optional dependency.
+function explainMissingPglite(error: unknown): unknown {
+  const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+  return isMissing
+    ? new StartupError(
+        'The embedded database is not installed. Set DATABASE_URL to PostgreSQL, or install without --omit=optional.',
+        78,
+      )
+    : error
 }
 
 // PGlite runs one query or transaction at a time, in the order in which they were sent.

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { openBrowser } from '../support/browser.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { findNpmVariables } from '../support/npm-variables.ts'
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -39,16 +40,10 @@ beforeAll(async () => {
   await run(
     'npm',
     ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', `../${tarball?.filename}`],
-    { cwd: project, env: { ...environment, ...npmConfiguration() }, timeout: INSTALL_MILLISECONDS },
+    { cwd: project, env: { ...environment, ...findNpmVariables() }, timeout: INSTALL_MILLISECONDS },
   )
 })
 afterAll(() => resources.disposeAsync())
-
-// npm's settings for a mirror of the registry are in the environment on some machines.
-function npmConfiguration(): Record<string, string> {
-  const found = Object.entries(process.env).filter(([name]) => /^(?:npm_config_|(?:https?|no)_proxy$)/i.test(name))
-  return Object.fromEntries(found.map(([name, value]) => [name, value ?? '']))
-}
 
 /** Starts a command of the package in the project, as `npx` does. */
 function npx(command: string, words: string[], variables: Record<string, string>) {

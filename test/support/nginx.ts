@@ -34,7 +34,7 @@ export async function startNginx({ port, certificate, instances }: Site): Promis
     ['listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`],
     ['/etc/ssl/xconnect/fullchain.pem', join(directory, 'fullchain.pem')],
     ['/etc/ssl/xconnect/privkey.pem', join(directory, 'privkey.pem')],
-    ...instances.map((address, index): [string, string] => [`10.0.0.1${index + 1}:3000`, address]),
+    ...instances.map((address, index): [string, string] => [`gateway-${index + 1}:3000`, address]),
   ])
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${join(directory, 'temporary')};`,
