@@ -52,6 +52,10 @@ export type Deps = {
   uptimeSeconds(): number
   /** Logs a request whose query was refused by a full database queue, once in ten seconds. */
   logFullQueue: RareLine
+  /** Logs a failed webhook delivery, once in ten minutes for each endpoint. */
+  logFailedDelivery: RareLine
+  /** The same for one that is dead. */
+  logDeadDelivery: RareLine
   /** Logs an encryption key that this instance lacks, once an hour. */
   logMissingKey: RareLine
 }
@@ -67,6 +71,10 @@ export type DepsParts = Pick<Deps, 'db' | 'config' | 'log' | 'jobs' | 'webhookEg
 
 const MISSING_KEY =
   'This instance lacks an encryption key that another instance uses. Give all instances the same ENCRYPTION_KEYS; until then what needs the key is postponed'
+const FAILED_DELIVERY = 'A webhook delivery failed and will be retried'
+const DEAD_DELIVERY = 'A webhook delivery is dead: its last attempt failed'
+// A receiver that is down fails hundreds of deliveries with the same line.
+const DELIVERY_LINES = { keys: 100, windowSeconds: 600 }
 const FULL_QUEUE = 'A request was refused because too many queries wait for the database'
 
 /** Creates the dependencies of one gateway. */
@@ -103,6 +111,8 @@ export function createDeps({ db, config, log, jobs, webhookEgress, eventNotifier
     droppedLogLines,
     uptimeSeconds: () => (performance.now() - startedAt) / 1000,
     logFullQueue: createRareLine(log, FULL_QUEUE, { keys: 1, level: 'error', windowSeconds: 10 }),
+    logFailedDelivery: createRareLine(log, FAILED_DELIVERY, { ...DELIVERY_LINES, level: 'info' }),
+    logDeadDelivery: createRareLine(log, DEAD_DELIVERY, DELIVERY_LINES),
     logMissingKey: createRareLine(log, MISSING_KEY, { keys: 10, level: 'error' }),
   }
 }

@@ -197,7 +197,10 @@ async function endWithoutTokens(
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   if (meaning === 'GRANT_DEAD') {
-    deps.log.warn(evidence, 'X no longer accepts the refresh token of an account')
+    // Without a failure before, the user has ended the grant: at X, or by connecting the account elsewhere.
+    const isLost = lease.cause !== null && lease.cause !== 'SUPERSEDED'
+    const line = { ...evidence, fault: isLost ? 'PROVIDER' : 'PERSON', cause: lease.cause }
+    deps.log[isLost ? 'warn' : 'info'](line, 'X no longer accepts the refresh token of an account')
     await markDead(deps, lease)
     progress.result = 'REFUSED'
     return { kind: 'changed' }

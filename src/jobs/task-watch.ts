@@ -14,7 +14,7 @@ export function createTaskWatch(): (deps: Deps) => Promise<void> {
         const { reason, failureCount, since } = runs.behind
         log.error({ task, reason, failureCount, since }, 'A maintenance task has fallen behind')
       }
-      if (runs.behind === null && behind.delete(task)) log.warn({ task }, 'A maintenance task has caught up')
+      if (runs.behind === null && behind.delete(task)) log.info({ task }, 'A maintenance task has caught up')
     }
   }
 }

@@ -79,7 +79,7 @@ function createCircuitBreaker(
         openSince = null
         // Failures from before the recovery no longer count.
         recent = []
-        log.warn({ breaker: name }, 'Circuit breaker closed: X responds again')
+        log.info({ breaker: name }, 'Circuit breaker closed: X responds again')
       }
       return result
     } finally {

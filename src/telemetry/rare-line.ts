@@ -19,7 +19,7 @@ export function createRareLine(
     level = 'warn',
     windowSeconds = 3600,
     now = () => performance.now(),
-  }: { keys: number; level?: 'warn' | 'error'; windowSeconds?: number; now?: () => number },
+  }: { keys: number; level?: 'info' | 'warn' | 'error'; windowSeconds?: number; now?: () => number },
 ): RareLine {
   let until = 0
   let leftOut = 0

@@ -56,9 +56,10 @@ export async function deliverWebhook(deps: Deps, { endpoint, delivery }: TakenTu
   const attempt = () => send(deps, endpoint, toEvent(event), secrets)
   const { outcome, isSlow } = await withSlowMark(deps, endpoint, onSlow, attempt)
   const attemptSeconds = (performance.now() - startedAt) / 1000
-  await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome))
+  const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), outcome.retryAfterSeconds)
+  await transaction(deps, (deps) => writeOutcome(deps, delivery, outcome, delaySeconds))
   if (isSlow) await markSlow(deps, endpoint)
-  logFailure(deps, delivery, outcome)
+  logFailure(deps, endpoint, delivery, outcome, delaySeconds)
   const end = isLastAttempt(delivery.attempts, outcome) ? 'DEAD' : 'FAILED'
   deps.metrics?.countDelivery(outcome.error === null ? 'DELIVERED' : end, attemptSeconds)
 }
@@ -185,31 +186,29 @@ function webhookErrorOf(result: CallResult<void>): WebhookError {
   return /CERT|SSL|TLS|SIGNATURE|EPROTO/.test(code) ? 'TLS' : 'CONNECTION'
 }
 
-// Without the URL, which may contain a secret of its owner.
-function logFailure(
-  { log }: Deps,
-  { id: deliveryId, endpointId, attempts: attempt }: Delivery,
-  outcome: Outcome,
-): void {
+// Of the URL the host alone: the rest may contain a secret of its owner.
+function logFailure(deps: Deps, endpoint: WebhookEndpoint, delivery: Delivery, outcome: Outcome, delay: number): void {
+  const { id: deliveryId, endpointId, attempts: attempt, userId } = delivery
   const { error: errorCode, httpStatus } = outcome
   if (errorCode === null) return
-  const about = { deliveryId, endpointId, attempt, errorCode, httpStatus }
-  if (isLastAttempt(attempt, outcome)) log.warn(about, 'A webhook delivery is dead: its last attempt failed')
-  else log.info(about, 'A webhook delivery failed and will be retried')
+  const owner = userId === OPERATOR_ID ? { owner: 'OPERATOR' } : { owner: 'USER', userId }
+  const { host } = new URL(endpoint.url)
+  const about = { deliveryId, endpointId, ...owner, host, attempt, errorCode, httpStatus }
+  if (isLastAttempt(attempt, outcome)) deps.logDeadDelivery(endpointId, about)
+  else deps.logFailedDelivery(endpointId, { ...about, nextAttemptInSeconds: Math.round(delay) })
 }
 
 function isLastAttempt(attempt: number, { httpStatus }: Outcome): boolean {
   return httpStatus === GONE || attempt >= MAX_ATTEMPTS
 }
 
-async function writeOutcome(deps: Deps, delivery: Delivery, outcome: Outcome): Promise<void> {
-  const { error, httpStatus, retryAfterSeconds } = outcome
+async function writeOutcome(deps: Deps, delivery: Delivery, outcome: Outcome, delaySeconds: number): Promise<void> {
+  const { error, httpStatus } = outcome
   // Lock order everywhere: the endpoint's row before the delivery's.
   const endpoint = await lockEndpoint(deps, delivery.userId, delivery.endpointId)
   if (endpoint === null) return
   if (error === null) return writeSuccess(deps, endpoint, delivery, httpStatus)
   const isLast = isLastAttempt(delivery.attempts, outcome)
-  const delaySeconds = retryDelaySeconds(delivery.attempts, Math.random(), retryAfterSeconds)
   await deps.db
     .update(webhookDeliveries)
     .set({

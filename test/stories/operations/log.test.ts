@@ -91,7 +91,7 @@ test('an account that becomes NEEDS_REAUTH is logged once', async () => {
   ])
 })
 
-test('a failed webhook delivery is logged at each attempt, and as a warning when it is dead', async () => {
+test('failed webhook deliveries are one line for each endpoint, and one warning when they are dead', async () => {
   const receiver = await startReceiver()
   try {
     // With any jitter, the next attempt is later.
@@ -103,18 +103,26 @@ test('a failed webhook delivery is logged at each attempt, and as a warning when
       types: ['LINK_VISIBILITY_CHANGED'],
     })
     await webhooks.test(endpointId)
+    await webhooks.test(endpointId)
+    const rows = () => world.db().select().from(webhookDeliveries).where(eq(webhookDeliveries.endpointId, endpointId))
+    const untilAll = (done: object) =>
+      vi.waitFor(async () => expect(await rows()).toMatchObject([done, done]), { timeout: 30_000 })
     const told = () => lines('A webhook').filter((line) => line.endpointId === endpointId)
     const untilTold = (count: number) => vi.waitFor(() => expect(told()).toHaveLength(count), { timeout: 30_000 })
+    await untilAll({ attempts: 1, lastError: 'STATUS' })
     await untilTold(1)
     await world.db().update(webhookDeliveries).set({ attempts: 9 }).where(eq(webhookDeliveries.endpointId, endpointId))
     world.advance(3_700)
     await tryDue(world)
+    await untilAll({ status: 'DEAD' })
     await untilTold(2)
     expect(told()).toMatchObject([
       { level: 'info', attempt: 1 },
       { level: 'warn', attempt: 10 },
     ])
     expect(told()[0]).toMatchObject({ errorCode: 'STATUS', httpStatus: 500, deliveryId: expect.any(String) })
+    expect(told()[0]).toMatchObject({ owner: 'USER', userId: expect.any(String), host: new URL(receiver.url).host })
+    expect(told()[0]?.nextAttemptInSeconds).toBeGreaterThanOrEqual(3600)
     expect(world.logs()).not.toContain('only-its-owner')
   } finally {
     await receiver.close()
