@@ -115,7 +115,7 @@ export function loadEnvironment(): Environment {
 export function parseConfig(env: Environment): Config {
   const problems: string[] = []
   const warnings: string[] = []
-  const get = (name: string): string | null => readVariable(env, name, problems)
+  const get = (name: string): string | null => readVariable(env, name, { problems, warnings })
   const production = get('NODE_ENV') === 'production'
   const port = parsePort(get('PORT'), 'PORT', 3000, problems)
   const publicUrl = parseOrigin(get('PUBLIC_URL'), 'PUBLIC_URL', `http://127.0.0.1:${port}`, problems)
@@ -124,7 +124,11 @@ export function parseConfig(env: Environment): Config {
   const dataDir = path.resolve(get('DATA_DIR') ?? '.data')
   const database = parseDatabaseConfig(get, { production, dataDir }, { problems, warnings })
   const providers = parseProviders(get, { production, port }, problems)
-  const keys = loadEncryptionKeys(get, { production, dataDir, mayCreate: problems.length === 0 }, problems)
+  const keys = loadEncryptionKeys(
+    get,
+    { production, dataDir, mayCreate: problems.length === 0 },
+    { problems, warnings },
+  )
   const logLevel = get('LOG_LEVEL') ?? 'info'
   if (!LOG_LEVELS.includes(logLevel)) problems.push(`LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}.`)
   const host = parseHost(get('HOST'), 'HOST', production ? '0.0.0.0' : '127.0.0.1', problems)

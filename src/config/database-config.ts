@@ -1,6 +1,7 @@
 // The database part of the configuration.
 import path from 'node:path'
 import { type PostgresAddress, parsePostgresUrl } from './database-url.ts'
+import type { Remarks } from './remarks.ts'
 import { parseCount } from './variables.ts'
 
 export type { PostgresAddress, PostgresHost } from './database-url.ts'
@@ -28,9 +29,6 @@ export type PostgresConfig = Readonly<{
 
 /** The configuration of the database: PostgreSQL, or PGlite in a directory. */
 export type DatabaseConfig = PostgresConfig | Readonly<{ kind: 'pglite'; directory: string }>
-
-/** Sentences about the configuration: `problems` prevent the start, `warnings` are logged. */
-export type Remarks = { problems: string[]; warnings: string[] }
 
 /**
  * Parses DATABASE_URL and the other DATABASE_ variables. Without DATABASE_URL the database is

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, linkSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { EncryptionKey } from '../crypto.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './data-directory.ts'
+import type { Remarks } from './remarks.ts'
+import { judgeSecretFile } from './secret-file.ts'
 
 const KEY_BYTES = 32
 // 32 random bytes have about 30 distinct values; a typed or all-zero key has few.
@@ -11,12 +13,12 @@ const KEY_MIN_DISTINCT_BYTES = 6
 /**
  * Loads the configured keys. Outside production it creates a missing key in a file of the data
  * directory that only this user can read.
- * @param problems receives a sentence for each problem. No sentence quotes a key.
+ * @param remarks receives a sentence for each problem and warning. No sentence quotes a key.
  */
 export function loadEncryptionKeys(
   get: (name: string) => string | null,
   { production, dataDir, mayCreate }: { production: boolean; dataDir: string; mayCreate: boolean },
-  problems: string[],
+  { problems, warnings }: Remarks,
 ): { ring: EncryptionKey[]; source: string } {
   const inline = get('ENCRYPTION_KEYS')
   const named = get('ENCRYPTION_KEYS_FILE')
@@ -40,8 +42,7 @@ export function loadEncryptionKeys(
     }
   }
   try {
-    if ((statSync(file).mode & 0o007) !== 0)
-      problems.push(`${file} can be read by every user of this machine: run chmod 600 on it.`)
+    judgeSecretFile(file, { problems, warnings })
     return { ring: parseKeys(readFileSync(file, 'utf8').trim(), file, problems), source: file }
   } catch {
     problems.push(`The file of encryption keys ${file} cannot be read.`)

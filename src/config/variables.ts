@@ -1,18 +1,27 @@
 // Parsers of single environment variables. Each adds a sentence to `problems` instead of throwing,
 // so that one start reports everything that is wrong.
 import { readFileSync } from 'node:fs'
+import type { Remarks } from './remarks.ts'
+import { judgeSecretFile } from './secret-file.ts'
 
 /** The environment, as `process.env` has it. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Reads the variable NAME, or the file that NAME_FILE names; null when neither has a value. */
-export function readVariable(env: Environment, name: string, problems: string[]): string | null {
+/**
+ * Reads the variable NAME, or the file that NAME_FILE names; null when neither has a value.
+ * @param remarks receives each sentence once, however often the variable is read.
+ */
+export function readVariable(env: Environment, name: string, { problems, warnings }: Remarks): string | null {
   const value = env[name]?.trim()
   const file = env[`${name}_FILE`]?.trim()
   // `loadEncryptionKeys` reads ENCRYPTION_KEYS_FILE, because it checks the permissions as well.
   if (file && name !== 'ENCRYPTION_KEYS') {
     if (value) problems.push(`${name} and ${name}_FILE are both set: keep one.`)
     try {
+      const remarks: Remarks = { problems: [], warnings: [] }
+      judgeSecretFile(file, remarks)
+      problems.push(...remarks.problems)
+      warnings.push(...remarks.warnings.filter((sentence) => !warnings.includes(sentence)))
       return readFileSync(file, 'utf8').trim() || null
     } catch {
       problems.push(`${name}_FILE names ${file}, which cannot be read.`)

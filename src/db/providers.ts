@@ -1,6 +1,6 @@
 // Checks that a database is used with one GitHub and one X: the ids of one provider belong to other
 // people at another.
-import { eq } from 'drizzle-orm'
+import { eq, isNull } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import { StartupError } from '../process/startup-error.ts'
 import type { Db } from './client.ts'
@@ -19,6 +19,17 @@ export class OtherProvidersError extends StartupError {
       78,
     )
     this.name = 'OtherProvidersError'
+  }
+}
+
+/** The tokens in the database belong to another X app than the configured one. */
+export class OtherXAppError extends StartupError {
+  constructor(known: string, configured: string) {
+    super(
+      `The database holds tokens that X issued to the app with the client id "${known}", and X_CLIENT_ID is "${configured}". X refuses to refresh the tokens of another app. Set X_CLIENT_ID to that of the database, or use another database. If you have replaced the app for good, run: xconnect providers change-x-app ${known} ${configured}. All users then have to connect their accounts again. Nothing was changed.`,
+      78,
+    )
+    this.name = 'OtherXAppError'
   }
 }
 
@@ -47,14 +58,43 @@ export function providerOrigin(url: string): string {
 /**
  * Checks that the database is used with the providers of its first start. A session of the sandbox,
  * where any visitor can sign in as any user, would otherwise be valid for the real user with the
- * same id.
- * @throws OtherProvidersError
+ * same id. Checks also that the X app is that of the stored tokens.
+ * @throws OtherProvidersError, OtherXAppError
  */
 export async function checkProviders(db: Db, config: Config): Promise<void> {
   const configured = describeProviders(config)
   await db.insert(deployment).values({ providers: configured }).onConflictDoNothing()
   const known = await findKnown(db)
   if (known === null || !areSame(known, configured)) throw new OtherProvidersError(known ?? 'no provider', configured)
+  if (config.sandbox === null) await checkXApp(db, config.x.clientId)
+}
+
+async function checkXApp(db: Db, configured: string): Promise<void> {
+  await db.update(deployment).set({ xClientId: configured }).where(isNull(deployment.xClientId))
+  const [row] = await db.select({ known: deployment.xClientId }).from(deployment)
+  if (row?.known != null && row.known !== configured) throw new OtherXAppError(row.known, configured)
+}
+
+/**
+ * Records that the X app was replaced. The stored tokens stay, and X refuses their next refresh.
+ * @param change both client ids, which the operator repeats as a confirmation.
+ * @throws StartupError when the database or the configuration says otherwise; nothing was changed
+ *   then.
+ */
+export async function changeXApp(db: Db, config: Config, change: { from: string; to: string }): Promise<void> {
+  const [changed] =
+    config.sandbox === null && change.to === config.x.clientId
+      ? await db
+          .update(deployment)
+          .set({ xClientId: change.to })
+          .where(eq(deployment.xClientId, change.from))
+          .returning({ xClientId: deployment.xClientId })
+      : []
+  if (changed === undefined)
+    throw new StartupError(
+      'The X app can only be changed from the client id in the database to X_CLIENT_ID. The start of the gateway names both. Nothing was changed.',
+      1,
+    )
 }
 
 /**

@@ -86,3 +86,20 @@ test('github.com and the sandbox cannot have been renamed', async () => {
   expect(await start({ SANDBOX: 'on' }, true)).toMatch(/^78 .*They are not the same people/)
   expect(await start({})).toBeNull()
 })
+
+test('another X app is refused until a command accepts it', async () => {
+  const { start, run } = await openDeployment('postgres', OLD)
+  const other = { ...OLD, X_CLIENT_ID: 'another' }
+  const refusal = await start(other)
+  expect(refusal).toMatch(
+    /^78 The database holds tokens that X issued to the app with the client id "id", and X_CLIENT_ID is "another"/,
+  )
+  const command = /run: xconnect (\S+ \S+ \S+ \S+)\. /.exec(refusal ?? '')?.[1]?.split(' ') ?? []
+  expect(command).toEqual(['providers', 'change-x-app', 'id', 'another'])
+  // The variables say otherwise.
+  expect(await run(OLD, command)).toMatchObject({ code: 1, output: expect.stringContaining('Nothing was changed.') })
+  expect(await start(OLD)).toBeNull()
+  expect(await run(other, command)).toMatchObject({ code: 0 })
+  expect(await start(other)).toBeNull()
+  expect(await start(OLD)).toMatch(/^78 /)
+})

@@ -37,15 +37,21 @@ describe('E-05 encryption keys', () => {
     expect(config.encryptionKeysSource).toBe('ENCRYPTION_KEYS')
   })
 
-  test('are read from a file, which must not be readable by other users', () => {
+  test('are read from a file, which others may read with a warning, and must not write', () => {
     const file = `${newDirectory()}.keys`
     writeFileSync(file, `${newKey('k2')}\n${newKey('k1')}\n`, { mode: 0o600 })
     const environment = { DATA_DIR: newDirectory(), ENCRYPTION_KEYS_FILE: file }
     expect(parseConfig(environment).encryptionKeys.map(({ id }) => id)).toEqual(['k2', 'k1'])
-    for (const mode of [0o644, 0o604, 0o606, 0o601]) {
+    expect(parseConfig(environment).warnings).toEqual([])
+    for (const mode of [0o444, 0o644]) {
       chmodSync(file, mode)
-      expect(problemsOf(environment)).toEqual([expect.stringContaining('chmod 600')])
+      expect(parseConfig(environment).warnings).toEqual([expect.stringMatching(`mode 0${mode.toString(8)}.*chmod 600`)])
     }
+    for (const mode of [0o606, 0o602, 0o666]) {
+      chmodSync(file, mode)
+      expect(problemsOf(environment)).toEqual([expect.stringMatching(/could replace the secret: run chmod 600/)])
+    }
+    chmodSync(file, 0o600)
     expect(problemsOf({ ENCRYPTION_KEYS_FILE: newDirectory() })).toEqual([expect.stringContaining('cannot be read')])
     expect(problemsOf({ ...environment, ENCRYPTION_KEYS: newKey('k3') })).toEqual([
       expect.stringMatching(/^ENCRYPTION_KEYS and ENCRYPTION_KEYS_FILE are both set/),
@@ -58,6 +64,11 @@ test('E-09 a secret can be read from a file; both variables at once, or an unrea
   writeFileSync(file, `${SECRET}\n`)
   const environment = { ...production(), GITHUB_CLIENT_SECRET: '', GITHUB_CLIENT_SECRET_FILE: file }
   expect(parseConfig(environment).github.clientSecret).toBe(SECRET)
+  chmodSync(file, 0o644)
+  expect(parseConfig(environment).warnings).toContainEqual(expect.stringContaining(`${file} can be read by every user`))
+  chmodSync(file, 0o666)
+  expect(problemsOf(environment)).toEqual([expect.stringContaining(`${file} can be written by every user`)])
+  chmodSync(file, 0o600)
   expect(problemsOf({ ...environment, GITHUB_CLIENT_SECRET: 'other' })).toEqual([
     expect.stringMatching(/^GITHUB_CLIENT_SECRET and GITHUB_CLIENT_SECRET_FILE/),
   ])
