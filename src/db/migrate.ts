@@ -1,21 +1,27 @@
-import path from 'node:path'
 import { sql } from 'drizzle-orm'
-import { readMigrationFiles } from 'drizzle-orm/migrator'
 import type { PostgresConfig } from '../config/database-config.ts'
 import { StartupError } from '../process/startup-error.ts'
 import { type Database, type Db, openSingleConnection, queryRows } from './client.ts'
 import { assertMayMigrate, assertMayServe, JOBS_SCHEMA, MIGRATIONS_SCHEMA } from './grants.ts'
 import { lockMigrations, type ReportWaiting } from './migration-lock.ts'
+import {
+  applyMigrations,
+  FIRST_BY_RULES,
+  type MigrationOptions,
+  readMigrations,
+  recordMigration,
+  worksWithRelease,
+} from './migrations.ts'
 import { assertKeepsSession, assertPooledDatabase } from './pooler.ts'
 import { drizzlePostgres } from './postgres.ts'
 import { assertUsableServer } from './server-check.ts'
 import { describeHost } from './socket.ts'
 
-/** The database was migrated by a newer release than this one. */
+/** A newer release has removed from the tables what this one uses. */
 export class DatabaseTooNewError extends StartupError {
   constructor() {
     super(
-      'The database was migrated by a newer release. Start that release, or restore a back-up made before it; going back is not supported.',
+      'The database was migrated by a newer release, which has removed what this one uses. Start that release, or restore a back-up made before it.',
       78,
     )
     this.name = 'DatabaseTooNewError'
@@ -38,8 +44,6 @@ export class DatabaseUnreachableError extends StartupError {
   }
 }
 
-const migrationsFolder = path.join(import.meta.dirname, '../../drizzle')
-
 /**
  * The options of a migration: how long it waits for another instance, and the work under the lock
  * after the migrations.
@@ -56,16 +60,19 @@ export type Waiting = { report?: ReportWaiting; waitSeconds?: number; underLock?
  * @throws MissingGrantError when the role lacks a privilege; the message contains the statements
  *   that grant it.
  * @throws MigrationLockError when another session does not release the lock in time.
- * @throws DatabaseTooNewError when the tables are ahead of the code.
+ * @throws DatabaseTooNewError when a newer release has removed what this one uses.
+ * @param options of tests.
  */
-export async function migrateDatabase({ source }: Pick<Database, 'source'>, waiting: Waiting = {}): Promise<void> {
+export async function migrateDatabase(
+  { source }: Pick<Database, 'source'>,
+  waiting: Waiting = {},
+  options: MigrationOptions = {},
+): Promise<void> {
   if (source.kind === 'pglite') {
     // Imported here, so that a gateway on PostgreSQL loads none of PGlite.
     const { drizzle } = await import('drizzle-orm/pglite')
     const db = drizzle(source.client)
-    await makePending(db)
-    const { rows } = await source.client.query<{ created_at: string }>(LATEST_MIGRATION)
-    refuseNewer(rows[0]?.created_at)
+    await makePending(db, true, options)
     // The lock of the directory excludes other processes.
     await waiting.underLock?.()
     return
@@ -85,9 +92,7 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
     await connection`select set_config(name, '0', false) from pg_settings where name = 'transaction_timeout'`
     const db = drizzlePostgres(connection)
     await assertMayServe(db)
-    await makePending(db).catch(explainLockedTable)
-    const rows = await connection.unsafe<{ created_at: string }[]>(LATEST_MIGRATION)
-    refuseNewer(rows[0]?.created_at)
+    await makePending(db, false, options).catch(explainLockedTable)
     await waiting.underLock?.()
   } finally {
     await connection.end({ timeout: 5 })
@@ -99,18 +104,24 @@ export async function migrateDatabase({ source }: Pick<Database, 'source'>, wait
  * CREATE privilege for that even when the object exists, and a role that only serves does not have
  * it. Also creates the schema of the job queue.
  */
-async function makePending(db: Pick<Db, 'execute'> & { transaction: Transact }): Promise<void> {
+async function makePending(
+  db: Pick<Db, 'execute'> & { transaction: Transact },
+  isEmbedded: boolean,
+  options: MigrationOptions,
+): Promise<void> {
   const [present] = await queryRows(
     db,
     sql`select to_regnamespace(${MIGRATIONS_SCHEMA}) is not null as has_schema, to_regnamespace(${JOBS_SCHEMA}) is not null as has_jobs,
       to_regclass(${`${MIGRATIONS_SCHEMA}.__drizzle_migrations`}) is not null as has_table`,
   )
   const [latest] = present?.has_table === true ? await queryRows(db, sql.raw(LATEST_MIGRATION)) : []
-  const pending = readMigrationFiles({ migrationsFolder }).filter(
-    ({ folderMillis }) => latest === undefined || Number(latest.created_at) < folderMillis,
-  )
+  const all = readMigrations(options.folder)
+  if (latest !== undefined && !(await worksWithRelease(db, all.at(-1)?.createdAt ?? 0))) throw new DatabaseTooNewError()
+  const pending = all.filter(({ createdAt }) => latest === undefined || Number(latest.created_at) < createdAt)
   if (pending.length === 0 && present?.has_jobs === true) return
   await assertMayMigrate(db, pending.length)
+  const history = pending.filter(({ number }) => number < FIRST_BY_RULES)
+  const later = pending.filter(({ number }) => number >= FIRST_BY_RULES)
   await db.transaction(async (db) => {
     if (present?.has_jobs !== true) await db.execute(sql.raw(`create schema ${JOBS_SCHEMA}`))
     if (present?.has_schema !== true) await db.execute(sql.raw(`create schema ${MIGRATIONS_SCHEMA}`))
@@ -120,13 +131,12 @@ async function makePending(db: Pick<Db, 'execute'> & { transaction: Transact }):
           `create table ${MIGRATIONS_SCHEMA}.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`,
         ),
       )
-    for (const { sql: statements, hash, folderMillis } of pending) {
-      for (const statement of statements) await db.execute(sql.raw(statement))
-      await db.execute(
-        sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${folderMillis})`,
-      )
+    for (const migration of history) {
+      for (const statement of migration.statements) await db.execute(sql.raw(statement))
+      await recordMigration(db, migration)
     }
   })
+  await applyMigrations(db, later, isEmbedded, options)
 }
 
 type Transact = (work: (db: Pick<Db, 'execute'>) => Promise<void>) => Promise<void>
@@ -148,7 +158,7 @@ function explainLockedTable(error: unknown): never {
 
 /** Returns the number of migrations of this release that are not applied. */
 export async function countPendingMigrations(db: Db): Promise<number> {
-  const known = readMigrationFiles({ migrationsFolder }).length
+  const known = readMigrations().length
   const [present] = await queryRows(db, sql`select to_regclass('drizzle.__drizzle_migrations') is not null as yes`)
   if (present?.yes !== true) return known
   const [done] = await queryRows(db, sql`select count(*)::int as count from drizzle.__drizzle_migrations`)
@@ -156,8 +166,3 @@ export async function countPendingMigrations(db: Db): Promise<number> {
 }
 
 const LATEST_MIGRATION = 'select created_at from drizzle.__drizzle_migrations order by created_at desc limit 1'
-
-function refuseNewer(latest: string | undefined): void {
-  const known = Math.max(...readMigrationFiles({ migrationsFolder }).map((migration) => migration.folderMillis))
-  if (latest !== undefined && Number(latest) > known) throw new DatabaseTooNewError()
-}

@@ -41,6 +41,11 @@ export function parseLevels(text: string, keys: TableKeys): Level[] {
   return listOf(asTree(parseSync(text)), 'stmts').flatMap(({ stmt }) => levelsIn(stmt, null, scope))
 }
 
+/** Returns the statements in `text` as trees. @throws Error when PostgreSQL could not parse it. */
+export function parseStatements(text: string): Tree[] {
+  return listOf(asTree(parseSync(text)), 'stmts').map(({ stmt }) => asTree(stmt))
+}
+
 /** Returns the nodes of a kind in `tree`, except in subqueries. */
 export function findNodes(tree: unknown, kind: string): Tree[] {
   if (Array.isArray(tree)) return tree.flatMap((item) => findNodes(item, kind))
