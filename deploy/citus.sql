@@ -42,6 +42,7 @@ select create_distributed_table('hidden_copies', 'user_id', colocate_with => 'us
 select create_distributed_table('webhook_endpoints', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_deliveries', 'user_id', colocate_with => 'users');
 select create_distributed_table('webhook_turns', 'user_id', colocate_with => 'users');
+select create_distributed_table('invites', 'user_id', colocate_with => 'users');
 
 select create_distributed_table('user_identities', 'github_id', colocate_with => 'none');
 select create_distributed_table('user_logins', 'login', colocate_with => 'none');

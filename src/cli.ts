@@ -1,12 +1,20 @@
 // xconnect, the operator's command line. It uses the configuration of the gateway.
+import { ACCOUNT_USAGE, parseAccountCommand } from './cli/account.ts'
+import { type AdminWork, withAdministration } from './cli/administration.ts'
 import { DATABASE_USAGE, parseDatabaseCommand } from './cli/database.ts'
 import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
+import { EVENT_USAGE, parseEventCommand } from './cli/event.ts'
+import { INVITE_USAGE, parseInviteCommand } from './cli/invite.ts'
+import { JOB_USAGE, parseJobCommand } from './cli/job.ts'
 import { generateKey, KEYS_USAGE, requireKnown, rotateKeys } from './cli/keys.ts'
 import type { Output } from './cli/output.ts'
 import { PROVIDERS_USAGE, parseProvidersCommand } from './cli/providers.ts'
 import { parseSandboxCommand, SANDBOX_USAGE } from './cli/sandbox.ts'
+import { parseStatsCommand, STATS_USAGE } from './cli/stats.ts'
 import { parseTokenCommand, TOKEN_USAGE } from './cli/token.ts'
+import { parseTweetCommand, TWEET_USAGE } from './cli/tweet.ts'
 import { UsageError } from './cli/usage-error.ts'
+import { parseUserCommand, USER_USAGE } from './cli/user.ts'
 import { parseWebhookCommand, WEBHOOK_USAGE } from './cli/webhook.ts'
 import { withDatabase } from './cli/with-database.ts'
 import { productionTiming } from './config/timing.ts'
@@ -39,6 +47,13 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ['migrate', { usage: MIGRATE_USAGE, parse: withoutArguments(migrate) }],
   ['keys', { usage: KEYS_USAGE, parse: parseKeys }],
   ['token', { usage: TOKEN_USAGE, parse: parseToken }],
+  ['user', { usage: USER_USAGE, parse: parseAdministration(parseUserCommand) }],
+  ['account', { usage: ACCOUNT_USAGE, parse: parseAdministration(parseAccountCommand) }],
+  ['tweet', { usage: TWEET_USAGE, parse: parseAdministration(parseTweetCommand) }],
+  ['job', { usage: JOB_USAGE, parse: parseAdministration(parseJobCommand) }],
+  ['event', { usage: EVENT_USAGE, parse: parseAdministration(parseEventCommand) }],
+  ['stats', { usage: STATS_USAGE, parse: parseAdministration(parseStatsCommand) }],
+  ['invite', { usage: INVITE_USAGE, parse: parseInvite }],
   ['webhook', { usage: WEBHOOK_USAGE, parse: parseWebhook }],
   ['providers', { usage: PROVIDERS_USAGE, parse: parseProviders }],
   ['database', { usage: DATABASE_USAGE, parse: parseDatabase }],
@@ -134,6 +149,22 @@ function parseToken(words: readonly string[]): () => Promise<number> {
     withDatabase(terminal, async (_config, database) => {
       await migrateDatabase(database, onTerminal)
       return work({ db: database.db, clock: systemClock }, terminal)
+    })
+}
+
+function parseAdministration(parse: (words: readonly string[]) => AdminWork): Command['parse'] {
+  return (words) => {
+    const work = parse(words)
+    return () => withAdministration(terminal, work)
+  }
+}
+
+function parseInvite(words: readonly string[]): () => Promise<number> {
+  const work = parseInviteCommand(words)
+  return () =>
+    withDatabase(terminal, async (config, database) => {
+      await migrateDatabase(database, onTerminal)
+      return work({ db: database.db, clock: systemClock, config }, terminal)
     })
 }
 

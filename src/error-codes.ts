@@ -166,7 +166,58 @@ export const errorCodes = {
     sentence:
       'There is no GitHub API at GITHUB_API_URL. The operator has to correct it: for an Enterprise Server it is GITHUB_URL/api/v3.',
   },
+  GITHUB_ORG_ACCESS_RESTRICTED: {
+    retry: 'AFTER_ACTION',
+    sentence:
+      "Only members of an organization at GitHub may sign in, and it does not show this gateway that you are one. Ask an owner of the organization to approve the gateway's app, or sign in to the organization's single sign-on; then sign in again.",
+  },
+  SIGN_IN_NOT_ALLOWED: {
+    retry: 'AFTER_ACTION',
+    sentence: 'Your GitHub account may not sign in to this gateway. Ask its operator to allow it. Nothing was stored.',
+  },
+  SIGN_IN_CLOSED: {
+    retry: 'AFTER_ACTION',
+    sentence: 'This gateway takes no new users. Ask its operator. Nothing was stored.',
+  },
+  INVITE_REQUIRED: {
+    retry: 'AFTER_ACTION',
+    sentence:
+      'This gateway takes new users by invite only. Ask its operator for an invite link, and open it. Nothing was stored.',
+  },
+  INVITE_INVALID: {
+    retry: 'AFTER_ACTION',
+    sentence:
+      'This invite was used, has expired or was withdrawn. Ask the operator of this gateway for another. Nothing was stored.',
+  },
+  USER_BLOCKED: {
+    retry: 'AFTER_ACTION',
+    sentence: 'The operator of this gateway has blocked your user. Ask them why.',
+  },
   GITHUB_UNAVAILABLE: { retry: 'LATER', sentence: 'GitHub could not be reached. Try again shortly.' },
+
+  // Administration, for operators.
+  USER_NOT_FOUND: { retry: 'NEVER', sentence: 'There is no user with this id.' },
+  JOB_NOT_FOUND: {
+    retry: 'NEVER',
+    sentence: 'There is no failed or waiting job with this queue and id; it may have ended.',
+  },
+  INVITE_NOT_FOUND: {
+    retry: 'NEVER',
+    sentence: 'There is no open invite with this id; it may have been used, withdrawn or have expired.',
+  },
+  INVITE_NOTE_INVALID: {
+    retry: 'NEVER',
+    sentence: 'The note of an invite has 1 to 200 characters, without control characters and line breaks.',
+  },
+  INVITE_EXPIRY_INVALID: { retry: 'NEVER', sentence: 'An invite is valid for 1 to 90 whole days.' },
+  TOO_MANY_INVITES: {
+    retry: 'AFTER_ACTION',
+    sentence: 'There are as many open invites as there may be. Withdraw one that is no longer needed.',
+  },
+  TWEET_NOT_UNKNOWN: {
+    retry: 'NEVER',
+    sentence: 'The outcome of this tweet is known. Only a tweet with the status UNKNOWN is looked for.',
+  },
 
   // Sessions and the user.
   SESSION_NOT_FOUND: {

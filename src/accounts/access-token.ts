@@ -20,8 +20,8 @@ import { getUsableToken, type TokenRow, type UsableToken } from './usable-token.
  * @param use makes one call. It is called a second time only after `unauthorized`, for which X
  * guarantees that nothing was done.
  * @param known the token of the ACTIVE account, if the caller has just read it.
- * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE
- * or X_CREDENTIALS_REJECTED. `use` has then not run, or X has refused its call.
+ * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, USER_BLOCKED, REFRESH_IN_PROGRESS,
+ * X_UNAVAILABLE or X_CREDENTIALS_REJECTED. `use` has then not run, or X has refused its call.
  */
 export async function withAccessToken<T>(
   deps: Deps,

@@ -29,7 +29,11 @@ export async function checkConnection(deps: Deps, account: JobData): Promise<voi
     const isAccepted = result.kind === 'done' || (result.kind === 'refused' && ACCEPTED_WITH.includes(result.code))
     if (!isAccepted) throw new Error('X could not say whether a connection works')
   } catch (error) {
-    if (error instanceof AppError && ['ACCOUNT_NEEDS_REAUTH', 'ACCOUNT_DISCONNECTED'].includes(error.code)) return
+    if (
+      error instanceof AppError &&
+      ['ACCOUNT_NEEDS_REAUTH', 'ACCOUNT_DISCONNECTED', 'USER_BLOCKED'].includes(error.code)
+    )
+      return
     throw error
   }
 }

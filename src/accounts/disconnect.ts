@@ -3,6 +3,7 @@ import { connectedAccounts, oauthTokens, orphanedTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
+import { type Actor, recordAct } from '../events/operator-acts.ts'
 import { lockAccountHolder, releaseAccount } from './account-holder.ts'
 import { isAccount, isOrphanOf, isTokensOf } from './account-rows.ts'
 import { lockAccount } from './account-status.ts'
@@ -13,9 +14,16 @@ import { openToken } from './sealed-tokens.ts'
 /**
  * Disconnects an account: deletes its tokens at once, and queues a job that revokes its grant at X
  * and is retried until X has confirmed. A disconnected account stays disconnected.
+ * @param byOperator who acts for the operator; null for the user.
  * @throws AppError ACCOUNT_NOT_FOUND
  */
-export async function disconnectAccount(deps: Deps, userId: string, accountId: string): Promise<ConnectedAccount> {
+export async function disconnectAccount(
+  deps: Deps,
+  userId: string,
+  accountId: string,
+  byOperator: Actor | null = null,
+): Promise<ConnectedAccount> {
+  const statusReason = byOperator === null ? 'DISCONNECTED_BY_USER' : 'DISCONNECTED_BY_OPERATOR'
   const account = await findConnectedAccount(deps, userId, accountId)
   if (account === null) throw new AppError('ACCOUNT_NOT_FOUND', { field: ['input', 'accountId'] })
   await transaction(deps, async (deps) => {
@@ -29,17 +37,14 @@ export async function disconnectAccount(deps: Deps, userId: string, accountId: s
       .update(connectedAccounts)
       .set({
         status: 'DISCONNECTED',
-        statusReason: 'DISCONNECTED_BY_USER',
+        statusReason,
         statusSince: deps.clock.sqlNow(),
         disconnectedAt: deps.clock.sqlNow(),
       })
       .where(isAccount(account))
-    await recordEvent(deps, {
-      type: 'account.disconnected',
-      userId,
-      accountId: account.id,
-      reason: 'DISCONNECTED_BY_USER',
-    })
+    await recordEvent(deps, { type: 'account.disconnected', userId, accountId: account.id, reason: statusReason })
+    if (byOperator !== null)
+      await recordAct(deps, byOperator, { type: 'operator.account_disconnected', userId, accountId: account.id })
     // A refresh under way finds no row to update, and revokes the token pair that it has received.
     const [tokens] = await deps.db.delete(oauthTokens).where(isTokensOf(account)).returning()
     if (tokens !== undefined)

@@ -1,6 +1,7 @@
 // The refreshes that no caller asks for: of accounts that are not used, and of orphaned token
 // pairs.
 import { and, asc, count, eq, inArray, isNotNull, isNull, lt, lte, or, type SQL, sql } from 'drizzle-orm'
+import { isActiveUser } from '../db/active-user.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isEncryptionKeyMissing } from '../db/sealed-values.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
@@ -46,8 +47,15 @@ export async function refreshIdleAccounts(deps: Deps, signal: AbortSignal): Prom
     .select({ id: oauthTokens.accountId, userId: oauthTokens.userId, version: oauthTokens.version })
     .from(oauthTokens)
     .innerJoin(connectedAccounts, hasTokens)
-    // Accounts in their backoff would fill the batch.
-    .where(and(isIdle, mayTry(deps), inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED'])))
+    // Accounts in their backoff would fill the batch, as would those of blocked users.
+    .where(
+      and(
+        isIdle,
+        mayTry(deps),
+        inArray(connectedAccounts.status, ['ACTIVE', 'LIMITED']),
+        isActiveUser(oauthTokens.userId),
+      ),
+    )
     .orderBy(asc(oauthTokens.refreshIssuedAt))
     .limit(batch)
   return refreshAll(deps, idle, { accessTokenRejected: false, signal })
@@ -67,7 +75,14 @@ export async function recoverOrphanedTokens(deps: Deps, signal: AbortSignal): Pr
     .from(oauthTokens)
     .innerJoin(connectedAccounts, hasTokens)
     // As in the condition of the index `oauth_tokens_uncertain`.
-    .where(and(sql`${oauthTokens.state} = 'UNCERTAIN'`, mayTry(deps), eq(connectedAccounts.status, 'NEEDS_REAUTH')))
+    .where(
+      and(
+        sql`${oauthTokens.state} = 'UNCERTAIN'`,
+        mayTry(deps),
+        eq(connectedAccounts.status, 'NEEDS_REAUTH'),
+        isActiveUser(oauthTokens.userId),
+      ),
+    )
     .orderBy(sql`${oauthTokens.nextTryAt} nulls first`)
     .limit(MAX_BATCH)
   return deleted + (await refreshAll(deps, adopted, { accessTokenRejected: true, signal }))

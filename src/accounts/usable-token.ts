@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'drizzle-orm'
 import { UnsealError } from '../crypto.ts'
+import { isBlockedUser } from '../db/active-user.ts'
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
@@ -35,8 +36,8 @@ export type UsableToken = {
  * Returns an access token of the account, refreshed if necessary.
  * @param rejectedVersion the version whose access token X has just rejected, or null.
  * @param known the row, if the caller has just read it.
- * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, REFRESH_IN_PROGRESS, X_UNAVAILABLE,
- * X_CREDENTIALS_REJECTED
+ * @throws AppError ACCOUNT_DISCONNECTED, ACCOUNT_NEEDS_REAUTH, USER_BLOCKED, REFRESH_IN_PROGRESS,
+ * X_UNAVAILABLE, X_CREDENTIALS_REJECTED
  */
 export async function getUsableToken(
   deps: Deps,
@@ -115,6 +116,7 @@ async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
     .select({
       status: connectedAccounts.status,
       tokens: oauthTokens,
+      isOfBlockedUser: sql<boolean>`${isBlockedUser(connectedAccounts.userId)}`,
       now: sql<Date>`${deps.clock.sqlNow()}`.mapWith(oauthTokens.accessExpiresAt),
     })
     .from(connectedAccounts)
@@ -122,6 +124,7 @@ async function getTokenRow(deps: Deps, account: AccountKey): Promise<TokenRow> {
     .where(isAccount(account))
   if (found === undefined || found.status === 'DISCONNECTED' || found.tokens === null)
     throw new AppError('ACCOUNT_DISCONNECTED')
+  if (found.isOfBlockedUser) throw new AppError('USER_BLOCKED')
   if (found.status === 'NEEDS_REAUTH') throw new AppError('ACCOUNT_NEEDS_REAUTH')
   return toTokenRow(found.tokens, found.now)
 }

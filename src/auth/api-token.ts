@@ -4,11 +4,11 @@
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { defaultUserLimits } from '../config/user-limits.ts'
 import { sha256 } from '../crypto.ts'
-import { isActiveUser } from '../db/active-user.ts'
+import { isActive, isActiveUser } from '../db/active-user.ts'
 import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
+import { type allScopes, apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
 import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import { announceViewerChange, type CachedApiToken } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -18,7 +18,11 @@ import { createSecret, isSecret, parseTokenOwner, showSecret } from './api-token
 import { findEarlierSecretOwner } from './user-secret.ts'
 
 /** A permission of a token. */
-export type ApiScope = (typeof apiScopes)[number]
+export type ApiScope = (typeof allScopes)[number]
+/** A permission of a user's token. */
+export type UserScope = (typeof apiScopes)[number]
+/** A permission of an operator's token. */
+export type OperatorScope = (typeof operatorScopes)[number]
 
 /** A token without the hash of its secret. */
 export type ApiToken = Omit<typeof apiTokens.$inferSelect, 'secretHash'>
@@ -122,7 +126,7 @@ async function lookUpApiToken(deps: TokenDeps, secret: string, secretHash: strin
       endsInSeconds: sql<number>`extract(epoch from ${apiTokens.expiresAt} - ${deps.clock.sqlNow()})::float8`,
     })
     .from(apiTokens)
-    .innerJoin(users, and(eq(users.id, apiTokens.userId), isNull(users.deletionId)))
+    .innerJoin(users, and(eq(users.id, apiTokens.userId), isActive()))
     .where(and(eq(apiTokens.userId, userId), eq(apiTokens.secretHash, secretHash), isLive(deps)))
   if (found === undefined) return null
   const { apiToken, user, endsInSeconds } = found

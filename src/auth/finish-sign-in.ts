@@ -101,7 +101,8 @@ async function signIn(
   codeVerifier: string,
 ): Promise<{ setCookie: string }> {
   try {
-    const user = await identifyGithubUser(deps, parseCode(parameters, githubIssuer(deps)), codeVerifier)
+    const code = parseCode(parameters, githubIssuer(deps))
+    const user = await identifyGithubUser(deps, code, codeVerifier, attempt.inviteHash)
     return await transaction(deps, async (deps) => {
       // Every sign-in starts a new session, because an attacker may have set the old one (session
       // fixation).

@@ -3,10 +3,13 @@ import { randomToken } from '../crypto.ts'
 import type { Deps } from '../deps.ts'
 import type { ErrorCode } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
-import { type CallResult, callProvider, noCircuitBreaker, readJson, storableText } from '../outbound/provider-calls.ts'
+import { type CallResult, storableText } from '../outbound/provider-calls.ts'
 import { type ProviderCode, ProviderFailure, parseProviderCode } from '../outbound/provider-failure.ts'
+import { callGithubApi, findGithubRefusal, githubApiError } from './github-api.ts'
+import { ORGANIZATIONS_SCOPE } from './github-organizations.ts'
 import { createAuthorizationUrl, describeRefusal, exchangeCode, type OAuthApp } from './oauth-client.ts'
 import { startSignInAttempt } from './sign-in-attempt.ts'
+import { admitPerson } from './sign-in-policy.ts'
 import { storeGithubUser } from './user-identity.ts'
 import type { User } from './viewer.ts'
 
@@ -24,23 +27,25 @@ const TOKEN_ERRORS: Partial<Record<ProviderCode, ErrorCode>> = {
   application_suspended: 'GITHUB_APP_SUSPENDED',
   unverified_user_email: 'GITHUB_EMAIL_UNVERIFIED',
 }
-const problemShape = z.object({ message: z.string() })
 
 /**
  * Starts a sign-in. The caller sets `browserToken` as a cookie for this `state`, so that only the
  * browser that started the sign-in can finish it. Otherwise an attacker could sign a victim in to
  * the attacker's account (RFC 9700 section 4.7, CSRF).
+ * @param invite the secret of an invite, with which a new user may sign in.
  */
 export async function startGithubSignIn(
   deps: Deps,
   returnTo: string | null,
+  invite: string | null = null,
 ): Promise<{ authorizationUrl: string; state: string; browserToken: string }> {
   const browserToken = randomToken()
-  const { state, codeVerifier } = await startSignInAttempt(deps, { browserToken, returnTo })
+  const { state, codeVerifier } = await startSignInAttempt(deps, { browserToken, returnTo, invite })
   const endpoint = `${deps.config.github.url}/login/oauth/authorize`
+  // The public profile requires no scope.
+  const scopes = (deps.config.signIn.allowed?.organizations.length ?? 0) > 0 ? [ORGANIZATIONS_SCOPE] : []
   return {
-    // The public profile requires no scope.
-    authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes: [] }),
+    authorizationUrl: createAuthorizationUrl(githubApp(deps), endpoint, { state, codeVerifier, scopes }),
     state,
     browserToken,
   }
@@ -55,11 +60,21 @@ export function githubIssuer({ config }: Pick<Deps, 'config'>): string {
 /**
  * Exchanges the authorization code, and returns its user, by GitHub's numeric id: an existing one
  * or a new one.
- * @throws AppError for every failure that the person, the operator or GitHub can resolve.
+ * @param inviteHash SHA-256 of the invite of this sign-in; null without one.
+ * @throws AppError for every failure that the person, the operator or GitHub can resolve, and for a
+ * person who may not sign in; nothing is stored about them then.
  */
-export async function identifyGithubUser(deps: Deps, code: string, codeVerifier: string): Promise<User> {
-  const { id, login, name, avatar_url } = await fetchProfile(deps, await exchange(deps, code, codeVerifier))
-  return storeGithubUser(deps, { githubId: id, login, name: name ?? null, avatarUrl: avatar_url ?? null })
+export async function identifyGithubUser(
+  deps: Deps,
+  code: string,
+  codeVerifier: string,
+  inviteHash: string | null,
+): Promise<User> {
+  const accessToken = await exchange(deps, code, codeVerifier)
+  const { id, login, name, avatar_url } = await fetchProfile(deps, accessToken)
+  const profile = { githubId: id, login, name: name ?? null, avatarUrl: avatar_url ?? null }
+  const admission = await admitPerson(deps, profile, accessToken)
+  return storeGithubUser(deps, profile, { ...admission, inviteHash })
 }
 
 async function exchange(deps: Deps, code: string, codeVerifier: string): Promise<string> {
@@ -85,33 +100,17 @@ async function exchange(deps: Deps, code: string, codeVerifier: string): Promise
 }
 
 async function fetchProfile(deps: Deps, accessToken: string): Promise<z.infer<typeof profileShape>> {
-  const result = await callProvider(noCircuitBreaker, async (): Promise<unknown> => {
-    const response = await fetch(`${deps.config.github.apiUrl}/user`, {
-      headers: {
-        authorization: `Bearer ${accessToken}`,
-        accept: 'application/vnd.github+json',
-        'x-github-api-version': '2022-11-28',
-        'user-agent': 'xconnect-gateway',
-      },
-    })
-    return readJson(response)
-  })
+  const result = await callGithubApi(deps, '/user', accessToken)
   const profile = profileShape.safeParse(result.ok ? result.value : null)
   if (profile.success) return profile.data
-  const cause = result.ok ? profile.error : result.error
-  throw new AppError(classifyProfileRefusal(result), { cause: new ProviderFailure(result, cause) })
+  throw githubApiError(classifyProfileRefusal(result), result, result.ok ? profile.error : undefined)
 }
 
-function classifyProfileRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): ErrorCode {
+function classifyProfileRefusal(result: CallResult<unknown>): ErrorCode {
   // Also the 404 of a web server at an address that is not an API.
-  if (status === 404) return 'GITHUB_API_NOT_FOUND'
-  const problem = problemShape.safeParse(result.ok ? result.value : null)
-  // GitHub's own refusals are JSON; a page comes from a proxy. A rate limit is a 403 too
-  // (docs.github.com/rest, "Rate limits for the REST API").
-  if (status !== 403 || !problem.success) return 'GITHUB_UNAVAILABLE'
-  const { message } = problem.data
-  if (headers['x-ratelimit-remaining'] === '0' || headers['retry-after'] !== undefined || /rate limit/i.test(message))
-    return 'GITHUB_UNAVAILABLE'
+  if (result.report.status === 404) return 'GITHUB_API_NOT_FOUND'
+  const message = findGithubRefusal(result)
+  if (message === null) return 'GITHUB_UNAVAILABLE'
   return /account (was|is|has been) suspended/i.test(message) ? 'GITHUB_ACCOUNT_SUSPENDED' : 'GITHUB_API_FORBIDDEN'
 }
 

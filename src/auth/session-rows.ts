@@ -10,7 +10,17 @@ import { recordEvent } from '../events/events.ts'
 import { disownConnectAttempts } from './connect-attempt.ts'
 
 /** Why a session has ended. */
-export type SessionEnd = 'SIGNED_OUT' | 'REVOKED' | 'REPLACED' | 'LIMIT_REACHED' | 'EXPIRED'
+export type SessionEnd =
+  | 'SIGNED_OUT'
+  | 'REVOKED'
+  | 'REPLACED'
+  | 'LIMIT_REACHED'
+  | 'EXPIRED'
+  | 'SIGNED_OUT_BY_OPERATOR'
+  | 'BLOCKED'
+
+// The user is to be safe from what the browser has started.
+const DISOWNING: readonly SessionEnd[] = ['REVOKED', 'SIGNED_OUT_BY_OPERATOR', 'BLOCKED']
 
 /** A signed-in browser. `id` is SHA-256 of the session token, `createdAt` the sign-in. */
 export type Session = { id: string; userId: string; createdAt: Date; expiresAt: Date }
@@ -53,7 +63,7 @@ export type SessionRow = typeof sessions.$inferSelect
 export function removeSessions(deps: Deps, which: SQL | undefined, reason: SessionEnd): Promise<SessionRow[]> {
   return transaction(deps, async (deps) => {
     const ended = await deps.db.delete(sessions).where(which).returning()
-    if (reason === 'REVOKED') await disownConnectAttempts(deps, ended)
+    if (DISOWNING.includes(reason)) await disownConnectAttempts(deps, ended)
     await recordEvent(deps, ...ended.map(({ userId }) => ({ type: 'session.ended' as const, userId, reason })))
     // Every instance knows by the clock when a session expires.
     if (reason !== 'EXPIRED')
@@ -82,7 +92,7 @@ export async function endAllSessions({ db }: Pick<Deps, 'db'>): Promise<number> 
   return (await db.delete(sessions).returning({ userId: sessions.userId })).length
 }
 
-/** The condition for sessions that have not ended, of users who are not being deleted. */
+/** The condition for sessions that have not ended, of users who are neither blocked nor being deleted. */
 export function isLiveSession(deps: Deps): SQL | undefined {
   return and(
     gt(sessions.expiresAt, new Date()),

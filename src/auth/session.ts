@@ -2,10 +2,11 @@
 // functions.
 
 import { DrizzlePostgreSQLAdapter } from '@lucia-auth/adapter-drizzle'
-import { and, eq, isNull, lt, lte } from 'drizzle-orm'
+import { and, eq, lt, lte } from 'drizzle-orm'
 import { parse } from 'hono/utils/cookie'
 import { type Adapter, Lucia, TimeSpan } from 'lucia'
 import { randomToken, sha256 } from '../crypto.ts'
+import { isActive } from '../db/active-user.ts'
 import { onceForEachHandle } from '../db/once-for-each-handle.ts'
 import { sessions, users } from '../db/tables.ts'
 import type { ChargeLookUp } from '../db/viewer-cache.ts'
@@ -192,7 +193,7 @@ const lucia = onceForEachHandle((deps: Deps) => {
     const [found] = await deps.db
       .select({ session: sessions, user: users })
       .from(sessions)
-      .innerJoin(users, and(eq(users.id, sessions.userId), isNull(users.deletionId)))
+      .innerJoin(users, and(eq(users.id, sessions.userId), isActive()))
       .where(isSession(parseLuciaId(id)))
     if (found === undefined) return [null, null]
     const { userId, expiresAt, createdAt, lastUsedAt, device } = found.session

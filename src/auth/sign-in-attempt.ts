@@ -25,10 +25,11 @@ export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + KEPT_SECONDS
  * Stores a new sign-in, and returns its state and code verifier. The database has only a hash of the
  * state, and the verifier sealed.
  * @param browserToken the secret of the browser that may finish it.
+ * @param invite the secret of an invite; only its hash is stored.
  */
 export async function startSignInAttempt(
   deps: Deps,
-  { browserToken, returnTo }: { browserToken: string; returnTo: string | null },
+  { browserToken, returnTo, invite }: { browserToken: string; returnTo: string | null; invite: string | null },
 ): Promise<{ state: string; codeVerifier: string }> {
   const state = randomToken()
   const codeVerifier = createCodeVerifier()
@@ -39,6 +40,7 @@ export async function startSignInAttempt(
     browserHash: sha256(browserToken),
     verifierSealed: seal(deps.config.encryptionKeys, verifierSealContext(id, ''), codeVerifier),
     returnTo,
+    inviteHash: invite === null ? null : sha256(invite),
     createdAt: deps.clock.sqlNow(),
     expiresAt: sqlIn(deps.clock, ATTEMPT_LIFETIME_SECONDS),
   })

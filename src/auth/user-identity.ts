@@ -4,23 +4,43 @@ import { and, eq, type SQLWrapper, sql } from 'drizzle-orm'
 import { loginKey, userIdentities, userLogins, users } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
+import { AppError } from '../errors.ts'
+import { admitNewUser } from './sign-in-policy.ts'
 
 /** What GitHub says about a person. */
 export type GithubProfile = { githubId: number; login: string; name: string | null; avatarUrl: string | null }
 
+/** Why a person may sign in, and the invite with which a new user does. */
+export type Admission = { isByLogin: boolean; inviteHash: string | null }
+
 /**
  * Inserts or updates the user of a GitHub user. The login belongs to this user from now on: any
  * earlier user with this login loses it.
+ * @throws AppError USER_BLOCKED, SIGN_IN_CLOSED, INVITE_REQUIRED, INVITE_INVALID, SIGN_IN_NOT_ALLOWED;
+ * nothing is stored then.
  */
-export function storeGithubUser(deps: Deps, profile: GithubProfile): Promise<typeof users.$inferSelect> {
+export function storeGithubUser(
+  deps: Deps,
+  profile: GithubProfile,
+  { isByLogin, inviteHash }: Admission,
+): Promise<typeof users.$inferSelect> {
   const { githubId, ...values } = profile
   return transaction(deps, async (deps) => {
     const { userId, login } = await lockIdentity(deps, profile)
     const [before] = await deps.db
-      .select({ loginKey: key(users.login), login: users.login, name: users.name, avatarUrl: users.avatarUrl })
+      .select({
+        loginKey: key(users.login),
+        login: users.login,
+        name: users.name,
+        avatarUrl: users.avatarUrl,
+        blockedAt: users.blockedAt,
+      })
       .from(users)
       .where(eq(users.id, userId))
       .for('no key update')
+    if (before !== undefined && before.blockedAt !== null) throw new AppError('USER_BLOCKED')
+    if (isByLogin) await assertOwnLogin(deps, userId, login)
+    if (before === undefined) await admitNewUser(deps, inviteHash)
     const [user] = await deps.db
       .insert(users)
       .values({ id: userId, githubId, ...values, createdAt: deps.clock.sqlNow() })
@@ -63,6 +83,16 @@ export async function deleteIdentity(
 ): Promise<void> {
   await deps.db.delete(userIdentities).where(and(eq(userIdentities.githubId, githubId), eq(userIdentities.userId, id)))
   await freeLogin(deps, id, login)
+}
+
+// GitHub gives an abandoned login to other people, who must not become allowed by it: an allowed login
+// belongs to the user who signed in with it last.
+async function assertOwnLogin(deps: Pick<Deps, 'db'>, userId: string, login: string): Promise<void> {
+  const [holder] = await deps.db
+    .select({ userId: userLogins.userId })
+    .from(userLogins)
+    .where(eq(userLogins.login, login))
+  if (holder !== undefined && holder.userId !== userId) throw new AppError('SIGN_IN_NOT_ALLOWED')
 }
 
 // Of concurrent first sign-ins one inserts the row; the others wait for it and get its user.

@@ -2,7 +2,14 @@ import { OPERATOR_ID, type users } from '../db/tables.ts'
 import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import type { CachedApiToken } from '../db/viewers.ts'
 import type { Deps } from '../deps.ts'
-import { type ApiScope, type ApiToken, findApiTokenBySecret, findKeptApiToken, isApiTokenGood } from './api-token.ts'
+import {
+  type ApiToken,
+  findApiTokenBySecret,
+  findKeptApiToken,
+  isApiTokenGood,
+  type OperatorScope,
+  type UserScope,
+} from './api-token.ts'
 import { findKeptSession, findSession, isSessionGood } from './session.ts'
 import type { Session } from './session-rows.ts'
 
@@ -82,11 +89,11 @@ export function sessionOf(viewer: Viewer | null): SessionViewer | null {
  * Returns true when the viewer may act for a user within this scope. A session has all scopes; an
  * operator's token acts for no user.
  */
-export function mayAsUser(viewer: Viewer | null, scope: ApiScope): boolean {
+export function mayAsUser(viewer: Viewer | null, scope: UserScope): boolean {
   return viewer?.kind === 'SESSION' || (viewer?.kind === 'USER_TOKEN' && viewer.apiToken.scopes.includes(scope))
 }
 
 /** Returns true for an operator's token with this scope. */
-export function mayAsOperator(viewer: Viewer | null, scope: ApiScope): boolean {
+export function mayAsOperator(viewer: Viewer | null, scope: OperatorScope): boolean {
   return viewer?.kind === 'OPERATOR_TOKEN' && viewer.apiToken.scopes.includes(scope)
 }

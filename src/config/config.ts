@@ -13,6 +13,7 @@ import { type ListenAddress, parseHost, parseMetricsAddress } from './listen-add
 import { parseEgressPolicy, parseOutboundProxy, parseTrustedProxies } from './network-config.ts'
 import { type ProvidersConfig, parseProviders } from './provider-config.ts'
 import { parseRateLimits, type RateLimits } from './rate-limits.ts'
+import { parseSignIn, type SignInConfig } from './sign-in-config.ts'
 import { parseUserLimits, type UserLimits } from './user-limits.ts'
 import {
   type Environment,
@@ -50,6 +51,8 @@ export type Config = Readonly<{
   outboundProxy: OutboundProxy | null
   /** The addresses that webhooks may be sent to. */
   webhookEgressPolicy: EgressPolicy
+  /** Who may sign in. */
+  signIn: SignInConfig
   /** The rate limits of one caller; null when they are off. */
   rateLimits: RateLimits
   /** What one user may have at once. */
@@ -78,7 +81,7 @@ export class ConfigError extends StartupError {
   }
 }
 
-// The introspection of tools, of up to 400,000 characters, has to fit into the least.
+// The introspection of tools, of up to 450,000 characters, has to fit into the least.
 const RESPONSE_BYTES = { least: 500_000, most: 100_000_000 }
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 // Node prints `process.env` in its diagnostic reports. `report.excludeEnv` does not cover all:
@@ -145,6 +148,7 @@ export function parseConfig(env: Environment): Config {
     trustedProxies: parseTrustedProxies(get('TRUSTED_PROXIES'), problems),
     outboundProxy: parseOutboundProxy(get, problems),
     webhookEgressPolicy: parseEgressPolicy(get('WEBHOOK_EGRESS'), production, problems),
+    signIn: parseSignIn(get, problems),
     rateLimits: parseRateLimits(get('RATE_LIMITS'), problems),
     userLimits: parseUserLimits(get, problems),
     maxEventStreams: parseCount(

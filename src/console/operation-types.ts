@@ -28,6 +28,8 @@ export type AccountStatus =
 export type AccountStatusReason =
   /** NEEDS_REAUTH: the gateway's database was restored from a backup, and X had refreshed the tokens since that was made. */
   | 'DATABASE_RESTORED'
+  /** DISCONNECTED: by the operator of this gateway. */
+  | 'DISCONNECTED_BY_OPERATOR'
   /** DISCONNECTED: by the user. */
   | 'DISCONNECTED_BY_USER'
   /** NEEDS_REAUTH: the user revoked the app at X, or the account was connected elsewhere with the same X app. */
@@ -49,6 +51,12 @@ export type ApiTokenStatus =
   | 'EXPIRED'
   /** The API token was revoked, by its user or with its secret at /auth/token/revoke. */
   | 'REVOKED';
+
+/** The user to block. */
+export type BlockUserInput = {
+  /** The id of the user. */
+  userId: string;
+};
 
 /** The state of a connect attempt. */
 export type ConnectAttemptStatus =
@@ -73,6 +81,14 @@ export type CreateApiTokenInput = {
   scopes: Array<string>;
 };
 
+/** The invite to create. */
+export type CreateInviteInput = {
+  /** For how many days it is valid: 1 to 90. Default: 7. */
+  expiresInDays?: number | null | undefined;
+  /** For whom it is: 1 to 200 characters. Default: none. */
+  note?: string | null | undefined;
+};
+
 /** The settings of a new webhook endpoint. */
 export type CreateWebhookEndpointInput = {
   /** A note for yourself, up to 200 characters. */
@@ -90,6 +106,12 @@ export type DeleteTweetInput = {
 };
 
 /** The user to delete. */
+export type DeleteUserInput = {
+  /** The id of the user. */
+  userId: string;
+};
+
+/** The user to delete. */
 export type DeleteViewerInput = {
   /** The viewer's own GitHub login, as a protection against accidents. */
   login: string;
@@ -104,6 +126,12 @@ export type DeleteWebhookEndpointInput = {
 /** The account to disconnect. */
 export type DisconnectAccountInput = {
   /** The `ConnectedAccount.id` of the account. */
+  accountId: string;
+};
+
+/** The account to disconnect. */
+export type DisconnectUserAccountInput = {
+  /** The id of the account. */
   accountId: string;
 };
 
@@ -167,6 +195,8 @@ export type ErrorCode =
   | 'GITHUB_CREDENTIALS_REJECTED'
   /** The primary email address of your GitHub account is not verified. Verify it at GitHub, under Settings, Emails, then sign in again. */
   | 'GITHUB_EMAIL_UNVERIFIED'
+  /** Only members of an organization at GitHub may sign in, and it does not show this gateway that you are one. Ask an owner of the organization to approve the gateway's app, or sign in to the organization's single sign-on; then sign in again. */
+  | 'GITHUB_ORG_ACCESS_RESTRICTED'
   /** GitHub did not accept this gateway's callback URL. The operator has to set PUBLIC_URL, and register PUBLIC_URL/auth/github/callback as the callback URL of the app at GitHub. */
   | 'GITHUB_REDIRECT_MISMATCH'
   /** GitHub could not be reached. Try again shortly. */
@@ -177,8 +207,20 @@ export type ErrorCode =
   | 'IDEMPOTENCY_KEY_REUSED'
   /** The gateway failed. Try again; if the error persists, report the request id to the operator. */
   | 'INTERNAL'
+  /** An invite is valid for 1 to 90 whole days. */
+  | 'INVITE_EXPIRY_INVALID'
+  /** This invite was used, has expired or was withdrawn. Ask the operator of this gateway for another. Nothing was stored. */
+  | 'INVITE_INVALID'
+  /** The note of an invite has 1 to 200 characters, without control characters and line breaks. */
+  | 'INVITE_NOTE_INVALID'
+  /** There is no open invite with this id; it may have been used, withdrawn or have expired. */
+  | 'INVITE_NOT_FOUND'
+  /** This gateway takes new users by invite only. Ask its operator for an invite link, and open it. Nothing was stored. */
+  | 'INVITE_REQUIRED'
   /** The response came from another provider than the one that was asked. Start again. If that persists at a GitHub Enterprise Server, the operator has to set GITHUB_URL to the address that it has in a browser. */
   | 'ISSUER_MISMATCH'
+  /** There is no failed or waiting job with this queue and id; it may have ended. */
+  | 'JOB_NOT_FOUND'
   /** To delete your user and all its data, send your own GitHub login as login. */
   | 'LOGIN_MISMATCH'
   /** X does not let this gateway's app mention people outside of a conversation with them. Remove the @names. */
@@ -227,6 +269,10 @@ export type ErrorCode =
   | 'SESSION_MISSING'
   /** You have no session with this id; it may have ended. List your sessions with sessions. */
   | 'SESSION_NOT_FOUND'
+  /** This gateway takes no new users. Ask its operator. Nothing was stored. */
+  | 'SIGN_IN_CLOSED'
+  /** Your GitHub account may not sign in to this gateway. Ask its operator to allow it. Nothing was stored. */
+  | 'SIGN_IN_NOT_ALLOWED'
   /** This stream has ended, as every stream does after a quarter of an hour and when an instance stops. Nothing is wrong: open it again after the last cursor that you received. */
   | 'STREAM_ENDED'
   /** The tweet has no text. Send one. */
@@ -239,6 +285,8 @@ export type ErrorCode =
   | 'TOO_MANY_ACCOUNTS'
   /** You have as many active API tokens as the limit allows. Revoke one that is no longer used with revokeApiToken. */
   | 'TOO_MANY_API_TOKENS'
+  /** There are as many open invites as there may be. Withdraw one that is no longer needed. */
+  | 'TOO_MANY_INVITES'
   /** This webhook endpoint has as many pending deliveries as it may have. Replay this one when some of them are DELIVERED or DEAD. */
   | 'TOO_MANY_PENDING_DELIVERIES'
   /** You have as many event streams open as the limit allows. Close one, or follow several types in one stream. */
@@ -249,12 +297,18 @@ export type ErrorCode =
   | 'TWEET_NOT_DELETABLE'
   /** You have no tweet with this id. List yours with tweets. */
   | 'TWEET_NOT_FOUND'
+  /** The outcome of this tweet is known. Only a tweet with the status UNKNOWN is looked for. */
+  | 'TWEET_NOT_UNKNOWN'
   /** X does not permit this account to post this. Check the text against X's rules on length, cashtags and content. */
   | 'TWEET_REFUSED'
   /** Sign in first by opening /auth/github in this browser, or send an API token. */
   | 'UNAUTHENTICATED'
   /** Send the body as application/json in UTF-8, without a Content-Encoding. */
   | 'UNSUPPORTED_MEDIA_TYPE'
+  /** The operator of this gateway has blocked your user. Ask them why. */
+  | 'USER_BLOCKED'
+  /** There is no user with this id. */
+  | 'USER_NOT_FOUND'
   /** You have no webhook delivery with this id, or it is older than 30 days. List them with webhookDeliveries. */
   | 'WEBHOOK_DELIVERY_NOT_FOUND'
   /** This webhook delivery is still pending, and the gateway retries it by itself. Replay it once it is DELIVERED or DEAD. */
@@ -294,7 +348,7 @@ export type ErrorCode =
 export type EventType =
   /** `account.connected`: An X account was connected, for the first time or after it was disconnected. `reason`: SCOPES_NOT_GRANTED where the account is LIMITED; null where it is ACTIVE. */
   | 'ACCOUNT_CONNECTED'
-  /** `account.disconnected`: An account was disconnected. `reason`: DISCONNECTED_BY_USER. */
+  /** `account.disconnected`: An account was disconnected. `reason`: DISCONNECTED_BY_USER or DISCONNECTED_BY_OPERATOR. */
   | 'ACCOUNT_DISCONNECTED'
   /** `account.needs_reauth`: An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, DATABASE_RESTORED, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE. */
   | 'ACCOUNT_NEEDS_REAUTH'
@@ -306,7 +360,25 @@ export type EventType =
   | 'ACCOUNT_RECOVERED'
   /** `link_visibility.changed`: The user decided who may see their connected accounts. `reason`: the new LinkVisibility, NOBODY or INTEGRATORS. */
   | 'LINK_VISIBILITY_CHANGED'
-  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) or EXPIRED. */
+  /** `operator.account_disconnected`: The operator disconnected an X account of the user. It has no `reason`. */
+  | 'OPERATOR_ACCOUNT_DISCONNECTED'
+  /** `operator.invite_created`: The operator created an invite. For operators only. It has no `reason`. */
+  | 'OPERATOR_INVITE_CREATED'
+  /** `operator.invite_revoked`: The operator withdrew an invite. For operators only. It has no `reason`. */
+  | 'OPERATOR_INVITE_REVOKED'
+  /** `operator.job_retried`: The operator had a background job run again. `reason`: the queue of the job, as REVOKE_GRANT. For operators only. */
+  | 'OPERATOR_JOB_RETRIED'
+  /** `operator.tweet_reconciled`: The operator had the gateway look for a tweet that is UNKNOWN once more. It has no `reason`. */
+  | 'OPERATOR_TWEET_RECONCILED'
+  /** `operator.user_blocked`: The operator blocked the user: nothing acts for them until they are unblocked. It has no `reason`. */
+  | 'OPERATOR_USER_BLOCKED'
+  /** `operator.user_deleted`: The operator requested the deletion of the user. For operators only. It has no `reason`. */
+  | 'OPERATOR_USER_DELETED'
+  /** `operator.user_signed_out`: The operator ended all sessions of the user. It has no `reason`. */
+  | 'OPERATOR_USER_SIGNED_OUT'
+  /** `operator.user_unblocked`: The operator unblocked the user. It has no `reason`. */
+  | 'OPERATOR_USER_UNBLOCKED'
+  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator). */
   | 'SESSION_ENDED'
   /** `session.started`: The user signed in. It has no `reason`. */
   | 'SESSION_STARTED'
@@ -328,6 +400,30 @@ export type EventType =
   | 'WEBHOOK_DISABLED'
   /** `webhook.test`: A test was requested with testWebhookEndpoint. It has no `reason`. */
   | 'WEBHOOK_TEST';
+
+/** A queue of background jobs. */
+export type JobQueue =
+  /** Checks whether a connection still works. */
+  | 'CHECK_CONNECTION'
+  /** Deletes the rows of a user. */
+  | 'DELETE_USER'
+  /** Finishes a connection that waits for X. */
+  | 'FINISH_CONNECT'
+  /** Looks for an UNKNOWN tweet in the timeline of its account. */
+  | 'RECONCILE_TWEET'
+  /** Revokes the grant of a disconnected account at X. */
+  | 'REVOKE_GRANT';
+
+/** The state of a background job. One that has succeeded is gone. */
+export type JobStatus =
+  /** It has failed as often as its queue allows, and runs no more. */
+  | 'FAILED'
+  /** It has failed, and runs again. */
+  | 'RETRYING'
+  /** An instance is running it. */
+  | 'RUNNING'
+  /** It has not run yet. */
+  | 'WAITING';
 
 /** The audience of the connection between a GitHub user and their X accounts. */
 export type LinkVisibility =
@@ -357,6 +453,14 @@ export type Provider =
   /** X, formerly Twitter. */
   | 'X';
 
+/** The tweet to look for. */
+export type ReconcileTweetInput = {
+  /** The id of the tweet. */
+  tweetId: string;
+  /** The id of its user. */
+  userId: string;
+};
+
 /** The webhook delivery to send again. */
 export type ReplayWebhookDeliveryInput = {
   /** The `WebhookDelivery.id` of the delivery. */
@@ -383,10 +487,24 @@ export type RetryAdvice =
   /** The same request fails again. Correct it first. */
   | 'NEVER';
 
+/** The job to run. */
+export type RetryJobInput = {
+  /** Its id. */
+  jobId: string;
+  /** Its queue. */
+  queue: JobQueue;
+};
+
 /** The API token to revoke. */
 export type RevokeApiTokenInput = {
   /** The `ApiToken.id` of the API token. */
   apiTokenId: string;
+};
+
+/** The invite to withdraw. */
+export type RevokeInviteInput = {
+  /** The id of the invite. */
+  inviteId: string;
 };
 
 /** The session to end. */
@@ -405,6 +523,12 @@ export type RotateWebhookSecretInput = {
 export type SetLinkVisibilityInput = {
   /** The audience of the link between the viewer's GitHub user and X accounts. */
   visibility: LinkVisibility;
+};
+
+/** The user to sign out. */
+export type SignOutUserInput = {
+  /** The id of the user. */
+  userId: string;
 };
 
 /** The options of a new connection. All of them are optional. */
@@ -454,6 +578,12 @@ export type TweetStatus =
   | 'POSTED'
   /** X did not say whether it posted the tweet. The gateway does not send it again by itself. */
   | 'UNKNOWN';
+
+/** The user to unblock. */
+export type UnblockUserInput = {
+  /** The id of the user. */
+  userId: string;
+};
 
 /** The changes to a webhook endpoint. Fields that are left out stay as they are. */
 export type UpdateWebhookEndpointInput = {
@@ -522,10 +652,26 @@ export type WebhookError =
   /** The URL's host no longer has only public addresses. */
   | 'URL_NOT_ALLOWED';
 
+export type AdminQueryVariables = Exact<{
+  userId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type AdminQuery = { admin: { user: { id: string, githubId: string, login: string, name: string | null, linkVisibility: LinkVisibility, createdAt: string, blockedAt: string | null, isBeingDeleted: boolean } | null, users: { nodes: Array<{ id: string, login: string, blockedAt: string | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } }, accounts: { nodes: Array<{ id: string, username: string, status: AccountStatus, statusReason: AccountStatusReason | null, statusSince: string }> }, unknownTweets: { nodes: Array<{ id: string, userId: string, accountId: string, errorCode: ErrorCode | null, unknownSince: string | null, timelineReads: number }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } }, jobs: { nodes: Array<{ id: string, status: JobStatus, userId: string | null, retries: number, dueAt: string }> }, invites: Array<{ id: string, note: string | null, expiresAt: string }>, stats: { users: { count: number, isExact: boolean }, unknownTweets: { count: number, isExact: boolean } } } };
+
 export type ApiTokensQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type ApiTokensQuery = { apiTokens: Array<{ id: string, name: string, prefix: string, lastFour: string, scopes: Array<string>, status: ApiTokenStatus, createdAt: string, expiresAt: string, lastUsedAt: string | null, revokedAt: string | null }> };
+
+export type BlockUserMutationVariables = Exact<{
+  input: BlockUserInput;
+}>;
+
+
+export type BlockUserMutation = { blockUser: { user: { id: string, login: string, blockedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type ConnectAttemptQueryVariables = Exact<{
   connectAttemptId: string;
@@ -555,6 +701,13 @@ export type CreateApiTokenMutationVariables = Exact<{
 
 export type CreateApiTokenMutation = { createApiToken: { secret: string | null, apiToken: { id: string, name: string, prefix: string, lastFour: string, scopes: Array<string>, status: ApiTokenStatus, createdAt: string, expiresAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
+export type CreateInviteMutationVariables = Exact<{
+  input: CreateInviteInput;
+}>;
+
+
+export type CreateInviteMutation = { createInvite: { url: string | null, invite: { id: string, note: string | null, expiresAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
 export type CreateWebhookEndpointMutationVariables = Exact<{
   input: CreateWebhookEndpointInput;
 }>;
@@ -568,6 +721,13 @@ export type DeleteTweetMutationVariables = Exact<{
 
 
 export type DeleteTweetMutation = { deleteTweet: { tweet: { id: string, status: TweetStatus } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
+export type DeleteUserMutationVariables = Exact<{
+  input: DeleteUserInput;
+}>;
+
+
+export type DeleteUserMutation = { deleteUser: { deletion: { id: string, status: UserDeletionStatus, requestedAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type DeleteViewerMutationVariables = Exact<{
   input: DeleteViewerInput;
@@ -589,6 +749,13 @@ export type DisconnectAccountMutationVariables = Exact<{
 
 
 export type DisconnectAccountMutation = { disconnectAccount: { account: { id: string, username: string, status: AccountStatus, disconnectedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
+export type DisconnectUserAccountMutationVariables = Exact<{
+  input: DisconnectUserAccountInput;
+}>;
+
+
+export type DisconnectUserAccountMutation = { disconnectUserAccount: { account: { id: string, userId: string, username: string, status: AccountStatus, statusReason: AccountStatusReason | null, disconnectedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type EventsQueryVariables = Exact<{
   first?: number | null | undefined;
@@ -684,6 +851,13 @@ export type RateLimitQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type RateLimitQuery = { rateLimit: { limit: number, windowSeconds: number, cost: number, remaining: number, resetAt: string } | null };
 
+export type ReconcileTweetMutationVariables = Exact<{
+  input: ReconcileTweetInput;
+}>;
+
+
+export type ReconcileTweetMutation = { reconcileTweet: { tweet: { id: string, userId: string, status: TweetStatus, timelineReads: number } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
 export type ReplayWebhookDeliveryMutationVariables = Exact<{
   input: ReplayWebhookDeliveryInput;
 }>;
@@ -691,12 +865,26 @@ export type ReplayWebhookDeliveryMutationVariables = Exact<{
 
 export type ReplayWebhookDeliveryMutation = { replayWebhookDelivery: { webhookDelivery: { id: string, eventId: string, eventType: EventType, status: WebhookDeliveryStatus, attempts: number, lastAttemptAt: string | null, lastHttpStatus: number | null, lastError: WebhookError | null, nextAttemptAt: string | null, createdAt: string, deliveredAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
+export type RetryJobMutationVariables = Exact<{
+  input: RetryJobInput;
+}>;
+
+
+export type RetryJobMutation = { retryJob: { job: { id: string, queue: JobQueue, status: JobStatus, dueAt: string } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
 export type RevokeApiTokenMutationVariables = Exact<{
   input: RevokeApiTokenInput;
 }>;
 
 
 export type RevokeApiTokenMutation = { revokeApiToken: { apiToken: { id: string, status: ApiTokenStatus, revokedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
+export type RevokeInviteMutationVariables = Exact<{
+  input: RevokeInviteInput;
+}>;
+
+
+export type RevokeInviteMutation = { revokeInvite: { invite: { id: string, note: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type RevokeOtherSessionsMutationVariables = Exact<{ [key: string]: never; }>;
 
@@ -728,6 +916,13 @@ export type SetLinkVisibilityMutationVariables = Exact<{
 
 
 export type SetLinkVisibilityMutation = { setLinkVisibility: { user: { id: string, linkVisibility: LinkVisibility } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+
+export type SignOutUserMutationVariables = Exact<{
+  input: SignOutUserInput;
+}>;
+
+
+export type SignOutUserMutation = { signOutUser: { endedSessions: number | null, user: { id: string, login: string, blockedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type SignOutMutationVariables = Exact<{ [key: string]: never; }>;
 
@@ -765,6 +960,13 @@ export type TweetsQueryVariables = Exact<{
 
 
 export type TweetsQuery = { tweets: { edges: Array<{ node: { id: string, xTweetId: string | null, url: string | null, text: string, status: TweetStatus, createdAt: string, postedAt: string | null, error: { code: ErrorCode, message: string, retryAt: string | null } | null, account: { id: string, username: string, status: AccountStatus } } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+
+export type UnblockUserMutationVariables = Exact<{
+  input: UnblockUserInput;
+}>;
+
+
+export type UnblockUserMutation = { unblockUser: { user: { id: string, login: string, blockedAt: string | null } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type UpdateWebhookEndpointMutationVariables = Exact<{
   input: UpdateWebhookEndpointInput;
@@ -804,16 +1006,21 @@ export type WebhookEndpointsQuery = { webhookEndpoints: Array<{ id: string, url:
 
 /** The variables, the response and the kind of each operation by its name. */
 export type Operations = {
+  Admin: [variables: AdminQueryVariables, response: AdminQuery, kind: 'query']
   ApiTokens: [variables: ApiTokensQueryVariables, response: ApiTokensQuery, kind: 'query']
+  BlockUser: [variables: BlockUserMutationVariables, response: BlockUserMutation, kind: 'mutation']
   ConnectAttempt: [variables: ConnectAttemptQueryVariables, response: ConnectAttemptQuery, kind: 'query']
   ConnectedAccount: [variables: ConnectedAccountQueryVariables, response: ConnectedAccountQuery, kind: 'query']
   ConnectedAccounts: [variables: ConnectedAccountsQueryVariables, response: ConnectedAccountsQuery, kind: 'query']
   CreateApiToken: [variables: CreateApiTokenMutationVariables, response: CreateApiTokenMutation, kind: 'mutation']
+  CreateInvite: [variables: CreateInviteMutationVariables, response: CreateInviteMutation, kind: 'mutation']
   CreateWebhookEndpoint: [variables: CreateWebhookEndpointMutationVariables, response: CreateWebhookEndpointMutation, kind: 'mutation']
   DeleteTweet: [variables: DeleteTweetMutationVariables, response: DeleteTweetMutation, kind: 'mutation']
+  DeleteUser: [variables: DeleteUserMutationVariables, response: DeleteUserMutation, kind: 'mutation']
   DeleteViewer: [variables: DeleteViewerMutationVariables, response: DeleteViewerMutation, kind: 'mutation']
   DeleteWebhookEndpoint: [variables: DeleteWebhookEndpointMutationVariables, response: DeleteWebhookEndpointMutation, kind: 'mutation']
   DisconnectAccount: [variables: DisconnectAccountMutationVariables, response: DisconnectAccountMutation, kind: 'mutation']
+  DisconnectUserAccount: [variables: DisconnectUserAccountMutationVariables, response: DisconnectUserAccountMutation, kind: 'mutation']
   Events: [variables: EventsQueryVariables, response: EventsQuery, kind: 'query']
   FollowEvents: [variables: FollowEventsSubscriptionVariables, response: FollowEventsSubscription, kind: 'subscription']
   LinkedUser: [variables: LinkedUserQueryVariables, response: LinkedUserQuery, kind: 'query']
@@ -823,18 +1030,23 @@ export type Operations = {
   Overview: [variables: OverviewQueryVariables, response: OverviewQuery, kind: 'query']
   PostTweet: [variables: PostTweetMutationVariables, response: PostTweetMutation, kind: 'mutation']
   RateLimit: [variables: RateLimitQueryVariables, response: RateLimitQuery, kind: 'query']
+  ReconcileTweet: [variables: ReconcileTweetMutationVariables, response: ReconcileTweetMutation, kind: 'mutation']
   ReplayWebhookDelivery: [variables: ReplayWebhookDeliveryMutationVariables, response: ReplayWebhookDeliveryMutation, kind: 'mutation']
+  RetryJob: [variables: RetryJobMutationVariables, response: RetryJobMutation, kind: 'mutation']
   RevokeApiToken: [variables: RevokeApiTokenMutationVariables, response: RevokeApiTokenMutation, kind: 'mutation']
+  RevokeInvite: [variables: RevokeInviteMutationVariables, response: RevokeInviteMutation, kind: 'mutation']
   RevokeOtherSessions: [variables: RevokeOtherSessionsMutationVariables, response: RevokeOtherSessionsMutation, kind: 'mutation']
   RevokeSession: [variables: RevokeSessionMutationVariables, response: RevokeSessionMutation, kind: 'mutation']
   RotateWebhookSecret: [variables: RotateWebhookSecretMutationVariables, response: RotateWebhookSecretMutation, kind: 'mutation']
   Sessions: [variables: SessionsQueryVariables, response: SessionsQuery, kind: 'query']
   SetLinkVisibility: [variables: SetLinkVisibilityMutationVariables, response: SetLinkVisibilityMutation, kind: 'mutation']
+  SignOutUser: [variables: SignOutUserMutationVariables, response: SignOutUserMutation, kind: 'mutation']
   SignOut: [variables: SignOutMutationVariables, response: SignOutMutation, kind: 'mutation']
   StartXConnect: [variables: StartXConnectMutationVariables, response: StartXConnectMutation, kind: 'mutation']
   TestWebhookEndpoint: [variables: TestWebhookEndpointMutationVariables, response: TestWebhookEndpointMutation, kind: 'mutation']
   Tweet: [variables: TweetQueryVariables, response: TweetQuery, kind: 'query']
   Tweets: [variables: TweetsQueryVariables, response: TweetsQuery, kind: 'query']
+  UnblockUser: [variables: UnblockUserMutationVariables, response: UnblockUserMutation, kind: 'mutation']
   UpdateWebhookEndpoint: [variables: UpdateWebhookEndpointMutationVariables, response: UpdateWebhookEndpointMutation, kind: 'mutation']
   UserDeletion: [variables: UserDeletionQueryVariables, response: UserDeletionQuery, kind: 'query']
   Viewer: [variables: ViewerQueryVariables, response: ViewerQuery, kind: 'query']

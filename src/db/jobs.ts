@@ -5,7 +5,14 @@ import type { AfterCommit } from './after-commit.ts'
 import type { Db } from './client.ts'
 
 /** The names of the job queues. */
-export type JobName = 'revoke-grant' | 'reconcile-tweet' | 'finish-connect' | 'check-connection' | 'delete-user'
+export const jobNames = [
+  'revoke-grant',
+  'reconcile-tweet',
+  'finish-connect',
+  'check-connection',
+  'delete-user',
+] as const
+export type JobName = (typeof jobNames)[number]
 
 /**
  * The payload of a job: the user and the id of the row that it works on. Jobs of one user can share

@@ -1,6 +1,6 @@
 // Keyset pagination by creation time, newest first. Rows of the same millisecond are ordered by id,
 // so that no page leaves one out.
-import { and, asc, desc, type Placeholder, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, gt, lt, type Placeholder, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
 /** The sort key of a row. */
@@ -35,4 +35,17 @@ export function keysetCondition(
 export function keysetOrder({ createdAt, id }: Columns, { backward }: Pick<KeysetPage, 'backward'>): SQL[] {
   const order = backward ? asc : desc
   return [order(createdAt), order(id)]
+}
+
+/** Up to `limit` rows between two ids, both exclusive, in the order of the ids, which has no meaning. */
+export type IdPage = { after: string | null; before: string | null; limit: number; backward: boolean }
+
+/** The WHERE condition of a page in the order of the ids. */
+export function idCondition(id: PgColumn, { after, before }: Pick<IdPage, 'after' | 'before'>): SQL | undefined {
+  return and(after === null ? undefined : gt(id, after), before === null ? undefined : lt(id, before))
+}
+
+/** The ORDER BY term of a page in the order of the ids. */
+export function idOrder(id: PgColumn, { backward }: Pick<IdPage, 'backward'>): SQL {
+  return backward ? desc(id) : asc(id)
 }

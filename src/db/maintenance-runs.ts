@@ -22,6 +22,7 @@ export const maintenanceTaskNames = [
   'sweepRateLimits',
   'sweepEvents',
   'sweepApiTokens',
+  'sweepInvites',
   'sweepIdempotencyKeys',
   'sweepWebhookDeliveries',
 ] as const

@@ -13,6 +13,10 @@ export type NewEvent = {
   tweetId?: string
   apiTokenId?: string
   webhookEndpointId?: string
+  /** In an event of the operator, the user that it is about. */
+  subjectUserId?: string
+  /** In an act of the operator, who acted. */
+  actor?: string
   /** The reason as a code. */
   reason?: string | null
 }

@@ -89,6 +89,10 @@ const insertDeliveries = prepareForms(
       where d.user_id = ${userId} and d.endpoint_id = ${webhookEndpoints.id} and d.status = 'PENDING'
       limit ${most}`
     const room = isLimited ? sql`${most} - (select count(*) from (${pending}) as pending)` : sql`null::bigint`
+    // An endpoint of the operator can be an integrator's, which gets acts of the operator only by name.
+    const isForAllTypes = isLimited
+      ? sql`endpoints.event_types is null`
+      : sql`(endpoints.event_types is null and e.type not like 'operator.%')`
     const parts = {
       // Endpoints that are being deleted are waited for, because the foreign key would reject their
       // deliveries.
@@ -103,7 +107,7 @@ const insertDeliveries = prepareForms(
           webhook_endpoint_id uuid, occurred_at timestamptz)
         join endpoints on case e.type
           when 'webhook.test' then e.webhook_endpoint_id = endpoints.id
-          else endpoints.event_types is null or e.type = any(endpoints.event_types) end`,
+          else ${isForAllTypes} or e.type = any(endpoints.event_types) end`,
       delivered: sql`
         insert into ${webhookDeliveries} (user_id, id, endpoint_id, event_id, status, last_error, next_attempt_at, created_at)
         select ${userId}::uuid, gen_random_uuid(), endpoint_id, event_id, case when fits then 'PENDING' else 'DEAD' end,

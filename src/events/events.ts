@@ -70,6 +70,11 @@ export function isAboutAccount(type: EventType): boolean {
   return type.startsWith('account.')
 }
 
+/** True for the types of acts of the operator. */
+export function isOperatorAct(type: EventType): boolean {
+  return type.startsWith('operator.')
+}
+
 // Users in the order of their ids and the operator last, so that two transactions that write events
 // of several users cannot deadlock. The operator's events are a statement of their own, because they
 // may be on another node. Returns the users who have new events.

@@ -1,7 +1,7 @@
 // The operator's copies of account events, as they end: when a user hides their accounts, and when the
 // user is deleted. A user can have any number of copies, so they are deleted in batches, and those that
 // are left are hidden by a row of `hidden_copies`.
-import { and, asc, count, eq, inArray, lte, type SQL, sql } from 'drizzle-orm'
+import { and, asc, count, eq, inArray, like, lte, type SQL, sql } from 'drizzle-orm'
 import { runBatches } from '../db/batches.ts'
 import { eventPositions, events, hiddenCopies, OPERATOR_ID, webhookDeliveries, webhookEndpoints } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
@@ -73,8 +73,9 @@ export function isNotHidden(): SQL {
   )`
 }
 
+// Not the operator's own acts, which are no copies.
 function isCopyOf(userId: string): SQL | undefined {
-  return and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId))
+  return and(eq(events.userId, OPERATOR_ID), eq(events.subjectUserId, userId), like(events.type, 'account.%'))
 }
 
 function isHidden(userId: string): SQL | undefined {

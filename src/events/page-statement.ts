@@ -1,7 +1,7 @@
 // The statement that reads one page of events. What it reads is bounded, however long the history:
 // few types are found by their index, and any other filter is applied to the next events in order.
 // A page that has applied it to so many ends there, and its reader continues behind the last one.
-import { and, asc, desc, eq, getTableColumns, gt, isNotNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, isNotNull, like, lt, not, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { fixedLimit, prepareForms } from '../db/prepared-query.ts'
 import { eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
@@ -11,9 +11,9 @@ import { isNotHidden } from './operator-copies.ts'
 
 /**
  * A reader of events. A user reads their own; the operator reads the copies of account events of
- * users who show their accounts.
+ * users who show their accounts and, if `seesActs`, the acts of the operator.
  */
-export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR' }
+export type EventReader = { kind: 'USER'; userId: string } | { kind: 'OPERATOR'; seesActs: boolean }
 
 /** A filter on type and account; null means all. */
 export type EventFilter = { types: readonly EventType[] | null; accountId: string | null }
@@ -58,9 +58,18 @@ export function readPageRows(
   })
 }
 
+/** Which events a reader sees of those that are stored under their user. */
+type ReaderView = 'USER' | 'OPERATOR' | 'OPERATOR_WITH_ACTS'
+
+/** Returns which events a reader sees. */
+export function viewOf(reader: EventReader): ReaderView {
+  if (reader.kind === 'USER') return 'USER'
+  return reader.seesActs ? 'OPERATOR_WITH_ACTS' : 'OPERATOR'
+}
+
 /** What the text of the statement depends on. */
 type PageForm = {
-  readerKind: EventReader['kind']
+  view: ReaderView
   filterKind: 'NONE' | 'FEW_TYPES' | 'TYPES' | 'ACCOUNT' | 'TYPES_AND_ACCOUNT'
   hasEnd: boolean
   backward: boolean
@@ -72,7 +81,7 @@ function formOf(reader: EventReader, { types, accountId }: EventFilter, page: Ev
   const ofAccount = types === null ? 'ACCOUNT' : 'TYPES_AND_ACCOUNT'
   const withoutAccount = types === null ? 'NONE' : ofTypes
   return {
-    readerKind: reader.kind,
+    view: viewOf(reader),
     filterKind: accountId === null ? withoutAccount : ofAccount,
     hasEnd: page.before !== null,
     backward: page.backward,
@@ -99,7 +108,7 @@ const given = sql.placeholder
 
 function findRows(db: Db, form: PageForm) {
   if (form.filterKind !== 'FEW_TYPES') return examineInOrder(db, form)
-  return form.readerKind === 'OPERATOR' ? examineByType(db, form) : findByType(db, form)
+  return form.view !== 'USER' ? examineByType(db, form) : findByType(db, form)
 }
 
 // Looks for each type in turn: the planner joins a list of types by sorting all their events.
@@ -107,7 +116,7 @@ function findByType(db: Db, form: PageForm) {
   const ofType = db
     .select()
     .from(events)
-    .where(and(isBetween(form), eq(events.type, sql`wanted.type`), isReadable(form.readerKind)))
+    .where(and(isBetween(form), eq(events.type, sql`wanted.type`), isReadable(form.view)))
     .orderBy(inOrder(form, events.position))
     .limit(fixedLimit(form.limit))
     .as('of_type')
@@ -131,7 +140,7 @@ function examineByType(db: Db, form: PageForm) {
   const ofType = db
     .select({
       ...getTableColumns(events),
-      isMatch: sql<boolean>`coalesce(${isReadable(form.readerKind)}, false)`.as('is_match'),
+      isMatch: sql<boolean>`coalesce(${isReadable(form.view)}, false)`.as('is_match'),
     })
     .from(events)
     .where(and(isBetween(form), eq(events.type, sql`wanted.type`)))
@@ -169,7 +178,7 @@ function examineInOrder(db: Db, form: PageForm) {
   const filters = and(
     form.filterKind === 'TYPES' || form.filterKind === 'TYPES_AND_ACCOUNT' ? ofTypes : undefined,
     form.filterKind === 'ACCOUNT' || form.filterKind === 'TYPES_AND_ACCOUNT' ? ofAccount : undefined,
-    isReadable(form.readerKind),
+    isReadable(form.view),
   )
   const isMatch = filters === undefined ? sql<boolean>`true` : sql<boolean>`coalesce(${filters}, false)`
   const examined = db
@@ -200,9 +209,12 @@ function isBetween({ hasEnd }: PageForm): SQL | undefined {
   )
 }
 
-/** The operator's own events are for webhooks alone, and hidden copies for nobody. */
-export function isReadable(readerKind: EventReader['kind']): SQL | undefined {
-  return readerKind === 'OPERATOR' ? and(isNotNull(events.subjectUserId), isNotHidden()) : undefined
+/** The operator's other events are for webhooks alone, and hidden copies for nobody. */
+export function isReadable(view: ReaderView): SQL | undefined {
+  if (view === 'USER') return undefined
+  const isAct = like(events.type, 'operator.%')
+  const isCopy = and(isNotNull(events.subjectUserId), isNotHidden())
+  return view === 'OPERATOR_WITH_ACTS' ? or(isAct, isCopy) : and(isCopy, not(isAct))
 }
 
 function inOrder({ backward }: Pick<EventPage, 'backward'>, position: PgColumn | SQL.Aliased): SQL {

@@ -6,7 +6,7 @@ import { isRowId } from '../db/row-id.ts'
 import { eventHorizons, eventPositions, events, eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
-import { isAboutAccount } from './events.ts'
+import { type EventType, isAboutAccount, isOperatorAct } from './events.ts'
 import {
   type EventFilter,
   type EventPage,
@@ -15,6 +15,7 @@ import {
   MAX_EXAMINED_EVENTS,
   readPageRows,
   userIdOf,
+  viewOf,
 } from './page-statement.ts'
 
 type EventRow = typeof events.$inferSelect
@@ -36,8 +37,6 @@ export type EventsRead = {
   /** The position of the reader's newest event in the same snapshot, including deleted ones. */
   lastPosition: number
 }
-
-const aboutAccounts = eventTypes.filter(isAboutAccount)
 
 /**
  * Reads up to `limit` events between two positions, oldest first; newest first when `backward`.
@@ -84,7 +83,7 @@ export async function listEventsByIds(deps: Deps, reader: EventReader, ids: read
   const found = await deps.db
     .select()
     .from(events)
-    .where(and(eq(events.userId, userIdOf(reader)), isReadable(reader.kind), inArray(events.id, [...ids])))
+    .where(and(eq(events.userId, userIdOf(reader)), isReadable(viewOf(reader)), inArray(events.id, [...ids])))
   return found.map(toEvent)
 }
 
@@ -115,7 +114,7 @@ export async function assertNoGap(
   { types }: EventFilter,
   after: number,
 ): Promise<void> {
-  const readable = reader.kind === 'USER' ? eventTypes : aboutAccounts
+  const readable = eventTypes.filter((type) => isReadableType(reader, type))
   const isSwept = exists(
     deps.db
       .select({ position: eventHorizons.position })
@@ -142,4 +141,8 @@ export async function assertNoGap(
   )
   if (found?.is_lost === true) throw new AppError('CURSOR_EXPIRED', { field: ['after'], detail: LOST_EVENTS })
   if (found?.is_swept !== false) throw new AppError('CURSOR_EXPIRED', { field: ['after'] })
+}
+
+function isReadableType(reader: EventReader, type: EventType): boolean {
+  return reader.kind === 'USER' || isAboutAccount(type) || (reader.seesActs && isOperatorAct(type))
 }

@@ -5,7 +5,6 @@ import type { NewEvent } from '../db/recorded-events.ts'
 /** An event before it has a position. The operator's copy has the id and time of its original. */
 export type UnplacedEvent = Omit<NewEvent, 'userId'> & {
   id: string
-  subjectUserId?: string
   /** As PostgreSQL formats it; null for the time of the statement. */
   occurredAt: string | null
 }

@@ -78,12 +78,12 @@ export function eventParts(
     returning position, endpoints_version`)
   const written = db.$with('written', {}).as(sql`
     insert into ${events} (user_id, id, position, type, subject_user_id, account_id, tweet_id, api_token_id,
-      webhook_endpoint_id, reason, occurred_at)
+      webhook_endpoint_id, reason, actor, occurred_at)
     select ${userId}::uuid, e.id, counter.position + e.place, e.type, e.subject_user_id, e.account_id,
-      e.tweet_id, e.api_token_id, e.webhook_endpoint_id, e.reason, coalesce(e.occurred_at, ${clock.sqlNow()})
+      e.tweet_id, e.api_token_id, e.webhook_endpoint_id, e.reason, e.actor, coalesce(e.occurred_at, ${clock.sqlNow()})
     from counter, jsonb_to_recordset(${eventRows}::text::jsonb) as e (place bigint, id uuid, type text,
       subject_user_id uuid, account_id uuid, tweet_id uuid, api_token_id uuid, webhook_endpoint_id uuid,
-      reason text, occurred_at timestamptz)`)
+      reason text, actor text, occurred_at timestamptz)`)
   return { all: [counter, written], counter }
 }
 
@@ -97,6 +97,7 @@ function toRow(event: UnplacedEvent): Record<string, unknown> {
     api_token_id: event.apiTokenId,
     webhook_endpoint_id: event.webhookEndpointId,
     reason: event.reason,
+    actor: event.actor,
     occurred_at: event.occurredAt,
   }
 }

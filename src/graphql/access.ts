@@ -19,9 +19,9 @@ import {
   visitWithTypeInfo,
 } from 'graphql'
 import { z } from 'zod'
-import type { ApiScope } from '../auth/api-token.ts'
+import type { ApiScope, OperatorScope, UserScope } from '../auth/api-token.ts'
 import { mayAsOperator, mayAsUser, sessionOf, type Viewer } from '../auth/viewer.ts'
-import { apiScopes } from '../db/tables.ts'
+import { apiScopes, operatorScopes } from '../db/tables.ts'
 import { type ErrorCode, errorCodes } from '../error-codes.ts'
 import { AppError } from '../errors.ts'
 import { challenge } from '../http/bearer.ts'
@@ -36,9 +36,9 @@ export type AccessRule = {
   /** A signed-in browser; no token, regardless of its scopes. */
   session?: boolean
   /** A signed-in browser, or a user's token with this scope. */
-  scope?: ApiScope
+  scope?: UserScope
   /** An operator's token with this scope. */
-  operator?: ApiScope
+  operator?: OperatorScope
 }
 
 const accessRuleShape: z.ZodType<AccessRule> = z.strictObject({
@@ -46,7 +46,7 @@ const accessRuleShape: z.ZodType<AccessRule> = z.strictObject({
   identified: z.literal(true).optional(),
   session: z.literal(true).optional(),
   scope: z.enum(apiScopes).optional(),
-  operator: z.enum(apiScopes).optional(),
+  operator: z.enum(operatorScopes).optional(),
 })
 
 /**

@@ -35,6 +35,20 @@ export const userCursor: CursorCodec<{ id: string }> = createCodec(
   ([id]) => ({ id: id ?? '' }),
 )
 
+/** For the operator's lists, which are ordered by id. */
+export const idCursor: CursorCodec<{ id: string }> = createCodec(
+  new RegExp(`^id:(${UUID})$`),
+  ({ id }) => `id:${id}`,
+  ([id]) => ({ id: id ?? '' }),
+)
+
+/** For tweets in doubt, which are ordered by the reads of their timelines. */
+export const unknownTweetCursor: CursorCodec<{ timelineReads: number; userId: string; id: string }> = createCodec(
+  new RegExp(`^unknown:(\\d{1,9}):(${UUID}):(${UUID})$`),
+  ({ timelineReads, userId, id }) => `unknown:${timelineReads}:${userId}:${id}`,
+  ([timelineReads, userId, id]) => ({ timelineReads: Number(timelineReads), userId: userId ?? '', id: id ?? '' }),
+)
+
 function createCodec<Place>(
   form: RegExp,
   write: (place: Place) => string,

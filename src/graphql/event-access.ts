@@ -1,9 +1,10 @@
 // The types of events that a caller may read. An API token reads no events of sessions: they tell
 // when and how often its user signs in, and no scope shows sessions.
-import type { Viewer } from '../auth/viewer.ts'
+import { mayAsOperator, type Viewer } from '../auth/viewer.ts'
 import { eventTypes } from '../db/tables.ts'
 import { AppError } from '../errors.ts'
 import type { EventType } from '../events/events.ts'
+import type { EventReader } from '../events/page-statement.ts'
 
 /** The types of events that a user's API token may read. */
 export const tokenEventTypes: readonly EventType[] = eventTypes.filter((type) => !type.startsWith('session.'))
@@ -26,4 +27,9 @@ export function readableTypes(viewer: Viewer | null, asked: readonly EventType[]
       detail: 'An API token cannot read events of sessions. Read them in a browser that is signed in.',
     })
   return asked ?? tokenEventTypes
+}
+
+/** The operator as a reader of events. Acts of the operator are shown with the scope admin:read. */
+export function operatorReader(viewer: Viewer | null): EventReader {
+  return { kind: 'OPERATOR', seesActs: mayAsOperator(viewer, 'admin:read') }
 }

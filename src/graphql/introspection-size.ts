@@ -24,7 +24,7 @@ import {
  * The largest introspection, in characters of its JSON: more than twice that of the whole schema with
  * everything that tools ask for.
  */
-export const MAX_INTROSPECTION_CHARACTERS = 400_000
+export const MAX_INTROSPECTION_CHARACTERS = 450_000
 
 // A key of one character with its quotation marks, colon and comma, and a value of one.
 const MIN_FIELD_CHARACTERS = 6

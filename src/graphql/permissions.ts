@@ -1,13 +1,13 @@
 // What each scope of an API token permits, in the words that the console shows to the user who creates
 // one. They follow from the access rules: the words of a scope name every field that it opens.
 import { type GraphQLField, type GraphQLSchema, getNamedType, isObjectType } from 'graphql'
-import type { ApiScope } from '../auth/api-token.ts'
+import type { UserScope } from '../auth/api-token.ts'
 import { apiScopes } from '../db/tables.ts'
 import { findAccessRule } from './access.ts'
 import { tokenEventTypes } from './event-access.ts'
 
 /** A scope with its words, such as "Post and delete tweets". */
-export type Permission = { scope: ApiScope; words: string }
+export type Permission = { scope: UserScope; words: string }
 
 type Ability = { verb: string; object: string }
 
@@ -26,6 +26,7 @@ const EVENT_SUBJECTS = new Map([
   ['token', 'API tokens'],
   ['link_visibility', 'visibility to integrators'],
   ['webhook', 'webhooks'],
+  ['operator', 'acts of the operator'],
 ])
 
 // By the type of the objects that are read.

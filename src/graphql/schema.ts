@@ -1,4 +1,5 @@
 import { lexicographicSortSchema, printSchema } from 'graphql'
+import './types/admin.ts'
 import './types/api-token.ts'
 import { builder } from './builder.ts'
 import './types/connect-attempt.ts'

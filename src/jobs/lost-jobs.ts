@@ -3,6 +3,7 @@
 import { and, asc, eq, gt, isNotNull, isNull, lt, lte, ne, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import { REFRESH_TOKEN_LIFETIME_SECONDS } from '../accounts/revocation.ts'
+import { isActiveUser } from '../db/active-user.ts'
 import { runBatches } from '../db/batches.ts'
 import { queryRows } from '../db/client.ts'
 import { sqlIn } from '../db/clock.ts'
@@ -125,6 +126,7 @@ async function readUnknownTweets(deps: Deps, after: Row | null): Promise<Row[]> 
         sql`${tweets.status} = 'UNKNOWN'`,
         lt(tweets.timelineReads, MAX_READS),
         ne(connectedAccounts.status, 'DISCONNECTED'),
+        isActiveUser(userId),
         afterRow(userId, id, after),
       ),
     )

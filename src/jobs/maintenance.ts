@@ -8,6 +8,7 @@ import { recoverOrphanedTokens, refreshIdleAccounts } from '../accounts/refresh-
 import { sweepRefusedConnections } from '../accounts/refused-connections.ts'
 import { sweepApiTokens } from '../auth/api-token.ts'
 import { sweepConnectAttempts } from '../auth/connect-attempt.ts'
+import { sweepInvites } from '../auth/invites.ts'
 import { sweepSessions } from '../auth/session-rows.ts'
 import { sweepSignInAttempts } from '../auth/sign-in-attempt.ts'
 import { sweepSecretOwners } from '../auth/user-secret.ts'
@@ -52,6 +53,7 @@ export const maintenanceTasks: ReadonlyMap<string, Task> = new Map(
     sweepRateLimits,
     sweepEvents,
     sweepApiTokens,
+    sweepInvites,
     sweepIdempotencyKeys,
     sweepWebhookDeliveries,
   } satisfies Record<MaintenanceTaskName, Task>),

@@ -75,6 +75,24 @@ export async function installJobTables(database: Pick<Database, 'source'>): Prom
   }
 }
 
+/**
+ * Creates the queues of the jobs too, so that a command can queue a job before a gateway has run.
+ */
+export async function installQueues(database: Pick<Database, 'source'>): Promise<void> {
+  const { boss, close } = openBoss(database, { supervise: false, schedule: false })
+  try {
+    await boss.start()
+    await createQueues(boss)
+  } finally {
+    await boss.stop({ graceful: false })
+    await close()
+  }
+}
+
+async function createQueues(boss: PgBoss): Promise<void> {
+  for (const [name, { queue }] of Object.entries(workers)) await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
+}
+
 /** Creates the queue. Jobs can be queued at once; they run after `start`. */
 export function createJobQueue(database: Database, log: Log): JobQueue {
   const { boss, jobDatabase, close } = openBoss(database, BOSS_OPTIONS)
@@ -99,8 +117,8 @@ export function createJobQueue(database: Database, log: Log): JobQueue {
     },
     start: async (deps) => {
       await boss.start()
-      for (const [name, { queue, capacity, userCapacity, run }] of Object.entries(workers)) {
-        await boss.createQueue(name, { ...RETRIED_QUEUE, ...queue })
+      await createQueues(boss)
+      for (const [name, { capacity, userCapacity, run }] of Object.entries(workers)) {
         const runJob = async (data: unknown) => {
           const parsed = parseJobData(deps, name, data)
           if (parsed !== null) await counted(deps, name, () => runLogged(deps, name, () => run(deps, parsed)))

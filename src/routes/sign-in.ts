@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { finishGithubSignIn } from '../auth/finish-sign-in.ts'
 import { startGithubSignIn } from '../auth/github-sign-in.ts'
+import { INVITE_PARAMETER } from '../auth/invites.ts'
 import { findAttemptForLog, logFailedFlow } from '../auth/oauth-flow-log.ts'
 import { clearProviderProblems } from '../auth/provider-problems.ts'
 import { parseReturnTo } from '../auth/return-to.ts'
@@ -24,7 +25,11 @@ export function signInRoutes(deps: Deps): Hono<HttpEnv> {
     redirectStartErrors(deps, c, KIND, async () => {
       await consumeForAddress(deps, c, 'sign-in')
       const returnTo = parseReturnTo(deps.config, c.req.query('returnTo') ?? null, ['returnTo'])
-      const { authorizationUrl, state, browserToken } = await startGithubSignIn(deps, returnTo)
+      const { authorizationUrl, state, browserToken } = await startGithubSignIn(
+        deps,
+        returnTo,
+        c.req.query(INVITE_PARAMETER) ?? null,
+      )
       cookies.set(c, state, browserToken)
       return c.redirect(authorizationUrl, 303)
     }),

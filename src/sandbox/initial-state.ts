@@ -6,7 +6,7 @@ export function createState(): State {
   return {
     clockOffsetSeconds: 0,
     lastTweetId: '0',
-    github: { people: structuredClone(GITHUB_PEOPLE), codes: [], tokens: [] },
+    github: { people: structuredClone(GITHUB_PEOPLE), codes: [], tokens: [], organizations: [] },
     accounts: structuredClone(X_ACCOUNTS),
     codes: [],
     grants: [],

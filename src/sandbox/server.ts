@@ -5,6 +5,7 @@ import { createFaults } from './control/faults.ts'
 import { createRecorder } from './control/recorder.ts'
 import { addControlRoute } from './control/route.ts'
 import { addGithubOAuth } from './github/oauth.ts'
+import { addGithubOrganizations } from './github/organizations.ts'
 import { addGithubUser } from './github/user.ts'
 import { handleRequest } from './listener.ts'
 import { addPages } from './pages/routes.ts'
@@ -113,6 +114,7 @@ function createApplication(world: World): Hono {
   app.onError((error, c) => c.text(`A bug in the sandbox: ${error.message}`, 500))
   addGithubOAuth(app, world)
   addGithubUser(app, world)
+  addGithubOrganizations(app, world)
   addXAuthorize(app, world)
   addXToken(app, world)
   addXUsers(app, world)

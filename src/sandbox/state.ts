@@ -19,6 +19,14 @@ const githubCodeSchema = z.object({
   expiresAt: z.number(),
 })
 
+const githubOrganizationSchema = z.object({
+  login: z.string(),
+  /** The state of each membership, by the id of the person. */
+  members: z.record(z.string(), z.enum(['active', 'pending'])),
+  /** True when the organization restricts OAuth apps and has not approved the app. */
+  restrictsApps: z.boolean(),
+})
+
 const githubTokenSchema = z.object({ value: z.string(), personId: z.number().int(), scopes: z.array(z.string()) })
 
 const accountSchema = z.object({
@@ -125,6 +133,8 @@ export const stateSchema = z.object({
     people: z.array(githubPersonSchema),
     codes: z.array(githubCodeSchema),
     tokens: z.array(githubTokenSchema),
+    /** A state file of before has none. */
+    organizations: z.array(githubOrganizationSchema).default([]),
   }),
   accounts: z.array(accountSchema),
   codes: z.array(codeSchema),
@@ -135,6 +145,7 @@ export const stateSchema = z.object({
 })
 
 export type GithubPerson = z.infer<typeof githubPersonSchema>
+export type GithubToken = z.infer<typeof githubTokenSchema>
 export type GithubCode = z.infer<typeof githubCodeSchema>
 export type XAccount = z.infer<typeof accountSchema>
 export type AuthorizationCode = z.infer<typeof codeSchema>

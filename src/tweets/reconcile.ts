@@ -4,6 +4,7 @@
 import { and, eq, getTableColumns, inArray, lt, ne, type SQL, sql } from 'drizzle-orm'
 import { withAccessToken } from '../accounts/access-token.ts'
 import { findConnectedAccount } from '../accounts/accounts.ts'
+import { isActiveUser } from '../db/active-user.ts'
 import type { JobData } from '../db/jobs.ts'
 import { tweets } from '../db/tables.ts'
 import { lockUsers } from '../db/user-lock.ts'
@@ -47,7 +48,9 @@ export async function reconcileTweet(deps: Deps, job: JobData): Promise<void> {
   const [found] = await deps.db
     .update(tweets)
     .set({ timelineReads: sql`${tweets.timelineReads} + 1` })
-    .where(and(isTweet(job), eq(tweets.status, 'UNKNOWN'), lt(tweets.timelineReads, MAX_READS)))
+    .where(
+      and(isTweet(job), eq(tweets.status, 'UNKNOWN'), lt(tweets.timelineReads, MAX_READS), isActiveUser(job.userId)),
+    )
     .returning({ ...getTableColumns(tweets), nowSeconds: secondsOf(deps.clock.sqlNow()) })
   if (found === undefined) return
   const { nowSeconds, ...tweet } = found

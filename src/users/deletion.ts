@@ -10,6 +10,7 @@ import { userDeletions, users, webhookEndpoints } from '../db/tables.ts'
 import { announceViewerChange } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
+import { type Actor, recordAct } from '../events/operator-acts.ts'
 import { disconnectAll } from './disconnect-all.ts'
 
 /** The deletion of a user, as the person sees it. It does not name the user. */
@@ -33,17 +34,23 @@ const shown = {
  * refreshed and no tweet is sent for them. The next sign-in of the same GitHub user creates a new
  * user. Returns the earlier deletion if there is one.
  * @param login the user's own login, repeated as a protection against mistakes.
+ * @param byOperator who acts for the operator; null for the user.
  * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone already.
  */
-export async function startUserDeletion(deps: Deps, user: User, login: string): Promise<UserDeletion> {
+export async function startUserDeletion(
+  deps: Deps,
+  user: User,
+  login: string,
+  byOperator: Actor | null = null,
+): Promise<UserDeletion> {
   if (login.toLowerCase() !== user.login.toLowerCase())
     throw new AppError('LOGIN_MISMATCH', { field: ['input', 'login'] })
-  const deletion = await recordDeletion(deps, user)
+  const deletion = await recordDeletion(deps, user, byOperator)
   await disconnectFirst(deps, user.id)
   return deletion
 }
 
-function recordDeletion(deps: Deps, user: User): Promise<UserDeletion> {
+function recordDeletion(deps: Deps, user: User, byOperator: Actor | null): Promise<UserDeletion> {
   const { id: userId } = user
   return transaction(deps, async (deps) => {
     const { db, clock, jobs, eventNotifier } = deps
@@ -65,6 +72,7 @@ function recordDeletion(deps: Deps, user: User): Promise<UserDeletion> {
       .set({ status: 'DISABLED', disabledReason: 'BY_OWNER' })
       .where(and(eq(webhookEndpoints.userId, userId), eq(webhookEndpoints.status, 'ENABLED')))
     await jobs.enqueue(deps, 'delete-user', { userId, id: deletion.id })
+    if (byOperator !== null) await recordAct(deps, byOperator, { type: 'operator.user_deleted', userId })
     await announceViewerChange(deps, userId)
     // Wakes the user's streams, which find that their session or token has ended.
     deps.afterCommit(() => eventNotifier.notify([userId]))

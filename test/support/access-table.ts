@@ -1,6 +1,6 @@
 // The expected access rule of every field in the schema, written by hand and not derived from the
 // code. The tests fail for a field that is missing here, and for one with another rule.
-import type { ApiScope } from '../../src/auth/api-token.ts'
+import type { ApiScope, UserScope } from '../../src/auth/api-token.ts'
 
 /** All kinds of callers: anonymous, a signed-in browser, and API tokens with these scopes. */
 export const askers = {
@@ -20,13 +20,15 @@ export const askers = {
   'operator accounts:read': ['accounts:read'],
   'operator events:read': ['events:read'],
   'operator of both': ['accounts:read', 'events:read'],
+  'operator admin:read': ['admin:read'],
+  'operator admin:write': ['admin:write'],
 } as const satisfies Record<string, null | 'session' | readonly ApiScope[]>
 
 export type Asker = keyof typeof askers
 
 export const everybody = Object.keys(askers) as Asker[]
 
-const usersWith: Record<ApiScope, readonly Asker[]> = {
+const usersWith: Record<UserScope, readonly Asker[]> = {
   'accounts:read': [
     ...(['session', 'accounts:read', 'all but accounts:write', 'all but tweets:read'] as const),
     ...(['all but tweets:write', 'all but events:read', 'every scope'] as const),
@@ -56,6 +58,8 @@ export const rules: Record<string, readonly Asker[]> = {
   'a session': ['session'],
   ...usersWith,
   "operator's accounts:read": ['operator accounts:read', 'operator of both'],
+  "operator's admin:read": ['operator admin:read'],
+  "operator's admin:write": ['operator admin:write'],
   "events:read or operator's events:read": [
     ...usersWith['events:read'],
     ...(['operator events:read', 'operator of both'] as const),
@@ -76,12 +80,15 @@ export const table: Record<string, Record<string, string>> = {
     'events:read': 'webhookDeliveries webhookEndpoints',
     "events:read or operator's events:read": 'events',
     "operator's accounts:read": 'linkedUser linkedUsers',
+    "operator's admin:read": 'admin',
   },
   Mutation: {
     'a session': `createApiToken createWebhookEndpoint deleteViewer deleteWebhookEndpoint replayWebhookDelivery revokeApiToken
       revokeOtherSessions revokeSession rotateWebhookSecret setLinkVisibility signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
     'accounts:write': 'disconnectAccount',
     'tweets:write': 'deleteTweet postTweet',
+    "operator's admin:write": `blockUser createInvite deleteUser disconnectUserAccount reconcileTweet retryJob revokeInvite signOutUser
+      unblockUser`,
   },
   Subscription: { "events:read or operator's events:read": 'events' },
 
@@ -117,7 +124,7 @@ export const table: Record<string, Record<string, string>> = {
     'accounts:read': 'account',
     'tweets:read': 'tweet',
     "operator's accounts:read": 'linkedAccount',
-    part: 'accountId apiTokenId id occurredAt reason tweetId type userId webhookEndpointId',
+    part: 'accountId actor apiTokenId id occurredAt reason tweetId type userId webhookEndpointId',
   },
   EventConnection: { part: 'edges nodes pageInfo' },
   EventEdge: { part: 'cursor node' },
@@ -137,6 +144,43 @@ export const table: Record<string, Record<string, string>> = {
   PageInfo: { part: 'endCursor hasNextPage hasPreviousPage startCursor' },
   UserError: { part: 'code field message retry retryAt retryable' },
 
+  Admin: {
+    part: 'account accounts invites jobs stats tweet tweets unknownTweets user users',
+  },
+  AdminUser: { part: 'blockedAt createdAt githubId id isBeingDeleted linkVisibility login name' },
+  AdminUserConnection: { part: 'edges nodes pageInfo' },
+  AdminUserEdge: { part: 'cursor node' },
+  AdminAccount: {
+    part: `connectedAt disconnectedAt id lastUsedAt provider providerAccountId scopes status statusReason statusSince userId
+      username`,
+  },
+  AdminAccountConnection: { part: 'edges nodes pageInfo' },
+  AdminAccountEdge: { part: 'cursor node' },
+  AdminTweet: {
+    part: `accountId createdAt errorCode errorDetail id postedAt sends status timelineReads unknownSince userId
+      xTweetId`,
+  },
+  AdminTweetConnection: { part: 'edges nodes pageInfo' },
+  AdminTweetEdge: { part: 'cursor node' },
+  UnknownTweetConnection: { part: 'edges nodes pageInfo' },
+  UnknownTweetEdge: { part: 'cursor node' },
+  AdminJob: { part: 'createdAt dueAt id objectId queue retries status userId' },
+  AdminJobConnection: { part: 'edges nodes pageInfo' },
+  AdminJobEdge: { part: 'cursor node' },
+  AdminInvite: { part: 'createdAt createdBy expiresAt id note' },
+  AdminStats: { part: 'accounts deletions jobs pendingTweets tweets unknownTweets users' },
+  RowCount: { part: 'count isExact' },
+  JobCount: { part: 'count failed queue' },
+
+  BlockUserPayload: { part: 'user userErrors' },
+  CreateInvitePayload: { part: 'invite url userErrors' },
+  DeleteUserPayload: { part: 'deletion userErrors' },
+  DisconnectUserAccountPayload: { part: 'account userErrors' },
+  ReconcileTweetPayload: { part: 'tweet userErrors' },
+  RetryJobPayload: { part: 'job userErrors' },
+  RevokeInvitePayload: { part: 'invite userErrors' },
+  SignOutUserPayload: { part: 'endedSessions user userErrors' },
+  UnblockUserPayload: { part: 'user userErrors' },
   CreateApiTokenPayload: { part: 'apiToken secret userErrors' },
   CreateWebhookEndpointPayload: { part: 'webhookEndpoint secret userErrors' },
   DeleteTweetPayload: { part: 'tweet userErrors' },

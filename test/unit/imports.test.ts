@@ -4,7 +4,17 @@ import { describe, expect, test } from 'vitest'
 import { findImportProblems, type ImportRule, readImports, type SourceFiles } from '../support/import-rule.ts'
 
 // The features. Each layer may use those below it.
-const features = ['tweets/', 'users/', 'accounts/', 'x/', 'webhooks/', 'auth/', 'events/', 'rate-limit/']
+const features = [
+  'administration/',
+  'tweets/',
+  'users/',
+  'accounts/',
+  'x/',
+  'webhooks/',
+  'auth/',
+  'events/',
+  'rate-limit/',
+]
 
 /**
  * The layers, which src/README.md lists in one sentence. A new file or folder of src has to be
@@ -18,6 +28,7 @@ const rule: ImportRule = {
     { places: ['app.ts'], together: false },
     { places: ['routes/', 'graphql/', 'console/', 'jobs/'], together: false },
     { places: ['http/'], together: false },
+    { places: ['administration/'], together: false },
     { places: ['tweets/', 'users/'], together: false },
     { places: ['accounts/'], together: false },
     { places: ['x/', 'webhooks/'], together: false },

@@ -3,10 +3,17 @@ import { check, index, pgTable, primaryKey, text, unique, uuid } from 'drizzle-o
 import { allOf, moment } from './columns.ts'
 import { OPERATOR_ID, users } from './users.ts'
 
+/** The scopes of a user's token. */
 export const apiScopes = ['accounts:read', 'accounts:write', 'tweets:read', 'tweets:write', 'events:read'] as const
 
-/** The scopes of an operator's token. It acts for no user and therefore only reads. */
-export const operatorScopes = ['accounts:read', 'events:read'] as const satisfies readonly (typeof apiScopes)[number][]
+/**
+ * The scopes of an operator's token, which acts for no user. With the first two it reads what users
+ * show to integrators. Only the others see all users and act on them.
+ */
+export const operatorScopes = ['accounts:read', 'events:read', 'admin:read', 'admin:write'] as const
+
+/** All scopes. */
+export const allScopes = [...apiScopes, 'admin:read', 'admin:write'] as const
 
 /**
  * A bearer token of a program. A user's token acts for that user within its scopes; a token of the
@@ -28,7 +35,7 @@ export const apiTokens = pgTable(
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
-    scopes: text({ enum: apiScopes }).array().notNull(),
+    scopes: text({ enum: allScopes }).array().notNull(),
     createdAt: moment().notNull(),
     expiresAt: moment().notNull(),
     /** Updated at most once a minute. */
@@ -43,10 +50,10 @@ export const apiTokens = pgTable(
     check('api_tokens_secret_hash_form', sql`${table.secretHash} ~ '^[0-9a-f]{64}$'`),
     check('api_tokens_shown', sql`length(${table.prefix}) = 8 and length(${table.lastFour}) = 4`),
     check('api_tokens_name', sql`length(${table.name}) between 1 and 100`),
-    check('api_tokens_scopes', sql`cardinality(${table.scopes}) > 0 and ${allOf(table.scopes, apiScopes)}`),
+    check('api_tokens_scopes', sql`cardinality(${table.scopes}) > 0 and ${allOf(table.scopes, allScopes)}`),
     check(
       'api_tokens_operator_scopes',
-      sql`${table.userId} <> '${sql.raw(OPERATOR_ID)}' or ${allOf(table.scopes, operatorScopes)}`,
+      sql`case when ${table.userId} = '${sql.raw(OPERATOR_ID)}' then ${allOf(table.scopes, operatorScopes)} else ${allOf(table.scopes, apiScopes)} end`,
     ),
     check('api_tokens_expires', sql`${table.expiresAt} > ${table.createdAt}`),
   ],

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, type SQLWrapper, sql } from 'drizzle-orm'
 import {
   type AnyPgColumn,
   check,
@@ -23,6 +23,7 @@ export const accountStatusReasons = [
   'REFRESH_TOKEN_MISSING',
   'TOKENS_UNREADABLE',
   'DISCONNECTED_BY_USER',
+  'DISCONNECTED_BY_OPERATOR',
 ] as const
 
 /**
@@ -58,8 +59,9 @@ export const connectedAccounts = pgTable(
     primaryKey({ columns: [table.userId, table.id] }),
     unique('connected_accounts_one_per_user').on(table.userId, table.provider, table.providerAccountId),
     index().on(table.userId, table.connectedAt),
-    // Operators look accounts up by id alone.
+    // Operators look accounts up by id alone, and by username.
     index().on(table.id),
+    index('connected_accounts_username').on(usernameKey(table.username)),
     check('connected_accounts_status', oneOf(table.status, accountStatuses)),
     check('connected_accounts_status_reason', oneOf(table.statusReason, accountStatusReasons)),
     check(
@@ -76,4 +78,12 @@ export function ofAccount(name: string, { userId, accountId }: { userId: AnyPgCo
     columns: [userId, accountId],
     foreignColumns: [connectedAccounts.userId, connectedAccounts.id],
   }).onDelete('cascade')
+}
+
+/**
+ * Returns the form in which usernames at X are compared: A to Z in lower case, whatever the collation of
+ * the database.
+ */
+export function usernameKey(username: SQLWrapper): SQL<string> {
+  return sql<string>`lower(${username} collate "C")`
 }

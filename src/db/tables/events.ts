@@ -22,6 +22,15 @@ export const eventTypes = [
   'link_visibility.changed',
   'webhook.disabled',
   'webhook.test',
+  'operator.user_blocked',
+  'operator.user_unblocked',
+  'operator.user_signed_out',
+  'operator.user_deleted',
+  'operator.account_disconnected',
+  'operator.tweet_reconciled',
+  'operator.job_retried',
+  'operator.invite_created',
+  'operator.invite_revoked',
 ] as const
 
 /**
@@ -71,6 +80,11 @@ export const events = pgTable(
     webhookEndpointId: uuid(),
     /** A code from the list that belongs to the type; never foreign text. */
     reason: text(),
+    /**
+     * Who acted, in the operator's own copy of an act of the operator: the name of an API token, or the
+     * name that a command was given. Null in all other events.
+     */
+    actor: text(),
     occurredAt: moment().notNull(),
   },
   (table) => [
@@ -81,6 +95,7 @@ export const events = pgTable(
     index().on(table.occurredAt),
     check('events_type', oneOf(table.type, eventTypes)),
     check('events_reason', sql`${table.reason} ~ '^[A-Z][A-Z0-9_]*$'`),
+    check('events_actor', sql`length(${table.actor}) between 1 and 120`),
   ],
 )
 

@@ -22,6 +22,8 @@ export const signInAttempts = pgTable(
     /** The PKCE code verifier, sealed; null once the attempt is taken. */
     verifierSealed: text(),
     returnTo: text(),
+    /** SHA-256 of the invite that the sign-in was started with; null without one. */
+    inviteHash: text(),
     status: text({ enum: signInAttemptStatuses }).notNull().default('PENDING'),
     errorCode: text(),
     /**

@@ -33,6 +33,11 @@ export const users = pgTable(
      * nothing acts for them: see `isActiveUser`.
      */
     deletionId: uuid(),
+    /**
+     * When the operator blocked this person; null unless they are blocked. Meanwhile nothing acts for
+     * them: see `isActiveUser`.
+     */
+    blockedAt: moment(),
   },
   (table) => [
     // Operators page through the users who show their accounts by id.

@@ -39,6 +39,7 @@ const reasonDescriptions: Record<(typeof accountStatusReasons)[number], string> 
     'NEEDS_REAUTH: offline.access was not granted, and the access token, good for two hours, has ended.',
   TOKENS_UNREADABLE: 'NEEDS_REAUTH: the stored tokens were altered outside the gateway.',
   DISCONNECTED_BY_USER: 'DISCONNECTED: by the user.',
+  DISCONNECTED_BY_OPERATOR: 'DISCONNECTED: by the operator of this gateway.',
 }
 
 /** The state of a connection. */
@@ -47,7 +48,8 @@ export const AccountStatusRef = builder.enumType('AccountStatus', {
   values: describeValues(statusDescriptions),
 })
 
-const AccountStatusReasonRef = builder.enumType('AccountStatusReason', {
+/** The reason why a connection is not ACTIVE. */
+export const AccountStatusReasonRef = builder.enumType('AccountStatusReason', {
   description: 'The reason why a connection is not ACTIVE.',
   values: describeValues(reasonDescriptions),
 })

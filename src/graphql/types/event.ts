@@ -12,7 +12,7 @@ import { DEFAULT_STREAMS_PER_OWNER } from '../../process/event-streams.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getUser } from '../context.ts'
 import { eventCursor } from '../cursor.ts'
-import { readableTypes } from '../event-access.ts'
+import { operatorReader, readableTypes } from '../event-access.ts'
 import { continuePage, filteredPageComplexity, type PageInfo, type PageSize, resolvePage } from '../pagination.ts'
 import { ConnectedAccountRef } from './connected-account.ts'
 import { LinkedAccountRef } from './linked-user.ts'
@@ -31,7 +31,7 @@ const typeDescriptions: Record<EventType, string> = {
   'account.recovered': `An account that was NEEDS_REAUTH works again: it was connected again, or a lost token pair was found. ${LIMITED_REASON}`,
   'account.needs_reauth':
     'An account stopped working, and its user has to connect it again. `reason`: the AccountStatusReason GRANT_REVOKED, REFRESH_LOST, DATABASE_RESTORED, REFRESH_TOKEN_MISSING or TOKENS_UNREADABLE.',
-  'account.disconnected': 'An account was disconnected. `reason`: DISCONNECTED_BY_USER.',
+  'account.disconnected': 'An account was disconnected. `reason`: DISCONNECTED_BY_USER or DISCONNECTED_BY_OPERATOR.',
   'account.profile_changed':
     'An account has another name or picture at X than when it was last connected. `reason`: USERNAME_CHANGED, DISPLAY_NAME_CHANGED or AVATAR_CHANGED.',
   'tweet.posted': `X has posted a tweet. ${NO_REASON}`,
@@ -43,7 +43,7 @@ const typeDescriptions: Record<EventType, string> = {
   'tweet.deleted': `A tweet was deleted through this API. ${NO_REASON}`,
   'session.started': `The user signed in. ${NO_REASON}`,
   'session.ended':
-    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) or EXPIRED.',
+    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator).',
   'token.created': `An API token was created. ${NO_REASON}`,
   'token.revoked':
     'An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it.',
@@ -51,6 +51,16 @@ const typeDescriptions: Record<EventType, string> = {
     'The user decided who may see their connected accounts. `reason`: the new LinkVisibility, NOBODY or INTEGRATORS.',
   'webhook.disabled': 'The gateway disabled a webhook endpoint. `reason`: the WebhookDisabledReason FAILING or GONE.',
   'webhook.test': `A test was requested with testWebhookEndpoint. ${NO_REASON}`,
+  'operator.user_blocked': `The operator blocked the user: nothing acts for them until they are unblocked. ${NO_REASON}`,
+  'operator.user_unblocked': `The operator unblocked the user. ${NO_REASON}`,
+  'operator.user_signed_out': `The operator ended all sessions of the user. ${NO_REASON}`,
+  'operator.user_deleted': `The operator requested the deletion of the user. For operators only. ${NO_REASON}`,
+  'operator.account_disconnected': `The operator disconnected an X account of the user. ${NO_REASON}`,
+  'operator.tweet_reconciled': `The operator had the gateway look for a tweet that is UNKNOWN once more. ${NO_REASON}`,
+  'operator.job_retried':
+    'The operator had a background job run again. `reason`: the queue of the job, as REVOKE_GRANT. For operators only.',
+  'operator.invite_created': `The operator created an invite. For operators only. ${NO_REASON}`,
+  'operator.invite_revoked': `The operator withdrew an invite. For operators only. ${NO_REASON}`,
 }
 
 /** The type of an event. */
@@ -73,6 +83,11 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
       nullable: true,
       description:
         'Why the event happened, as a code for programs. Each EventType lists its possible reasons; null where it has none.',
+    }),
+    actor: t.exposeString('actor', {
+      nullable: true,
+      description:
+        'Who acted, in an act of the operator that an operator reads: "token:" and the name of an API token, or "command:" and a name. Null for all others.',
     }),
     occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When the event happened.' }),
     userId: t.exposeID('userId', {
@@ -150,7 +165,7 @@ builder.queryField('events', (t) =>
     {
       type: EventRef,
       authScopes: { scope: 'events:read', operator: 'events:read' },
-      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. A filter passes over up to ${MAX_EXAMINED_EVENTS.toLocaleString('en')} events: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted, or that is ahead of a database that was restored from a backup, is refused with CURSOR_EXPIRED.`,
+      description: `The events of the viewer, without those of sessions for an API token; for an operator's token, the account events of users who show their accounts to integrators, from when they began to show them, and with the scope admin:read the acts of the operator. Oldest first, as a Relay connection: 20 a page by default, 100 at most. To poll, keep \`endCursor\` and ask for the events \`after\` it: none is missed and none comes twice. To begin with new events only, ask for \`last: 1\`: \`endCursor\` is set also while there are no events. A filter passes over up to ${MAX_EXAMINED_EVENTS.toLocaleString('en')} events: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). Events are kept for ${KEPT_DAYS} days; a cursor after which some have been deleted, or that is ahead of a database that was restored from a backup, is refused with CURSOR_EXPIRED.`,
       args: {
         types: t.arg({ type: [EventTypeRef], description: TYPES }),
         accountId: t.arg.id({ description: ONLY_EVENTS_OF_ACCOUNT }),
@@ -236,7 +251,7 @@ function describePage(pageInfo: PageInfo, { examinedTo, lastPosition }: EventsRe
 
 function readerOf(context: GraphqlContext): EventReader {
   return context.viewer?.kind === 'OPERATOR_TOKEN'
-    ? { kind: 'OPERATOR' }
+    ? operatorReader(context.viewer)
     : { kind: 'USER', userId: getUser(context).id }
 }
 

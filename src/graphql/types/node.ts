@@ -15,7 +15,7 @@ import { listWebhookEndpointsByIds } from '../../webhooks/endpoints.ts'
 import { type AccessRule, meets } from '../access.ts'
 import { builder } from '../builder.ts'
 import { type GraphqlContext, getSession, getUser } from '../context.ts'
-import { mayReadEvents } from '../event-access.ts'
+import { mayReadEvents, operatorReader } from '../event-access.ts'
 import { NodeRef } from './node-interface.ts'
 
 type Row = { id: string }
@@ -86,7 +86,7 @@ const sharedTypes: Record<string, NodeType> = {
   },
   Event: {
     accessRule: { operator: 'events:read' },
-    load: ({ deps }, ids) => listEventsByIds(deps, { kind: 'OPERATOR' }, ids),
+    load: ({ deps, viewer }, ids) => listEventsByIds(deps, operatorReader(viewer), ids),
   },
 }
 

@@ -21,7 +21,8 @@ const statusDescriptions: Record<(typeof tweetStatuses)[number], string> = {
   DELETED: 'The tweet was posted, and then deleted through this API.',
 }
 
-const TweetStatusRef = builder.enumType('TweetStatus', {
+/** The state of a tweet. */
+export const TweetStatusRef = builder.enumType('TweetStatus', {
   description: 'The state of a tweet.',
   values: describeValues(statusDescriptions),
 })

@@ -23,6 +23,9 @@ export type AccountChange = Partial<
   Pick<XAccount, 'name' | 'protected' | 'suspended' | 'locked' | 'subscriptionType' | 'verifiedType' | 'description'>
 >
 
+/** The members of an organization at GitHub, and whether it restricts OAuth apps. */
+export type GithubOrganizationSettings = { members?: string[]; pending?: string[]; restrictsApps?: boolean }
+
 /** Creates the control of these providers. `save` stores the state. */
 export function createControl(world: World, recorder: Recorder, faults: Faults, save: () => void) {
   const mustFind = (username: string): XAccount => {
@@ -220,6 +223,27 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
       people.push({ id, login, name: null, email: null, bio: null })
       save()
       return id
+    },
+    /**
+     * Creates or replaces an organization at GitHub. Members are named by their logins; a pending one
+     * has not accepted the invitation.
+     */
+    setGithubOrganization(
+      login: string,
+      { members = [], pending = [], restrictsApps = false }: GithubOrganizationSettings,
+    ): void {
+      const { people, organizations } = world.state.github
+      const idOf = (name: string) => {
+        const person = people.find((known) => known.login === name)
+        if (person === undefined) throw new Error(`The sandbox has no GitHub person ${name}.`)
+        return String(person.id)
+      }
+      const states: Record<string, 'active' | 'pending'> = {}
+      for (const name of pending) states[idOf(name)] = 'pending'
+      for (const name of members) states[idOf(name)] = 'active'
+      const others = organizations.filter((known) => known.login !== login)
+      world.state.github.organizations = [...others, { login, members: states, restrictsApps }]
+      save()
     },
     /**
      * Sets whether GitHub has suspended the app: its redirects then carry an error instead of a

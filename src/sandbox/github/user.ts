@@ -1,41 +1,14 @@
-import type { Hono } from 'hono'
+import type { Context, Hono } from 'hono'
+import type { GithubPerson, GithubToken } from '../state.ts'
 import type { World } from '../world.ts'
 
 /** GitHub's API as far as a sign-in needs it: `GET /user` (docs.github.com/rest/users/users). */
 export function addGithubUser(app: Hono, world: World): void {
   app.get('/user', (c) => {
-    // GitHub rejects requests without a User-Agent header before all other checks.
-    if ((c.req.header('user-agent') ?? '') === '') {
-      return c.text(
-        'Request forbidden by administrative rules. Please make sure your request has a User-Agent header (https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required).\n',
-        403,
-      )
-    }
-    const version = c.req.header('x-github-api-version')
-    if (version !== undefined && !/^20\d\d-\d\d-\d\d$/.test(version)) {
-      return c.json(
-        { message: `Invalid API version: ${version}`, documentation_url: 'https://docs.github.com/rest' },
-        400,
-      )
-    }
-    const credentials = /^(?:bearer|token) +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    const token = world.state.github.tokens.find(({ value }) => value === credentials)
-    const person = world.state.github.people.find(({ id }) => id === token?.personId)
-    if (token === undefined || person === undefined) {
-      const message = credentials === undefined ? 'Requires authentication' : 'Bad credentials'
-      return c.json({ message, documentation_url: 'https://docs.github.com/rest', status: '401' }, 401)
-    }
+    const caller = findCaller(c, world)
+    if (caller instanceof Response) return caller
+    const { token, person } = caller
     const { id, login, name, email, bio } = person
-    if (world.switches.githubStanding.suspended.has(id)) {
-      return c.json(
-        {
-          message: 'Sorry. Your account was suspended.',
-          documentation_url: 'https://docs.github.com/rest',
-          status: '403',
-        },
-        403,
-      )
-    }
     return c.json(
       {
         login,
@@ -72,4 +45,40 @@ export function addGithubUser(app: Hono, world: World): void {
       },
     )
   })
+}
+
+/** Returns who sends a request, or GitHub's refusal of it. */
+export function findCaller(c: Context, world: World): { token: GithubToken; person: GithubPerson } | Response {
+  // GitHub rejects requests without a User-Agent header before all other checks.
+  if ((c.req.header('user-agent') ?? '') === '') {
+    return c.text(
+      'Request forbidden by administrative rules. Please make sure your request has a User-Agent header (https://docs.github.com/en/rest/overview/resources-in-the-rest-api#user-agent-required).\n',
+      403,
+    )
+  }
+  const version = c.req.header('x-github-api-version')
+  if (version !== undefined && !/^20\d\d-\d\d-\d\d$/.test(version)) {
+    return c.json(
+      { message: `Invalid API version: ${version}`, documentation_url: 'https://docs.github.com/rest' },
+      400,
+    )
+  }
+  const credentials = /^(?:bearer|token) +(\S+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+  const token = world.state.github.tokens.find(({ value }) => value === credentials)
+  const person = world.state.github.people.find(({ id }) => id === token?.personId)
+  if (token === undefined || person === undefined) {
+    const message = credentials === undefined ? 'Requires authentication' : 'Bad credentials'
+    return c.json({ message, documentation_url: 'https://docs.github.com/rest', status: '401' }, 401)
+  }
+  if (world.switches.githubStanding.suspended.has(person.id)) {
+    return c.json(
+      {
+        message: 'Sorry. Your account was suspended.',
+        documentation_url: 'https://docs.github.com/rest',
+        status: '403',
+      },
+      403,
+    )
+  }
+  return { token, person }
 }

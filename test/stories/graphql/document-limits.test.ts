@@ -171,7 +171,7 @@ describe('G-08 introspection', () => {
     )
     const multiplied = await ask(`{ ${parts.join(' ')} }`)
     expect(JSON.parse(multiplied)).toMatchObject({
-      errors: [{ message: expect.stringContaining('400,000'), extensions: { code: 'BAD_USER_INPUT' } }],
+      errors: [{ message: expect.stringContaining('450,000'), extensions: { code: 'BAD_USER_INPUT' } }],
     })
     expect(multiplied.length).toBeLessThan(1_000)
   })

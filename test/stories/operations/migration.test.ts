@@ -111,7 +111,7 @@ function readRelease(): Promise<Record<string, unknown>[]> {
           'tweets',
           sql`select (to_jsonb(tweets) - 'idempotency_key_hash' - 'request_hash')::text as row from tweets`,
         ),
-        digest('events', sql`select (to_jsonb(events) - 'subject_user_id')::text as row from events`),
+        digest('events', sql`select (to_jsonb(events) - 'subject_user_id' - 'actor')::text as row from events`),
         digest(
           'deliveries',
           sql`select (to_jsonb(deliveries) - 'user_id')::text as row from webhook_deliveries as deliveries

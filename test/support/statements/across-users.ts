@@ -61,6 +61,11 @@ export const acrossUsers: Readonly<Record<string, string>> = {
     'The sweep finds tweets in doubt that have lost their job.',
   'select connect_attempts by status, tokens_sealed, taken_at': 'The sweep finds attempts whose process died.',
   'select sessions by expires_at, created_at': 'The sweep finds expired sessions, by an index for each time.',
+  'select users': 'The figures of the operator count users up to a bound, by the primary key.',
+  'select users by id': 'The operator pages through all users, by the primary key.',
+  'select connected_accounts by id': 'The operator looks accounts up by their ids, by an index.',
+  'select connected_accounts by username': 'The operator finds users by the username of an X account, by an index.',
+  'select tweets': 'The figures of the operator count tweets up to a bound, by the primary key.',
   'select users by link_visibility': 'Operators page through the users who show their accounts, by an index.',
   'select users by link_visibility, id': 'A later page of the users who show their accounts.',
 }
