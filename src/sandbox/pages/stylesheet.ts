@@ -103,8 +103,11 @@ legend, .label { font-weight: 600; padding: 0; margin-bottom: .625rem; }
 .tweet.large .foot { grid-column: 1 / -1; }
 .feed .poll li { border: 1px solid var(--line); }
 .media { display: grid; gap: .25rem; margin-top: .625rem; border-radius: .875rem; overflow: hidden; border: 1px solid var(--line); }
-.media img, .media video { display: block; width: 100%; height: 100%; max-height: 32rem; object-fit: cover; background: var(--sunken); }
+.media img, .media video { display: block; width: 100%; min-height: 0; max-height: 32rem; object-fit: cover; background: var(--sunken); }
+.media video { aspect-ratio: 16 / 9; }
 .media.count-2, .media.count-3, .media.count-4 { grid-template-columns: 1fr 1fr; aspect-ratio: 16 / 9; }
+.media.count-2 img, .media.count-3 img, .media.count-4 img { height: 100%; max-height: none; }
+.media.count-3, .media.count-4 { grid-template-rows: 1fr 1fr; }
 .media.count-3 :first-child { grid-row: span 2; }
 .poll { list-style: none; display: grid; gap: .375rem; margin-top: .625rem; }
 .poll li { border: 1px solid var(--line); border-radius: .5rem; padding: .375rem .75rem; }
