@@ -114,16 +114,23 @@ const largestDocuments: Abuse = async (victim, { documents }) => {
     })
   // As many first, so that the prepared documents and the heap have their largest size.
   await send('a')
-  const before = victim.memoryMb()
   return measure(victim, async () => {
-    const statuses = await send('b')
+    const statuses: number[] = []
+    const growths: number[] = []
+    // What is kept makes memory grow in each round. Garbage that waits for its collection, as on a
+    // busy machine, does so in one.
+    for (const prefix of ['b', 'c']) {
+      const before = victim.memoryMb()
+      statuses.push(...(await send(prefix)))
+      growths.push(victim.memoryMb() - before)
+    }
     return [
       exactly(
-        `of ${documents} distinct documents those without a response`,
+        `of ${statuses.length} distinct documents those without a response`,
         0,
         statuses.filter((code) => code >= 500).length,
       ),
-      atMost('growth of memory', MAX_GROWTH_MB, victim.memoryMb() - before, ' MB'),
+      atMost('growth of memory', MAX_GROWTH_MB, Math.min(...growths), ' MB'),
     ]
   })
 }
