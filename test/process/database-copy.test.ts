@@ -15,6 +15,7 @@ import {
   maintenanceRuns,
   OPERATOR_ID,
   orphanedTokens,
+  restoredTimelines,
   tweets,
   userDeletions,
   users,
@@ -259,6 +260,9 @@ async function fillWhatIsEmpty(db: Db, accountId: string, userId: string): Promi
     accessExpiresAt: now,
     createdAt: now,
   })
+  await db
+    .insert(restoredTimelines)
+    .values({ userId: String(somebody?.id), accountId: String(row?.id), generation: 1, posts: '[]', isWhole: true })
   await db.insert(events).values(
     Array.from({ length: 1_200 }, (_, index) => ({
       userId: OPERATOR_ID,
