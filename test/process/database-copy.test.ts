@@ -67,7 +67,9 @@ function readRows(place: Place): Promise<Record<string, string[]>> {
 
 /** Returns the rows that the command copies. */
 function toBeCopied({ rate_limits: _, ...rows }: Record<string, string[]>): Record<string, string[]> {
-  return rows
+  // A copy is not restored: its generation names the cluster, database and timeline that it is in.
+  const generations = rows.generations?.map((row) => row.replace(/\d+\/\d+\/[0-9A-F]+/, 'lineage')) ?? []
+  return { ...rows, generations }
 }
 
 const totalOf = (rows: Record<string, string[]>) => Object.values(rows).flat().length
