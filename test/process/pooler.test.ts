@@ -62,7 +62,9 @@ async function connectAndPost(resources: AsyncDisposableStack, url: string): Pro
  * Returns PgBouncer's server connections for this database and their age: no session lock may be
  * left on them.
  */
+// An instance announces its keys by shared locks of the session that listens, which has no pooler.
 const locksLeft = (direct: Sql) => direct`select pid from pg_locks where locktype = 'advisory' and granted
+  and mode = 'ExclusiveLock'
   and database = (select oid from pg_database where datname = current_database())`
 
 describeWithProgram('pgbouncer', 'PgBouncer', () => {

@@ -8,7 +8,8 @@ import { impatient, startWorld, type World } from '../../support/harness.ts'
 
 let world: World
 beforeAll(async () => {
-  world = await startWorld({}, impatient)
+  // One user connects an account for each refusal.
+  world = await startWorld({ MAX_ACCOUNTS_PER_USER: '1000' }, impatient)
 })
 afterEach(() => {
   endFaults(world)
