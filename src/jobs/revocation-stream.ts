@@ -13,6 +13,7 @@ import { runInBackground } from '../db/caller.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import type { Deps } from '../deps.ts'
 import type { Outbound } from '../outbound/provider-calls.ts'
+import { createRareLine, type RareLine } from '../telemetry/rare-line.ts'
 import { getAppToken, isLastingRefusal, parseRevocations, subscribeToRevocations } from '../x/activity.ts'
 
 // docs.x.com, "Consuming streaming data": pauses before the next connection, doubled each time.
@@ -21,6 +22,8 @@ const PAUSES = {
   failed: { firstSeconds: 5, mostSeconds: 320 },
   limited: { firstSeconds: 60, mostSeconds: 320 },
 }
+// A stream that ended sooner has not worked, though X responded 200: X is asked again after a pause.
+const WORKED_SECONDS = 60
 // X repeats an event within seconds.
 const KEPT_EVENT_IDS = 1_000
 // A lease is renewed three times before it ends.
@@ -46,13 +49,22 @@ export function startRevocationStream(deps: Deps, outbound: Outbound): () => Pro
 async function keepStream(deps: Deps, outbound: Outbound, stopped: AbortSignal): Promise<void> {
   const holderId = randomUUID()
   const { activityLeaseSeconds } = deps.timing
+  // X decides how often it ends a stream, and what it sends.
+  const lines: Lines = {
+    open: createRareLine(deps.log, 'X tells this instance of revocations', { keys: 1, level: 'info' }),
+    unrecorded: createRareLine(
+      deps.log,
+      'A revocation that X has told of was not recorded; it is found when the tokens are used',
+      { keys: 1 },
+    ),
+  }
   const hold = () =>
     runInBackground('revocations', () => holdActivityLease(deps, holderId)).catch((error) => {
       deps.log.debug({ error }, 'The lease of the activity stream could not be renewed')
       return false
     })
   while (!stopped.aborted) {
-    if (await hold()) await followUnderLease(deps, outbound, holderId, hold, stopped)
+    if (await hold()) await followUnderLease(deps, outbound, { holderId, lines }, hold, stopped)
     await pause(activityLeaseSeconds / RENEWALS, stopped)
   }
   await releaseActivityLease(deps, holderId).catch(() => {})
@@ -62,7 +74,7 @@ async function keepStream(deps: Deps, outbound: Outbound, stopped: AbortSignal):
 async function followUnderLease(
   deps: Deps,
   outbound: Outbound,
-  holderId: string,
+  holder: Holder,
   hold: () => Promise<boolean>,
   stopped: AbortSignal,
 ): Promise<void> {
@@ -76,8 +88,10 @@ async function followUnderLease(
   let failures = 0
   try {
     while (!signal.aborted) {
-      const { ending, wasOpen } = await followOnce(deps, outbound, { holderId, seen, signal })
-      failures = wasOpen ? 0 : failures + 1
+      const startedAt = performance.now()
+      const ending = await followOnce(deps, outbound, { ...holder, seen, signal })
+      const hasWorked = ending === 'ended' && performance.now() - startedAt >= WORKED_SECONDS * 1000
+      failures = hasWorked ? 0 : failures + 1
       await pause(secondsBefore(deps, ending, failures), signal)
     }
   } finally {
@@ -92,13 +106,15 @@ function secondsBefore(deps: Deps, ending: Ending, failures: number): number {
   return failures === 0 ? 0 : Math.min(firstSeconds * 2 ** (failures - 1), mostSeconds)
 }
 
-type Follower = { holderId: string; seen: Set<string>; signal: AbortSignal }
+type Lines = { open: RareLine; unrecorded: RareLine }
+type Holder = { holderId: string; lines: Lines }
+type Follower = Holder & { seen: Set<string>; signal: AbortSignal }
 
 async function followOnce(
   deps: Deps,
   outbound: Outbound,
-  { holderId, seen, signal }: Follower,
-): Promise<{ ending: Ending; wasOpen: boolean }> {
+  { holderId, lines, seen, signal }: Follower,
+): Promise<Ending> {
   const tell = (state: ActivityStreamState) =>
     runInBackground('revocations', () => storeActivityState(deps, holderId, state)).catch((error) =>
       deps.log.debug({ error }, 'The state of the activity stream could not be stored'),
@@ -106,16 +122,15 @@ async function followOnce(
   const refuse = async (status: number) => {
     deps.log.warn({ status }, 'X does not tell this app of revocations; they are found when tokens are used')
     await tell('REFUSED')
-    return { ending: 'refused', wasOpen: false } as const
+    return 'refused' as const
   }
-  let wasOpen = false
   try {
     const token = await getAppToken(deps)
     const subscribed = token.kind === 'done' ? await subscribeToRevocations(deps, token.value) : token
     if (token.kind !== 'done' || subscribed.kind !== 'done') {
       const { status } = subscribed.kind === 'done' ? { status: null } : subscribed
       if (subscribed.kind === 'refused') return await refuse(subscribed.status)
-      return { ending: status === 429 ? 'limited' : 'failed', wasOpen: false }
+      return status === 429 ? 'limited' : 'failed'
     }
     const stream = await outbound.openStream(`${deps.config.x.apiUrl}/2/activity/stream`, {
       headers: { authorization: `Bearer ${token.value}`, 'user-agent': 'xconnect-gateway' },
@@ -126,25 +141,24 @@ async function followOnce(
     if (stream.status !== 200) {
       stream.close()
       if (isLastingRefusal(stream.status)) return await refuse(stream.status)
-      return { ending: stream.status === 429 ? 'limited' : 'failed', wasOpen: false }
+      return stream.status === 429 ? 'limited' : 'failed'
     }
-    wasOpen = true
     await tell('CONNECTED')
-    deps.log.info({}, 'X tells this instance of revocations')
+    lines.open('', {})
     try {
-      for await (const line of stream.lines) await handleLine(deps, line, seen)
+      for await (const line of stream.lines) await handleLine(deps, line, seen, lines)
     } finally {
       stream.close()
       if (!signal.aborted) await tell('CONNECTING')
     }
-    return { ending: 'ended', wasOpen }
+    return 'ended'
   } catch (error) {
     if (!signal.aborted) deps.log.debug({ error }, 'The activity stream of X ended')
-    return { ending: 'ended', wasOpen }
+    return 'ended'
   }
 }
 
-async function handleLine(deps: Deps, line: string, seen: Set<string>): Promise<void> {
+async function handleLine(deps: Deps, line: string, seen: Set<string>, lines: Lines): Promise<void> {
   const appId = deps.config.x.app?.id ?? null
   for (const event of parseRevocations(line)) {
     if (seen.has(event.eventId) || (appId !== null && event.appId !== appId)) continue
@@ -154,7 +168,7 @@ async function handleLine(deps: Deps, line: string, seen: Set<string>): Promise<
     try {
       await retryUntilWritten(deps, 'record a revocation', () => markToldRevocation(deps, event))
     } catch (error) {
-      deps.log.warn({ error }, 'A revocation that X has told of was not recorded; it is found when the tokens are used')
+      lines.unrecorded('', { error })
     }
   }
 }

@@ -20,8 +20,8 @@ export type StreamOptions = {
 /**
  * Sends a GET request, and returns once the response has begun.
  * @param dispatcher makes the connection, directly or through the proxy.
- * @throws when there is no response. `lines` throws when the stream fails, and returns when the
- * provider ends it.
+ * @throws when there is no response, or a compressed one. `lines` throws when the stream fails, and
+ * returns when the provider ends it.
  */
 export async function openProviderStream(
   dispatcher: Dispatcher,
@@ -35,6 +35,14 @@ export async function openProviderStream(
     bodyTimeout: idleSeconds * 1000,
     signal,
   })
+  // A body that is destroyed before its end, or fails while nobody reads it, emits an error, which ends
+  // the process without a listener. Its reader gets the error all the same.
+  response.body.on('error', () => {})
+  const encoding = response.headers['content-encoding'] ?? 'identity'
+  if (encoding !== 'identity') {
+    response.body.destroy()
+    throw new Error('The stream is compressed, although the request asked for identity.')
+  }
   return { status: response.statusCode, lines: readLines(response.body), close: () => response.body.destroy() }
 }
 

@@ -25,12 +25,14 @@ export type ActivityResult<T> =
   | { kind: 'refused'; status: number }
   | { kind: 'failed'; status: number | null; cause: unknown }
 
-const text = z.union([z.string(), z.number()]).transform(String)
+// JSON.parse rounds a number beyond the safe integers: it could name another account.
+const text = z.union([z.string(), z.int()]).transform(String).pipe(z.string().max(100))
+const xId = text.pipe(z.string().regex(/^\d{1,20}$/))
 const tokenShape = z.object({ access_token: z.string().min(1) })
 const eventShape = z.object({
   event_uuid: text,
   event_type: z.string(),
-  payload: z.object({ date_time: z.coerce.date(), user_id: text, app_id: text }),
+  payload: z.object({ date_time: z.coerce.date(), user_id: xId, app_id: text }),
 })
 const lineShape = z.object({ data: z.union([z.unknown().array(), z.unknown().transform((one) => [one])]) })
 

@@ -1,5 +1,6 @@
 // X tells the app of a revocation by its Activity API. It is a hint: X's response to the next
 // refresh decides.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { holdActivityLease } from '../../../src/accounts/activity-lease.ts'
 import { startGateway } from '../../../src/gateway.ts'
@@ -107,15 +108,22 @@ describe('with the bearer token of the app', () => {
     await until()
   })
 
-  test('those of another app, of another account, and lines of another shape change nothing', async () => {
+  test('T-10 those of another app, of another account, and lines of another shape change nothing', async () => {
     send(event(world, { appId: '1' }))
     send(event(world, { user: '12' }))
     send({ ...event(world), event_type: 'profile.update.bio' })
     for (const line of ['{', 'null', '[]', '{"data":null}', '{"data":{"payload":{}}}', '{"errors":[{"title":"x"}]}']) {
       world.sandbox.control.sendActivityLine(line)
     }
+    // Ids that no account can have, and a number that JSON.parse rounds.
+    for (const user of ['\0', `${MARA}\0`, 'maraholt', '', '1'.repeat(5_000)]) send(event(world, { user }))
+    const line = JSON.stringify({ data: event(world) })
+    world.sandbox.control.sendActivityLine(line.replace(`"${MARA}"`, MARA))
+    send({ ...event(world), event_uuid: 'x'.repeat(50_000) })
+    send(event(world, { user: '12' }))
     expect(await statusOf(person)).toEqual(ACTIVE)
     await until()
+    expect(world.logs()).not.toMatch(/was not recorded/)
   })
 
   test('a stream that X ends is opened again', async () => {
@@ -124,6 +132,29 @@ describe('with the bearer token of the app', () => {
     await until()
   })
 })
+
+test.each([
+  ['with a page', { kind: 'malformed', body: '<html></html>', contentType: 'text/html' }],
+  ['with a line that has no end', { kind: 'malformed', body: '{"data":'.padEnd(200_000, ' ') }],
+  ['compressed', { kind: 'oversized', bytes: 1_000, gzip: true }],
+  ['with 503', { kind: 'status', status: 503, body: { title: 'x'.repeat(50_000) } }],
+  ['with a redirect', { kind: 'redirect', location: 'https://api.x.com/2/activity/stream' }],
+] as const)(
+  'T-10 X responds at once %s: it is asked again after growing pauses, with one line in the log',
+  async (_, fault) => {
+    const world = await startWorld(environment)
+    await connected(world)
+    const asked = () => world.sandbox.control.countReceived({ path: '/2/activity/stream' })
+    world.sandbox.control.inject({ ...fault, match: { path: '/2/activity/stream' }, times: null })
+    world.sandbox.control.endActivityStreams()
+    await vi.waitFor(() => expect(asked()).toBeGreaterThan(1), { timeout: 60_000, interval: 20 })
+    await sleep(1_500)
+    // Without pauses these would be hundreds.
+    expect(asked()).toBeLessThan(8)
+    expect(world.logs().match(/X tells this instance of revocations/g)).toHaveLength(1)
+    await world.close()
+  },
+)
 
 describe('the lease of the stream', () => {
   test('belongs to one instance, and passes on when its holder stops or is silent', async () => {
