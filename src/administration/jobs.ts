@@ -10,7 +10,7 @@ import { AppError } from '../errors.ts'
 import { type Actor, recordAct } from '../events/operator-acts.ts'
 
 /** A job, as the operator sees it. */
-export type ListedJob = {
+export type AdminJob = {
   id: string
   queue: JobName
   /** WAITING for its first run, RETRYING after one that failed, FAILED when it runs no more. */
@@ -43,7 +43,7 @@ const columns = sql`id::text as id, state::text as state, data->>'userId' as use
   created_on, start_after`
 
 /** Returns a page of the jobs of a queue, in the arbitrary order of their ids. */
-export async function listJobs({ db }: { db: Db }, queue: JobName, page: IdPage): Promise<ListedJob[]> {
+export async function listJobs({ db }: { db: Db }, queue: JobName, page: IdPage): Promise<AdminJob[]> {
   const isLater = page.after === null ? sql`true` : sql`id > ${page.after}::uuid`
   const isEarlier = page.before === null ? sql`true` : sql`id < ${page.before}::uuid`
   const rows = await queryRows(
@@ -58,7 +58,7 @@ export async function listJobs({ db }: { db: Db }, queue: JobName, page: IdPage)
  * Has a job that waits, or has failed for good, run now.
  * @throws AppError JOB_NOT_FOUND
  */
-export async function retryJob(deps: Deps, actor: Actor, queue: JobName, jobId: string): Promise<ListedJob> {
+export async function retryJob(deps: Deps, actor: Actor, queue: JobName, jobId: string): Promise<AdminJob> {
   const job = await transaction(deps, async (deps) => {
     const retried = isRowId(jobId) ? await makeDue(deps, queue, jobId) : null
     if (retried === null) return null
@@ -75,7 +75,7 @@ export async function retryJob(deps: Deps, actor: Actor, queue: JobName, jobId: 
 }
 
 // A job that has failed for good may run once more than its queue allows.
-async function makeDue({ db }: { db: Db }, queue: JobName, jobId: string): Promise<ListedJob | null> {
+async function makeDue({ db }: { db: Db }, queue: JobName, jobId: string): Promise<AdminJob | null> {
   const [row] = await queryRows(
     db,
     sql`update pgboss.job set
@@ -89,7 +89,7 @@ async function makeDue({ db }: { db: Db }, queue: JobName, jobId: string): Promi
   return toJob(queue, row)
 }
 
-function toJob(queue: JobName, row: unknown): ListedJob {
+function toJob(queue: JobName, row: unknown): AdminJob {
   const { id, state, user_id, object_id, retry_count, created_on, start_after } = jobShape.parse(row)
   return {
     id,

@@ -1,5 +1,5 @@
 // xconnect job: the background jobs.
-import { type ListedJob, listJobs, retryJob } from '../administration/jobs.ts'
+import { type AdminJob, listJobs, retryJob } from '../administration/jobs.ts'
 import { type JobName, jobNames } from '../db/jobs.ts'
 import { commandActor } from './actor.ts'
 import { type AdminWork, confirm, pageOptions, parsePage, printPage, toIdPage } from './administration.ts'
@@ -47,7 +47,7 @@ function parseQueue(name: string | undefined): JobName {
   return queue
 }
 
-function describe({ id, status, userId, objectId, retries, dueAt }: ListedJob): string {
+function describe({ id, status, userId, objectId, retries, dueAt }: AdminJob): string {
   return [
     id,
     status.padEnd(8),

@@ -366,7 +366,7 @@ export type EventType =
   | 'OPERATOR_INVITE_CREATED'
   /** `operator.invite_revoked`: The operator withdrew an invite. For operators only. It has no `reason`. */
   | 'OPERATOR_INVITE_REVOKED'
-  /** `operator.job_retried`: The operator had a background job run again. `reason`: the queue of the job, as REVOKE_GRANT. For operators only. */
+  /** `operator.job_retried`: The operator had a background job of the user run at once. `reason`: the JobQueue of the job. */
   | 'OPERATOR_JOB_RETRIED'
   /** `operator.tweet_reconciled`: The operator had the gateway look for a tweet that is UNKNOWN once more. It has no `reason`. */
   | 'OPERATOR_TWEET_RECONCILED'
@@ -378,7 +378,7 @@ export type EventType =
   | 'OPERATOR_USER_SIGNED_OUT'
   /** `operator.user_unblocked`: The operator unblocked the user. It has no `reason`. */
   | 'OPERATOR_USER_UNBLOCKED'
-  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator). */
+  /** `session.ended`: A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have), EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator). */
   | 'SESSION_ENDED'
   /** `session.started`: The user signed in. It has no `reason`. */
   | 'SESSION_STARTED'

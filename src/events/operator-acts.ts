@@ -2,6 +2,7 @@
 // of the user whom it concerns, who is not told a name.
 import type { NewEvent } from '../db/recorded-events.ts'
 import { OPERATOR_ID } from '../db/tables.ts'
+import { lockUsers } from '../db/user-lock.ts'
 import { type EventType, type RecordDeps, recordEvent } from './events.ts'
 
 export type { RecordDeps }
@@ -20,10 +21,15 @@ export type ActType = Extract<EventType, `operator.${string}`>
 /** What was done, to whom. `userId` is absent where it concerns no user. */
 export type Act = Pick<NewEvent, 'accountId' | 'tweetId' | 'reason'> & { type: ActType; userId?: string }
 
-/** Records an act in the transaction that does it. */
+/**
+ * Records an act in the transaction that does it. A user who is deleted, or has been, gets no event: a
+ * job can outlive its user.
+ */
 export async function recordAct(deps: RecordDeps, actor: Actor, { userId, ...act }: Act): Promise<void> {
-  // A deleted user reads no events any more.
-  if (userId !== undefined && act.type !== 'operator.user_deleted') await recordEvent(deps, { ...act, userId })
+  if (userId !== undefined && act.type !== 'operator.user_deleted') {
+    const [reader] = await lockUsers(deps.db, [userId])
+    if (reader !== undefined) await recordEvent(deps, { ...act, userId })
+  }
   await recordEvent(deps, {
     ...act,
     userId: OPERATOR_ID,

@@ -1,4 +1,4 @@
-import { type ListedJob, retryJob } from '../../administration/jobs.ts'
+import { type AdminJob, retryJob } from '../../administration/jobs.ts'
 import { type JobName, jobNames } from '../../db/jobs.ts'
 import { builder } from '../builder.ts'
 import { mutationComplexity } from '../mutation-cost.ts'
@@ -35,7 +35,7 @@ const JobStatusRef = builder.enumType('JobStatus', {
 })
 
 /** A background job. */
-export const AdminJobRef = builder.objectRef<ListedJob>('AdminJob').implement({
+export const AdminJobRef = builder.objectRef<AdminJob>('AdminJob').implement({
   description: 'A background job.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The id of the job.' }),
@@ -64,7 +64,7 @@ const RetryJobInput = builder.inputType('RetryJobInput', {
   }),
 })
 
-const RetryJobPayloadRef = payloadRef<ListedJob>('RetryJobPayload').implement({
+const RetryJobPayloadRef = payloadRef<AdminJob>('RetryJobPayload').implement({
   description: 'The result of `retryJob`.',
   fields: (t) => ({
     job: t.field({

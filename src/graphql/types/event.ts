@@ -43,7 +43,7 @@ const typeDescriptions: Record<EventType, string> = {
   'tweet.deleted': `A tweet was deleted through this API. ${NO_REASON}`,
   'session.started': `The user signed in. ${NO_REASON}`,
   'session.ended':
-    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have) EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator).',
+    'A session has ended. `reason`: SIGNED_OUT, REVOKED (by the user, in any session), REPLACED (by a sign-in in the same browser), LIMIT_REACHED (by a sign-in with as many sessions as a user may have), EXPIRED, SIGNED_OUT_BY_OPERATOR or BLOCKED (by the operator).',
   'token.created': `An API token was created. ${NO_REASON}`,
   'token.revoked':
     'An API token was revoked. `reason`: LEAKED where it was revoked by its secret at /auth/token/revoke; null where its owner revoked it.',
@@ -58,7 +58,7 @@ const typeDescriptions: Record<EventType, string> = {
   'operator.account_disconnected': `The operator disconnected an X account of the user. ${NO_REASON}`,
   'operator.tweet_reconciled': `The operator had the gateway look for a tweet that is UNKNOWN once more. ${NO_REASON}`,
   'operator.job_retried':
-    'The operator had a background job run again. `reason`: the queue of the job, as REVOKE_GRANT. For operators only.',
+    'The operator had a background job of the user run at once. `reason`: the JobQueue of the job.',
   'operator.invite_created': `The operator created an invite. For operators only. ${NO_REASON}`,
   'operator.invite_revoked': `The operator withdrew an invite. For operators only. ${NO_REASON}`,
 }

@@ -420,6 +420,23 @@ describe('acts', () => {
     ])
   })
 
+  test('retryJob runs the job of a user who has been deleted meanwhile', async () => {
+    const userId = '019ac000-0000-7000-8000-000000000001'
+    const data = JSON.stringify({ userId, id: userId })
+    const [job] = await queryRows(
+      world,
+      sql`insert into pgboss.job (name, data, start_after) values ('revoke-grant', ${data}::jsonb, now() + interval '1 day')
+        returning id`,
+    )
+    const admin = await operatorToken(['admin:write'])
+    const payload = await act(admin, 'retryJob', 'job { userId }', { queue: 'REVOKE_GRANT', jobId: job?.id })
+    expect(payload).toEqual({ job: { userId }, userErrors: [] })
+    expect(await actsOf(userId)).toEqual([
+      { type: 'operator.job_retried', actor: 'token:Support desk', subjectUserId: userId },
+    ])
+    expect(await typesOf(userId)).toEqual([])
+  })
+
   test('are read with admin:read and events:read alone, and sent to no endpoint that did not ask for them', async () => {
     const list = async (scopes: readonly Scope[]) => {
       const { data } = await ask(await operatorToken(scopes), '{ events(first: 100) { nodes { type actor userId } } }')
