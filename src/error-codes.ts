@@ -187,7 +187,7 @@ export const errorCodes = {
   INVITE_INVALID: {
     retry: 'AFTER_ACTION',
     sentence:
-      'This invite was used, has expired or was withdrawn. Ask the operator of this gateway for another. Nothing was stored.',
+      'This invite was used, has expired or was revoked. Ask the operator of this gateway for another. Nothing was stored.',
   },
   USER_BLOCKED: {
     retry: 'AFTER_ACTION',
@@ -196,14 +196,19 @@ export const errorCodes = {
   GITHUB_UNAVAILABLE: { retry: 'LATER', sentence: 'GitHub could not be reached. Try again shortly.' },
 
   // Administration, for operators.
-  USER_NOT_FOUND: { retry: 'NEVER', sentence: 'There is no user with this id.' },
+  USER_NOT_FOUND: {
+    retry: 'NEVER',
+    sentence: 'There is no user with this id, or they are being deleted. Find users with admin.users.',
+  },
   JOB_NOT_FOUND: {
     retry: 'NEVER',
-    sentence: 'There is no failed or waiting job with this queue and id; it may have ended.',
+    sentence:
+      'This queue has no job with this id that waits or has failed; it may be running, or have ended. List the jobs with admin.jobs.',
   },
   INVITE_NOT_FOUND: {
     retry: 'NEVER',
-    sentence: 'There is no open invite with this id; it may have been used, withdrawn or have expired.',
+    sentence:
+      'There is no open invite with this id; it may have been used or revoked, or have expired. List the open ones with admin.invites.',
   },
   INVITE_NOTE_INVALID: {
     retry: 'NEVER',
@@ -212,7 +217,7 @@ export const errorCodes = {
   INVITE_EXPIRY_INVALID: { retry: 'NEVER', sentence: 'An invite is valid for 1 to 90 whole days.' },
   TOO_MANY_INVITES: {
     retry: 'AFTER_ACTION',
-    sentence: 'There are as many open invites as there may be. Withdraw one that is no longer needed.',
+    sentence: 'There are as many open invites as there may be. Revoke one that is no longer needed with revokeInvite.',
   },
   TWEET_NOT_UNKNOWN: {
     retry: 'NEVER',

@@ -76,7 +76,7 @@ export function listInvites(deps: Pick<Deps, 'db' | 'clock'>): Promise<Invite[]>
     .limit(MAX_INVITES)
 }
 
-/** Withdraws an invite. @throws AppError INVITE_NOT_FOUND */
+/** Revokes an invite. @throws AppError INVITE_NOT_FOUND */
 export async function revokeInvite(deps: RecordDeps, actor: Actor, inviteId: string): Promise<Invite> {
   const revoked = await transaction(deps, async (deps) => {
     const [invite] = isRowId(inviteId)

@@ -12,7 +12,7 @@ export const INVITE_USAGE = `  xconnect invite create [--note TEXT] [--expires-i
   xconnect invite list [--json]
                            list the open invites, newest first
   xconnect invite revoke ID [--as NAME]
-                           withdraw an invite`
+                           revoke an invite`
 
 const ERRORS = { INVITE_NOT_FOUND: 'There is no open invite with this id. xconnect invite list shows the ids.' }
 
@@ -71,7 +71,7 @@ async function list(deps: CommandDeps, json: boolean, output: Output): Promise<n
 
 async function revoke(deps: CommandDeps, actor: Actor, id: string, output: Output): Promise<number> {
   const { note } = await revokeInvite(deps, actor, id)
-  output.message(`The invite${note === null ? '' : ` "${note}"`} is withdrawn.`)
+  output.message(`The invite${note === null ? '' : ` "${note}"`} is revoked.`)
   return 0
 }
 

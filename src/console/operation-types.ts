@@ -83,9 +83,9 @@ export type CreateApiTokenInput = {
 
 /** The invite to create. */
 export type CreateInviteInput = {
-  /** For how many days it is valid: 1 to 90. Default: 7. */
+  /** For how many days the invite is valid: 1 to 90. Default: 7. */
   expiresInDays?: number | null | undefined;
-  /** For whom it is: 1 to 200 characters. Default: none. */
+  /** For whom the invite is: 1 to 200 characters. Default: none. */
   note?: string | null | undefined;
 };
 
@@ -209,17 +209,17 @@ export type ErrorCode =
   | 'INTERNAL'
   /** An invite is valid for 1 to 90 whole days. */
   | 'INVITE_EXPIRY_INVALID'
-  /** This invite was used, has expired or was withdrawn. Ask the operator of this gateway for another. Nothing was stored. */
+  /** This invite was used, has expired or was revoked. Ask the operator of this gateway for another. Nothing was stored. */
   | 'INVITE_INVALID'
   /** The note of an invite has 1 to 200 characters, without control characters and line breaks. */
   | 'INVITE_NOTE_INVALID'
-  /** There is no open invite with this id; it may have been used, withdrawn or have expired. */
+  /** There is no open invite with this id; it may have been used or revoked, or have expired. List the open ones with admin.invites. */
   | 'INVITE_NOT_FOUND'
   /** This gateway takes new users by invite only. Ask its operator for an invite link, and open it. Nothing was stored. */
   | 'INVITE_REQUIRED'
   /** The response came from another provider than the one that was asked. Start again. If that persists at a GitHub Enterprise Server, the operator has to set GITHUB_URL to the address that it has in a browser. */
   | 'ISSUER_MISMATCH'
-  /** There is no failed or waiting job with this queue and id; it may have ended. */
+  /** This queue has no job with this id that waits or has failed; it may be running, or have ended. List the jobs with admin.jobs. */
   | 'JOB_NOT_FOUND'
   /** To delete your user and all its data, send your own GitHub login as login. */
   | 'LOGIN_MISMATCH'
@@ -285,7 +285,7 @@ export type ErrorCode =
   | 'TOO_MANY_ACCOUNTS'
   /** You have as many active API tokens as the limit allows. Revoke one that is no longer used with revokeApiToken. */
   | 'TOO_MANY_API_TOKENS'
-  /** There are as many open invites as there may be. Withdraw one that is no longer needed. */
+  /** There are as many open invites as there may be. Revoke one that is no longer needed with revokeInvite. */
   | 'TOO_MANY_INVITES'
   /** This webhook endpoint has as many pending deliveries as it may have. Replay this one when some of them are DELIVERED or DEAD. */
   | 'TOO_MANY_PENDING_DELIVERIES'
@@ -307,7 +307,7 @@ export type ErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   /** The operator of this gateway has blocked your user. Ask them why. */
   | 'USER_BLOCKED'
-  /** There is no user with this id. */
+  /** There is no user with this id, or they are being deleted. Find users with admin.users. */
   | 'USER_NOT_FOUND'
   /** You have no webhook delivery with this id, or it is older than 30 days. List them with webhookDeliveries. */
   | 'WEBHOOK_DELIVERY_NOT_FOUND'
@@ -364,11 +364,11 @@ export type EventType =
   | 'OPERATOR_ACCOUNT_DISCONNECTED'
   /** `operator.invite_created`: The operator created an invite. For operators only. It has no `reason`. */
   | 'OPERATOR_INVITE_CREATED'
-  /** `operator.invite_revoked`: The operator withdrew an invite. For operators only. It has no `reason`. */
+  /** `operator.invite_revoked`: The operator revoked an invite. For operators only. It has no `reason`. */
   | 'OPERATOR_INVITE_REVOKED'
   /** `operator.job_retried`: The operator had a background job of the user run at once. `reason`: the JobQueue of the job. */
   | 'OPERATOR_JOB_RETRIED'
-  /** `operator.tweet_reconciled`: The operator had the gateway look for a tweet that is UNKNOWN once more. It has no `reason`. */
+  /** `operator.tweet_reconciled`: The operator had the gateway look for an UNKNOWN tweet in the timeline of its account once more. It has no `reason`. */
   | 'OPERATOR_TWEET_RECONCILED'
   /** `operator.user_blocked`: The operator blocked the user: nothing acts for them until they are unblocked. It has no `reason`. */
   | 'OPERATOR_USER_BLOCKED'
@@ -414,15 +414,15 @@ export type JobQueue =
   /** Revokes the grant of a disconnected account at X. */
   | 'REVOKE_GRANT';
 
-/** The state of a background job. One that has succeeded is gone. */
+/** The state of a background job. A job that has succeeded is deleted. */
 export type JobStatus =
-  /** It has failed as often as its queue allows, and runs no more. */
+  /** The job has failed as often as its queue allows. It runs again only by `retryJob`. */
   | 'FAILED'
-  /** It has failed, and runs again. */
+  /** The job has failed, and runs again at `dueAt`. */
   | 'RETRYING'
-  /** An instance is running it. */
+  /** An instance of the gateway is running the job. */
   | 'RUNNING'
-  /** It has not run yet. */
+  /** The job has not run yet. */
   | 'WAITING';
 
 /** The audience of the connection between a GitHub user and their X accounts. */
@@ -455,9 +455,9 @@ export type Provider =
 
 /** The tweet to look for. */
 export type ReconcileTweetInput = {
-  /** The id of the tweet. */
+  /** The `AdminTweet.id` of the tweet. */
   tweetId: string;
-  /** The id of its user. */
+  /** The `AdminTweet.userId` of the tweet. */
   userId: string;
 };
 
@@ -487,11 +487,11 @@ export type RetryAdvice =
   /** The same request fails again. Correct it first. */
   | 'NEVER';
 
-/** The job to run. */
+/** The background job to run. */
 export type RetryJobInput = {
-  /** Its id. */
+  /** The `AdminJob.id` of the job. */
   jobId: string;
-  /** Its queue. */
+  /** The `AdminJob.queue` of the job. */
   queue: JobQueue;
 };
 
@@ -501,9 +501,9 @@ export type RevokeApiTokenInput = {
   apiTokenId: string;
 };
 
-/** The invite to withdraw. */
+/** The invite to revoke. */
 export type RevokeInviteInput = {
-  /** The id of the invite. */
+  /** The `AdminInvite.id` of the invite. */
   inviteId: string;
 };
 

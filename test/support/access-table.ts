@@ -157,7 +157,7 @@ export const table: Record<string, Record<string, string>> = {
   AdminAccountConnection: { part: 'edges nodes pageInfo' },
   AdminAccountEdge: { part: 'cursor node' },
   AdminTweet: {
-    part: `accountId createdAt errorCode errorDetail id postedAt sends status timelineReads unknownSince userId
+    part: `accountId attempt createdAt errorCode errorDetail id postedAt status timelineReads unknownSince userId
       xTweetId`,
   },
   AdminTweetConnection: { part: 'edges nodes pageInfo' },

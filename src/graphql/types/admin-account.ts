@@ -22,13 +22,16 @@ export const AdminAccountRef = builder.objectRef<AdminAccount>('AdminAccount').i
       nullable: true,
       description: 'Why the connection is in this state; null when it is ACTIVE.',
     }),
-    statusSince: t.expose('statusSince', { type: 'DateTime', description: 'When it came into this state.' }),
+    statusSince: t.expose('statusSince', {
+      type: 'DateTime',
+      description: 'When the connection came into this state.',
+    }),
     scopes: t.exposeStringList('scopes', { description: 'The scopes that X granted.' }),
     connectedAt: t.expose('connectedAt', { type: 'DateTime', description: 'When the account was last connected.' }),
     lastUsedAt: t.expose('lastUsedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the gateway last acted with it at X; null when it never has.',
+      description: 'When the gateway last made a call to X with the tokens of this account; null when it never has.',
     }),
     disconnectedAt: t.expose('disconnectedAt', {
       type: 'DateTime',

@@ -10,21 +10,24 @@ export const AdminInviteRef = builder.objectRef<Invite>('AdminInvite').implement
     'An invite, with which one new user signs in while the variable SIGN_IN is `invite`. Its link is shown only once, by `createInvite`.',
   fields: (t) => ({
     id: t.exposeID('id', { description: 'The id of the invite.' }),
-    note: t.exposeString('note', { nullable: true, description: 'For whom it is; null without a note.' }),
+    note: t.exposeString('note', { nullable: true, description: 'For whom the invite is; null without a note.' }),
     createdBy: t.exposeString('createdBy', {
-      description: 'Who created it: "token:" and the name of an API token, or "command:" and a name.',
+      description: 'Who created the invite: "token:" and the name of an API token, or "command:" and a name.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When it ends unless it is used before.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the invite was created.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      description: 'When the invite expires, unless it is used before.',
+    }),
   }),
 })
 
 const CreateInviteInput = builder.inputType('CreateInviteInput', {
   description: 'The invite to create.',
   fields: (t) => ({
-    note: t.string({ description: 'For whom it is: 1 to 200 characters. Default: none.' }),
+    note: t.string({ description: 'For whom the invite is: 1 to 200 characters. Default: none.' }),
     expiresInDays: t.int({
-      description: `For how many days it is valid: 1 to ${MAX_INVITE_DAYS}. Default: ${DEFAULT_INVITE_DAYS}.`,
+      description: `For how many days the invite is valid: 1 to ${MAX_INVITE_DAYS}. Default: ${DEFAULT_INVITE_DAYS}.`,
     }),
   }),
 })
@@ -50,8 +53,8 @@ const CreateInvitePayloadRef = payloadRef<Created>('CreateInvitePayload').implem
 })
 
 const RevokeInviteInput = builder.inputType('RevokeInviteInput', {
-  description: 'The invite to withdraw.',
-  fields: (t) => ({ inviteId: t.id({ required: true, description: 'The id of the invite.' }) }),
+  description: 'The invite to revoke.',
+  fields: (t) => ({ inviteId: t.id({ required: true, description: 'The `AdminInvite.id` of the invite.' }) }),
 })
 
 const RevokeInvitePayloadRef = payloadRef<Invite>('RevokeInvitePayload').implement({
@@ -60,7 +63,7 @@ const RevokeInvitePayloadRef = payloadRef<Invite>('RevokeInvitePayload').impleme
     invite: t.field({
       type: AdminInviteRef,
       nullable: true,
-      description: 'The invite that was withdrawn; null when there are userErrors.',
+      description: 'The invite that was revoked; null when there are userErrors.',
       resolve: ({ thing }) => thing,
     }),
   }),
@@ -73,7 +76,7 @@ builder.mutationFields((t) => ({
     authScopes: { operator: 'admin:write' },
     complexity: mutationComplexity({ rows: 1, events: 1 }),
     description:
-      'Creates an invite for one new user. The first sign-in by its link that needs it uses it up. Recorded as OPERATOR_INVITE_CREATED. Fails with INVITE_NOTE_INVALID, INVITE_EXPIRY_INVALID or TOO_MANY_INVITES.',
+      'Creates an invite for one new user. The first new user who signs in by its link uses it up; existing users do not. Recorded as OPERATOR_INVITE_CREATED. Fails with INVITE_NOTE_INVALID, INVITE_EXPIRY_INVALID or TOO_MANY_INVITES.',
     args: { input: t.arg({ type: CreateInviteInput, required: true, description: 'The invite to create.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => {
@@ -86,8 +89,9 @@ builder.mutationFields((t) => ({
     nullable: true,
     authScopes: { operator: 'admin:write' },
     complexity: mutationComplexity({ rows: 1, events: 1 }),
-    description: 'Withdraws an invite. Recorded as OPERATOR_INVITE_REVOKED. Fails with INVITE_NOT_FOUND.',
-    args: { input: t.arg({ type: RevokeInviteInput, required: true, description: 'The invite to withdraw.' }) },
+    description:
+      'Revokes an invite: its link lets nobody in any more. Recorded as OPERATOR_INVITE_REVOKED. Fails with INVITE_NOT_FOUND.',
+    args: { input: t.arg({ type: RevokeInviteInput, required: true, description: 'The invite to revoke.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => revokeInvite(context.deps, actorOf(context), String(input.inviteId))),
   }),

@@ -25,12 +25,12 @@ export const JobQueueRef = builder.enumType('JobQueue', {
 })
 
 const JobStatusRef = builder.enumType('JobStatus', {
-  description: 'The state of a background job. One that has succeeded is gone.',
+  description: 'The state of a background job. A job that has succeeded is deleted.',
   values: {
-    WAITING: { description: 'It has not run yet.' },
-    RETRYING: { description: 'It has failed, and runs again.' },
-    RUNNING: { description: 'An instance is running it.' },
-    FAILED: { description: 'It has failed as often as its queue allows, and runs no more.' },
+    WAITING: { description: 'The job has not run yet.' },
+    RETRYING: { description: 'The job has failed, and runs again at `dueAt`.' },
+    RUNNING: { description: 'An instance of the gateway is running the job.' },
+    FAILED: { description: 'The job has failed as often as its queue allows. It runs again only by `retryJob`.' },
   },
 })
 
@@ -50,17 +50,17 @@ export const AdminJobRef = builder.objectRef<AdminJob>('AdminJob').implement({
       description:
         'The id of what it works on: a tweet, an account, a connect attempt, a deletion, or the revocation of a grant; null in a job of another release.',
     }),
-    retries: t.exposeInt('retries', { description: 'How often it has run again.' }),
+    retries: t.exposeInt('retries', { description: 'How often the job has run again after a failure.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the job was queued.' }),
-    dueAt: t.expose('dueAt', { type: 'DateTime', description: 'When it runs, at the earliest.' }),
+    dueAt: t.expose('dueAt', { type: 'DateTime', description: 'The earliest time at which the job runs.' }),
   }),
 })
 
 const RetryJobInput = builder.inputType('RetryJobInput', {
-  description: 'The job to run.',
+  description: 'The background job to run.',
   fields: (t) => ({
-    queue: t.field({ type: JobQueueRef, required: true, description: 'Its queue.' }),
-    jobId: t.id({ required: true, description: 'Its id.' }),
+    queue: t.field({ type: JobQueueRef, required: true, description: 'The `AdminJob.queue` of the job.' }),
+    jobId: t.id({ required: true, description: 'The `AdminJob.id` of the job.' }),
   }),
 })
 
@@ -84,7 +84,7 @@ builder.mutationField('retryJob', (t) =>
     complexity: mutationComplexity({ rows: 1, events: 2 }),
     description:
       'Has a background job run now: one that waits for its time, or has failed for good. Recorded as OPERATOR_JOB_RETRIED. Fails with JOB_NOT_FOUND, also for a job that is running.',
-    args: { input: t.arg({ type: RetryJobInput, required: true, description: 'The job to run.' }) },
+    args: { input: t.arg({ type: RetryJobInput, required: true, description: 'The background job to run.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => retryJob(context.deps, actorOf(context), input.queue as JobName, String(input.jobId))),
   }),

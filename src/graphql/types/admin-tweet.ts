@@ -11,8 +11,8 @@ export const AdminTweetRef = builder.objectRef<AdminTweet>('AdminTweet').impleme
   description: 'A tweet of a user, as the operator of the gateway sees it: its state, and not its text.',
   fields: (t) => ({
     id: t.exposeID('id', { description: "The gateway's id of the tweet, as in events and in the log." }),
-    userId: t.exposeID('userId', { description: 'The `AdminUser.id` of its user.' }),
-    accountId: t.exposeID('accountId', { description: 'The `AdminAccount.id` of its account.' }),
+    userId: t.exposeID('userId', { description: 'The `AdminUser.id` of the user who posted it.' }),
+    accountId: t.exposeID('accountId', { description: 'The `AdminAccount.id` of the account that posts it.' }),
     status: t.expose('status', { type: TweetStatusRef, description: 'The state of the tweet.' }),
     errorCode: t.field({
       type: ErrorCodeRef,
@@ -24,9 +24,12 @@ export const AdminTweetRef = builder.objectRef<AdminTweet>('AdminTweet').impleme
       nullable: true,
       description: "The status, title and type of X's response; null where there was none.",
     }),
-    sends: t.exposeInt('attempt', { description: 'How often it was sent, or tried to be sent.' }),
+    attempt: t.exposeInt('attempt', {
+      description: 'The number of attempts to post the tweet, with those that ended before X was called.',
+    }),
     timelineReads: t.exposeInt('timelineReads', {
-      description: 'How often the gateway has read the timeline to find the tweet. It does so three times.',
+      description:
+        'How often the gateway has read the timeline to find an UNKNOWN tweet. It gives up after three reads.',
     }),
     xTweetId: t.exposeID('xTweetId', { nullable: true, description: "X's id of the tweet; null until it is known." }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the tweet was requested.' }),
@@ -46,8 +49,8 @@ export const AdminTweetRef = builder.objectRef<AdminTweet>('AdminTweet').impleme
 const ReconcileTweetInput = builder.inputType('ReconcileTweetInput', {
   description: 'The tweet to look for.',
   fields: (t) => ({
-    userId: t.id({ required: true, description: 'The id of its user.' }),
-    tweetId: t.id({ required: true, description: 'The id of the tweet.' }),
+    userId: t.id({ required: true, description: 'The `AdminTweet.userId` of the tweet.' }),
+    tweetId: t.id({ required: true, description: 'The `AdminTweet.id` of the tweet.' }),
   }),
 })
 

@@ -20,11 +20,11 @@ const NO_COUNT = 'Counting them would read all of them at each request, so it ha
 const ID_ORDER = '20 a page by default, 100 at most. The order has no meaning and stays the same.'
 
 const RowCountRef = builder.objectRef<RowCount>('RowCount').implement({
-  description: 'A number of rows.',
+  description: 'A number of rows, which is estimated where counting them would take long.',
   fields: (t) => ({
-    count: t.exposeInt('count', { description: 'The number.' }),
+    count: t.exposeInt('count', { description: 'The number of rows.' }),
     isExact: t.exposeBoolean('isExact', {
-      description: `True up to ${COUNTED_AT_MOST.toLocaleString('en')} rows, which are counted. Beyond that \`count\` is PostgreSQL's estimate, or what was counted.`,
+      description: `True when \`count\` is exact, which it is up to ${COUNTED_AT_MOST.toLocaleString('en')} rows. Beyond that it is the estimate in PostgreSQL's statistics or, where there is none, ${COUNTED_AT_MOST.toLocaleString('en')}.`,
     }),
   }),
 })
@@ -32,11 +32,11 @@ const RowCountRef = builder.objectRef<RowCount>('RowCount').implement({
 const JobCountRef = builder.objectRef<Stats['jobs'][number]>('JobCount').implement({
   description: 'The number of jobs in one queue.',
   fields: (t) => ({
-    queue: t.field({ type: JobQueueRef, description: 'The queue.', resolve: ({ queue }) => queue }),
+    queue: t.field({ type: JobQueueRef, description: 'The queue that is counted.', resolve: ({ queue }) => queue }),
     count: t.exposeInt('count', {
-      description: `The jobs that wait, run or have failed: ${COUNTED_AT_MOST.toLocaleString('en')} at most.`,
+      description: `The number of jobs that wait, run or have failed: ${COUNTED_AT_MOST.toLocaleString('en')} at most.`,
     }),
-    failed: t.exposeInt('failed', { description: 'Those among them that have failed for good.' }),
+    failed: t.exposeInt('failed', { description: 'The number of those jobs that have failed for good.' }),
   }),
 })
 
@@ -45,16 +45,16 @@ const countField = (description: string) => ({ type: RowCountRef, description })
 const AdminStatsRef = builder.objectRef<Stats>('AdminStats').implement({
   description: 'Figures of the whole deployment.',
   fields: (t) => ({
-    users: t.expose('users', countField('The users.')),
-    accounts: t.expose('accounts', countField('The X accounts, connected and disconnected.')),
-    tweets: t.expose('tweets', countField('The tweets of all states.')),
-    pendingTweets: t.expose('pendingTweets', countField('The tweets that are being posted.')),
+    users: t.expose('users', countField('The number of users.')),
+    accounts: t.expose('accounts', countField('The number of X accounts, connected and disconnected.')),
+    tweets: t.expose('tweets', countField('The number of tweets, of all states.')),
+    pendingTweets: t.expose('pendingTweets', countField('The number of PENDING tweets, which are being posted.')),
     unknownTweets: t.expose(
       'unknownTweets',
-      countField('The tweets of which X did not say whether it had posted them.'),
+      countField('The number of UNKNOWN tweets: X did not say whether it had posted them.'),
     ),
-    deletions: t.expose('deletions', countField('The deletions of users that are under way.')),
-    jobs: t.expose('jobs', { type: [JobCountRef], description: 'The background jobs of each queue.' }),
+    deletions: t.expose('deletions', countField('The number of deletions of users that are under way.')),
+    jobs: t.expose('jobs', { type: [JobCountRef], description: 'The number of background jobs in each queue.' }),
   }),
 })
 
@@ -113,7 +113,7 @@ const AdminRef = builder.objectRef<object>('Admin').implement({
     tweet: t.field({
       type: AdminTweetRef,
       nullable: true,
-      description: 'The tweet of a user; null when there is none.',
+      description: 'The tweet of this user with this id; null when there is none.',
       args: {
         userId: t.arg.id({ required: true, description: 'The id of the user.' }),
         tweetId: t.arg.id({ required: true, description: 'The id of the tweet.' }),
@@ -136,7 +136,7 @@ const AdminRef = builder.objectRef<object>('Admin').implement({
       {
         type: AdminTweetRef,
         description:
-          'The tweets of all users that are UNKNOWN: first those that the gateway has looked for least. 20 a page by default, 100 at most. A tweet that it looks for meanwhile moves behind, and may come twice.',
+          'The tweets of all users that are UNKNOWN: first those that the gateway has looked for least often. 20 a page by default, 100 at most. A tweet that is looked for while you read the pages moves to a later one, and may come twice.',
         complexity: pageComplexity,
         resolve: (_, args, { deps }) => resolvePage(args, unknownTweetCursor, (page) => listUnknownTweets(deps, page)),
       },
@@ -148,7 +148,7 @@ const AdminRef = builder.objectRef<object>('Admin').implement({
         type: AdminJobRef,
         description: `The background jobs of one queue, those that wait, run or have failed: ${ID_ORDER}`,
         complexity: pageComplexity,
-        args: { queue: t.arg({ type: JobQueueRef, required: true, description: 'The queue.' }) },
+        args: { queue: t.arg({ type: JobQueueRef, required: true, description: 'The queue whose jobs are listed.' }) },
         resolve: (_, args, { deps }) =>
           resolvePage(args, idCursor, (page) => listJobs(deps, args.queue as JobName, toIdPage(page))),
       },
@@ -163,7 +163,7 @@ const AdminRef = builder.objectRef<object>('Admin').implement({
     }),
     stats: t.field({
       type: AdminStatsRef,
-      description: 'Figures of the whole deployment. What grows with it is estimated and not counted.',
+      description: `Figures of the whole deployment. Large numbers are estimated: see \`RowCount.isExact\`.`,
       complexity: { field: 10 * COUNT_COMPLEXITY, multiplier: 1 },
       resolve: (_, _args, { deps }) => readStats(deps),
     }),

@@ -56,11 +56,11 @@ const typeDescriptions: Record<EventType, string> = {
   'operator.user_signed_out': `The operator ended all sessions of the user. ${NO_REASON}`,
   'operator.user_deleted': `The operator requested the deletion of the user. For operators only. ${NO_REASON}`,
   'operator.account_disconnected': `The operator disconnected an X account of the user. ${NO_REASON}`,
-  'operator.tweet_reconciled': `The operator had the gateway look for a tweet that is UNKNOWN once more. ${NO_REASON}`,
+  'operator.tweet_reconciled': `The operator had the gateway look for an UNKNOWN tweet in the timeline of its account once more. ${NO_REASON}`,
   'operator.job_retried':
     'The operator had a background job of the user run at once. `reason`: the JobQueue of the job.',
   'operator.invite_created': `The operator created an invite. For operators only. ${NO_REASON}`,
-  'operator.invite_revoked': `The operator withdrew an invite. For operators only. ${NO_REASON}`,
+  'operator.invite_revoked': `The operator revoked an invite. For operators only. ${NO_REASON}`,
 }
 
 /** The type of an event. */
@@ -87,7 +87,7 @@ export const EventRef = builder.objectRef<Event>('Event').implement({
     actor: t.exposeString('actor', {
       nullable: true,
       description:
-        'Who acted, in an act of the operator that an operator reads: "token:" and the name of an API token, or "command:" and a name. Null for all others.',
+        'Who acted for the operator: "token:" and the name of an API token, or "command:" and a name. Shown to operators alone; null for users, and for events that are no acts of the operator.',
     }),
     occurredAt: t.expose('occurredAt', { type: 'DateTime', description: 'When the event happened.' }),
     userId: t.exposeID('userId', {

@@ -29,7 +29,10 @@ export const UserDeletionRef = builder.objectRef<UserDeletion>('UserDeletion').i
       description: 'Whether rows are left.',
       resolve: ({ finishedAt }) => (finishedAt === null ? 'DELETING' : 'DELETED'),
     }),
-    requestedAt: t.expose('requestedAt', { type: 'DateTime', description: 'When `deleteViewer` was called.' }),
+    requestedAt: t.expose('requestedAt', {
+      type: 'DateTime',
+      description: 'When the deletion was requested, by `deleteViewer` or by the operator.',
+    }),
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',
       nullable: true,
@@ -44,7 +47,7 @@ builder.queryField('userDeletion', (t) =>
     nullable: true,
     authScopes: { anyone: true },
     description:
-      'The deletion with this id, which `deleteViewer` has returned. Needs no session: the user has none any more. Null when there is none with this id, or it ended more than a week ago.',
+      'The deletion with this id, which `deleteViewer` or `deleteUser` has returned. Needs no session: the user has none any more. Null when there is none with this id, or it ended more than a week ago.',
     args: { userDeletionId: t.arg.id({ required: true, description: 'The id of the deletion.' }) },
     resolve: (_, { userDeletionId }, { deps }) => findUserDeletion(deps, String(userDeletionId)),
   }),

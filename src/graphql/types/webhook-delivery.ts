@@ -96,7 +96,7 @@ builder.queryField('webhookDeliveries', (t) =>
     {
       type: WebhookDeliveryRef,
       authScopes: { scope: 'events:read' },
-      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`. A filter, and what an API token may not read, passes over up to ${MAX_EXAMINED_DELIVERIES.toLocaleString('en')} deliveries: a page can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). An API token does not get those of events of sessions.`,
+      description: `The deliveries to one of the viewer's webhook endpoints, newest first, as a Relay connection: 20 a page by default, 100 at most. Kept for ${DELIVERIES_KEPT_SECONDS / DAY_SECONDS} days. Dead letters are those with \`status: DEAD\`. A page passes over up to ${MAX_EXAMINED_DELIVERIES.toLocaleString('en')} deliveries that do not match \`status\`, or that an API token may not read: it can then have fewer entries than asked for, or none, and continues after \`endCursor\` while \`hasNextPage\` is true (before \`startCursor\` while \`hasPreviousPage\` is, with \`last\`). An API token does not get those of events of sessions.`,
       args: {
         webhookEndpointId: t.arg.id({
           required: true,

@@ -451,7 +451,7 @@ describe('acts', () => {
     expect((await list(['events:read'])).filter(({ type }) => type.startsWith('OPERATOR_'))).toEqual([])
   })
 
-  test('createInvite gives a link that works, and revokeInvite withdraws it', async () => {
+  test('createInvite gives a link that works, and revokeInvite revokes it', async () => {
     const admin = await operatorToken(['admin:read', 'admin:write'])
     const made = await act(admin, 'createInvite', 'invite { id note } url', { note: 'for Yuki', expiresInDays: 2 })
     expect(made.url.startsWith(`${world.url}/auth/github?invite=`)).toBe(true)

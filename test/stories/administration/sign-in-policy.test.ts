@@ -210,13 +210,13 @@ describe('SIGN_IN=invite', () => {
     expect(await world.db().$count(users)).toBe(2)
   })
 
-  test('refuses an invite that has expired or was withdrawn, and the sweep deletes it', async () => {
+  test('refuses an invite that has expired or was revoked, and the sweep deletes it', async () => {
     world = await startWorld({ SIGN_IN: 'invite' })
     const expiring = await createInvite(inviteDeps(), ACTOR, { note: null, expiresInDays: 1 })
-    const withdrawn = await createInvite(inviteDeps(), ACTOR, { note: null, expiresInDays: 1 })
-    await revokeInvite(inviteDeps(), ACTOR, withdrawn.invite.id)
-    await expect(revokeInvite(inviteDeps(), ACTOR, withdrawn.invite.id)).rejects.toThrow('There is no open invite')
-    expect(await signInWithInvite(withdrawn.url, 'mara-holt')).toMatchObject({ code: 'INVITE_INVALID' })
+    const revoked = await createInvite(inviteDeps(), ACTOR, { note: null, expiresInDays: 1 })
+    await revokeInvite(inviteDeps(), ACTOR, revoked.invite.id)
+    await expect(revokeInvite(inviteDeps(), ACTOR, revoked.invite.id)).rejects.toThrow('There is no open invite')
+    expect(await signInWithInvite(revoked.url, 'mara-holt')).toMatchObject({ code: 'INVITE_INVALID' })
     world.advance(86_401)
     expect(await signInWithInvite(expiring.url, 'mara-holt')).toMatchObject({ code: 'INVITE_INVALID' })
     expect(await world.db().$count(invites)).toBe(1)
