@@ -11,7 +11,7 @@ import type { Figure, PrometheusMetrics } from '../telemetry/prometheus.ts'
 /** What the server shows beside what the process has counted. */
 export type MetricsSources = {
   prometheus: PrometheusMetrics
-  /** Reads the figures of the database, by one statement. */
+  /** Reads the figures of the database. */
   readDatabase(): Promise<readonly Figure[]>
   /** The connections of the pool that are in use and waited for. */
   databaseUsage(): DatabaseUsage
@@ -49,7 +49,7 @@ export function createMetricsServer(deps: Deps, sources: MetricsSources): Server
   })
 }
 
-// Null while the database does not answer in time. The process is scraped all the same.
+// Null while the database does not respond in time. The process is scraped all the same.
 async function readWithinDeadline({ log }: Deps, { readDatabase }: MetricsSources): Promise<readonly Figure[] | null> {
   try {
     return await withTimeout(DATABASE_WITHIN_SECONDS, runInBackground('metrics', readDatabase), () => {

@@ -32,15 +32,15 @@ export type Switches = {
   refusesDuplicates: boolean
   /** How long X processes a video or a GIF, and its reason for refusing the next ones. */
   mediaProcessing: { seconds: number; failure: string | null }
-  /** A larger segment of an upload is answered with an empty 413. */
+  /** A larger segment of an upload gets an empty 413. */
   maxSegmentBytes: number
   /**
-   * True when a second finalize of an upload is answered as the first. X does not document it.
+   * True when a second finalize of an upload gets the response of the first. X does not document it.
    */
   finalizesAgain: boolean
   /** True when X refuses the Activity API to the app. */
   refusesActivity: boolean
-  /** The shape of a new subscription in `data`: X has answered in all three. */
+  /** The shape of a new subscription in `data`: X has responded with all three. */
   subscriptionShape: 'object' | 'array' | 'subscription'
   /** Seconds of the system's clock between the empty lines on an activity stream. */
   keepAliveSeconds: number

@@ -22,7 +22,7 @@ const figureHelp = {
   build_info: ['1, with the version of the gateway as a label.', ['version']],
   ready: ['1 while /readyz of this instance responds 200.', []],
   database_up: [
-    '1 if the database answered this scrape in time. Otherwise the metrics from the database are missing.',
+    '1 if the database responded to this scrape in time. Otherwise the metrics from the database are missing.',
     [],
   ],
   database_connections: [
@@ -90,7 +90,7 @@ const figureHelp = {
   ],
 } as const satisfies Record<string, readonly [help: string, labels: readonly string[]]>
 
-// From a request that memory answers to one that waits for X.
+// From a request that is served from memory to one that waits for X.
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const CALL_BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const JOB_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 5, 15, 45]

@@ -1,5 +1,5 @@
 // X's Activity API: what X tells an app about users who authorized it. X describes `oauth.revoke`
-// since July 2026, its OpenAPI document does not list it, and its answers come in several shapes:
+// since July 2026, its OpenAPI document does not list it, and its responses come in several shapes:
 // everything here is read tolerantly, and a refusal is an expected outcome.
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
@@ -83,7 +83,7 @@ export function parseRevocations(line: string): RevokeEvent[] {
   })
 }
 
-/** Whether X refuses a call with this status whenever it is made. */
+/** Returns true for a status with which X refuses a call whenever it is made. */
 export function isLastingRefusal(status: number): boolean {
   return [400, 401, 403, 404].includes(status)
 }

@@ -21,7 +21,7 @@ export function createActivityControl(world: World) {
     setRefusesActivity(on: boolean): void {
       world.switches.refusesActivity = on
     },
-    /** Sets the shape of the answer to a new subscription. */
+    /** Sets the shape of the response to a new subscription. */
     setSubscriptionShape(shape: Switches['subscriptionShape']): void {
       world.switches.subscriptionShape = shape
     },

@@ -32,11 +32,11 @@ export function createMediaControl(world: World) {
     setMediaProcessing(processing: { seconds?: number; failure?: string | null }): void {
       Object.assign(world.switches.mediaProcessing, processing)
     },
-    /** Sets the largest segment; X answers larger ones with an empty 413. */
+    /** Sets the largest segment; X responds to larger ones with an empty 413. */
     setMaxSegmentBytes(bytes: number): void {
       world.switches.maxSegmentBytes = bytes
     },
-    /** Sets whether a second finalize of an upload is answered as the first. Off by default. */
+    /** Sets whether a second finalize of an upload gets the response of the first. Off by default. */
     setFinalizesAgain(on: boolean): void {
       world.switches.finalizesAgain = on
     },
