@@ -44,8 +44,8 @@ export const eventPositions = pgTable('event_positions', {
     .references(() => users.id, { onDelete: 'cascade' }),
   position: bigint({ mode: 'number' }).notNull(),
   /**
-   * Incremented by each change of the user's webhook endpoints that decides what is sent to them. A
-   * writer of events that has read the endpoints before such a change finds another number here.
+   * Incremented by each change of the user's webhook endpoints that decides what is sent to them. 0 for
+   * a user who has never had one, whose events need no look at the endpoints.
    */
   endpointsVersion: integer().notNull().default(0),
   /** The position before the last restore of the database; null if there was none. */
@@ -72,7 +72,7 @@ export const events = pgTable(
     /** The position among the events of `userId`, in commit order. */
     position: bigint({ mode: 'number' }).notNull(),
     type: text({ enum: eventTypes }).notNull(),
-    /** In a copy of the operator, the user it is about; null in other events. */
+    /** In a copy or an act of the operator, the user it is about; null in other events. */
     subjectUserId: uuid(),
     accountId: uuid(),
     tweetId: uuid(),

@@ -101,7 +101,7 @@ export function addXMedia(app: Hono, world: World): void {
         return problemResponse(invalidRequest('The `command` query parameter value is not one of [STATUS]', {}))
       }
       const media = findUpload(world, caller.id, c.req.query('media_id') ?? '')
-      // X answers so for an image too: it is never processed.
+      // The same for an image, which is never processed.
       if (media === null || processingState(world, media) === null)
         return problemResponse(API_PROBLEMS['invalid-media'])
       return respondWithData({ data: showMedia(world, media) })
