@@ -454,7 +454,7 @@ export type Provider =
   | 'X';
 
 /** The tweet to look for. */
-export type ReconcileTweetInput = {
+export type ReconcileUserTweetInput = {
   /** The `AdminTweet.id` of the tweet. */
   tweetId: string;
   /** The `AdminTweet.userId` of the tweet. */
@@ -851,12 +851,12 @@ export type RateLimitQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type RateLimitQuery = { rateLimit: { limit: number, windowSeconds: number, cost: number, remaining: number, resetAt: string } | null };
 
-export type ReconcileTweetMutationVariables = Exact<{
-  input: ReconcileTweetInput;
+export type ReconcileUserTweetMutationVariables = Exact<{
+  input: ReconcileUserTweetInput;
 }>;
 
 
-export type ReconcileTweetMutation = { reconcileTweet: { tweet: { id: string, userId: string, status: TweetStatus, timelineReads: number } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
+export type ReconcileUserTweetMutation = { reconcileUserTweet: { tweet: { id: string, userId: string, status: TweetStatus, timelineReads: number } | null, userErrors: Array<{ code: ErrorCode, message: string, field: Array<string> | null, retry: RetryAdvice, retryable: boolean, retryAt: string | null }> } | null };
 
 export type ReplayWebhookDeliveryMutationVariables = Exact<{
   input: ReplayWebhookDeliveryInput;
@@ -1030,7 +1030,7 @@ export type Operations = {
   Overview: [variables: OverviewQueryVariables, response: OverviewQuery, kind: 'query']
   PostTweet: [variables: PostTweetMutationVariables, response: PostTweetMutation, kind: 'mutation']
   RateLimit: [variables: RateLimitQueryVariables, response: RateLimitQuery, kind: 'query']
-  ReconcileTweet: [variables: ReconcileTweetMutationVariables, response: ReconcileTweetMutation, kind: 'mutation']
+  ReconcileUserTweet: [variables: ReconcileUserTweetMutationVariables, response: ReconcileUserTweetMutation, kind: 'mutation']
   ReplayWebhookDelivery: [variables: ReplayWebhookDeliveryMutationVariables, response: ReplayWebhookDeliveryMutation, kind: 'mutation']
   RetryJob: [variables: RetryJobMutationVariables, response: RetryJobMutation, kind: 'mutation']
   RevokeApiToken: [variables: RevokeApiTokenMutationVariables, response: RevokeApiTokenMutation, kind: 'mutation']

@@ -87,7 +87,7 @@ export const table: Record<string, Record<string, string>> = {
       revokeOtherSessions revokeSession rotateWebhookSecret setLinkVisibility signOut startXConnect testWebhookEndpoint updateWebhookEndpoint`,
     'accounts:write': 'disconnectAccount',
     'tweets:write': 'deleteTweet postTweet',
-    "operator's admin:write": `blockUser createInvite deleteUser disconnectUserAccount reconcileTweet retryJob revokeInvite signOutUser
+    "operator's admin:write": `blockUser createInvite deleteUser disconnectUserAccount reconcileUserTweet retryJob revokeInvite signOutUser
       unblockUser`,
   },
   Subscription: { "events:read or operator's events:read": 'events' },
@@ -176,7 +176,7 @@ export const table: Record<string, Record<string, string>> = {
   CreateInvitePayload: { part: 'invite url userErrors' },
   DeleteUserPayload: { part: 'deletion userErrors' },
   DisconnectUserAccountPayload: { part: 'account userErrors' },
-  ReconcileTweetPayload: { part: 'tweet userErrors' },
+  ReconcileUserTweetPayload: { part: 'tweet userErrors' },
   RetryJobPayload: { part: 'job userErrors' },
   RevokeInvitePayload: { part: 'invite userErrors' },
   SignOutUserPayload: { part: 'endedSessions user userErrors' },

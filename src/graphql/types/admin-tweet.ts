@@ -46,7 +46,7 @@ export const AdminTweetRef = builder.objectRef<AdminTweet>('AdminTweet').impleme
   }),
 })
 
-const ReconcileTweetInput = builder.inputType('ReconcileTweetInput', {
+const ReconcileUserTweetInput = builder.inputType('ReconcileUserTweetInput', {
   description: 'The tweet to look for.',
   fields: (t) => ({
     userId: t.id({ required: true, description: 'The `AdminTweet.userId` of the tweet.' }),
@@ -54,8 +54,8 @@ const ReconcileTweetInput = builder.inputType('ReconcileTweetInput', {
   }),
 })
 
-const ReconcileTweetPayloadRef = payloadRef<AdminTweet>('ReconcileTweetPayload').implement({
-  description: 'The result of `reconcileTweet`.',
+const ReconcileUserTweetPayloadRef = payloadRef<AdminTweet>('ReconcileUserTweetPayload').implement({
+  description: 'The result of `reconcileUserTweet`.',
   fields: (t) => ({
     tweet: t.field({
       type: AdminTweetRef,
@@ -66,15 +66,15 @@ const ReconcileTweetPayloadRef = payloadRef<AdminTweet>('ReconcileTweetPayload')
   }),
 })
 
-builder.mutationField('reconcileTweet', (t) =>
+builder.mutationField('reconcileUserTweet', (t) =>
   t.field({
-    type: ReconcileTweetPayloadRef,
+    type: ReconcileUserTweetPayloadRef,
     nullable: true,
     authScopes: { operator: 'admin:write' },
     complexity: mutationComplexity({ rows: 2, events: 2 }),
     description:
       'Has the gateway look for an UNKNOWN tweet in the timeline of its account once more, in the background and up to three times. X bills these reads. Does nothing while it is looking already. Recorded as OPERATOR_TWEET_RECONCILED. Fails with TWEET_NOT_FOUND, or TWEET_NOT_UNKNOWN for a tweet of which the outcome is known.',
-    args: { input: t.arg({ type: ReconcileTweetInput, required: true, description: 'The tweet to look for.' }) },
+    args: { input: t.arg({ type: ReconcileUserTweetInput, required: true, description: 'The tweet to look for.' }) },
     resolve: (_, { input }, context) =>
       toPayload(() => {
         const key = { userId: String(input.userId), id: String(input.tweetId) }

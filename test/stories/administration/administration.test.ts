@@ -257,11 +257,11 @@ describe('what the operator reads', () => {
     const variables = { userId, tweetId: postTweet.tweet?.id }
     const { data } = await ask(
       admin,
-      'query ($userId: ID!, $tweetId: ID!) { admin { tweets(userId: $userId) { nodes { id status } } tweet(userId: $userId, tweetId: $tweetId) { id status sends errorCode } } }',
+      'query ($userId: ID!, $tweetId: ID!) { admin { tweets(userId: $userId) { nodes { id status } } tweet(userId: $userId, tweetId: $tweetId) { id status attempt errorCode } } }',
       variables,
     )
     expect(data.admin.tweets.nodes).toContainEqual({ id: variables.tweetId, status: 'POSTED' })
-    expect(data.admin.tweet).toEqual({ id: variables.tweetId, status: 'POSTED', sends: 1, errorCode: null })
+    expect(data.admin.tweet).toEqual({ id: variables.tweetId, status: 'POSTED', attempt: 1, errorCode: null })
   })
 
   test('figures and jobs', async () => {
@@ -324,7 +324,7 @@ describe('acts', () => {
       ['deleteUser', 'deletion { id }', { userId: none }, 'USER_NOT_FOUND'],
       ['deleteUser', 'deletion { id }', { userId: OPERATOR_ID }, 'USER_NOT_FOUND'],
       ['disconnectUserAccount', 'account { id }', { accountId: none }, 'ACCOUNT_NOT_FOUND'],
-      ['reconcileTweet', 'tweet { id }', { userId: none, tweetId: none }, 'TWEET_NOT_FOUND'],
+      ['reconcileUserTweet', 'tweet { id }', { userId: none, tweetId: none }, 'TWEET_NOT_FOUND'],
       ['retryJob', 'job { id }', { queue: 'REVOKE_GRANT', jobId: none }, 'JOB_NOT_FOUND'],
       ['revokeInvite', 'invite { id }', { inviteId: none }, 'INVITE_NOT_FOUND'],
     ] as const)
@@ -355,7 +355,7 @@ describe('acts', () => {
     ])
   })
 
-  test('reconcileTweet looks for a tweet once more that the gateway has given up', async () => {
+  test('reconcileUserTweet looks for a tweet once more that the gateway has given up', async () => {
     const person = await world.connected('maraholt', 'mara-holt')
     const { id: userId } = await rowOf('mara-holt')
     const { postTweet } = await person.api('post-tweet', {
@@ -370,7 +370,7 @@ describe('acts', () => {
           .where(eq(tweets.id, postTweet.tweet?.id ?? ''))
       )[0] ?? {}
     const admin = await operatorToken(['admin:read', 'admin:write'])
-    const known = await act(admin, 'reconcileTweet', 'tweet { id }', { userId, tweetId: id })
+    const known = await act(admin, 'reconcileUserTweet', 'tweet { id }', { userId, tweetId: id })
     expect(known.userErrors).toMatchObject([{ code: 'TWEET_NOT_UNKNOWN' }])
     await queryRows(
       world,
@@ -379,7 +379,7 @@ describe('acts', () => {
     )
     const listed = await ask(admin, '{ admin { unknownTweets { nodes { id userId accountId timelineReads } } } }')
     expect(listed.data.admin.unknownTweets.nodes).toEqual([{ id, userId, accountId, timelineReads: 3 }])
-    const payload = await act(admin, 'reconcileTweet', 'tweet { id timelineReads }', { userId, tweetId: id })
+    const payload = await act(admin, 'reconcileUserTweet', 'tweet { id timelineReads }', { userId, tweetId: id })
     expect(payload).toMatchObject({ tweet: { id }, userErrors: [] })
     await expect
       .poll(

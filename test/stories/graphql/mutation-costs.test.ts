@@ -177,7 +177,7 @@ const scenarios: Record<string, Scenario> = {
     },
   },
   unblockUser: { isAct: true, input: async () => ({ userId: await tomasz() }) },
-  reconcileTweet: {
+  reconcileUserTweet: {
     isAct: true,
     input: async () => {
       const [userId, accountId, tweetId, now] = [await tomasz(), await accountOfTomasz(), randomUUID(), new Date()]
