@@ -24,6 +24,7 @@ import { migrateDatabase } from './db/migrate.ts'
 import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { createWebhookEgress } from './outbound/webhook-egress.ts'
+import { toPrintableLines } from './printable.ts'
 import { StartupError } from './process/startup-error.ts'
 import { VERSION } from './process/version.ts'
 import { createLog } from './telemetry/log.ts'
@@ -71,7 +72,10 @@ const HELP = ['--help', '-h']
 const OPTION_FOR_VERSION = '--version'
 
 // Standard output carries the result alone, such as a secret, so that a script can read it.
-const terminal: Output = { result: (line) => console.log(line), message: (line) => console.error(line) }
+const terminal: Output = {
+  result: (line) => console.log(toPrintableLines(line)),
+  message: (line) => console.error(toPrintableLines(line)),
+}
 
 const onTerminal = { report: (_fields: unknown, sentence: string) => terminal.message(`${sentence}.`) }
 

@@ -57,5 +57,7 @@ export async function disconnectUserAccount(deps: Deps, actor: Actor, accountId:
 
 /** The condition for accounts with a username at X, with or without the @, in any case. */
 export function hasUsername(username: string): SQL {
+  // PostgreSQL accepts no NUL.
+  if (username.includes('\0')) return sql`false`
   return sql`${usernameKey(connectedAccounts.username)} = ${usernameKey(sql`${username.replace(/^@/, '')}::text`)}`
 }

@@ -78,6 +78,8 @@ export async function deleteUser(deps: Deps, actor: Actor, userId: string): Prom
 }
 
 async function findIdsByLogin(db: Deps['db'], login: string): Promise<string[]> {
+  // PostgreSQL accepts no NUL.
+  if (login.includes('\0')) return []
   const found = await db
     .select({ userId: userLogins.userId })
     .from(userLogins)

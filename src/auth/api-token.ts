@@ -14,6 +14,7 @@ import { announceViewerChange, type CachedApiToken } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
+import { UNPRINTABLE } from '../printable.ts'
 import { createSecret, isSecret, parseTokenOwner, showSecret } from './api-token-format.ts'
 import { findEarlierSecretOwner } from './user-secret.ts'
 
@@ -43,9 +44,6 @@ export const MAX_EXPIRY_DAYS = 366
 /** The number of ended tokens of a user that are kept, so that creating and revoking adds no rows. */
 export const MAX_ENDED_TOKENS = 50
 const MAX_NAME_LENGTH = 100
-// Names are printed in terminals, one a line: no control characters, line breaks, lone surrogates
-// or bidirectional controls.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const DAY_SECONDS = 86_400
 const USE_WRITTEN_EVERY_SECONDS = 60
 const KEPT_AFTER_END_SECONDS = 30 * DAY_SECONDS

@@ -9,6 +9,7 @@ import { lockUsers } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type Actor, type RecordDeps, recordAct } from '../events/operator-acts.ts'
+import { UNPRINTABLE } from '../printable.ts'
 
 /** An invite without the hash of its secret. */
 export type Invite = Omit<typeof invites.$inferSelect, 'secretHash' | 'userId'>
@@ -20,9 +21,6 @@ export const MAX_INVITE_DAYS = 90
 /** The number of open invites: all of them are one list. */
 export const MAX_INVITES = 100
 const MAX_NOTE_LENGTH = 200
-// Notes are printed in terminals, one a line: no control characters, line breaks, lone surrogates or
-// bidirectional controls.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u
 const DAY_SECONDS = 86_400
 
 const { secretHash: _hash, userId: _operator, ...shown } = getTableColumns(invites)

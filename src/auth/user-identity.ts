@@ -56,16 +56,16 @@ export function storeGithubUser(
 }
 
 /**
- * Locks a user whose deletion is requested, after their identity. Returns the key of their login and
- * an earlier deletion; null when the user is gone already.
+ * Locks a user whose deletion is requested, after their identity. Returns the key of their login,
+ * an earlier deletion, and whether they are blocked; null when the user is gone already.
  */
 export async function lockForDeletion(
   deps: Pick<Deps, 'db'>,
   { id, githubId }: { id: string; githubId: number },
-): Promise<{ login: string; deletionId: string | null } | null> {
+): Promise<{ login: string; deletionId: string | null; blockedAt: Date | null } | null> {
   await deps.db.select().from(userIdentities).where(eq(userIdentities.githubId, githubId)).for('update')
   const [user] = await deps.db
-    .select({ login: key(users.login), deletionId: users.deletionId })
+    .select({ login: key(users.login), deletionId: users.deletionId, blockedAt: users.blockedAt })
     .from(users)
     .where(eq(users.id, id))
     .for('no key update')

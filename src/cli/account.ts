@@ -1,6 +1,7 @@
 // xconnect account: the X accounts of the users.
 import { type AdminAccount, disconnectUserAccount, findAccount, listAccounts } from '../administration/accounts.ts'
 import { AppError } from '../errors.ts'
+import { toPrintable } from '../printable.ts'
 import { commandActor } from './actor.ts'
 import {
   type AdminWork,
@@ -55,9 +56,10 @@ function parseSubcommand([verb, ...rest]: readonly string[]): AdminWork {
   return async (deps, output) => {
     const account = await findAccount(deps, id)
     if (account === null) throw new AppError('ACCOUNT_NOT_FOUND')
-    if (!(await confirm(output, yes, `Disconnect @${account.username} (${id})?`))) return 1
+    const username = toPrintable(account.username)
+    if (!(await confirm(output, yes, `Disconnect @${username} (${id})?`))) return 1
     await disconnectUserAccount(deps, actor, id)
-    output.message(`@${account.username} is disconnected. A gateway revokes the grant at X.`)
+    output.message(`@${username} is disconnected. A gateway revokes the grant at X.`)
     return 0
   }
 }
@@ -74,5 +76,5 @@ function list(words: readonly string[]): AdminWork {
 
 function describe({ id, userId, status, statusReason, username }: AdminAccount): string {
   const state = statusReason === null ? status : `${status} (${statusReason})`
-  return [id, `user ${userId}`, state.padEnd(12), `@${username}`].join('  ')
+  return [id, `user ${userId}`, state.padEnd(12), `@${toPrintable(username)}`].join('  ')
 }

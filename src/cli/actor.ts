@@ -1,9 +1,10 @@
 // Who runs a command, for the events of the operator.
 import { userInfo } from 'node:os'
 import type { Actor } from '../events/operator-acts.ts'
+import { UNPRINTABLE } from '../printable.ts'
 import { UsageError } from './usage-error.ts'
 
-const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,100}$/u
+const MAX_NAME_LENGTH = 100
 
 /**
  * Returns who acts by a command: the name given by `--as`, or that of the user of the system.
@@ -11,7 +12,8 @@ const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,100}$/u
  */
 export function commandActor(as: string | undefined): Actor {
   const name = as?.trim() ?? systemUser()
-  if (!PRINTABLE.test(name)) throw new UsageError('--as takes a name of 1 to 100 characters.')
+  if (name === '' || name.length > MAX_NAME_LENGTH || UNPRINTABLE.test(name))
+    throw new UsageError('--as takes a name of 1 to 100 characters.')
   return { name: `command:${name}`, apiTokenId: null }
 }
 

@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts'
 import { notifyOfEvents } from '../events/notify.ts'
 import { createJobQueue, installQueues } from '../jobs/queue.ts'
 import { createWebhookEgress } from '../outbound/webhook-egress.ts'
+import { toPrintable } from '../printable.ts'
 import { createEventNotifier } from '../process/event-notifier.ts'
 import { createLog } from '../telemetry/log.ts'
 import type { Output } from './output.ts'
@@ -99,7 +100,7 @@ export function printObject(output: Output, json: boolean, object: object): numb
 export function toText(value: unknown): string {
   if (value === null || value === undefined) return '-'
   if (value instanceof Date) return value.toISOString()
-  return Array.isArray(value) ? value.join(',') : String(value)
+  return toPrintable(Array.isArray(value) ? value.join(',') : String(value))
 }
 
 /**

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Deps } from '../deps.ts'
 import type { EventPage, EventReader } from '../events/page-statement.ts'
 import { type Event, readEvents } from '../events/read.ts'
+import { toPrintable } from '../printable.ts'
 import type { AdminWork } from './administration.ts'
 import { parseOptions } from './subcommand.ts'
 import { UsageError } from './usage-error.ts'
@@ -73,6 +74,8 @@ async function printAfter(deps: Deps, position: number, print: (event: Event) =>
 
 function describe({ occurredAt, type, reason, userId, accountId, tweetId, actor }: Event): string {
   const about = { user: userId, account: accountId, tweet: tweetId, reason, by: actor }
-  const named = Object.entries(about).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`]))
+  const named = Object.entries(about).flatMap(([name, value]) =>
+    value === null ? [] : [`${name} ${toPrintable(value)}`],
+  )
   return [occurredAt.toISOString(), type.padEnd(30), ...named].join('  ')
 }

@@ -2,6 +2,7 @@
 import { listAccounts } from '../administration/accounts.ts'
 import { type AdminUser, deleteUser, findUser, listUsers } from '../administration/users.ts'
 import { AppError } from '../errors.ts'
+import { toPrintable } from '../printable.ts'
 import { blockUser, signOutUser, unblockUser } from '../users/blocking.ts'
 import { commandActor } from './actor.ts'
 import {
@@ -92,7 +93,9 @@ function show(named: string, words: readonly string[]): AdminWork {
     if (json) return printObject(output, true, { ...user, accounts })
     printObject(output, false, user)
     for (const account of accounts)
-      output.result(`account              ${account.id}  ${account.status.padEnd(12)}  @${account.username}`)
+      output.result(
+        `account              ${account.id}  ${account.status.padEnd(12)}  @${toPrintable(account.username)}`,
+      )
     return 0
   }
 }
@@ -104,8 +107,9 @@ function act(named: string, yes: boolean, question: string, work: Act): AdminWor
     const id = await resolveUser(deps, named)
     const user = await findUser(deps, id)
     if (user === null) throw new AppError('USER_NOT_FOUND')
-    if (!(await confirm(output, yes, `${question} ${user.login} (${id})?`))) return 1
-    output.message(`${user.login} ${await work(deps, user)}`)
+    const login = toPrintable(user.login)
+    if (!(await confirm(output, yes, `${question} ${login} (${id})?`))) return 1
+    output.message(`${login} ${await work(deps, user)}`)
     return 0
   }
 }
@@ -117,6 +121,6 @@ function describe({ id, login, githubId, createdAt, blockedAt, deletionId }: Adm
     state.padEnd(8),
     `since ${createdAt.toISOString().slice(0, 10)}`,
     String(githubId).padEnd(10),
-    login,
+    toPrintable(login),
   ].join('  ')
 }

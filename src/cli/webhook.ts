@@ -3,6 +3,7 @@
 import { eventTypes, OPERATOR_ID } from '../db/tables.ts'
 import type { Deps } from '../deps.ts'
 import type { EventType } from '../events/events.ts'
+import { toPrintable } from '../printable.ts'
 import type { WebhookEndpoint } from '../webhooks/endpoint-rows.ts'
 import {
   createWebhookEndpoint,
@@ -99,7 +100,7 @@ function describe({ id, status, disabledReason, failingSince, eventTypes, url, d
     failingSince === null ? 'ok' : `failing since ${failingSince.toISOString()}`,
     eventTypes?.join(',') ?? 'all events',
     url,
-    description ?? '',
+    toPrintable(description ?? ''),
   ]
     .join('  ')
     .trimEnd()

@@ -35,7 +35,8 @@ const shown = {
  * user. Returns the earlier deletion if there is one.
  * @param login the user's own login, repeated as a protection against mistakes.
  * @param byOperator who acts for the operator; null for the user.
- * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone already.
+ * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone already;
+ * USER_BLOCKED for a user who was blocked meanwhile, and is not deleted by the operator.
  */
 export async function startUserDeletion(
   deps: Deps,
@@ -59,6 +60,8 @@ function recordDeletion(deps: Deps, user: User, byOperator: Actor | null): Promi
     if (locked === null) throw new AppError('UNAUTHENTICATED')
     const earlier = locked.deletionId === null ? null : await findUserDeletion(deps, locked.deletionId)
     if (earlier !== null) return earlier
+    // A request that was under way: the deletion would let the person sign in again as a new user.
+    if (locked.blockedAt !== null && byOperator === null) throw new AppError('USER_BLOCKED')
     const [deletion] = await db
       .insert(userDeletions)
       .values({ id: crypto.randomUUID(), userId, requestedAt: clock.sqlNow() })

@@ -22,7 +22,7 @@ const TOMASZ = '22222222-2222-4222-8222-222222222222'
 const ACCOUNT = '33333333-3333-4333-8333-333333333333'
 const TWEET = '44444444-4444-4444-8444-444444444444'
 
-test('xconnect administers users, accounts, tweets and jobs, and prints one JSON object per line', async () => {
+test('E-12 xconnect administers users, accounts, tweets and jobs, and prints one JSON object per line', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
   const directory = resources.use(await makeTemporaryDirectory('administration-command'))
@@ -47,7 +47,7 @@ test('xconnect administers users, accounts, tweets and jobs, and prints one JSON
   const now = new Date()
   await db.insert(users).values([
     { id: MARA, githubId: 1, login: 'mara-holt' },
-    { id: TOMASZ, githubId: 2, login: 'tomasz-k' },
+    { id: TOMASZ, githubId: 2, login: 'tomasz-k', name: 'T\x1b]0;\u202e\x9b2J\nblockedAt  -' },
   ])
   await db.insert(userIdentities).values([
     { githubId: 1, userId: MARA },
@@ -96,6 +96,12 @@ test('xconnect administers users, accounts, tweets and jobs, and prints one JSON
   expect(linesOf(await run('user', 'show', '@maraholt', '--json'))).toMatchObject([
     { id: MARA, accounts: [{ id: ACCOUNT, username: 'MaraHolt' }] },
   ])
+  // A name that others chose moves no cursor and forges no line.
+  const tomasz = (await run('user', 'show', 'tomasz-k')).stdout
+  expect(tomasz).toContain('T\\u001b]0;\\u202e\\u009b2J\\u000ablockedAt  -\n')
+  const [asJson] = linesOf(await run('user', 'show', 'tomasz-k', '--json'))
+  expect(asJson?.name).toBe('T\x1b]0;\u202e\x9b2J\nblockedAt  -')
+  expect((await run('user', 'list', '--json')).stdout).not.toContain('\u202e')
   expect((await run('account', 'list', '--user', 'mara-holt')).stdout).toContain('@MaraHolt')
   expect(linesOf(await run('account', 'show', ACCOUNT, '--json'))).toMatchObject([{ id: ACCOUNT, userId: MARA }])
   const unknown = await run('tweet', 'list', '--status', 'unknown', '--json')

@@ -37,7 +37,10 @@ const rule: ImportRule = {
     { places: ['deps.ts'], together: false },
     { places: ['db/'], together: false },
     { places: ['config/'], together: false },
-    { places: ['outbound/', 'telemetry/', 'process/', 'crypto.ts', 'errors.ts', 'error-codes.ts'], together: true },
+    {
+      places: ['outbound/', 'telemetry/', 'process/', 'crypto.ts', 'printable.ts', 'errors.ts', 'error-codes.ts'],
+      together: true,
+    },
   ],
   apart: ['sandbox/'],
   exceptions: [

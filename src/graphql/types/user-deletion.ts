@@ -90,7 +90,7 @@ builder.mutationField('deleteViewer', (t) =>
     // Ten endpoints are disabled, and ten accounts disconnected.
     complexity: mutationComplexity({ rows: 100 }),
     description:
-      'Deletes the viewer and everything that the gateway stores about them: sessions, accounts, tokens, tweets, events. All access ends at once; the rows are deleted in the background, and `userDeletion` says when none is left. Grants are revoked at X; tweets stay there. A later sign-in creates a new user, also while the rows are being deleted. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise.',
+      'Deletes the viewer and everything that the gateway stores about them: sessions, accounts, tokens, tweets, events. All access ends at once; the rows are deleted in the background, and `userDeletion` says when none is left. Grants are revoked at X; tweets stay there. A later sign-in creates a new user, also while the rows are being deleted. Requires a sign-in within the last ten minutes, and fails with RECENT_SIGN_IN_REQUIRED otherwise. Fails with USER_BLOCKED when the operator has blocked the viewer meanwhile.',
     args: { input: t.arg({ type: DeleteViewerInput, required: true, description: 'The user to delete.' }) },
     resolve: (_, { input }, context) =>
       toPayload(async () => {

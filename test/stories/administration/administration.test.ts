@@ -484,3 +484,35 @@ describe('acts', () => {
     expect(await again.signIn('mara-holt')).toMatchObject({ outcome: 'succeeded' })
   })
 })
+
+describe('a deletion of the user themselves', () => {
+  test('L-11 that was under way when the user was blocked is refused: it would free the person to sign in again', async () => {
+    const person = await world.signedIn('yuki-ito')
+    const { id } = await rowOf('yuki-ito')
+    expect(await isSignedIn(person)).toBe(true)
+    // The instance still remembers the session, as a request that was let in before.
+    await world.db().update(users).set({ blockedAt: new Date() }).where(eq(users.id, id))
+    const { deleteViewer } = await person.api('delete-viewer', { input: { login: 'yuki-ito' } })
+    expect(deleteViewer).toMatchObject({ deletion: null, userErrors: [{ code: 'USER_BLOCKED' }] })
+    expect(await world.browser().signIn('yuki-ito')).toMatchObject({ outcome: 'failed', code: 'USER_BLOCKED' })
+    expect((await rowOf('yuki-ito')).id).toBe(id)
+    const admin = await operatorToken(['admin:write'])
+    await act(admin, 'unblockUser', 'user { id }', { userId: id })
+  })
+})
+
+test.each([
+  'user(userId: "a\\u0000") { id }',
+  'users(githubLogin: "a\\u0000") { nodes { id } }',
+  'users(xUsername: "@\\u0000") { nodes { id } }',
+  'accounts(userId: "\\u0000") { nodes { id } }',
+  'accounts(xUsername: "\\u0000") { nodes { id } }',
+  'account(accountId: "\\u0000") { id }',
+  'tweet(userId: "\\u0000", tweetId: "\\u0000") { id }',
+  'tweets(userId: "x") { nodes { id } }',
+])('text that no row can have finds nothing: %s', async (field) => {
+  const admin = await operatorToken(['admin:read'])
+  const { data, errors } = await ask(admin, `{ admin { found: ${field} } }`)
+  expect(errors).toBeUndefined()
+  expect(data.admin.found?.nodes ?? []).toEqual([])
+})
