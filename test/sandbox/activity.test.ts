@@ -52,7 +52,7 @@ describe('the Activity API', () => {
     expect(listed.body).toMatchObject({ data: [{ tag: 'gateway' }], meta: { total_subscriptions: 1 } })
   })
 
-  it('answers to a new subscription in three shapes', async () => {
+  it('responds to a new subscription in three shapes', async () => {
     for (const [shape, path] of [
       ['object', ['data', 'subscription_id']],
       ['array', ['data', 0, 'subscription_id']],

@@ -145,10 +145,15 @@ describe('an upload', () => {
     expect((await append(sandbox, renewed, started, 0, Buffer.of(1))).status).toBe(400)
   })
 
-  it('of unknown content is refused in plain text', async () => {
+  it.each([
+    ['unknown', Buffer.from('<html>no picture</html>')],
+    ['a PNG that is cut off', makePng().subarray(0, 12)],
+    ['a GIF that is cut off', makeGif().subarray(0, 7)],
+    ['a text that begins like a bitmap', Buffer.from('BM is no picture')],
+  ])('of content that is %s is refused in plain text', async (_, file) => {
     const sandbox = await openSandbox()
     const access = await connect(sandbox)
-    const { finalized } = await upload(sandbox, access, 'tweet_image', Buffer.from('<html>no picture</html>'))
+    const { finalized } = await upload(sandbox, access, 'tweet_image', file)
     expect([finalized.status, finalized.text]).toEqual([400, 'media type unrecognized'])
     expect(sandbox.control.media()).toMatchObject([{ ready: true }])
   })

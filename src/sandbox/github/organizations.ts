@@ -9,7 +9,7 @@ const SCOPES = ['admin:org', 'read:org', 'repo', 'user', 'write:org']
 
 /**
  * `GET /user/memberships/orgs/{org}` (docs.github.com/rest/orgs/members): the membership of the caller, a
- * 404 for whoever is none, and a 403 without the scope, or where the organization restricts OAuth apps
+ * 404 for a caller who is no member, and a 403 without the scope, or where the organization restricts OAuth apps
  * (docs.github.com, "About OAuth app access restrictions").
  */
 export function addGithubOrganizations(app: Hono, world: World): void {

@@ -14,7 +14,7 @@ export type MediaContent = {
 
 type File = { size: number; read(offset: number, length: number): Buffer }
 
-/** Reads the content of a file. */
+/** Reads the content of a file. One that is cut off within its header is of no type that X knows. */
 export function inspectMedia(path: string): MediaContent {
   const descriptor = openSync(path, 'r')
   try {
@@ -26,6 +26,10 @@ export function inspectMedia(path: string): MediaContent {
         return buffer.subarray(0, readSync(descriptor, buffer, 0, buffer.length, offset))
       },
     })
+  } catch (error) {
+    // A Buffer throws it for a number beyond its end.
+    if (error instanceof RangeError) return image(null, null, null)
+    throw error
   } finally {
     closeSync(descriptor)
   }
