@@ -161,6 +161,23 @@ describe('ALLOWED_GITHUB_ORGS', () => {
     await expectSignIn('mara-holt')
   })
 
+  test.each([
+    ['a redirect, as for a renamed organization', { kind: 'redirect', location: '/organizations/1', status: 301 }],
+    ['503', { kind: 'status', status: 503 }],
+    ['a page', { kind: 'malformed', body: '<html></html>', contentType: 'text/html' }],
+    ['a membership with an error status', { kind: 'status', status: 500, body: { state: 'active' } }],
+  ] as const)(
+    'a response about one organization that cannot be used (%s) admits nobody, and keeps no member of another one out',
+    async (_, fault) => {
+      world = await startWorld({ ALLOWED_GITHUB_ORGS: 'renamed acme' })
+      world.sandbox.control.setGithubOrganization('acme', { members: ['mara-holt'] })
+      world.sandbox.control.inject({ ...fault, match: { path: '/user/memberships/orgs/renamed' }, times: null })
+      await expectSignIn('mara-holt')
+      await expectRefusal('tomasz-k', 'GITHUB_UNAVAILABLE')
+      expect(countMembershipCalls()).toBe(4)
+    },
+  )
+
   test('is checked at each sign-in: who has left cannot sign in again', async () => {
     world = await startWorld({ ALLOWED_GITHUB_ORGS: 'acme' })
     world.sandbox.control.setGithubOrganization('acme', { members: ['mara-holt'] })
