@@ -50,14 +50,14 @@ export async function markNeedsReauth(
 
 /**
  * Sets an account to NEEDS_REAUTH because a later approval at X has ended its grant, or because X
- * has told of its revocation. Its tokens become UNCERTAIN, and the sweep tries them once more: that
+ * has reported its revocation. Its tokens become UNCERTAIN, and the sweep tries them once more: that
  * a later approval ends the grant is X's documented rule, and X's response to the refresh decides.
  * Call it in a transaction that has locked the account.
  */
 export async function markSuperseded(
   deps: Deps,
   account: AccountKey & { version: number; grantId: string },
-  cause: 'SUPERSEDED' | 'REVOCATION_TOLD' = 'SUPERSEDED',
+  cause: 'SUPERSEDED' | 'REVOCATION_REPORTED' = 'SUPERSEDED',
 ): Promise<void> {
   await markNeedsReauth(deps, account, account, 'GRANT_REVOKED')
   await deps.db

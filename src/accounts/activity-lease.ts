@@ -1,4 +1,4 @@
-// The lease of the stream on which X tells of revocations: one instance at a time keeps it.
+// The lease of the stream on which X reports revocations: one instance at a time keeps it open.
 import { and, eq, lte, ne, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { activityStream, type activityStreamStates } from '../db/tables.ts'
@@ -11,7 +11,7 @@ export type ActivityStreamState = (typeof activityStreamStates)[number]
  * @param holderId a random id of this process.
  * @returns false when another process has it.
  */
-export async function holdActivityLease(deps: Deps, holderId: string): Promise<boolean> {
+export async function acquireActivityLease(deps: Deps, holderId: string): Promise<boolean> {
   const { db, clock, timing } = deps
   const now = clock.sqlNow()
   const heldUntil = sqlIn(clock, timing.activityLeaseSeconds)
@@ -33,7 +33,7 @@ export async function holdActivityLease(deps: Deps, holderId: string): Promise<b
   return held !== undefined
 }
 
-/** Stores what X has said to the holder of the lease. */
+/** Stores the state of the stream of the lease's holder; does nothing for another process. */
 export async function storeActivityState(deps: Deps, holderId: string, state: ActivityStreamState): Promise<void> {
   await deps.db
     .update(activityStream)
@@ -41,7 +41,7 @@ export async function storeActivityState(deps: Deps, holderId: string, state: Ac
     .where(and(eq(activityStream.holderId, holderId), ne(activityStream.state, state)))
 }
 
-/** Gives the lease up, for another instance to take at once. */
+/** Releases the lease, so that another instance can take it at once. */
 export async function releaseActivityLease(deps: Deps, holderId: string): Promise<void> {
   await deps.db
     .update(activityStream)
@@ -50,7 +50,7 @@ export async function releaseActivityLease(deps: Deps, holderId: string): Promis
 }
 
 /**
- * Returns whether X tells of revocations, by whichever instance: OFF when this one is not
+ * Returns the state of the stream, whichever instance keeps it open; OFF when this instance is not
  * configured for it.
  */
 export async function getActivityState(deps: Deps): Promise<ActivityStreamState | 'OFF'> {

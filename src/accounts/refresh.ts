@@ -28,8 +28,8 @@
 //   ACTIVE    → ACTIVE      adoptUnderLease         an orphaned pair has arrived after a 5xx of X
 //   ACTIVE    → ACTIVE      releaseLease            the refresh token was not spent
 //   ACTIVE    → UNCERTAIN   markUncertain           the response was lost: the token may be spent
-//   ACTIVE    → UNCERTAIN   markSuperseded          a later approval at X may have ended the grant, or X
-//                                                   has told of its revocation
+//   ACTIVE    → UNCERTAIN   markSuperseded          a later approval at X may have ended the grant,
+//                                                   or X has reported its revocation
 //   ACTIVE    → DEAD        markDead                X has rejected the refresh token
 //   UNCERTAIN → ACTIVE      storeRefreshedTokens    the refresh token was still good
 //   UNCERTAIN → ACTIVE      adoptUnderLease         an orphaned pair replaces the uncertain one
@@ -105,6 +105,9 @@ async function refreshTokens(
     if (probe !== null) await endProbe(deps, probe, progress.result)
   }
 }
+
+// The causes of uncertain tokens whose grant the user has probably ended.
+const ENDED_BY_USER = ['SUPERSEDED', 'REVOCATION_REPORTED']
 
 // What has become of the refresh so far: whether it was sent, and whether X has accepted the token.
 type Progress = { sent: boolean; result: ProbeResult }
@@ -197,8 +200,9 @@ async function endWithoutTokens(
     return { kind: 'failed', error: new AppError('X_UNAVAILABLE') }
   }
   if (meaning === 'GRANT_DEAD') {
-    // Without a failure before, the user has ended the grant: at X, or by connecting the account elsewhere.
-    const isLost = lease.cause !== null && lease.cause !== 'SUPERSEDED'
+    // Without a failure before, the user has ended the grant: at X, or by connecting the account
+    // elsewhere.
+    const isLost = lease.cause !== null && !ENDED_BY_USER.includes(lease.cause)
     const line = { ...evidence, fault: isLost ? 'PROVIDER' : 'PERSON', cause: lease.cause }
     deps.log[isLost ? 'warn' : 'info'](line, 'X no longer accepts the refresh token of an account')
     await markDead(deps, lease)

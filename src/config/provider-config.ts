@@ -26,7 +26,7 @@ export type XAppConfig = Readonly<
 /** The provider part of the configuration. */
 export type ProvidersConfig = Readonly<{
   github: Readonly<ProviderConfig<string>>
-  /** `app` is null when X is not asked to tell of revocations. */
+  /** `app` is null when X is not asked to report revocations. */
   x: Readonly<ProviderConfig<string | null> & { app: XAppConfig | null }>
   /** The sandbox that is started beside the gateway; null when real providers are used. */
   sandbox: Readonly<{ port: number; followsPort: boolean }> | null

@@ -1,14 +1,14 @@
-// Keeps the stream on which X tells of revocations (x/activity.ts), in one instance at a time. It is
-// an addition: while it is away, a revocation is found when the tokens are used.
+// Keeps open the stream on which X reports revocations (x/activity.ts), in one instance at a time.
+// Nothing depends on it: without it, a revocation is found when the tokens are used.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type ActivityStreamState,
-  holdActivityLease,
+  acquireActivityLease,
   releaseActivityLease,
   storeActivityState,
 } from '../accounts/activity-lease.ts'
-import { markToldRevocation } from '../accounts/told-revocations.ts'
+import { markReportedRevocation } from '../accounts/reported-revocations.ts'
 import { runInBackground } from '../db/caller.ts'
 import { retryUntilWritten } from '../db/retry-write.ts'
 import type { Deps } from '../deps.ts'
@@ -26,7 +26,7 @@ const PAUSES = {
 const WORKED_SECONDS = 60
 // X repeats an event within seconds.
 const KEPT_EVENT_IDS = 1_000
-// A lease is renewed three times before it ends.
+// A lease is renewed so often before it ends: the stream outlives a short outage of the database.
 const RENEWALS = 3
 
 type Ending = keyof typeof PAUSES | 'refused'
@@ -51,20 +51,21 @@ async function keepStream(deps: Deps, outbound: Outbound, stopped: AbortSignal):
   const { activityLeaseSeconds } = deps.timing
   // X decides how often it ends a stream, and what it sends.
   const lines: Lines = {
-    open: createRareLine(deps.log, 'X tells this instance of revocations', { keys: 1, level: 'info' }),
+    open: createRareLine(deps.log, 'X reports revocations to this instance', { keys: 1, level: 'info' }),
     unrecorded: createRareLine(
       deps.log,
-      'A revocation that X has told of was not recorded; it is found when the tokens are used',
+      'A revocation that X reported was not recorded; it is found when the tokens are used',
       { keys: 1 },
     ),
   }
-  const hold = () =>
-    runInBackground('revocations', () => holdActivityLease(deps, holderId)).catch((error) => {
+  // Returns null when the database could not be asked.
+  const acquire = (): Promise<boolean | null> =>
+    runInBackground('revocations', () => acquireActivityLease(deps, holderId)).catch((error) => {
       deps.log.debug({ error }, 'The lease of the activity stream could not be renewed')
-      return false
+      return null
     })
   while (!stopped.aborted) {
-    if (await hold()) await followUnderLease(deps, outbound, { holderId, lines }, hold, stopped)
+    if ((await acquire()) === true) await followUnderLease(deps, outbound, { holderId, lines }, acquire, stopped)
     await pause(activityLeaseSeconds / RENEWALS, stopped)
   }
   await releaseActivityLease(deps, holderId).catch(() => {})
@@ -75,15 +76,20 @@ async function followUnderLease(
   deps: Deps,
   outbound: Outbound,
   holder: Holder,
-  hold: () => Promise<boolean>,
+  acquire: () => Promise<boolean | null>,
   stopped: AbortSignal,
 ): Promise<void> {
   const lost = new AbortController()
   const signal = AbortSignal.any([stopped, lost.signal])
+  const leaseMilliseconds = deps.timing.activityLeaseSeconds * 1000
+  let renewedAt = performance.now()
   const renew = async () => {
-    if (!(await hold())) lost.abort()
+    const askedAt = performance.now()
+    const isOurs = await acquire()
+    if (isOurs === true) renewedAt = askedAt
+    else if (isOurs === false || askedAt - renewedAt >= leaseMilliseconds) lost.abort()
   }
-  const renewals = setInterval(() => void renew(), (deps.timing.activityLeaseSeconds / RENEWALS) * 1000)
+  const renewals = setInterval(() => void renew(), leaseMilliseconds / RENEWALS)
   const seen = new Set<string>()
   let failures = 0
   try {
@@ -120,7 +126,7 @@ async function followOnce(
       deps.log.debug({ error }, 'The state of the activity stream could not be stored'),
     )
   const refuse = async (status: number) => {
-    deps.log.warn({ status }, 'X does not tell this app of revocations; they are found when tokens are used')
+    deps.log.warn({ status }, 'X does not report revocations to this app; they are found when tokens are used')
     await tell('REFUSED')
     return 'refused' as const
   }
@@ -166,7 +172,7 @@ async function handleLine(deps: Deps, line: string, seen: Set<string>, lines: Li
     const [oldest] = seen
     if (seen.size > KEPT_EVENT_IDS && oldest !== undefined) seen.delete(oldest)
     try {
-      await retryUntilWritten(deps, 'record a revocation', () => markToldRevocation(deps, event))
+      await retryUntilWritten(deps, 'record a revocation', () => markReportedRevocation(deps, event))
     } catch (error) {
       lines.unrecorded('', { error })
     }

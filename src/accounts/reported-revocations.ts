@@ -1,6 +1,6 @@
-// What follows when X says that a user has revoked the app's access. Its word is a hint, which may
-// be old, repeated or about another grant: the account needs reauthorization at once, and X's
-// response to the next refresh decides whether it stays so.
+// Handles a revocation of the app's access that X reports. The report may be old, repeated or about
+// another grant: the account needs reauthorization at once, and X's response to the next refresh
+// decides whether it stays so.
 import { connectedAccounts, oauthTokens } from '../db/tables.ts'
 import { type Deps, transaction } from '../deps.ts'
 import type { RevokeEvent } from '../x/activity.ts'
@@ -13,7 +13,7 @@ import { lockAccount, markSuperseded } from './account-status.ts'
  * nobody has connected, that has been connected since, or that X has refused already.
  * @returns whether the account was changed.
  */
-export async function markToldRevocation(
+export async function markReportedRevocation(
   deps: Deps,
   { providerAccountId, at }: Pick<RevokeEvent, 'providerAccountId' | 'at'>,
 ): Promise<boolean> {
@@ -38,7 +38,7 @@ export async function markToldRevocation(
       .innerJoin(connectedAccounts, hasTokens)
       .where(isTokensOf(key))
     if (row === undefined || row.state !== 'ACTIVE' || at <= row.connectedAt) return false
-    await markSuperseded(deps, { ...key, ...row }, 'REVOCATION_TOLD')
+    await markSuperseded(deps, { ...key, ...row }, 'REVOCATION_REPORTED')
     return true
   })
 }

@@ -1,8 +1,10 @@
-// X tells the app of a revocation by its Activity API. It is a hint: X's response to the next
+// X reports a revocation by its Activity API. The report is a hint: X's response to the next
 // refresh decides.
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { holdActivityLease } from '../../../src/accounts/activity-lease.ts'
+import { acquireActivityLease } from '../../../src/accounts/activity-lease.ts'
+import { activityStream } from '../../../src/db/tables.ts'
 import { startGateway } from '../../../src/gateway.ts'
 import { X_APP } from '../../../src/sandbox/world.ts'
 import { createLog } from '../../../src/telemetry/log.ts'
@@ -77,6 +79,9 @@ describe('with the bearer token of the app', () => {
     world.advance(60)
     await sweepNow(world)
     expect(await statusOf(person)).toEqual(REVOKED)
+    // The user has ended the grant: nothing has to be repaired.
+    expect(world.logs()).toContain('"cause":"REVOCATION_REPORTED"')
+    expect(world.logs()).not.toContain('"fault":"PROVIDER"')
     expect(await person.connect('maraholt')).toMatchObject({ outcome: 'connected' })
     expect(await statusOf(person)).toEqual(ACTIVE)
   })
@@ -97,12 +102,12 @@ describe('with the bearer token of the app', () => {
   })
 
   test('one that is repeated changes nothing the second time', async () => {
-    const told = event(world)
-    send(told)
+    const reported = event(world)
+    send(reported)
     await becomes(person, REVOKED)
     await person.connect('maraholt')
     // Dated later than the new connection, so that its id alone tells that it is the same.
-    send({ ...told, payload: event(world, { at: world.sandbox.control.now() + 60_000 }).payload })
+    send({ ...reported, payload: event(world, { at: world.sandbox.control.now() + 60_000 }).payload })
     send(event(world, { user: '244991042' }))
     expect(await statusOf(person)).toEqual(ACTIVE)
     await until()
@@ -151,7 +156,7 @@ test.each([
     await sleep(1_500)
     // Without pauses these would be hundreds.
     expect(asked()).toBeLessThan(8)
-    expect(world.logs().match(/X tells this instance of revocations/g)).toHaveLength(1)
+    expect(world.logs().match(/X reports revocations to this instance/g)).toHaveLength(1)
     await world.close()
   },
 )
@@ -161,7 +166,7 @@ describe('the lease of the stream', () => {
     const world = await startWorld(environment)
     await connected(world)
     const { deps } = openInstance(world)
-    expect(await holdActivityLease(deps, crypto.randomUUID())).toBe(false)
+    expect(await acquireActivityLease(deps, crypto.randomUUID())).toBe(false)
     if (databaseKind() === 'postgres') {
       const second = await startGateway({ ...world.config, port: 0 }, createLog('silent', { write: () => {} }), {
         clock: world.clock,
@@ -177,16 +182,34 @@ describe('the lease of the stream', () => {
     await world.close()
   })
 
+  test('keeps the stream open while it cannot be renewed for less than its duration', async () => {
+    const world = await startWorld(environment, { activityLeaseSeconds: 6 })
+    await connected(world)
+    const person = await world.connected('maraholt')
+    const heldUntil = async () => (await world.db().select().from(activityStream))[0]?.heldUntil.getTime() ?? 0
+    await world.db().execute(sql`alter table activity_stream rename to activity_stream_away`)
+    await vi.waitFor(() => expect(world.logs()).toContain('The lease of the activity stream could not be renewed'), {
+      timeout: 60_000,
+    })
+    await world.db().execute(sql`alter table activity_stream_away rename to activity_stream`)
+    const before = await heldUntil()
+    await vi.waitFor(async () => expect(await heldUntil()).toBeGreaterThan(before), { timeout: 60_000, interval: 50 })
+    world.sandbox.control.revokeGrant('maraholt')
+    await becomes(person, REVOKED)
+    expect(world.sandbox.control.countReceived({ path: '/2/activity/stream' })).toBe(1)
+    await world.close()
+  })
+
   test('is taken from a holder that has not renewed it', async () => {
     const world = await startWorld()
     const { deps } = openInstance(world)
     const [first, second] = [crypto.randomUUID(), crypto.randomUUID()]
-    expect(await holdActivityLease(deps, first)).toBe(true)
-    expect(await holdActivityLease(deps, second)).toBe(false)
-    expect(await holdActivityLease(deps, first)).toBe(true)
+    expect(await acquireActivityLease(deps, first)).toBe(true)
+    expect(await acquireActivityLease(deps, second)).toBe(false)
+    expect(await acquireActivityLease(deps, first)).toBe(true)
     world.advance(31)
-    expect(await holdActivityLease(deps, second)).toBe(true)
-    expect(await holdActivityLease(deps, first)).toBe(false)
+    expect(await acquireActivityLease(deps, second)).toBe(true)
+    expect(await acquireActivityLease(deps, first)).toBe(false)
     await world.close()
   })
 })
@@ -203,7 +226,7 @@ describe.each(['array', 'subscription'] as const)('X’s answer to the subscript
   })
 })
 
-describe('where X tells nothing', () => {
+describe('where X reports nothing', () => {
   test.each([
     ['without credentials', {}, 'OFF'],
     ['with a wrong token', { X_APP_BEARER_TOKEN: 'wrong' }, 'REFUSED'],
