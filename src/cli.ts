@@ -6,7 +6,7 @@ import { DOCTOR_USAGE, examine } from './cli/doctor.ts'
 import { EVENT_USAGE, parseEventCommand } from './cli/event.ts'
 import { INVITE_USAGE, parseInviteCommand } from './cli/invite.ts'
 import { JOB_USAGE, parseJobCommand } from './cli/job.ts'
-import { generateKey, KEYS_USAGE, requireKnown, rotateKeys } from './cli/keys.ts'
+import { generateKey, KEYS_USAGE, requireUsableKeys, rotateKeys } from './cli/keys.ts'
 import type { Output } from './cli/output.ts'
 import { PROVIDERS_USAGE, parseProvidersCommand } from './cli/providers.ts'
 import { parseSandboxCommand, SANDBOX_USAGE } from './cli/sandbox.ts'
@@ -21,7 +21,6 @@ import { productionTiming } from './config/timing.ts'
 import { openForLong } from './db/client.ts'
 import { systemClock } from './db/clock.ts'
 import { migrateDatabase } from './db/migrate.ts'
-import { checkEncryptionKeys } from './db/startup-checks.ts'
 import { installJobTables } from './jobs/queue.ts'
 import { createWebhookEgress } from './outbound/webhook-egress.ts'
 import { toPrintableLines } from './printable.ts'
@@ -177,8 +176,7 @@ function parseWebhook(words: readonly string[]): () => Promise<number> {
   return () =>
     withDatabase(terminal, async (config, database) => {
       await migrateDatabase(database, onTerminal)
-      await requireKnown(database, config)
-      await checkEncryptionKeys(database.db, config.encryptionKeys)
+      await requireUsableKeys(database, config)
       const deadlineSeconds = productionTiming.callDeadlineSeconds
       const webhookEgress = createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds })
       try {

@@ -5,7 +5,6 @@ import { findUser, listUsers } from '../administration/users.ts'
 import { productionTiming } from '../config/timing.ts'
 import { migrateDatabase } from '../db/migrate.ts'
 import { isRowId } from '../db/row-id.ts'
-import { checkEncryptionKeys } from '../db/startup-checks.ts'
 import { createDeps, type Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { notifyOfEvents } from '../events/notify.ts'
@@ -14,6 +13,7 @@ import { createWebhookEgress } from '../outbound/webhook-egress.ts'
 import { toPrintable } from '../printable.ts'
 import { createEventNotifier } from '../process/event-notifier.ts'
 import { createLog } from '../telemetry/log.ts'
+import { requireUsableKeys } from './keys.ts'
 import type { Output } from './output.ts'
 import { UsageError } from './usage-error.ts'
 import { withDatabase } from './with-database.ts'
@@ -33,7 +33,7 @@ export function withAdministration(output: Output, work: AdminWork): Promise<num
       report: (_fields, sentence) => output.message(`${sentence}.`),
       underLock: () => installQueues(database),
     })
-    await checkEncryptionKeys(db, config.encryptionKeys)
+    await requireUsableKeys(database, config)
     const log = createLog('warn', { write: (line) => output.message(line.trimEnd()) })
     const { callDeadlineSeconds: deadlineSeconds } = productionTiming
     const webhookEgress = createWebhookEgress({ policy: config.webhookEgressPolicy, deadlineSeconds })

@@ -1,7 +1,7 @@
-// xconnect database: copies the embedded database to PostgreSQL, or back; declares that it was restored.
+// xconnect database: copies the embedded database to PostgreSQL, or back; declares that it was
+// restored.
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { endAllSessions } from '../auth/session-rows.ts'
 import type { Config } from '../config/config.ts'
 import { type DatabaseConfig, DEFAULT_POOL_SIZE, pgliteDirectory } from '../config/database-config.ts'
@@ -13,6 +13,8 @@ import { beginGeneration, declareNothingLost } from '../db/generations.ts'
 import { migrateDatabase } from '../db/migrate.ts'
 import { checkEncryptionKeys } from '../db/startup-checks.ts'
 import { StartupError } from '../process/startup-error.ts'
+import { requireUsableKeys } from './keys.ts'
+import { parseOptions } from './subcommand.ts'
 import { UsageError } from './usage-error.ts'
 
 export const DATABASE_USAGE = `  xconnect database copy TARGET
@@ -49,45 +51,40 @@ export function parseDatabaseCommand(
 type Restored = { lostSince: Date | null; endSessions: boolean; nothingLost: boolean }
 
 function parseRestored(words: readonly string[]): Restored {
-  const { values } = parseOptions(words)
-  const text = values['lost-since']
+  const options = parseOptions(words, {
+    'lost-since': { type: 'string' },
+    'end-sessions': { type: 'boolean' },
+    'nothing-lost': { type: 'boolean' },
+  })
+  const text = options['lost-since']
   const lostSince = text === undefined ? null : new Date(text)
-  if (text !== undefined && !TIME.test(text)) throw new UsageError('TIME needs a date, a time and a zone.')
-  if (lostSince !== null && !(lostSince.getTime() <= Date.now())) throw new UsageError('TIME is no time of the past.')
-  const endSessions = values['end-sessions'] === true
-  const nothingLost = values['nothing-lost'] === true
+  if (text !== undefined && !TIME.test(text))
+    throw new UsageError('--lost-since takes a date, a time and a zone, such as 2026-11-27T10:00:00Z.')
+  if (lostSince !== null && !(lostSince.getTime() <= Date.now()))
+    throw new UsageError('--lost-since takes a time of the past.')
+  const { 'end-sessions': endSessions = false, 'nothing-lost': nothingLost = false } = options
   if (nothingLost && (endSessions || lostSince !== null)) throw new UsageError()
   return { lostSince, endSessions, nothingLost }
 }
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/
 
-function parseOptions(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        'lost-since': { type: 'string' },
-        'end-sessions': { type: 'boolean' },
-        'nothing-lost': { type: 'boolean' },
-      },
-    })
-  } catch {
-    throw new UsageError()
-  }
-}
-
 async function declareRestored(
   config: Config,
-  { db, ...database }: Database,
+  database: Database,
   { lostSince, endSessions, nothingLost }: Restored,
   message: Message,
 ): Promise<void> {
   await migrateDatabase(database, { report: (_fields, sentence) => message(`${sentence}.`) })
-  await checkEncryptionKeys(db, config.encryptionKeys)
+  await requireUsableKeys(database, config)
+  const { db } = database
   if (nothingLost) {
     const isDeclared = await declareNothingLost({ db })
-    return message(isDeclared ? 'Tokens and keys of before are used as usual again.' : 'There was no restore.')
+    return message(
+      isDeclared
+        ? 'Refresh tokens and idempotency keys of before the restore are used as usual again.'
+        : 'The database was not restored: there is nothing to declare.',
+    )
   }
   const restore = await beginGeneration({ db, clock: systemClock }, lostSince)
   message(

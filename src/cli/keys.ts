@@ -28,15 +28,15 @@ export function generateKey({ result, message }: Output): void {
  */
 export async function rotateKeys(database: Database, config: Config, { result }: Output): Promise<void> {
   const { encryptionKeys } = config
-  const refuseOthers = () => requireWriting(database, config)
+  const requireSameKey = () => requireFirstEverywhere(database, config)
   // Before the key is recorded as one that the database needs.
-  await refuseOthers()
+  await requireSameKey()
   await checkEncryptionKeys(database.db, encryptionKeys)
   const { resealed, waiting, waitingAttempts, unreadable } = await resealAll(
     database.db,
     encryptionKeys,
     // One may have started since.
-    refuseOthers,
+    requireSameKey,
   )
   const [first, ...spare] = encryptionKeys
   result(`Encrypted again with the key "${first.id}": ${resealed}.`)
@@ -54,10 +54,18 @@ export async function rotateKeys(database: Database, config: Config, { result }:
 }
 
 /**
- * Requires that all running instances can decrypt what a command encrypts with its first key.
- * @throws StartupError
+ * Requires that the keys of a command open the stored values, and that all running instances can
+ * decrypt what it encrypts. Call it before a command encrypts anything.
+ * @throws StartupError while an instance runs that lacks the first key.
+ * @throws WrongKeysError
  */
-export async function requireKnown(database: Database, { encryptionKeys }: Config): Promise<RunningInstances> {
+export async function requireUsableKeys(database: Database, config: Config): Promise<void> {
+  // Before the key is recorded as one that the database needs.
+  await requireKnownEverywhere(database, config)
+  await checkEncryptionKeys(database.db, config.encryptionKeys)
+}
+
+async function requireKnownEverywhere(database: Database, { encryptionKeys }: Config): Promise<RunningInstances> {
   const { id } = encryptionKeys[0]
   const instances = await countInstances(database, id)
   if (instances.lacking === 0) return instances
@@ -68,8 +76,8 @@ export async function requireKnown(database: Database, { encryptionKeys }: Confi
 }
 
 // An instance that encrypts with another key would need that key after it is removed.
-async function requireWriting(database: Database, config: Config): Promise<void> {
-  const { running, writingOthers } = await requireKnown(database, config)
+async function requireFirstEverywhere(database: Database, config: Config): Promise<void> {
+  const { running, writingOthers } = await requireKnownEverywhere(database, config)
   const keyId = config.encryptionKeys[0].id
   if (writingOthers > 0)
     throw new StartupError(

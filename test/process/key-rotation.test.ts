@@ -227,7 +227,13 @@ test('E-05 an instance that lacks a key responds 503, names the key, and loses n
     status: 'ready',
     problems: [{ code: 'ENCRYPTION_KEY_MISSING', detail: expect.stringContaining('"k2"') }],
   })
-  for (const words of [['doctor'], ['keys', 'rotate'], ['webhook', 'create', '--url', receiver.url]]) {
+  for (const words of [
+    ['doctor'],
+    ['keys', 'rotate'],
+    ['webhook', 'create', '--url', receiver.url],
+    ['account', 'disconnect', account?.id ?? '', '--yes'],
+    ['database', 'restored', '--nothing-lost'],
+  ]) {
     const { code, stdout, stderr } = await command(`${k2},${k1}`, ...words)
     expect(code).toBe(1)
     expect(`${stdout}${stderr}`).toContain('1 of 2 running instances lack the encryption key "k2"')
