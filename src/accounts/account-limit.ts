@@ -1,16 +1,17 @@
 // The limit of the X accounts that one user may have connected at once.
 import { and, count, eq, ne, type SQL, sql } from 'drizzle-orm'
-import { connectedAccounts, users } from '../db/tables.ts'
+import { connectedAccounts } from '../db/tables.ts'
+import { lockUserAlone } from '../db/user-lock.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 
-// So far below the limit a user is not locked: more connections of one user are never stored at the same
-// instant.
+// So far below the limit a user is not locked: more connections of one user are never stored at the
+// same instant.
 const UNLOCKED_BELOW = 20
 
 /**
- * The SQL condition that the user is so far below the limit that connections which are stored at the
- * same time cannot exceed it.
+ * The SQL condition that the user is so far below the limit that connections which are stored at
+ * the same time cannot exceed it.
  */
 export function isFarBelowLimit(deps: Pick<Deps, 'db' | 'config'>, userId: string): SQL {
   return sql`(${countConnected(deps, userId)}) < ${deps.config.userLimits.accounts - UNLOCKED_BELOW}`
@@ -24,7 +25,7 @@ export function isFarBelowLimit(deps: Pick<Deps, 'db' | 'config'>, userId: strin
 export async function requireRoomForAccount(deps: Pick<Deps, 'db' | 'config'>, userId: string): Promise<void> {
   const limit = deps.config.userLimits.accounts
   if ((await readConnected(deps, userId)) < limit - UNLOCKED_BELOW) return
-  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
+  await lockUserAlone(deps.db, userId)
   if ((await readConnected(deps, userId)) < limit) return
   throw new AppError('TOO_MANY_ACCOUNTS', {
     detail: `You have ${limit} X accounts connected, which is the limit. Disconnect one that is no longer used with disconnectAccount, then connect this one again.`,

@@ -9,12 +9,13 @@ import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { type allScopes, apiScopes, apiTokens, OPERATOR_ID, operatorScopes, users } from '../db/tables.ts'
+import { lockUserAlone } from '../db/user-lock.ts'
 import type { ChargeLookUp } from '../db/viewer-cache.ts'
 import { announceViewerChange, type CachedApiToken } from '../db/viewers.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { recordEvent } from '../events/events.ts'
-import { UNPRINTABLE } from '../printable.ts'
+import { isPrintable } from '../printable.ts'
 import { createSecret, isSecret, parseTokenOwner, showSecret } from './api-token-format.ts'
 import { findEarlierSecretOwner } from './user-secret.ts'
 
@@ -221,8 +222,7 @@ async function findOwner(deps: TokenDeps, secret: string): Promise<string | null
 }
 
 async function assertBelowLimit(deps: TokenDeps, userId: string): Promise<void> {
-  // Locks the user, so that two concurrent calls count one after the other.
-  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
+  await lockUserAlone(deps.db, userId)
   const [live] = await deps.db
     .select({ count: count() })
     .from(apiTokens)
@@ -260,8 +260,7 @@ function isOwnedBy({ userId }: ApiTokenOwner): SQL {
 
 function parseName(text: string): string {
   const name = text.trim()
-  if (name === '' || name.length > MAX_NAME_LENGTH || UNPRINTABLE.test(name))
-    throw new AppError('API_TOKEN_NAME_INVALID', { field: ['input', 'name'] })
+  if (!isPrintable(name, MAX_NAME_LENGTH)) throw new AppError('API_TOKEN_NAME_INVALID', { field: ['input', 'name'] })
   return name
 }
 

@@ -5,11 +5,11 @@ import { deleteOfUsers } from '../db/batch-deletion.ts'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
 import { invites, OPERATOR_ID } from '../db/tables.ts'
-import { lockUsers } from '../db/user-lock.ts'
+import { lockUserAlone } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { type Actor, type RecordDeps, recordAct } from '../events/operator-acts.ts'
-import { UNPRINTABLE } from '../printable.ts'
+import { isPrintable } from '../printable.ts'
 
 /** An invite without the hash of its secret. */
 export type Invite = Omit<typeof invites.$inferSelect, 'secretHash' | 'userId'>
@@ -41,7 +41,7 @@ export async function createInvite(
   const days = parseDays(input.expiresInDays ?? DEFAULT_INVITE_DAYS)
   const secret = randomToken()
   const invite = await transaction(deps, async (deps) => {
-    await lockUsers(deps.db, [OPERATOR_ID])
+    await lockUserAlone(deps.db, OPERATOR_ID)
     const [open] = await deps.db.select({ count: count() }).from(invites).where(isOpen(deps))
     if ((open?.count ?? 0) >= MAX_INVITES) throw new AppError('TOO_MANY_INVITES')
     const [created] = await deps.db
@@ -115,8 +115,7 @@ function isOpen({ clock }: Pick<Deps, 'clock'>) {
 function parseNote(text: string | null): string | null {
   const note = text?.trim() ?? null
   if (note === null) return null
-  if (note === '' || note.length > MAX_NOTE_LENGTH || UNPRINTABLE.test(note))
-    throw new AppError('INVITE_NOTE_INVALID', { field: ['input', 'note'] })
+  if (!isPrintable(note, MAX_NOTE_LENGTH)) throw new AppError('INVITE_NOTE_INVALID', { field: ['input', 'note'] })
   return note
 }
 

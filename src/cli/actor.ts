@@ -1,9 +1,10 @@
 // Who runs a command, for the events of the operator.
 import { userInfo } from 'node:os'
 import type { Actor } from '../events/operator-acts.ts'
-import { UNPRINTABLE } from '../printable.ts'
+import { isPrintable } from '../printable.ts'
 import { UsageError } from './usage-error.ts'
 
+// With the prefix it fits into the column `actor` of events.
 const MAX_NAME_LENGTH = 100
 
 /**
@@ -12,8 +13,10 @@ const MAX_NAME_LENGTH = 100
  */
 export function commandActor(as: string | undefined): Actor {
   const name = as?.trim() ?? systemUser()
-  if (name === '' || name.length > MAX_NAME_LENGTH || UNPRINTABLE.test(name))
-    throw new UsageError('--as takes a name of 1 to 100 characters.')
+  if (!isPrintable(name, MAX_NAME_LENGTH))
+    throw new UsageError(
+      `--as takes a name of 1 to ${MAX_NAME_LENGTH} characters, without control characters and line breaks.`,
+    )
   return { name: `command:${name}`, apiTokenId: null }
 }
 

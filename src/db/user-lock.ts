@@ -39,6 +39,14 @@ export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[
 }
 
 /**
+ * Locks a user for the transaction of `db`, one transaction at a time: those that count what the user
+ * has, so that a limit holds, count one after the other.
+ */
+export async function lockUserAlone(db: Db, id: string): Promise<void> {
+  await db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('no key update')
+}
+
+/**
  * The query that `lockUsers` sends for one user, for a part of a statement.
  * @param condition that has to be true as well.
  */

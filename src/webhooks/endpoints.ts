@@ -3,7 +3,8 @@
 import { and, asc, count, eq, inArray } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import { isRowId } from '../db/row-id.ts'
-import { OPERATOR_ID, users, webhookEndpoints } from '../db/tables.ts'
+import { OPERATOR_ID, webhookEndpoints } from '../db/tables.ts'
+import { lockUserAlone } from '../db/user-lock.ts'
 import { type Deps, transaction } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { countEndpointChange } from '../events/deliveries.ts'
@@ -204,8 +205,7 @@ async function endPendingDeliveries(
 // The operator has no limit.
 async function assertBelowLimit(deps: Pick<Deps, 'db' | 'config'>, userId: string): Promise<void> {
   if (userId === OPERATOR_ID) return
-  // Serialises the creations of one user, so that two concurrent ones cannot both pass the count.
-  await deps.db.select({ id: users.id }).from(users).where(eq(users.id, userId)).for('no key update')
+  await lockUserAlone(deps.db, userId)
   const [found] = await deps.db
     .select({ number: count() })
     .from(webhookEndpoints)

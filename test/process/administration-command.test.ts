@@ -174,6 +174,7 @@ test('E-12 xconnect administers users, accounts, tweets and jobs, and prints one
     [['stats', '--all'], 2, /^Usage:/],
     [['invite', 'revoke', crypto.randomUUID()], 1, /^There is no open invite/],
     [['invite', 'create', '--as', ''], 2, /^--as takes a name/],
+    [['invite', 'create', '--as', 'Mara\u202e'], 2, /^--as takes a name/],
   ] as const)
     expect(await run(...words), words.join(' ')).toEqual({ code, stdout: '', stderr: expect.stringMatching(said) })
 

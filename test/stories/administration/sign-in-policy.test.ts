@@ -1,8 +1,16 @@
 import { eq } from 'drizzle-orm'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createInvite, revokeInvite } from '../../../src/auth/invites.ts'
+import { createInvite, MAX_INVITES, revokeInvite } from '../../../src/auth/invites.ts'
 import { parseSignIn } from '../../../src/config/sign-in-config.ts'
-import { invites, sessions, signInAttempts, userIdentities, userLogins, users } from '../../../src/db/tables.ts'
+import {
+  invites,
+  OPERATOR_ID,
+  sessions,
+  signInAttempts,
+  userIdentities,
+  userLogins,
+  users,
+} from '../../../src/db/tables.ts'
 import type { Browser } from '../../support/browser.ts'
 import { isSignedIn } from '../../support/browser.ts'
 import { startWorld, type World } from '../../support/harness.ts'
@@ -239,6 +247,26 @@ describe('SIGN_IN=invite', () => {
     expect(await world.db().$count(invites)).toBe(1)
     await sweepNow(world)
     expect(await world.db().$count(invites)).toBe(0)
+  })
+
+  test('has a limit of open invites, also for two that are created at once', async () => {
+    world = await startWorld({ SIGN_IN: 'invite' })
+    const row = { userId: OPERATOR_ID, createdBy: 'command:test', expiresAt: new Date(Date.now() + 86_400_000) }
+    await world
+      .db()
+      .insert(invites)
+      .values(
+        Array.from({ length: MAX_INVITES - 1 }, (_, index) => ({
+          ...row,
+          secretHash: String(index),
+          createdAt: new Date(),
+        })),
+      )
+    const input = { note: null, expiresInDays: null }
+    const results = await Promise.allSettled(Array.from({ length: 4 }, () => createInvite(inviteDeps(), ACTOR, input)))
+    const codes = results.map((result) => (result.status === 'rejected' ? result.reason.code : null))
+    expect(codes.toSorted()).toEqual(['TOO_MANY_INVITES', 'TOO_MANY_INVITES', 'TOO_MANY_INVITES', null])
+    expect(await world.db().$count(invites)).toBe(MAX_INVITES)
   })
 
   test('stores the hash of an invite alone', async () => {
