@@ -16,6 +16,7 @@ import { assertKeepsSession, assertPooledDatabase } from './pooler.ts'
 import { drizzlePostgres } from './postgres.ts'
 import { assertUsableServer } from './server-check.ts'
 import { describeHost } from './socket.ts'
+import { isLockTimeout } from './violations.ts'
 
 /** A newer release has removed from the tables what this one uses. */
 export class DatabaseTooNewError extends StartupError {
@@ -146,14 +147,11 @@ type Transact = (work: (db: Pick<Db, 'execute'>) => Promise<void>) => Promise<vo
 const TABLE_LOCK_SECONDS = 10
 
 function explainLockedTable(error: unknown): never {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ('code' in cause && cause.code === '55P03')
-      throw new StartupError(
-        `A migration could not lock a table within ${TABLE_LOCK_SECONDS} s, since another session is using it. Find the sessions with select pid, state, xact_start, query from pg_stat_activity where xact_start is not null; let them finish or end them, and start again. Nothing was changed.`,
-        1,
-      )
-  }
-  throw error
+  if (!isLockTimeout(error)) throw error
+  throw new StartupError(
+    `A migration could not lock a table within ${TABLE_LOCK_SECONDS} s, since another session is using it. Find the sessions with select pid, state, xact_start, query from pg_stat_activity where xact_start is not null; let them finish or end them, and start again. Nothing was changed.`,
+    1,
+  )
 }
 
 /** Returns the number of migrations of this release that are not applied. */

@@ -1,6 +1,7 @@
 // Applies migrations beside gateways that serve. Those of before the first release run in one
-// transaction. Each later one is a transaction of its own that waits for a lock for a second at most
-// and is tried again, or runs in steps, each of which can be repeated: drizzle/README.md has the rules.
+// transaction. Each later one is a transaction of its own that waits for a lock for a second at
+// most and is tried again, or runs in steps, each of which can be repeated: drizzle/README.md has
+// the rules.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +11,7 @@ import { z } from 'zod'
 import { StartupError } from '../process/startup-error.ts'
 import { type Db, queryRows } from './client.ts'
 import { runAgainIfRolledBack } from './rolled-back.ts'
+import { isContended } from './violations.ts'
 
 /** The number of the first migration that the rules of drizzle/README.md hold for. */
 export const FIRST_BY_RULES = 50
@@ -135,7 +137,8 @@ async function applyInTransaction(
         await recordMigration(db, migration)
       })
     } catch (error) {
-      if (!isLockTimeout(error)) throw error
+      // A deadlock with requests, too: it locks several tables, and they in another order.
+      if (!isContended(error)) throw error
       if (tries === LOCK_TRIES)
         throw new StartupError(
           `The migration ${migration.tag} could not lock a table in ${LOCK_TRIES} tries of ${LOCK_SECONDS} s, since another session is using it. Find the sessions with select pid, state, xact_start, query from pg_stat_activity where xact_start is not null; let them finish or end them, and start again. What was complete before stays.`,
@@ -158,10 +161,10 @@ async function applyInSteps(
   for (const statement of migration.statements) {
     await beforeStep(statement)
     const index = CONCURRENT_INDEX.exec(statement)?.[1]
-    if (index !== undefined) await createIndex(db, index, statement, isEmbedded)
+    if (index !== undefined) await runAgainIfRolledBack(() => createIndex(db, index, statement, isEmbedded))
     else if (IN_BATCHES.test(statement)) await runInBatches(db, statement)
     // VALIDATE CONSTRAINT and DROP INDEX CONCURRENTLY, which no request waits for.
-    else await db.execute(sql.raw(isEmbedded ? withoutConcurrently(statement) : statement))
+    else await runAgainIfRolledBack(() => db.execute(sql.raw(isEmbedded ? withoutConcurrently(statement) : statement)))
   }
   await recordMigration(db, migration)
 }
@@ -188,10 +191,4 @@ async function runInBatches(db: Runner, statement: string): Promise<void> {
     if (rows.length === 0) return
     await sleep(BATCH_PAUSE_MILLISECONDS)
   }
-}
-
-function isLockTimeout(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if ('code' in cause && cause.code === '55P03') return true
-  return false
 }

@@ -20,6 +20,11 @@ export function isDeadlock(error: unknown): boolean {
   return findSqlState(error) === '40P01'
 }
 
+/** True when a lock was not granted within `lock_timeout`. */
+export function isLockTimeout(error: unknown): boolean {
+  return findSqlState(error) === '55P03'
+}
+
 /**
  * True when a transaction was rolled back because of others that ran beside it: to end a deadlock, by
  * a serialization failure, or because a lock was not granted in time. It can succeed when it runs

@@ -165,6 +165,40 @@ test('the embedded database goes the same way, without concurrent indexes', asyn
   await expect(migrateDatabase(database)).rejects.toMatchObject({ name: 'DatabaseTooNewError' })
 })
 
+test('a migration that PostgreSQL rolls back to end a deadlock with a request is tried again', async () => {
+  await using resources = new AsyncDisposableStack()
+  const database = resources.use(await createTestDatabase('postgres'))
+  const url = database.environment.DATABASE_URL ?? ''
+  const source = postgresAt(url)
+  await migrateDatabase({ source })
+  const directory = resources.use(await makeTemporaryDirectory('migrations', 'disk'))
+  const folder = writeFolder(directory.path, {
+    '9001_notes': ['ALTER TABLE "tweets" ADD COLUMN "note" text', 'ALTER TABLE "users" ADD COLUMN "note" text'],
+  })
+  const request = openSingleConnection(url)
+  const watcher = openSingleConnection(url)
+  for (const connection of [request, watcher]) resources.defer(() => connection.end({ timeout: 1 }))
+  await request`begin`
+  await request`lock table users in row exclusive mode`
+  // The session of the migration looks for a deadlock first, and so is the one that is ended.
+  await watcher.unsafe(`alter database "${new URL(url).pathname.slice(1)}" set deadlock_timeout = '50ms'`)
+  let tries = 0
+  let ended: Promise<unknown> = Promise.resolve()
+  const beforeStep = async (statement: string) => {
+    if (!statement.includes('"users"')) return
+    tries += 1
+    if (tries > 1) return
+    ended = request`select from tweets limit 1`.then(() => request`commit`)
+    await vi.waitFor(async () => {
+      const waiting = await watcher`select from pg_locks where relation = 'tweets'::regclass and not granted`
+      expect(waiting).toHaveLength(1)
+    })
+  }
+  await migrateDatabase({ source }, {}, { folder, beforeStep })
+  await ended
+  expect(tries).toBe(2)
+})
+
 test('an index that a killed process has left invalid is made again', async () => {
   await using resources = new AsyncDisposableStack()
   const database = resources.use(await createTestDatabase('postgres'))
