@@ -50,9 +50,9 @@ export async function markNeedsReauth(
 
 /**
  * Sets an account to NEEDS_REAUTH because a later approval at X has ended its grant, or because X
- * has reported its revocation. Its tokens become UNCERTAIN, and the sweep tries them once more: that
- * a later approval ends the grant is X's documented rule, and X's response to the refresh decides.
- * Call it in a transaction that has locked the account.
+ * has reported its revocation. Its tokens become UNCERTAIN, and the sweep tries them once more:
+ * that a later approval ends the grant is X's documented rule, and X's response to the refresh
+ * decides. Call it in a transaction that has locked the account.
  */
 export async function markSuperseded(
   deps: Deps,

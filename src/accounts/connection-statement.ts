@@ -43,10 +43,9 @@ export type ConnectionRows = {
 /**
  * Writes a connection in the transaction of `deps`. The rows are locked in the order of
  * db/user-lock.ts: each part of the statement waits for the one before it. Call it last.
- * @returns 'written'; 'not-written' when the user or the session is gone, the account is not new, or the
- * user is near the limit of accounts;
- * 'taken-over' when another process has finished the attempt, and the transaction has to be rolled
- * back.
+ * @returns 'written'; 'not-written' when the user or the session is gone, the account is not new,
+ * or the user is near the limit of accounts; 'taken-over' when another process has finished the
+ * attempt, and the transaction has to be rolled back.
  */
 export async function writeConnectionRows(
   deps: Deps,

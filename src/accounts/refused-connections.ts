@@ -9,7 +9,9 @@ import type { Deps } from '../deps.ts'
 // Longer than any connection takes that is not waiting for X.
 const KEPT_SECONDS = 86_400
 
-/** Stores that this attempt at connecting an X account was refused, in the transaction of `deps`. */
+/**
+ * Stores that this attempt at connecting an X account was refused, in the transaction of `deps`.
+ */
 export async function recordRefusedConnection(
   deps: Deps,
   attempt: { id: string; userId: string },

@@ -1,8 +1,9 @@
-// Refresh tokens of a restored database. A token that was refreshed after the backup is spent, and X
-// may revoke a grant whose spent token is sent again (RFC 9700 section 4.14.2). So the access token is
-// used while it is valid. Then the refresh token is a probe: one at a time in the whole deployment,
-// until X has accepted five in a row; after five refusals in a row, one every ten seconds. Each token
-// is probed once: X's response makes the account ACTIVE, or NEEDS_REAUTH with DATABASE_RESTORED.
+// Refresh tokens of a restored database. A token that was refreshed after the backup is spent, and
+// X may revoke a grant whose spent token is sent again (RFC 9700 section 4.14.2). So the access
+// token is used while it is valid. Then the refresh token is a probe: one at a time in the whole
+// deployment, until X has accepted five in a row; after five refusals in a row, one every ten
+// seconds. Each token is probed once: X's response makes the account ACTIVE, or NEEDS_REAUTH with
+// DATABASE_RESTORED.
 import { and, eq, gt, isNull, lt, lte, or, sql } from 'drizzle-orm'
 import { sqlIn } from '../db/clock.ts'
 import type { Restore } from '../db/generations.ts'
@@ -23,8 +24,8 @@ const REFUSED_PAUSE_SECONDS = 10
 const CLOCK_MARGIN_SECONDS = 60
 
 /**
- * Decides whether the refresh token of an account is from before a restore and may be spent, and if so
- * takes the turn to send it.
+ * Decides whether the refresh token of an account is from before a restore and may be spent, and if
+ * so takes the turn to send it.
  * @param accessTokenRejected true when X has rejected the access token, or it has expired.
  * @returns null for a token that was not restored; WAIT while its turn has not come, or its access
  *   token is valid.
@@ -67,8 +68,8 @@ export async function beginProbe(
 }
 
 /**
- * Ends a probe, so that the next one can begin. Never throws: after an error the turn ends by itself
- * when the lease of a refresh would.
+ * Ends a probe, so that the next one can begin. Never throws: after an error the turn ends by
+ * itself when the lease of a refresh would.
  */
 export async function endProbe(deps: Deps, { generation, probeId }: Probe, result: ProbeResult): Promise<void> {
   const { probesAccepted, probesRefused } = generations

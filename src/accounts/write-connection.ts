@@ -40,8 +40,8 @@ export class NotStored extends Error {
 /**
  * Stores the connection in the transaction of `deps`, which an error rolls back.
  * @param older the grants and attempts that are known to be older than this grant.
- * @throws NotStored, AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, ACCOUNT_DISCONNECTED, TOO_MANY_ACCOUNTS
- * and SESSION_MISSING.
+ * @throws NotStored, AppError ACCOUNT_CONNECTED_TO_ANOTHER_USER, ACCOUNT_DISCONNECTED,
+ * TOO_MANY_ACCOUNTS and SESSION_MISSING.
  */
 export async function writeConnection(
   deps: Deps,
@@ -52,8 +52,8 @@ export async function writeConnection(
 ): Promise<StoredConnection> {
   const { userId, takenAt } = grant.attempt
   const holder = await lockAccountHolder(deps, userId, profile.providerAccountId)
-  // An attempt that was refused while this one was under way, for the same account: its approval may
-  // have ended this grant.
+  // An attempt that was refused while this one was under way, for the same account: its approval
+  // may have ended this grant.
   const refused = { attemptId: grant.attempt.id, since: takenAt }
   const laterAttemptId = await findRefusedConnection(deps, profile.providerAccountId, refused)
   if (laterAttemptId !== null && !older.has(laterAttemptId))
@@ -77,8 +77,8 @@ export async function writeConnection(
   return written
 }
 
-// Returns null when nothing was written: the user or the session is gone, the account was not new, or,
-// with `needsRoom`, the user is near the limit of accounts.
+// Returns null when nothing was written: the user or the session is gone, the account was not new,
+// or, with `needsRoom`, the user is near the limit of accounts.
 async function write(
   deps: Deps,
   profile: XProfile,

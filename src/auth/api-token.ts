@@ -1,6 +1,6 @@
-// API tokens, with which programs authenticate. A token that was looked up is kept in memory for some
-// seconds, only while notifications tell of its end: a revoked token stops working at once on every
-// instance.
+// API tokens, with which programs authenticate. A token that was looked up is kept in memory for
+// some seconds, only while notifications tell of its end: a revoked token stops working at once on
+// every instance.
 import { and, count, desc, eq, getTableColumns, gt, inArray, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import { defaultUserLimits } from '../config/user-limits.ts'
 import { sha256 } from '../crypto.ts'
@@ -42,7 +42,9 @@ type TokenDeps = Pick<Deps, 'db' | 'clock'> & Partial<Pick<Deps, 'afterCommit' |
 export const DEFAULT_EXPIRY_DAYS = 90
 /** The longest lifetime of a token: a year, with a day for its replacement. */
 export const MAX_EXPIRY_DAYS = 366
-/** The number of ended tokens of a user that are kept, so that creating and revoking adds no rows. */
+/**
+ * The number of ended tokens of a user that are kept, so that creating and revoking adds no rows.
+ */
 export const MAX_ENDED_TOKENS = 50
 const MAX_NAME_LENGTH = 100
 const DAY_SECONDS = 86_400

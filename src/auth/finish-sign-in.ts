@@ -64,7 +64,8 @@ export async function finishGithubSignIn(
   try {
     if (parameters === 'repeated') throw new AppError('CALLBACK_INVALID')
     const { state } = parameters
-    // Only the state of a connection names a user: it is invalid here (RFC 9700 section 4.4, mix-up).
+    // Only the state of a connection names a user: it is invalid here (RFC 9700 section 4.4,
+    // mix-up).
     if (state !== null && parseSecretOwner(state) !== null) throw new AppError('ATTEMPT_UNKNOWN')
     const found = await findSignInAttempt(deps, state)
     if (found !== null && found.userId !== null && found.userId === viewer?.user.id)
@@ -164,9 +165,9 @@ async function isSignedInSince(
   return isSessionGood(deps, viewer.session)
 }
 
-// Derives the secret bits of the session token from 256 random bits that only this browser has, from GitHub's code,
-// and from the row, so that two equal callbacks reach one session. Because of the code, an attacker
-// who has set the browser's cookie cannot derive the token.
+// Derives the secret bits of the session token from 256 random bits that only this browser has,
+// from GitHub's code, and from the row, so that two equal callbacks reach one session. Because of
+// the code, an attacker who has set the browser's cookie cannot derive the token.
 function sessionBitsOf(attempt: SignInAttempt, { token }: OwnBrowser, { code }: OneCallback): string {
   return hmacSha256(token, `session:${attempt.id}:${attempt.stateHash}:${code}`)
 }

@@ -33,9 +33,9 @@ export function githubApiError(code: ErrorCode, result: CallResult<unknown>, cau
 }
 
 /**
- * Returns GitHub's own words for a 403 that is not a rate limit; null for any other response. GitHub's
- * refusals are JSON; a page comes from a proxy. A rate limit is a 403 too (docs.github.com/rest, "Rate
- * limits for the REST API").
+ * Returns GitHub's own words for a 403 that is not a rate limit; null for any other response.
+ * GitHub's refusals are JSON; a page comes from a proxy. A rate limit is a 403 too
+ * (docs.github.com/rest, "Rate limits for the REST API").
  */
 export function findGithubRefusal({ report: { status, headers }, ...result }: CallResult<unknown>): string | null {
   const problem = problemShape.safeParse(result.ok ? result.value : null)

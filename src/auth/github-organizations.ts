@@ -1,5 +1,5 @@
-// The membership of the person who signs in, by "Get an organization membership for the authenticated
-// user" (docs.github.com/rest/orgs/members), which requires the scope read:org.
+// The membership of the person who signs in, by "Get an organization membership for the
+// authenticated user" (docs.github.com/rest/orgs/members), which requires the scope read:org.
 import { z } from 'zod'
 import type { Deps } from '../deps.ts'
 import type { AppError } from '../errors.ts'
@@ -12,11 +12,12 @@ export const ORGANIZATIONS_SCOPE = 'read:org'
 const membershipShape = z.object({ state: z.enum(['active', 'pending']) })
 
 /**
- * Returns true when the person is an active member of one of these organizations. A response about one
- * organization that cannot be used, such as the redirect of a renamed one, keeps nobody out whom another
- * one admits.
- * @throws AppError GITHUB_ORG_ACCESS_RESTRICTED when none shows the person as a member, and one does not
- * let the app see its members; GITHUB_UNAVAILABLE when none does, and one could not be asked.
+ * Returns true when the person is an active member of one of these organizations. A response about
+ * one organization that cannot be used, such as the redirect of a renamed one, keeps nobody out
+ * whom another one admits.
+ * @throws AppError GITHUB_ORG_ACCESS_RESTRICTED when none shows the person as a member, and one
+ * does not let the app see its members; GITHUB_UNAVAILABLE when none does, and one could not be
+ * asked.
  */
 export async function isMemberOfAny(
   deps: Pick<Deps, 'config'>,
@@ -47,8 +48,8 @@ async function findMembership(
   if (status === 404) return false
   const membership = membershipShape.safeParse(result.ok && status === 200 ? result.value : null)
   if (membership.success) return membership.data.state === 'active'
-  // The organization restricts OAuth apps (docs.github.com, "About OAuth app access restrictions"), or
-  // requires single sign-on or an address of its own.
+  // The organization restricts OAuth apps (docs.github.com, "About OAuth app access restrictions"),
+  // or requires single sign-on or an address of its own.
   const isRestricted = findGithubRefusal(result) !== null
   const error = githubApiError(isRestricted ? 'GITHUB_ORG_ACCESS_RESTRICTED' : 'GITHUB_UNAVAILABLE', result)
   if (status === null) throw error

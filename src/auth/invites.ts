@@ -1,4 +1,5 @@
-// The operator's invites, each for one new user. The link holds the secret, and the database its hash.
+// The operator's invites, each for one new user. The link holds the secret, and the database its
+// hash.
 import { and, count, desc, eq, getTableColumns, gt, lt } from 'drizzle-orm'
 import { randomToken, sha256 } from '../crypto.ts'
 import { deleteOfUsers } from '../db/batch-deletion.ts'
@@ -91,7 +92,8 @@ export async function revokeInvite(deps: RecordDeps, actor: Actor, inviteId: str
 }
 
 /**
- * Uses an invite up, in the transaction that inserts its user. Of any number of callers one gets true.
+ * Uses an invite up, in the transaction that inserts its user. Of any number of callers one gets
+ * true.
  */
 export async function redeemInvite(deps: Pick<Deps, 'db' | 'clock'>, secretHash: string): Promise<boolean> {
   const [redeemed] = await deps.db

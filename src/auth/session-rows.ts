@@ -32,8 +32,8 @@ export type SessionKey = Pick<Session, 'id' | 'userId'>
 // Sheet).
 const ABSOLUTE_LIFETIME_MILLISECONDS = 90 * 86_400_000
 /**
- * The number of sessions of a user. A sign-in beyond it ends the one that was used least recently, so
- * that a stolen session cannot keep its user out.
+ * The number of sessions of a user. A sign-in beyond it ends the one that was used least recently,
+ * so that a stolen session cannot keep its user out.
  */
 export const MAX_SESSIONS = 50
 const SWEEP_BATCH = 200
@@ -84,15 +84,18 @@ export async function endSurplusSessions(deps: Deps, userId: string): Promise<vo
 }
 
 /**
- * Ends the sessions of all users, without events: for a restored database, in which ended sessions are
- * back. A gateway that runs may accept them for ten seconds.
+ * Ends the sessions of all users, without events: for a restored database, in which ended sessions
+ * are back. A gateway that runs may accept them for ten seconds.
  * @returns their number.
  */
 export async function endAllSessions({ db }: Pick<Deps, 'db'>): Promise<number> {
   return (await db.delete(sessions).returning({ userId: sessions.userId })).length
 }
 
-/** The condition for sessions that have not ended, of users who are neither blocked nor being deleted. */
+/**
+ * The condition for sessions that have not ended, of users who are neither blocked nor being
+ * deleted.
+ */
 export function isLiveSession(deps: Deps): SQL | undefined {
   return and(
     gt(sessions.expiresAt, new Date()),

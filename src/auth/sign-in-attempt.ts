@@ -22,8 +22,8 @@ const KEPT_SECONDS = 3_600
 export const SIGN_IN_KNOWN_SECONDS = ATTEMPT_LIFETIME_SECONDS + KEPT_SECONDS
 
 /**
- * Stores a new sign-in, and returns its state and code verifier. The database has only a hash of the
- * state, and the verifier sealed.
+ * Stores a new sign-in, and returns its state and code verifier. The database has only a hash of
+ * the state, and the verifier sealed.
  * @param browserToken the secret of the browser that may finish it.
  * @param invite the secret of an invite; only its hash is stored.
  */

@@ -1,5 +1,5 @@
-// Who may sign in, by the configuration. The lists are checked at each sign-in, also of existing users;
-// SIGN_IN decides on new users alone.
+// Who may sign in, by the configuration. The lists are checked at each sign-in, also of existing
+// users; SIGN_IN decides on new users alone.
 import type { Deps } from '../deps.ts'
 import { AppError } from '../errors.ts'
 import { isMemberOfAny } from './github-organizations.ts'

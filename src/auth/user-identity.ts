@@ -16,8 +16,8 @@ export type Admission = { isByLogin: boolean; inviteHash: string | null }
 /**
  * Inserts or updates the user of a GitHub user. The login belongs to this user from now on: any
  * earlier user with this login loses it.
- * @throws AppError USER_BLOCKED, SIGN_IN_CLOSED, INVITE_REQUIRED, INVITE_INVALID, SIGN_IN_NOT_ALLOWED;
- * nothing is stored then.
+ * @throws AppError USER_BLOCKED, SIGN_IN_CLOSED, INVITE_REQUIRED, INVITE_INVALID,
+ * SIGN_IN_NOT_ALLOWED; nothing is stored then.
  */
 export function storeGithubUser(
   deps: Deps,
@@ -85,8 +85,8 @@ export async function deleteIdentity(
   await freeLogin(deps, id, login)
 }
 
-// GitHub gives an abandoned login to other people, who must not become allowed by it: an allowed login
-// belongs to the user who signed in with it last.
+// GitHub gives an abandoned login to other people, who must not become allowed by it: an allowed
+// login belongs to the user who signed in with it last.
 async function assertOwnLogin(deps: Pick<Deps, 'db'>, userId: string, login: string): Promise<void> {
   const [holder] = await deps.db
     .select({ userId: userLogins.userId })

@@ -24,7 +24,9 @@ export function parseSecretOwner(text: string): string | null {
   return FORM.exec(text)?.[1] ?? null
 }
 
-/** Returns true for a text with the form of a secret, of now or of before secrets named their user. */
+/**
+ * Returns true for a text with the form of a secret, of now or of before secrets named their user.
+ */
 export function hasSecretForm(text: string): boolean {
   return FORM.test(text) || EARLIER_FORM.test(text)
 }

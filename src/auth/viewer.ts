@@ -56,8 +56,8 @@ export async function findTokenViewer(
 }
 
 /**
- * Returns the viewer of an API token or, with `secret` null, of a Cookie header, if this process keeps
- * them in memory; null otherwise.
+ * Returns the viewer of an API token or, with `secret` null, of a Cookie header, if this process
+ * keeps them in memory; null otherwise.
  */
 export function findKeptViewer(deps: Deps, secret: string | null, cookieHeader: string | null): Viewer | null {
   if (secret !== null) {

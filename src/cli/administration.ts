@@ -24,7 +24,9 @@ export type AdminWork = (deps: Deps, output: Output) => Promise<number>
 const MAX_LISTED = 1_000
 const DEFAULT_LISTED = 50
 
-/** Runs a command with the dependencies of a gateway. Jobs that it queues are run by the gateways. */
+/**
+ * Runs a command with the dependencies of a gateway. Jobs that it queues are run by the gateways.
+ */
 export function withAdministration(output: Output, work: AdminWork): Promise<number> {
   return withDatabase(output, async (config, database) => {
     const { db } = database
@@ -70,7 +72,10 @@ export function parsePage(options: { limit?: string; after?: string; json?: bool
   return { limit, after: options.after ?? null, json: options.json ?? false }
 }
 
-/** The arguments of a list function for a page, with one row more, which shows that there are others. */
+/**
+ * The arguments of a list function for a page, with one row more, which shows that there are
+ * others.
+ */
 export function toIdPage({ limit, after }: AskedPage) {
   return { after, before: null, limit: limit + 1, backward: false }
 }
@@ -104,8 +109,8 @@ export function toText(value: unknown): string {
 }
 
 /**
- * Returns the id of the user that an operator names: by their id, a GitHub login, or @ and a username at
- * X.
+ * Returns the id of the user that an operator names: by their id, a GitHub login, or @ and a
+ * username at X.
  * @throws AppError USER_NOT_FOUND @throws UsageError when a username names several users.
  */
 export async function resolveUser(deps: Pick<Deps, 'db'>, named: string): Promise<string> {

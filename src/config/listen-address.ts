@@ -1,5 +1,5 @@
-// HOST and METRICS_HOST, the addresses that the gateway listens on. Other programs set a variable HOST
-// too: conda's compilers store a platform in it.
+// HOST and METRICS_HOST, the addresses that the gateway listens on. Other programs set a variable
+// HOST too: conda's compilers store a platform in it.
 import { isIP } from 'node:net'
 import { parsePort } from './variables.ts'
 
@@ -24,7 +24,8 @@ export function parseMetricsAddress(
 }
 
 /**
- * Parses HOST or METRICS_HOST into an address or name that Node can listen on; `fallback` when it is not set.
+ * Parses HOST or METRICS_HOST into an address or name that Node can listen on; `fallback` when it
+ * is not set.
  * @param problems receives a sentence when it is neither. Whether a name resolves to this machine
  * is found out by listening.
  */

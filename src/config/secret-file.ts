@@ -5,8 +5,8 @@ import type { Remarks } from './remarks.ts'
 /**
  * Judges the mode of a file with a secret. One that all users of the machine may write is refused:
  * another user could replace the secret, and so choose the key that tokens are encrypted with. One
- * that all may read is taken with a warning, since Docker and Kubernetes mount secrets with the modes
- * 0444 and 0644, inside a container without other users.
+ * that all may read is taken with a warning, since Docker and Kubernetes mount secrets with the
+ * modes 0444 and 0644, inside a container without other users.
  * @throws an error of the file system.
  */
 export function judgeSecretFile(file: string, { problems, warnings }: Remarks): void {

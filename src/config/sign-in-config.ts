@@ -10,7 +10,9 @@ export type SignInConfig = Readonly<{
    * keep signing in.
    */
   mode: (typeof SIGN_IN_MODES)[number]
-  /** Null when everybody is allowed. Otherwise whoever is on any of its lists, also existing users. */
+  /**
+   * Null when everybody is allowed. Otherwise whoever is on any of its lists, also existing users.
+   */
   allowed: Readonly<{
     /** GitHub logins in lower case. */
     logins: readonly string[]

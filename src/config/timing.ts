@@ -73,11 +73,14 @@ export type Timing = {
    */
   streamLifetimeSeconds: number
   /**
-   * How long a webhook receiver may take before its endpoint gets the lane of slow receivers, and the
-   * attempt one of their workers.
+   * How long a webhook receiver may take before its endpoint gets the lane of slow receivers, and
+   * the attempt one of their workers.
    */
   webhookPromptSeconds: number
-  /** How long ago the last good run of a maintenance task is when the task is late: ten of its periods. */
+  /**
+   * How long ago the last good run of a maintenance task is when the task is late: ten of its
+   * periods.
+   */
   taskBehindSeconds: number
   /** How long what the database has said to /readyz is the response to all who ask. */
   readinessKeptSeconds: number
@@ -87,7 +90,9 @@ export type Timing = {
   activityIdleSeconds: number
   /** How long X is not asked again after it has refused its Activity API to the app. */
   activityRefusedSeconds: number
-  /** How long a connection stays whose client reads nothing of a response; at most twice as long. */
+  /**
+   * How long a connection stays whose client reads nothing of a response; at most twice as long.
+   */
   unreadResponseSeconds: number
 }
 

@@ -4,7 +4,10 @@ import { parseCount } from './variables.ts'
 
 /** The limits that apply where their variable is not set. */
 export const defaultUserLimits = Object.freeze({
-  /** X accounts that are not disconnected. Each has tokens that are refreshed for as long as it is connected. */
+  /**
+   * X accounts that are not disconnected. Each has tokens that are refreshed for as long as it is
+   * connected.
+   */
   accounts: 100,
   /** Webhook endpoints. Each event of the user is written once for each of them. */
   webhookEndpoints: 10,
@@ -14,7 +17,10 @@ export const defaultUserLimits = Object.freeze({
   eventStreams: DEFAULT_STREAMS_PER_OWNER,
 })
 
-/** What one user may have at once. The operator has no limit but that of event streams, for each token. */
+/**
+ * What one user may have at once. The operator has no limit but that of event streams, for each
+ * token.
+ */
 export type UserLimits = Readonly<Record<keyof typeof defaultUserLimits, number>>
 
 const variables = {
@@ -24,7 +30,10 @@ const variables = {
   eventStreams: { name: 'MAX_EVENT_STREAMS_PER_USER', things: 'streams', most: 1_000 },
 } as const satisfies Record<keyof UserLimits, object>
 
-/** Parses the limits of a user. @param problems receives a sentence for each that cannot be parsed. */
+/**
+ * Parses the limits of a user.
+ * @param problems receives a sentence for each that cannot be parsed.
+ */
 export function parseUserLimits(get: (name: string) => string | null, problems: string[]): UserLimits {
   const parse = (limit: keyof UserLimits) => {
     const variable = variables[limit]

@@ -8,8 +8,8 @@ const DELETED_AT_ONCE = 1_000
 
 /**
  * Deletes the rows of a table of users that meet a condition, in batches, by one statement for each
- * user of a batch. Rows that another transaction has locked, as the deletion of their user does, are
- * left to the next run: a sweep that waits for nobody is in no deadlock.
+ * user of a batch. Rows that another transaction has locked, as the deletion of their user does,
+ * are left to the next run: a sweep that waits for nobody is in no deadlock.
  * @param row the columns of the user's id and of the row's id, which are its key.
  * @param signal ends the run between two users.
  * @returns the number of deleted rows.
@@ -45,8 +45,8 @@ export async function deleteOfUsers(
 }
 
 /**
- * Deletes the rows of a look-up table that meet a condition, in batches. They are on as many nodes as
- * there are keys, so they are not locked before.
+ * Deletes the rows of a look-up table that meet a condition, in batches. They are on as many nodes
+ * as there are keys, so they are not locked before.
  * @param key the column by which the rows are looked up.
  * @param signal ends the run between two batches.
  * @returns the number of deleted rows.

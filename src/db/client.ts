@@ -28,8 +28,8 @@ export type Database = {
 }
 
 /**
- * How many connections the queries and transactions of each kind of caller use, and how many of these
- * wait for one.
+ * How many connections the queries and transactions of each kind of caller use, and how many of
+ * these wait for one.
  */
 export type DatabaseUsage = ReturnType<WaitingRoom['usage']>
 
@@ -46,8 +46,8 @@ const RECONNECT_SECONDS = 0.2
 // One after the other they take about a millisecond of a connection.
 const MAX_SHORT_IN_TURN = 8
 
-// PGlite reserves and touches all of it at the start; its default is 128 MB. What does not fit is in
-// the file cache of the system.
+// PGlite reserves and touches all of it at the start; its default is 128 MB. What does not fit is
+// in the file cache of the system.
 const SHARED_BUFFERS = '16MB'
 
 /** Opens the configured database. @throws DirectoryInUseError */

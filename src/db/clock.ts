@@ -9,8 +9,8 @@ export type Clock = {
   now(): Date
   /**
    * The database's clock, which all instances share. Leases, claims and expiries are written and
-   * compared by it. The text is the same at each call, and a parameter is read when the statement is
-   * sent, because the texts of prepared queries are kept (prepared-query.ts).
+   * compared by it. The text is the same at each call, and a parameter is read when the statement
+   * is sent, because the texts of prepared queries are kept (prepared-query.ts).
    */
   sqlNow(): SQL<Date>
 }

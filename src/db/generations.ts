@@ -27,13 +27,14 @@ export type Generations = {
 export const POSITIONS_PER_GENERATION = 100_000_000_000
 
 const KEPT_MILLISECONDS = 2_000
-// A transaction may have begun that long before its commit, and a tweet is sent up to a minute after
-// its claim.
+// A transaction may have begun that long before its commit, and a tweet is sent up to a minute
+// after its claim.
 const MARGIN_SECONDS = 120
 const MOVED_AT_ONCE = 500
 
-// A restored dump is another database, a database of another cluster, or both. Recovery to a point in
-// time and the promotion of a standby begin a timeline. Both functions may be called by every role.
+// A restored dump is another database, a database of another cluster, or both. Recovery to a point
+// in time and the promotion of a standby begin a timeline. Both functions may be called by every
+// role.
 const LINEAGE = sql`((select system_identifier from pg_control_system())::text
   || '/' || (select oid from pg_database where datname = current_database())
   || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))`
@@ -71,8 +72,8 @@ export async function checkGeneration(deps: GenerationDeps): Promise<void> {
 }
 
 /**
- * Begins a generation, and moves the positions of events. Tokens and keys of before are treated with
- * care as soon as the row is committed.
+ * Begins a generation, and moves the positions of events. Tokens and keys of before are treated
+ * with care as soon as the row is committed.
  * @param lostSince when the backup was made; null for the time of the newest row that tells of it.
  */
 export async function beginGeneration(
@@ -97,7 +98,9 @@ export async function beginGeneration(
   return restore
 }
 
-/** Records that nothing was lost by the newest restore, so that nothing has to be treated with care. */
+/**
+ * Records that nothing was lost by the newest restore, so that nothing has to be treated with care.
+ */
 export async function declareNothingLost({ db }: Pick<GenerationDeps, 'db'>): Promise<boolean> {
   const [newest] = await db.select().from(generations).orderBy(desc(generations.generation)).limit(1)
   if (newest === undefined || newest.restoredAt === null) return false
@@ -155,8 +158,8 @@ function toRestore({
   return restoredAt === null || lostSince === null ? null : { generation, restoredAt, lostSince }
 }
 
-// PostgreSQL knows until it is restarted which commit a promoted standby has received last. Otherwise
-// the newest event or refresh counts: each post and each new token pair leaves one.
+// PostgreSQL knows until it is restarted which commit a promoted standby has received last.
+// Otherwise the newest event or refresh counts: each post and each new token pair leaves one.
 async function findNewestMoment(db: Db): Promise<Date | null> {
   const [event] = await db.select({ at: events.occurredAt }).from(events).orderBy(desc(events.occurredAt)).limit(1)
   const [refresh] = await db
@@ -177,9 +180,9 @@ async function findNewestMoment(db: Db): Promise<Date | null> {
 }
 
 /**
- * Moves the positions of all users on to those of a generation, in batches: a position that was lost
- * is not given to another event. A reader that has seen lost events is told by the position before
- * (events/read.ts).
+ * Moves the positions of all users on to those of a generation, in batches: a position that was
+ * lost is not given to another event. A reader that has seen lost events is told by the position
+ * before (events/read.ts).
  */
 async function moveEventPositions(db: Db, generation: number): Promise<void> {
   const first = (generation - 1) * POSITIONS_PER_GENERATION

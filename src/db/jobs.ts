@@ -31,7 +31,9 @@ export type JobData = {
  */
 export type JobProgress = { table: string; after: string | null }
 
-/** The NOTIFY channel on which an instance that cannot take a due job or webhook tells the others. */
+/**
+ * The NOTIFY channel on which an instance that cannot take a due job or webhook tells the others.
+ */
 export const JOBS_CHANNEL = 'xconnect_jobs'
 
 /** Queues background jobs. */

@@ -16,8 +16,8 @@ type Columns = { createdAt: PgColumn; id: PgColumn }
 type Key = { createdAt: Date | Placeholder; id: string | Placeholder }
 
 /**
- * The WHERE condition of a page. Rows are compared as a whole, so that an index of both columns leads
- * to the first of them.
+ * The WHERE condition of a page. Rows are compared as a whole, so that an index of both columns
+ * leads to the first of them.
  */
 export function keysetCondition(
   { createdAt, id }: Columns,
@@ -37,7 +37,10 @@ export function keysetOrder({ createdAt, id }: Columns, { backward }: Pick<Keyse
   return [order(createdAt), order(id)]
 }
 
-/** Up to `limit` rows between two ids, both exclusive, in the order of the ids, which has no meaning. */
+/**
+ * Up to `limit` rows between two ids, both exclusive, in the order of the ids, which has no
+ * meaning.
+ */
 export type IdPage = { after: string | null; before: string | null; limit: number; backward: boolean }
 
 /** The WHERE condition of a page in the order of the ids. */

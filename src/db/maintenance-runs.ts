@@ -4,7 +4,9 @@ import type { Db } from './client.ts'
 import type { Clock } from './clock.ts'
 import { maintenanceRuns } from './tables.ts'
 
-/** The tasks by name, in the order in which they are taken. jobs/maintenance.ts has their functions. */
+/**
+ * The tasks by name, in the order in which they are taken. jobs/maintenance.ts has their functions.
+ */
 export const maintenanceTaskNames = [
   'refreshIdleAccounts',
   'recoverOrphanedTokens',
@@ -93,8 +95,8 @@ export type TaskBehind = {
 }
 
 /**
- * The number of failures in a row after which a task is behind. The maintenance runs every minute, and
- * an outage of a provider or a lock is over before that.
+ * The number of failures in a row after which a task is behind. The maintenance runs every minute,
+ * and an outage of a provider or a lock is over before that.
  */
 export const MAX_TASK_FAILURES = 5
 

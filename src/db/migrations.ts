@@ -79,10 +79,11 @@ const IN_BATCHES = /^-- in batches$/m
 const CONCURRENT_INDEX = /^create (?:unique )?index concurrently if not exists "(\w+)"/im
 
 /**
- * Applies these migrations in their order. The caller has locked the migrations, and the table of the
- * applied ones exists.
+ * Applies these migrations in their order. The caller has locked the migrations, and the table of
+ * the applied ones exists.
  * @param isEmbedded true for PGlite, which has one session: nobody is there to be concurrent with.
- * @throws StartupError when a table stays locked; what is complete stays, and the next start goes on.
+ * @throws StartupError when a table stays locked; what is complete stays, and the next start goes
+ * on.
  */
 export async function applyMigrations(
   db: Runner,
@@ -107,8 +108,8 @@ export async function recordMigration(db: Pick<Db, 'execute'>, { hash, createdAt
 }
 
 /**
- * Returns whether a release whose newest migration is `known` works with the tables: newer migrations
- * leave what it uses, unless one of them says that it does not.
+ * Returns whether a release whose newest migration is `known` works with the tables: newer
+ * migrations leave what it uses, unless one of them says that it does not.
  */
 export async function worksWithRelease(db: Pick<Db, 'execute'>, known: number): Promise<boolean> {
   // The column is there since the first contract migration.

@@ -1,6 +1,6 @@
-// Queries whose text is built once. Drizzle takes longer to compose a large statement than PostgreSQL
-// to execute it. Here a text is kept for its database, and runs on the pool and in any transaction,
-// without Drizzle's layers of promises and spans.
+// Queries whose text is built once. Drizzle takes longer to compose a large statement than
+// PostgreSQL to execute it. Here a text is kept for its database, and runs on the pool and in any
+// transaction, without Drizzle's layers of promises and spans.
 import { DrizzleQueryError, is, Param, Placeholder, sql } from 'drizzle-orm'
 import type { Db } from './client.ts'
 import type { Clock } from './clock.ts'
@@ -32,8 +32,8 @@ type Run<Row> = (db: Db, values: QueryValues) => Promise<Row[]>
 
 /**
  * Returns a function that runs a query, whose text is built at the first call for a database.
- * @param build must use nothing of its argument but the handle and the clock, and describes what differs
- *   between calls by placeholders.
+ * @param build must use nothing of its argument but the handle and the clock, and describes what
+ *   differs between calls by placeholders.
  * @param options how it is sent outside of transactions.
  */
 export function prepareQuery<Row>(
@@ -49,8 +49,8 @@ export function prepareQuery<Row>(
 }
 
 /**
- * Like `prepareQuery`, for a query with several forms, such as with and without a condition. The text
- * of each is kept, so there must be few.
+ * Like `prepareQuery`, for a query with several forms, such as with and without a condition. The
+ * text of each is kept, so there must be few.
  * @param nameForm tells the forms apart.
  */
 export function prepareForms<Form, Row>(

@@ -39,8 +39,8 @@ export async function lockUsers(db: Db, ids: readonly string[]): Promise<string[
 }
 
 /**
- * Locks a user for the transaction of `db`, one transaction at a time: those that count what the user
- * has, so that a limit holds, count one after the other.
+ * Locks a user for the transaction of `db`, one transaction at a time: those that count what the
+ * user has, so that a limit holds, count one after the other.
  */
 export async function lockUserAlone(db: Db, id: string): Promise<void> {
   await db.select({ id: users.id }).from(users).where(eq(users.id, id)).for('no key update')

@@ -76,9 +76,9 @@ export function createViewerCache<Viewer extends CachedViewer>({ now }: Pick<Clo
     existing.add(hash)
     deleteOldest(existing, MAX_EXISTING)
   }
-  // The hashes of secrets that a look-up has not found, with its time, the last one last. A database
-  // that was restored or is behind the one before it may find them later, as may any look-up once a
-  // blocked user is unblocked.
+  // The hashes of secrets that a look-up has not found, with its time, the last one last. A
+  // database that was restored or is behind the one before it may find them later, as may any
+  // look-up once a blocked user is unblocked.
   const unknown = new Map<string, number>()
   const isUnknown = (hash: string) => {
     const since = unknown.get(hash)

@@ -26,9 +26,9 @@ export function isLockTimeout(error: unknown): boolean {
 }
 
 /**
- * True when a transaction was rolled back because of others that ran beside it: to end a deadlock, by
- * a serialization failure, or because a lock was not granted in time. It can succeed when it runs
- * again.
+ * True when a transaction was rolled back because of others that ran beside it: to end a deadlock,
+ * by a serialization failure, or because a lock was not granted in time. It can succeed when it
+ * runs again.
  */
 export function isContended(error: unknown): boolean {
   return ['40P01', '40001', '55P03'].includes(findSqlState(error) ?? '')

@@ -1,7 +1,7 @@
 // Queries that wait for a connection. Callers take turns, so that a caller who sends many delays
 // only their own, and some connections are kept for the probe, the background and other callers.
-// Short queries that wait share a turn: sent and received one by one, they cost more in system calls
-// than in PostgreSQL.
+// Short queries that wait share a turn: sent and received one by one, they cost more in system
+// calls than in PostgreSQL.
 import { type CallerKind, currentCaller, keepCaller } from './caller.ts'
 import { DatabaseQueueFullError } from './outage.ts'
 
@@ -12,8 +12,8 @@ export type WaitingRoom = {
    * when the work settles.
    * @param start gets the turn when other short work shares it; null otherwise.
    * @param refuse is called instead of `start`, now or later, with a DatabaseQueueFullError.
-   * @param isShort true for one query that takes no longer than its way to the database, waits for no
-   *   lock, and does not depend on the caller.
+   * @param isShort true for one query that takes no longer than its way to the database, waits for
+   *   no lock, and does not depend on the caller.
    * @returns a function that gives the place up. It returns false when the work has started.
    */
   enter(start: Start, refuse: (error: Error) => void, isShort?: boolean): () => boolean
@@ -21,13 +21,15 @@ export type WaitingRoom = {
   usage(): { caller: CallerKind; running: number; waiting: number }[]
 }
 
-/** A turn of several queries, which follow one another over one connection (patches/9-turns.patch). */
+/**
+ * A turn of several queries, which follow one another over one connection (patches/9-turns.patch).
+ */
 export type Turn = { connection: unknown }
 
 export type WaitingRoomOptions = {
   /**
-   * True for a database that runs in this process: requests are read between its queries, which would
-   * otherwise run one after the other until none waits.
+   * True for a database that runs in this process: requests are read between its queries, which
+   * would otherwise run one after the other until none waits.
    */
   isInProcess?: boolean
   /** The most short queries in one turn. */
@@ -51,8 +53,8 @@ type Lane = { running: number; waiting: number; callers: Map<string, CallerState
 
 /**
  * Creates the queue.
- * @param connections how many turns run at once. Of four or more, one is kept for the probe, one for
- *   the background, and one for each kind of callers. One caller gets half of all.
+ * @param connections how many turns run at once. Of four or more, one is kept for the probe, one
+ *   for the background, and one for each kind of callers. One caller gets half of all.
  */
 export function createWaitingRoom(
   connections: number,

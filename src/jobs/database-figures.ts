@@ -1,6 +1,6 @@
-// The metrics that come from the database, by three statements: the tables of users, the job queue and the
-// local tables may be on different nodes. Each value is read by an index, up to a bound, or estimated, so
-// that a scrape costs the same at a million accounts as at a thousand.
+// The metrics that come from the database, by three statements: the tables of users, the job queue
+// and the local tables may be on different nodes. Each value is read by an index, up to a bound, or
+// estimated, so that a scrape costs the same at a million accounts as at a thousand.
 import { type SQL, sql } from 'drizzle-orm'
 import { z } from 'zod'
 import { queryRows } from '../db/client.ts'

@@ -17,8 +17,8 @@ const BATCH = 500
 type Row = { userId: string; id: string }
 
 /**
- * Queues all missing jobs. Rows and their jobs are written in one transaction, or the job right after
- * it, so a row without a job has lost it.
+ * Queues all missing jobs. Rows and their jobs are written in one transaction, or the job right
+ * after it, so a row without a job has lost it.
  * @returns the number of queued jobs.
  */
 export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<number> {
@@ -33,9 +33,9 @@ export async function replaceLostJobs(deps: Deps, signal: AbortSignal): Promise<
   return queued
 }
 
-// Reads the rows that need a job page by page, in the order of their keys, and queues a job for each
-// that has none. Returns how many it has queued. Rows and jobs are read by two statements: on a
-// distributed database they are on different nodes.
+// Reads the rows that need a job page by page, in the order of their keys, and queues a job for
+// each that has none. Returns how many it has queued. Rows and jobs are read by two statements: on
+// a distributed database they are on different nodes.
 async function replaceLost(
   deps: Deps,
   name: JobName,
@@ -69,8 +69,8 @@ async function replaceLost(
   return replaced
 }
 
-// Returns the ids of the rows that have a job. Read by pg-boss's indexes: on (name, singleton_key) of
-// the jobs that wait, and on (name, state) of those that run, which are few.
+// Returns the ids of the rows that have a job. Read by pg-boss's indexes: on (name, singleton_key)
+// of the jobs that wait, and on (name, state) of those that run, which are few.
 async function findQueued(deps: Deps, name: JobName, page: readonly Row[]): Promise<Set<string>> {
   if (page.length === 0) return new Set()
   const ids = sql.join(

@@ -88,14 +88,15 @@ export const MAINTENANCE_OPTIONS = {
 } as const satisfies Omit<Queue, 'name'>
 
 /**
- * How long a task waits at most before it is taken ahead of all that have waited for less: where the
- * first tasks take all the time that there is, the last would otherwise never run.
+ * How long a task waits at most before it is taken ahead of all that have waited for less: where
+ * the first tasks take all the time that there is, the last would otherwise never run.
  */
 export const MAINTENANCE_OVERDUE_SECONDS = 5 * MAINTENANCE_SECONDS
 
 /**
- * Queues one round, and moves the tasks that are overdue ahead, the oldest first. Each minute has one
- * slot for each task, by the clock of the database, whatever the number of instances that do this.
+ * Queues one round, and moves the tasks that are overdue ahead, the oldest first. Each minute has
+ * one slot for each task, by the clock of the database, whatever the number of instances that do
+ * this.
  */
 export async function queueMaintenanceRound(
   boss: Pick<PgBoss, 'insert'>,
@@ -117,8 +118,9 @@ function maintenanceJobs(): JobInsert[] {
 // Above all tasks. Those of one priority are taken in the order in which they were queued.
 const OVERDUE_PRIORITY = maintenanceTasks.size + 1
 
-// A task that waits keeps its job, so the age of the job is the time that it has waited. Every instance
-// runs this statement, at the same time: one that finds a row locked leaves it to the other.
+// A task that waits keeps its job, so the age of the job is the time that it has waited. Every
+// instance runs this statement, at the same time: one that finds a row locked leaves it to the
+// other.
 const ADVANCE_OVERDUE = `update ${JOBS_SCHEMA}.job set priority = $2 where name = $1 and id in (
   select id from ${JOBS_SCHEMA}.job
   where name = $1 and state = 'created' and priority < $2 and created_on < now() - make_interval(secs => $3)

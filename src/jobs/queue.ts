@@ -218,7 +218,8 @@ async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data:
   // common type cannot express.
   const execute = async (query: unknown) => (await deps.db.execute(query as SQL)) as { rows: unknown[] }
   const db = fromDrizzle({ execute }, sql)
-  // The key is indexed, and makes nothing unique: the maintenance finds by it whether a row has a job.
+  // The key is indexed, and makes nothing unique: the maintenance finds by it whether a row has a
+  // job.
   await boss.send(
     name,
     { userId, id, ...(progress && { progress }) },
@@ -226,8 +227,8 @@ async function enqueue(boss: PgBoss, deps: Pick<Deps, 'db'>, name: string, data:
   )
 }
 
-// A job of another release may lack its user. It is dropped: the maintenance queues one for each row
-// that has none.
+// A job of another release may lack its user. It is dropped: the maintenance queues one for each
+// row that has none.
 function parseJobData({ log }: Pick<Deps, 'log'>, job: string, data: unknown): JobData | null {
   const parsed = jobDataShape.safeParse(data)
   if (parsed.success) return parsed.data

@@ -22,7 +22,8 @@ const PAUSES = {
   failed: { firstSeconds: 5, mostSeconds: 320 },
   limited: { firstSeconds: 60, mostSeconds: 320 },
 }
-// A stream that ended sooner has not worked, though X responded 200: X is asked again after a pause.
+// A stream that ended sooner has not worked, though X responded 200: X is asked again after a
+// pause.
 const WORKED_SECONDS = 60
 // X repeats an event within seconds.
 const KEPT_EVENT_IDS = 1_000

@@ -33,7 +33,8 @@ export function createRunRecorder(deps: Pick<Deps, 'db' | 'clock' | 'log'>): Run
   }
   const record = (runs: EndedRuns) => {
     ended.set(runs.task, runs)
-    // After the last task of a round, so that it takes none of the connections beside those of tasks.
+    // After the last task of a round, so that it takes none of the connections beside those of
+    // tasks.
     clearTimeout(timer)
     timer = setTimeout(() => void store(), GATHER_SECONDS * 1000)
   }

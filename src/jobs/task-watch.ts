@@ -1,8 +1,12 @@
-// Logs when a task of the maintenance falls behind, and when it has caught up, once in each process.
+// Logs when a task of the maintenance falls behind, and when it has caught up, once in each
+// process.
 import { listMaintenanceRuns, type MaintenanceTaskName } from '../db/maintenance-runs.ts'
 import type { Deps } from '../deps.ts'
 
-/** Creates a function that compares the tasks with its last call. It throws what the database throws. */
+/**
+ * Creates a function that compares the tasks with its last call. It throws what the database
+ * throws.
+ */
 export function createTaskWatch(): (deps: Deps) => Promise<void> {
   const behind = new Set<MaintenanceTaskName>()
   return async (deps) => {

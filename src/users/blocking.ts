@@ -1,5 +1,5 @@
-// What the operator does to the access of a user. All of it takes effect on every instance before it
-// returns.
+// What the operator does to the access of a user. All of it takes effect on every instance before
+// it returns.
 import { and, eq, isNull, ne, type SQL } from 'drizzle-orm'
 import { removeSessions } from '../auth/session-rows.ts'
 import { isRowId } from '../db/row-id.ts'
@@ -12,9 +12,9 @@ import { type Actor, recordAct } from '../events/operator-acts.ts'
 type User = typeof users.$inferSelect
 
 /**
- * Blocks a user: ends their sessions and event streams, and suspends their API tokens. Until they are
- * unblocked they cannot sign in, and nothing is posted, refreshed or looked for at X for them. What they
- * have is kept. Does nothing to a blocked user.
+ * Blocks a user: ends their sessions and event streams, and suspends their API tokens. Until they
+ * are unblocked they cannot sign in, and nothing is posted, refreshed or looked for at X for them.
+ * What they have is kept. Does nothing to a blocked user.
  * @throws AppError USER_NOT_FOUND, also for a user who is being deleted.
  */
 export function blockUser(deps: Deps, actor: Actor, userId: string): Promise<User> {
@@ -29,8 +29,8 @@ export function blockUser(deps: Deps, actor: Actor, userId: string): Promise<Use
 }
 
 /**
- * Unblocks a user: they can sign in, and their API tokens and connections work again. Does nothing to a
- * user who is not blocked.
+ * Unblocks a user: they can sign in, and their API tokens and connections work again. Does nothing
+ * to a user who is not blocked.
  * @throws AppError USER_NOT_FOUND, also for a user who is being deleted.
  */
 export function unblockUser(deps: Deps, actor: Actor, userId: string): Promise<User> {

@@ -31,7 +31,8 @@ import { deleteOperatorCopies } from '../events/operator-copies.ts'
 export const DELETION_BATCH = 1_000
 
 /**
- * Deletes the next rows of a user, in the transaction of `deps`, which has locked the user for update.
+ * Deletes the next rows of a user, in the transaction of `deps`, which has locked the user for
+ * update.
  * @param after where the last batch has ended; null for the first one.
  * @returns where this batch has ended; null when it was the last.
  */
@@ -76,8 +77,9 @@ export const deletionBatches: ReadonlyMap<string, DeleteBatch> = new Map([
 type UserTable = PgTable & { userId: PgColumn }
 
 /**
- * Deletes rows of a table of users in the order of a key. Both ends of a batch bound the index scan, so
- * that each statement reads the rows of its batch alone, whatever the planner knows of this user.
+ * Deletes rows of a table of users in the order of a key. Both ends of a batch bound the index
+ * scan, so that each statement reads the rows of its batch alone, whatever the planner knows of
+ * this user.
  * @param alongside handles the same rows before they are deleted.
  */
 function inOrderOf(

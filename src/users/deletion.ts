@@ -1,5 +1,5 @@
-// The deletion of a user. Its request commits one short transaction, whatever the user has: from then
-// on nobody has access as this user, and nothing acts for them. A job then deletes the rows
+// The deletion of a user. Its request commits one short transaction, whatever the user has: from
+// then on nobody has access as this user, and nothing acts for them. A job then deletes the rows
 // (deletion-job.ts).
 import { and, eq, lt } from 'drizzle-orm'
 import { deleteIdentity, lockForDeletion } from '../auth/user-identity.ts'
@@ -29,14 +29,14 @@ const shown = {
 }
 
 /**
- * Requests the deletion of a user. Once it has returned, their sessions, API tokens and event streams
- * have ended on every instance, their accounts are hidden, their webhooks are off, no token is
- * refreshed and no tweet is sent for them. The next sign-in of the same GitHub user creates a new
- * user. Returns the earlier deletion if there is one.
+ * Requests the deletion of a user. Once it has returned, their sessions, API tokens and event
+ * streams have ended on every instance, their accounts are hidden, their webhooks are off, no token
+ * is refreshed and no tweet is sent for them. The next sign-in of the same GitHub user creates a
+ * new user. Returns the earlier deletion if there is one.
  * @param login the user's own login, repeated as a protection against mistakes.
  * @param byOperator who acts for the operator; null for the user.
- * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone already;
- * USER_BLOCKED for a user who was blocked meanwhile, and is not deleted by the operator.
+ * @throws AppError LOGIN_MISMATCH, with nothing done; UNAUTHENTICATED when the user is gone
+ * already; USER_BLOCKED for a user who was blocked meanwhile, and is not deleted by the operator.
  */
 export async function startUserDeletion(
   deps: Deps,
@@ -83,7 +83,8 @@ function recordDeletion(deps: Deps, user: User, byOperator: Actor | null): Promi
   })
 }
 
-// Most users have few accounts. Theirs are free when the request ends, and not only when the job runs.
+// Most users have few accounts. Theirs are free when the request ends, and not only when the job
+// runs.
 async function disconnectFirst(deps: Deps, userId: string): Promise<void> {
   try {
     await disconnectAll(deps, userId, (done) => done < DISCONNECTED_AT_ONCE)

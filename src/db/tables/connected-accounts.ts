@@ -81,8 +81,8 @@ export function ofAccount(name: string, { userId, accountId }: { userId: AnyPgCo
 }
 
 /**
- * Returns the form in which usernames at X are compared: A to Z in lower case, whatever the collation of
- * the database.
+ * Returns the form in which usernames at X are compared: A to Z in lower case, whatever the
+ * collation of the database.
  */
 export function usernameKey(username: SQLWrapper): SQL<string> {
   return sql<string>`lower(${username} collate "C")`

@@ -44,8 +44,8 @@ export const eventPositions = pgTable('event_positions', {
     .references(() => users.id, { onDelete: 'cascade' }),
   position: bigint({ mode: 'number' }).notNull(),
   /**
-   * Incremented by each change of the user's webhook endpoints that decides what is sent to them. 0 for
-   * a user who has never had one, whose events need no look at the endpoints.
+   * Incremented by each change of the user's webhook endpoints that decides what is sent to them. 0
+   * for a user who has never had one, whose events need no look at the endpoints.
    */
   endpointsVersion: integer().notNull().default(0),
   /** The position before the last restore of the database; null if there was none. */
@@ -81,8 +81,8 @@ export const events = pgTable(
     /** A code from the list that belongs to the type; never foreign text. */
     reason: text(),
     /**
-     * Who acted, in the operator's own copy of an act of the operator: the name of an API token, or the
-     * name that a command was given. Null in all other events.
+     * Who acted, in the operator's own copy of an act of the operator: the name of an API token, or
+     * the name that a command was given. Null in all other events.
      */
     actor: text(),
     occurredAt: moment().notNull(),
@@ -118,8 +118,8 @@ export const eventHorizons = pgTable(
 
 /**
  * Copies of the operator that their user has hidden and that are not deleted yet: those up to this
- * position. Nobody reads them, and no webhook sends them. Inserted when a user with many copies hides
- * their accounts; deleted by the sweep with the last of the copies.
+ * position. Nobody reads them, and no webhook sends them. Inserted when a user with many copies
+ * hides their accounts; deleted by the sweep with the last of the copies.
  */
 export const hiddenCopies = pgTable(
   'hidden_copies',

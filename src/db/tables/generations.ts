@@ -38,8 +38,9 @@ export const generations = pgTable(
 )
 
 /**
- * The posts at X of an account in the interval of which a restored database has lost everything. Read
- * once for each account, before its first post with an idempotency key. Deleted with the account.
+ * The posts at X of an account in the interval of which a restored database has lost everything.
+ * Read once for each account, before its first post with an idempotency key. Deleted with the
+ * account.
  */
 export const restoredTimelines = pgTable(
   'restored_timelines',

@@ -3,8 +3,8 @@ import { check, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { moment } from './columns.ts'
 
 /**
- * The last runs of each task of the maintenance, for /readyz and the metrics of all instances. Written
- * by the instance that has run the task.
+ * The last runs of each task of the maintenance, for /readyz and the metrics of all instances.
+ * Written by the instance that has run the task.
  */
 export const maintenanceRuns = pgTable(
   'maintenance_runs',

@@ -34,8 +34,8 @@ export const users = pgTable(
      */
     deletionId: uuid(),
     /**
-     * When the operator blocked this person; null unless they are blocked. Meanwhile nothing acts for
-     * them: see `isActiveUser`.
+     * When the operator blocked this person; null unless they are blocked. Meanwhile nothing acts
+     * for them: see `isActiveUser`.
      */
     blockedAt: moment(),
   },

@@ -70,8 +70,9 @@ export const webhookEndpoints = pgTable(
 )
 
 /**
- * The next turns of a user's webhooks, one in each lane (webhooks/turns.ts). Inserted with the first
- * delivery. Written with each change of the deliveries, so that a pending one always has a turn.
+ * The next turns of a user's webhooks, one in each lane (webhooks/turns.ts). Inserted with the
+ * first delivery. Written with each change of the deliveries, so that a pending one always has a
+ * turn.
  */
 export const webhookTurns = pgTable(
   'webhook_turns',
@@ -80,8 +81,8 @@ export const webhookTurns = pgTable(
       .primaryKey()
       .references(() => users.id, { onDelete: 'cascade' }),
     /**
-     * The next turn in the lane of prompt receivers; null while nothing waits there. Users have their
-     * turns in the order of this time, which is set to the present after a turn.
+     * The next turn in the lane of prompt receivers; null while nothing waits there. Users have
+     * their turns in the order of this time, which is set to the present after a turn.
      */
     promptAt: moment(),
     /** The next turn in the lane of slow receivers. */
