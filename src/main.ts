@@ -3,6 +3,7 @@
 import './process/quick-imports.js'
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
+import { createOutageFilter } from './db/outage-lines.ts'
 import { lockDirectory } from './db/pglite-directory.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
 import { endOnSignals } from './process/signals.ts'
@@ -16,7 +17,7 @@ async function main(): Promise<void> {
   const environment = loadEnvironment()
   const configured = parseConfig(environment)
   const output = openLogOutput()
-  const log = createLog(configured.logLevel, output)
+  const log = createLog(configured.logLevel, output, createOutageFilter())
   for (const warning of configured.warnings) log.warn(warning)
   if (configured.production) warnOfExposingOptions(log, environment)
   // Locks and releases the directory, so that a second gateway fails before it loads all other

@@ -61,6 +61,19 @@ export function isDatabaseOutage(error: unknown): boolean {
   return false
 }
 
+/**
+ * True for an error that can come from the database alone: calls to providers fail with the codes of
+ * sockets too.
+ */
+export function isErrorOfDatabase(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof DatabaseTimeoutError || cause instanceof DatabaseConnectError) return true
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+    if (OF_THE_DRIVER.test(code) || OF_THE_SERVER.test(code) || isFatal(cause)) return true
+  }
+  return false
+}
+
 // A server or a pooler ends or refuses a session with this severity and various codes: poolers
 // report XX000 for "too many clients", and 28P01 appears while a password is changed. The error of
 // a statement never has it.

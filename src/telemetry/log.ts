@@ -12,21 +12,34 @@ export type Log = Logger
 export type OperationLogFields = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
 
 /**
+ * Decides about a line before it is written.
+ * @returns its fields, changed or as they are; null to leave the line out.
+ */
+export type LineFilter = (fields: Readonly<Record<string, unknown>>, sentence: string) => object | null
+
+/**
  * Creates the logger. Errors are logged with their code, message, stack and causes. Values with the
  * name or the form of a secret are redacted, and URLs lose their query.
  * @param destination receives the lines; standard output by default.
+ * @param filter decides about the lines that have fields and a sentence.
  */
-export function createLog(level: string, destination: DestinationStream = openLogOutput()): Log {
+export function createLog(
+  level: string,
+  destination: DestinationStream = openLogOutput(),
+  filter: LineFilter = (fields) => fields,
+): Log {
   const options: pino.LoggerOptions = {
     level,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     hooks: {
-      logMethod(words, method) {
+      logMethod(given, method) {
+        const words = filterWords(given, filter)
+        if (words === null) return
         const plain = words.map((word, index) => (index === 0 ? redactFirst(word) : redact(word)))
         // Redaction keeps the order and kinds of the arguments, which the types cannot express.
-        method.apply(this, plain as typeof words)
+        method.apply(this, plain as typeof given)
       },
     },
   }
@@ -49,6 +62,13 @@ export function logRedacted(log: Log, fields: object, message: string): void {
   const output: DestinationStream = Reflect.get(log, pino.symbols.streamSym)
   const time = new Date().toISOString()
   output.write(`${JSON.stringify({ level: 'info', time, ...fields, msg: message })}\n`)
+}
+
+function filterWords(words: readonly unknown[], filter: LineFilter): readonly unknown[] | null {
+  const [fields, sentence] = words
+  if (typeof fields !== 'object' || fields === null || typeof sentence !== 'string') return words
+  const kept = filter({ ...fields }, sentence)
+  return kept === null ? null : [kept, ...words.slice(1)]
 }
 
 // The first argument: an object of fields, an error, or the message. pino would log an error's own
