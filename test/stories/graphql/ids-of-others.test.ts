@@ -1,5 +1,6 @@
 // Every field of the schema that takes an id, called with the id of another user's object.
 import {
+  type GraphQLField,
   type GraphQLNamedType,
   type GraphQLObjectType,
   getNamedType,
@@ -26,6 +27,10 @@ type Taker = { field: string; name: string; document: string }
 // These ids belong to no user of the gateway: X's own, a GitHub user's, which only an operator's
 // token may use, and that of a deletion, which is a secret that the person keeps.
 const OTHER_IDS = ['postTweet.replyToXTweetId', 'linkedUser.githubId', 'userDeletion.userDeletionId']
+
+// An operator's token administers all users; a user is refused whatever the id is.
+const isAdministration = (field: GraphQLField<unknown, unknown>) =>
+  findAccessRule(field)?.operator?.startsWith('admin:') === true && findAccessRule(field)?.scope === undefined
 
 const takers = [schema.getQueryType(), schema.getMutationType()].flatMap((root) => (root ? findTakers(root) : []))
 const known = takers.filter(({ field, name }) => !OTHER_IDS.includes(`${field}.${name}`))
@@ -129,7 +134,8 @@ async function ownOneOfEach(): Promise<Record<string, string>> {
 
 function findTakers(root: GraphQLObjectType): Taker[] {
   const keyword = root === schema.getMutationType() ? 'mutation' : 'query'
-  return Object.values(root.getFields()).flatMap((field) => {
+  const fields = Object.values(root.getFields()).filter((field) => !isAdministration(field))
+  return fields.flatMap((field) => {
     const selection = selectAll(getNamedType(field.type), 0)
     const write = (name: string, type: string, call: string) => ({
       field: field.name,
