@@ -14,7 +14,7 @@ import { runAgainIfRolledBack } from './rolled-back.ts'
 import { isContended } from './violations.ts'
 
 /** The number of the first migration that the rules of drizzle/README.md hold for. */
-export const FIRST_BY_RULES = 50
+export const FIRST_BY_RULES = 46
 
 /** A migration of `drizzle/`. */
 export type Migration = {

@@ -61,6 +61,8 @@ const patient: Timing = {
   webhookPromptSeconds: 45,
   // A story reads what it has just changed.
   readinessKeptSeconds: 0,
+  // A story moves its clock by days, and no task has run since then.
+  taskBehindSeconds: 10 * 365 * 86_400,
 }
 
 /**

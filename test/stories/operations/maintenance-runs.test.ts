@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { asc, eq, sql } from 'drizzle-orm'
 import { expect, test, vi } from 'vitest'
+import { productionTiming } from '../../../src/config/timing.ts'
 import { maintenanceTaskNames, storeMaintenanceRuns } from '../../../src/db/maintenance-runs.ts'
 import { maintenanceRuns, refusedConnections } from '../../../src/db/tables.ts'
 import { createTaskWatch } from '../../../src/jobs/task-watch.ts'
@@ -24,7 +25,8 @@ async function readProblems(world: World) {
 }
 
 async function openWorld(resources: AsyncDisposableStack, timing = {}): Promise<World> {
-  const world = await startWorld({}, timing)
+  const { taskBehindSeconds } = productionTiming
+  const world = await startWorld({}, { taskBehindSeconds, ...timing })
   resources.defer(() => world.close())
   return world
 }
