@@ -104,7 +104,7 @@ async function run([name = 'help', ...words]: readonly string[]): Promise<number
 
 function withoutArguments(work: () => Promise<number>): Command['parse'] {
   return (words) => {
-    if (words.length > 0) throw new UsageError()
+    if (words.length > 0) throw new UsageError('This command takes no arguments.')
     return work
   }
 }
@@ -213,6 +213,9 @@ function parseDatabase(words: readonly string[]): () => Promise<number> {
       openForLong,
     )
 }
+
+// A reader that has enough, such as `head`, closes the pipe.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 
 run(process.argv.slice(2)).then(
   (exitCode) => process.exit(exitCode),

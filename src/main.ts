@@ -3,6 +3,7 @@
 import './process/quick-imports.js'
 import { type Config, loadEnvironment, parseConfig, withSandboxUrl } from './config/config.ts'
 import { explainUnusableDirectory, makeDataDirectory } from './config/data-directory.ts'
+import { describeSignIn } from './config/sign-in-config.ts'
 import { createOutageFilter } from './db/outage-lines.ts'
 import { lockDirectory } from './db/pglite-directory.ts'
 import { findExposingOptions, keepEnvironmentOutOfReports } from './process/node-flags.ts'
@@ -33,7 +34,8 @@ async function main(): Promise<void> {
   const config = sandbox === null ? configured : withSandboxUrl(configured, sandbox.url)
   const gateway = await startGateway(config, log, { database, droppedLogLines: output.droppedLines })
   // Log collectors in production expect one JSON object a line.
-  if (config.production) log.info({ version: VERSION, publicUrl: config.publicUrl, port: gateway.port }, 'Ready')
+  const facts = { version: VERSION, publicUrl: config.publicUrl, port: gateway.port }
+  if (config.production) log.info({ ...facts, signIn: describeSignIn(config.signIn) }, 'Ready')
   else announce(config, sandbox?.url ?? null)
   endOnSignals(log, output, () => Promise.all([gateway.stop(), sandbox?.close()]))
 }
@@ -94,6 +96,7 @@ function announce(config: Config, sandboxUrl: string | null): void {
       `  Console      ${config.publicUrl}/`,
       `  GraphQL API  ${config.publicUrl}/graphql${config.graphiql ? '   (open it in a browser for GraphiQL)' : ''}`,
       `  Providers    ${providers}`,
+      `  Sign-in      ${describeSignIn(config.signIn)}`,
       `  Database     ${database}`,
       `  Keys         ${config.encryptionKeysSource}`,
       '',

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { Config } from '../config/config.ts'
 import type { PostgresConfig } from '../config/database-config.ts'
+import { describeSignIn } from '../config/sign-in-config.ts'
 import { countInstances } from '../db/announced-keys.ts'
 import { type Database, openSingleConnection, queryRows } from '../db/client.ts'
 import { explainMissingGrants, findMissingGrants } from '../db/grants.ts'
@@ -33,6 +34,7 @@ export async function examine(config: Config, database: Database): Promise<Findi
       state: 'ok',
       detail: `${config.publicUrl}; register ${config.publicUrl}/auth/github/callback and ${config.publicUrl}/auth/x/callback`,
     },
+    { name: 'Sign-in', state: 'ok', detail: describeSignIn(config.signIn) },
     ...(await examineDatabase(config, database)),
   ]
   if (config.sandbox !== null) return [...findings, { name: 'Providers', state: 'ok', detail: 'the sandbox' }]

@@ -30,6 +30,22 @@ const LOGIN = /^[a-z0-9](?:[a-z0-9_-]{0,98}[a-z0-9])?$/i
 // 15 digits are always a safe integer.
 const ID = /^id:(\d{1,15})$/i
 
+const NEW_USERS = {
+  open: 'everybody with a GitHub account',
+  closed: 'existing users alone',
+  invite: 'existing users, and new ones with an invite',
+} as const satisfies Record<SignInConfig['mode'], string>
+
+/** Says who may sign in, for the start and the doctor: a list that came empty admits everybody. */
+export function describeSignIn({ mode, allowed }: SignInConfig): string {
+  if (allowed === null) return NEW_USERS[mode]
+  const names = [
+    ...(allowed.logins.length + allowed.githubIds.length > 0 ? ['ALLOWED_GITHUB_LOGINS'] : []),
+    ...(allowed.organizations.length > 0 ? ['ALLOWED_GITHUB_ORGS'] : []),
+  ]
+  return `${NEW_USERS[mode]}, of those in ${names.join(' or ')}`
+}
+
 /** Parses who may sign in. @param get reads a variable; null when it is not set. */
 export function parseSignIn(get: (name: string) => string | null, problems: string[]): SignInConfig {
   const choice = get('SIGN_IN') ?? 'open'

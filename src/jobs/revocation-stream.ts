@@ -127,7 +127,11 @@ async function followOnce(
       deps.log.debug({ error }, 'The state of the activity stream could not be stored'),
     )
   const refuse = async (status: number) => {
-    deps.log.warn({ status }, 'X does not report revocations to this app; they are found when tokens are used')
+    const sentence =
+      status === 401
+        ? 'X rejects X_APP_BEARER_TOKEN, or X_API_KEY and X_API_SECRET; revocations are found when tokens are used'
+        : 'X does not report revocations to this app; they are found when tokens are used'
+    deps.log.warn({ status }, sentence)
     await tell('REFUSED')
     return 'refused' as const
   }

@@ -52,6 +52,7 @@ test('on an empty database names the command to run, and says that the keys are 
   const { code, lines } = await run({ DATA_DIR: path.join(directory.path, 'data') }, 'doctor')
   expect(code).toBe(1)
   expect(lines.slice(1)).toEqual([
+    'ok           Sign-in: everybody with a GitHub account',
     expect.stringMatching(/^ok +Database: embedded PGlite responds$/),
     expect.stringMatching(/^FAIL +Tables: \d+ migrations are pending: run xconnect migrate, /),
     expect.stringMatching(/^not checked +Encryption keys: create the tables first: run xconnect migrate, /),
@@ -66,6 +67,7 @@ test('reports once that the database is down, and what to do', async () => {
   const { code, lines } = await run({ DATA_DIR: directory.path, DATABASE_URL }, 'doctor')
   expect(code).toBe(1)
   expect(lines.slice(1)).toEqual([
+    'ok           Sign-in: everybody with a GitHub account',
     expect.stringMatching(
       new RegExp(`^FAIL +Database: PostgreSQL at ${address} cannot be used: .*ECONNREFUSED.* Check the URL, and that `),
     ),

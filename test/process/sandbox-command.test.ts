@@ -58,18 +58,18 @@ describeWithProgram('curl', 'the examples of docs/sandbox.md', () => {
     const { url, control } = await startSandboxCommand(resources)
     const page = await readFile(join(import.meta.dirname, '../../docs/sandbox.md'), 'utf8')
     const examples = parseBlocks(page).filter(({ language, text }) => language === 'sh' && text.includes('curl'))
-    const ran = []
-    for (const { text } of examples) {
-      const script = text.replaceAll(PUBLISHED_URL, url)
-      const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], {
-        env: { PATH: process.env.PATH, no_proxy: 'localhost' },
-      })
-      ran.push(stdout)
-    }
-    const [posted = '', planted = '', inside = ''] = ran
+    // One shell, as a reader has: later examples use what earlier ones have set.
+    const script = examples.map(({ text }) => text.replaceAll(PUBLISHED_URL, url)).join('\nprintf "\\n---\\n"\n')
+    const directory = resources.use(await makeTemporaryDirectory('sandbox-examples'))
+    const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: directory.path,
+      env: { PATH: process.env.PATH, no_proxy: 'localhost' },
+    })
+    const [posted = '', pictured = '', planted = '', inside = ''] = stdout.split('\n---\n')
     expect(JSON.parse(posted)).toMatchObject({ data: { text: 'Posted to nobody' } })
+    expect(JSON.parse(pictured).data.text).toMatch(/^With a picture https:\/\/t\.co\//)
     expect(JSON.parse(planted)).toEqual({ result: 'fault-1' })
-    expect(inside).toMatch(/^\{"result":1\}\{"result":\[.*"Posted to nobody".*\]\}$/)
+    expect(inside).toMatch(/^\{"result":2\}\{"result":\[.*"Posted to nobody".*"With a picture".*\]\}$/)
     expect(await control('faults')).toMatchObject([{ kind: 'dropAfter', hits: 0 }])
   })
 })

@@ -41,8 +41,8 @@ test.each([['version'], ['--version']])(
 
 test.each<[string[], RegExp]>([
   [['tokens', '--help'], /^There is no command "tokens"\.\n\nxconnect: commands for the operator/],
-  [['version', 'now'], /^Usage:\n\n {2}xconnect version /],
-  [['doctor', 'now'], /^Usage:\n\n {2}xconnect doctor /],
+  [['version', 'now'], /^This command takes no arguments\. Usage:\n\n {2}xconnect version /],
+  [['doctor', 'now'], /^This command takes no arguments\. Usage:\n\n {2}xconnect doctor /],
   [['keys'], /^Usage:\n\n {2}xconnect keys generate /],
   [['token', 'bogus'], /^Usage:\n\n {2}xconnect token create /],
   [

@@ -15,6 +15,8 @@ import { createTweetList, FIRST_TWEETS } from './tweets.ts'
 
 /** The key of the id of the user whose drafts this tab stores. */
 const WRITER_KEY = 'xconnect-writer'
+/** The key of a mark that somebody is signed in in this browser. */
+const SIGNED_IN_KEY = 'xconnect-signed-in'
 const STATES = ['loading', 'signed-out', 'unreachable', 'signed-in'] as const
 
 const accountList = createAccountList({ changed: showOutcome, error: explain })
@@ -36,11 +38,17 @@ await start()
 
 async function start(): Promise<void> {
   show('loading')
+  await load()
+  // Also when nothing could be loaded: it says why a sign-in was refused.
+  if (outcome !== null) await announceOutcome(outcome)
+}
+
+async function load(): Promise<void> {
   try {
-    const { viewer } = await request('Overview', { firstTweets: FIRST_TWEETS })
+    const viewer = await loadViewer()
+    markSignedIn(viewer !== null)
     if (viewer === null) show('signed-out')
     else showSignedIn(viewer)
-    if (outcome !== null) await announceOutcome(outcome)
   } catch (error) {
     if (error instanceof SignedOutError) return show('signed-out')
     find(document, '#unreachable-title', HTMLElement).textContent =
@@ -48,6 +56,29 @@ async function start(): Promise<void> {
     find(document, '#unreachable-reason', HTMLElement).textContent =
       error instanceof Error ? error.message : String(error)
     show('unreachable')
+  }
+}
+
+// Visitors who are not signed in share the rate limit of their address, so they ask for the least.
+async function loadViewer(): Promise<OverviewQuery['viewer']> {
+  if (!isMarkedSignedIn() && (await request('Viewer', {})).viewer === null) return null
+  return (await request('Overview', { firstTweets: FIRST_TWEETS })).viewer
+}
+
+function isMarkedSignedIn(): boolean {
+  try {
+    return localStorage.getItem(SIGNED_IN_KEY) !== null
+  } catch {
+    return false
+  }
+}
+
+function markSignedIn(isSignedIn: boolean): void {
+  try {
+    if (isSignedIn) localStorage.setItem(SIGNED_IN_KEY, 'yes')
+    else localStorage.removeItem(SIGNED_IN_KEY)
+  } catch {
+    // Without access to storage, one request more is sent.
   }
 }
 

@@ -8,7 +8,7 @@ import type { LimitName } from '../x/rate-limits.ts'
 import { editTweet, storeTweet } from '../x/tweet-store.ts'
 import type { Vocabulary } from '../x/vocabulary.ts'
 import { createActivityControl } from './activity-control.ts'
-import type { Fault, Faults, PlantedFault } from './faults.ts'
+import { type Fault, type Faults, faultKinds, type PlantedFault } from './faults.ts'
 import { createMediaControl } from './media-control.ts'
 import type { ReceivedFilter, ReceivedRequest, Recorder } from './recorder.ts'
 import { type GrantView, type TweetView, viewGrant, viewTweet } from './views.ts'
@@ -71,7 +71,12 @@ export function createControl(world: World, recorder: Recorder, faults: Faults, 
 
     /** Plants a fault and returns its id. */
     inject(fault: Fault): string {
-      if ('name' in fault && findProblem(fault.name) === null) throw new Error(`There is no problem ${fault.name}.`)
+      if (!faultKinds.includes(fault.kind)) {
+        throw new Error(`There is no fault ${fault.kind}. Known are ${faultKinds.join(', ')}.`)
+      }
+      if (fault.kind.startsWith('problem') && findProblem('name' in fault ? fault.name : '') === null) {
+        throw new Error(`There is no problem ${'name' in fault ? fault.name : 'without a name'}.`)
+      }
       return faults.inject(fault)
     },
     faults: (): PlantedFault[] => faults.list(),

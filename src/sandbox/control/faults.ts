@@ -54,6 +54,26 @@ export type FaultKind =
       headers?: Record<string, string>
     }
 
+/** The kinds by name. */
+export const faultKinds: readonly FaultKind['kind'][] = [
+  'delay',
+  'delayAfter',
+  'status',
+  'statusAfter',
+  'problem',
+  'problemAfter',
+  'blockPage',
+  'dropBefore',
+  'dropAfter',
+  'cutHalfway',
+  'redirect',
+  'oversized',
+  'malformed',
+  'hang',
+  'drip',
+  'response',
+]
+
 export type PlantedFault = Fault & { id: string; hits: number; passed: number }
 
 export type RequestShape = { method: string; path: string; parameters: Record<string, string> }
