@@ -13,7 +13,8 @@ export const KEYS_USAGE = `  xconnect keys generate   print a new encryption key
 
 /** Prints a new key in the form of ENCRYPTION_KEYS, with the date as its id, and how to use it. */
 export function generateKey({ result, message }: Output): void {
-  const id = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}`
+  // Two keys may be made on one day: the second replaces one that has leaked.
+  const id = `k${new Date().toISOString().slice(0, 10).replaceAll('-', '')}-${randomBytes(2).toString('hex')}`
   message(`For a first key, set ENCRYPTION_KEYS to it. To replace the key of running instances:
   1. add it behind the present one (ENCRYPTION_KEYS=OLD,${id}:…) at every instance, and restart them: all can decrypt with it;
   2. move it to the front (ENCRYPTION_KEYS=${id}:…,OLD) at every instance, and restart them: all encrypt with it;

@@ -55,3 +55,10 @@ test.each<[string[], RegExp]>([
 ])('exits with 2 for %j, names the alternatives, and opens nothing', async (words, said) => {
   expect(await run(words)).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(said) })
 })
+
+test('two keys of one day have two ids, and both can be configured together', async () => {
+  const keys = await Promise.all([run(['keys', 'generate']), run(['keys', 'generate'])])
+  const [first = '', second = ''] = keys.map(({ stdout }) => stdout.trim())
+  expect(first.split(':')[0]).not.toBe(second.split(':')[0])
+  for (const key of [first, second]) expect(key).toMatch(/^k\d{8}-[0-9a-f]{4}:[A-Za-z0-9+/]{43}=$/)
+})
