@@ -33,7 +33,7 @@ describeInChromium('The console of visitors who are not signed in', () => {
     expect(await marks()).toContain('xconnect-signed-in')
     const operations: unknown[] = []
     page.on('request', (request) => {
-      if (request.method() === 'POST') operations.push(request.postDataJSON().operationName)
+      if (request.method() === 'POST') operations.push(/^query (\w+)/.exec(request.postDataJSON().query)?.[1])
     })
     await page.reload()
     await page.getByText('No X accounts yet').waitFor()
