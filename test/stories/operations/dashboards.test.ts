@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { z } from 'zod'
+import { errorCodes } from '../../../src/error-codes.ts'
 import {
   connectAccount,
   postFault,
@@ -176,6 +177,7 @@ test('each label value that an expression names is one that the gateway writes',
     status: ['PENDING', 'UNKNOWN'],
     state: ['waited_for'],
     queue: ['maintenance'],
+    error_code: Object.keys(errorCodes),
   }
   for (const { label, value } of values)
     for (const one of value.split('|')) expect(known[label] ?? [], label).toContain(one)
