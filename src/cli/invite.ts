@@ -25,8 +25,7 @@ type Work = (deps: CommandDeps, output: Output) => Promise<number>
  * @throws UsageError
  */
 export function parseInviteCommand(words: readonly string[]): Work {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): Work {

@@ -19,8 +19,7 @@ const ERRORS = { JOB_NOT_FOUND: 'This queue has no job with this id that waits o
  * @throws UsageError
  */
 export function parseJobCommand(words: readonly string[]): AdminWork {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, name, ...rest]: readonly string[]): AdminWork {

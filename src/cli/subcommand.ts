@@ -21,19 +21,21 @@ export function parseOptions<Options extends NonNullable<ParseArgsConfig['option
 }
 
 /**
- * Runs a subcommand and returns its exit code: 1 with a sentence for what the operator can act on.
+ * Returns a parsed subcommand whose exit code is 1, with a sentence, for errors that the operator can
+ * act on.
  * @param sentences of errors whose own sentence speaks of the API.
  */
-export async function reportErrors(
-  output: Output,
+export function reportErrors<CommandDeps>(
   sentences: Partial<Record<ErrorCode, string>>,
-  work: () => Promise<number>,
-): Promise<number> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    output.message(sentences[error.code] ?? error.message)
-    return 1
+  work: (deps: CommandDeps, output: Output) => Promise<number>,
+): (deps: CommandDeps, output: Output) => Promise<number> {
+  return async (deps, output) => {
+    try {
+      return await work(deps, output)
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error
+      output.message(sentences[error.code] ?? error.message)
+      return 1
+    }
   }
 }

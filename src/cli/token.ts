@@ -25,8 +25,7 @@ type CreateOptions = { name: string; scopes: string[]; expiresInDays: number | n
  * @throws UsageError
  */
 export function parseTokenCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {

@@ -41,8 +41,7 @@ const ERRORS = {
  * @throws UsageError
  */
 export function parseTweetCommand(words: readonly string[]): AdminWork {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): AdminWork {

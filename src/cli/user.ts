@@ -41,8 +41,7 @@ const ACT_OPTIONS = { as: { type: 'string' }, yes: { type: 'boolean' } } as cons
  * @throws UsageError
  */
 export function parseUserCommand(words: readonly string[]): AdminWork {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): AdminWork {

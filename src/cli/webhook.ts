@@ -39,8 +39,7 @@ type CreateOptions = { url: string; types: EventType[] | null; description: stri
  * @throws UsageError
  */
 export function parseWebhookCommand(words: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {
-  const work = parseSubcommand(words)
-  return (deps, output) => reportErrors(output, ERRORS, () => work(deps, output))
+  return reportErrors(ERRORS, parseSubcommand(words))
 }
 
 function parseSubcommand([verb, ...rest]: readonly string[]): (deps: CommandDeps, output: Output) => Promise<number> {

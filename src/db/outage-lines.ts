@@ -19,8 +19,8 @@ export function createOutageFilter(now: () => number = Date.now): LineFilter {
   let lastAt = Number.NEGATIVE_INFINITY
   let nextAt = 0
   let leftOut = 0
-  return (fields, sentence) => {
-    if (!isErrorOfDatabase(fields.error)) return fields
+  return (error, sentence) => {
+    if (!isErrorOfDatabase(error)) return {}
     const at = now()
     if (at - lastAt > QUIET_SECONDS * 1000) {
       told.clear()
@@ -37,6 +37,6 @@ export function createOutageFilter(now: () => number = Date.now): LineFilter {
     nextAt = at + EVERY_SECONDS * 1000
     const since = { awaySince: new Date(awaySince).toISOString(), ...(leftOut > 0 && { leftOut }) }
     leftOut = 0
-    return { ...fields, ...since }
+    return since
   }
 }

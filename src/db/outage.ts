@@ -43,6 +43,8 @@ const OF_THE_NETWORK =
 // server ends the session or is not ready for one; 25006, a primary that has become a standby.
 const OF_THE_SERVER = /^(08\w{3}|53\w{3}|57P0[1-5]|25006)$/
 
+const OF_THE_DATABASE = [OF_THE_DRIVER, OF_THE_SERVER]
+
 /** True when the error, or one of its causes, is a full queue of this process. */
 export function isDatabaseQueueFull(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
@@ -52,13 +54,7 @@ export function isDatabaseQueueFull(error: unknown): boolean {
 
 /** True when the error, or one of its causes, means that the database is unavailable. */
 export function isDatabaseOutage(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DatabaseTimeoutError || cause instanceof DatabaseConnectError) return true
-    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
-    if ([OF_THE_DRIVER, OF_THE_NETWORK, OF_THE_SERVER].some((pattern) => pattern.test(code))) return true
-    if (isFatal(cause)) return true
-  }
-  return false
+  return isOutage(error, [...OF_THE_DATABASE, OF_THE_NETWORK])
 }
 
 /**
@@ -66,10 +62,14 @@ export function isDatabaseOutage(error: unknown): boolean {
  * sockets too.
  */
 export function isErrorOfDatabase(error: unknown): boolean {
+  return isOutage(error, OF_THE_DATABASE)
+}
+
+function isOutage(error: unknown, codes: readonly RegExp[]): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof DatabaseTimeoutError || cause instanceof DatabaseConnectError) return true
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
-    if (OF_THE_DRIVER.test(code) || OF_THE_SERVER.test(code) || isFatal(cause)) return true
+    if (codes.some((pattern) => pattern.test(code)) || isFatal(cause)) return true
   }
   return false
 }

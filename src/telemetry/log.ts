@@ -12,21 +12,21 @@ export type Log = Logger
 export type OperationLogFields = { operation: string | null; fields: readonly string[]; errorCodes: readonly string[] }
 
 /**
- * Decides about a line before it is written.
- * @returns its fields, changed or as they are; null to leave the line out.
+ * Decides about a line with an error before it is written.
+ * @returns further fields of the line; null to leave the line out.
  */
-export type LineFilter = (fields: Readonly<Record<string, unknown>>, sentence: string) => object | null
+export type LineFilter = (error: unknown, sentence: string) => object | null
 
 /**
  * Creates the logger. Errors are logged with their code, message, stack and causes. Values with the
  * name or the form of a secret are redacted, and URLs lose their query.
  * @param destination receives the lines; standard output by default.
- * @param filter decides about the lines that have fields and a sentence.
+ * @param filter decides about the lines that have an error and a sentence; null writes all.
  */
 export function createLog(
   level: string,
   destination: DestinationStream = openLogOutput(),
-  filter: LineFilter = (fields) => fields,
+  filter: LineFilter | null = null,
 ): Log {
   const options: pino.LoggerOptions = {
     level,
@@ -35,7 +35,7 @@ export function createLog(
     formatters: { level: (label) => ({ level: label }) },
     hooks: {
       logMethod(given, method) {
-        const words = filterWords(given, filter)
+        const words = filter === null ? given : filterWords(given, filter)
         if (words === null) return
         const plain = words.map((word, index) => (index === 0 ? redactFirst(word) : redact(word)))
         // Redaction keeps the order and kinds of the arguments, which the types cannot express.
@@ -66,9 +66,10 @@ export function logRedacted(log: Log, fields: object, message: string): void {
 
 function filterWords(words: readonly unknown[], filter: LineFilter): readonly unknown[] | null {
   const [fields, sentence] = words
-  if (typeof fields !== 'object' || fields === null || typeof sentence !== 'string') return words
-  const kept = filter({ ...fields }, sentence)
-  return kept === null ? null : [kept, ...words.slice(1)]
+  const hasError = typeof fields === 'object' && fields !== null && 'error' in fields
+  if (!hasError || typeof sentence !== 'string') return words
+  const further = filter(fields.error, sentence)
+  return further === null ? null : [{ ...fields, ...further }, ...words.slice(1)]
 }
 
 // The first argument: an object of fields, an error, or the message. pino would log an error's own

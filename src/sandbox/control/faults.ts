@@ -54,25 +54,28 @@ export type FaultKind =
       headers?: Record<string, string>
     }
 
+// One of each, which the compiler checks.
+const knownKinds: Record<FaultKind['kind'], true> = {
+  delay: true,
+  delayAfter: true,
+  status: true,
+  statusAfter: true,
+  problem: true,
+  problemAfter: true,
+  blockPage: true,
+  dropBefore: true,
+  dropAfter: true,
+  cutHalfway: true,
+  redirect: true,
+  oversized: true,
+  malformed: true,
+  hang: true,
+  drip: true,
+  response: true,
+}
+
 /** The kinds by name. */
-export const faultKinds: readonly FaultKind['kind'][] = [
-  'delay',
-  'delayAfter',
-  'status',
-  'statusAfter',
-  'problem',
-  'problemAfter',
-  'blockPage',
-  'dropBefore',
-  'dropAfter',
-  'cutHalfway',
-  'redirect',
-  'oversized',
-  'malformed',
-  'hang',
-  'drip',
-  'response',
-]
+export const faultKinds: readonly string[] = Object.keys(knownKinds)
 
 export type PlantedFault = Fault & { id: string; hits: number; passed: number }
 

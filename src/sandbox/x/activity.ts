@@ -7,7 +7,7 @@ import { sameSecret } from '../secrets.ts'
 import type { Subscription } from '../state.ts'
 import type { World } from '../world.ts'
 import { openStream } from './activity-streams.ts'
-import { respondWithData } from './endpoint.ts'
+import { readBearer, respondWithData } from './endpoint.ts'
 import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
 import { API_PROBLEMS, OAUTH_PROBLEMS } from './problems.ts'
 
@@ -85,8 +85,7 @@ export function addXActivity(app: Hono, world: World): void {
 }
 
 function refuseCaller(c: Context, world: World): Problem | null {
-  const token = /^bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? ''
-  if (!sameSecret(token, world.xApp.bearerToken)) return API_PROBLEMS.unauthorized
+  if (!sameSecret(readBearer(c) ?? '', world.xApp.bearerToken)) return API_PROBLEMS.unauthorized
   return world.switches.refusesActivity ? API_PROBLEMS['client-not-enrolled'] : null
 }
 

@@ -20,8 +20,8 @@ export function xEndpoint(
   act: (c: Context, caller: XAccount) => Response | Promise<Response>,
 ): Handler {
   return async (c) => {
-    const token = /^bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1]
-    const grant = token === undefined ? null : findGrantByAccessToken(world, token)
+    const token = readBearer(c)
+    const grant = token === null ? null : findGrantByAccessToken(world, token)
     const caller = grant === null ? null : findAccountById(world, grant.accountId)
     if (grant === null || caller === null) return problemResponse(API_PROBLEMS.unauthorized)
     const { allowed, headers } = world.rateLimits.take(rule.limit, caller.id, world.clock.now())
@@ -33,6 +33,11 @@ export function xEndpoint(
     for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
     return response
   }
+}
+
+/** Returns the bearer token of a request (RFC 6750 section 2.1); null without one. */
+export function readBearer(c: Context): string | null {
+  return /^bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? null
 }
 
 function standingRefusal(needed: string[], granted: string[], caller: XAccount): Problem | null {
