@@ -8,7 +8,7 @@ import type { Subscription } from '../state.ts'
 import type { World } from '../world.ts'
 import { openStream } from './activity-streams.ts'
 import { readBearer, respondWithData } from './endpoint.ts'
-import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
+import { type Problem, problemResponse, refuseBody } from './problem-format.ts'
 import { API_PROBLEMS, OAUTH_PROBLEMS } from './problems.ts'
 
 // For self-serve apps.
@@ -55,7 +55,7 @@ export function addXActivity(app: Hono, world: World): void {
     const refusal = refuseCaller(c, world)
     if (refusal !== null) return problemResponse(refusal)
     const body = subscriptionSchema.safeParse(await c.req.json().catch(() => null))
-    if (!body.success) return problemResponse(invalidRequest(body.error.issues[0]?.message ?? '', {}))
+    if (!body.success) return problemResponse(refuseBody(body.error))
     const { event_type: eventType, filter, tag = null } = body.data
     const { subscriptions } = world.state
     const isDuplicate = subscriptions.some(

@@ -6,7 +6,7 @@ import type { World } from '../world.ts'
 import { respondWithData, xEndpoint } from './endpoint.ts'
 import { maxBytesOf } from './media-categories.ts'
 import { findUpload, finishUpload, isComplete, processingState, startUpload, storeSegment } from './media-store.ts'
-import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
+import { invalidRequest, problemResponse, refuseBody } from './problem-format.ts'
 import { API_PROBLEMS } from './problems.ts'
 
 const SCOPES = ['media.write']
@@ -55,7 +55,7 @@ export function addXMedia(app: Hono, world: World): void {
     '/2/media/upload/initialize',
     xEndpoint(world, { limit: 'media-initialize', scopes: SCOPES }, async (c, caller) => {
       const body = initializeSchema.safeParse(await readJson(c))
-      if (!body.success) return problemResponse(refuseFields(body.error))
+      if (!body.success) return problemResponse(refuseBody(body.error))
       const { media_category: category = 'tweet_image', total_bytes: totalBytes = 0 } = body.data
       const limit = maxBytesOf(category)
       if (totalBytes > limit) return problemResponse(invalidRequest(`File size exceeds ${limit} bytes.`, {}))
@@ -129,7 +129,7 @@ export function addXMedia(app: Hono, world: World): void {
     '/2/media/metadata',
     xEndpoint(world, { limit: 'media-metadata', scopes: SCOPES }, async (c, caller) => {
       const body = metadataSchema.safeParse(await readJson(c))
-      if (!body.success) return problemResponse(refuseFields(body.error))
+      if (!body.success) return problemResponse(refuseBody(body.error))
       if (body.data.metadata === undefined) return problemResponse(API_PROBLEMS['internal-server-error'])
       const media = findUpload(world, caller.id, body.data.id)
       if (media === null) return problemResponse(API_PROBLEMS['invalid-media'])
@@ -211,9 +211,4 @@ async function readMediaFields(c: Context): Promise<MediaFields | null> {
 
 async function readJson(c: Context): Promise<unknown> {
   return mediaType(c.req.header('content-type') ?? null) === 'application/json' ? parseJson(await c.req.text()) : null
-}
-
-function refuseFields(error: z.ZodError): Problem {
-  const [issue] = error.issues
-  return invalidRequest(`${['$', ...(issue?.path ?? []).map(String)].join('.')}: ${issue?.message ?? ''}`, {})
 }

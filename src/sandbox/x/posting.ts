@@ -5,7 +5,7 @@ import type { XAccount } from '../state.ts'
 import type { World } from '../world.ts'
 import { respondWithData, WRITE_SCOPES, xEndpoint } from './endpoint.ts'
 import { judgeMedia } from './media-rules.ts'
-import { invalidRequest, type Problem, problemResponse } from './problem-format.ts'
+import { invalidRequest, type Problem, problemResponse, refuseBody } from './problem-format.ts'
 import { API_PROBLEMS } from './problems.ts'
 import { findVisibleTweet, fitsLength, isDuplicate, storeTweet } from './tweet-store.ts'
 import { countCashtags, dropInvisible, hasForbiddenCharacters, mentionsIn } from './tweet-text.ts'
@@ -93,7 +93,7 @@ function readBody(contentType: string | null, text: string): PostBody | Problem 
   const json = parseJson(text)
   if (json === undefined) return invalidRequest('The body of this request is not valid JSON.', {})
   const parsed = bodySchema.safeParse(json)
-  if (!parsed.success) return invalidRequest(sentence(parsed.error), {})
+  if (!parsed.success) return refuseBody(parsed.error)
   return judgeShape(parsed.data) ?? parsed.data
 }
 
@@ -124,12 +124,4 @@ function judgeReply(world: World, caller: XAccount, body: PostBody): Problem | n
 
 function judgeText(caller: XAccount, text: string): Problem | null {
   return !fitsLength(caller, text) || countCashtags(text) > 1 ? API_PROBLEMS['not-permitted'] : null
-}
-
-function sentence(error: z.ZodError): string {
-  const [issue] = error.issues
-  if (issue === undefined) throw new Error('Bug: a refused body without an issue')
-  const path = ['$', ...issue.path.map(String)].join('.')
-  if (issue.code !== 'unrecognized_keys') return `${path}: ${issue.message}`
-  return `${path}.${issue.keys[0]}: is not defined in the schema and the schema does not allow additional properties`
 }

@@ -1,3 +1,5 @@
+import type { z } from 'zod'
+
 /** An error of X, with the texts that X sends. */
 export type Problem = { status: number; body: Record<string, unknown> }
 
@@ -25,6 +27,18 @@ export function invalidRequest(message: string, parameters: Record<string, strin
       type: `${TYPE}/invalid-request`,
     },
   }
+}
+
+/** Returns the error of a body that does not fit its schema. */
+export function refuseBody(error: z.ZodError): Problem {
+  const [issue] = error.issues
+  if (issue === undefined) throw new Error('Bug: a refused body without an issue')
+  const path = ['$', ...issue.path.map(String)].join('.')
+  const message =
+    issue.code === 'unrecognized_keys'
+      ? `${path}.${issue.keys[0]}: is not defined in the schema and the schema does not allow additional properties`
+      : `${path}: ${issue.message}`
+  return invalidRequest(message, {})
 }
 
 /** Returns the error of a missing post or user, in a 200 with `errors` and no `data`. */
